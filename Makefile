@@ -1,0 +1,44 @@
+# PYTHON: the interpreter that makes the environment (3.11-3.13). VENV: where the environment is made.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help quickstart install test lint types clean
+
+help:
+	@echo "make quickstart   install, render the birds data set, learn its unseen classes, export"
+	@echo "make test         install and run the default tests"
+	@echo "make lint types   ruff, mypy"
+	@echo "make clean        remove what make made ($(VENV), caches); data, runs and exports stay"
+
+# A marker is written last, so an interrupted installation is taken up again.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.developer: $(VENV)/.installed
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+install: $(VENV)/.installed
+
+quickstart: $(VENV)/.installed
+	@start=$$(date +%s) && \
+	$(BIN)/niwt render --data_dir=data/birds && \
+	$(BIN)/niwt run --flagfile=flags/birds.flags --data_dir=data/birds --run_dir=runs/birds --export_dir=exports/birds && \
+	echo "quickstart: $$(( $$(date +%s) - start )) s after installation"
+
+test: $(VENV)/.developer
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.developer
+	$(BIN)/ruff check .
+
+types: $(VENV)/.developer
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find niwt_tf tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,35 @@
+"""The command `niwt JOB --flags`. Help is instant: a job's module, and with it TensorFlow, is imported only to run it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from niwt_tf import __version__
+from niwt_tf.errors import suggestion
+from niwt_tf.jobs.table import HELP_FLAGS, JOBS, job_help, overview
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the job that the first argument names and return the exit status: 0, or 2 for bad input."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given:
+        print(overview(), file=sys.stderr)
+        return 2
+    name, rest = given[0], given[1:]
+    if name in HELP_FLAGS or name == "help":
+        print(overview())
+        return 0
+    if name in ("--version", "-version"):
+        print(f"niwt {__version__}")
+        return 0
+    if name not in JOBS:
+        rule = f"niwt: the first argument must be a job: {', '.join(JOBS)}. Received: {name!r}."
+        print(f"{rule}{suggestion(name, JOBS)}", file=sys.stderr)
+        return 2
+    if any(argument in HELP_FLAGS for argument in rest):
+        print(job_help(JOBS[name]))
+        return 0
+    from niwt_tf.jobs.app import run_job
+
+    return run_job(name, rest)

@@ -1,0 +1,50 @@
+"""Image bytes to pixels: the one decoder that training and serving share."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
+    """Decode one JPEG, PNG, WebP, GIF (first frame) or BMP image at its own size.
+
+    Grey becomes three equal channels, CMYK JPEG becomes RGB, 16-bit PNG keeps its upper 8 bits, and an alpha channel is
+    dropped. Only core operations are used, so the function can be part of a serving signature.
+
+    Args:
+        encoded: scalar string, the bytes of a file.
+
+    Returns:
+        uint8 [height, width, 3], RGB.
+
+    Raises:
+        tf.errors.InvalidArgumentError: the bytes are not an image that can be decoded (when the operation runs).
+    """
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    image.set_shape([None, None, 3])
+    return image
+
+
+def decode_image(encoded: tf.Tensor, size: int) -> tf.Tensor:
+    """Decode one image as `decode_pixels` does and squash the whole of it to a square, with antialiasing.
+
+    Args:
+        encoded: scalar string, the bytes of a file.
+        size: side of the result in pixels.
+
+    Returns:
+        float32 [size, size, 3], RGB in 0..255.
+
+    Raises:
+        tf.errors.InvalidArgumentError: the bytes are not an image that can be decoded (when the operation runs).
+    """
+    pixels = decode_pixels(encoded)
+
+    def squashed() -> tf.Tensor:
+        resized = tf.image.resize(pixels, [size, size], method=tf.image.ResizeMethod.BILINEAR, antialias=True)
+        return tf.clip_by_value(resized, 0.0, 255.0)
+
+    # The resize of an image that has the size already changes nothing and would take more than half of the whole time.
+    is_square = tf.reduce_all(tf.equal(tf.shape(pixels)[:2], size))
+    image = tf.cond(is_square, lambda: tf.cast(pixels, tf.float32), squashed)
+    return tf.ensure_shape(image, [size, size, 3])

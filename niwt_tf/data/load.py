@@ -1,0 +1,81 @@
+"""One call from a name and a folder to a data set with split and knowledge."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from niwt_tf.data.awa2 import read_awa2
+from niwt_tf.data.cub import read_cub
+from niwt_tf.data.folder import read_folder
+from niwt_tf.data.knowledge import choose_knowledge
+from niwt_tf.data.presence import MISSING_IMAGES
+from niwt_tf.data.schema import Dataset
+from niwt_tf.data.splits import choose_split
+from niwt_tf.errors import check_choice
+
+DATASETS = ("birds", "cub", "awa2", "folder")
+_LOG = logging.getLogger("niwt_tf")
+
+
+def load_dataset(
+    name: str,
+    data_dir: str | Path,
+    split: str = "random",
+    unseen: Sequence[str] = (),
+    num_unseen: int | None = None,
+    knowledge: str = "attributes",
+    seed: int = 0,
+    missing_images: str = "error",
+    split_dir: str | Path | None = None,
+) -> Dataset:
+    """Read a data set and choose its split and knowledge.
+
+    Args:
+        name: "birds" (rendered), "cub", "awa2" or "folder".
+        data_dir: for cub, awa2 and birds the archive's folder or the one that holds it; for folder the one with classes.csv.
+        split: "random", "ps", "ss" or the path of a CSV `image,role`.
+        unseen: names of the unseen classes, with split "random".
+        num_unseen: how many unseen classes to draw, with split "random".
+        knowledge: "attributes", "captions" or the path of a CSV in the form of classes.csv.
+        seed: of the draws.
+        missing_images: "error", or "drop" to go on without listed images that are not there.
+        split_dir: folder of the published splits when it is not near `data_dir`.
+
+    Raises:
+        InputError: whatever is wrong, in one sentence.
+    """
+    check_choice("dataset", name, DATASETS)
+    check_choice("missing_images", missing_images, MISSING_IMAGES)
+    dataset = _read(name, data_dir, missing_images)
+    dataset = choose_split(dataset, split, tuple(unseen), num_unseen, seed, split_dir, missing_images)
+    dataset = choose_knowledge(dataset, knowledge)
+    _warn_of_constant_entries(dataset)
+    return dataset
+
+
+def _read(name: str, data_dir: str | Path, missing_images: str) -> Dataset:
+    if name == "folder":
+        return read_folder(data_dir)
+    if name == "awa2":
+        return read_awa2(data_dir, missing_images)
+    return read_cub(data_dir, missing_images).replace(name=name)
+
+
+def constant_entries(dataset: Dataset) -> tuple[str, ...]:
+    """Return the knowledge entries that have one value over all seen classes: nothing can be learnt of them."""
+    assert dataset.split is not None
+    seen = dataset.knowledge.values[dataset.split.seen]
+    constant = np.flatnonzero((seen == seen[0]).all(axis=0))
+    return tuple(dataset.knowledge.names[k] for k in constant)
+
+
+def _warn_of_constant_entries(dataset: Dataset) -> None:
+    constant = constant_entries(dataset)
+    if constant:
+        listed = ", ".join(constant[:5]) + (" and others" if len(constant) > 5 else "")
+        counts = len(constant), len(dataset.knowledge.names)
+        _LOG.warning("%d of %d attributes are constant over the seen classes and cannot be learnt: %s.", *counts, listed)

@@ -1,0 +1,83 @@
+"""What becomes of images that an archive lists and does not hold."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from niwt_tf.data.schema import Dataset, Knowledge
+from niwt_tf.errors import InputError, check_choice
+
+MISSING_IMAGES = ("error", "drop")
+_LOG = logging.getLogger("niwt_tf")
+
+
+def present_images(root: Path, paths: tuple[str, ...]) -> np.ndarray:
+    """Return bool [M]: whether `root` holds each path; every folder is listed once, which is quick on a network disk."""
+    held: dict[str, set[str]] = {}
+    for folder in {path.rpartition("/")[0] for path in paths}:
+        try:
+            held[folder] = {entry.name for entry in (root / folder).iterdir()}
+        except OSError:
+            held[folder] = set()
+    return np.array([path.rpartition("/")[2] in held[path.rpartition("/")[0]] for path in paths], bool)
+
+
+def drop_missing(dataset: Dataset, missing_images: str, listing: Path) -> Dataset:
+    """Return the data set without images that are not on disk, and without the classes that then have none.
+
+    Args:
+        dataset: what the archive lists, without a split.
+        missing_images: "error" or "drop".
+        listing: file that lists the images, for messages.
+
+    Raises:
+        InputError: images are missing and `missing_images` is "error", or no image at all is there.
+    """
+    check_choice("missing_images", missing_images, MISSING_IMAGES)
+    present = present_images(dataset.root, dataset.paths)
+    absent = np.flatnonzero(~present)
+    if not present.any():
+        raise InputError(
+            f"{dataset.root} must hold images of {listing.name}. Received: no class with any (0 of {len(present)} images)."
+        )
+    if len(absent) and missing_images == "error":
+        first = dataset.paths[absent[0]]
+        raise InputError(
+            f"{listing} lists images that {dataset.root} must hold (missing_images=drop goes on without them). "
+            f"Received: {len(absent)} of {len(present)} missing, the first {first!r}."
+        )
+    if not len(absent):
+        return dataset
+    kept = np.flatnonzero(present)
+    reduced = take_images(dataset, kept)
+    classes = np.unique(reduced.labels)
+    counts = len(kept), len(present), len(classes), len(dataset.class_names)
+    _LOG.info("%d of %d images and %d of %d classes are there.", *counts)
+    return take_classes(reduced, classes)
+
+
+def take_images(dataset: Dataset, kept: np.ndarray) -> Dataset:
+    """Return the data set with the images at indices `kept` alone; classes stay. It must have no split."""
+    arrays = {field: getattr(dataset, field) for field in ("boxes", "parts", "image_attributes")}
+    return dataset.replace(
+        paths=tuple(dataset.paths[i] for i in kept),
+        labels=dataset.labels[kept],
+        captions=None if dataset.captions is None else tuple(dataset.captions[i] for i in kept),
+        **{field: None if array is None else array[kept] for field, array in arrays.items()},
+    )
+
+
+def take_classes(dataset: Dataset, classes: np.ndarray) -> Dataset:
+    """Return the data set with the given classes alone, relabelled; every image must belong to one. It must have no split."""
+    new_label = np.full(len(dataset.class_names), -1, np.int32)
+    new_label[classes] = np.arange(len(classes))
+    known, texts = dataset.knowledge, dataset.class_texts
+    return dataset.replace(
+        labels=new_label[dataset.labels],
+        class_names=tuple(dataset.class_names[c] for c in classes),
+        knowledge=Knowledge(known.values[classes], known.names, known.groups, known.source),
+        class_texts=None if texts is None else tuple(texts[c] for c in classes),
+    )

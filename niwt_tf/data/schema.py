@@ -1,0 +1,227 @@
+"""The one record that every reader makes and everything later takes: images, labels, classes, split and knowledge.
+
+Dimensions: M images, C classes, K description entries (attributes), P parts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from niwt_tf.errors import InputError
+
+
+def _check(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise InputError(sentence)
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What is said of each class: `values[c, k]` is the strength of entry k for class c.
+
+    Attributes:
+        values: float32 [C, K], finite, in the units of its source.
+        names: K unique entry names.
+        groups: K group names ("" where an entry has none), for instance "crown_colour".
+        source: where it comes from, for instance "attributes" or a path.
+    """
+
+    values: np.ndarray
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+    source: str = "attributes"
+
+    def __post_init__(self) -> None:
+        _check(self.values.ndim == 2, f"Knowledge.values must be [classes, entries]. Received shape {self.values.shape}.")
+        entries = self.values.shape[1]
+        _check(len(self.names) == entries, f"Knowledge.names must hold {entries} names. Received: {len(self.names)}.")
+        _check(len(self.groups) == entries, f"Knowledge.groups must hold {entries} names. Received: {len(self.groups)}.")
+        _check(len(set(self.names)) == entries, "Knowledge.names must be unique.")
+        _check(bool(np.isfinite(self.values).all()), f"Knowledge.values from {self.source} must be finite.")
+        object.__setattr__(self, "values", np.asarray(self.values, np.float32))
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which classes are seen, and what each image is for. Index arrays are int64.
+
+    Attributes:
+        name: how it was made, for instance "ps" or "random seed 0".
+        seen: class indices [S], ascending.
+        unseen: class indices [U], ascending, disjoint from `seen`.
+        train: image indices of seen classes, for training and every choice.
+        test_seen: image indices of seen classes, for evaluation alone.
+        test_unseen: image indices of unseen classes, for evaluation alone (may be empty).
+    """
+
+    name: str
+    seen: np.ndarray
+    unseen: np.ndarray
+    train: np.ndarray
+    test_seen: np.ndarray
+    test_unseen: np.ndarray
+
+    def __post_init__(self) -> None:
+        for field in ("seen", "unseen", "train", "test_seen", "test_unseen"):
+            object.__setattr__(self, field, np.asarray(getattr(self, field), np.int64))
+        _check(len(self.seen) >= 2, f"The split {self.name!r} must have at least 2 seen classes. Received: {len(self.seen)}.")
+        _check(len(self.unseen) >= 1, f"The split {self.name!r} must have at least 1 unseen class. Received: none.")
+        _check(not set(self.seen) & set(self.unseen), f"The split {self.name!r} has classes that are both seen and unseen.")
+        used = np.concatenate([self.train, self.test_seen, self.test_unseen])
+        _check(len(set(used.tolist())) == len(used), f"The split {self.name!r} uses an image twice.")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images by path with everything known about them. Arrays are never modified.
+
+    Attributes:
+        name: "birds", "cub", "awa2" or "folder".
+        root: folder that `paths` are relative to.
+        paths: M image paths.
+        labels: int32 [M], indices into `class_names`.
+        class_names: C names; a class may have no image at all.
+        knowledge: one row a class.
+        split: None until one is chosen.
+        boxes: float32 [M, 4] as x, y, width, height in pixels of the file, or None.
+        parts: float32 [M, P, 3] as x, y in pixels and visibility 0 or 1, or None.
+        part_names: P names.
+        captions: sentences of each image (M tuples), or None.
+        class_texts: one text a class ("" where there is none), or None.
+        image_attributes: float32 [M, K] in [0, 1], or None.
+    """
+
+    name: str
+    root: Path
+    paths: tuple[str, ...]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    knowledge: Knowledge
+    split: Split | None = None
+    boxes: np.ndarray | None = None
+    parts: np.ndarray | None = None
+    part_names: tuple[str, ...] = ()
+    captions: tuple[tuple[str, ...], ...] | None = None
+    class_texts: tuple[str, ...] | None = None
+    image_attributes: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", np.asarray(self.labels, np.int32))
+        images, classes, entries = len(self.paths), len(self.class_names), self.knowledge.values.shape[1]
+        _check(self.labels.shape == (images,), f"Dataset.labels must be [{images}]. Received shape {self.labels.shape}.")
+        _check(len(set(self.class_names)) == classes, "Dataset.class_names must be unique.")
+        in_range = images == 0 or (self.labels.min() >= 0 and self.labels.max() < classes)
+        _check(bool(in_range), f"Dataset.labels must be in 0..{classes - 1}.")
+        rows = self.knowledge.values.shape[0]
+        _check(rows == classes, f"Dataset.knowledge must have one row for each of {classes} classes. Received: {rows}.")
+        shapes = {"boxes": (images, 4), "parts": (images, len(self.part_names), 3), "image_attributes": (images, entries)}
+        for field, shape in shapes.items():
+            value = getattr(self, field)
+            _check(value is None or value.shape == shape, f"Dataset.{field} must be {list(shape)}.")
+        _check(self.captions is None or len(self.captions) == images, f"Dataset.captions must have {images} rows.")
+        _check(self.class_texts is None or len(self.class_texts) == classes, f"Dataset.class_texts must have {classes} texts.")
+
+    def replace(self, **changes: object) -> Dataset:
+        """Return a copy with some fields changed (and every check repeated)."""
+        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Labelled image files, and nothing else: what a training or evaluation function is given.
+
+    Attributes:
+        root: folder that `paths` are relative to.
+        paths: image paths.
+        labels: int32, indices into `class_names`.
+        class_names: names in label order.
+    """
+
+    root: Path
+    paths: tuple[str, ...]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def take(self, indices: np.ndarray) -> Images:
+        """Return the images at `indices`, classes unchanged."""
+        paths = tuple(self.paths[i] for i in indices)
+        return Images(self.root, paths, self.labels[np.asarray(indices, np.int64)], self.class_names)
+
+    def of_classes(self, classes: np.ndarray) -> Images:
+        """Return the images of `classes` (label indices), relabelled 0..len(classes)-1 in the order given."""
+        new = np.full(len(self.class_names), -1, np.int32)
+        new[classes] = np.arange(len(classes))
+        kept = np.flatnonzero(new[self.labels] >= 0)
+        paths = tuple(self.paths[i] for i in kept)
+        return Images(self.root, paths, new[self.labels[kept]], tuple(self.class_names[c] for c in classes))
+
+
+@dataclass(frozen=True)
+class SeenData:
+    """All that training and every choice may touch: training images of seen classes and those classes' descriptions.
+
+    It holds no path of a test image, so no function that is given only this can tune on one.
+
+    Attributes:
+        images: training images; labels index the S seen classes.
+        descriptions: float32 [S, K], raw knowledge rows of the seen classes.
+    """
+
+    images: Images
+    descriptions: np.ndarray
+
+    def of_classes(self, classes: np.ndarray) -> SeenData:
+        """Return the part that belongs to `classes` (seen-class indices)."""
+        return SeenData(self.images.of_classes(classes), self.descriptions[classes])
+
+
+@dataclass(frozen=True)
+class TestData:
+    """What evaluation alone is given. Labels index seen classes first, then unseen ones.
+
+    Attributes:
+        images: test images of seen and unseen classes together.
+        num_seen: S; labels below it are seen classes.
+    """
+
+    __test__ = False  # not a pytest class
+
+    images: Images
+    num_seen: int
+
+
+def seen_data(dataset: Dataset) -> SeenData:
+    """Return what training and selection may use of a dataset with a split."""
+    split = _split_of(dataset)
+    images = Images(dataset.root, dataset.paths, dataset.labels, dataset.class_names).take(split.train)
+    return SeenData(images.of_classes(split.seen), dataset.knowledge.values[split.seen])
+
+
+def unseen_descriptions(dataset: Dataset) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the unseen classes' names and raw descriptions [U, K]."""
+    unseen = _split_of(dataset).unseen
+    return tuple(dataset.class_names[c] for c in unseen), dataset.knowledge.values[unseen]
+
+
+def test_data(dataset: Dataset) -> TestData:
+    """Return the test images, labelled over seen then unseen classes."""
+    split = _split_of(dataset)
+    every = Images(dataset.root, dataset.paths, dataset.labels, dataset.class_names)
+    tested = every.take(np.concatenate([split.test_seen, split.test_unseen]))
+    return TestData(tested.of_classes(np.concatenate([split.seen, split.unseen])), len(split.seen))
+
+
+test_data.__test__ = False  # type: ignore[attr-defined]
+
+
+def _split_of(dataset: Dataset) -> Split:
+    if dataset.split is None:
+        raise InputError(f"The data set {dataset.name!r} has no split: choose one with split=, unseen= or num_unseen=.")
+    return dataset.split

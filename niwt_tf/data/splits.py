@@ -1,0 +1,187 @@
+"""Chooses seen and unseen classes and what each image is for."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from niwt_tf.data.roles import classes_with_images, read_role_list, split_by_roles
+from niwt_tf.data.schema import Dataset, Split
+from niwt_tf.data.table import plain_name
+from niwt_tf.data.xlsa17 import FOLDERS, read_proposed_split, read_standard_split
+from niwt_tf.errors import InputError, check_choice, suggestion
+
+
+def random_split(dataset: Dataset, num_unseen: int, seed: int = 0, test_fraction: float = 0.2) -> Dataset:
+    """Draw `num_unseen` unseen classes from those with images; classes without images are unseen besides.
+
+    Raises:
+        InputError: fewer than 2 seen classes or no unseen one would remain, or an argument is out of range.
+    """
+    with_images = classes_with_images(dataset)
+    if len(with_images) < 2 or len(dataset.class_names) < 3:
+        received = f"{len(dataset.class_names)} classes, {len(with_images)} with images"
+        raise InputError(
+            f"The data set {dataset.name!r} must have 2 seen classes, with images, and an unseen one. Received: {received}."
+        )
+    most = len(with_images) - 2
+    if not 0 <= num_unseen <= most:
+        rule = f"from 0 to {max(most, 0)}, so that 2 of {len(with_images)} classes with images stay seen"
+        raise InputError(f"num_unseen must be {rule}. Received: {num_unseen}.")
+    drawn = _generator(seed, 0).permutation(with_images)[:num_unseen]
+    return _split_by_class(dataset, f"random seed {seed}", drawn, seed, test_fraction)
+
+
+def named_split(
+    dataset: Dataset, unseen: Sequence[str], seed: int = 0, test_fraction: float = 0.2, name: str | None = None
+) -> Dataset:
+    """Make the classes called `unseen`, and those without images, the unseen ones.
+
+    Raises:
+        InputError: a name is not a class (the nearest is suggested) or occurs twice; fewer than 2 seen or no unseen class.
+    """
+    index_of = {plain_name(name): index for index, name in enumerate(dataset.class_names)}
+    for wanted in unseen:
+        if plain_name(wanted) not in index_of:
+            near = suggestion(wanted, dataset.class_names)
+            raise InputError(f"unseen must name classes of the data set {dataset.name!r}. Received: {wanted!r}.{near}")
+    classes = [index_of[plain_name(wanted)] for wanted in unseen]
+    if len(set(classes)) != len(classes):
+        raise InputError(f"unseen must name each class once. Received: {','.join(unseen)!r}.")
+    name = "unseen " + ",".join(unseen) if name is None else name
+    return _split_by_class(dataset, name, np.array(classes, np.int64), seed, test_fraction)
+
+
+def csv_split(dataset: Dataset, path: str | Path, missing_images: str = "error") -> Dataset:
+    """Read the split from a CSV `image,role` with roles trainval (or train), test_seen and test_unseen.
+
+    Images are named relative to the images folder; images that the file does not name are not used.
+
+    Raises:
+        InputError: a line names an image that the data set does not hold (allowed with missing_images="drop"), an image twice
+            or another role; a class is both seen and unseen; a seen class has no training image; too few classes remain.
+    """
+    path = Path(path).expanduser()
+    return split_by_roles(dataset, path.name, read_role_list(path), path, missing_images)
+
+
+def xlsa17_split(
+    dataset: Dataset,
+    folder: str | Path,
+    kind: str = "ps",
+    missing_images: str = "error",
+    seed: int = 0,
+    test_fraction: float = 0.2,
+) -> Dataset:
+    """Use a published split of Xian et al. 2018 for CUB or AWA2.
+
+    Args:
+        dataset: what `read_cub` or `read_awa2` returned.
+        folder: xlsa17 (see `read_proposed_split`), a list of the Proposed Split as CSV, or for "ss" the folder that holds
+            standard_split or the one beside it.
+        kind: "ps" (Proposed Split, official test images) or "ss" (Standard Split: classes alone, so a `test_fraction` of each
+            seen class's images is kept for testing, drawn by `seed`).
+        missing_images: with "drop", names that the data set does not hold are passed over.
+        seed: for "ss".
+        test_fraction: for "ss".
+
+    Raises:
+        InputError: the files are absent or not in order, name images that the data set lacks, or leave too few classes.
+    """
+    folder = Path(folder).expanduser()
+    if check_choice("split", kind, ("ps", "ss")) == "ps":
+        rows = read_role_list(folder) if folder.is_file() else read_proposed_split(folder, dataset.name)
+        return split_by_roles(dataset, "ps", rows, folder, missing_images)
+    unseen = read_standard_split([folder, folder.parent], dataset.name)
+    if missing_images == "drop":
+        unseen = tuple(name for name in unseen if name in dataset.class_names)
+    return named_split(dataset, unseen, seed, test_fraction, name="ss")
+
+
+def choose_split(
+    dataset: Dataset,
+    split: str = "random",
+    unseen: Sequence[str] = (),
+    num_unseen: int | None = None,
+    seed: int = 0,
+    split_dir: str | Path | None = None,
+    missing_images: str = "error",
+) -> Dataset:
+    """Return the data set with a split, as the options of the same names ask.
+
+    Args:
+        dataset: without a split.
+        split: "ps", "ss", "random" or the path of a CSV.
+        unseen: names of the unseen classes; takes the place of drawing them.
+        num_unseen: how many classes to draw. None: none where classes without images are unseen already, otherwise
+            a fifth of all.
+        seed: of the draw.
+        split_dir: folder of the published splits; by default xlsa17 is looked for in, beside and above the archive's folder.
+        missing_images: with "drop", a split file may name images that are not there.
+
+    Raises:
+        InputError: options that exclude each other, an unknown split, and all that the single splits raise.
+    """
+    if (unseen or num_unseen is not None) and split != "random":
+        raise InputError(f"unseen and num_unseen go with split=random alone. Received: split={split!r}.")
+    if unseen and num_unseen is not None:
+        raise InputError(f"num_unseen must not be given beside unseen, which names the classes. Received: {num_unseen}.")
+    if split == "random":
+        if unseen:
+            return named_split(dataset, unseen, seed)
+        return random_split(dataset, _default_unseen(dataset) if num_unseen is None else num_unseen, seed)
+    if split in ("ps", "ss"):
+        if dataset.name not in FOLDERS:
+            raise InputError(f"split={split} is published for cub and awa2 alone. Received: dataset {dataset.name!r}.")
+        return xlsa17_split(dataset, _published_folder(dataset, split, split_dir), split, missing_images, seed)
+    if not Path(split).expanduser().is_file():
+        near = suggestion(split, ("ps", "ss", "random"))
+        raise InputError(f"split must be ps, ss, random or the path of a CSV file. Received: {split!r}.{near}")
+    return csv_split(dataset, split, missing_images)
+
+
+def _published_folder(dataset: Dataset, split: str, split_dir: str | Path | None) -> Path:
+    official = dataset.root.absolute().parent
+    bases = [official, official.parent, official.parent.parent]
+    if split_dir is not None:
+        return Path(split_dir).expanduser()
+    if split == "ss":
+        return next((base for base in bases if (base / "standard_split").is_dir()), official.parent)
+    found = next((base / "xlsa17" for base in bases if (base / "xlsa17").is_dir()), None)
+    if found is None:
+        raise InputError(
+            f"split=ps needs the folder xlsa17 of published splits in {official.parent}. Received: no such folder."
+        )
+    return found
+
+
+def _default_unseen(dataset: Dataset) -> int:
+    with_images = len(classes_with_images(dataset))
+    return max(1, with_images // 5) if with_images == len(dataset.class_names) else 0
+
+
+def _generator(seed: int, *keys: int) -> np.random.Generator:
+    if seed < 0:
+        raise InputError(f"seed must be 0 or more. Received: {seed}.")
+    return np.random.default_rng([seed, *keys])
+
+
+def _split_by_class(dataset: Dataset, name: str, unseen: np.ndarray, seed: int, test_fraction: float) -> Dataset:
+    if not 0 <= test_fraction < 1:
+        raise InputError(f"test_fraction must be at least 0 and less than 1. Received: {test_fraction}.")
+    with_images = classes_with_images(dataset)
+    seen = np.setdiff1d(with_images, unseen)
+    train, test = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for label in seen:
+        images = np.flatnonzero(dataset.labels == label)
+        # Keyed by the name, so that a class keeps its test images when other classes come or go.
+        order = _generator(seed, 1, zlib.crc32(dataset.class_names[label].encode())).permutation(images)
+        count = min(max(1, round(test_fraction * len(images))), len(images) - 1) if test_fraction else 0
+        test.append(np.sort(order[:count]))
+        train.append(np.sort(order[count:]))
+    every_unseen = np.setdiff1d(np.arange(len(dataset.class_names)), seen)
+    test_unseen = np.flatnonzero(np.isin(dataset.labels, every_unseen))
+    return dataset.replace(split=Split(name, seen, every_unseen, np.concatenate(train), np.concatenate(test), test_unseen))

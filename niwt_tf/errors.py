@@ -1,0 +1,33 @@
+"""The one exception for a user's mistake, and how its sentence suggests what was meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Bad input: the message is one sentence that names the argument or file, the rule and what was received.
+
+    Jobs print the message alone and end with exit status 2; library callers see a ValueError.
+    """
+
+
+def suggestion(received: str, choices: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the nearest choice, or "" when none is near."""
+    by_folded = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(received.lower(), list(by_folded), n=1, cutoff=0.5)
+    return f" Did you mean {by_folded[near[0]]!r}?" if near else ""
+
+
+def check_choice(argument: str, received: str, choices: Iterable[str]) -> str:
+    """Return `received` if it is one of `choices`.
+
+    Raises:
+        InputError: naming the argument, the choices and the nearest one.
+    """
+    choices = list(choices)
+    if received in choices:
+        return received
+    listed = ", ".join(choices)
+    raise InputError(f"{argument} must be one of {listed}. Received: {received!r}.{suggestion(received, choices)}")

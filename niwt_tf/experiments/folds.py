@@ -1,0 +1,94 @@
+"""Validation classes: seen classes that are held out as if unseen, so that every choice can be made without a test image.
+
+Everything here starts from `SeenData`, which holds no test image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from niwt_tf.data.schema import Images, SeenData
+from niwt_tf.errors import InputError
+
+VALIDATION_FRACTION = 0.15
+
+
+def hold_out_images(images: Images, fraction: float = VALIDATION_FRACTION, seed: int = 0) -> tuple[Images, Images]:
+    """Part the images of each class into (kept, held out), the second at least one where a class has two."""
+    generator = np.random.default_rng(seed)
+    held: list[np.ndarray] = []
+    for label in range(len(images.class_names)):
+        members = generator.permutation(np.flatnonzero(images.labels == label))
+        count = max(1, round(fraction * len(members))) if len(members) > 1 else 0
+        held.append(members[:count])
+    chosen = np.sort(np.concatenate(held)).astype(np.int64)
+    kept = np.setdiff1d(np.arange(len(images)), chosen)
+    return images.take(kept), images.take(chosen)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One choice of validation classes.
+
+    Attributes:
+        kept: indices of the seen classes that stay seen, ascending.
+        validation: indices of the seen classes that play the unseen ones, ascending.
+        training: data of the kept classes, for training.
+        early_stopping: held-out images of the kept classes.
+        evaluation: `early_stopping` and the training images of the validation classes, labelled kept classes first.
+        validation_descriptions: float32 [V, K].
+    """
+
+    kept: np.ndarray
+    validation: np.ndarray
+    training: SeenData
+    early_stopping: Images
+    evaluation: Images
+    validation_descriptions: np.ndarray
+
+
+def class_folds(
+    seen: SeenData, *, num_folds: int, num_validation: int | None, num_unseen: int, seed: int
+) -> list[Fold]:
+    """Draw disjoint groups of validation classes, one a fold.
+
+    Args:
+        seen: training images and descriptions of the S seen classes.
+        num_folds: how many; fewer are made where the classes do not suffice.
+        num_validation: classes a fold; None takes the share that unseen classes have of all classes.
+        num_unseen: U, for that share.
+        seed: of the draw.
+
+    Raises:
+        InputError: fewer than 2 classes would stay seen.
+    """
+    num_seen = len(seen.descriptions)
+    share = round(num_seen * num_unseen / (num_seen + num_unseen))
+    size = num_validation if num_validation is not None else min(max(share, 2), num_seen // 2)
+    if num_seen - size < 2:
+        raise InputError(
+            f"validation_classes must leave at least 2 of the {num_seen} seen classes to train on. Received: {size}."
+        )
+    order = np.random.default_rng([seed, 7]).permutation(num_seen)
+    count = min(num_folds, num_seen // max(size, 1))
+    return [_fold(seen, np.sort(order[i * size : (i + 1) * size]), seed) for i in range(count)]
+
+
+def _fold(seen: SeenData, validation: np.ndarray, seed: int) -> Fold:
+    kept = np.setdiff1d(np.arange(len(seen.descriptions)), validation)
+    of_kept = seen.of_classes(kept)
+    training, early_stopping = hold_out_images(of_kept.images, seed=seed)
+    pseudo_unseen = seen.images.of_classes(validation)
+    names = of_kept.images.class_names + pseudo_unseen.class_names
+    labels = np.concatenate([early_stopping.labels, pseudo_unseen.labels + len(kept)])
+    evaluation = Images(seen.images.root, early_stopping.paths + pseudo_unseen.paths, labels, names)
+    return Fold(
+        kept,
+        validation,
+        SeenData(training, of_kept.descriptions),
+        early_stopping,
+        evaluation,
+        seen.descriptions[validation],
+    )

@@ -1,0 +1,169 @@
+"""One option of a job: its kind, its rule and its help, and how a value or a text becomes valid."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+import os
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn
+
+from niwt_tf.errors import InputError, suggestion
+
+Kind = Literal["str", "int", "float", "bool", "strs", "floats"]
+_EXPECTED = {
+    "str": "text",
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true or false",
+    "strs": "a list of names",
+    "floats": "a list of numbers",
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """The rule that a value of `--name` must meet.
+
+    Attributes:
+        name: the option without its dashes.
+        kind: what the value is; "strs" and "floats" are tuples.
+        default: the value when nothing is given.
+        help: one line for `--help`.
+        optional: whether None (an empty text) is allowed.
+        choices: the allowed names; empty allows any.
+        path: whether a path is allowed as well as the `choices`.
+        at_least: least number allowed, or None.
+        above: every number allowed is greater than this, or None.
+        below: every number allowed is less than this, or None.
+    """
+
+    name: str
+    kind: Kind
+    default: Any
+    help: str
+    optional: bool = False
+    choices: tuple[str, ...] = ()
+    path: bool = False
+    at_least: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def parse(self, text: str) -> Any:
+        """Return the checked value that `text` (from a command line) stands for.
+
+        Raises:
+            InputError: the text is of another kind or breaks the rule.
+        """
+        stripped = text.strip()
+        if self.optional and stripped in ("", "None"):
+            return None
+        parts = [part.strip() for part in stripped.split(",") if part.strip()]
+        try:
+            if self.kind == "int":
+                return self.check(int(stripped))
+            if self.kind == "float":
+                return self.check(float(stripped))
+            if self.kind == "floats":
+                return self.check(tuple(float(part) for part in parts))
+        except InputError:
+            raise
+        except ValueError:
+            self._refuse(f"must be {_EXPECTED[self.kind]}", text)
+        if self.kind == "bool":
+            if stripped.lower() not in ("true", "false", "1", "0"):
+                self._refuse("must be true or false", text)
+            return stripped.lower() in ("true", "1")
+        return self.check(tuple(parts) if self.kind == "strs" else stripped)
+
+    def check(self, value: Any) -> Any:
+        """Return `value` in its plain form (numpy numbers and lists are accepted).
+
+        Raises:
+            InputError: naming the option, the rule and the value.
+        """
+        if value is None:
+            if not self.optional:
+                self._refuse("must be given", value)
+            return None
+        plain = self._plain(value)
+        for number in plain if self.kind == "floats" else (plain,) if self.kind in ("int", "float") else ():
+            self._check_number(number, value)
+        if self.kind == "str":
+            self._check_text(plain)
+        return plain
+
+    def _plain(self, value: Any) -> Any:
+        if isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        is_bool = isinstance(value, bool)
+        if self.kind == "str" and isinstance(value, str):
+            return value
+        if self.kind == "bool" and is_bool:
+            return value
+        if self.kind == "int" and isinstance(value, numbers.Integral) and not is_bool:
+            return int(value)
+        if self.kind == "float" and isinstance(value, numbers.Real) and not is_bool:
+            return float(value)
+        if self.kind in ("strs", "floats") and not isinstance(value, str) and hasattr(value, "__iter__"):
+            items = tuple(value)
+            if self.kind == "strs" and all(isinstance(item, str) for item in items):
+                if len(set(items)) < len(items):
+                    self._refuse("must not name anything twice", value)
+                return items
+            if self.kind == "floats" and all(isinstance(item, numbers.Real) for item in items):
+                if not items:
+                    self._refuse("must hold at least one number", value)
+                return tuple(float(item) for item in items)
+        self._refuse(f"must be {_EXPECTED[self.kind]}", value)
+
+    def _check_number(self, number: float, value: Any) -> None:
+        if not math.isfinite(number):
+            self._refuse("must be finite", value)
+        if self.at_least is not None and number < self.at_least:
+            self._refuse(f"must be at least {self.at_least:g}", value)
+        if self.above is not None and number <= self.above:
+            self._refuse(f"must be greater than {self.above:g}", value)
+        if self.below is not None and number >= self.below:
+            self._refuse(f"must be less than {self.below:g}", value)
+
+    def _check_text(self, value: str) -> None:
+        if not value:
+            self._refuse("must not be empty", value)
+        if not self.choices or value in self.choices:
+            return
+        # A bare word is a misspelt choice; a path has a separator, a suffix, or is there.
+        if self.path and (os.sep in value or "." in value or os.path.exists(value)):
+            return
+        listed = ", ".join(self.choices) + (" or a path" if self.path else "")
+        self._refuse(f"must be one of {listed}", value, suggestion(value, self.choices))
+
+    def _refuse(self, rule: str, value: Any, hint: str = "") -> NoReturn:
+        raise InputError(f"--{self.name} {rule}. Received: {value!r}.{hint}")
+
+
+def option(default: Any, help: str, **rules: Any) -> Any:  # noqa: A002
+    """Return a dataclass field that carries an option's default, help and rules (the arguments of `Option`)."""
+    return dataclasses.field(default=default, metadata={"help": help, **rules})
+
+
+_KINDS: dict[str, Kind] = {
+    "str": "str",
+    "int": "int",
+    "float": "float",
+    "bool": "bool",
+    "tuple[str, ...]": "strs",
+    "tuple[float, ...]": "floats",
+}
+
+
+def options_of(record: type) -> tuple[Option, ...]:
+    """Return the options that a dataclass made of `option` fields declares, in order."""
+    found = []
+    for field in dataclasses.fields(record):
+        annotation = str(field.type)
+        kind = _KINDS[annotation.removesuffix(" | None")]
+        optional = annotation.endswith(" | None")
+        found.append(Option(field.name, kind, field.default, optional=optional, **field.metadata))
+    return tuple(found)

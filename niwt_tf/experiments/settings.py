@@ -1,0 +1,123 @@
+"""Every option that affects a result, with its default and its rule: the same for the jobs and from Python."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from niwt_tf.errors import InputError, suggestion
+from niwt_tf.experiments.options import Option, option, options_of
+
+BACKBONES = ("small_vgg", "vgg16", "resnet101", "resnet50", "mobilenet_v2", "efficientnet_v2_b0")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run does, checked when made. Every field is the command line's flag of that name.
+
+    Raises:
+        InputError: a value breaks its rule; the sentence names the flag, the rule and the value.
+    """
+
+    dataset: str = option("birds", "What --data_dir holds.", choices=("birds", "cub", "awa2", "folder"))
+    data_dir: str | None = option(None, "Folder of the data; by default data/<dataset>.")
+    split: str = option(
+        "random",
+        "How classes are parted: xlsa17's Proposed or Standard split, at random, or a CSV with columns image,role.",
+        choices=("ps", "ss", "random"),
+        path=True,
+    )
+    unseen: tuple[str, ...] = option((), "Names of the unseen classes, instead of a random choice.")
+    num_unseen: int | None = option(
+        None, "Number of unseen classes of a random split; by default the classes without images, or a fifth.", at_least=1
+    )
+    knowledge: str = option(
+        "attributes",
+        "What describes a class: the data set's attributes, its captions, or a CSV whose first column is class.",
+        choices=("attributes", "captions"),
+        path=True,
+    )
+    missing_images: str = option(
+        "error", "What listed but absent images are: an error, or dropped with their classes.", choices=("error", "drop")
+    )
+    max_bad_images: int = option(0, "Number of undecodable images to skip before giving up.", at_least=0)
+
+    backbone: str = option("small_vgg", "The network.", choices=BACKBONES)
+    weights: str = option("none", "Initial weights of the backbone.", choices=("imagenet", "none"), path=True)
+    layer: str | None = option(None, "Name of the convolution whose neurons are used; by default the backbone's own.")
+    input_size: int | None = option(None, "Side of the square input in pixels; by default the backbone's own.", at_least=16)
+    finetune: str = option("all", "What is trained on the seen classes: all layers or the head.", choices=("all", "head"))
+    epochs: int | None = option(None, "Most epochs of training; by default as suits the backbone.", at_least=1)
+    batch_size: int = option(32, "Images in a training step.", at_least=1)
+    learning_rate: float = option(1e-3, "Adam's rate for the head, or for all layers from scratch.", above=0)
+    finetune_learning_rate: float = option(1e-5, "Adam's rate for all layers of a pretrained backbone.", above=0)
+    weight_decay: float = option(5e-4, "Weight decay of kernels.", at_least=0)
+    dropout: float = option(0.5, "Dropout of the fully connected layers.", at_least=0, below=1)
+    patience: int = option(5, "Epochs without a better validation accuracy before training stops.", at_least=1)
+
+    support: str = option(
+        "seen",
+        "Images that new columns are fitted on: seen training images, noise, or a folder.",
+        choices=("seen", "noise"),
+        path=True,
+    )
+    num_support: int = option(512, "Number of support images.", at_least=1)
+    map: str = option("ridge", "How importance is predicted: closed form, or by gradient descent.", choices=("ridge", "cosine"))
+    map_regularization: tuple[float, ...] = option(
+        (1e-3, 1e-2, 1e-1, 1.0, 10.0), "Strengths of the map's regulariser to choose from.", at_least=0
+    )
+    regularizer: str = option(
+        "norm", "What holds new columns to the seen ones' mean: the distance, or half its square.", choices=("norm", "squared")
+    )
+    transfer_lambda: tuple[float, ...] = option(
+        (1e-5, 1e-4, 1e-3, 1e-2), "Weights of the regulariser to choose from.", at_least=0
+    )
+    transfer_learning_rate: tuple[float, ...] = option(
+        (1e-4, 1e-3, 1e-2), "Adam's rates for new columns to choose from.", above=0
+    )
+    transfer_batch_size: int = option(32, "Support images in a transfer step.", at_least=1)
+    transfer_steps: int = option(1000, "Most transfer steps.", at_least=1)
+    validation_classes: int | None = option(
+        None, "Seen classes held out in each fold; by default as many as make the folds cover all.", at_least=1
+    )
+    num_folds: int = option(3, "Folds of seen classes that every choice is made on.", at_least=1)
+    seed: int = option(0, "Seed of every random choice.", at_least=0)
+
+    def __post_init__(self) -> None:
+        for declared in SETTINGS:
+            object.__setattr__(self, declared.name, declared.check(getattr(self, declared.name)))
+        if self.unseen and self.num_unseen is not None:
+            raise InputError(
+                f"--unseen and --num_unseen must not both be given. Received: {','.join(self.unseen)!r} and {self.num_unseen}."
+            )
+
+    @property
+    def data_folder(self) -> str:
+        """`data_dir`, or where `niwt render` and the README put the data set."""
+        return self.data_dir if self.data_dir is not None else f"data/{self.dataset}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every setting by name, as `config.json` holds them."""
+        return dataclasses.asdict(self)
+
+    def replace(self, **changes: Any) -> Settings:
+        """Return a copy with some settings changed (and every check repeated)."""
+        return Settings.from_dict({**self.as_dict(), **changes})
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Settings:
+        """Return the settings that `as_dict` gave; absent ones take their defaults.
+
+        Raises:
+            InputError: a name is unknown or a value breaks its rule.
+        """
+        for name in values:
+            if name not in SETTING_NAMES:
+                raise InputError(f"There is no setting {name!r}.{suggestion(name, SETTING_NAMES)}")
+        return cls(**values)
+
+
+SETTINGS: tuple[Option, ...] = options_of(Settings)
+SETTING_NAMES = tuple(declared.name for declared in SETTINGS)

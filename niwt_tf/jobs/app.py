@@ -1,0 +1,110 @@
+"""How a job is run as an absl app: flags in, one sentence and exit status 2 for whatever the user can put right."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from absl import app, flags
+from absl import logging as absl_logging
+
+from niwt_tf.errors import InputError
+from niwt_tf.jobs.flags import define_flags, parse_flags, run_folder, settings_from_flags
+from niwt_tf.jobs.quiet_tensorflow import choose_keras_backend, import_quietly
+from niwt_tf.jobs.run_directory import Run, RunDirectory
+from niwt_tf.jobs.table import HELP_FLAGS, JOBS, job_help
+
+_DISK_FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+
+
+def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[list[str]], None] | None = None) -> int:
+    """Run a job as an absl app and return its exit status.
+
+    A user's mistake (`InputError`) and a failing file system (`OSError`) are one sentence on stderr and status 2, an
+    interrupt is status 130, and anything else is a traceback: a bug.
+
+    Args:
+        name: a key of `JOBS`.
+        arguments: flags, by default those of the process.
+        main: the job; by default `main` of `niwt_tf.jobs.<name>`, imported after its flags are known to be good.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if any(argument in HELP_FLAGS for argument in given):
+        print(job_help(JOBS[name]))
+        return 0
+    choose_keras_backend()
+    _log_to_stderr(name)
+    define_flags(JOBS[name])
+
+    def parse(argv: list[str]) -> list[str]:
+        parse_flags(argv[1:])
+        return argv[:1]
+
+    def call(argv: list[str]) -> None:
+        if not flags.FLAGS["verbosity"].present:
+            absl_logging.set_verbosity(absl_logging.WARNING)
+        if JOBS[name].tensorflow:
+            import_quietly()
+        (main or importlib.import_module(f"niwt_tf.jobs.{name}").main)(argv)
+
+    try:
+        app.run(call, argv=["niwt", *given], flags_parser=parse)
+    except SystemExit as end:  # absl ends every app this way
+        return end.code if isinstance(end.code, int) else 0
+    except KeyboardInterrupt:
+        print(f"\nniwt {name}: interrupted; the same command goes on from here.", file=sys.stderr)
+        return 130
+    except Exception as error:
+        sentence = str(error) if isinstance(error, InputError) else _file_system_sentence(error)
+        if sentence is None:
+            raise
+        print(f"niwt {name}: {sentence}", file=sys.stderr)
+        return 2
+    return 0
+
+
+@contextmanager
+def run_from_flags() -> Iterator[Run]:
+    """Yield the locked run directory that --run_dir names, with the settings of the flags and of its config.json."""
+    settings, given = settings_from_flags()
+    with RunDirectory(run_folder()).locked(settings, overwrite=flags.FLAGS.overwrite, given=given) as run:
+        yield run
+
+
+def _log_to_stderr(name: str) -> None:
+    logger = logging.getLogger("niwt_tf")
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(f"niwt {name}: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def _file_system_sentence(error: BaseException) -> str | None:
+    """Return a sentence if an error, or what caused it, is the file system's."""
+    cause: BaseException | None = error
+    seen: list[BaseException] = []
+    while cause is not None and cause not in seen:
+        full = next((text for text in _DISK_FULL if text in str(cause)), None)
+        if full is not None:
+            # HDF5 and TensorFlow wrap the system's message in several lines of their own.
+            return f"Cannot write{_named(cause)}: {full}. Once there is room, the same command goes on from here."
+        if cause is error and isinstance(cause, OSError):
+            return f"Cannot read or write{_named(cause)}: {cause.strerror or cause}."
+        seen.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _named(error: BaseException) -> str:
+    name = getattr(error, "filename", None)
+    if name is None and "run_dir" in flags.FLAGS and flags.FLAGS["run_dir"].value is not None:
+        return f" in {flags.FLAGS['run_dir'].value}"
+    return f" {os.fspath(name)}" if isinstance(name, str | os.PathLike) else ""

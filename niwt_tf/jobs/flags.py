@@ -1,0 +1,110 @@
+"""Absl flags made from the options' table, and the settings that a command line asks for."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from niwt_tf.errors import InputError, suggestion
+from niwt_tf.experiments.options import Option
+from niwt_tf.experiments.settings import SETTING_NAMES, SETTINGS, Settings
+from niwt_tf.jobs.table import Job
+
+# These settings are names or paths; a path is made absolute, so that a run can be taken up from another folder.
+_PATHS = {declared.name for declared in SETTINGS if declared.path} | {"data_dir"}
+
+
+class _Parser(flags.ArgumentParser):
+    """Parses by the option's own rule."""
+
+    def __init__(self, declared: Option) -> None:
+        super().__init__()
+        self.declared = declared
+        self.syntactic_help = declared.help
+
+    def parse(self, argument: Any) -> Any:
+        """Return the checked value of a text (or of a default, which absl parses too)."""
+        return self.declared.parse(argument) if isinstance(argument, str) else self.declared.check(argument)
+
+
+def define_flags(job: Job, flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Define the flags of a job, once; a flag that is already there is left."""
+    for declared in job.options:
+        if declared.name in flag_values:
+            continue
+        if declared.kind == "bool":
+            flags.DEFINE_boolean(declared.name, declared.default, declared.help, flag_values=flag_values)
+        else:
+            flags.DEFINE(_Parser(declared), declared.name, declared.default, declared.help, flag_values=flag_values)
+
+
+def parse_flags(arguments: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Parse `arguments` (without a program name) into `flag_values`.
+
+    Raises:
+        InputError: a flag is unknown (the nearest is suggested), its value breaks its rule, a flagfile cannot be read, or
+            something that is not a flag was given.
+    """
+    try:
+        rest = flag_values(["niwt", *arguments])[1:]
+    except flags.UnrecognizedFlagError as error:
+        names = [f"--{name}" for name in flag_values if len(name) > 1]
+        raise InputError(
+            f"There is no such flag. Received: '--{error.flagname}'.{suggestion('--' + error.flagname, names)}"
+        ) from None
+    except flags.CantOpenFlagFileError as error:
+        cause = error.__context__
+        name = getattr(cause, "filename", None)
+        reason = getattr(cause, "strerror", None) or str(error)
+        raise InputError(f"--flagfile must name a file that can be read. Received: {name!r} ({reason}).") from None
+    except flags.IllegalFlagValueError as error:
+        if isinstance(error.__context__, InputError):
+            raise InputError(str(error.__context__)) from None
+        boolean = re.match(r"flag --(\w+)=(.*?): \('Non-boolean", str(error))
+        if boolean:
+            raise InputError(f"--{boolean[1]} must be true or false. Received: {boolean[2]!r}.") from None
+        raise InputError(f"{str(error).rstrip('.')}.") from None
+    except flags.Error as error:
+        raise InputError(f"{str(error).rstrip('.')}.") from None
+    except UnicodeDecodeError:
+        raise InputError("--flagfile must be a text file in UTF-8.") from None
+    if rest:
+        raise InputError(f"Options must be flags of the form --name=value. Received: {rest[0]!r}.")
+
+
+def settings_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> tuple[Settings, frozenset[str]]:
+    """Return the settings that the flags make and the names of those that were given rather than left at their default.
+
+    Raises:
+        InputError: settings that are valid one by one do not go together.
+    """
+    values = {name: flag_values[name].value for name in SETTING_NAMES}
+    given = frozenset(name for name in SETTING_NAMES if flag_values[name].present)
+    for declared in SETTINGS:
+        value = values[declared.name]
+        if declared.name in _PATHS and value is not None and value not in declared.choices:
+            values[declared.name] = os.path.abspath(os.path.expanduser(value))
+    return Settings.from_dict(values), given
+
+
+def run_folder(flag_values: flags.FlagValues = flags.FLAGS) -> Path:
+    """Return --run_dir.
+
+    Raises:
+        InputError: it was not given.
+    """
+    if flag_values["run_dir"].value is None:
+        raise InputError("--run_dir must be given: the folder of the run, for instance --run_dir=runs/birds.")
+    return Path(os.path.expanduser(flag_values["run_dir"].value))
+
+
+def export_folder(flag_values: flags.FlagValues = flags.FLAGS) -> Path:
+    """Return --export_dir, by default exports/<name of run_dir>."""
+    if flag_values["export_dir"].value is not None:
+        return Path(os.path.expanduser(flag_values["export_dir"].value))
+    return Path("exports") / run_folder(flag_values).resolve().name

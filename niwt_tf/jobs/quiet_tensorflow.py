@@ -1,0 +1,39 @@
+"""Importing TensorFlow without the lines that it writes before its log level is heeded."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+
+
+def choose_keras_backend() -> None:
+    """Make Keras run on TensorFlow, whatever ~/.keras/keras.json says."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
+def import_quietly() -> None:
+    """Import TensorFlow silently, unless the user set TF_CPP_MIN_LOG_LEVEL: then it says what they asked for.
+
+    Raises:
+        Exception: the import fails; what it wrote is then shown.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ or "tensorflow" in sys.modules:
+        return
+    # Errors that matter are raised as well; the level of errors alone reports on every machine without a GPU.
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        # TensorFlow's C++ half writes to the descriptor itself, not to sys.stderr.
+        os.dup2(said.fileno(), 2)
+        try:
+            importlib.import_module("tensorflow")
+        except BaseException:
+            said.seek(0)
+            os.write(kept, said.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

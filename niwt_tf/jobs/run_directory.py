@@ -1,0 +1,279 @@
+"""A run's folder: one lock, one config.json, one folder a stage that appears whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from niwt_tf.errors import InputError
+from niwt_tf.experiments.settings import SETTING_NAMES, Settings
+from niwt_tf.files import read_json, remove_abandoned, write_json
+from niwt_tf.jobs.stage import Manifest, Stage, read_manifest
+
+_VERSIONS = ("niwt-tf", "tensorflow", "keras", "numpy", "scikit-learn", "pillow")
+
+
+class RunDirectory:
+    """The folder that --run_dir names."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    @contextmanager
+    def locked(self, settings: Settings, overwrite: bool = False, given: Collection[str] | None = None) -> Iterator[Run]:
+        """Hold the folder for this process and yield the `Run` in it.
+
+        In a folder that has a config.json, settings that are not in `given` are taken from there. Nothing is written
+        before the first stage is; an `InputError` before a first stage is finished leaves the folder as it was.
+
+        Args:
+            settings: what the flags or the caller ask for.
+            overwrite: whether given settings may differ from the folder's; stages that they affect are then redone.
+            given: names of the settings that were asked for rather than left at their default; None means all.
+
+        Raises:
+            InputError: another process holds the folder, it is not a run's, or its flags differ and `overwrite` is false.
+        """
+        asked = frozenset(SETTING_NAMES if given is None else given)
+        with self._lock():
+            remove_abandoned(self.path)
+            config = self._read_config()
+            merged = settings if config is None else self._merged(config, settings, asked, overwrite)
+            run = Run(self.path, merged, config)
+            try:
+                yield run
+            except InputError:
+                run._restore()
+                raise
+            run._keep_config()
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"--run_dir must be a folder. Received: {str(self.path)!r}.")
+        self._check_is_a_run()
+        missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = self.path / ".lock"
+        file = _held(lock)
+        try:
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+        finally:
+            with suppress(OSError):
+                if all(entry == lock for entry in self.path.iterdir()):
+                    # Removed while still held: whoever opened it meanwhile sees that it is no longer the file of that name.
+                    lock.unlink(missing_ok=True)
+                    for folder in missing:
+                        folder.rmdir()
+            file.close()
+
+    def _check_is_a_run(self) -> None:
+        if not self.path.exists() or (self.path / "config.json").exists():
+            return
+        strange = sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith("."))
+        if strange:
+            raise InputError(
+                f"--run_dir must be new, empty or a run's folder, with its config.json. Received: {str(self.path)!r}, "
+                f"which holds {strange[0]!r}."
+            )
+
+    def _read_config(self) -> dict[str, Any] | None:
+        path = self.path / "config.json"
+        if not path.exists():
+            return None
+        try:
+            config = read_json(path)
+            Settings.from_dict(config["settings"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} must be a run's configuration: {error} Give another --run_dir.") from None
+        return dict(config)
+
+    def _merged(self, config: Mapping[str, Any], settings: Settings, given: Collection[str], overwrite: bool) -> Settings:
+        old = Settings.from_dict(config["settings"])
+        differing = [name for name in SETTING_NAMES if name in given and getattr(old, name) != getattr(settings, name)]
+        if differing and not overwrite:
+            listed = "; ".join(
+                f"--{name} was {_show(getattr(old, name))}, now {_show(getattr(settings, name))}" for name in differing
+            )
+            raise InputError(
+                f"--run_dir {self.path} was made with other flags: {listed}. "
+                "Give --overwrite to redo what they change, or another --run_dir."
+            )
+        if not differing:
+            return old
+        return old.replace(**{name: getattr(settings, name) for name in given})
+
+
+class Run:
+    """A locked run directory. Made by `RunDirectory.locked`.
+
+    Attributes:
+        path: the folder.
+        settings: what the run does: config.json's settings with those of this command in their place.
+    """
+
+    def __init__(self, path: Path, settings: Settings, config: Mapping[str, Any] | None) -> None:
+        self.path = path
+        self.settings = settings
+        self._before = config
+        self._data: str | None = config.get("data") if config else None
+        self._asked = False
+        self._finished = False
+
+    @property
+    def data(self) -> str | None:
+        """Fingerprint of the data set that the stages were made of, or None before `use_data`."""
+        return self._data
+
+    def use_data(self, fingerprint: str) -> None:
+        """Say what data set this is, before any `stage`: stages made of other data are then out of date."""
+        self._data = fingerprint
+
+    def stage(
+        self,
+        name: str,
+        settings_used: Sequence[str],
+        inputs: Sequence[str] = (),
+        extra: Mapping[str, Any] | None = None,
+        publishes: Sequence[str] = (),
+    ) -> Stage:
+        """Return a stage, which knows whether what it would write is there already.
+
+        Args:
+            name: its folder's name.
+            settings_used: names of the settings that its result depends on.
+            inputs: stages that it reads.
+            extra: whatever else its result depends on, as JSON.
+            publishes: names of files in its folder that belong at the top of the run directory too (metrics.json).
+
+        Raises:
+            InputError: an input was never finished, or is out of date for the settings.
+        """
+        for upstream in inputs:
+            reason = self._outdated(upstream)
+            if reason:
+                raise InputError(
+                    f"The stage {name} needs {upstream}, which {reason}: run niwt {upstream} --run_dir={self.path} first."
+                )
+        used = {setting: getattr(self.settings, setting) for setting in settings_used}
+        manifests = {upstream: read_manifest(self.path / upstream) for upstream in inputs}
+        parts = {
+            "settings": json.loads(json.dumps(used)),
+            "inputs": {upstream: manifest["identity"] for upstream, manifest in manifests.items() if manifest},
+            "data": self._data,
+            "extra": json.loads(json.dumps(extra or {})),
+        }
+        self._asked = True
+        return Stage(self, name, parts, publishes)
+
+    def folder(self, name: str) -> Path:
+        """Return the folder of a finished stage.
+
+        Raises:
+            InputError: the stage was never finished, or is out of date for the settings.
+        """
+        reason = self._outdated(name)
+        if reason:
+            raise InputError(f"--run_dir {self.path} must hold the stage {name}, which {reason}: run niwt {name} first.")
+        return self.path / name
+
+    def _outdated(self, name: str) -> str:
+        """Return why a stage's folder cannot be read ("" if it can), going by manifests alone."""
+        manifest = read_manifest(self.path / name)
+        if manifest is None:
+            return "is not there"
+        current = json.loads(json.dumps(self.settings.as_dict()))
+        changed = [setting for setting, value in manifest["settings"].items() if current.get(setting) != value]
+        if changed:
+            return f"was made with another --{changed[0]}"
+        if manifest["data"] != self._data:
+            return "was made of other data"
+        for upstream, identity in manifest["inputs"].items():
+            reason = self._outdated(upstream)
+            if reason:
+                return f"stands on {upstream}, which {reason}"
+            above = read_manifest(self.path / upstream)
+            if above is None or above["identity"] != identity:
+                return f"was made from an earlier {upstream}"
+        return ""
+
+    def _started(self, stage: str) -> None:
+        """Make the folder ready for a stage to be written: the configuration kept, results that it outdates withdrawn."""
+        self._keep_config()
+        for name, manifest in self._manifests().items():
+            if name == stage or stage in self._ancestors(name):
+                for published in manifest["publishes"]:
+                    (self.path / published).unlink(missing_ok=True)
+
+    def _manifests(self) -> dict[str, Manifest]:
+        found = {entry.name: read_manifest(entry) for entry in sorted(self.path.iterdir()) if not entry.name.startswith(".")}
+        return {name: manifest for name, manifest in found.items() if manifest is not None}
+
+    def _ancestors(self, name: str) -> set[str]:
+        manifest = read_manifest(self.path / name)
+        direct = set(manifest["inputs"]) if manifest else set()
+        return direct.union(*(self._ancestors(upstream) for upstream in direct))
+
+    def _keep_config(self) -> None:
+        if not self._asked:
+            return
+        versions = {name: _version(name) for name in _VERSIONS}
+        config = {
+            "settings": self.settings.as_dict(),
+            "data": self._data,
+            "versions": {"python": platform.python_version(), **versions},
+        }
+        path = self.path / "config.json"
+        if not path.exists() or read_json(path) != json.loads(json.dumps(config)):
+            write_json(path, config)
+
+    def _restore(self) -> None:
+        """Undo what a command that turned out to be wrong has begun, if it finished no stage."""
+        if self._finished or not self._asked:
+            return
+        if self._before is not None:
+            write_json(self.path / "config.json", self._before)
+        else:
+            (self.path / "config.json").unlink(missing_ok=True)
+            for scratch in self.path.glob(".work-*"):
+                shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _held(lock: Path) -> IO[str]:
+    while True:
+        file = open(lock, "a+", encoding="utf-8")  # noqa: SIM115
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            file.close()
+            raise InputError(
+                f"--run_dir {lock.parent} must not be in use. Received: a folder that process {holder} is working in."
+            ) from None
+        with suppress(FileNotFoundError):
+            if os.fstat(file.fileno()).st_ino == lock.stat().st_ino:
+                return file
+        file.close()
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _show(value: Any) -> str:
+    return ",".join(str(item) for item in value) or "empty" if isinstance(value, tuple) else str(value)

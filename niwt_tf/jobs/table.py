@@ -1,0 +1,99 @@
+"""Every job and the options it takes. Imported by `niwt --help`, so nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+
+from niwt_tf.experiments.options import Option
+from niwt_tf.experiments.settings import SETTINGS
+
+RUN_OPTIONS = (
+    Option("run_dir", "str", None, "Folder of the run: every stage reads and writes it.", optional=True),
+    Option("export_dir", "str", None, "Where SavedModels go; by default exports/<name of run_dir>.", optional=True),
+    Option("overwrite", "bool", False, "Redo what other flags than the run's change, instead of refusing."),
+    Option("progress", "bool", True, "Show progress bars."),
+)
+
+RENDER_OPTIONS = (
+    Option("data_dir", "str", "data/birds", "Folder to write: new, empty, or rendered before."),
+    Option("num_species", "int", 50, "Number of species (classes).", at_least=2, below=201),
+    Option("images_per_species", "int", 60, "Images of each species.", at_least=1, below=10_001),
+    Option("image_size", "int", 64, "Side of an image in pixels.", at_least=32, below=1025),
+    Option("seed", "int", 0, "Seed of species and images.", at_least=0),
+)
+
+STAGE_OPTIONS = (*RUN_OPTIONS, *SETTINGS)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job: `niwt_tf.jobs.<name>` holds its `main(argv)`.
+
+    Attributes:
+        name: what follows `niwt` on the command line.
+        summary: one line for `niwt --help`.
+        options: the flags that it takes.
+        tensorflow: whether it needs TensorFlow.
+    """
+
+    name: str
+    summary: str
+    options: tuple[Option, ...] = STAGE_OPTIONS
+    tensorflow: bool = True
+
+
+JOBS = {
+    job.name: job
+    for job in (
+        Job("render", "Draw the birds data set in CUB's layout.", RENDER_OPTIONS, tensorflow=False),
+        Job("train", "Train the network on the seen classes."),
+        Job("importance", "Measure how important each neuron is to each seen class."),
+        Job("map", "Learn to predict importance from class descriptions."),
+        Job("transfer", "Make a head column for each unseen class from its predicted importance."),
+        Job("evaluate", "Score seen and unseen classes on the test images."),
+        Job("export", "Write a verified SavedModel for serving."),
+        Job("run", "Do every stage that is not up to date, from train to export."),
+        Job("baseline", "Score ESZSL on the same features and protocol."),
+    )
+}
+
+HELP_FLAGS = ("--help", "-h", "-help", "--helpfull", "--helpshort")
+USAGE = "niwt JOB [--flagfile=FILE] [--flag=value ...]"
+
+
+def overview() -> str:
+    """Return what `niwt --help` prints."""
+    lines = [f"usage: {USAGE}", "", "Zero-shot image classifiers from class descriptions.", "", "jobs:"]
+    lines += [f"  {job.name:<12}{job.summary}" for job in JOBS.values()]
+    return "\n".join([*lines, "", "niwt JOB --help lists a job's flags; niwt --version prints the version."])
+
+
+def job_help(job: Job) -> str:
+    """Return what `niwt JOB --help` prints."""
+    lines = [f"usage: {USAGE.replace('JOB', job.name)}", "", job.summary, "", "flags:"]
+    for declared in job.options:
+        lines.append(f"  --{_form(declared)}")
+        lines += textwrap.wrap(declared.help + _default(declared), 100, initial_indent="      ", subsequent_indent="      ")
+    lines.append("  --flagfile=FILE\n      A file of flags, one a line; # starts a comment.")
+    return "\n".join(lines)
+
+
+def _form(declared: Option) -> str:
+    if declared.kind == "bool":
+        return f"[no]{declared.name}"
+    text = "PATH" if declared.name.endswith("_dir") else "NAME"
+    values = {"int": "N", "float": "X", "strs": "a,b,...", "floats": "x,y,...", "str": text}
+    choices = "|".join([*declared.choices, *(["PATH"] if declared.path else [])])
+    return f"{declared.name}={choices or values[declared.kind]}"
+
+
+def _default(declared: Option) -> str:
+    value = declared.default
+    if value is None or value == ():
+        return ""
+    if isinstance(value, bool):
+        return f" (default: {str(value).lower()})"
+    if isinstance(value, tuple):
+        return f" (default: {','.join(f'{item:g}' for item in value)})"
+    return f" (default: {value})"

@@ -1,0 +1,166 @@
+"""Stage 3: head columns of unseen classes from predicted importances (NIWT Eq. 3), by a gradient of a gradient.
+
+Dimensions: P support images, H x W positions, N neurons, D features, S seen and U unseen classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from niwt_tf.method.importance import importance_of_maps
+
+REGULARIZERS = ("norm", "squared")
+
+
+@dataclass(frozen=True)
+class TransferOptions:
+    """How Eq. 3 is minimised.
+
+    Attributes:
+        regularization: lambda, the weight of the distance between a new column and the mean seen column.
+        regularizer: "norm" is that distance (the paper), "squared" half its square (the released code).
+        learning_rate: of Adam.
+        batch_size: (support image, class) pairs a step; each class appears as often as every other.
+        max_steps: upper bound on the steps.
+        patience: steps without an improvement of the loss by 1 % after which it stops.
+        seed: draws the initial columns and the pairs.
+    """
+
+    regularization: float = 1e-3
+    regularizer: str = "norm"
+    learning_rate: float = 1e-2
+    batch_size: int = 64
+    max_steps: int = 1000
+    patience: int = 40
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Solved columns.
+
+    Attributes:
+        columns: float32 [D, U].
+        biases: float32 [U], the mean seen bias: importance does not determine a bias.
+        losses: float32 [steps], Eq. 3 on each step's batch.
+        mean_cosine: mean over the last 10 steps of cos(alpha_hat, alpha), without the regulariser.
+    """
+
+    columns: np.ndarray
+    biases: np.ndarray
+    losses: np.ndarray
+    mean_cosine: float
+
+
+def initial_columns(seen_columns: np.ndarray, num_unseen: int, seed: int) -> np.ndarray:
+    """Draw columns [D, U] from a normal distribution with each dimension's mean and deviation over the seen ones [D, S]."""
+    generator = np.random.default_rng(seed)
+    mean, deviation = seen_columns.mean(axis=1, keepdims=True), seen_columns.std(axis=1, keepdims=True)
+    return generator.normal(mean, deviation, (len(seen_columns), num_unseen)).astype(np.float32)
+
+
+def transfer_loss(
+    tail: Callable[..., tf.Tensor],
+    columns: tf.Tensor,
+    maps: tf.Tensor,
+    classes: tf.Tensor,
+    targets: tf.Tensor,
+    mean_column: tf.Tensor,
+    options: TransferOptions,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return Eq. 3 for a batch of (support image, class) pairs, and its mean cosine; both scalars.
+
+    Args:
+        tail: conv map -> features.
+        columns: [U, D], one row a class.
+        maps: conv maps [B, H, W, N] of the support images.
+        classes: [B], the class that each image is paired with.
+        targets: [U, N], predicted importances of unit length.
+        mean_column: [D], mean of the seen columns.
+        options: lambda and the regulariser.
+    """
+    importance = importance_of_maps(tail, maps, tf.gather(columns, classes))
+    cosine = tf.reduce_sum(tf.math.l2_normalize(importance, axis=1) * tf.gather(targets, classes), axis=1)
+    squared = tf.reduce_sum(tf.square(columns - mean_column), axis=1)
+    # The small constant keeps the gradient of the norm finite where a column equals the mean.
+    distance = tf.sqrt(squared + 1e-12) if options.regularizer == "norm" else squared / 2
+    mean_cosine = tf.reduce_mean(cosine)
+    return 1.0 - mean_cosine + options.regularization * tf.reduce_mean(distance), mean_cosine
+
+
+def transfer_columns(
+    tail: Callable[..., tf.Tensor],
+    support_maps: np.ndarray,
+    importances: np.ndarray,
+    seen_columns: np.ndarray,
+    seen_biases: np.ndarray,
+    options: TransferOptions,
+    on_step: Callable[[int, float], None] | None = None,
+) -> Transfer:
+    """Optimise the columns of all unseen classes together until their importances match (Eq. 3).
+
+    The outer tape watches only the new columns, so nothing else moves. The same arguments give the same columns.
+
+    Args:
+        tail: conv map -> features, called as `tail(maps, training=False)`.
+        support_maps: [P, H, W, N] conv maps of the support images.
+        importances: [U, N] predicted by the map; only their direction matters.
+        seen_columns: [D, S].
+        seen_biases: [S].
+        options: see `TransferOptions`.
+        on_step: called with the step and its loss.
+    """
+    num_unseen = len(importances)
+    targets = tf.math.l2_normalize(tf.constant(importances, tf.float32), axis=1)
+    mean_column = tf.constant(seen_columns.mean(axis=1), tf.float32)
+    maps = tf.constant(support_maps)
+    columns = tf.Variable(initial_columns(seen_columns, num_unseen, options.seed).T)
+    optimiser = keras.optimizers.Adam(options.learning_rate)
+    optimiser.build([columns])
+
+    @tf.function
+    def step(images: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(columns)
+            loss, cosine = transfer_loss(
+                tail, tf.convert_to_tensor(columns), tf.gather(maps, images), classes, targets, mean_column, options
+            )
+        optimiser.apply([tape.gradient(loss, columns)], [columns])
+        return loss, cosine
+
+    pairs = _pairs(len(support_maps), num_unseen, options)
+    losses: list[float] = []
+    cosines: list[float] = []
+    best, best_step = np.inf, 0
+    for number in range(options.max_steps):
+        images, classes = next(pairs)
+        loss, cosine = step(tf.constant(images), tf.constant(classes))
+        losses.append(float(loss))
+        cosines.append(float(cosine))
+        if on_step:
+            on_step(number, losses[-1])
+        if losses[-1] < 0.99 * best:
+            best, best_step = losses[-1], number
+        elif number - best_step >= options.patience:
+            break
+    biases = np.full(num_unseen, seen_biases.mean(), np.float32)
+    return Transfer(columns.numpy().T, biases, np.asarray(losses, np.float32), float(np.mean(cosines[-10:])))
+
+
+def _pairs(num_images, num_unseen, options):  # type: ignore[no-untyped-def]
+    """Yield endless batches of (image indices, class indices), both walked through in reshuffled passes."""
+    generator = np.random.default_rng(options.seed + 1)
+    images, classes = np.empty(0, np.int32), np.empty(0, np.int32)
+    size = options.batch_size
+    while True:
+        while len(images) < size:
+            images = np.concatenate([images, generator.permutation(num_images).astype(np.int32)])
+        while len(classes) < size:
+            classes = np.concatenate([classes, generator.permutation(num_unseen).astype(np.int32)])
+        yield images[:size], classes[:size]
+        images, classes = images[size:], classes[size:]

@@ -1,0 +1,122 @@
+"""Where a network may be cut into trunk and tail: any 4-D layer that no path goes round and whose tail is not degenerate."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from niwt_tf.errors import InputError
+
+
+def output_of(model: keras.Model, layer: str) -> Any:
+    """Return the symbolic output of `layer` in this model's own graph.
+
+    `keras.Layer.output` refuses a layer that several models share; this reads the one node that belongs to `model`.
+
+    Raises:
+        InputError: the model has no such layer; the sentence lists the near names.
+    """
+    for node in (node for depth in model._nodes_by_depth.values() for node in depth):
+        if node.operation.name == layer:
+            return node.output_tensors[0]
+    names = [name for name in _layer_names(model) if _is_map(output_of(model, name))]
+    near = difflib.get_close_matches(layer, names, n=5, cutoff=0.4) or names[-5:]
+    raise InputError(f"layer must name a layer of the network, for instance {', '.join(near)}. Received: {layer!r}.")
+
+
+def split(model: keras.Model, layer: str) -> tuple[keras.Model, keras.Model]:
+    """Return trunk (images -> map [B, H, W, N]) and tail (map -> features [B, D]) that share the model's layers.
+
+    The model's last layer, which turns features into logits, belongs to neither.
+
+    Raises:
+        InputError: no such layer, its output is not a 4-D map, or other paths go round it.
+    """
+    conv_map = output_of(model, layer)
+    features = _inputs_of(model.outputs[0])[0]
+    if not _is_map(conv_map):
+        shape = tuple(conv_map.shape)
+        raise InputError(f"layer must have a 4-D output [batch, height, width, neurons]. Received: {layer!r} of shape {shape}.")
+    if not _is_cut(model, layer):
+        offer = _nearest_earlier(model, layer)
+        raise InputError(f"layer must be one that no path goes round.{offer} Received: {layer!r}.")
+    return keras.Model(model.inputs[0], conv_map, name="trunk"), keras.Model(conv_map, features, name="tail")
+
+
+def check_not_degenerate(model: keras.Model, layer: str) -> None:
+    """Refuse a layer whose tail has the same position-averaged Jacobian for every image.
+
+    After such a layer come only linear layers and global or non-overlapping pooling; importance (Eq. 1) is then a fixed linear
+    function of the head's column, and the method would only regress weights.
+
+    Raises:
+        InputError: the layer is degenerate; the sentence names the nearest earlier usable layer.
+    """
+    if is_degenerate(model, layer):
+        offer = _nearest_earlier(model, layer)
+        rule = "layer must be followed by more than pooling and linear layers, else importance is the same for every image."
+        raise InputError(f"{rule}{offer} Received: {layer!r}.")
+
+
+def is_degenerate(model: keras.Model, layer: str) -> bool:
+    """Return whether the averaged Jacobian of the tail is the same for different maps (measured, not read from layer types).
+
+    Maps come from the trunk, so their signs and range are real ones, then have their positions shuffled and scaled.
+    """
+    trunk, tail = split(model, layer)
+    random = np.random.default_rng(0)
+    images = random.uniform(0, 255, (2, *model.inputs[0].shape[1:]))
+    images *= random.uniform(0, 1, (2, 1, 1, 3))  # one of them darker: noise alone would give two like maps
+    maps = np.asarray(trunk(images.astype(model.inputs[0].dtype), training=False))
+    shape = maps.shape
+    positions = maps.reshape(2, shape[1] * shape[2], shape[3])
+    shuffled = random.permuted(positions, axis=1) * random.uniform(0.1, 3.0, (2, positions.shape[1], 1))
+    varied = tf.constant(np.concatenate([maps, shuffled.reshape(shape)]), dtype=maps.dtype)
+    direction = tf.constant(random.standard_normal(tail.output_shape[-1]), dtype=maps.dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(varied)
+        projected = tf.reduce_sum(tail(varied, training=False) * direction)
+    averaged = tf.reduce_mean(tape.gradient(projected, varied), axis=(1, 2)).numpy()  # [4, N]
+    return bool(np.ptp(averaged, axis=0).max() <= 1e-4 * np.abs(averaged).max())
+
+
+def _layer_names(model: keras.Model) -> list[str]:
+    return [layer.name for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+
+
+def _is_map(tensor: Any) -> bool:
+    return len(tensor.shape) == 4
+
+
+def _inputs_of(tensor: Any) -> list[Any]:
+    operation, node_index, _ = tensor._keras_history
+    return list(operation._inbound_nodes[node_index].input_tensors)
+
+
+def _is_cut(model: keras.Model, layer: str) -> bool:
+    """Walk back from the logits without passing the layer: a cut keeps us from the images."""
+    target, images = output_of(model, layer), model.inputs[0]
+    waiting, reached = [model.outputs[0]], set()
+    while waiting:
+        tensor = waiting.pop()
+        if tensor is target or id(tensor) in reached:
+            continue
+        if tensor is images:
+            return False
+        reached.add(id(tensor))
+        waiting.extend(_inputs_of(tensor))
+    return True
+
+
+def _nearest_earlier(model: keras.Model, layer: str) -> str:
+    names = _layer_names(model)
+    for name in reversed(names[: names.index(layer)]):
+        if isinstance(model.get_layer(name), keras.layers.Dropout | keras.layers.ZeroPadding2D):
+            continue
+        if _is_map(output_of(model, name)) and _is_cut(model, name) and not is_degenerate(model, name):
+            return f" The nearest earlier layer that works is {name!r}."
+    return " No earlier layer works."

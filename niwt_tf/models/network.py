@@ -1,0 +1,204 @@
+"""A classifier cut at a named layer: trunk (images -> map), tail (map -> features), head (features -> logits)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from niwt_tf.errors import InputError, suggestion
+from niwt_tf.files import replacing
+from niwt_tf.models.cut import split
+from niwt_tf.models.head import ClassHead
+from niwt_tf.models.preprocess import Preprocess
+
+__all__ = ["Network", "Preprocess"]  # Preprocess is registered for `load` by being imported
+
+
+class Network:
+    """A Keras functional model, images [B, S, S, 3] as RGB in 0..255 to logits [B, C], cut at `layer`.
+
+    Trunk and tail are functional models over the same layers, so they share every weight with `model`.
+
+    Attributes:
+        model: the whole network; its last layer is a `ClassHead`.
+        layer: name of the layer whose output is the map.
+        trunk: images [B, S, S, 3] -> map [B, H, W, N].
+        tail: map [B, H, W, N] -> features [B, D].
+        head: features [B, D] -> logits [B, C].
+
+    Raises:
+        InputError: the model does not end in a `ClassHead`, or it cannot be cut at `layer`.
+    """
+
+    def __init__(self, model: keras.Model, layer: str) -> None:
+        if not isinstance(model, keras.Model) or not isinstance(model.layers[-1], ClassHead):
+            raise InputError(f"model must be a functional Keras model that ends in a ClassHead. Received: {model!r}.")
+        self.model = model
+        self.layer = layer
+        self.head: ClassHead = model.layers[-1]
+        self.trunk, self.tail = split(model, layer)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """C names, seen classes first."""
+        return self.head.class_names
+
+    @property
+    def num_seen(self) -> int:
+        """S: classes below this index are seen."""
+        return self.head.num_seen
+
+    @property
+    def num_neurons(self) -> int:
+        """N, the channels of the map."""
+        return int(self.trunk.output_shape[-1])
+
+    @property
+    def num_features(self) -> int:
+        """D, the inputs of the head."""
+        return int(self.tail.output_shape[-1])
+
+    @property
+    def input_size(self) -> int:
+        """S, the height and width of an image in pixels."""
+        return int(self.model.input_shape[1])
+
+    @property
+    def columns(self) -> np.ndarray:
+        """The head's columns [D, C] (a copy)."""
+        return np.array(self.head.kernel.numpy())
+
+    @property
+    def biases(self) -> np.ndarray:
+        """The head's biases [C] (a copy)."""
+        return np.array(self.head.bias.numpy())
+
+    @property
+    def calibration(self) -> float:
+        """What is taken off the seen classes' logits."""
+        return float(self.head.calibration.numpy())
+
+    @calibration.setter
+    def calibration(self, value: float) -> None:
+        self.head.calibration.assign(value)
+
+    def with_head(self, columns: np.ndarray, biases: np.ndarray, names: Sequence[str], num_seen: int) -> Network:
+        """Return a network with another head over the same trunk and tail (shared weights) and the same calibration.
+
+        Args:
+            columns: [D, C].
+            biases: [C].
+            names: C unique class names, seen first.
+            num_seen: S.
+
+        Raises:
+            InputError: shapes that do not fit, values that are not finite, repeated names.
+        """
+        columns, biases = np.asarray(columns), np.asarray(biases)
+        expected = (self.num_features, len(names))
+        if columns.shape != expected or biases.shape != expected[1:]:
+            shapes = f"{columns.shape} and {biases.shape}"
+            raise InputError(f"columns and biases must be {list(expected)} and {[expected[1]]}. Received: {shapes}.")
+        if not (np.isfinite(columns).all() and np.isfinite(biases).all()):
+            raise InputError("columns and biases must be finite. Received: NaN or infinity.")
+        head = ClassHead(names, num_seen, self.layer, name="head", dtype=self.head.dtype_policy)
+        features = self.head_input()
+        model = keras.Model(self.model.inputs[0], head(features), name=self.model.name)
+        head.kernel.assign(columns)
+        head.bias.assign(biases)
+        head.calibration.assign(self.head.calibration)
+        return Network(model, self.layer)
+
+    def head_input(self) -> keras.KerasTensor:
+        """Return the symbolic features [B, D] that the head is applied to."""
+        operation, node, _ = self.model.outputs[0]._keras_history
+        return operation._inbound_nodes[node].input_tensors[0]
+
+    def expand(self, columns: np.ndarray, biases: np.ndarray, names: Sequence[str]) -> Network:
+        """Return a network with M more classes, unseen ones, after the present C. This one is unchanged.
+
+        Args:
+            columns: [D, M].
+            biases: [M].
+            names: M names that are new.
+
+        Raises:
+            InputError: shapes that do not fit, values that are not finite, a name that exists.
+        """
+        columns, biases = np.asarray(columns), np.asarray(biases)
+        if columns.shape != (self.num_features, len(names)) or biases.shape != (len(names),):
+            expected = f"[{self.num_features}, {len(names)}] and [{len(names)}]"
+            raise InputError(f"columns and biases must be {expected}. Received: {columns.shape} and {biases.shape}.")
+        every = np.concatenate([self.columns, columns], axis=1), np.concatenate([self.biases, biases])
+        return self.with_head(*every, (*self.class_names, *names), self.num_seen)
+
+    def without(self, name: str) -> Network:
+        """Return a network without the class `name`.
+
+        Raises:
+            InputError: there is no such class, or it is the only one.
+        """
+        index = self.index_of(name)
+        kept = [c for c in range(len(self.class_names)) if c != index]
+        names = [self.class_names[c] for c in kept]
+        num_seen = self.num_seen - (index < self.num_seen)
+        return self.with_head(self.columns[:, kept], self.biases[kept], names, num_seen)
+
+    def renamed(self, old: str, new: str) -> Network:
+        """Return a network whose class `old` is called `new`.
+
+        Raises:
+            InputError: there is no class `old`, or there is one called `new`.
+        """
+        index = self.index_of(old)
+        names = [*self.class_names[:index], new, *self.class_names[index + 1 :]]
+        return self.with_head(self.columns, self.biases, names, self.num_seen)
+
+    def index_of(self, name: str) -> int:
+        """Return the index of the class `name`.
+
+        Raises:
+            InputError: there is no such class; the sentence suggests the nearest.
+        """
+        if name not in self.class_names:
+            raise InputError(f"The network has no class of that name.{suggestion(name, self.class_names)} Received: {name!r}.")
+        return self.class_names.index(name)
+
+    def copy(self) -> Network:
+        """Return a network with its own layers and weights, equal to this one's."""
+        model = keras.models.clone_model(self.model)
+        model.set_weights(self.model.get_weights())
+        return Network(model, self.layer)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network as one `.keras` file, whole or not at all.
+
+        Raises:
+            InputError: the name does not end in .keras.
+        """
+        if Path(path).suffix != ".keras":
+            raise InputError(f"path must end in .keras. Received: {str(path)!r}.")
+        with replacing(path) as temporary:
+            self.model.save(temporary)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Network:
+        """Read what `save` wrote; names, seen count, calibration and cut are inside the file.
+
+        Raises:
+            InputError: no such file, or it holds no saved Network.
+        """
+        if not Path(path).is_file():
+            raise InputError(f"path must be a .keras file written by Network.save. Received: {str(path)!r}, not a file.")
+        try:
+            model = keras.models.load_model(path, compile=False, safe_mode=True)
+        except Exception as error:  # Keras raises whatever its zip, JSON and HDF5 readers meet
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise InputError(f"{path} must be a .keras file written by Network.save. Received: {reason}") from error
+        if not isinstance(getattr(model, "layers", [None])[-1], ClassHead):
+            raise InputError(f"{path} must be a .keras file written by Network.save. Received: a model without a ClassHead.")
+        return cls(model, model.layers[-1].layer)

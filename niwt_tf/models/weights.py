@@ -1,0 +1,119 @@
+"""Loading a backbone's weights, and saying plainly why a file does not fit."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from niwt_tf.errors import InputError
+
+
+@dataclass(frozen=True)
+class Published:
+    """A weights file that Keras publishes: its address and, where Keras states it, the MD5 of its contents."""
+
+    url: str
+    md5: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.url.rsplit("/", 1)[1]
+
+
+def load_published(
+    bases: Mapping[bool, Callable[[bool], keras.Model] | keras.Model], weights: str, published: Published | None
+) -> keras.Model:
+    """Return the first of `bases` that `weights` fits, with the weights loaded.
+
+    Args:
+        bases: include_top -> a model, or its constructor (called with include_top), in order of preference.
+        weights: "none", "imagenet" or a path; a `.keras` file is left to `load_named`.
+        published: where "imagenet" is found.
+
+    Raises:
+        InputError: no such file, no published weights, offline, or a file that fits none of the models.
+    """
+    if weights == "imagenet":
+        if published is None:
+            raise InputError(
+                'weights must be "none" or a path: this backbone has no published ImageNet weights. Received: imagenet.'
+            )
+        path = _fetch(published)
+    elif weights == "none" or weights.endswith(".keras"):
+        base = next(iter(bases.values()))
+        return base if isinstance(base, keras.Model) else base(next(iter(bases)))
+    else:
+        path = _existing(weights)
+    reason = ""
+    for top, base in bases.items():
+        model = base if isinstance(base, keras.Model) else base(top)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a file that does not fit warns once a layer; the error says it all
+                model.load_weights(path)
+        except Exception as error:  # Keras and h5py raise many types for a file that does not fit
+            reason = reason or _first_line(error)
+            continue
+        return model
+    wanted = " (the variant with the top is needed, at its original input size)" if list(bases) == [True] else ""
+    raise InputError(f"weights must fit the backbone{wanted}. Received: {path}, of which Keras says: {reason}")
+
+
+def load_named(model: keras.Model, path: str) -> None:
+    """Copy the weights of a saved `.keras` model into the layers of the same names; the head keeps its own.
+
+    Raises:
+        InputError: no such file, or a layer with weights that the file lacks or has in other shapes.
+    """
+    try:
+        saved = keras.models.load_model(_existing(path), compile=False, safe_mode=True)
+        found = {layer.name: layer.get_weights() for layer in saved.layers}
+    except InputError:
+        raise
+    except Exception as error:  # Keras raises whatever its zip, JSON and HDF5 readers meet
+        raise InputError(f"weights must be a readable .keras file. Received: {path}: {_first_line(error)}") from error
+    for layer in model.layers[:-1]:
+        wanted = [np.shape(weight) for weight in layer.get_weights()]
+        given = [weight.shape for weight in found.get(layer.name, [])]
+        if wanted != given:
+            has = f"shapes {given}" if layer.name in found else "no such layer"
+            rule = f"weights must fit the backbone: layer {layer.name!r} needs shapes {wanted}."
+            raise InputError(f"{rule} Received: {path} with {has}.")
+        if wanted:
+            layer.set_weights(found[layer.name])
+
+
+def _existing(path: str) -> Path:
+    if not Path(path).is_file():
+        raise InputError(f'weights must be "imagenet", "none" or the path of a weights file. Received: {path!r}, not a file.')
+    if not path.endswith((".h5", ".hdf5", ".keras")):
+        raise InputError(f"weights must be a .weights.h5, .h5 or .keras file. Received: {path!r}.")
+    return Path(path)
+
+
+def _fetch(published: Published) -> Path:
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    target = home / "models" / published.name
+    try:
+        # Keras leaves the hash out of its own table for some files; get_file then trusts the one in the folder.
+        found = keras.utils.get_file(
+            published.name, published.url, cache_dir=str(home), cache_subdir="models", file_hash=published.md5
+        )
+    except Exception as error:  # urllib, socket, OS and hash errors alike mean: not here
+        raise InputError(
+            f"weights=imagenet must be downloaded once: fetch {published.url} and put it at {target}, or give its path."
+            f" Received: {_first_line(error)}"
+        ) from error
+    return Path(found)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

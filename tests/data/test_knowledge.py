@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from niwt_tf.data.cub import read_cub
+from niwt_tf.data.folder import read_folder
+from niwt_tf.data.knowledge import choose_knowledge, class_documents
+from niwt_tf.data.splits import named_split
+from niwt_tf.errors import InputError
+
+
+def test_attributes_stay_as_they_were_read(cub: Path) -> None:
+    data = read_cub(cub)
+    assert choose_knowledge(data) is data
+
+
+def test_captions_become_topics_of_the_seen_classes_words(cub: Path) -> None:
+    data = named_split(read_cub(cub), ["004.Grey_Owl"])
+    chosen = choose_knowledge(data, "captions")
+    assert chosen.knowledge.source == "captions"
+    assert chosen.knowledge.values.shape == (4, 3)
+    assert chosen.image_attributes is None
+    assert not any("grey" in name for name in chosen.knowledge.names)
+    assert any("blue" in name for name in chosen.knowledge.names)
+    np.testing.assert_array_equal(chosen.knowledge.values, choose_knowledge(data, "captions").knowledge.values)
+    # With as many topics as seen documents nothing is lost: rows have unit length, as TF-IDF's have.
+    np.testing.assert_allclose(np.linalg.norm(chosen.knowledge.values[:3], axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(chosen.knowledge.values, choose_knowledge(data, "captions", np.arange(3)).knowledge.values)
+
+
+def test_an_unseen_classes_words_change_nothing_of_the_seen_ones(cub: Path) -> None:
+    before = choose_knowledge(named_split(read_cub(cub), ["004.Grey_Owl"]), "captions").knowledge.values
+    for path in (cub / "text_c10/004.Grey_Owl").iterdir():
+        path.write_text("blue wings, entirely new words")
+    after = choose_knowledge(named_split(read_cub(cub), ["004.Grey_Owl"]), "captions").knowledge.values
+    np.testing.assert_array_equal(before[:3], after[:3])
+    assert not np.array_equal(before[3], after[3])
+
+
+def test_captions_of_seen_test_images_are_left_out(cub: Path) -> None:
+    data = named_split(read_cub(cub), ["004.Grey_Owl"])
+    assert data.split is not None
+    held_out = data.paths[data.split.test_seen[0]]
+    path = cub / "text_c10" / held_out.replace("Clarks", "Clark").replace(".jpg", ".txt")
+    path.write_text("a secret.")
+    data = named_split(read_cub(cub), ["004.Grey_Owl"])
+    assert not any("secret" in document for document in class_documents(data))
+    assert sum(document.count("grey") for document in class_documents(data)) == 6
+
+
+def test_class_texts(animals: Path) -> None:
+    (animals / "descriptions").mkdir()
+    data = named_split(read_folder(animals), ["wolf"])
+    with pytest.raises(InputError, match="needs a text for each of 6 classes. Received: none for 6, the first 'ape'"):
+        choose_knowledge(data, "captions")
+    for name in data.class_names:
+        (animals / f"descriptions/{name}.txt").write_text(f"{name} is brown and furry")
+    data = named_split(read_folder(animals), ["wolf"])
+    assert choose_knowledge(data, "captions").knowledge.values.shape == (6, 4)
+    for name in data.class_names:
+        (animals / f"descriptions/{name}.txt").write_text("is the and")
+    with pytest.raises(InputError, match="needs words"):
+        choose_knowledge(named_split(read_folder(animals), ["wolf"]), "captions")
+    with pytest.raises(InputError, match="seen must name"):
+        choose_knowledge(read_folder(animals), "captions")
+
+
+def test_a_table_of_the_users(animals: Path) -> None:
+    data = read_folder(animals)
+    path = animals / "mine.csv"
+    path.write_text("class,size::big\n" + "".join(f"{name},{k}\n" for k, name in enumerate((*data.class_names[::-1], "emu"))))
+    chosen = choose_knowledge(data, str(path)).knowledge
+    assert chosen.values[:, 0].tolist() == [5, 4, 3, 2, 1, 0]
+    assert chosen.groups == ("size",)
+    path.write_text("class,size\nape,1\n")
+    with pytest.raises(InputError, match="none for 'bear', 'cat', 'dog' and 2 more"):
+        choose_knowledge(data, str(path))
+    with pytest.raises(InputError, match="knowledge must be.*Received: 'atributes'. Did you mean 'attributes'"):
+        choose_knowledge(data, "atributes")
+
+
+@pytest.mark.real_data
+def test_real_captions(shared_data: Path) -> None:
+    data = named_split(read_cub(shared_data / "cub", "drop"), ["001.Black_footed_Albatross"])
+    values = choose_knowledge(data, "captions").knowledge.values
+    assert values.shape == (10, 9)
+    unit = values / np.linalg.norm(values, axis=1, keepdims=True)
+    assert np.argmax(unit[1:] @ unit[0]) + 1 in (1, 2)  # the nearest to one albatross is another

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from niwt_tf.data.load import constant_entries, load_dataset
+from niwt_tf.errors import InputError
+
+
+@pytest.mark.parametrize("name", ["cub", "birds"])
+def test_archives_in_cubs_layout(cub: Path, name: str) -> None:
+    data = load_dataset(name, str(cub), num_unseen=1, knowledge="captions")
+    assert data.name == name
+    assert data.split is not None and len(data.split.unseen) == 1
+    assert data.knowledge.source == "captions"
+
+
+def test_awa2_and_folder(awa2: Path, animals: Path) -> None:
+    assert load_dataset("awa2", awa2, unseen=["rat"]).name == "awa2"
+    data = load_dataset("folder", animals)
+    assert data.split is not None and data.split.unseen.tolist() == [5]
+
+
+def test_attributes_that_are_constant_over_seen_classes_are_warned_of(animals: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "niwt_tf"):
+        data = load_dataset("folder", animals)
+    assert constant_entries(data) == ("alive",)
+    assert "1 of 3 attributes are constant over the seen classes and cannot be learnt: alive." in caplog.text
+
+
+def test_many_constant_attributes_are_named_by_five(animals: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = ("ape", "bear", "cat", "dog", "wolf", "unicorn")
+    header = "class," + ",".join(f"a{k}" for k in range(8)) + "\n"
+    (animals / "classes.csv").write_text(header + "".join(f"{name}{',0' * 8}\n" for name in names))
+    load_dataset("folder", animals)
+    assert "8 of 8" in caplog.text and "a4 and others" in caplog.text and "a5" not in caplog.text
+
+
+def test_wrong_names(animals: Path) -> None:
+    with pytest.raises(
+        InputError, match="dataset must be one of birds, cub, awa2, folder. Received: 'cubs'. Did you mean 'cub'"
+    ):
+        load_dataset("cubs", animals)
+    with pytest.raises(InputError, match="missing_images must be one of"):
+        load_dataset("folder", animals, missing_images="skip")
+
+
+def test_reading_needs_no_tensorflow() -> None:
+    code = "import sys, niwt_tf.data.load; sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras', 'sklearn', 'scipy')))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+
+
+@pytest.mark.real_data
+def test_real_archives(shared_data: Path) -> None:
+    data = load_dataset("cub", shared_data / "cub", num_unseen=3, knowledge="captions", missing_images="drop")
+    assert data.split is not None
+    assert (len(data.split.seen), len(data.split.unseen)) == (7, 3)
+    assert load_dataset("folder", shared_data / "animals", num_unseen=5, seed=2).split is not None

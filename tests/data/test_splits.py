@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from niwt_tf.data.awa2 import read_awa2
+from niwt_tf.data.cub import read_cub
+from niwt_tf.data.folder import read_folder
+from niwt_tf.data.schema import Dataset, Knowledge, Split
+from niwt_tf.data.splits import choose_split, csv_split, named_split, random_split, xlsa17_split
+from niwt_tf.errors import InputError
+
+
+def toy(counts: list[int]) -> Dataset:
+    names = tuple(f"c{label}" for label in range(len(counts)))
+    labels = np.repeat(np.arange(len(counts)), counts)
+    paths = tuple(f"c{label}/{i}.jpg" for i, label in enumerate(labels))
+    return Dataset("folder", Path("root"), paths, labels, names, Knowledge(np.eye(len(counts)), names, ("",) * len(counts)))
+
+
+def split_of(data: Dataset) -> Split:
+    assert data.split is not None
+    return data.split
+
+
+def names(data: Dataset, classes: np.ndarray) -> list[str]:
+    return [data.class_names[c] for c in classes]
+
+
+@given(st.lists(st.integers(0, 7), min_size=3, max_size=8), st.integers(0, 8), st.integers(0, 5), st.floats(0, 0.99))
+def test_a_random_split_is_a_partition_or_a_sentence(counts: list[int], num_unseen: int, seed: int, fraction: float) -> None:
+    data = toy(counts)
+    with_images = sum(count > 0 for count in counts)
+    allowed = with_images >= 2 and num_unseen <= with_images - 2 and num_unseen + counts.count(0) >= 1
+    if not allowed:
+        with pytest.raises(InputError):
+            random_split(data, num_unseen, seed, fraction)
+        return
+    split = split_of(random_split(data, num_unseen, seed, fraction))
+    assert len(split.unseen) == num_unseen + counts.count(0)
+    assert sorted([*split.seen, *split.unseen]) == list(range(len(counts)))
+    assert sorted([*split.train, *split.test_seen, *split.test_unseen]) == list(range(sum(counts)))
+    assert set(data.labels[split.train].tolist()) == set(split.seen.tolist())
+    assert set(data.labels[split.test_unseen].tolist()) <= set(split.unseen.tolist())
+    if fraction:
+        assert all((data.labels[split.test_seen] == c).any() for c in split.seen if counts[c] >= 2)
+
+
+def test_random_split_follows_its_seed() -> None:
+    data = toy([10] * 10)
+    first, again, other = (split_of(random_split(data, 3, seed)) for seed in (0, 0, 1))
+    assert first.unseen.tolist() == again.unseen.tolist() and first.test_seen.tolist() == again.test_seen.tolist()
+    assert first.unseen.tolist() != other.unseen.tolist()
+    assert np.bincount(data.labels[first.test_seen], minlength=10)[first.seen].tolist() == [2] * 7
+
+
+def test_a_class_keeps_its_test_images_when_others_become_unseen() -> None:
+    data = toy([10] * 6)
+    one, two = split_of(named_split(data, ["c0"])), split_of(named_split(data, ["c0", "c1"]))
+    assert set(two.test_seen.tolist()) < set(one.test_seen.tolist())
+
+
+def test_default_number_of_unseen_classes() -> None:
+    assert len(split_of(choose_split(toy([3] * 50))).unseen) == 10
+    assert len(split_of(choose_split(toy([3] * 4))).unseen) == 1
+    assert split_of(choose_split(toy([3, 0, 3, 3]))).unseen.tolist() == [1]
+    assert len(split_of(choose_split(toy([3, 0, 3, 3]), num_unseen=1)).unseen) == 2
+
+
+def test_named_split_adds_classes_without_images(animals: Path) -> None:
+    data = named_split(read_folder(animals), ["wolf"])
+    assert names(data, split_of(data).unseen) == ["wolf", "unicorn"]
+    assert [data.paths[i] for i in split_of(data).test_unseen] == [f"wolf/{n}" for n in ("0.jpg", "1.PNG", "2.jpeg", "3.bmp")]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"unseen": ["wolff"]}, "unseen must name classes.*Received: 'wolff'. Did you mean 'wolf'"),
+        ({"unseen": ["wolf", "wolf"]}, "each class once"),
+        ({"unseen": ["ape", "bear", "cat", "dog"]}, "at least 2 seen classes. Received: 1"),
+        ({"num_unseen": 4}, "num_unseen must be from 0 to 3.*Received: 4"),
+        ({"num_unseen": -1}, "num_unseen must be.*Received: -1"),
+        ({"num_unseen": 1, "unseen": ["ape"]}, "must not be given beside unseen"),
+        ({"split": "ps", "num_unseen": 1}, "go with split=random alone"),
+        ({"split": "ps"}, "published for cub and awa2 alone"),
+        ({"split": "randm"}, "split must be ps, ss, random or the path.*Did you mean 'random'"),
+        ({"seed": -1}, "seed must be 0 or more"),
+    ],
+)
+def test_one_sentence_for_each_wrong_option(animals: Path, options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        choose_split(read_folder(animals), **options)
+
+
+def test_too_few_classes_and_a_wrong_fraction() -> None:
+    for counts in ([3, 3], [3], [3, 0, 0]):
+        with pytest.raises(InputError, match="must have 2 seen classes"):
+            choose_split(toy(counts))
+    with pytest.raises(InputError, match="at least 1 unseen class"):
+        choose_split(toy([3, 3, 3]), num_unseen=0)
+    with pytest.raises(InputError, match="test_fraction"):
+        random_split(toy([3, 3, 3]), 1, test_fraction=1.0)
+
+
+ROLES = "image,role\nape/0.jpg,trainval\nape/1.PNG,test_seen\nbear/0.jpg,train\ncat/0.jpg,test_unseen\n"
+
+
+def test_csv_split(animals: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = animals / "split.csv"
+    path.write_text(ROLES)
+    data = choose_split(read_folder(animals), str(path))
+    split = split_of(data)
+    assert names(data, split.seen) == ["ape", "bear"]
+    assert names(data, split.unseen) == ["cat", "unicorn"]
+    assert [data.paths[i] for i in split.train] == ["ape/0.jpg", "bear/0.jpg"]
+    assert [data.paths[i] for i in split.test_seen] == ["ape/1.PNG"]
+    assert [data.paths[i] for i in split.test_unseen] == ["cat/0.jpg"]
+    assert "no image of 2 classes" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "bear/0.jpg",
+            "bear/9.jpg",
+            "line 4 must name an image.*Received: 'bear/9.jpg', which is not there. Did you mean 'bear/0.jpg'",
+        ),
+        ("bear/0.jpg", "ape/0.jpg", "line 4 must name each image once"),
+        ("bear/0.jpg,train", "bear/0.jpg,test", "line 4: the role must be one of.*Received: 'test'"),
+        ("bear/0.jpg,train", "bear/0.jpg,test_seen", "every seen class a training image. Received: none for 'bear'"),
+        ("bear/0.jpg,train", "ape/2.jpeg,train", "at least 2 seen classes. Received: 1"),
+        ("cat/0.jpg", "bear/1.PNG", "either seen or unseen. Received: both for 'bear'"),
+        ("image,role", "file,role", "line 1 must be 'image,role'"),
+        ("image,role", "image;role", "comma separated"),
+    ],
+)
+def test_csv_split_faults(animals: Path, old: str, new: str, message: str) -> None:
+    path = animals / "split.csv"
+    path.write_text(ROLES.replace(old, new, 1))
+    with pytest.raises(InputError, match=message):
+        csv_split(read_folder(animals), path)
+
+
+def test_dropped_images_may_be_named_but_not_all(animals: Path) -> None:
+    path = animals / "split.csv"
+    path.write_text(ROLES + "emu/0.jpg,trainval\n")
+    assert len(split_of(csv_split(read_folder(animals), path, "drop")).train) == 2
+    path.write_text("image,role\nemu/0.jpg,trainval\n")
+    with pytest.raises(InputError, match="Received: none that is there"):
+        csv_split(read_folder(animals), path, "drop")
+
+
+def test_standard_split_of_awa2_is_known(awa2: Path) -> None:
+    data = read_awa2(awa2)
+    with pytest.raises(InputError, match="unseen must name classes"):
+        choose_split(data, "ss")  # an archive of 4 classes lacks eight of the ten
+    data = choose_split(data, "ss", missing_images="drop")
+    assert names(data, split_of(data).unseen) == ["pig", "rat"]
+    assert split_of(data).name == "ss"
+
+
+def test_standard_split_by_class_list(cub: Path) -> None:
+    with pytest.raises(InputError, match="split=ss needs the Standard Split's class list"):
+        choose_split(read_cub(cub), "ss")
+    (cub / "standard_split/CUB").mkdir(parents=True)
+    (cub / "standard_split/CUB/testclasses.txt").write_text("004.Grey_Owl\n002.Blue_Wren\n")
+    for data in (choose_split(read_cub(cub), "ss"), xlsa17_split(read_cub(cub), cub / "standard_split", "ss")):
+        assert names(data, split_of(data).unseen) == ["002.Blue_Wren", "004.Grey_Owl"]
+        assert len(split_of(data).test_seen) == 2
+
+
+@pytest.mark.real_data
+def test_real_cub_files(shared_data: Path) -> None:
+    data = read_cub(shared_data / "cub", missing_images="drop")
+    proposed = choose_split(data, "ps", missing_images="drop")
+    split = split_of(proposed)
+    assert names(proposed, split.unseen) == ["004.Groove_billed_Ani"]
+    assert [len(part) for part in (split.seen, split.train, split.test_seen, split.test_unseen)] == [9, 369, 114, 60]
+    listed = choose_split(data, str(shared_data / "xlsa17/lists/CUB_PS.csv"), missing_images="drop")
+    assert split_of(listed).train.tolist() == split.train.tolist()
+    with pytest.raises(InputError, match="which is not there"):
+        choose_split(data, "ps")
+    for seed in range(5):
+        drawn = split_of(choose_split(data, num_unseen=3, seed=seed))
+        assert (len(drawn.seen), len(drawn.unseen)) == (7, 3)

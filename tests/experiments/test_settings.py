@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from niwt_tf.errors import InputError
+from niwt_tf.experiments.settings import BACKBONES, SETTINGS, Settings
+
+
+def test_defaults_are_valid_and_round_trip():
+    settings = Settings()
+    assert Settings.from_dict(settings.as_dict()) == settings
+    assert settings.data_folder == "data/birds"
+    assert Settings(data_dir="x").data_folder == "x"
+
+
+def test_values_become_plain():
+    settings = Settings(
+        seed=np.int64(3), dropout=np.float32(0.25), unseen=["a", "b"], map_regularization=[1, 2], learning_rate=1
+    )
+    assert (settings.seed, settings.dropout, settings.unseen) == (3, 0.25, ("a", "b"))
+    assert settings.map_regularization == (1.0, 2.0)
+    assert type(settings.learning_rate) is float
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"finetune": "x"}, "--finetune must be one of all, head. Received: 'x'."),
+        ({"split": "randm"}, "--split must be one of ps, ss, random or a path. Received: 'randm'. Did you mean 'random'?"),
+        ({"epochs": "3"}, "--epochs must be an integer. Received: '3'."),
+        ({"epochs": True}, "--epochs must be an integer. Received: True."),
+        ({"seed": -1}, "--seed must be at least 0. Received: -1."),
+        ({"dropout": 1.0}, "--dropout must be less than 1. Received: 1.0."),
+        ({"learning_rate": 0}, "--learning_rate must be greater than 0. Received: 0."),
+        ({"learning_rate": float("nan")}, "--learning_rate must be finite. Received: nan."),
+        ({"dataset": None}, "--dataset must be given. Received: None."),
+        ({"unseen": "a"}, "--unseen must be a list of names. Received: 'a'."),
+        ({"unseen": ("a", "a")}, "--unseen must not name anything twice. Received: ('a', 'a')."),
+        ({"transfer_lambda": ()}, "--transfer_lambda must hold at least one number. Received: ()."),
+        ({"unseen": ("a",), "num_unseen": 2}, "--unseen and --num_unseen must not both be given. Received: 'a' and 2."),
+    ],
+)
+def test_a_wrong_value_is_one_sentence(changes, sentence):
+    with pytest.raises(InputError) as error:
+        Settings(**changes)
+    assert str(error.value) == sentence
+
+
+def test_a_path_is_taken_where_one_may_stand():
+    assert Settings(split="my/split.csv", weights="w.weights.h5", support="pictures/").split == "my/split.csv"
+
+
+def test_an_unknown_setting_is_refused():
+    with pytest.raises(InputError, match="There is no setting 'finetun'. Did you mean 'finetune'?"):
+        Settings.from_dict({"finetun": "all"})
+
+
+@pytest.mark.parametrize("declared", SETTINGS, ids=lambda declared: declared.name)
+def test_every_default_survives_the_command_line(declared):
+    default = declared.default
+    listed = default if isinstance(default, tuple) else () if default is None else (default,)
+    text = ",".join(str(item) for item in listed)
+    assert declared.parse(text) == default
+    assert declared.help.endswith(".")
+
+
+def test_the_backbones_are_those_of_the_table():
+    table = pytest.importorskip("niwt_tf.models.backbones", reason="models are not importable")
+    assert set(BACKBONES) == set(table.BACKBONES)

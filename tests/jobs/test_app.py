@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def _run(body: str, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    code = f"""
+import sys
+from niwt_tf.errors import InputError
+from niwt_tf.jobs.app import run_job
+def main(argv):
+    {body}
+sys.exit(run_job("train", main=main))
+"""
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60, env=env)
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("raise InputError('--x must be y. Received: z.')", "--x must be y. Received: z."),
+        ("open('/no/such/file')", "Cannot read or write /no/such/file: No such file or directory."),
+        ("raise OSError(28, 'No space left on device', '/a/b')", "Cannot write /a/b: No space left on device."),
+        (
+            "raise RuntimeError('HDF5\\nerror message = \\'No space left on device\\'')",
+            "Cannot write: No space left on device.",
+        ),
+    ],
+)
+def test_what_a_user_can_put_right_is_one_sentence(body, sentence):
+    done = _run(body)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"niwt train: {sentence}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_bug_is_a_traceback():
+    done = _run("raise KeyError('bug')")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_success_and_flag_errors():
+    assert _run("pass").returncode == 0
+    wrong = _run("print('not reached')", "--sed=1")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr == "niwt train: There is no such flag. Received: '--sed'. Did you mean '--seed'?\n"
+
+
+def test_help_of_a_module():
+    assert _run("print('not reached')", "--help").stdout.startswith("usage: niwt train")
+
+
+@pytest.mark.slow
+def test_tensorflow_is_imported_without_its_chatter():
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    body = "import tensorflow as tf; print(float(tf.constant(1.0) + 1))"
+    done = _run(body, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2.0\n", "")

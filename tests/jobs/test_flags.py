@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+from absl import flags
+
+from niwt_tf.errors import InputError
+from niwt_tf.experiments.settings import Settings
+from niwt_tf.jobs.flags import define_flags, export_folder, parse_flags, run_folder, settings_from_flags
+from niwt_tf.jobs.table import JOBS
+
+
+@pytest.fixture
+def values():
+    values = flags.FlagValues()
+    define_flags(JOBS["train"], values)
+    return values
+
+
+def test_defaults_are_those_of_the_settings(values):
+    parse_flags([], values)
+    assert settings_from_flags(values) == (Settings(), frozenset())
+
+
+def test_what_is_given_is_known(values, tmp_path):
+    file = tmp_path / "a.flags"
+    file.write_text("# a comment\n--seed=3\n--unseen=a, b\n\n--transfer_lambda=1e-3,1\n")
+    parse_flags([f"--flagfile={file}", "--layer=x", "--noprogress", "--seed", "4"], values)
+    settings, given = settings_from_flags(values)
+    assert given == {"seed", "unseen", "transfer_lambda", "layer"}
+    assert (settings.seed, settings.unseen, settings.transfer_lambda, settings.layer) == (4, ("a", "b"), (1e-3, 1.0), "x")
+    assert values.progress is False
+
+
+def test_a_default_that_is_given_counts(values):
+    parse_flags(["--seed=0", "--layer="], values)
+    assert settings_from_flags(values) == (Settings(), {"seed", "layer"})
+
+
+def test_paths_become_absolute_and_names_stay(values, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    parse_flags(["--data_dir=d", "--weights=w/x.h5", "--split=ps", "--support=noise"], values)
+    settings, _ = settings_from_flags(values)
+    assert settings.data_dir == str(tmp_path / "d")
+    assert settings.weights == str(tmp_path / "w" / "x.h5")
+    assert (settings.split, settings.support) == ("ps", "noise")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--nun_unseen=3"], "There is no such flag. Received: '--nun_unseen'. Did you mean '--num_unseen'?"),
+        (["--finetune=hed"], "--finetune must be one of all, head. Received: 'hed'. Did you mean 'head'?"),
+        (["--seed=x"], "--seed must be an integer. Received: 'x'."),
+        (["--map_regularization=1,x"], "--map_regularization must be a list of numbers. Received: '1,x'."),
+        (["--overwrite=maybe"], "--overwrite must be true or false. Received: 'maybe'."),
+        (["--seed"], "Missing value for flag --seed."),
+        (["birds"], "Options must be flags of the form --name=value. Received: 'birds'."),
+        (
+            ["--flagfile=/no/such.flags"],
+            "--flagfile must name a file that can be read. Received: '/no/such.flags' (No such file or directory).",
+        ),
+    ],
+)
+def test_a_wrong_flag_is_one_sentence(values, arguments, sentence):
+    with pytest.raises(InputError) as error:
+        parse_flags(arguments, values)
+    assert str(error.value) == sentence
+
+
+def test_a_flagfile_of_junk_is_one_sentence(values, tmp_path):
+    (tmp_path / "junk").write_bytes(b"\xff\xfe\x00\x01")
+    for file in (tmp_path / "junk", tmp_path):
+        with pytest.raises(InputError, match="--flagfile must"):
+            parse_flags([f"--flagfile={file}"], values)
+
+
+def test_run_and_export_folders(values, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    parse_flags([], values)
+    with pytest.raises(InputError, match="--run_dir must be given"):
+        run_folder(values)
+    parse_flags(["--run_dir=runs/birds/"], values)
+    assert os.fspath(export_folder(values)) == "exports/birds"
+    parse_flags(["--run_dir=.", "--export_dir=e"], values)
+    assert os.fspath(export_folder(values)) == "e"
+
+
+def test_every_job_has_its_flags():
+    for job in JOBS.values():
+        values = flags.FlagValues()
+        define_flags(job, values)
+        parse_flags([], values)
+        assert {declared.name for declared in job.options} <= set(values)

@@ -1,0 +1,127 @@
+"""The rules of the code's shape: what may import what, how long a file may be, and what it may not be called."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "niwt_tf"
+# A module imports only from its own layer and those before it.
+LAYERS = (
+    ("errors", "files"),
+    ("data",),
+    ("models",),
+    ("method",),
+    ("explain",),
+    ("baselines",),
+    ("experiments",),
+    ("serving",),
+    ("estimator",),
+    ("jobs",),
+    ("cli",),
+    ("__main__",),
+)
+LONGEST = 350
+VAGUE = re.compile(r"(^|_)(utils?|helpers?|common|misc|tools?|stuff)(_|$)")
+HOMES = ("niwt_tf", "tests", "examples", "benchmarks")
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+EVERY_FILE = [path for home in HOMES for path in sorted((ROOT / home).rglob("*.py"))]
+
+
+def _imports(path: Path, typing_too: bool = True) -> set[str]:
+    """Return the dotted names that a file imports, inside functions as well."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if not typing_too and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            skipped.update(child for statement in node.body for child in ast.walk(statement))
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} must import absolutely."
+            found.add(node.module or "")
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def _layer(module: str) -> int | None:
+    parts = module.split(".")
+    if len(parts) < 2 or parts[0] != "niwt_tf":
+        return None
+    return next((number for number, names in enumerate(LAYERS) if parts[1] in names), None)
+
+
+def test_every_module_has_a_layer():
+    assert [module for module in MODULES if module != "niwt_tf" and _layer(module) is None] == []
+
+
+def test_imports_go_one_way():
+    wrong = []
+    for module, path in MODULES.items():
+        own = _layer(module)
+        if own is None:
+            continue
+        for imported in _imports(path) & MODULES.keys():
+            other = _layer(imported)
+            if other is not None and (other > own or (other == own and own == 0 and module != imported)):
+                wrong.append(f"{module} imports {imported}")
+    assert wrong == []
+
+
+def test_there_is_no_cycle():
+    graph = {
+        module: _imports(path, typing_too=False) & MODULES.keys() - {module, "niwt_tf"} for module, path in MODULES.items()
+    }
+    graph.pop("niwt_tf")  # its attributes are imported on first use
+    finished: set[str] = set()
+
+    def visit(module: str, above: tuple[str, ...]) -> None:
+        assert module not in above, " -> ".join([*above[above.index(module) :], module])
+        if module not in finished:
+            for imported in sorted(graph[module]):
+                visit(imported, (*above, module))
+            finished.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+def test_flags_stop_at_the_jobs():
+    below = [module for module in MODULES if (_layer(module) or 0) < _layer("niwt_tf.jobs")]
+    readers = [module for module in below if any(name.split(".")[0] == "absl" for name in _imports(MODULES[module]))]
+    assert readers == []
+
+
+@pytest.mark.parametrize("forbidden", ["pickle", "shelve", "dill", "joblib"])
+def test_no_pickle_is_read_or_written(forbidden):
+    assert [module for module, path in MODULES.items() if forbidden in {name.split(".")[0] for name in _imports(path)}] == []
+
+
+def test_files_are_short_and_named_for_what_they_hold():
+    assert [str(path) for path in EVERY_FILE if len(path.read_text(encoding="utf-8").splitlines()) > LONGEST] == []
+    assert [str(path) for path in EVERY_FILE if VAGUE.search(path.stem) or VAGUE.search(path.parent.name)] == []
+
+
+def test_every_test_file_is_collected():
+    allowed = {"conftest.py", "__init__.py"}
+    lost = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        has_tests = bool(re.search(r"^\s*def test_", path.read_text(encoding="utf-8"), re.MULTILINE))
+        if has_tests and not path.name.startswith("test_") and path.name not in allowed:
+            lost.append(str(path))
+    assert lost == []

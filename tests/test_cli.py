@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from niwt_tf import __version__
+from niwt_tf.cli import main
+from niwt_tf.jobs.table import JOBS
+
+
+def test_help_lists_every_job(capsys):
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {job}  " in shown for job in JOBS)
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_help_of_a_job_lists_its_flags(job, capsys):
+    assert main([job, "--help"]) == 0
+    shown = capsys.readouterr().out
+    for declared in JOBS[job].options:
+        assert f"  --{declared.name}" in shown or f"  --[no]{declared.name}" in shown
+    assert max(map(len, shown.splitlines())) <= 120
+
+
+def test_version_and_mistakes(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"niwt {__version__}\n"
+    assert main(["trian"]) == 2
+    assert capsys.readouterr().err.endswith("Received: 'trian'. Did you mean 'train'?\n")
+    assert main([]) == 2
+    assert "usage: niwt JOB" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"]])
+def test_help_answers_at_once(arguments):
+    def seconds() -> float:
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "niwt_tf", *arguments], check=True, capture_output=True)
+        return time.perf_counter() - begun
+
+    # The best of several: the claim is about niwt, not about what else the machine is doing.
+    assert min(seconds() for _ in range(5)) < 0.3
+
+
+@pytest.mark.parametrize("code", ["import niwt_tf", "from niwt_tf.cli import main; main(['--help']); main(['run', '--help'])"])
+def test_nothing_heavy_is_imported_early(code):
+    heavy = ("tensorflow", "keras", "numpy", "scipy", "sklearn", "matplotlib", "absl")
+    check = (
+        f"import sys; {code}; found = [name for name in {heavy} if name in sys.modules]; sys.exit(str(found) if found else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", ["niwt_tf.errors", "niwt_tf.files", "niwt_tf.data.schema", "niwt_tf.experiments.settings"])
+def test_light_modules_import_no_tensorflow(module):
+    check = f"import sys, {module}; sys.exit(int('tensorflow' in sys.modules or 'keras' in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", check]).returncode == 0
