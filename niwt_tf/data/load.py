@@ -12,8 +12,8 @@ from niwt_tf.data.awa2 import read_awa2
 from niwt_tf.data.cub import read_cub
 from niwt_tf.data.folder import read_folder
 from niwt_tf.data.knowledge import choose_knowledge
-from niwt_tf.data.presence import MISSING_IMAGES
-from niwt_tf.data.schema import Dataset
+from niwt_tf.data.presence import MISSING_IMAGES, take_images
+from niwt_tf.data.schema import Dataset, Images
 from niwt_tf.data.splits import choose_split
 from niwt_tf.errors import check_choice
 
@@ -31,8 +31,10 @@ def load_dataset(
     seed: int = 0,
     missing_images: str = "error",
     split_dir: str | Path | None = None,
+    max_bad_images: int | None = 0,
+    progress: bool = False,
 ) -> Dataset:
-    """Read a data set and choose its split and knowledge.
+    """Read a data set, leave out what cannot be decoded, and choose its split and knowledge.
 
     Args:
         name: "birds" (rendered), "cub", "awa2" or "folder".
@@ -44,6 +46,8 @@ def load_dataset(
         seed: of the draws.
         missing_images: "error", or "drop" to go on without listed images that are not there.
         split_dir: folder of the published splits when it is not near `data_dir`.
+        max_bad_images: how many images that cannot be decoded may be left out; None does not try to decode them.
+        progress: show a bar while images are decoded, if that takes over 5 seconds.
 
     Raises:
         InputError: whatever is wrong, in one sentence.
@@ -51,6 +55,8 @@ def load_dataset(
     check_choice("dataset", name, DATASETS)
     check_choice("missing_images", missing_images, MISSING_IMAGES)
     dataset = _read(name, data_dir, missing_images)
+    if max_bad_images is not None:
+        dataset = _decodable(dataset, max_bad_images, progress)
     dataset = choose_split(dataset, split, tuple(unseen), num_unseen, seed, split_dir, missing_images)
     dataset = choose_knowledge(dataset, knowledge)
     _warn_of_constant_entries(dataset)
@@ -63,6 +69,15 @@ def _read(name: str, data_dir: str | Path, missing_images: str) -> Dataset:
     if name == "awa2":
         return read_awa2(data_dir, missing_images)
     return read_cub(data_dir, missing_images).replace(name=name)
+
+
+def _decodable(dataset: Dataset, max_bad_images: int, progress: bool) -> Dataset:
+    from niwt_tf.data.pipeline import usable_images  # TensorFlow
+
+    every = Images(dataset.root, dataset.paths, dataset.labels, dataset.class_names)
+    _, bad = usable_images(every, max_bad_images, progress=progress)
+    left_out = {image.path for image in bad}
+    return take_images(dataset, np.flatnonzero([path not in left_out for path in dataset.paths])) if bad else dataset
 
 
 def constant_entries(dataset: Dataset) -> tuple[str, ...]:

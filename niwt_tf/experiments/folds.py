@@ -29,24 +29,41 @@ def hold_out_images(images: Images, fraction: float = VALIDATION_FRACTION, seed:
 
 
 @dataclass(frozen=True)
-class Fold:
-    """One choice of validation classes.
+class Learner:
+    """What one network is trained on.
 
     Attributes:
-        kept: indices of the seen classes that stay seen, ascending.
-        validation: indices of the seen classes that play the unseen ones, ascending.
-        training: data of the kept classes, for training.
-        early_stopping: held-out images of the kept classes.
-        evaluation: `early_stopping` and the training images of the validation classes, labelled kept classes first.
+        name: "main", or "fold_0" and so on.
+        classes: indices of its classes among the S seen ones, ascending.
+        training: its training images and the descriptions of its classes.
+        held_out: images of the same classes, for early stopping and the scale of logits.
+    """
+
+    name: str
+    classes: np.ndarray
+    training: SeenData
+    held_out: Images
+
+
+@dataclass(frozen=True)
+class Fold(Learner):
+    """A learner that some seen classes are kept from, which play the unseen ones.
+
+    Attributes:
+        validation: indices of those V classes among the seen ones, ascending.
+        evaluation: `held_out` and the training images of the validation classes, labelled with the learner's classes first.
         validation_descriptions: float32 [V, K].
     """
 
-    kept: np.ndarray
     validation: np.ndarray
-    training: SeenData
-    early_stopping: Images
     evaluation: Images
     validation_descriptions: np.ndarray
+
+
+def main_learner(seen: SeenData, seed: int) -> Learner:
+    """Return the learner of all seen classes."""
+    training, held_out = hold_out_images(seen.images, seed=seed)
+    return Learner("main", np.arange(len(seen.descriptions)), SeenData(training, seen.descriptions), held_out)
 
 
 def class_folds(
@@ -68,27 +85,28 @@ def class_folds(
     share = round(num_seen * num_unseen / (num_seen + num_unseen))
     size = num_validation if num_validation is not None else min(max(share, 2), num_seen // 2)
     if num_seen - size < 2:
-        raise InputError(
-            f"validation_classes must leave at least 2 of the {num_seen} seen classes to train on. Received: {size}."
-        )
+        if num_validation is None:
+            return []
+        raise InputError(f"--validation_classes must leave at least 2 of {num_seen} seen classes to train. Received: {size}.")
     order = np.random.default_rng([seed, 7]).permutation(num_seen)
-    count = min(num_folds, num_seen // max(size, 1))
-    return [_fold(seen, np.sort(order[i * size : (i + 1) * size]), seed) for i in range(count)]
+    count = min(num_folds, num_seen // size)
+    return [_fold(seen, index, np.sort(order[index * size : (index + 1) * size]), seed) for index in range(count)]
 
 
-def _fold(seen: SeenData, validation: np.ndarray, seed: int) -> Fold:
+def _fold(seen: SeenData, index: int, validation: np.ndarray, seed: int) -> Fold:
     kept = np.setdiff1d(np.arange(len(seen.descriptions)), validation)
     of_kept = seen.of_classes(kept)
-    training, early_stopping = hold_out_images(of_kept.images, seed=seed)
+    training, held_out = hold_out_images(of_kept.images, seed=seed)
     pseudo_unseen = seen.images.of_classes(validation)
     names = of_kept.images.class_names + pseudo_unseen.class_names
-    labels = np.concatenate([early_stopping.labels, pseudo_unseen.labels + len(kept)])
-    evaluation = Images(seen.images.root, early_stopping.paths + pseudo_unseen.paths, labels, names)
+    labels = np.concatenate([held_out.labels, pseudo_unseen.labels + len(kept)])
+    evaluation = Images(seen.images.root, held_out.paths + pseudo_unseen.paths, labels, names)
     return Fold(
-        kept,
-        validation,
-        SeenData(training, of_kept.descriptions),
-        early_stopping,
-        evaluation,
-        seen.descriptions[validation],
+        name=f"fold_{index}",
+        classes=kept,
+        training=SeenData(training, of_kept.descriptions),
+        held_out=held_out,
+        validation=validation,
+        evaluation=evaluation,
+        validation_descriptions=seen.descriptions[validation],
     )

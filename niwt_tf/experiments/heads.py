@@ -1,4 +1,4 @@
-"""The seen head that importance is measured on: the trained softmax head, or ridge heads of several strengths to choose from."""
+"""The seen head that importance is measured on: the trained softmax head, or ridge heads of several strengths."""
 
 from __future__ import annotations
 

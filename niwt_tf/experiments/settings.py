@@ -57,32 +57,49 @@ class Settings:
     dropout: float = option(0.5, "Dropout of the fully connected layers.", at_least=0, below=1)
     patience: int = option(5, "Epochs without a better validation accuracy before training stops.", at_least=1)
 
+    head: str = option(
+        "ridge",
+        "The seen head that importance is measured on: refitted in closed form, or as trained (the paper).",
+        choices=("ridge", "softmax"),
+    )
+    head_regularization: tuple[float, ...] = option(
+        (3.0, 10.0, 30.0, 100.0), "Ridge penalties of the head to choose from, in units of a feature's mean variance.", above=0
+    )
+    map: str = option("ridge", "How importance is predicted: closed form, or by gradient descent.", choices=("ridge", "cosine"))
+    map_regularization: tuple[float, ...] = option(
+        (1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0), "Ridge penalties of the map to choose from.", above=0
+    )
+    normalisation: str = option(
+        "centred",
+        "How descriptions are brought to one scale: less the seen mean and divided by their length, divided alone, or raw.",
+        choices=("centred", "l2", "raw"),
+    )
     support: str = option(
         "seen",
         "Images that new columns are fitted on: seen training images, noise, or a folder.",
         choices=("seen", "noise"),
         path=True,
     )
-    num_support: int = option(512, "Number of support images.", at_least=1)
-    map: str = option("ridge", "How importance is predicted: closed form, or by gradient descent.", choices=("ridge", "cosine"))
-    map_regularization: tuple[float, ...] = option(
-        (1e-3, 1e-2, 1e-1, 1.0, 10.0), "Strengths of the map's regulariser to choose from.", at_least=0
-    )
+    num_support: int = option(256, "Number of support images.", at_least=1)
     regularizer: str = option(
         "norm", "What holds new columns to the seen ones' mean: the distance, or half its square.", choices=("norm", "squared")
     )
     transfer_lambda: tuple[float, ...] = option(
-        (1e-5, 1e-4, 1e-3, 1e-2), "Weights of the regulariser to choose from.", at_least=0
+        (1e-3, 1e-2, 1e-1), "Weights of the regulariser to choose from.", at_least=0
     )
-    transfer_learning_rate: tuple[float, ...] = option(
-        (1e-4, 1e-3, 1e-2), "Adam's rates for new columns to choose from.", above=0
-    )
-    transfer_batch_size: int = option(32, "Support images in a transfer step.", at_least=1)
+    transfer_learning_rate: tuple[float, ...] = option((1e-2,), "Adam's rates for new columns to choose from.", above=0)
+    transfer_batch_size: int = option(64, "Pairs of a support image and a class in a transfer step.", at_least=1)
     transfer_steps: int = option(1000, "Most transfer steps.", at_least=1)
-    validation_classes: int | None = option(
-        None, "Seen classes held out in each fold; by default as many as make the folds cover all.", at_least=1
+    column_scale: str = option(
+        "matched",
+        "Length and bias of new columns: matched to the seen ones' logits on training images, or as solved (the paper).",
+        choices=("matched", "raw"),
     )
-    num_folds: int = option(3, "Folds of seen classes that every choice is made on.", at_least=1)
+    num_folds: int = option(3, "Groups of seen classes, held out in turn, that every choice is made on.", at_least=1)
+    validation_classes: int | None = option(
+        None, "Seen classes in a group; by default the share that unseen classes have of all.", at_least=1
+    )
+    fold_importance_images: int = option(24, "Images of a class that importance is measured on in a fold.", at_least=1)
     seed: int = option(0, "Seed of every random choice.", at_least=0)
 
     def __post_init__(self) -> None:

@@ -1,8 +1,8 @@
 """Scale, bias and calibration of new columns: what importance does not determine.
 
-A gradient sees neither the bias of a column nor, once it is compared by its direction, the column's length. Both are set so that a
-new class's logits look on the seen training images like a seen class's logits on images of other classes. What is then left between
-seen and unseen classes is one constant (calibrated stacking, Chao et al. 2016), chosen on validation classes.
+A gradient sees neither the bias of a column nor, once it is compared by its direction, the column's length. Both are set so
+that a new class's logits look on the seen training images like a seen class's logits on images of other classes. What is then
+left between seen and unseen classes is one constant (calibrated stacking, Chao et al. 2016), chosen on validation classes.
 
 Dimensions: M images, D features, S seen and U unseen classes.
 """

@@ -23,6 +23,24 @@ def pooled_features(network: Network, images: Images, batch_size: int = 32, prog
     return _streamed(features, network, network.num_features, images, batch_size, progress, "features")
 
 
+class FeatureBank:
+    """Features of images under one frozen trunk and tail; each image is computed once, whoever asks for it."""
+
+    def __init__(self, network: Network, batch_size: int = 32, progress: bool = False) -> None:
+        """Start empty. `network` is only read."""
+        self._network, self._batch_size, self._progress = network, batch_size, progress
+        self._rows: dict[str, np.ndarray] = {}
+
+    def __call__(self, images: Images) -> np.ndarray:
+        """Return features [M, D] in the order of `images`; all calls must share one root folder."""
+        absent = np.flatnonzero([path not in self._rows for path in images.paths])
+        if len(absent):
+            asked = images.take(absent)
+            rows = pooled_features(self._network, asked, self._batch_size, self._progress)
+            self._rows.update(zip(asked.paths, rows, strict=True))
+        return np.stack([self._rows[path] for path in images.paths])
+
+
 def image_logits(network: Network, images: Images, batch_size: int = 32, progress: bool = False) -> np.ndarray:
     """Return logits, float32 [M, C], in the order of `images`."""
 

@@ -1,7 +1,7 @@
 """Stage 2: the linear map from a class description to its importance (NIWT Eq. 2).
 
-Dimensions: S seen classes, K description entries, N neurons. Descriptions are class-level, so Eq. 2's loss depends on the images only
-through each class's mean of unit importances, a problem of S points.
+Dimensions: S seen classes, K description entries, N neurons. Descriptions are class-level, so Eq. 2's loss depends on the images
+only through each class's mean of unit importances, a problem of S points.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def fit_ridge_map(
 ) -> ImportanceMap:
     """Fit Eq. 2 in closed form (`--map=ridge`); the penalty is chosen by leaving each seen class out in turn.
 
-    With the hat matrix H the prediction for a class left out is a - (a - H a) / (1 - h), so that every leave-one-out fit comes from
-    one eigendecomposition.
+    With the hat matrix H the prediction for a class left out is a - (a - H a) / (1 - h), so that every leave-one-out fit comes
+    from one decomposition.
 
     Args:
         descriptions: raw [S, K] of the seen classes.
@@ -121,8 +121,8 @@ def fit_cosine_map(
 ) -> ImportanceMap:
     """Fit Eq. 2 as the paper does (`--map=cosine`): Adam on 1 - cos(W k + b, alpha), early-stopped on held-out seen classes.
 
-    `num_validation` classes drawn by `seed` are held out (at most a third of them); the weights of the step with the highest mean
-    rank correlation on those are kept.
+    `num_validation` classes drawn by `seed` are held out (at most a third of them); the weights of the step with the highest
+    mean rank correlation on those are kept.
 
     Args:
         descriptions: raw [S, K] of the seen classes.
@@ -131,7 +131,7 @@ def fit_cosine_map(
         learning_rate: of Adam.
         steps: full-batch steps.
         normalisation: see `DescriptionNormaliser`.
-        seed: draws the held-out classes and the initial weights.
+        seed: draws the held-out classes.
     """
     import keras
     import tensorflow as tf
@@ -144,8 +144,8 @@ def fit_cosine_map(
     fitted = order[len(held_out) :]
     targets = tf.math.l2_normalize(tf.constant(importances[fitted], tf.float32), axis=1)
     inputs = tf.constant(x[fitted])
-    scale = 1.0 / np.sqrt(x.shape[1])
-    weights = tf.Variable(generator.normal(0, scale, (importances.shape[1], x.shape[1])).astype(np.float32))
+    # From 0 the weights stay in the span of the seen descriptions; random ones would keep their noise outside of it.
+    weights = tf.Variable(tf.zeros((importances.shape[1], x.shape[1])))
     bias = tf.Variable(importances[fitted].mean(axis=0).astype(np.float32))
     optimiser = keras.optimizers.Adam(learning_rate)
     optimiser.build([weights, bias])

@@ -1,7 +1,8 @@
 """A head in closed form: class-balanced ridge regression of one-hot labels on frozen features.
 
-Columns of a softmax head fit the gaps between particular classes, which descriptions say little about. Strongly shrunk least-squares
-columns follow class means instead, so their importances are far better predicted from descriptions, at the same seen accuracy.
+Columns of a softmax head fit the gaps between particular classes, which descriptions say little about. Strongly shrunk
+least-squares columns follow class means instead, so their importances are far better predicted from descriptions, at the same
+seen accuracy.
 
 Dimensions: M images, D features, S classes.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def train_seen(
     patience: int = 5,
     seed: int = 0,
     work_dir: Path | None = None,
+    features_of: Callable[[Images], np.ndarray] | None = None,
     progress: bool = True,
 ) -> tuple[Network, list[dict[str, Any]]]:
     """Train the network's weights in place and return it with one record an epoch.
@@ -74,6 +76,7 @@ def train_seen(
         patience: stop a phase after so many epochs without a higher accuracy.
         seed: of order, augmentation and dropout.
         work_dir: where the checkpoint of each epoch and `logs` for TensorBoard go; a checkpoint of the same run is resumed.
+        features_of: gives the frozen network's features [M, D] of images, if they are known already.
         progress: show a bar on stderr.
 
     Returns:
@@ -86,7 +89,7 @@ def train_seen(
     plan = _Plan(epochs, batch_size, learning_rate, finetune_learning_rate, weight_decay, patience, seed)
     _check(network, images, plan)
     _seed_dropout(network.model, seed)
-    phases = _phases(network, images, validation, plan, finetune, from_scratch)
+    phases = _phases(network, images, validation, plan, finetune, from_scratch, features_of)
     key = ""
     if work_dir is not None:
         work_dir.mkdir(parents=True, exist_ok=True)
@@ -158,12 +161,18 @@ def _run(
 
 
 def _phases(
-    network: Network, images: Images, validation: Images | None, plan: _Plan, finetune: str, from_scratch: bool
+    network: Network,
+    images: Images,
+    validation: Images | None,
+    plan: _Plan,
+    finetune: str,
+    from_scratch: bool,
+    features_of: Callable[[Images], np.ndarray] | None,
 ) -> list[Phase]:
     options: dict[str, Any] = {"batch_size": plan.batch_size, "weight_decay": plan.weight_decay, "seed": plan.seed}
     if finetune == "all" and from_scratch:
         return [ImagePhase(network, images, validation, plan.learning_rate, plan.epochs, train_batch_norm=True, **options)]
-    head = FeaturePhase(network, images, validation, plan.learning_rate, **options)
+    head = FeaturePhase(network, images, validation, plan.learning_rate, features_of=features_of, **options)
     if finetune == "head":
         return [head]
     return [head, ImagePhase(network, images, validation, plan.finetune_learning_rate, None, train_batch_norm=False, **options)]

@@ -96,14 +96,19 @@ class FeaturePhase(Phase):
 
     name = "head"
 
+    def __init__(self, *arguments: Any, features_of: Callable[[Images], np.ndarray] | None = None, **options: Any) -> None:
+        """Keep what is given; `features_of` gives the features [M, D] of images if they are known already."""
+        super().__init__(*arguments, **options)
+        self.features_of = features_of or (lambda images: pooled_features(self.network, images))
+
     @contextlib.contextmanager
     def prepared(self) -> Iterator[None]:
         """Compute the features and build one compiled epoch."""
         head = self.network.head
-        features = tf.constant(pooled_features(self.network, self.images, progress=False))
+        features = tf.constant(self.features_of(self.images))
         labels = tf.constant(self.images.labels)
         if self.validation is not None:
-            self.validation_features = pooled_features(self.network, self.validation)
+            self.validation_features = self.features_of(self.validation)
         last = self.network.tail.layers[-1]
         rate = last.rate if isinstance(last, keras.layers.Dropout) else 0.0
         variables = head.trainable_variables

@@ -1,0 +1,251 @@
+"""`Niwt`: the whole of NIWT from Python, in scikit-learn's manners."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from niwt_tf.data.schema import Dataset, Images, seen_data, test_data, unseen_descriptions
+from niwt_tf.errors import InputError, suggestion
+from niwt_tf.experiments.measuring import fit_maps, measure_importance
+from niwt_tf.experiments.model_files import load_model, save_model
+from niwt_tf.experiments.scoring import metrics_of, score_network
+from niwt_tf.experiments.settings import SETTINGS, Settings
+from niwt_tf.experiments.training import learners_of, train_learners
+from niwt_tf.experiments.transferring import choose
+from niwt_tf.method.features import image_logits
+from niwt_tf.models.network import Network
+from niwt_tf.serving.savedmodel import export_network
+
+_DATA_SETTINGS = frozenset(
+    ("dataset", "data_dir", "split", "unseen", "num_unseen", "knowledge", "missing_images", "max_bad_images")
+)
+_PARAMETERS = {declared.name: declared.default for declared in SETTINGS if declared.name not in _DATA_SETTINGS}
+_BATCH = 32
+
+
+class Niwt(BaseEstimator):
+    """A classifier of seen and unseen classes, the latter learnt from their descriptions alone.
+
+    The parameters are the settings of `niwt run` that are not about data, with the same names, defaults and rules;
+    `niwt run --help` says what each does. They are checked by `fit`.
+
+    Attributes:
+        classes_: names of the C classes, seen ones first.
+        network_: the expanded and calibrated Network.
+        transferer_: what makes a further class from its description.
+        trials_: every candidate that was tried on validation classes.
+        description_names_: names of the K description entries.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "small_vgg",
+        layer: str | None = None,
+        seed: int = 0,
+        *,
+        weights: str = "none",
+        input_size: int | None = None,
+        finetune: str = "all",
+        epochs: int | None = None,
+        batch_size: int = 32,
+        learning_rate: float = 1e-3,
+        finetune_learning_rate: float = 1e-5,
+        weight_decay: float = 5e-4,
+        dropout: float = 0.5,
+        patience: int = 5,
+        head: str = "ridge",
+        head_regularization: tuple[float, ...] = _PARAMETERS["head_regularization"],
+        map: str = "ridge",  # noqa: A002  the command line's name
+        map_regularization: tuple[float, ...] = _PARAMETERS["map_regularization"],
+        normalisation: str = "centred",
+        support: str = "seen",
+        num_support: int = 256,
+        regularizer: str = "norm",
+        transfer_lambda: tuple[float, ...] = _PARAMETERS["transfer_lambda"],
+        transfer_learning_rate: tuple[float, ...] = _PARAMETERS["transfer_learning_rate"],
+        transfer_batch_size: int = 64,
+        transfer_steps: int = 1000,
+        column_scale: str = "matched",
+        num_folds: int = 3,
+        validation_classes: int | None = None,
+        fold_importance_images: int = 24,
+        verbose: bool = False,
+    ) -> None:
+        """Keep the parameters; `verbose` shows progress bars."""
+        given = dict(locals())
+        for name in (*_PARAMETERS, "verbose"):
+            setattr(self, name, given[name])
+
+    def fit(self, dataset: Dataset, y: None = None) -> Niwt:
+        """Train on the seen classes, choose on validation classes, and learn the unseen ones.
+
+        Test images of the data set are not looked at.
+
+        Args:
+            dataset: with a split, as `load_dataset` gives it.
+            y: ignored; here for scikit-learn.
+
+        Raises:
+            InputError: a parameter breaks its rule, or the data set has no split.
+        """
+        del y
+        settings, show = self._settings(), bool(self.verbose)
+        seen = seen_data(dataset)
+        names, descriptions = unseen_descriptions(dataset)
+        learners = learners_of(settings, seen, len(names))
+        trained = train_learners(settings, learners, progress=show)
+        networks = {name: result.network for name, result in trained.items()}
+        measured = measure_importance(settings, learners, networks, progress=show)
+        maps = fit_maps(settings, learners, measured)
+        self.transferer_, self.trials_ = choose(settings, learners, networks, measured, maps, progress=show)
+        network, _ = self.transferer_.expand(names, descriptions)
+        self.description_names_ = dataset.knowledge.names
+        self._set_network(network)
+        return self
+
+    def decision_function(self, images: Any) -> np.ndarray:
+        """Return calibrated logits, float32 [M, C]; images as in `predict`."""
+        check_is_fitted(self, "network_")
+        if isinstance(images, Images):
+            return image_logits(self.network_, images)
+        if isinstance(images, np.ndarray) and images.dtype.kind not in "UO":
+            return self._logits_of_pixels(images)
+        if isinstance(images, str | os.PathLike) or not isinstance(images, Sequence | np.ndarray):
+            raise InputError(f"images must be a list of paths or an array [M, H, W, 3]. Received: {type(images).__name__}.")
+        paths = tuple(os.path.abspath(os.fspath(path)) for path in images)
+        absent = next((path for path in paths if not os.path.isfile(path)), None)
+        if absent is not None:
+            raise InputError(f"images must be files that exist. Received: {absent!r}.")
+        return image_logits(self.network_, Images(Path("/"), paths, np.zeros(len(paths), np.int32), ("any",)))
+
+    def predict(self, images: Any) -> np.ndarray:
+        """Return the class name of each image, [M].
+
+        Args:
+            images: a list of paths, or RGB pixels in 0..255 as an array [M, H, W, 3].
+
+        Raises:
+            InputError: images of another form, or a file that is not there.
+        """
+        return self.classes_[self.decision_function(images).argmax(axis=1)]
+
+    def predict_proba(self, images: Any) -> np.ndarray:
+        """Return softmax probabilities [M, C] of the calibrated logits, columns in the order of `classes_`."""
+        return softmax(self.decision_function(images), axis=1)
+
+    def score(self, dataset: Dataset, y: None = None) -> dict[str, float | int | None]:  # type: ignore[override]
+        """Return the metrics on the data set's test images, by the names of `metrics.json`.
+
+        Raises:
+            InputError: the data set has no split, or a class that the model does not know.
+        """
+        del y
+        check_is_fitted(self, "network_")
+        scored = score_network(self.network_, test_data(dataset))
+        importance = self.transferer_.head.importance
+        others = {
+            "rank_correlation_within": importance.rank_correlation_within,
+            "rank_correlation_across": importance.rank_correlation_across,
+            "map_rank_correlation": self.transferer_.importance_map.rank_correlation,
+            "seed": self.transferer_.settings.seed,
+        }
+        return metrics_of(scored, self.network_.num_seen, others)
+
+    def add_class(self, name: str, description: Mapping[str, float] | Sequence[float] | np.ndarray) -> Niwt:
+        """Learn one more class from its description, without an image.
+
+        Args:
+            name: a new name.
+            description: K numbers in the order and units of the data set's knowledge, or a value by entry name for all K.
+
+        Raises:
+            InputError: the name exists, or the description does not fit.
+        """
+        check_is_fitted(self, "network_")
+        new = self.transferer_.columns(self._description(description)[None])
+        self._set_network(self.network_.expand(new.columns, new.biases, (name,)))
+        return self
+
+    def remove_class(self, name: str) -> Niwt:
+        """Forget a class.
+
+        Raises:
+            InputError: there is no such class; the sentence suggests the nearest.
+        """
+        check_is_fitted(self, "network_")
+        self._set_network(self.network_.without(name))
+        return self
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a folder, whole or not at all; no pickle is used."""
+        check_is_fitted(self, "network_")
+        save_model(path, self.network_, self.transferer_, self.description_names_)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Niwt:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: the folder does not hold a saved model.
+        """
+        network, transferer, names = load_model(path)
+        settings = transferer.settings.as_dict()
+        model = cls(**{name: settings[name] for name in _PARAMETERS})
+        model.transferer_, model.trials_, model.description_names_ = transferer, [], names
+        model._set_network(network)
+        return model
+
+    def export(self, path: str | os.PathLike[str], *, check_images: Sequence[str | os.PathLike[str]], k: int = 5) -> Path:
+        """Write the next numbered SavedModel under `path`, verified in a fresh process, and return its folder.
+
+        Args:
+            path: folder of the versions.
+            check_images: images on which the SavedModel must answer as the model does.
+            k: labels an answer.
+        """
+        check_is_fitted(self, "network_")
+        return export_network(self.network_, Path(path), k=k, check_images=[Path(image) for image in check_images])
+
+    def _settings(self) -> Settings:
+        return Settings.from_dict({name: getattr(self, name) for name in _PARAMETERS})
+
+    def _set_network(self, network: Network) -> None:
+        self.network_ = network
+        self.classes_ = np.array(network.class_names, dtype=object)
+
+    def _logits_of_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        import tensorflow as tf
+
+        if pixels.ndim != 4 or pixels.shape[-1] != 3:
+            raise InputError(f"images must be a list of paths or an array [M, H, W, 3]. Received: shape {pixels.shape}.")
+        size = self.network_.input_size
+        batches = [pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH)]
+        resized = [tf.image.resize(tf.cast(batch, tf.float32), (size, size), antialias=True) for batch in batches]
+        logits = [self.network_.model(batch, training=False).numpy() for batch in resized]
+        return np.concatenate(logits) if logits else np.empty((0, len(self.classes_)), np.float32)
+
+    def _description(self, description: Any) -> np.ndarray:
+        names = self.description_names_
+        if isinstance(description, Mapping):
+            unknown = next((name for name in description if name not in names), None)
+            if unknown is not None:
+                raise InputError(f"description has an unknown entry. Received: {unknown!r}.{suggestion(unknown, names)}")
+            absent = [name for name in names if name not in description]
+            if absent:
+                raise InputError(f"description must give all {len(names)} entries. Received: none for {absent[0]!r}.")
+            description = [description[name] for name in names]
+        try:
+            values = np.asarray(description, np.float32)
+        except (TypeError, ValueError):
+            values = np.empty(0, np.float32)
+        if values.shape != (len(names),) or not np.isfinite(values).all():
+            raise InputError(f"description must be {len(names)} finite numbers or a value by name. Received: {description!r}.")
+        return values

@@ -1,0 +1,108 @@
+"""What the stages hand to each other, as .npz files without pickles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from niwt_tf.experiments.folds import Learner
+from niwt_tf.experiments.heads import SeenHead
+from niwt_tf.experiments.measuring import MeasuredHead
+from niwt_tf.experiments.settings import Settings
+from niwt_tf.method.importance import ClassImportance
+from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
+from niwt_tf.models.network import Network
+
+
+def save_networks(folder: Path, settings: Settings, networks: Mapping[str, Network]) -> None:
+    """Write main.keras and the folds' networks: whole ones, or where they share main's trunk and tail their heads alone."""
+    main = networks["main"]
+    main.save(folder / "main.keras")
+    folds = {name: network for name, network in networks.items() if name != "main"}
+    if settings.finetune == "head":
+        heads = {f"{name}_{part}": getattr(network, part) for name, network in folds.items() for part in ("columns", "biases")}
+        np.savez(folder / "folds.npz", **heads)
+    else:
+        for name, network in folds.items():
+            network.save(folder / f"{name}.keras")
+
+
+def load_networks(folder: Path, settings: Settings, learners: Sequence[Learner]) -> dict[str, Network]:
+    """Read what `save_networks` wrote for the learners."""
+    if settings.finetune != "head":
+        return {learner.name: Network.load(folder / f"{learner.name}.keras") for learner in learners}
+    networks = {"main": Network.load(folder / "main.keras")}
+    with np.load(folder / "folds.npz", allow_pickle=False) as file:
+        for learner in learners[1:]:
+            names = learner.training.images.class_names
+            head = file[f"{learner.name}_columns"], file[f"{learner.name}_biases"]
+            networks[learner.name] = networks["main"].with_head(*head, names, len(names))
+    return networks
+
+
+def save_measured(folder: Path, measured: Mapping[str, Sequence[MeasuredHead]]) -> None:
+    """Write one file a learner: the H candidate heads and their importances."""
+    for name, heads in measured.items():
+        np.savez(
+            folder / f"{name}.npz",
+            head_regularization=np.array([head.head.regularization for head in heads]),
+            columns=np.stack([head.head.columns for head in heads]),
+            biases=np.stack([head.head.biases for head in heads]),
+            importance=np.stack([head.importance.means for head in heads]),
+            counts=heads[0].importance.counts,
+            rank_correlation_within=np.array([head.importance.rank_correlation_within for head in heads]),
+            rank_correlation_across=np.array([head.importance.rank_correlation_across for head in heads]),
+        )
+
+
+def load_measured(folder: Path, names: Sequence[str]) -> dict[str, list[MeasuredHead]]:
+    """Read what `save_measured` wrote for the learners `names`."""
+    measured = {}
+    for name in names:
+        with np.load(folder / f"{name}.npz", allow_pickle=False) as file:
+            data = dict(file)
+        measured[name] = [
+            MeasuredHead(
+                SeenHead(float(data["head_regularization"][h]), data["columns"][h], data["biases"][h]),
+                ClassImportance(
+                    data["importance"][h],
+                    data["counts"],
+                    float(data["rank_correlation_within"][h]),
+                    float(data["rank_correlation_across"][h]),
+                ),
+            )
+            for h in range(len(data["head_regularization"]))
+        ]
+    return measured
+
+
+def save_maps(folder: Path, maps: Mapping[str, Sequence[ImportanceMap]]) -> None:
+    """Write one file a learner: the map of each candidate head."""
+    for name, fitted in maps.items():
+        np.savez(
+            folder / f"{name}.npz",
+            weights=np.stack([each.weights for each in fitted]),
+            bias=np.stack([each.bias for each in fitted]),
+            normalisation=np.array(fitted[0].normaliser.how),
+            centre=fitted[0].normaliser.centre,
+            regularization=np.array([each.regularization for each in fitted]),
+            rank_correlation=np.array([each.rank_correlation for each in fitted]),
+        )
+
+
+def load_maps(folder: Path, names: Sequence[str]) -> dict[str, list[ImportanceMap]]:
+    """Read what `save_maps` wrote for the learners `names`."""
+    maps = {}
+    for name in names:
+        with np.load(folder / f"{name}.npz", allow_pickle=False) as file:
+            data = dict(file)
+        normaliser = DescriptionNormaliser(str(data["normalisation"]), data["centre"])
+        maps[name] = [
+            ImportanceMap(weights, bias, normaliser, float(regularization), float(correlation))
+            for weights, bias, regularization, correlation in zip(
+                data["weights"], data["bias"], data["regularization"], data["rank_correlation"], strict=True
+            )
+        ]
+    return maps

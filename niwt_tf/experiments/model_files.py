@@ -1,0 +1,110 @@
+"""A fitted model as a folder: network.keras, model.npz and model.json, without pickles."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from niwt_tf.errors import InputError
+from niwt_tf.experiments.heads import SeenHead
+from niwt_tf.experiments.measuring import MeasuredHead
+from niwt_tf.experiments.scoring import finite
+from niwt_tf.experiments.selection import Trial
+from niwt_tf.experiments.settings import Settings
+from niwt_tf.experiments.transferring import Transferer
+from niwt_tf.files import read_json, replacing_directory, write_json
+from niwt_tf.method.importance import ClassImportance
+from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
+from niwt_tf.models.network import Network
+
+_FORMAT = 1
+
+
+def save_model(
+    path: str | os.PathLike[str], network: Network, transferer: Transferer, description_names: Sequence[str]
+) -> None:
+    """Write a model to the folder `path`, which appears whole or not at all.
+
+    Raises:
+        InputError: `path` is something else than a saved model.
+    """
+    folder = Path(path)
+    if folder.exists() and not (folder / "model.json").is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"path must be new, empty or a saved model. Received: {str(folder)!r}.")
+    fitted, importance, head = transferer.importance_map, transferer.head.importance, transferer.head.head
+    with replacing_directory(folder) as temporary:
+        network.save(temporary / "network.keras")
+        np.savez(
+            temporary / "model.npz",
+            columns=head.columns,
+            biases=head.biases,
+            importance=importance.means,
+            counts=importance.counts,
+            map_weights=fitted.weights,
+            map_bias=fitted.bias,
+            map_centre=fitted.normaliser.centre,
+            support=transferer.support,
+            features=transferer.features,
+            labels=transferer.labels,
+        )
+        write_json(
+            temporary / "model.json",
+            {
+                "format": _FORMAT,
+                "settings": transferer.settings.as_dict(),
+                "seen": transferer.network.class_names,
+                "description_names": list(description_names),
+                "normalisation": fitted.normaliser.how,
+                "map": [fitted.regularization, finite(fitted.rank_correlation)],
+                "rank_correlation": [finite(importance.rank_correlation_within), finite(importance.rank_correlation_across)],
+                "head_regularization": head.regularization,
+                "trial": {name: finite(value) for name, value in asdict(transferer.trial).items()},
+            },
+        )
+
+
+def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, tuple[str, ...]]:
+    """Return the network, what makes further classes, and the names of the description entries.
+
+    Raises:
+        InputError: the folder does not hold a saved model.
+    """
+    folder = Path(path)
+    try:
+        record = read_json(folder / "model.json")
+        with np.load(folder / "model.npz", allow_pickle=False) as file:
+            data = dict(file)
+        known = record["format"] == _FORMAT
+    except (OSError, ValueError, KeyError, TypeError):
+        known = False
+    if not known:
+        raise InputError(f"path must be a folder that Niwt.save wrote. Received: {str(folder)!r}.")
+    network = Network.load(folder / "network.keras")
+    head = SeenHead(record["head_regularization"], data["columns"], data["biases"])
+    within, across = (_number(value) for value in record["rank_correlation"])
+    importance = ClassImportance(data["importance"], data["counts"], within, across)
+    penalty, correlation = (_number(value) for value in record["map"])
+    normaliser = DescriptionNormaliser(record["normalisation"], data["map_centre"])
+    transferer = Transferer(
+        Settings.from_dict({**record["settings"], **_tuples(record["settings"])}),
+        network.with_head(head.columns, head.biases, record["seen"], len(record["seen"])),
+        MeasuredHead(head, importance),
+        ImportanceMap(data["map_weights"], data["map_bias"], normaliser, penalty, correlation),
+        Trial(record["trial"].pop("head"), **{name: _number(value) for name, value in record["trial"].items()}),
+        data["support"],
+        data["features"],
+        data["labels"],
+    )
+    return network, transferer, tuple(record["description_names"])
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _tuples(settings: dict[str, object]) -> dict[str, tuple[object, ...]]:
+    return {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}

@@ -1,0 +1,77 @@
+"""Evaluation of an expanded network on test images, and the metrics that are reported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from niwt_tf.data.schema import TestData
+from niwt_tf.errors import InputError
+from niwt_tf.method.evaluation import CalibrationCurve, Evaluation, calibration_curve, evaluate_scores
+from niwt_tf.method.features import image_logits
+from niwt_tf.models.network import Network
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A network's answers on the test images.
+
+    Attributes:
+        logits: float32 [M, C] before calibration.
+        labels: int [M], indices of the network's classes.
+        evaluation: at the network's calibration.
+        curve: over every calibration.
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+    evaluation: Evaluation
+    curve: CalibrationCurve
+
+
+def score_network(network: Network, test: TestData, *, progress: bool = False) -> Scored:
+    """Evaluate a network whose classes include those of the test images.
+
+    Raises:
+        InputError: the test data have a class that the network does not know.
+    """
+    unknown = [name for name in test.images.class_names if name not in network.class_names]
+    if unknown:
+        raise InputError(f"The network must know every class of the data. Received: {unknown[0]!r}, which it does not.")
+    index = np.array([network.class_names.index(name) for name in test.images.class_names])
+    labels = index[test.images.labels] if len(test.images) else np.empty(0, np.int64)
+    logits = image_logits(network, test.images, progress=progress)
+    # The curve needs the scores before calibration; the head has taken it off the seen ones.
+    logits[:, : network.num_seen] += network.calibration
+    evaluation = evaluate_scores(logits, labels, network.num_seen, network.calibration)
+    return Scored(logits, labels, evaluation, calibration_curve(logits, labels, network.num_seen))
+
+
+def metrics_of(scored: Scored, num_seen: int, others: Mapping[str, float]) -> dict[str, float | int | None]:
+    """Return the flat metrics by name; what no image or fold can tell is None.
+
+    Args:
+        scored: the evaluation.
+        num_seen: S.
+        others: further figures (correlations, seed).
+    """
+    num_unseen = scored.logits.shape[1] - num_seen
+    uncalibrated = evaluate_scores(scored.logits, scored.labels, num_seen, 0.0)
+    metrics: dict[str, float | int | None] = {
+        **scored.evaluation.scalars(),
+        "chance_zsl": 1 / num_unseen,
+        "num_seen": num_seen,
+        "num_unseen": num_unseen,
+        "num_test_images": len(scored.labels),
+        "harmonic_mean_uncalibrated": uncalibrated.harmonic_mean,
+        **others,
+    }
+    return {name: finite(value) for name, value in metrics.items()}
+
+
+def finite(value: float | int | None) -> float | int | None:
+    """Return the value, or None in place of NaN and infinity, which JSON does not have."""
+    return None if value is None or (isinstance(value, float) and not math.isfinite(value)) else value

@@ -1,0 +1,134 @@
+"""Stage 0 for every learner: the network of all seen classes, and one for each fold of validation classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from niwt_tf.data.schema import Images, SeenData
+from niwt_tf.experiments.folds import Learner, class_folds, main_learner
+from niwt_tf.experiments.settings import Settings
+from niwt_tf.method.evaluation import class_normalised_accuracy
+from niwt_tf.method.features import FeatureBank, image_logits
+from niwt_tf.method.training import train_seen
+from niwt_tf.models.backbones import build_network
+from niwt_tf.models.network import Network
+
+_EPOCHS = {"scratch": 24, "head": 60, "finetune": 20}
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A learner's network.
+
+    Attributes:
+        network: its head holds the learner's classes, all of them seen.
+        history: one record an epoch.
+        validation_accuracy: class-normalised, on the learner's held-out images.
+    """
+
+    network: Network
+    history: list[dict[str, Any]]
+    validation_accuracy: float
+
+
+def learners_of(settings: Settings, seen: SeenData, num_unseen: int) -> list[Learner]:
+    """Return the learner of all seen classes and one a fold; the same settings and data give the same."""
+    folds = class_folds(
+        seen,
+        num_folds=settings.num_folds,
+        num_validation=settings.validation_classes,
+        num_unseen=num_unseen,
+        seed=settings.seed,
+    )
+    return [main_learner(seen, settings.seed), *folds]
+
+
+def train_learners(
+    settings: Settings, learners: Sequence[Learner], *, work_dir: Path | None = None, progress: bool = True
+) -> dict[str, TrainedNetwork]:
+    """Train one network a learner, by its name.
+
+    With `finetune="head"` the learners share one frozen trunk and tail, whose features are computed once. Otherwise a fold's
+    network never sees an image of the fold's validation classes: what is chosen on those then holds for really unseen ones.
+
+    Args:
+        settings: backbone, weights and Stage 0.
+        learners: the main one first.
+        work_dir: where checkpoints and TensorBoard logs go; an interrupted training goes on from there.
+        progress: show bars.
+    """
+    if settings.finetune == "head":
+        shared = _new_network(settings, learners[0].training.images.class_names)
+        bank = FeatureBank(shared, progress=progress)
+        networks = [shared, *(_with_new_head(shared, learner, settings.seed) for learner in learners[1:])]
+        trained = [
+            _train(settings, network, learner, work_dir, progress, bank)
+            for network, learner in zip(networks, learners, strict=True)
+        ]
+    else:
+        trained = [
+            _train(settings, _new_network(settings, learner.training.images.class_names), learner, work_dir, progress, None)
+            for learner in learners
+        ]
+    return {learner.name: result for learner, result in zip(learners, trained, strict=True)}
+
+
+def _train(
+    settings: Settings,
+    network: Network,
+    learner: Learner,
+    work_dir: Path | None,
+    progress: bool,
+    bank: Callable[[Images], np.ndarray] | None,
+) -> TrainedNetwork:
+    from_scratch = settings.finetune == "all" and settings.weights == "none"
+    kind = "scratch" if from_scratch else "head" if settings.finetune == "head" else "finetune"
+    epochs = settings.epochs or _EPOCHS[kind]
+    network, history = train_seen(
+        network,
+        learner.training.images,
+        learner.held_out,
+        finetune=settings.finetune,
+        from_scratch=from_scratch,
+        epochs=epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        finetune_learning_rate=settings.finetune_learning_rate,
+        weight_decay=settings.weight_decay,
+        # A cosine that is cut short ends at a high rate, so from scratch every epoch is run.
+        patience=epochs if from_scratch else settings.patience,
+        seed=settings.seed,
+        work_dir=work_dir / learner.name if work_dir else None,
+        features_of=bank,
+        progress=progress,
+    )
+    held_out = learner.held_out
+    if not len(held_out):
+        return TrainedNetwork(network, history, float("nan"))
+    logits = bank(held_out) @ network.columns + network.biases if bank else image_logits(network, held_out)
+    accuracy = class_normalised_accuracy(held_out.labels, logits.argmax(axis=1), len(network.class_names))
+    return TrainedNetwork(network, history, accuracy)
+
+
+def _new_network(settings: Settings, class_names: Sequence[str]) -> Network:
+    return build_network(
+        settings.backbone,
+        class_names,
+        layer=settings.layer,
+        weights=settings.weights,
+        input_size=settings.input_size,
+        dropout=settings.dropout,
+        seed=settings.seed,
+    )
+
+
+def _with_new_head(shared: Network, learner: Learner, seed: int) -> Network:
+    names = learner.training.images.class_names
+    spread = 1.0 / np.sqrt(shared.num_features)
+    columns = np.random.default_rng(seed).normal(0, spread, (shared.num_features, len(names))).astype(np.float32)
+    return shared.with_head(columns, np.zeros(len(names), np.float32), names, len(names))

@@ -1,0 +1,106 @@
+"""Stage 3 for the classes that are really unseen, with what the validation classes chose."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from niwt_tf.experiments.folds import Fold, Learner
+from niwt_tf.experiments.measuring import MeasuredHead
+from niwt_tf.experiments.selection import STATISTICS_IMAGES, NewColumns, Trial, fold_data, new_columns, select, transfer_options
+from niwt_tf.experiments.settings import Settings
+from niwt_tf.experiments.support import balanced_sample, support_maps
+from niwt_tf.method.features import FeatureBank
+from niwt_tf.method.mapping import ImportanceMap
+from niwt_tf.models.network import Network
+
+_LOG = logging.getLogger("niwt_tf")
+
+
+
+@dataclass(frozen=True)
+class Transferer:
+    """All that is needed to give the network another class from its description alone.
+
+    Attributes:
+        settings: Stage 3's options.
+        network: the seen network with the chosen head.
+        head: that head with its importances.
+        importance_map: description -> importance.
+        trial: what the validation classes chose.
+        support: conv maps [P, H, W, N].
+        features: [M, D] of seen training images, for scale and bias.
+        labels: [M].
+    """
+
+    settings: Settings
+    network: Network
+    head: MeasuredHead
+    importance_map: ImportanceMap
+    trial: Trial
+    support: np.ndarray
+    features: np.ndarray
+    labels: np.ndarray
+
+    def columns(self, descriptions: np.ndarray) -> NewColumns:
+        """Return columns for classes with raw descriptions [U, K], all in one optimisation."""
+        options = transfer_options(self.settings, self.trial.regularization, self.trial.learning_rate)
+        importances = self.importance_map.predict(descriptions)
+        return new_columns(
+            self.settings, self.network, self.head.head, importances, self.support, self.features, self.labels, options
+        )
+
+    def expand(self, names: Sequence[str], descriptions: np.ndarray) -> tuple[Network, NewColumns]:
+        """Return the network with the new classes and its calibration set, and the new columns."""
+        new = self.columns(descriptions)
+        expanded = self.network.expand(new.columns, new.biases, names)
+        expanded.calibration = self.trial.calibration * new.statistics.deviation
+        return expanded, new
+
+
+def choose(
+    settings: Settings,
+    learners: Sequence[Learner],
+    networks: Mapping[str, Network],
+    measured: Mapping[str, Sequence[MeasuredHead]],
+    maps: Mapping[str, Sequence[ImportanceMap]],
+    *,
+    progress: bool = True,
+) -> tuple[Transferer, list[Trial]]:
+    """Make every choice on the folds and return the transferer of the main network, with all trials.
+
+    Args:
+        settings: grids and options.
+        learners: main first, then folds.
+        networks: by learner.
+        measured: candidate heads by learner.
+        maps: by learner, one for each head.
+        progress: show bars.
+    """
+    main, folds = learners[0], [learner for learner in learners if isinstance(learner, Fold)]
+    shared = FeatureBank(networks["main"], progress=progress) if settings.finetune == "head" else None
+    if folds:
+        data = [
+            fold_data(settings, fold, networks[fold.name], shared or FeatureBank(networks[fold.name], progress=progress))
+            for fold in folds
+        ]
+        trial, trials = select(settings, folds, data, measured, maps, progress=progress)
+    else:
+        _LOG.warning("Too few seen classes to hold any out: the first settings are used and no calibration.")
+        first = settings.transfer_lambda[0], settings.transfer_learning_rate[0]
+        trial = Trial(0, measured["main"][0].head.regularization, *first, 0.0, float("nan"), float("nan"), float("nan"))
+        trials = []
+    images = main.training.images
+    sample = balanced_sample(images, STATISTICS_IMAGES, settings.seed)
+    chosen = measured["main"][trial.head]
+    network = networks["main"]
+    headed = network.with_head(chosen.head.columns, chosen.head.biases, network.class_names, network.num_seen)
+    bank = shared or FeatureBank(network, progress=progress)
+    support = support_maps(network, settings.support, images, settings.num_support, settings.seed)
+    transferer = Transferer(
+        settings, headed, chosen, maps["main"][trial.head], trial, support, bank(sample), sample.labels
+    )
+    return transferer, trials

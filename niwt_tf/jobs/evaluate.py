@@ -1,0 +1,58 @@
+"""`niwt evaluate`: score the expanded network on the test images of seen and unseen classes."""
+
+from __future__ import annotations
+
+import sys
+
+from scipy.special import softmax
+
+from niwt_tf.experiments.plots import plot_ausuc, plot_confusion, write_per_class_csv
+from niwt_tf.experiments.prediction_sheet import prediction_sheet
+from niwt_tf.experiments.scoring import metrics_of, score_network
+from niwt_tf.files import read_json, write_json
+from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.run_data import RunData, load_run_data, show_progress
+from niwt_tf.jobs.run_directory import Run
+from niwt_tf.models.network import Network
+
+
+def stage(run: Run, data: RunData) -> None:
+    """Write metrics.json, per_class.csv, confusion.png, ausuc.png and predictions.png."""
+    evaluate = run.stage("evaluate", settings_used=["seed"], inputs=["transfer"], publishes=["metrics.json"])
+    if evaluate.up_to_date:
+        return
+    transfer = run.folder("transfer")
+    network, test = Network.load(transfer / "network.keras"), data.test()
+    with evaluate.writing() as folder:
+        scored = score_network(network, test, progress=show_progress())
+        figures = read_json(transfer / "selection.json")["figures"]
+        metrics = metrics_of(scored, network.num_seen, {**figures, "seed": run.settings.seed})
+        write_json(folder / "metrics.json", metrics)
+        evaluation, names = scored.evaluation, network.class_names
+        write_per_class_csv(folder / "per_class.csv", names, network.num_seen, evaluation, scored.labels)
+        if len(test.images):
+            plot_confusion(folder / "confusion.png", scored.labels, evaluation.predictions, names, network.num_seen)
+            plot_ausuc(folder / "ausuc.png", scored.curve, evaluation)
+            logits = scored.logits.copy()
+            logits[:, : network.num_seen] -= network.calibration
+            probabilities = softmax(logits, axis=1)
+            prediction_sheet(
+                folder / "predictions.png",
+                test.images,
+                evaluation.predictions,
+                probabilities,
+                network.num_seen,
+                seed=run.settings.seed,
+            )
+        evaluate.record(metrics={name: value for name, value in metrics.items() if value is not None})
+
+
+def main(argv: list[str]) -> None:
+    """Do the stage in the run that --run_dir names."""
+    del argv
+    with run_from_flags() as run:
+        stage(run, load_run_data(run))
+
+
+if __name__ == "__main__":
+    sys.exit(run_job("evaluate", main=main))

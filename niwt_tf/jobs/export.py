@@ -1,0 +1,96 @@
+"""`niwt export`: write the expanded network as a verified SavedModel."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from niwt_tf.files import read_json, write_json
+from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.flags import export_folder
+from niwt_tf.jobs.run_directory import Run
+from niwt_tf.models.network import Network
+from niwt_tf.serving.savedmodel import export_network
+
+if TYPE_CHECKING:
+    from niwt_tf.jobs.run_data import RunData
+
+_CHECKED = 8
+_BEST = 5
+_RECORD = "export.json"
+_LOG = logging.getLogger("niwt_tf.jobs")
+
+
+def stage(run: Run, data: RunData, export_dir: Path | None = None) -> None:
+    """Export the network of the stage `transfer`, unless what would be written is there already.
+
+    Args:
+        run: the locked run directory.
+        data: its test images, or its training ones where there are none, check the SavedModel.
+        export_dir: folder of the versions; None takes --export_dir.
+
+    Raises:
+        InputError: the stage `transfer` is not finished, or the folder is a file.
+        VerificationError: the SavedModel does not answer as the network does.
+    """
+    folder = Path(os.path.abspath(export_folder() if export_dir is None else export_dir))
+    if (run.path / "export").exists() and exported(run) is None:
+        shutil.rmtree(run.path / "export")
+        _LOG.info("The SavedModel of this run is no longer there.")
+    metrics = read_json(run.path / "metrics.json") if (run.path / "metrics.json").exists() else {}
+    extra = {"export_dir": str(folder), "k": _BEST, "metrics": metrics}
+    export = run.stage("export", settings_used=["backbone", "dataset"], inputs=["transfer"], extra=extra)
+    if export.up_to_date:
+        return
+    network = Network.load(run.folder("transfer") / "network.keras")
+    with export.writing() as record:
+        settings = run.settings
+        metadata: dict[str, Any] = {"dataset": settings.dataset, "backbone": settings.backbone, "metrics": metrics}
+        path = export_network(network, folder, k=_BEST, check_images=_check_images(data), metadata=metadata)
+        sizes = _sizes(path)
+        write_json(record / _RECORD, {"path": str(path), "version": int(path.name), "files": sizes})
+        export.record(metrics={"bytes": sum(sizes.values())})
+    _LOG.info("SavedModel: %s", path)
+
+
+def exported(run: Run) -> Path | None:
+    """Return the SavedModel that the run's last export wrote, or None when it is not there as it was written."""
+    try:
+        record = read_json(run.path / "export" / _RECORD)
+        path = Path(record["path"])
+        return path if _sizes(path) == record["files"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Return the size in bytes of each file of the SavedModel; what others put beside them is not looked at."""
+    files = [folder / "saved_model.pb", *sorted((folder / "variables").iterdir())]
+    return {file.relative_to(folder).as_posix(): file.stat().st_size for file in files}
+
+
+def _check_images(data: RunData) -> list[Path]:
+    images = data.test().images
+    if not len(images):
+        images = data.seen.images
+    chosen = np.unique(np.linspace(0, len(images) - 1, _CHECKED).round().astype(np.int64))
+    return [images.root / images.paths[index] for index in chosen]
+
+
+def main(argv: list[str]) -> None:
+    """Export the run that --run_dir names."""
+    del argv
+    from niwt_tf.jobs.run_data import load_run_data
+
+    with run_from_flags() as run:
+        stage(run, load_run_data(run))
+
+
+if __name__ == "__main__":
+    sys.exit(run_job("export", main=main))

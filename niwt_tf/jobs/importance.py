@@ -1,0 +1,42 @@
+"""`niwt importance`: Stage 1, the importance of each neuron for each seen class (Eq. 1)."""
+
+from __future__ import annotations
+
+import sys
+
+from niwt_tf.experiments.artefacts import load_networks, save_measured
+from niwt_tf.experiments.measuring import measure_importance
+from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.run_data import RunData, load_run_data, show_progress
+from niwt_tf.jobs.run_directory import Run
+
+SETTINGS_USED = ("head", "head_regularization", "fold_importance_images", "seed")
+
+
+def stage(run: Run, data: RunData) -> None:
+    """Measure importance for every learner and candidate head."""
+    importance = run.stage("importance", settings_used=SETTINGS_USED, inputs=["train"])
+    if importance.up_to_date:
+        return
+    networks = load_networks(run.folder("train"), run.settings, data.learners)
+    with importance.writing() as folder:
+        measured = measure_importance(run.settings, data.learners, networks, progress=show_progress())
+        save_measured(folder, measured)
+        first = measured["main"][0].importance
+        consistency = {"rank_correlation_within": first.rank_correlation_within}
+        consistency["rank_correlation_across"] = first.rank_correlation_across
+        importance.record(
+            shapes={"importance": (len(measured["main"]), *first.means.shape)},
+            metrics={name: value for name, value in consistency.items() if value == value},
+        )
+
+
+def main(argv: list[str]) -> None:
+    """Do the stage in the run that --run_dir names."""
+    del argv
+    with run_from_flags() as run:
+        stage(run, load_run_data(run))
+
+
+if __name__ == "__main__":
+    sys.exit(run_job("importance", main=main))

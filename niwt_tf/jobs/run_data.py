@@ -1,0 +1,75 @@
+"""The data of a run, parted by what may be looked at when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+
+from niwt_tf.data.load import load_dataset
+from niwt_tf.data.schema import Dataset, SeenData, TestData, seen_data, test_data, unseen_descriptions
+from niwt_tf.errors import InputError
+from niwt_tf.experiments.folds import Learner
+from niwt_tf.experiments.training import learners_of
+from niwt_tf.jobs.data_fingerprint import data_fingerprint
+from niwt_tf.jobs.run_directory import Run
+
+
+@dataclass(frozen=True)
+class RunData:
+    """What the stages take.
+
+    Attributes:
+        dataset: everything; stages before `evaluate` do not touch it.
+        seen: training images and descriptions of the seen classes.
+        learners: the main one and the folds of validation classes, all made of `seen`.
+        unseen_names: U names.
+        unseen_descriptions: float32 [U, K], raw.
+    """
+
+    dataset: Dataset
+    seen: SeenData
+    learners: list[Learner]
+    unseen_names: tuple[str, ...]
+    unseen_descriptions: np.ndarray
+
+    def test(self) -> TestData:
+        """Return the test images, for `evaluate`, the check of an export and a baseline's last step."""
+        return test_data(self.dataset)
+
+
+def load_run_data(run: Run) -> RunData:
+    """Read the data that the run's settings name and tell the run what they are.
+
+    Raises:
+        InputError: whatever is wrong with them, in one sentence.
+    """
+    settings = run.settings
+    if settings.dataset == "birds" and not Path(settings.data_folder).exists():
+        raise InputError(
+            f"--data_dir must hold the rendered birds: make them with niwt render --data_dir={settings.data_folder}. "
+            f"Received: {settings.data_folder!r}, which does not exist."
+        )
+    dataset = load_dataset(
+        settings.dataset,
+        settings.data_folder,
+        split=settings.split,
+        unseen=settings.unseen,
+        num_unseen=settings.num_unseen,
+        knowledge=settings.knowledge,
+        seed=settings.seed,
+        missing_images=settings.missing_images,
+        max_bad_images=settings.max_bad_images,
+        progress=show_progress(),
+    )
+    run.use_data(data_fingerprint(dataset))
+    seen = seen_data(dataset)
+    names, descriptions = unseen_descriptions(dataset)
+    return RunData(dataset, seen, learners_of(settings, seen, len(names)), names, descriptions)
+
+
+def show_progress() -> bool:
+    """Return --progress; true where no job defined it."""
+    return bool(flags.FLAGS["progress"].value) if "progress" in flags.FLAGS else True

@@ -1,0 +1,61 @@
+"""`niwt train`: Stage 0, the networks of the seen classes and of the folds."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+from niwt_tf.experiments.artefacts import save_networks
+from niwt_tf.experiments.training import train_learners
+from niwt_tf.files import write_json
+from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.run_data import RunData, load_run_data, show_progress
+from niwt_tf.jobs.run_directory import Run
+
+SETTINGS_USED = (
+    "backbone",
+    "weights",
+    "layer",
+    "input_size",
+    "finetune",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "finetune_learning_rate",
+    "weight_decay",
+    "dropout",
+    "patience",
+    "num_folds",
+    "validation_classes",
+    "seed",
+)
+
+
+def stage(run: Run, data: RunData) -> None:
+    """Train every learner, or go on where an interrupted training stopped."""
+    train = run.stage("train", settings_used=SETTINGS_USED)
+    if train.up_to_date:
+        return
+    work = train.work
+    with train.writing() as folder:
+        trained = train_learners(run.settings, data.learners, work_dir=work, progress=show_progress())
+        save_networks(folder, run.settings, {name: result.network for name, result in trained.items()})
+        write_json(folder / "history.json", {name: result.history for name, result in trained.items()})
+        for name in trained:
+            shutil.copytree(work / name / "logs", folder / "logs" / name)
+        main = trained["main"]
+        train.record(
+            shapes={"columns": main.network.columns.shape, "map": main.network.trunk.output_shape[1:]},
+            metrics={"validation_accuracy": main.validation_accuracy} if len(data.learners[0].held_out) else {},
+        )
+
+
+def main(argv: list[str]) -> None:
+    """Do the stage in the run that --run_dir names."""
+    del argv
+    with run_from_flags() as run:
+        stage(run, load_run_data(run))
+
+
+if __name__ == "__main__":
+    sys.exit(run_job("train", main=main))

@@ -1,0 +1,74 @@
+"""`niwt transfer`: Stage 3, a head column for each unseen class (Eq. 3), with every choice made on validation classes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+
+import numpy as np
+
+from niwt_tf.experiments.artefacts import load_maps, load_measured, load_networks
+from niwt_tf.experiments.scoring import finite
+from niwt_tf.experiments.transferring import choose
+from niwt_tf.files import write_json
+from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.run_data import RunData, load_run_data, show_progress
+from niwt_tf.jobs.run_directory import Run
+
+SETTINGS_USED = (
+    "support",
+    "num_support",
+    "regularizer",
+    "transfer_lambda",
+    "transfer_learning_rate",
+    "transfer_batch_size",
+    "transfer_steps",
+    "column_scale",
+    "seed",
+)
+
+
+def stage(run: Run, data: RunData) -> None:
+    """Choose on the folds, solve for the unseen classes, write the expanded network."""
+    transfer = run.stage("transfer", settings_used=SETTINGS_USED, inputs=["train", "importance", "map"])
+    if transfer.up_to_date:
+        return
+    names = [learner.name for learner in data.learners]
+    networks = load_networks(run.folder("train"), run.settings, data.learners)
+    measured = load_measured(run.folder("importance"), names)
+    maps = load_maps(run.folder("map"), names)
+    with transfer.writing() as folder:
+        transferer, trials = choose(run.settings, data.learners, networks, measured, maps, progress=show_progress())
+        expanded, new = transferer.expand(data.unseen_names, data.unseen_descriptions)
+        expanded.save(folder / "network.keras")
+        np.savez(folder / "columns.npz", columns=new.columns, biases=new.biases, losses=new.transfer.losses)
+        importance = transferer.head.importance
+        measured_figures = {
+            "rank_correlation_within": importance.rank_correlation_within,
+            "rank_correlation_across": importance.rank_correlation_across,
+            "map_rank_correlation": transferer.importance_map.rank_correlation,
+            "validation_harmonic_mean": transferer.trial.harmonic_mean,
+            "validation_acc_zsl": transferer.trial.acc_zsl,
+            "transfer_cosine": new.transfer.mean_cosine,
+        }
+        figures = {name: finite(value) for name, value in measured_figures.items()}
+        chosen, tried = _plain(asdict(transferer.trial)), [_plain(asdict(trial)) for trial in trials]
+        write_json(folder / "selection.json", {"chosen": chosen, "trials": tried, "figures": figures})
+        transfer.record(
+            shapes={"columns": new.columns.shape}, metrics={name: value for name, value in figures.items() if value is not None}
+        )
+
+
+def _plain(values: dict[str, float]) -> dict[str, float | int | None]:
+    return {name: finite(value) for name, value in values.items()}
+
+
+def main(argv: list[str]) -> None:
+    """Do the stage in the run that --run_dir names."""
+    del argv
+    with run_from_flags() as run:
+        stage(run, load_run_data(run))
+
+
+if __name__ == "__main__":
+    sys.exit(run_job("transfer", main=main))

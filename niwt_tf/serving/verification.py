@@ -1,0 +1,136 @@
+"""Is an exported SavedModel the network it was made from? Asked in a fresh process that has no Keras."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from niwt_tf.data.decode import decode_image
+from niwt_tf.errors import InputError
+from niwt_tf.files import read_json, write_json
+from niwt_tf.models.network import Network
+from niwt_tf.serving.predict import read_image
+
+TOLERANCE = 1e-4
+_PACKAGE = Path(__file__).resolve().parents[2]
+
+
+class VerificationError(RuntimeError):
+    """A SavedModel that does not load, or does not answer as its network does."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was compared.
+
+    Attributes:
+        images: how many images.
+        largest_score_difference: over their k best classes.
+    """
+
+    images: int
+    largest_score_difference: float
+
+
+@dataclass(frozen=True)
+class CheckImages:
+    """Images for a verification.
+
+    Attributes:
+        paths: B absolute paths.
+        pixels: float32 [B, S, S, 3] in 0..255, as the network takes them.
+    """
+
+    paths: tuple[str, ...]
+    pixels: np.ndarray
+
+
+def read_check_images(paths: Sequence[str | os.PathLike[str]], size: int) -> CheckImages:
+    """Decode images as the network's own pipeline does.
+
+    Raises:
+        InputError: there is none, or one cannot be read or decoded; it is named.
+    """
+    if not paths:
+        raise InputError("check_images must name at least one image. Received: none.")
+    pixels = []
+    for path in paths:
+        encoded = read_image(Path(path))
+        try:
+            pixels.append(decode_image(tf.constant(encoded), size).numpy())
+        except tf.errors.InvalidArgumentError:
+            raise InputError(f"check_images must be files that can be decoded. Received: {str(path)!r}.") from None
+    return CheckImages(tuple(os.path.abspath(path) for path in paths), np.stack(pixels))
+
+
+def verify(folder: Path, network: Network, images: CheckImages, k: int) -> Verification:
+    """Compare a SavedModel with the network that it was exported from.
+
+    Scores must agree to 1e-4, logits and features to 1e-4 of their largest magnitude, and labels wherever the network's
+    logits differ by more than that.
+
+    Raises:
+        VerificationError: it does not load in a fresh process, or answers otherwise.
+    """
+    answer = ask_fresh_process(folder, images)
+    with tf.device("CPU:0"):  # where the fresh process computes, so that a GPU's rounding is not taken for an error
+        features = network.tail(network.trunk(images.pixels, training=False), training=False)
+        logits = np.asarray(tf.cast(network.head(features), tf.float32))
+        features = np.asarray(tf.cast(features, tf.float32))
+    scores = np.asarray(tf.nn.softmax(logits))
+    order = np.argsort(-logits, axis=1, kind="stable")[:, :k]
+    names = np.array(network.class_names)
+    margin = TOLERANCE * max(1.0, float(np.abs(logits).max()))
+    _compare("logits", np.array(answer["logits"]), logits, margin)
+    _compare("features", np.array(answer["features"]), features, TOLERANCE * max(1.0, float(np.abs(features).max())))
+    difference = _compare("scores", np.array(answer["scores"]), np.take_along_axis(scores, order, axis=1), TOLERANCE)
+    for path, row, best, labels in zip(images.paths, logits, order, answer["labels"], strict=True):
+        places = [network.class_names.index(label) if label in network.class_names else -1 for label in labels]
+        # Two classes with one logit may come in either order.
+        if -1 in places or len(set(places)) != k or bool((np.abs(row[places] - row[best]) > margin).any()):
+            raise VerificationError(f"{path} must be labelled {names[best].tolist()}, as by the network. Received: {labels}.")
+    return Verification(len(images.paths), difference)
+
+
+def ask_fresh_process(folder: Path, images: CheckImages) -> dict[str, Any]:
+    """Return what a SavedModel answers in a new process that cannot import Keras, see `fresh_process.answer`.
+
+    Raises:
+        VerificationError: the process fails; the end of what it said is in the message.
+    """
+    # On the CPU: this process may hold the whole memory of a GPU.
+    above = [str(_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(above),
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    with tempfile.TemporaryDirectory(prefix="niwt-export-") as exchange:
+        write_json(Path(exchange, "request.json"), {"saved_model": os.path.abspath(folder), "images": images.paths})
+        np.save(Path(exchange, "pixels.npy"), images.pixels)
+        command = [sys.executable, "-m", "niwt_tf.serving.fresh_process", exchange]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+        if done.returncode != 0:
+            raise VerificationError(
+                f"The SavedModel does not work without Keras (status {done.returncode}): {done.stderr[-2000:]}"
+            )
+        return dict(read_json(Path(exchange, "answer.json")))
+
+
+def _compare(what: str, received: np.ndarray, expected: np.ndarray, tolerance: float) -> float:
+    if received.shape != expected.shape:
+        raise VerificationError(f"{what} must be {list(expected.shape)}. Received: {list(received.shape)}.")
+    difference = float(np.abs(received - expected).max())
+    if not difference <= tolerance:  # NaN too
+        raise VerificationError(f"{what} must agree with the network's to {tolerance:g}. Received: {difference:g} apart.")
+    return difference

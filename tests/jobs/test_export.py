@@ -1,0 +1,135 @@
+"""The export stage: what it writes, when it is done again, and what it leaves when it cannot be done."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from niwt_tf.data.schema import Images
+from niwt_tf.errors import InputError
+from niwt_tf.experiments.settings import Settings
+from niwt_tf.files import read_json
+from niwt_tf.jobs import export
+from niwt_tf.jobs.run_directory import RunDirectory
+from niwt_tf.models.backbones import build_network
+from niwt_tf.serving import savedmodel
+from niwt_tf.serving.predict import predict
+from niwt_tf.serving.verification import Verification
+
+NAMES = ("cat", "dog", "eel", "fox")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    random = np.random.default_rng(0)
+    for i in range(20):
+        Image.fromarray(random.integers(0, 255, (16, 16, 3), np.uint8)).save(folder / f"{i:02}.png")
+    return Images(folder, tuple(sorted(os.listdir(folder))), np.zeros(20, np.int32), NAMES)
+
+
+@pytest.fixture
+def data(images):
+    return SimpleNamespace(test=lambda: SimpleNamespace(images=images), seen=SimpleNamespace(images=images.take(np.arange(2))))
+
+
+@pytest.fixture
+def verified(monkeypatch):
+    """Stand in for the fresh process, and keep what would have been checked."""
+    asked = []
+
+    def verify(_, network, checked, k):
+        asked.append([os.path.basename(path) for path in checked.paths])
+        return Verification(len(checked.paths), 0.0)
+
+    monkeypatch.setattr(savedmodel, "verify", verify)
+    return asked
+
+
+def _export(tmp_path, data, seed=0, folder="exports"):
+    with RunDirectory(tmp_path / "run").locked(Settings(seed=seed), overwrite=True) as run:
+        run.use_data("d")
+        transfer = run.stage("transfer", settings_used=["seed"])
+        if not transfer.up_to_date:
+            with transfer.writing() as written:
+                network = build_network("small_vgg", NAMES, input_size=16, seed=seed)
+                columns, biases = network.columns, network.biases
+                network.with_head(columns, biases, NAMES, 3).save(written / "network.keras")
+        export.stage(run, data, tmp_path / folder)
+        return export.exported(run)
+
+
+def test_the_stage_exports_the_expanded_network(tmp_path, data, images):
+    path = _export(tmp_path, data)
+    assert path == tmp_path / "exports" / "1"
+    predictions = predict(path, [images.root / name for name in images.paths])
+    assert predictions.scores.shape == (20, 4)
+    assert set(predictions.labels[0]) == set(NAMES)
+    described = read_json(path / "niwt.json")
+    assert (described["seen"], described["unseen"]) == (["cat", "dog", "eel"], ["fox"])
+    assert (described["backbone"], described["metrics"]) == ("small_vgg", {})
+    assert described["checked"]["images"] == 8
+    record = read_json(tmp_path / "run" / "export" / "export.json")
+    assert (record["path"], record["version"]) == (str(path), 1)
+    manifest = read_json(tmp_path / "run" / "export" / "manifest.json")
+    assert manifest["metrics"]["bytes"] == sum(record["files"].values()) > 100_000
+
+
+def test_it_is_exported_once(tmp_path, data, verified):
+    assert _export(tmp_path, data) == _export(tmp_path, data) == tmp_path / "exports" / "1"
+    assert len(verified) == 1
+
+
+def test_another_network_folder_or_metrics_make_another_version(tmp_path, data, verified):
+    _export(tmp_path, data)
+    assert _export(tmp_path, data, seed=1) == tmp_path / "exports" / "2"
+    (tmp_path / "run" / "metrics.json").write_text(json.dumps({"acc_seen": 0.5}))
+    assert read_json(_export(tmp_path, data, seed=1) / "niwt.json")["metrics"] == {"acc_seen": 0.5}
+    assert _export(tmp_path, data, seed=1, folder="other") == tmp_path / "other" / "1"
+    assert sorted(os.listdir(tmp_path / "exports")) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("lost", ["", "saved_model.pb", "variables/variables.index"])
+def test_an_export_that_vanished_is_made_again(tmp_path, data, verified, lost):
+    path = _export(tmp_path, data)
+    if lost:
+        (path / lost).unlink()
+    else:
+        shutil.rmtree(tmp_path / "exports")
+    again = _export(tmp_path, data)
+    assert again == tmp_path / "exports" / ("2" if lost else "1")
+    assert (again / "saved_model.pb").is_file()
+
+
+def test_the_check_images_are_spread_over_the_test_images(tmp_path, data, images, verified):
+    _export(tmp_path, data)
+    assert verified == [[f"{i:02}.png" for i in (0, 3, 5, 8, 11, 14, 16, 19)]]
+    data.test = lambda: SimpleNamespace(images=images.take(np.arange(0)))
+    _export(tmp_path, data, folder="other")
+    assert verified[1] == ["00.png", "01.png"]
+
+
+def test_without_a_transfer_nothing_is_written(tmp_path, data):
+    with (
+        pytest.raises(InputError, match="The stage export needs transfer, which is not there"),
+        RunDirectory(tmp_path / "run").locked(Settings()) as run,
+    ):
+        export.stage(run, data, tmp_path / "exports")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_failed_verification_leaves_nothing(tmp_path, data, monkeypatch):
+    def verify(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(savedmodel, "verify", verify)
+    with pytest.raises(KeyboardInterrupt):
+        _export(tmp_path, data)
+    assert os.listdir(tmp_path) == ["run"]
+    assert not (tmp_path / "run" / "export").exists()
