@@ -12,12 +12,14 @@ from scipy.special import softmax
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from niwt_tf.data.pipeline import usable_images
 from niwt_tf.data.schema import Dataset, Images, seen_data, test_data, unseen_descriptions
 from niwt_tf.errors import InputError, suggestion
-from niwt_tf.experiments.measuring import fit_maps, measure_importance
+from niwt_tf.experiments.measuring import fit_maps, measure_importance, seen_operators
 from niwt_tf.experiments.model_files import load_model, save_model
 from niwt_tf.experiments.scoring import metrics_of, score_network
 from niwt_tf.experiments.settings import SETTINGS, Settings
+from niwt_tf.experiments.support import check_support
 from niwt_tf.experiments.training import learners_of, train_learners
 from niwt_tf.experiments.transferring import choose
 from niwt_tf.method.features import image_logits
@@ -63,16 +65,18 @@ class Niwt(BaseEstimator):
         patience: int = 5,
         head: str = "ridge",
         head_regularization: tuple[float, ...] = _PARAMETERS["head_regularization"],
+        importance_over: str = "shared",
         map: str = "ridge",  # noqa: A002  the command line's name
         map_regularization: tuple[float, ...] = _PARAMETERS["map_regularization"],
         normalisation: str = "centred",
         support: str = "seen",
-        num_support: int = 256,
+        num_support: int = 96,
+        engine: str = "closed_form",
         regularizer: str = "norm",
         transfer_lambda: tuple[float, ...] = _PARAMETERS["transfer_lambda"],
         transfer_learning_rate: tuple[float, ...] = _PARAMETERS["transfer_learning_rate"],
         transfer_batch_size: int = 64,
-        transfer_steps: int = 1000,
+        transfer_steps: int = 300,
         column_scale: str = "matched",
         num_folds: int = 3,
         validation_classes: int | None = None,
@@ -98,14 +102,16 @@ class Niwt(BaseEstimator):
         """
         del y
         settings, show = self._settings(), bool(self.verbose)
+        check_support(settings.support)
         seen = seen_data(dataset)
         names, descriptions = unseen_descriptions(dataset)
         learners = learners_of(settings, seen, len(names))
         trained = train_learners(settings, learners, progress=show)
         networks = {name: result.network for name, result in trained.items()}
-        measured = measure_importance(settings, learners, networks, progress=show)
+        operators = seen_operators(settings, learners, networks, progress=show)
+        measured = measure_importance(settings, learners, networks, operators, progress=show)
         maps = fit_maps(settings, learners, measured)
-        self.transferer_, self.trials_ = choose(settings, learners, networks, measured, maps, progress=show)
+        self.transferer_, self.trials_ = choose(settings, learners, networks, measured, maps, operators, progress=show)
         network, _ = self.transferer_.expand(names, descriptions)
         self.description_names_ = dataset.knowledge.names
         self._set_network(network)
@@ -120,11 +126,14 @@ class Niwt(BaseEstimator):
             return self._logits_of_pixels(images)
         if isinstance(images, str | os.PathLike) or not isinstance(images, Sequence | np.ndarray):
             raise InputError(f"images must be a list of paths or an array [M, H, W, 3]. Received: {type(images).__name__}.")
+        strange = next((path for path in images if not isinstance(path, str | os.PathLike)), None)
+        if strange is not None:
+            raise InputError(f"images must be a list of paths or an array [M, H, W, 3]. Received: {strange!r} in a list.")
         paths = tuple(os.path.abspath(os.fspath(path)) for path in images)
         absent = next((path for path in paths if not os.path.isfile(path)), None)
         if absent is not None:
             raise InputError(f"images must be files that exist. Received: {absent!r}.")
-        return image_logits(self.network_, Images(Path("/"), paths, np.zeros(len(paths), np.int32), ("any",)))
+        return self._logits_of_files(Images(Path("/"), paths, np.zeros(len(paths), np.int32), ("any",)))
 
     def predict(self, images: Any) -> np.ndarray:
         """Return the class name of each image, [M].
@@ -135,7 +144,8 @@ class Niwt(BaseEstimator):
         Raises:
             InputError: images of another form, or a file that is not there.
         """
-        return self.classes_[self.decision_function(images).argmax(axis=1)]
+        logits = self.decision_function(images)
+        return self.classes_[logits.argmax(axis=1)]
 
     def predict_proba(self, images: Any) -> np.ndarray:
         """Return softmax probabilities [M, C] of the calibrated logits, columns in the order of `classes_`."""
@@ -221,11 +231,22 @@ class Niwt(BaseEstimator):
         self.network_ = network
         self.classes_ = np.array(network.class_names, dtype=object)
 
+    def _logits_of_files(self, images: Images) -> np.ndarray:
+        import tensorflow as tf
+
+        try:
+            return image_logits(self.network_, images)
+        except tf.errors.InvalidArgumentError:
+            usable_images(images, progress=False)  # names the file
+            raise
+
     def _logits_of_pixels(self, pixels: np.ndarray) -> np.ndarray:
         import tensorflow as tf
 
         if pixels.ndim != 4 or pixels.shape[-1] != 3:
             raise InputError(f"images must be a list of paths or an array [M, H, W, 3]. Received: shape {pixels.shape}.")
+        if not np.isfinite(pixels).all():
+            raise InputError("images must be finite. Received: NaN or infinity.")
         size = self.network_.input_size
         batches = [pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH)]
         resized = [tf.image.resize(tf.cast(batch, tf.float32), (size, size), antialias=True) for batch in batches]

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads that wait for each other are slower
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -27,3 +34,88 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"Real data are absent: set NIWT_SHARED_DATA to their folder (looked in {folder}).")
     return folder
+
+
+# Small enough that the whole pipeline takes seconds; what is tested is that it holds together, not how well it does.
+TINY = {
+    "input_size": 32,
+    "epochs": 2,
+    "num_folds": 2,
+    "num_support": 16,
+    "transfer_steps": 20,
+    "transfer_lambda": (1e-2,),
+    "head_regularization": (10.0, 100.0),
+    "seed": 3,
+}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a job ended: its exit status and what it wrote."""
+
+    status: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """The folders of a `niwt run` on the tiny birds and how it ended."""
+
+    path: Path
+    exports: Path
+    job: Finished
+
+
+@pytest.fixture(scope="session")
+def tiny_settings() -> dict[str, Any]:
+    """Return settings with which every stage takes a second or two."""
+    return dict(TINY)
+
+
+@pytest.fixture(scope="session")
+def tiny_flags() -> list[str]:
+    """Return the same settings as flags, without progress bars."""
+    values = {name: ",".join(map(str, value)) if isinstance(value, tuple) else value for name, value in TINY.items()}
+    return [*(f"--{name}={value}" for name, value in values.items()), "--noprogress"]
+
+
+@pytest.fixture(scope="session")
+def niwt() -> Callable[..., Finished]:
+    """Return a function that does `niwt JOB --flags` in this process, which has TensorFlow imported already."""
+
+    def call(*arguments: object) -> Finished:
+        from niwt_tf.cli import main
+
+        logger = logging.getLogger("niwt_tf")
+        before = list(logger.handlers), logger.level, logger.propagate
+        out, err = io.StringIO(), io.StringIO()
+        try:
+            with redirect_stdout(out), redirect_stderr(err):
+                status = main([str(argument) for argument in arguments])
+        finally:
+            logger.handlers[:], logger.level, logger.propagate = before
+        return Finished(status, out.getvalue(), err.getvalue())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def tiny_birds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return rendered birds: 10 species of 10 images, 32 pixels."""
+    from niwt_tf.data.birds import render_birds
+
+    return render_birds(tmp_path_factory.mktemp("data") / "birds", num_species=10, images_per_species=10, size=32, seed=0)
+
+
+@pytest.fixture(scope="session")
+def finished_run(
+    tiny_birds: Path, tiny_flags: list[str], niwt: Callable[..., Finished], tmp_path_factory: pytest.TempPathFactory
+) -> FinishedRun:
+    """Return a whole `niwt run` on the tiny birds, 3 of them unseen. Copy its folder to change it."""
+    folder = tmp_path_factory.mktemp("finished")
+    path, exports = folder / "run", folder / "exports"
+    flags = [f"--data_dir={tiny_birds}", f"--run_dir={path}", f"--export_dir={exports}", "--num_unseen=3", *tiny_flags]
+    job = niwt("run", *flags)
+    assert job.status == 0, job.err
+    return FinishedRun(path, exports, job)

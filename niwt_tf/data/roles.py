@@ -69,7 +69,11 @@ def split_by_roles(
     without_images = np.setdiff1d(np.arange(len(dataset.class_names)), classes_with_images(dataset))
     unseen = np.union1d(np.unique(dataset.labels[indices["test_unseen"]]), without_images).astype(np.int64)
     _check_roles(dataset, source, seen, unseen, np.unique(dataset.labels[indices["train"]]))
-    return dataset.replace(split=Split(name, seen, unseen, indices["train"], indices["test_seen"], indices["test_unseen"]))
+    split = Split(name, seen, unseen, indices["train"], indices["test_seen"], indices["test_unseen"])
+    left_out = len(dataset.class_names) - len(seen) - len(unseen)
+    if left_out:
+        _LOG.warning("%s names no image of %d classes: they are neither seen nor unseen.", source, left_out)
+    return dataset.replace(split=split)
 
 
 def _check_roles(dataset: Dataset, source: Path, seen: np.ndarray, unseen: np.ndarray, trained: np.ndarray) -> None:
@@ -81,9 +85,6 @@ def _check_roles(dataset: Dataset, source: Path, seen: np.ndarray, unseen: np.nd
     if len(untrained):
         named = dataset.class_names[untrained[0]]
         raise InputError(f"{source} must give every seen class a training image. Received: none for {named!r}.")
-    left_out = len(dataset.class_names) - len(seen) - len(unseen)
-    if left_out:
-        _LOG.warning("%s names no image of %d classes: they are neither seen nor unseen.", source, left_out)
 
 
 def _same_folder(image: str, paths: Sequence[str]) -> list[str]:

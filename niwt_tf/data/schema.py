@@ -222,6 +222,8 @@ test_data.__test__ = False  # type: ignore[attr-defined]
 
 
 def _split_of(dataset: Dataset) -> Split:
+    if not isinstance(dataset, Dataset):
+        raise InputError(f"dataset must be what load_dataset returns. Received: {type(dataset).__name__}.")
     if dataset.split is None:
         raise InputError(f"The data set {dataset.name!r} has no split: choose one with split=, unseen= or num_unseen=.")
     return dataset.split

@@ -42,6 +42,17 @@ def load_networks(folder: Path, settings: Settings, learners: Sequence[Learner])
     return networks
 
 
+def save_operators(folder: Path, operators: Mapping[str, np.ndarray]) -> None:
+    """Write operators.npz, one mean operator [N, D] a learner."""
+    np.savez(folder / "operators.npz", **dict(operators))  # type: ignore[arg-type]
+
+
+def load_operators(folder: Path) -> dict[str, np.ndarray]:
+    """Read what `save_operators` wrote."""
+    with np.load(folder / "operators.npz", allow_pickle=False) as file:
+        return dict(file)
+
+
 def save_measured(folder: Path, measured: Mapping[str, Sequence[MeasuredHead]]) -> None:
     """Write one file a learner: the H candidate heads and their importances."""
     for name, heads in measured.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -11,13 +11,10 @@ import numpy as np
 from niwt_tf.baselines.eszsl import ESZSLPath
 from niwt_tf.data.schema import Images, TestData
 from niwt_tf.experiments.folds import Fold, Learner
-from niwt_tf.experiments.settings import Settings
 from niwt_tf.method.calibration import choose_calibration
 from niwt_tf.method.evaluation import CalibrationCurve, Evaluation, calibration_curve, evaluate_scores
-from niwt_tf.method.features import FeatureBank
 from niwt_tf.method.importance import unit
 from niwt_tf.method.mapping import DescriptionNormaliser
-from niwt_tf.models.network import Network
 
 GRID = tuple(10.0**power for power in range(-3, 4))
 
@@ -48,24 +45,32 @@ class Choice:
 
 
 def choose_eszsl(
-    settings: Settings, folds: Sequence[Fold], networks: Mapping[str, Network], *, progress: bool = False
+    folds: Sequence[Fold], banks: Mapping[str, Callable[[Images], np.ndarray]]
 ) -> Choice:
-    """Return the best of the grid by the folds' mean harmonic mean. Test images cannot be reached from here."""
+    """Return the best of the grid by the folds' mean harmonic mean. Test images cannot be reached from here.
+
+    Args:
+        folds: validation classes.
+        banks: give the features of images under the fold's network, by the fold's name.
+    """
     curves: dict[tuple[str, str, float, float], list[tuple[CalibrationCurve, float]]] = {}
     for fold in folds:
-        bank = FeatureBank(networks[fold.name], progress=progress)
+        bank = banks[fold.name]
         training, evaluation = bank(fold.training.images), bank(fold.evaluation)
-        for kind, how in itertools.product(("unit", "raw"), ("l2", "centred")):
-            normaliser = DescriptionNormaliser.fit(fold.training.descriptions, how)
-            described = normaliser(np.concatenate([fold.training.descriptions, fold.validation_descriptions]))
-            seen = described[: len(fold.classes)]
-            x = _scaled(training, kind)
-            path = ESZSLPath(x, fold.training.images.labels, seen)
-            for gamma, lambda_ in itertools.product(GRID, GRID):
-                fitted = path.solve(gamma, lambda_)
-                scores = fitted.scores(_scaled(evaluation, kind), described)
-                curve = calibration_curve(scores, fold.evaluation.labels, len(seen))
-                curves.setdefault((kind, how, gamma, lambda_), []).append((curve, _unit_of(fitted.scores(x, seen))))
+        for kind in ("unit", "raw"):
+            x, tested = _scaled(training, kind), _scaled(evaluation, kind)
+            path = ESZSLPath(x, fold.training.images.labels, fold.training.descriptions)
+            for how in ("l2", "centred"):
+                normaliser = DescriptionNormaliser.fit(fold.training.descriptions, how)
+                described = normaliser(np.concatenate([fold.training.descriptions, fold.validation_descriptions]))
+                seen = described[: len(fold.classes)]
+                path = path.with_descriptions(seen)
+                of_training, of_evaluation = path.rotated(x, seen), path.rotated(tested, described)
+                for gamma, lambda_ in itertools.product(GRID, GRID):
+                    scores = path.scores(gamma, lambda_, of_evaluation)
+                    curve = calibration_curve(scores, fold.evaluation.labels, len(seen))
+                    deviation = _unit_of(path.scores(gamma, lambda_, of_training))
+                    curves.setdefault((kind, how, gamma, lambda_), []).append((curve, deviation))
     choices = []
     for key, pairs in curves.items():
         calibration, harmonic = choose_calibration([curve for curve, _ in pairs], [deviation for _, deviation in pairs])
@@ -76,14 +81,11 @@ def choose_eszsl(
 def evaluate_eszsl(
     choice: Choice,
     main: Learner,
-    network: Network,
+    bank: Callable[[Images], np.ndarray],
     unseen_descriptions: np.ndarray,
     test: TestData,
-    *,
-    progress: bool = False,
 ) -> Evaluation:
     """Fit ESZSL on all seen classes as chosen, and evaluate it on the test images."""
-    bank = FeatureBank(network, progress=progress)
     normaliser = DescriptionNormaliser.fit(main.training.descriptions, choice.descriptions)
     described = normaliser(np.concatenate([main.training.descriptions, unseen_descriptions]))
     num_seen = len(main.training.descriptions)

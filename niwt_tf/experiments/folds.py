@@ -13,6 +13,8 @@ from niwt_tf.data.schema import Images, SeenData
 from niwt_tf.errors import InputError
 
 VALIDATION_FRACTION = 0.15
+# What is chosen on a world of two or three classes says nothing about the real one.
+_FEWEST_KEPT = 4
 
 
 def hold_out_images(images: Images, fraction: float = VALIDATION_FRACTION, seed: int = 0) -> tuple[Images, Images]:
@@ -73,7 +75,7 @@ def class_folds(
 
     Args:
         seen: training images and descriptions of the S seen classes.
-        num_folds: how many; fewer are made where the classes do not suffice.
+        num_folds: how many; fewer are made where the classes do not suffice, none where fewer than 4 would stay seen.
         num_validation: classes a fold; None takes the share that unseen classes have of all classes.
         num_unseen: U, for that share.
         seed: of the draw.
@@ -84,9 +86,9 @@ def class_folds(
     num_seen = len(seen.descriptions)
     share = round(num_seen * num_unseen / (num_seen + num_unseen))
     size = num_validation if num_validation is not None else min(max(share, 2), num_seen // 2)
+    if num_validation is None and num_seen - size < _FEWEST_KEPT:
+        return []
     if num_seen - size < 2:
-        if num_validation is None:
-            return []
         raise InputError(f"--validation_classes must leave at least 2 of {num_seen} seen classes to train. Received: {size}.")
     order = np.random.default_rng([seed, 7]).permutation(num_seen)
     count = min(num_folds, num_seen // size)

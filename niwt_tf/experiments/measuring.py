@@ -11,10 +11,11 @@ from niwt_tf.data.schema import Images
 from niwt_tf.experiments.folds import Fold, Learner
 from niwt_tf.experiments.heads import SeenHead, candidate_heads
 from niwt_tf.experiments.settings import Settings
-from niwt_tf.experiments.support import balanced_sample
+from niwt_tf.experiments.support import balanced_sample, maps_of
 from niwt_tf.method.features import FeatureBank
-from niwt_tf.method.importance import ClassImportance, shared_importance
+from niwt_tf.method.importance import ClassImportance, shared_importance, unit
 from niwt_tf.method.mapping import ImportanceMap, fit_cosine_map, fit_ridge_map
+from niwt_tf.method.operator import mean_operators
 from niwt_tf.models.network import Network
 
 
@@ -24,24 +25,54 @@ class MeasuredHead:
 
     Attributes:
         head: columns and biases.
-        importance: Stage 1's result for it.
+        importance: Stage 1's result for it; its means are what the map is fitted to.
     """
 
     head: SeenHead
     importance: ClassImportance
 
 
-def measure_importance(
+def seen_operators(
     settings: Settings, learners: Sequence[Learner], networks: Mapping[str, Network], *, progress: bool = True
+) -> dict[str, np.ndarray]:
+    """Return, for each learner's name, the mean operator [N, D] over a sample of its training images.
+
+    Learners that share one frozen trunk and tail share the sample too, each with the images that it may see.
+    """
+    operators: dict[str, np.ndarray] = {}
+    groups = [list(learners)] if settings.finetune == "head" else [[learner] for learner in learners]
+    for group in groups:
+        network = networks[group[0].name]
+        drawn = [balanced_sample(learner.training.images, settings.num_support, settings.seed) for learner in group]
+        # A fold may see none of a small sample of the main learner's images; then it adds its own.
+        blind = [not np.isin(drawn[0].paths, learner.training.images.paths).any() for learner in group]
+        sample = _union([drawn[0], *(own for own, needed in zip(drawn, blind, strict=True) if needed)])
+        members = np.stack([np.isin(sample.paths, learner.training.images.paths) for learner in group])
+        maps = maps_of(network, sample)
+        for learner, operator in zip(group, mean_operators(network.tail, maps, members, progress=progress), strict=True):
+            operators[learner.name] = operator
+    return operators
+
+
+def measure_importance(
+    settings: Settings,
+    learners: Sequence[Learner],
+    networks: Mapping[str, Network],
+    operators: Mapping[str, np.ndarray],
+    *,
+    progress: bool = True,
 ) -> dict[str, list[MeasuredHead]]:
     """Return, for each learner's name, its candidate heads with their importances (Eq. 1).
 
-    Each image is asked about its own class. Where the learners share one frozen trunk it is run once for all of them.
+    With `importance_over="own"` each image is asked about its own class. With "shared" every class is asked about the same
+    images, as new columns will be in Stage 3; the consistency figures are then still those of images asked about their own
+    class, of the main learner alone. Where the learners share one frozen trunk it is run once for all of them.
 
     Args:
         settings: the candidate heads, and how many images a class are enough in a fold.
         learners: main and folds.
         networks: by the learners' names.
+        operators: mean operators by the learners' names.
         progress: show bars.
     """
     shared = settings.finetune == "head"
@@ -55,7 +86,9 @@ def measure_importance(
         heads[learner.name] = candidate_heads(
             settings, trained, bank(images), images.labels, held_out_features, held_out.labels
         )
-    groups = [list(learners)] if shared else [[learner] for learner in learners]
+    over_own = settings.importance_over == "own"
+    asked = [learner for learner in learners if over_own or not isinstance(learner, Fold)]
+    groups = [asked] if shared else [[learner] for learner in asked]
     measured: dict[str, list[MeasuredHead]] = {}
     for group in groups:
         readers = [(learner, head) for learner in group for head in heads[learner.name]]
@@ -68,6 +101,20 @@ def measure_importance(
         )
         for (learner, head), importance in zip(readers, results, strict=True):
             measured.setdefault(learner.name, []).append(MeasuredHead(head, importance))
+    if over_own:
+        return measured
+    unknown = float("nan"), float("nan")
+    for learner in learners:
+        operator = operators[learner.name]
+        consistency = [
+            (each.importance.rank_correlation_within, each.importance.rank_correlation_across)
+            for each in measured.get(learner.name, ())
+        ] or [unknown] * len(heads[learner.name])
+        counts = np.full(len(learner.classes), settings.num_support, np.int64)
+        measured[learner.name] = [
+            MeasuredHead(head, ClassImportance(unit((operator @ head.columns).T), counts, *figures))
+            for head, figures in zip(heads[learner.name], consistency, strict=True)
+        ]
     return measured
 
 

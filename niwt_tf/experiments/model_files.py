@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from niwt_tf.experiments.measuring import MeasuredHead
 from niwt_tf.experiments.scoring import finite
 from niwt_tf.experiments.selection import Trial
 from niwt_tf.experiments.settings import Settings
+from niwt_tf.experiments.support import Support
 from niwt_tf.experiments.transferring import Transferer
 from niwt_tf.files import read_json, replacing_directory, write_json
 from niwt_tf.method.importance import ClassImportance
@@ -22,6 +24,13 @@ from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
 from niwt_tf.models.network import Network
 
 _FORMAT = 1
+_ARRAYS = frozenset(
+    ("columns", "biases", "importance", "counts", "map_weights", "map_bias", "map_centre")
+    + ("operator", "support_maps", "features", "labels")
+)
+_ENTRIES = frozenset(
+    ("settings", "seen", "description_names", "normalisation", "map", "rank_correlation", "head_regularization", "trial")
+)
 
 
 def save_model(
@@ -47,7 +56,8 @@ def save_model(
             map_weights=fitted.weights,
             map_bias=fitted.bias,
             map_centre=fitted.normaliser.centre,
-            support=transferer.support,
+            operator=transferer.support.operator,
+            support_maps=transferer.support.maps,
             features=transferer.features,
             labels=transferer.labels,
         )
@@ -79,7 +89,8 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, tuple
         with np.load(folder / "model.npz", allow_pickle=False) as file:
             data = dict(file)
         known = record["format"] == _FORMAT
-    except (OSError, ValueError, KeyError, TypeError):
+        known = known and data.keys() >= _ARRAYS and record.keys() >= _ENTRIES
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile):
         known = False
     if not known:
         raise InputError(f"path must be a folder that Niwt.save wrote. Received: {str(folder)!r}.")
@@ -95,7 +106,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, tuple
         MeasuredHead(head, importance),
         ImportanceMap(data["map_weights"], data["map_bias"], normaliser, penalty, correlation),
         Trial(record["trial"].pop("head"), **{name: _number(value) for name, value in record["trial"].items()}),
-        data["support"],
+        Support(data["operator"], data["support_maps"]),
         data["features"],
         data["labels"],
     )

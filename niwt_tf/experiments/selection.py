@@ -16,12 +16,13 @@ from niwt_tf.experiments.folds import Fold
 from niwt_tf.experiments.heads import SeenHead
 from niwt_tf.experiments.measuring import MeasuredHead
 from niwt_tf.experiments.settings import Settings
-from niwt_tf.experiments.support import balanced_sample, support_maps
+from niwt_tf.experiments.support import Support, balanced_sample, support_of
 from niwt_tf.method.calibration import LogitStatistics, choose_calibration, logit_statistics, match_logits
 from niwt_tf.method.evaluation import CalibrationCurve, calibration_curve
 from niwt_tf.method.features import FeatureBank
 from niwt_tf.method.mapping import ImportanceMap
-from niwt_tf.method.transfer import Transfer, TransferOptions, transfer_columns
+from niwt_tf.method.operator import mean_cosine, solve_columns
+from niwt_tf.method.transfer import TransferOptions, transfer_columns
 from niwt_tf.models.network import Network
 
 STATISTICS_IMAGES = 2048
@@ -58,13 +59,13 @@ class FoldData:
 
     Attributes:
         network: the fold's network.
-        support: conv maps [P, H, W, N].
+        support: what the columns are fitted on.
         statistics_features: [M, D] of a sample of its training images, with `statistics_labels` [M].
         features: [E, D] of the fold's evaluation images, with `labels` [E].
     """
 
     network: Network
-    support: np.ndarray
+    support: Support
     statistics_features: np.ndarray
     statistics_labels: np.ndarray
     features: np.ndarray
@@ -79,13 +80,15 @@ class NewColumns:
         columns: float32 [D, U].
         biases: float32 [U].
         statistics: of the seen logits; its deviation is the unit of the calibration.
-        transfer: Eq. 3's solution before its scale was set.
+        mean_cosine: how well their importances meet the predicted ones.
+        losses: float32 [steps] of the tape, [0] for the closed form.
     """
 
     columns: np.ndarray
     biases: np.ndarray
     statistics: LogitStatistics
-    transfer: Transfer
+    mean_cosine: float
+    losses: np.ndarray
 
 
 def transfer_options(settings: Settings, regularization: float, learning_rate: float) -> TransferOptions:
@@ -105,24 +108,30 @@ def new_columns(
     network: Network,
     head: SeenHead,
     importances: np.ndarray,
-    support: np.ndarray,
+    support: Support,
     features: np.ndarray,
     labels: np.ndarray,
     options: TransferOptions,
 ) -> NewColumns:
     """Solve Eq. 3 for the importances [U, N] and set scale and bias on features [M, D] of seen training images."""
-    solved = transfer_columns(network.tail, support, importances, head.columns, head.biases, options)
+    if settings.engine == "tape":
+        solved = transfer_columns(network.tail, support.maps, importances, head.columns, head.biases, options)
+        columns, cosine, losses = solved.columns, solved.mean_cosine, solved.losses
+    else:
+        columns = solve_columns(support.operator, importances, head.columns, options.regularization)
+        cosine, losses = mean_cosine(support.operator, columns, importances), np.empty(0, np.float32)
+    biases = np.full(len(importances), head.biases.mean(), np.float32)
     statistics = logit_statistics(features, labels, head.columns, head.biases)
-    if settings.column_scale == "raw":
-        return NewColumns(solved.columns, solved.biases, statistics, solved)
-    return NewColumns(*match_logits(solved.columns, features, statistics), statistics, solved)
+    if settings.column_scale == "matched":
+        columns, biases = match_logits(columns, features, statistics)
+    return NewColumns(columns, biases, statistics, cosine, losses)
 
 
-def fold_data(settings: Settings, fold: Fold, network: Network, bank: FeatureBank) -> FoldData:
-    """Compute what the trials of a fold share; `bank` gives the features of the fold's network."""
+def fold_data(settings: Settings, fold: Fold, network: Network, operator: np.ndarray, bank: FeatureBank) -> FoldData:
+    """Compute what the trials of a fold share; `operator` and `bank` are those of the fold's network."""
     images = fold.training.images
     sample = balanced_sample(images, STATISTICS_IMAGES, settings.seed)
-    support = support_maps(network, settings.support, images, settings.num_support, settings.seed)
+    support = support_of(settings, network, images, operator)
     return FoldData(network, support, bank(sample), sample.labels, bank(fold.evaluation), fold.evaluation.labels)
 
 
@@ -206,7 +215,7 @@ def _trial(
         units.append(new.statistics.deviation)
         # Where no seen label competes, accuracy on the validation classes is the curve's last point.
         zsl.append(curve.acc_unseen[-1])
-        cosines.append(new.transfer.mean_cosine)
+        cosines.append(new.mean_cosine)
     calibration, harmonic = choose_calibration(curves, units)
     strength = measured[folds[0].name][index].head.regularization
     return Trial(

@@ -65,6 +65,11 @@ class Settings:
     head_regularization: tuple[float, ...] = option(
         (3.0, 10.0, 30.0, 100.0), "Ridge penalties of the head to choose from, in units of a feature's mean variance.", above=0
     )
+    importance_over: str = option(
+        "shared",
+        "Images that a class's importance is averaged over for the map: a sample of all seen classes, or its own (the paper).",
+        choices=("shared", "own"),
+    )
     map: str = option("ridge", "How importance is predicted: closed form, or by gradient descent.", choices=("ridge", "cosine"))
     map_regularization: tuple[float, ...] = option(
         (1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0), "Ridge penalties of the map to choose from.", above=0
@@ -80,16 +85,23 @@ class Settings:
         choices=("seen", "noise"),
         path=True,
     )
-    num_support: int = option(256, "Number of support images.", at_least=1)
+    num_support: int = option(96, "Number of support images, and of those that shared importance averages over.", at_least=1)
+    engine: str = option(
+        "closed_form",
+        "How new columns are found: one linear solve for the mean importance, or gradients of a gradient (the paper).",
+        choices=("closed_form", "tape"),
+    )
     regularizer: str = option(
-        "norm", "What holds new columns to the seen ones' mean: the distance, or half its square.", choices=("norm", "squared")
+        "norm",
+        "What holds the tape's columns to the seen ones' mean: the distance, or half its square.",
+        choices=("norm", "squared"),
     )
     transfer_lambda: tuple[float, ...] = option(
-        (1e-3, 1e-2, 1e-1), "Weights of the regulariser to choose from.", at_least=0
+        (1e-2, 1e-1, 1.0), "Weights of the regulariser to choose from.", above=0
     )
-    transfer_learning_rate: tuple[float, ...] = option((1e-2,), "Adam's rates for new columns to choose from.", above=0)
-    transfer_batch_size: int = option(64, "Pairs of a support image and a class in a transfer step.", at_least=1)
-    transfer_steps: int = option(1000, "Most transfer steps.", at_least=1)
+    transfer_learning_rate: tuple[float, ...] = option((1e-2,), "Adam's rates for the tape's columns to choose from.", above=0)
+    transfer_batch_size: int = option(64, "Pairs of a support image and a class in a step of the tape.", at_least=1)
+    transfer_steps: int = option(300, "Most steps of the tape.", at_least=1)
     column_scale: str = option(
         "matched",
         "Length and bias of new columns: matched to the seen ones' logits on training images, or as solved (the paper).",

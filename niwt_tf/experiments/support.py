@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from niwt_tf.data.folder import image_names
-from niwt_tf.data.pipeline import image_batches
+from niwt_tf.data.pipeline import image_batches, usable_images
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
+from niwt_tf.experiments.settings import Settings
+from niwt_tf.method.operator import mean_operators
 from niwt_tf.models.network import Network
 
 _BATCH = 32
+
+
+@dataclass(frozen=True)
+class Support:
+    """What new columns are fitted on.
+
+    Attributes:
+        operator: J [N, D], the mean operator over the support images.
+        maps: their conv maps [P, H, W, N], for the tape; empty [0, H, W, N] for the closed form.
+    """
+
+    operator: np.ndarray
+    maps: np.ndarray
+
+
+def support_of(settings: Settings, network: Network, seen_images: Images, seen_operator: np.ndarray) -> Support:
+    """Return the support that the settings ask for.
+
+    Args:
+        settings: support, its number, the engine and the seed.
+        network: its trunk and tail are used.
+        seen_images: training images of seen classes.
+        seen_operator: the mean operator over a sample of those.
+    """
+    nothing = np.empty((0, *network.tail.input_shape[1:]), np.float32)
+    if settings.support == "seen" and settings.engine == "closed_form":
+        return Support(seen_operator, nothing)
+    maps = support_maps(network, settings.support, seen_images, settings.num_support, settings.seed)
+    if settings.engine == "tape":
+        return Support(seen_operator, maps)
+    return Support(mean_operators(network.tail, maps, np.ones((1, len(maps)), bool))[0], nothing)
 
 
 def balanced_sample(images: Images, count: int, seed: int) -> Images:
@@ -28,6 +64,16 @@ def balanced_sample(images: Images, count: int, seed: int) -> Images:
     return images.take(np.sort(chosen))
 
 
+def check_support(support: str) -> None:
+    """Check what `support_maps` will need, so that a mistake is told before the training and not after it.
+
+    Raises:
+        InputError: neither "seen" nor "noise" nor a folder that holds images.
+    """
+    if support not in ("seen", "noise"):
+        _folder_images(Path(support))
+
+
 def support_maps(network: Network, support: str, seen_images: Images, count: int, seed: int) -> np.ndarray:
     """Return conv maps [P, H, W, N] of the support images.
 
@@ -39,7 +85,7 @@ def support_maps(network: Network, support: str, seen_images: Images, count: int
         seed: of the sample or the noise.
 
     Raises:
-        InputError: a folder without images, or one that cannot be read.
+        InputError: a folder without images, or one that cannot be read; an image in it that cannot be decoded.
     """
     size = network.input_size
     if support == "noise":
@@ -47,8 +93,20 @@ def support_maps(network: Network, support: str, seen_images: Images, count: int
         noise = generator.uniform(0, 255, (count, size, size, 3)).astype(np.float32)
         batches = [noise[start : start + _BATCH] for start in range(0, count, _BATCH)]
     else:
-        chosen = seen_images if support == "seen" else _folder_images(Path(support))
-        batches = [batch for batch, _ in image_batches(balanced_sample(chosen, count, seed), size, _BATCH)]
+        chosen = balanced_sample(seen_images if support == "seen" else _folder_images(Path(support)), count, seed)
+        if support != "seen":
+            usable_images(chosen, progress=False)
+        return maps_of(network, chosen)
+    return _maps(network, batches)
+
+
+def maps_of(network: Network, images: Images) -> np.ndarray:
+    """Return the conv maps [M, H, W, N] of images, all in memory."""
+    return _maps(network, (batch for batch, _ in image_batches(images, network.input_size, _BATCH)))
+
+
+def _maps(network: Network, batches: Iterable[Any]) -> np.ndarray:
+    size = network.input_size
     trunk = tf.function(
         lambda batch: network.trunk(batch, training=False),
         input_signature=[tf.TensorSpec([None, size, size, 3], tf.float32)],

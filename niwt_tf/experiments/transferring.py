@@ -12,7 +12,7 @@ from niwt_tf.experiments.folds import Fold, Learner
 from niwt_tf.experiments.measuring import MeasuredHead
 from niwt_tf.experiments.selection import STATISTICS_IMAGES, NewColumns, Trial, fold_data, new_columns, select, transfer_options
 from niwt_tf.experiments.settings import Settings
-from niwt_tf.experiments.support import balanced_sample, support_maps
+from niwt_tf.experiments.support import Support, balanced_sample, support_of
 from niwt_tf.method.features import FeatureBank
 from niwt_tf.method.mapping import ImportanceMap
 from niwt_tf.models.network import Network
@@ -31,7 +31,7 @@ class Transferer:
         head: that head with its importances.
         importance_map: description -> importance.
         trial: what the validation classes chose.
-        support: conv maps [P, H, W, N].
+        support: what columns are fitted on.
         features: [M, D] of seen training images, for scale and bias.
         labels: [M].
     """
@@ -41,7 +41,7 @@ class Transferer:
     head: MeasuredHead
     importance_map: ImportanceMap
     trial: Trial
-    support: np.ndarray
+    support: Support
     features: np.ndarray
     labels: np.ndarray
 
@@ -67,6 +67,7 @@ def choose(
     networks: Mapping[str, Network],
     measured: Mapping[str, Sequence[MeasuredHead]],
     maps: Mapping[str, Sequence[ImportanceMap]],
+    operators: Mapping[str, np.ndarray],
     *,
     progress: bool = True,
 ) -> tuple[Transferer, list[Trial]]:
@@ -78,13 +79,20 @@ def choose(
         networks: by learner.
         measured: candidate heads by learner.
         maps: by learner, one for each head.
+        operators: by learner.
         progress: show bars.
     """
     main, folds = learners[0], [learner for learner in learners if isinstance(learner, Fold)]
     shared = FeatureBank(networks["main"], progress=progress) if settings.finetune == "head" else None
     if folds:
         data = [
-            fold_data(settings, fold, networks[fold.name], shared or FeatureBank(networks[fold.name], progress=progress))
+            fold_data(
+                settings,
+                fold,
+                networks[fold.name],
+                operators[fold.name],
+                shared or FeatureBank(networks[fold.name], progress=progress),
+            )
             for fold in folds
         ]
         trial, trials = select(settings, folds, data, measured, maps, progress=progress)
@@ -99,7 +107,7 @@ def choose(
     network = networks["main"]
     headed = network.with_head(chosen.head.columns, chosen.head.biases, network.class_names, network.num_seen)
     bank = shared or FeatureBank(network, progress=progress)
-    support = support_maps(network, settings.support, images, settings.num_support, settings.seed)
+    support = support_of(settings, network, images, operators["main"])
     transferer = Transferer(
         settings, headed, chosen, maps["main"][trial.head], trial, support, bank(sample), sample.labels
     )

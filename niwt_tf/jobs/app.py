@@ -40,6 +40,7 @@ def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[l
     choose_keras_backend()
     _log_to_stderr(name)
     define_flags(JOBS[name])
+    flags.FLAGS.unparse_flags()  # what an earlier job of this process was given
 
     def parse(argv: list[str]) -> list[str]:
         parse_flags(argv[1:])

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import sys
 
-from niwt_tf.experiments.artefacts import load_networks, save_measured
-from niwt_tf.experiments.measuring import measure_importance
+from niwt_tf.experiments.artefacts import load_networks, save_measured, save_operators
+from niwt_tf.experiments.measuring import measure_importance, seen_operators
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.run_data import RunData, load_run_data, show_progress
 from niwt_tf.jobs.run_directory import Run
 
-SETTINGS_USED = ("head", "head_regularization", "fold_importance_images", "seed")
+SETTINGS_USED = (
+    "head",
+    "head_regularization",
+    "importance_over",
+    "num_support",
+    "fold_importance_images",
+    "seed",
+)
 
 
 def stage(run: Run, data: RunData) -> None:
@@ -20,7 +27,10 @@ def stage(run: Run, data: RunData) -> None:
         return
     networks = load_networks(run.folder("train"), run.settings, data.learners)
     with importance.writing() as folder:
-        measured = measure_importance(run.settings, data.learners, networks, progress=show_progress())
+        show = show_progress()
+        operators = seen_operators(run.settings, data.learners, networks, progress=show)
+        save_operators(folder, operators)
+        measured = measure_importance(run.settings, data.learners, networks, operators, progress=show)
         save_measured(folder, measured)
         first = measured["main"][0].importance
         consistency = {"rank_correlation_within": first.rank_correlation_within}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import tempfile
@@ -21,6 +22,8 @@ def import_quietly() -> None:
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ or "tensorflow" in sys.modules:
         return
+    # Its Python half warns of every function that is traced for a fold's network, which is meant.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     # Errors that matter are raised as well; the level of errors alone reports on every machine without a GPU.
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     sys.stderr.flush()

@@ -6,6 +6,7 @@ import shutil
 import sys
 
 from niwt_tf.experiments.artefacts import save_networks
+from niwt_tf.experiments.support import check_support
 from niwt_tf.experiments.training import train_learners
 from niwt_tf.files import write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
@@ -36,6 +37,7 @@ def stage(run: Run, data: RunData) -> None:
     train = run.stage("train", settings_used=SETTINGS_USED)
     if train.up_to_date:
         return
+    check_support(run.settings.support)
     work = train.work
     with train.writing() as folder:
         trained = train_learners(run.settings, data.learners, work_dir=work, progress=show_progress())

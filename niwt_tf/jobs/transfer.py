@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from niwt_tf.experiments.artefacts import load_maps, load_measured, load_networks
+from niwt_tf.experiments.artefacts import load_maps, load_measured, load_networks, load_operators
 from niwt_tf.experiments.scoring import finite
 from niwt_tf.experiments.transferring import choose
 from niwt_tf.files import write_json
@@ -18,6 +18,7 @@ from niwt_tf.jobs.run_directory import Run
 SETTINGS_USED = (
     "support",
     "num_support",
+    "engine",
     "regularizer",
     "transfer_lambda",
     "transfer_learning_rate",
@@ -37,11 +38,12 @@ def stage(run: Run, data: RunData) -> None:
     networks = load_networks(run.folder("train"), run.settings, data.learners)
     measured = load_measured(run.folder("importance"), names)
     maps = load_maps(run.folder("map"), names)
+    operators = load_operators(run.folder("importance"))
     with transfer.writing() as folder:
-        transferer, trials = choose(run.settings, data.learners, networks, measured, maps, progress=show_progress())
+        transferer, trials = choose(run.settings, data.learners, networks, measured, maps, operators, progress=show_progress())
         expanded, new = transferer.expand(data.unseen_names, data.unseen_descriptions)
         expanded.save(folder / "network.keras")
-        np.savez(folder / "columns.npz", columns=new.columns, biases=new.biases, losses=new.transfer.losses)
+        np.savez(folder / "columns.npz", columns=new.columns, biases=new.biases, losses=new.losses)
         importance = transferer.head.importance
         measured_figures = {
             "rank_correlation_within": importance.rank_correlation_within,
@@ -49,7 +51,7 @@ def stage(run: Run, data: RunData) -> None:
             "map_rank_correlation": transferer.importance_map.rank_correlation,
             "validation_harmonic_mean": transferer.trial.harmonic_mean,
             "validation_acc_zsl": transferer.trial.acc_zsl,
-            "transfer_cosine": new.transfer.mean_cosine,
+            "transfer_cosine": new.mean_cosine,
         }
         figures = {name: finite(value) for name, value in measured_figures.items()}
         chosen, tried = _plain(asdict(transferer.trial)), [_plain(asdict(trial)) for trial in trials]

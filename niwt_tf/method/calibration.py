@@ -62,6 +62,7 @@ def choose_calibration(
         units: each fold's `LogitStatistics.deviation`.
         grid_size: candidates, spread evenly over the quantiles of the constants at which any fold changes.
     """
+    units = [unit if unit > 0 else 1.0 for unit in units]  # 0 where every seen logit is constant
     edges = np.concatenate([curve.calibrations[1:] / unit for curve, unit in zip(curves, units, strict=True)])
     candidates = np.unique(np.quantile(edges, np.linspace(0, 1, grid_size)))
     means = np.mean([_harmonic(c, candidates * u) for c, u in zip(curves, units, strict=True)], axis=0)

@@ -23,12 +23,25 @@ def pooled_features(network: Network, images: Images, batch_size: int = 32, prog
     return _streamed(features, network, network.num_features, images, batch_size, progress, "features")
 
 
-class FeatureBank:
-    """Features of images under one frozen trunk and tail; each image is computed once, whoever asks for it."""
+def pooled_maps(network: Network, images: Images, batch_size: int = 32, progress: bool = False) -> np.ndarray:
+    """Return the conv map's mean over positions, float32 [M, N], in the order of `images`."""
 
-    def __init__(self, network: Network, batch_size: int = 32, progress: bool = False) -> None:
-        """Start empty. `network` is only read."""
-        self._network, self._batch_size, self._progress = network, batch_size, progress
+    def pooled(batch: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_mean(network.trunk(batch, training=False), axis=[1, 2])
+
+    return _streamed(pooled, network, network.num_neurons, images, batch_size, progress, "features")
+
+
+SOURCES = {"head": pooled_features, "map": pooled_maps}
+
+
+class FeatureBank:
+    """Features of images under one frozen network; each image is computed once, whoever asks for it."""
+
+    def __init__(self, network: Network, batch_size: int = 32, progress: bool = False, source: str = "head") -> None:
+        """Start empty. `network` is only read; `source` is "head" (what the head is applied to) or "map" (the pooled map)."""
+        self._network, self._batch_size, self._progress, self._features = network, batch_size, progress, SOURCES[source]
+        self._width = network.num_features if source == "head" else network.num_neurons
         self._rows: dict[str, np.ndarray] = {}
 
     def __call__(self, images: Images) -> np.ndarray:
@@ -36,9 +49,9 @@ class FeatureBank:
         absent = np.flatnonzero([path not in self._rows for path in images.paths])
         if len(absent):
             asked = images.take(absent)
-            rows = pooled_features(self._network, asked, self._batch_size, self._progress)
+            rows = self._features(self._network, asked, self._batch_size, self._progress)
             self._rows.update(zip(asked.paths, rows, strict=True))
-        return np.stack([self._rows[path] for path in images.paths])
+        return np.array([self._rows[path] for path in images.paths], np.float32).reshape(len(images), self._width)
 
 
 def image_logits(network: Network, images: Images, batch_size: int = 32, progress: bool = False) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Stage 2: the linear map from a class description to its importance (NIWT Eq. 2).
 
-Dimensions: S seen classes, K description entries, N neurons. Descriptions are class-level, so Eq. 2's loss depends on the images
-only through each class's mean of unit importances, a problem of S points.
+Dimensions: S seen classes, K description entries, N neurons. Descriptions are class-level, so Eq. 2's loss depends on the
+images only through each class's mean of unit importances, a problem of S points.
 """
 
 from __future__ import annotations

@@ -38,17 +38,20 @@ class RidgeHeadPath:
 def temperature_scale(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the factor on logits [M, S] that minimises the cross-entropy with `labels` (Guo et al. 2017).
 
-    It is bounded by e^8, which logits without a single mistake would otherwise exceed.
+    The targets are smoothed as Platt (1999) does, to (M + 1) / (M + 2) for the true class: logits without a single mistake
+    would otherwise ask for an endless factor.
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import logsumexp
 
     logits = np.asarray(logits, np.float64)
-    true = logits[np.arange(len(labels)), labels]
+    count, classes = logits.shape
+    targets = np.full((count, classes), 1.0 / ((count + 2) * max(classes - 1, 1)))
+    targets[np.arange(count), labels] = (count + 1) / (count + 2)
 
     def cross_entropy(log_scale: float) -> float:
         scale = np.exp(log_scale)
-        return float(np.mean(logsumexp(scale * logits, axis=1) - scale * true))
+        return float(np.mean(logsumexp(scale * logits, axis=1) - scale * (targets * logits).sum(axis=1)))
 
     found = minimize_scalar(cross_entropy, bounds=(-_LARGEST_LOG_SCALE, _LARGEST_LOG_SCALE), method="bounded")
     return float(np.exp(found.x))

@@ -13,21 +13,21 @@ from niwt_tf.errors import InputError
 
 @pytest.mark.parametrize("name", ["cub", "birds"])
 def test_archives_in_cubs_layout(cub: Path, name: str) -> None:
-    data = load_dataset(name, str(cub), num_unseen=1, knowledge="captions")
+    data = load_dataset(name, str(cub), num_unseen=1, knowledge="captions", max_bad_images=None)
     assert data.name == name
     assert data.split is not None and len(data.split.unseen) == 1
     assert data.knowledge.source == "captions"
 
 
 def test_awa2_and_folder(awa2: Path, animals: Path) -> None:
-    assert load_dataset("awa2", awa2, unseen=["rat"]).name == "awa2"
-    data = load_dataset("folder", animals)
+    assert load_dataset("awa2", awa2, unseen=["rat"], max_bad_images=None).name == "awa2"
+    data = load_dataset("folder", animals, max_bad_images=None)
     assert data.split is not None and data.split.unseen.tolist() == [5]
 
 
 def test_attributes_that_are_constant_over_seen_classes_are_warned_of(animals: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "niwt_tf"):
-        data = load_dataset("folder", animals)
+        data = load_dataset("folder", animals, max_bad_images=None)
     assert constant_entries(data) == ("alive",)
     assert "1 of 3 attributes are constant over the seen classes and cannot be learnt: alive." in caplog.text
 
@@ -36,7 +36,7 @@ def test_many_constant_attributes_are_named_by_five(animals: Path, caplog: pytes
     names = ("ape", "bear", "cat", "dog", "wolf", "unicorn")
     header = "class," + ",".join(f"a{k}" for k in range(8)) + "\n"
     (animals / "classes.csv").write_text(header + "".join(f"{name}{',0' * 8}\n" for name in names))
-    load_dataset("folder", animals)
+    load_dataset("folder", animals, max_bad_images=None)
     assert "8 of 8" in caplog.text and "a4 and others" in caplog.text and "a5" not in caplog.text
 
 

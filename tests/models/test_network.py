@@ -28,7 +28,7 @@ def logits(network, images):
 
 
 def test_sizes(network):
-    assert (network.input_size, network.num_neurons, network.num_features, network.num_seen) == (32, 64, 256, 3)
+    assert (network.input_size, network.num_neurons, network.num_features, network.num_seen) == (32, 128, 256, 3)
     assert network.class_names == NAMES
 
 

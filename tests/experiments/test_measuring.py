@@ -1,0 +1,159 @@
+"""Stages 1 and 2 for several learners at once: one walk through the images gives what one network at a time does."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from niwt_tf.experiments.folds import class_folds, main_learner
+from niwt_tf.experiments.measuring import fit_map, fit_maps, measure_importance, seen_operators
+from niwt_tf.experiments.settings import Settings
+from niwt_tf.experiments.support import balanced_sample, support_maps
+from niwt_tf.method.importance import class_importance, importance_of_maps, shared_importance
+from niwt_tf.models.backbones import build_network
+from niwt_tf.models.head import ClassHead
+from niwt_tf.models.network import Network
+
+
+@pytest.fixture(scope="module")
+def network(coloured) -> Network:
+    return build_network("small_vgg", coloured.class_names, input_size=16, seed=1)
+
+
+@pytest.fixture(scope="module")
+def learners(coloured_seen):
+    folds = class_folds(coloured_seen, num_folds=2, num_validation=2, num_unseen=2, seed=0)
+    return [main_learner(coloured_seen, 0), *folds]
+
+
+def _networks(network, learners):
+    random = np.random.default_rng(0)
+    made = {}
+    for learner in learners:
+        names = learner.training.images.class_names
+        columns = random.normal(size=(network.num_features, len(names)))
+        made[learner.name] = network.with_head(columns, np.zeros(len(names)), names, len(names))
+    return made
+
+
+def _bent_network(names, dtype: str) -> Network:
+    """Return a toy network whose tail is nowhere linear; the same weights for every type."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((16, 16, 3))
+    conv = keras.layers.Conv2D(4, 3, strides=4, activation="tanh", name="cut", dtype=dtype)
+    conv_map = conv(keras.layers.Rescaling(1 / 255, dtype=dtype)(inputs))
+    hidden = keras.layers.Dense(6, activation="softplus", dtype=dtype)(keras.layers.Flatten(dtype=dtype)(conv_map))
+    network = Network(keras.Model(inputs, ClassHead(names, 5, "cut", dtype=dtype)(hidden)), "cut")
+    random = np.random.default_rng(0)
+    network.model.set_weights([random.normal(0, 0.3, weight.shape) for weight in network.model.get_weights()])
+    return network
+
+
+def test_class_importance_against_finite_differences(coloured):
+    """From image files to class means, with differences of logits in float64."""
+    found = class_importance(_bent_network(coloured.class_names, "float32"), coloured, batch_size=4, keep_vectors=True)
+    network = _bent_network(coloured.class_names, "float64")
+    pixels = np.stack([np.asarray(Image.open(coloured.root / path), np.float32) for path in coloured.paths])
+    maps, own, step = network.trunk(pixels).numpy(), np.arange(25), 1e-5
+    places = maps.shape[1] * maps.shape[2]
+    numeric = np.empty((25, 4))
+    for neuron in range(4):
+        shift = np.zeros(maps.shape[1:])
+        shift[:, :, neuron] = step / places
+        up, down = (network.head(network.tail(maps + sign * shift)).numpy()[own, coloured.labels] for sign in (1, -1))
+        numeric[:, neuron] = (up - down) / (2 * step)
+    numeric /= np.linalg.norm(numeric, axis=1, keepdims=True)
+    np.testing.assert_allclose(found.vectors, numeric, atol=1e-4)
+    expected = np.stack([numeric[coloured.labels == label].mean(axis=0) for label in range(5)])
+    np.testing.assert_allclose(found.means, expected, atol=1e-4)
+    assert list(found.counts) == [5] * 5
+
+
+def test_networks_over_one_trunk_equal_one_at_a_time(network, learners, coloured):
+    networks = list(_networks(network, learners).values())
+    labels = []
+    for each in networks:
+        index = {name: label for label, name in enumerate(each.class_names)}
+        labels.append(np.array([index.get(coloured.class_names[label], -1) for label in coloured.labels], np.int32))
+    labels[1][::3] = -1
+    together = shared_importance(networks, coloured, labels, batch_size=7, keep_vectors=True)
+    for each, owners, found in zip(networks, labels, together, strict=True):
+        taken = np.flatnonzero(owners >= 0)
+        images = coloured.take(taken)
+        alone = class_importance(
+            each, type(images)(images.root, images.paths, owners[taken], each.class_names), batch_size=32, keep_vectors=True
+        )
+        np.testing.assert_array_equal(found.counts, alone.counts)
+        np.testing.assert_allclose(found.means, alone.means, atol=1e-5)
+        np.testing.assert_allclose(found.vectors, alone.vectors, atol=1e-5)
+        np.testing.assert_allclose(found.rank_correlation_within, alone.rank_correlation_within, atol=1e-4)
+        np.testing.assert_allclose(found.rank_correlation_across, alone.rank_correlation_across, atol=1e-4)
+
+
+@pytest.fixture(scope="module", params=["head", "all"])
+def measured(request, network, learners):
+    settings = Settings(
+        finetune=request.param, head_regularization=(1.0, 10.0), fold_importance_images=2, importance_over="own"
+    )
+    used = learners if request.param == "head" else learners[:2]
+    return measure_importance(settings, used, _networks(network, learners), {}, progress=False)
+
+
+def test_every_learner_and_head_is_measured_on_its_own_training_images(network, learners, measured):
+    for learner in learners[: len(measured)]:
+        for strength, each in zip((1.0, 10.0), measured[learner.name], strict=True):
+            assert each.head.regularization == strength
+            # All training images of the main learner's classes, two of each of a fold's.
+            assert set(each.importance.counts) == {4 if learner.name == "main" else 2}
+            assert len(each.importance.means) == len(learner.classes)
+    names = learners[0].training.images.class_names
+    head = measured["main"][1].head
+    alone = class_importance(network.with_head(head.columns, head.biases, names, 5), learners[0].training.images)
+    np.testing.assert_allclose(measured["main"][1].importance.means, alone.means, atol=1e-5)
+
+
+def test_the_trained_head_is_the_one_candidate_of_softmax(network, learners):
+    networks = _networks(network, learners)
+    found = measure_importance(Settings(head="softmax", importance_over="own"), learners[1:2], networks, {}, progress=False)
+    np.testing.assert_array_equal(found["fold_0"][0].head.columns, networks["fold_0"].columns)
+    assert len(found["fold_0"]) == 1
+
+
+def test_over_shared_images_every_class_is_asked_about_the_same_ones(network, learners):
+    settings = Settings(finetune="head", head="softmax", importance_over="shared", num_support=12)
+    networks = _networks(network, learners)
+    operators = seen_operators(settings, learners, networks, progress=False)
+    found = measure_importance(settings, learners, networks, operators, progress=False)
+    sample = balanced_sample(learners[0].training.images, 12, settings.seed)
+    for learner in learners:
+        # A fold takes those of the sample that it may see.
+        allowed = sample.take(np.flatnonzero(np.isin(sample.paths, learner.training.images.paths)))
+        maps = support_maps(network, "seen", allowed, len(allowed), 0)
+        columns = networks[learner.name].columns
+        for label in range(len(learner.classes)):
+            asked = np.repeat(columns[None, :, label], len(maps), axis=0).astype(np.float32)
+            mean = importance_of_maps(network.tail, tf.constant(maps), tf.constant(asked)).numpy().mean(axis=0)
+            means = found[learner.name][0].importance.means
+            np.testing.assert_allclose(means[label], mean / np.linalg.norm(mean), atol=1e-4)
+    assert np.isfinite(found["main"][0].importance.rank_correlation_within)
+    assert np.isnan(found["fold_0"][0].importance.rank_correlation_within)
+
+
+def test_a_single_support_image_is_enough_for_every_fold(network, learners):
+    settings = Settings(finetune="head", num_support=1)
+    operators = seen_operators(settings, learners, _networks(network, learners), progress=False)
+    assert list(operators) == [learner.name for learner in learners]
+    assert all(np.isfinite(operator).all() and np.abs(operator).max() > 0 for operator in operators.values())
+
+
+@pytest.mark.parametrize("kind", ["ridge", "cosine"])
+def test_maps_are_fitted_for_every_head(network, learners, measured, kind):
+    settings = Settings(map=kind)
+    maps = fit_maps(settings, learners[1:2], measured)
+    assert {name: len(fitted) for name, fitted in maps.items()} == {"fold_0": 2}
+    again = fit_map(settings, learners[1].training.descriptions, measured["fold_0"][1].importance.means)
+    np.testing.assert_array_equal(maps["fold_0"][1].weights, again.weights)
+    assert maps["fold_0"][0].predict(learners[1].validation_descriptions).shape == (2, network.num_neurons)

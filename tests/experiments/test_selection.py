@@ -1,0 +1,168 @@
+"""Choices on validation classes: what is tried, what is chosen, and what cannot be reached."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import niwt_tf.experiments
+from niwt_tf.experiments import selection
+from niwt_tf.experiments.folds import class_folds
+from niwt_tf.experiments.heads import SeenHead
+from niwt_tf.experiments.measuring import MeasuredHead
+from niwt_tf.experiments.selection import Trial, fold_data, new_columns, select, transfer_options
+from niwt_tf.experiments.settings import Settings
+from niwt_tf.method.calibration import logit_statistics
+from niwt_tf.method.evaluation import calibration_curve
+from niwt_tf.method.features import FeatureBank
+from niwt_tf.method.importance import ClassImportance
+from niwt_tf.method.mapping import fit_ridge_map
+from niwt_tf.method.operator import solve_columns
+from niwt_tf.models.backbones import build_network
+
+SETTINGS = Settings(
+    transfer_lambda=(1e-3, 1e-1),
+    transfer_learning_rate=(1e-3, 1e-2),
+    transfer_steps=4,
+    num_support=6,
+    transfer_batch_size=4,
+    head_regularization=(1.0, 10.0, 100.0),
+    engine="tape",
+)
+
+
+@pytest.fixture(scope="module")
+def world(coloured_seen):
+    """Return folds, what they share, heads and maps, made of a random network."""
+    folds = class_folds(coloured_seen, num_folds=2, num_validation=2, num_unseen=2, seed=0)
+    base = build_network("small_vgg", coloured_seen.images.class_names, input_size=16)
+    random = np.random.default_rng(0)
+    bank, data, measured, maps = FeatureBank(base), [], {}, {}
+    for fold in folds:
+        names = fold.training.images.class_names
+        heads = [
+            SeenHead(s, random.normal(size=(base.num_features, 3)).astype(np.float32), np.zeros(3, np.float32))
+            for s in SETTINGS.head_regularization
+        ]
+        means = [random.normal(size=(3, base.num_neurons)).astype(np.float32) for _ in heads]
+        operator = random.normal(size=(base.num_neurons, base.num_features)).astype(np.float32)
+        data.append(fold_data(SETTINGS, fold, base.with_head(heads[0].columns, heads[0].biases, names, 3), operator, bank))
+        measured[fold.name] = [
+            MeasuredHead(head, ClassImportance(mean, np.full(3, 4), 1.0, 0.0)) for head, mean in zip(heads, means, strict=True)
+        ]
+        maps[fold.name] = [fit_ridge_map(fold.training.descriptions, mean) for mean in means]
+    return folds, data, measured, maps
+
+
+def test_the_head_first_and_then_lambda_and_rate_for_it(world):
+    best, trials = select(SETTINGS, *world, progress=False)
+    assert [trial.head for trial in trials[:3]] == [0, 1, 2]
+    assert {(trial.regularization, trial.learning_rate) for trial in trials[:3]} == {(1e-1, 1e-3)}
+    assert len(trials) == 3 + 3
+    chosen = max(trials[:3], key=lambda trial: trial.harmonic_mean).head
+    assert {trial.head for trial in trials[3:]} == {chosen}
+    tried = {(trial.regularization, trial.learning_rate) for trial in trials if trial.head == chosen}
+    assert len(tried) == 4
+    assert best == max(trials, key=lambda trial: trial.harmonic_mean)
+    assert best.head_regularization == SETTINGS.head_regularization[best.head]
+
+
+def test_a_trial_is_what_its_columns_reach_on_the_validation_classes(world):
+    folds, data, measured, maps = world
+    settings = SETTINGS.replace(transfer_lambda=(1e-2,), transfer_learning_rate=(1e-2,), head_regularization=(1.0,))
+    only = {name: heads[:1] for name, heads in measured.items()}
+    best, trials = select(settings, folds, data, only, maps, progress=False)
+    assert trials == [best]
+    harmonic, zsl = [], []
+    for fold, shared in zip(folds, data, strict=True):
+        head = only[fold.name][0].head
+        new = new_columns(
+            settings,
+            shared.network,
+            head,
+            maps[fold.name][0].predict(fold.validation_descriptions),
+            shared.support,
+            shared.statistics_features,
+            shared.statistics_labels,
+            transfer_options(settings, 1e-2, 1e-2),
+        )
+        expanded = shared.network.with_head(head.columns, head.biases, fold.training.images.class_names, 3)
+        expanded = expanded.expand(new.columns, new.biases, fold.evaluation.class_names[3:])
+        logits = shared.features @ expanded.columns + expanded.biases
+        labels = fold.evaluation.labels
+        unseen = labels >= 3
+        shares = [(logits[labels == c, 3:].argmax(axis=1) == c - 3).mean() for c in (3, 4)]
+        zsl.append(np.mean(shares))
+        logits[:, :3] -= best.calibration * new.statistics.deviation
+        hits = logits.argmax(axis=1) == labels
+        sides = [np.mean([hits[labels == c].mean() for c in np.unique(labels[side])]) for side in (~unseen, unseen)]
+        harmonic.append(2 * sides[0] * sides[1] / max(sum(sides), 1e-12))
+    assert best.acc_zsl == pytest.approx(np.mean(zsl))
+    assert best.harmonic_mean == pytest.approx(np.mean(harmonic))
+
+
+@pytest.mark.parametrize("engine", ["tape", "closed_form"])
+@pytest.mark.parametrize("scale", ["matched", "raw"])
+def test_matched_columns_have_the_scale_of_the_seen_logits(world, scale, engine):
+    folds, data, measured, maps = world
+    shared, head = data[0], measured["fold_0"][0].head
+    settings = SETTINGS.replace(column_scale=scale, engine=engine)
+    importances = maps["fold_0"][0].predict(folds[0].validation_descriptions)
+    features, labels = shared.statistics_features, shared.statistics_labels
+    new = new_columns(
+        settings, shared.network, head, importances, shared.support, features, labels, transfer_options(settings, 1e-3, 1e-2)
+    )
+    assert new.statistics == logit_statistics(features, labels, head.columns, head.biases)
+    assert (len(new.losses) > 0) == (engine == "tape")
+    logits = features @ new.columns + new.biases
+    if scale == "matched":
+        np.testing.assert_allclose(logits.std(axis=0), new.statistics.deviation, rtol=1e-3)
+        np.testing.assert_allclose(logits.mean(axis=0), new.statistics.mean, atol=1e-2)
+    else:
+        np.testing.assert_array_equal(new.biases, np.full(2, head.biases.mean(), np.float32))
+    if (scale, engine) == ("raw", "closed_form"):
+        expected = solve_columns(shared.support.operator, importances, head.columns, 1e-3)
+        np.testing.assert_array_equal(new.columns, expected)
+
+
+def test_the_best_of_equals_is_the_first():
+    trial = Trial(0, 1.0, 1e-3, 1e-2, 0.5, 0.4, 0.3, 0.9)
+    assert selection._best([trial, Trial(1, 10.0, 1e-3, 1e-2, 0.5, 0.4, 0.9, 0.9)]) is trial
+
+
+def test_calibration_curves_are_of_the_evaluation_images_alone(world):
+    folds, data, _, _ = world
+    for fold, shared in zip(folds, data, strict=True):
+        assert len(shared.features) == len(shared.labels) == len(fold.evaluation)
+        assert len(calibration_curve(np.zeros((len(shared.labels), 5)), shared.labels, 3).calibrations) == 2
+
+
+# Who may be given a test image: evaluation alone.
+_MAY_TEST = {("scoring", "score_network"), ("baseline", "evaluate_eszsl")}
+_TEST_TYPES = {"TestData", "Dataset", "test_data", "RunData"}
+
+
+def _names(node: ast.AST) -> set[str]:
+    found = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    return found | {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+
+
+def test_nothing_that_trains_or_selects_takes_test_images():
+    """By construction: what holds test images is named in the functions that evaluate, and nowhere else in experiments."""
+    folder = Path(inspect.getfile(niwt_tf.experiments)).parent
+    users = set()
+    for path in sorted(folder.glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.Import | ast.ImportFrom) and _names(node) & _TEST_TYPES:
+                users.add((path.stem, getattr(node, "name", ast.unparse(node)[:60])))
+    assert users == _MAY_TEST
+
+
+@pytest.mark.parametrize("stage", ["train", "importance", "map", "transfer"])
+def test_the_stages_before_evaluation_do_not_ask_for_test_images(repository, stage):
+    tree = ast.parse((repository / "niwt_tf" / "jobs" / f"{stage}.py").read_text(encoding="utf-8"))
+    assert not _names(tree) & {"test", "dataset", "test_data", "TestData"}

@@ -1,0 +1,319 @@
+"""`niwt run` and its stages on small data, from the command line's point of view, in this process."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from niwt_tf.experiments import baseline
+from niwt_tf.files import read_json
+from niwt_tf.models.network import Network
+
+STAGES = ("train", "importance", "map", "transfer", "evaluate", "export")
+# What other programs read; the command line's contract.
+CONTRACT = {
+    "acc_seen",
+    "acc_unseen",
+    "harmonic_mean",
+    "acc_zsl",
+    "ausuc",
+    "calibration",
+    "chance_zsl",
+    "num_seen",
+    "num_unseen",
+    "rank_correlation_within",
+    "rank_correlation_across",
+    "map_rank_correlation",
+    "seed",
+}
+
+
+@pytest.fixture
+def run_copy(finished_run, tmp_path) -> Path:
+    """Return a copy of the finished run's folder."""
+    return Path(shutil.copytree(finished_run.path, tmp_path / "run"))
+
+
+def _flags(run: Path, finished_run) -> list[str]:
+    return [f"--run_dir={run}", f"--export_dir={finished_run.exports}", "--noprogress"]
+
+
+def _identities(run: Path) -> dict[str, str]:
+    return {name: read_json(run / name / "manifest.json")["identity"] for name in STAGES}
+
+
+def test_every_artefact_is_there(finished_run):
+    path = finished_run.path
+    assert sorted(os.listdir(path)) == sorted([".lock", "config.json", "metrics.json", *STAGES])
+    held = {stage: {file.name for file in (path / stage).iterdir()} - {"manifest.json"} for stage in STAGES}
+    assert held["train"] == {"main.keras", "fold_0.keras", "fold_1.keras", "history.json", "logs"}
+    assert held["map"] == {"main.npz", "fold_0.npz", "fold_1.npz"}
+    assert held["importance"] == held["map"] | {"operators.npz"}
+    assert held["transfer"] == {"network.keras", "columns.npz", "selection.json"}
+    assert held["evaluate"] == {"metrics.json", "per_class.csv", "confusion.png", "ausuc.png", "predictions.png"}
+    assert (finished_run.exports / "1" / "saved_model.pb").is_file()
+    assert [entry.name for entry in finished_run.exports.iterdir()] == ["1"]
+    assert not [file for file in path.rglob("*") if file.suffix in (".pkl", ".pickle")]
+
+
+def test_metrics_keep_the_contract(finished_run):
+    metrics = read_json(finished_run.path / "metrics.json")
+    assert metrics.keys() >= CONTRACT
+    assert all(isinstance(value, int | float) for value in metrics.values())
+    fractions = ("acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ausuc", "chance_zsl")
+    assert all(0 <= metrics[name] <= 1 for name in fractions)
+    assert (metrics["num_seen"], metrics["num_unseen"], metrics["seed"], metrics["chance_zsl"]) == (7, 3, 3, 1 / 3)
+
+
+def test_the_results_agree_with_each_other(finished_run):
+    path = finished_run.path
+    metrics = read_json(path / "metrics.json")
+    with open(path / "evaluate" / "per_class.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 10
+    network = Network.load(path / "transfer" / "network.keras")
+    assert network.calibration == pytest.approx(metrics["calibration"])
+    assert (len(network.class_names), network.num_seen) == (10, 7)
+    described = read_json(finished_run.exports / "1" / "niwt.json")
+    assert described["metrics"] == metrics
+    trials = read_json(path / "transfer" / "selection.json")
+    assert trials["chosen"] == max(trials["trials"], key=lambda trial: trial["harmonic_mean"])
+    columns = np.load(path / "transfer" / "columns.npz", allow_pickle=False)
+    np.testing.assert_array_equal(network.columns[:, 7:], columns["columns"])
+
+
+def test_it_ends_with_the_table_and_where_to_look(finished_run):
+    out = finished_run.job.out
+    for expected in (
+        "acc_seen",
+        "acc_unseen",
+        "H ",
+        "ZSL",
+        "chance",
+        str(finished_run.exports / "1"),
+        "predictions.png",
+        "next",
+    ):
+        assert expected in out
+    assert "Traceback" not in finished_run.job.err
+
+
+def test_a_second_run_has_nothing_to_do(niwt, finished_run, run_copy):
+    before = _identities(run_copy)
+    job = niwt("run", *_flags(run_copy, finished_run))
+    assert job.status == 0, job.err
+    assert [f"{stage} is up to date." in job.err for stage in STAGES] == [True] * 6
+    assert _identities(run_copy) == before
+    assert "SavedModel" in job.out
+
+
+@pytest.mark.parametrize("stage", ["importance", "map", "transfer", "evaluate"])
+def test_each_stage_alone_gives_the_same_again(niwt, finished_run, run_copy, stage):
+    flags, before = _flags(run_copy, finished_run), _identities(run_copy)
+    shutil.rmtree(run_copy / stage)
+    job = niwt(stage, *flags)
+    assert job.status == 0, job.err
+    if stage in ("importance", "map"):
+        assert _identities(run_copy) == before
+    for first in (finished_run.path / stage).glob("*.npz"):
+        with np.load(first, allow_pickle=False) as one, np.load(run_copy / stage / first.name, allow_pickle=False) as other:
+            for name in one.files:
+                np.testing.assert_array_equal(one[name], other[name])
+    assert niwt("evaluate", *flags).status == 0
+    assert read_json(run_copy / "metrics.json") == read_json(finished_run.path / "metrics.json")
+
+
+def test_a_stage_without_its_input_says_which_to_run(niwt, finished_run, run_copy):
+    shutil.rmtree(run_copy / "importance")
+    job = niwt("map", *_flags(run_copy, finished_run))
+    # Nothing is missing for the map itself, which is there; what it stands on is.
+    assert job.status == 2
+    assert "niwt importance" in job.err
+
+
+def test_another_flag_is_named_and_overwrite_redoes_what_it_changes(niwt, finished_run, run_copy):
+    flags = _flags(run_copy, finished_run)
+    before = _identities(run_copy)
+    job = niwt("transfer", *flags, "--transfer_steps=3", "--seed=3")
+    assert (job.status, job.err.count("\n")) == (2, 1)
+    assert "--transfer_steps was 20, now 3. Give --overwrite" in job.err
+    assert "--seed" not in job.err
+    assert _identities(run_copy) == before
+    assert read_json(run_copy / "config.json")["settings"]["transfer_steps"] == 20
+    job = niwt("transfer", *flags, "--transfer_steps=3", "--overwrite")
+    assert job.status == 0, job.err
+    assert not (run_copy / "metrics.json").exists()
+    assert niwt("evaluate", *flags).status == 0
+    after = _identities(run_copy)
+    assert {name for name in STAGES if after[name] != before[name]} == {"transfer", "evaluate"}
+    assert read_json(run_copy / "config.json")["settings"]["transfer_steps"] == 3
+
+
+def test_baseline_under_the_same_protocol(niwt, finished_run, run_copy, monkeypatch):
+    monkeypatch.setattr(baseline, "GRID", (0.1, 10.0))  # the whole grid takes long beside other tests
+    flags = _flags(run_copy, finished_run)
+    job = niwt("baseline", *flags)
+    assert job.status == 0, job.err
+    found = read_json(run_copy / "baseline" / "eszsl.json")
+    assert found.keys() == {"head", "map"}
+    for source in found.values():
+        assert source["metrics"].keys() >= {"acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ausuc"}
+        assert source["chosen"]["gamma"] in (0.1, 10.0)
+    assert job.out.splitlines()[0].split() == ["NIWT", "ESZSL", "head", "ESZSL", "map"]
+    assert "baseline is up to date." in niwt("baseline", *flags).err
+    assert read_json(run_copy / "metrics.json") == read_json(finished_run.path / "metrics.json")
+
+
+@contextmanager
+def _no_file_over(size: int):
+    """Make the disk seem full to whoever writes a file of more bytes; Python has the signal ignored already."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("stage", ["importance", "map", "transfer", "evaluate", "export"])
+def test_a_full_disk_in_a_stage(niwt, finished_run, run_copy, tmp_path, stage):
+    flags = [f"--run_dir={run_copy}", f"--export_dir={tmp_path / 'exports'}", "--noprogress"]
+    shutil.rmtree(run_copy / stage)
+    before = sorted(os.listdir(run_copy))
+    with _no_file_over(3000):
+        job = niwt(stage, *flags)
+    assert job.status == 2
+    said = [line for line in job.err.splitlines() if "constant over the seen classes" not in line]
+    assert len(said) == 1, job.err
+    assert said[0].startswith(f"niwt {stage}: Cannot write")
+    assert "File too large" in said[0]
+    assert set(os.listdir(run_copy)) <= set(before)
+    assert not list((tmp_path / "exports").glob("*"))
+    if stage in ("map", "evaluate"):
+        assert niwt(stage, *flags).status == 0
+        assert (run_copy / stage / "manifest.json").is_file()
+
+
+def test_a_full_disk_in_training(niwt, own_data, tmp_path):
+    flags = ["--dataset=folder", f"--data_dir={own_data}", f"--run_dir={tmp_path / 'run'}", "--noprogress", *OWN]
+    with _no_file_over(3000):
+        job = niwt("train", *flags)
+    assert job.status == 2
+    assert job.err.count("\n") == 1, job.err
+    assert "File too large" in job.err
+    assert not (tmp_path / "run" / "train").exists()
+
+
+OWN = ["--input_size=32", "--finetune=head", "--epochs=2", "--num_folds=1", "--num_support=4", "--transfer_steps=2"]
+
+
+def test_a_class_that_is_only_described(niwt, own_data, tmp_path):
+    """No test image can tell of it: what stands on such images is null, and the model has it all the same."""
+    run = tmp_path / "run"
+    data = ["--dataset=folder", f"--data_dir={own_data}", "--head_regularization=10", "--validation_classes=2"]
+    flags = [f"--run_dir={run}", f"--export_dir={tmp_path / 'exports'}", "--noprogress"]
+    job = niwt("run", *data, *flags, *OWN)
+    assert job.status == 0, job.err
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert {name for name, value in metrics.items() if value is None} == {
+        "acc_unseen",
+        "harmonic_mean",
+        "harmonic_mean_uncalibrated",
+        "acc_zsl",
+        "ausuc",
+    }
+    assert (metrics["num_seen"], metrics["num_unseen"]) == (5, 1)
+    assert "n/a" in job.out
+    assert Network.load(run / "transfer" / "network.keras").class_names[-1] == "fox"
+    assert (tmp_path / "exports" / "1" / "saved_model.pb").is_file()
+
+
+def test_two_seen_classes_are_too_few_to_choose_on(niwt, own_copy, tmp_path):
+    """The least there can be: no fold, so the first settings are used."""
+    for name in ("cat", "dog", "eel"):
+        shutil.rmtree(own_copy / "images" / name)
+    run = tmp_path / "run"
+    flags = [f"--run_dir={run}", "--noprogress"]
+    data = ["--dataset=folder", f"--data_dir={own_copy}", "--head_regularization=10,100"]
+    for stage in STAGES[:5]:
+        job = niwt(stage, *flags, *([*data, *OWN] if stage == "train" else []))
+        assert job.status == 0, job.err
+    selection = read_json(run / "transfer" / "selection.json")
+    assert selection["trials"] == []
+    assert read_json(run / "metrics.json")["calibration"] == 0
+    job = niwt("baseline", *flags)
+    assert job.status == 2
+    assert "A baseline needs enough seen classes to hold some out and keep 4. Received: 2 seen classes." in job.err
+
+
+_KILLED = """
+import sys
+from niwt_tf.method import training
+kept = training.save_checkpoint
+def save_and_say(*arguments):
+    kept(*arguments)
+    print("checkpoint", flush=True)
+    sys.stdin.readline()
+training.save_checkpoint = save_and_say
+from niwt_tf.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_to_the_same_result(niwt, finished_run, tiny_birds, tiny_flags, tmp_path):
+    run = tmp_path / "run"
+    flags = [f"--data_dir={tiny_birds}", f"--run_dir={run}", "--num_unseen=3", *tiny_flags]
+    command = [sys.executable, "-c", _KILLED, "train", *flags]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "checkpoint\n"  # after the first of two epochs
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (run / "train").exists()
+    job = niwt("train", *flags)
+    assert job.status == 0, job.err
+    assert not list(run.glob(".work-*"))
+    history = read_json(run / "train" / "history.json")["main"]
+    assert [record["epoch"] for record in history] == [1, 2]
+    whole = Network.load(finished_run.path / "train" / "main.keras")
+    resumed = Network.load(run / "train" / "main.keras")
+    for expected, found in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["importance", "transfer", "evaluate"])
+def test_a_killed_stage_leaves_nothing_and_the_next_run_goes_on(niwt, finished_run, run_copy, stage):
+    shutil.rmtree(run_copy / stage)
+    code = (
+        "import os, signal, sys\n"
+        f"import niwt_tf.jobs.{stage} as job\n"
+        "from niwt_tf.jobs.stage import Stage\n"
+        "kept = Stage.record\n"
+        "def die(*arguments, **named): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Stage.record = die\n"
+        "from niwt_tf.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, stage, *_flags(run_copy, finished_run)], capture_output=True, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert not (run_copy / stage).exists()
+    assert list(run_copy.glob(".tmp-*"))
+    job = niwt("run", *_flags(run_copy, finished_run))
+    assert job.status == 0, job.err
+    assert not list(run_copy.glob(".tmp-*"))
+    assert read_json(run_copy / "metrics.json") == read_json(finished_run.path / "metrics.json")

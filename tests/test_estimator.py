@@ -1,0 +1,259 @@
+"""`Niwt` in scikit-learn's manners, and that it does what the jobs do."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.base import clone
+
+from niwt_tf import InputError, Niwt, load_dataset
+from niwt_tf.data.decode import decode_image
+from niwt_tf.data.schema import Dataset, test_data
+from niwt_tf.estimator import _DATA_SETTINGS
+from niwt_tf.experiments.settings import SETTINGS, Settings
+from niwt_tf.files import read_json
+from niwt_tf.models.network import Network
+
+
+@pytest.fixture(scope="module")
+def dataset(tiny_birds, tmp_path_factory) -> Dataset:
+    """Return the data set of `finished_run`, from a copy of its folder."""
+    folder = shutil.copytree(tiny_birds, tmp_path_factory.mktemp("copy") / "birds")
+    return load_dataset("birds", folder, num_unseen=3, seed=3)
+
+
+@pytest.fixture(scope="module")
+def test_paths(dataset):
+    images = test_data(dataset).images
+    return [images.root / path for path in images.paths]
+
+
+@pytest.fixture(scope="module")
+def model(dataset, test_paths, tiny_settings) -> Niwt:
+    """Return a model that was fitted while every test image held garbage."""
+    kept = [path.read_bytes() for path in test_paths]
+    for path in test_paths:
+        path.write_bytes(b"garbage")
+    try:
+        return Niwt(**tiny_settings).fit(dataset)
+    finally:
+        for path, contents in zip(test_paths, kept, strict=True):
+            path.write_bytes(contents)
+
+
+def test_training_and_every_choice_are_blind_to_test_images(model, finished_run):
+    """Where `niwt run` had whole test images, garbage gave the very same columns, choices and calibration."""
+    network = Network.load(finished_run.path / "transfer" / "network.keras")
+    assert model.network_.class_names == network.class_names
+    for expected, found in zip(network.model.get_weights(), model.network_.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert model.network_.calibration == network.calibration != 0
+    chosen = read_json(finished_run.path / "transfer" / "selection.json")["chosen"]
+    assert vars(model.transferer_.trial) == chosen
+    assert len(model.trials_) == 2
+
+
+def test_the_score_is_that_of_the_jobs(model, dataset, finished_run):
+    metrics = read_json(finished_run.path / "metrics.json")
+    others = {"validation_harmonic_mean", "validation_acc_zsl", "transfer_cosine"}
+    found = model.score(dataset)
+    assert found == {name: value for name, value in metrics.items() if name in found}
+    assert metrics.keys() - found.keys() <= others
+
+
+def test_predictions_of_paths_and_of_pixels(model, dataset, test_paths):
+    paths = test_paths[::4]
+    names = model.predict(paths)
+    assert names.shape == (len(paths),)
+    assert set(names) <= set(model.classes_) == set(dataset.class_names)
+    probabilities = model.predict_proba([str(path) for path in paths])
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(model.classes_[probabilities.argmax(axis=1)], names)
+    # Pillow decodes a JPEG to slightly other levels, so the pixels are those of our decoder.
+    pixels = np.stack([decode_image(tf.constant(path.read_bytes()), 32).numpy() for path in paths])
+    np.testing.assert_allclose(model.decision_function(pixels), model.decision_function(paths), atol=1e-2)
+    assert model.predict(np.repeat(np.repeat(pixels, 2, axis=1), 3, axis=2)).shape == names.shape
+    assert model.predict([]).shape == (0,)
+    assert model.predict(np.empty((0, 8, 8, 3))).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("images", "sentence"),
+    [
+        ("a.png", "images must be a list of paths or an array .* Received: str"),
+        (3, "images must be a list of paths or an array .* Received: int"),
+        (["/no/such.png"], "images must be files that exist. Received: '/no/such.png'"),
+        ([3], "images must be a list of paths or an array .* Received: "),
+        (np.zeros((2, 8, 8)), r"Received: shape \(2, 8, 8\)"),
+        (np.zeros((2, 8, 8, 4)), r"Received: shape \(2, 8, 8, 4\)"),
+        (np.full((1, 8, 8, 3), np.nan), "finite"),
+        (np.array([["a", "b"]]), "images must be"),
+    ],
+)
+def test_images_of_another_form(model, images, sentence):
+    with pytest.raises(InputError, match=sentence):
+        model.predict(images)
+
+
+def test_an_image_that_cannot_be_decoded_is_named(model, tmp_path):
+    (tmp_path / "torn.png").write_bytes(b"torn")
+    with pytest.raises(InputError, match=r"torn\.png"):
+        model.predict([tmp_path / "torn.png"])
+
+
+def test_a_class_comes_and_goes(model, dataset, test_paths, tmp_path):
+    model.save(tmp_path / "model")
+    changed = Niwt.load(tmp_path / "model")
+    row = dataset.knowledge.values[dataset.split.unseen[0]]
+    before = changed.decision_function(test_paths[:5])
+    assert changed.add_class("new bird", row) is changed
+    assert changed.classes_[-1] == "new bird"
+    after = changed.decision_function(test_paths[:5])
+    np.testing.assert_allclose(after[:, :-1], before, atol=1e-4)
+    named = dict(zip(dataset.knowledge.names, row.tolist(), strict=True))
+    assert changed.add_class("again", named).classes_[-1] == "again"
+    np.testing.assert_array_equal(changed.network_.columns[:, -1], changed.network_.columns[:, -2])
+    assert changed.score(dataset)["num_unseen"] == 5
+    changed.remove_class("new bird").remove_class("again")
+    np.testing.assert_allclose(changed.decision_function(test_paths[:5]), before, atol=1e-4)
+    gone = dataset.class_names[dataset.split.seen[0]]
+    changed.remove_class(gone)
+    assert gone not in changed.predict(test_paths)
+    with pytest.raises(InputError, match="must know every class"):
+        changed.score(dataset)
+
+
+@pytest.mark.parametrize(
+    ("description", "sentence"),
+    [
+        ([1.0, 2.0], "description must be 47 finite numbers"),
+        ([float("nan")] * 47, "description must be 47 finite numbers"),
+        ("blue", "description must be 47 finite numbers"),
+        ({"has_crown_color::blue": 1.0}, "description must give all 47 entries"),
+        (
+            {"has_crown_colour::blue": 1.0},
+            "unknown entry. Received: 'has_crown_colour::blue'. Did you mean 'has_crown_color::blue'",
+        ),
+    ],
+)
+def test_a_description_that_does_not_fit(model, description, sentence):
+    with pytest.raises(InputError, match=sentence):
+        model.add_class("new", description)
+    assert "new" not in model.classes_
+
+
+def test_names_that_do_not_fit(model, dataset):
+    with pytest.raises(InputError, match=dataset.class_names[0][:5]):
+        model.add_class(dataset.class_names[0], dataset.knowledge.values[0])
+    with pytest.raises(InputError, match=f"Did you mean '{dataset.class_names[0]}'"):
+        model.remove_class(dataset.class_names[0] + "x")
+
+
+def test_saved_and_loaded_it_is_the_same(model, dataset, test_paths, tmp_path):
+    model.save(tmp_path / "model")
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {"network.keras", "model.npz", "model.json"}
+    loaded = Niwt.load(tmp_path / "model")
+    assert loaded.get_params() == model.get_params()
+    np.testing.assert_array_equal(loaded.classes_, model.classes_)
+    np.testing.assert_array_equal(loaded.decision_function(test_paths), model.decision_function(test_paths))
+    assert loaded.score(dataset) == model.score(dataset)
+    row = dataset.knowledge.values[0] * 0.5
+    ours, theirs = (each.transferer_.columns(row[None]) for each in (model, loaded))
+    np.testing.assert_array_equal(ours.columns, theirs.columns)
+    assert vars(loaded.transferer_.trial) == vars(model.transferer_.trial)
+    model.save(tmp_path / "model")  # over itself
+
+
+@pytest.mark.parametrize("damage", ["absent", "json", "torn", "array", "network", "future"])
+def test_what_is_not_a_saved_model(model, tmp_path, damage):
+    folder = tmp_path / "model"
+    if damage != "absent":
+        model.save(folder)
+    if damage == "json":
+        (folder / "model.json").write_text("{}")
+    elif damage == "torn":
+        (folder / "model.npz").write_bytes((folder / "model.npz").read_bytes()[:1000])
+    elif damage == "array":
+        np.savez(folder / "model.npz", columns=np.zeros(3))
+    elif damage == "network":
+        (folder / "network.keras").write_bytes(b"torn")
+    elif damage == "future":
+        (folder / "model.json").write_text((folder / "model.json").read_text().replace('"format": 1', '"format": 99'))
+    with pytest.raises(InputError, match=r"Received: .*model|network\.keras"):
+        Niwt.load(folder)
+
+
+def test_a_folder_of_something_else_is_left_alone(model, tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(InputError, match="path must be new, empty or a saved model"):
+        model.save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_export_is_verified(model, test_paths, tmp_path):
+    path = model.export(tmp_path / "bird", check_images=test_paths[:3], k=2)
+    assert path == tmp_path / "bird" / "1"
+    assert (path / "saved_model.pb").is_file()
+    assert read_json(path / "niwt.json")["checked"]["images"] == 3
+
+
+def test_parameters_in_scikit_learns_manner():
+    model = Niwt(backbone="mobilenet_v2", layer=None, seed=4, head_regularization=(1.0,))
+    assert model.get_params()["backbone"] == "mobilenet_v2"
+    copied = clone(model)
+    assert copied is not model
+    assert copied.get_params() == model.get_params()
+    assert model.set_params(seed=5, epochs=3) is model
+    assert (model.seed, model.epochs, copied.seed) == (5, 3, 4)
+    assert "seed=5" in repr(model)
+    with pytest.raises(ValueError, match="Invalid parameter 'sed'"):
+        model.set_params(sed=1)
+    assert not hasattr(model, "classes_")
+
+
+def test_parameters_are_the_settings_that_are_not_about_data():
+    parameters = dict(inspect.signature(Niwt.__init__).parameters)
+    del parameters["self"], parameters["verbose"]
+    expected = {declared.name: declared.default for declared in SETTINGS if declared.name not in _DATA_SETTINGS}
+    assert {name: parameter.default for name, parameter in parameters.items()} == expected
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"finetune": "haed"},
+        {"backbone": "mobilenet_v3"},
+        {"dropout": 1.5},
+        {"seed": -1},
+        {"epochs": "three"},
+        {"transfer_lambda": ()},
+        {"input_size": 8},
+    ],
+)
+def test_a_wrong_parameter_is_the_jobs_sentence(dataset, wrong):
+    with pytest.raises(InputError) as of_settings:
+        Settings(**wrong)
+    with pytest.raises(InputError) as of_model:
+        Niwt(**wrong).fit(dataset)
+    assert str(of_model.value) == str(of_settings.value)
+
+
+def test_mistakes_that_only_fit_can_see(dataset, tiny_settings, tmp_path):
+    with pytest.raises(InputError, match="has no split: choose one with"):
+        Niwt().fit(dataset.replace(split=None))
+    with pytest.raises(InputError, match="layer must name a layer of the network.*Received: 'conv9'"):
+        Niwt(**{**tiny_settings, "layer": "conv9"}).fit(dataset)
+    with pytest.raises(InputError, match="support must be seen, noise or a folder of images"):
+        Niwt(**{**tiny_settings, "support": str(tmp_path)}).fit(dataset)
+    with pytest.raises(InputError, match="dataset must be"):
+        Niwt().fit([1, 2, 3])
+
+
+def test_unfitted_it_says_so(dataset, tmp_path):
+    for use in (lambda m: m.predict([]), lambda m: m.score(dataset), lambda m: m.save(tmp_path), lambda m: m.remove_class("x")):
+        with pytest.raises(ValueError, match="not fitted yet"):
+            use(Niwt())
