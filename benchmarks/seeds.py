@@ -20,7 +20,7 @@ from pathlib import Path
 from scipy.stats import t as student
 
 SHOWN = ("acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ausuc")
-UNITLESS = ("rank_correlation_within", "rank_correlation_across", "map_rank_correlation")
+UNITLESS = ("validation_harmonic_mean", "rank_correlation_within", "rank_correlation_across", "map_rank_correlation")
 
 
 def interval(values: list[float]) -> str:

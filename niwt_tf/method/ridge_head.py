@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 _LARGEST_LOG_SCALE = 8.0
+_CHUNK = 4096
 
 
 class RidgeHeadPath:
@@ -20,13 +21,17 @@ class RidgeHeadPath:
     def __init__(self, features: np.ndarray, labels: np.ndarray, num_classes: int) -> None:
         """Prepare for features [M, D] with labels [M] in 0..S-1; each class weighs the same however many images it has."""
         counts = np.bincount(labels, minlength=num_classes)
-        weights = (1.0 / (num_classes * np.maximum(counts, 1)))[labels][:, None]
-        features = np.asarray(features, np.float64)
-        targets = (labels[:, None] == np.arange(num_classes)).astype(np.float64)
-        self._mean, self._target_mean = (weights * features).sum(axis=0), (weights * targets).sum(axis=0)
-        centred = features - self._mean
-        self._values, self._vectors = np.linalg.eigh(centred.T @ (weights * centred))
-        self._rotated = self._vectors.T @ (centred.T @ (weights * (targets - self._target_mean)))
+        weights = 1.0 / (num_classes * np.maximum(counts, 1))
+        width = features.shape[1]
+        second, sums = np.zeros((width, width)), np.zeros((width, num_classes))
+        for start in range(0, len(features), _CHUNK):  # a float64 copy of all features would triple the memory
+            rows, owners = features[start : start + _CHUNK].astype(np.float64), labels[start : start + _CHUNK]
+            second += rows.T @ (weights[owners][:, None] * rows)
+            np.add.at(sums.T, owners, rows)
+        means = sums * weights  # column c is the sum of class c's images times their weight
+        self._mean, self._target_mean = means.sum(axis=1), counts * weights
+        self._values, self._vectors = np.linalg.eigh(second - np.outer(self._mean, self._mean))
+        self._rotated = self._vectors.T @ (means - np.outer(self._mean, self._target_mean))
 
     def solve(self, regularization: float) -> tuple[np.ndarray, np.ndarray]:
         """Return columns [D, S] and biases [S] for a penalty in units of the mean variance of a feature."""

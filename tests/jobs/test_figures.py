@@ -1,0 +1,58 @@
+"""The flagfiles on the data that they are for. Floors leave room for other processors; benchmarks/seeds.py has the figures."""
+
+from __future__ import annotations
+
+import pytest
+
+from niwt_tf.data.birds import render_birds
+from niwt_tf.files import read_json
+
+WEIGHTS = "weights/mobilenet_v2_100_224.weights.h5"
+
+
+@pytest.mark.slow
+def test_birds(niwt, repository, tmp_path):
+    data = render_birds(tmp_path / "birds")
+    common = [f"--data_dir={data}", f"--run_dir={tmp_path / 'run'}", "--noprogress"]
+    job = niwt("run", f"--flagfile={repository / 'flags' / 'birds.flags'}", f"--export_dir={tmp_path / 'exports'}", *common)
+    assert job.status == 0, job.err
+    metrics = read_json(tmp_path / "run" / "metrics.json")
+    assert metrics["harmonic_mean"] >= 0.55
+    assert metrics["acc_zsl"] >= 0.55
+    assert metrics["rank_correlation_within"] >= 0.8
+    assert metrics["rank_correlation_across"] < 0.15
+    job = niwt("baseline", *common)
+    assert job.status == 0, job.err
+    eszsl = read_json(tmp_path / "run" / "baseline" / "eszsl.json")
+    assert metrics["harmonic_mean"] >= eszsl["map"]["metrics"]["harmonic_mean"] + 0.05
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "folder", "more", "floor"),
+    [
+        ("animals_mobilenet_v2", "animals", [], 0.5),
+        ("cub10_mobilenet_v2", "cub", [], 0.2),
+        ("cub10_mobilenet_v2", "cub", ["--knowledge=captions"], 0.0),
+    ],
+)
+def test_photographs(niwt, repository, shared_data, tmp_path, name, folder, more, floor):
+    job = niwt(
+        "run",
+        f"--flagfile={repository / 'flags' / name}.flags",
+        f"--data_dir={shared_data / folder}",
+        f"--weights={shared_data / WEIGHTS}",
+        f"--run_dir={tmp_path / 'run'}",
+        f"--export_dir={tmp_path / 'exports'}",
+        "--head_regularization=30",
+        "--transfer_lambda=0.1",
+        "--num_support=32",
+        "--num_folds=2",
+        "--noprogress",
+        *more,
+    )
+    assert job.status == 0, job.err
+    metrics = read_json(tmp_path / "run" / "metrics.json")
+    assert metrics["harmonic_mean"] >= floor
+    assert metrics["acc_seen"] > 1 / (metrics["num_seen"] + metrics["num_unseen"])
+    assert (tmp_path / "exports" / "1" / "saved_model.pb").is_file()
