@@ -11,7 +11,7 @@ import numpy as np
 from niwt_tf.baselines.eszsl import ESZSLPath
 from niwt_tf.data.schema import Images, TestData
 from niwt_tf.experiments.folds import Fold, Learner
-from niwt_tf.method.calibration import choose_calibration
+from niwt_tf.method.calibration import choose_calibration, seen_margin
 from niwt_tf.method.evaluation import CalibrationCurve, Evaluation, calibration_curve, evaluate_scores
 from niwt_tf.method.importance import unit
 from niwt_tf.method.mapping import DescriptionNormaliser
@@ -28,7 +28,7 @@ class Choice:
         descriptions: a normalisation of `DescriptionNormaliser`.
         gamma: penalty on the features' side.
         lambda_: penalty on the descriptions' side.
-        calibration: in units of the scores' standard deviation on training images.
+        calibration: in units of `seen_margin` on held-out images.
         harmonic_mean: mean over the folds.
     """
 
@@ -57,6 +57,7 @@ def choose_eszsl(
     for fold in folds:
         bank = banks[fold.name]
         training, evaluation = bank(fold.training.images), bank(fold.evaluation)
+        held_out = fold.evaluation.labels < len(fold.classes)
         for kind in ("unit", "raw"):
             x, tested = _scaled(training, kind), _scaled(evaluation, kind)
             path = ESZSLPath(x, fold.training.images.labels, fold.training.descriptions)
@@ -65,15 +66,15 @@ def choose_eszsl(
                 described = normaliser(np.concatenate([fold.training.descriptions, fold.validation_descriptions]))
                 seen = described[: len(fold.classes)]
                 path = path.with_descriptions(seen)
-                of_training, of_evaluation = path.rotated(x, seen), path.rotated(tested, described)
+                of_evaluation = path.rotated(tested, described)
                 for gamma, lambda_ in itertools.product(GRID, GRID):
                     scores = path.scores(gamma, lambda_, of_evaluation)
                     curve = calibration_curve(scores, fold.evaluation.labels, len(seen))
-                    deviation = _unit_of(path.scores(gamma, lambda_, of_training))
-                    curves.setdefault((kind, how, gamma, lambda_), []).append((curve, deviation))
+                    margin = seen_margin(scores[held_out, : len(seen)], fold.evaluation.labels[held_out])
+                    curves.setdefault((kind, how, gamma, lambda_), []).append((curve, margin))
     choices = []
     for key, pairs in curves.items():
-        calibration, harmonic = choose_calibration([curve for curve, _ in pairs], [deviation for _, deviation in pairs])
+        calibration, harmonic = choose_calibration([curve for curve, _ in pairs], [margin for _, margin in pairs])
         choices.append(Choice(*key, calibration, harmonic))
     return max(choices, key=lambda choice: choice.harmonic_mean)
 
@@ -93,13 +94,10 @@ def evaluate_eszsl(
     x = _scaled(bank(images), choice.features)
     fitted = ESZSLPath(x, images.labels, described[:num_seen]).solve(choice.gamma, choice.lambda_)
     scores = fitted.scores(_scaled(bank(test.images), choice.features), described)
-    calibration = choice.calibration * _unit_of(fitted.scores(x, described[:num_seen]))
+    held_out = fitted.scores(_scaled(bank(main.held_out), choice.features), described[:num_seen])
+    calibration = choice.calibration * seen_margin(held_out, main.held_out.labels)
     return evaluate_scores(scores, test.images.labels, num_seen, calibration)
 
 
 def _scaled(features: np.ndarray, kind: str) -> np.ndarray:
     return unit(features) if kind == "unit" else features
-
-
-def _unit_of(scores: np.ndarray) -> float:
-    return float(scores.std()) or 1.0

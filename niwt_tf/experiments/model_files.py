@@ -29,7 +29,8 @@ _ARRAYS = frozenset(
     + ("operator", "support_maps", "features", "labels")
 )
 _ENTRIES = frozenset(
-    ("settings", "seen", "description_names", "normalisation", "map", "rank_correlation", "head_regularization", "trial")
+    ("settings", "seen", "description_names", "normalisation", "map", "rank_correlation", "head_regularization")
+    + ("calibration", "trial")
 )
 
 
@@ -72,6 +73,7 @@ def save_model(
                 "map": [fitted.regularization, finite(fitted.rank_correlation)],
                 "rank_correlation": [finite(importance.rank_correlation_within), finite(importance.rank_correlation_across)],
                 "head_regularization": head.regularization,
+                "calibration": transferer.calibration,
                 "trial": {name: finite(value) for name, value in asdict(transferer.trial).items()},
             },
         )
@@ -109,6 +111,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, tuple
         Support(data["operator"], data["support_maps"]),
         data["features"],
         data["labels"],
+        _number(record["calibration"]),
     )
     return network, transferer, tuple(record["description_names"])
 

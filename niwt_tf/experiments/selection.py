@@ -17,7 +17,7 @@ from niwt_tf.experiments.heads import SeenHead
 from niwt_tf.experiments.measuring import MeasuredHead
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.support import Support, balanced_sample, support_of
-from niwt_tf.method.calibration import LogitStatistics, choose_calibration, logit_statistics, match_logits
+from niwt_tf.method.calibration import LogitStatistics, choose_calibration, logit_statistics, match_logits, seen_margin
 from niwt_tf.method.evaluation import CalibrationCurve, calibration_curve
 from niwt_tf.method.features import FeatureBank
 from niwt_tf.method.mapping import ImportanceMap
@@ -37,7 +37,7 @@ class Trial:
         head_regularization: its ridge penalty, 0 for softmax.
         regularization: Eq. 3's lambda.
         learning_rate: Adam's rate for the columns.
-        calibration: best constant, in units of the logits' deviation.
+        calibration: best constant, in units of `seen_margin` on held-out images.
         harmonic_mean: mean over the folds, at that constant.
         acc_zsl: mean over the folds, among the validation classes alone.
         mean_cosine: how well the new columns' importances met the predicted ones, mean over the folds.
@@ -79,7 +79,7 @@ class NewColumns:
     Attributes:
         columns: float32 [D, U].
         biases: float32 [U].
-        statistics: of the seen logits; its deviation is the unit of the calibration.
+        statistics: of the seen logits.
         mean_cosine: how well their importances meet the predicted ones.
         losses: float32 [steps] of the tape, [0] for the closed form.
     """
@@ -212,7 +212,8 @@ def _trial(
         )
         curve = calibration_curve(scores, shared.labels, len(head.biases))
         curves.append(curve)
-        units.append(new.statistics.deviation)
+        held_out = shared.labels < len(head.biases)
+        units.append(seen_margin(scores[held_out, : len(head.biases)], shared.labels[held_out]))
         # Where no seen label competes, accuracy on the validation classes is the curve's last point.
         zsl.append(curve.acc_unseen[-1])
         cosines.append(new.mean_cosine)

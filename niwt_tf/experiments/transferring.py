@@ -13,6 +13,7 @@ from niwt_tf.experiments.measuring import MeasuredHead
 from niwt_tf.experiments.selection import STATISTICS_IMAGES, NewColumns, Trial, fold_data, new_columns, select, transfer_options
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.support import Support, balanced_sample, support_of
+from niwt_tf.method.calibration import seen_margin
 from niwt_tf.method.features import FeatureBank
 from niwt_tf.method.mapping import ImportanceMap
 from niwt_tf.models.network import Network
@@ -34,6 +35,7 @@ class Transferer:
         support: what columns are fitted on.
         features: [M, D] of seen training images, for scale and bias.
         labels: [M].
+        calibration: what is taken off the seen logits: the trial's constant times the main network's `seen_margin`.
     """
 
     settings: Settings
@@ -44,6 +46,7 @@ class Transferer:
     support: Support
     features: np.ndarray
     labels: np.ndarray
+    calibration: float
 
     def columns(self, descriptions: np.ndarray) -> NewColumns:
         """Return columns for classes with raw descriptions [U, K], all in one optimisation."""
@@ -57,7 +60,7 @@ class Transferer:
         """Return the network with the new classes and its calibration set, and the new columns."""
         new = self.columns(descriptions)
         expanded = self.network.expand(new.columns, new.biases, names)
-        expanded.calibration = self.trial.calibration * new.statistics.deviation
+        expanded.calibration = self.calibration
         return expanded, new
 
 
@@ -108,7 +111,9 @@ def choose(
     headed = network.with_head(chosen.head.columns, chosen.head.biases, network.class_names, network.num_seen)
     bank = shared or FeatureBank(network, progress=progress)
     support = support_of(settings, network, images, operators["main"])
+    held_out = bank(main.held_out) @ chosen.head.columns + chosen.head.biases
+    calibration = trial.calibration * seen_margin(held_out, main.held_out.labels)
     transferer = Transferer(
-        settings, headed, chosen, maps["main"][trial.head], trial, support, bank(sample), sample.labels
+        settings, headed, chosen, maps["main"][trial.head], trial, support, bank(sample), sample.labels, calibration
     )
     return transferer, trials

@@ -23,7 +23,7 @@ class LogitStatistics:
 
     Attributes:
         mean: over images and classes, of the logit with its bias.
-        deviation: mean over classes of the standard deviation over images; the unit of calibration constants.
+        deviation: mean over classes of the standard deviation over images.
     """
 
     mean: float
@@ -41,6 +41,25 @@ def logit_statistics(
     return LogitStatistics(mean, float(np.mean(deviations)))
 
 
+def seen_margin(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Return by how much the true class's score exceeds the best other seen one, on average over held-out images.
+
+    It is the unit of calibration constants: what a constant must overcome. Measured in it, the best constant is nearly the same
+    whatever the number of seen classes, so that what folds of fewer classes choose holds for all of them.
+
+    Args:
+        scores: [M, S] of seen classes; 1 is returned without any.
+        labels: [M].
+    """
+    if not len(labels):
+        return 1.0
+    true = np.arange(scores.shape[1]) == np.asarray(labels)[:, None]
+    margins = scores[true] - np.where(true, -np.inf, scores).max(axis=1)
+    margin = float(margins.mean(dtype=np.float64))
+    # Where most images are misclassified the margin means nothing; the spread of the scores at least has their scale.
+    return margin if margin > 0 else float(scores.std()) or 1.0
+
+
 def match_logits(
     columns: np.ndarray, features: np.ndarray, statistics: LogitStatistics
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -55,11 +74,11 @@ def match_logits(
 def choose_calibration(
     curves: Sequence[CalibrationCurve], units: Sequence[float], grid_size: int = 401
 ) -> tuple[float, float]:
-    """Return the constant, in units of each curve's logit deviation, with the highest mean harmonic mean, and that mean.
+    """Return the constant, in units of each fold's seen margin, with the highest mean harmonic mean, and that mean.
 
     Args:
         curves: one a fold of validation classes.
-        units: each fold's `LogitStatistics.deviation`.
+        units: each fold's `seen_margin`.
         grid_size: candidates, spread evenly over the quantiles of the constants at which any fold changes.
     """
     units = [unit if unit > 0 else 1.0 for unit in units]  # 0 where every seen logit is constant

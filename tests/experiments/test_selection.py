@@ -16,7 +16,7 @@ from niwt_tf.experiments.heads import SeenHead
 from niwt_tf.experiments.measuring import MeasuredHead
 from niwt_tf.experiments.selection import Trial, fold_data, new_columns, select, transfer_options
 from niwt_tf.experiments.settings import Settings
-from niwt_tf.method.calibration import logit_statistics
+from niwt_tf.method.calibration import logit_statistics, seen_margin
 from niwt_tf.method.evaluation import calibration_curve
 from niwt_tf.method.features import FeatureBank
 from niwt_tf.method.importance import ClassImportance
@@ -97,7 +97,7 @@ def test_a_trial_is_what_its_columns_reach_on_the_validation_classes(world):
         unseen = labels >= 3
         shares = [(logits[labels == c, 3:].argmax(axis=1) == c - 3).mean() for c in (3, 4)]
         zsl.append(np.mean(shares))
-        logits[:, :3] -= best.calibration * new.statistics.deviation
+        logits[:, :3] -= best.calibration * seen_margin(logits[~unseen, :3], labels[~unseen])
         hits = logits.argmax(axis=1) == labels
         sides = [np.mean([hits[labels == c].mean() for c in np.unique(labels[side])]) for side in (~unseen, unseen)]
         harmonic.append(2 * sides[0] * sides[1] / max(sum(sides), 1e-12))

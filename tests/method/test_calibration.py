@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from niwt_tf.method.calibration import choose_calibration, logit_statistics, match_logits
+from niwt_tf.method.calibration import choose_calibration, logit_statistics, match_logits, seen_margin
 from niwt_tf.method.evaluation import calibration_curve, evaluate_scores
 
 
@@ -74,3 +74,12 @@ def test_without_a_unit_nothing_is_divided_by_zero():
         constant, mean = choose_calibration([calibration_curve(scores, labels, 4)], [0.0])
     assert np.isfinite(constant)
     assert np.isfinite(mean)
+
+
+def test_seen_margin_by_hand():
+    scores, labels = np.array([[3.0, 1.0, 0.0], [0.0, 2.0, 1.5]]), np.array([0, 1])
+    assert seen_margin(scores, labels) == pytest.approx((2.0 + 0.5) / 2)
+    assert seen_margin(4 * scores + 7, labels) == pytest.approx(4 * 1.25)
+    wrong = np.array([1, 0])
+    assert seen_margin(scores, wrong) == pytest.approx(scores.std())
+    assert seen_margin(scores[:0], labels[:0]) == 1.0
