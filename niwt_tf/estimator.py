@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from scipy.special import softmax
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -31,6 +33,7 @@ _DATA_SETTINGS = frozenset(
 )
 _PARAMETERS = {declared.name: declared.default for declared in SETTINGS if declared.name not in _DATA_SETTINGS}
 _BATCH = 32
+_CHECKED = 4
 
 
 class Niwt(BaseEstimator):
@@ -213,16 +216,26 @@ class Niwt(BaseEstimator):
         model._set_network(network)
         return model
 
-    def export(self, path: str | os.PathLike[str], *, check_images: Sequence[str | os.PathLike[str]], k: int = 5) -> Path:
+    def export(
+        self, path: str | os.PathLike[str], *, check_images: Sequence[str | os.PathLike[str]] | None = None, k: int = 5
+    ) -> Path:
         """Write the next numbered SavedModel under `path`, verified in a fresh process, and return its folder.
 
         Args:
             path: folder of the versions.
-            check_images: images on which the SavedModel must answer as the model does.
+            check_images: images on which the SavedModel must answer as the model does; None makes some of noise.
             k: labels an answer.
         """
         check_is_fitted(self, "network_")
-        return export_network(self.network_, Path(path), k=k, check_images=[Path(image) for image in check_images])
+        if check_images is not None:
+            return export_network(self.network_, Path(path), k=k, check_images=[Path(image) for image in check_images])
+        with tempfile.TemporaryDirectory() as folder:
+            made = [Path(folder) / f"{index}.png" for index in range(_CHECKED)]
+            size = self.network_.input_size
+            for index, file in enumerate(made):
+                pixels = np.random.default_rng(index).integers(0, 256, (size, size, 3), np.uint8)
+                Image.fromarray(pixels).save(file)
+            return export_network(self.network_, Path(path), k=k, check_images=made)
 
     def _settings(self) -> Settings:
         return Settings.from_dict({name: getattr(self, name) for name in _PARAMETERS})
@@ -247,10 +260,11 @@ class Niwt(BaseEstimator):
             raise InputError(f"images must be a list of paths or an array [M, H, W, 3]. Received: shape {pixels.shape}.")
         if not np.isfinite(pixels).all():
             raise InputError("images must be finite. Received: NaN or infinity.")
-        size = self.network_.input_size
-        batches = [pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH)]
-        resized = [tf.image.resize(tf.cast(batch, tf.float32), (size, size), antialias=True) for batch in batches]
-        logits = [self.network_.model(batch, training=False).numpy() for batch in resized]
+        size, logits = self.network_.input_size, []
+        for start in range(0, len(pixels), _BATCH):
+            batch = tf.cast(pixels[start : start + _BATCH], tf.float32)
+            resized = tf.image.resize(batch, (size, size), antialias=True)
+            logits.append(self.network_.model(resized, training=False).numpy())
         return np.concatenate(logits) if logits else np.empty((0, len(self.classes_)), np.float32)
 
     def _description(self, description: Any) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from niwt_tf.data.knowledge import choose_knowledge
 from niwt_tf.data.presence import MISSING_IMAGES, take_images
 from niwt_tf.data.schema import Dataset, Images
 from niwt_tf.data.splits import choose_split
-from niwt_tf.errors import check_choice
+from niwt_tf.errors import InputError, check_choice
 
 DATASETS = ("birds", "cub", "awa2", "folder")
 _LOG = logging.getLogger("niwt_tf")
@@ -55,10 +56,10 @@ def load_dataset(
     check_choice("dataset", name, DATASETS)
     check_choice("missing_images", missing_images, MISSING_IMAGES)
     dataset = _read(name, data_dir, missing_images)
-    if max_bad_images is not None:
-        dataset = _decodable(dataset, max_bad_images, progress)
     dataset = choose_split(dataset, split, tuple(unseen), num_unseen, seed, split_dir, missing_images)
     dataset = choose_knowledge(dataset, knowledge)
+    if max_bad_images is not None:
+        dataset = _decodable(dataset, max_bad_images, progress)
     _warn_of_constant_entries(dataset)
     return dataset
 
@@ -72,12 +73,28 @@ def _read(name: str, data_dir: str | Path, missing_images: str) -> Dataset:
 
 
 def _decodable(dataset: Dataset, max_bad_images: int, progress: bool) -> Dataset:
+    """Return the data set, which has a split, without the images that cannot be decoded."""
     from niwt_tf.data.pipeline import usable_images  # TensorFlow
 
     every = Images(dataset.root, dataset.paths, dataset.labels, dataset.class_names)
     _, bad = usable_images(every, max_bad_images, progress=progress)
+    split = dataset.split
+    if not bad or split is None:
+        return dataset
     left_out = {image.path for image in bad}
-    return take_images(dataset, np.flatnonzero([path not in left_out for path in dataset.paths])) if bad else dataset
+    kept = np.flatnonzero([path not in left_out for path in dataset.paths])
+    new_index = np.full(len(dataset.paths), -1, np.int64)
+    new_index[kept] = np.arange(len(kept))
+    parts = {name: new_index[getattr(split, name)] for name in ("train", "test_seen", "test_unseen")}
+    remaining = dataclasses.replace(split, **{name: indices[indices >= 0] for name, indices in parts.items()})
+    reduced = take_images(dataset.replace(split=None), kept)
+    emptied = np.setdiff1d(split.seen, reduced.labels[remaining.train])
+    if len(emptied):
+        raise InputError(
+            "Every seen class must keep a training image that can be decoded. "
+            f"Received: none for {dataset.class_names[emptied[0]]!r}."
+        )
+    return reduced.replace(split=remaining)
 
 
 def constant_entries(dataset: Dataset) -> tuple[str, ...]:

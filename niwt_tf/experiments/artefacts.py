@@ -62,6 +62,7 @@ def save_measured(folder: Path, measured: Mapping[str, Sequence[MeasuredHead]]) 
             columns=np.stack([head.head.columns for head in heads]),
             biases=np.stack([head.head.biases for head in heads]),
             importance=np.stack([head.importance.means for head in heads]),
+            targets=np.stack([head.targets for head in heads]),
             counts=heads[0].importance.counts,
             rank_correlation_within=np.array([head.importance.rank_correlation_within for head in heads]),
             rank_correlation_across=np.array([head.importance.rank_correlation_across for head in heads]),
@@ -83,6 +84,7 @@ def load_measured(folder: Path, names: Sequence[str]) -> dict[str, list[Measured
                     float(data["rank_correlation_within"][h]),
                     float(data["rank_correlation_across"][h]),
                 ),
+                data["targets"][h],
             )
             for h in range(len(data["head_regularization"]))
         ]

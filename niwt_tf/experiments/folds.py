@@ -75,7 +75,8 @@ def class_folds(
 
     Args:
         seen: training images and descriptions of the S seen classes.
-        num_folds: how many; fewer are made where the classes do not suffice, none where fewer than 4 would stay seen.
+        num_folds: how many; fewer are made where the classes do not suffice, none where fewer than 4 would stay seen or have
+            an image to hold out.
         num_validation: classes a fold; None takes the share that unseen classes have of all classes.
         num_unseen: U, for that share.
         seed: of the draw.
@@ -92,7 +93,10 @@ def class_folds(
         raise InputError(f"--validation_classes must leave at least 2 of {num_seen} seen classes to train. Received: {size}.")
     order = np.random.default_rng([seed, 7]).permutation(num_seen)
     count = min(num_folds, num_seen // size)
-    return [_fold(seen, index, np.sort(order[index * size : (index + 1) * size]), seed) for index in range(count)]
+    folds = [_fold(seen, index, np.sort(order[index * size : (index + 1) * size]), seed) for index in range(count)]
+    # Without held-out images of kept classes seen accuracy cannot be weighed against unseen accuracy.
+    measurable = all(len(np.unique(fold.held_out.labels)) >= _FEWEST_KEPT for fold in folds)
+    return folds if measurable or num_validation is not None else []
 
 
 def _fold(seen: SeenData, index: int, validation: np.ndarray, seed: int) -> Fold:

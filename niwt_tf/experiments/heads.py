@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from niwt_tf.experiments.settings import Settings
-from niwt_tf.method.ridge_head import RidgeHeadPath, temperature_scale
+from niwt_tf.method.ridge_head import RidgeHeadPath, RidgeMoments, temperature_scale
 
 
 @dataclass(frozen=True)
@@ -28,24 +28,22 @@ class SeenHead:
 def candidate_heads(
     settings: Settings,
     trained: SeenHead,
-    features: np.ndarray,
-    labels: np.ndarray,
+    moments: RidgeMoments | None,
     held_out_features: np.ndarray,
     held_out_labels: np.ndarray,
 ) -> list[SeenHead]:
     """Return the heads that `settings` asks to choose from.
 
     Args:
-        settings: `head` and `head_regularization`.
+        settings: `head_regularization`.
         trained: the head that Stage 0 left.
-        features: [M, D] of training images.
-        labels: [M].
+        moments: of the training images; None for a softmax head, which needs none.
         held_out_features: [V, D] of held-out images of the same classes, for the scale of a ridge head's logits.
         held_out_labels: [V].
     """
-    if settings.head == "softmax":
+    if moments is None:
         return [trained]
-    path = RidgeHeadPath(features, labels, trained.columns.shape[1])
+    path = RidgeHeadPath(moments)
     return [_scaled(path, strength, held_out_features, held_out_labels) for strength in settings.head_regularization]
 
 

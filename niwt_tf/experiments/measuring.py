@@ -12,11 +12,15 @@ from niwt_tf.experiments.folds import Fold, Learner
 from niwt_tf.experiments.heads import SeenHead, candidate_heads
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.support import balanced_sample, maps_of
-from niwt_tf.method.features import FeatureBank
+from niwt_tf.method.features import FeatureBank, pooled_features
 from niwt_tf.method.importance import ClassImportance, shared_importance, unit
 from niwt_tf.method.mapping import ImportanceMap, fit_cosine_map, fit_ridge_map
 from niwt_tf.method.operator import mean_operators
+from niwt_tf.method.ridge_head import RidgeMoments
 from niwt_tf.models.network import Network
+
+_BLOCK = 4096
+_SCALE_IMAGES = 2048
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,13 @@ class MeasuredHead:
 
     Attributes:
         head: columns and biases.
-        importance: Stage 1's result for it; its means are what the map is fitted to.
+        importance: of images asked about their own class (Eq. 1); not measured (NaN) where it is not needed.
+        targets: float32 [S, N], what the map is fitted to: the means of `importance`, or importances over shared images.
     """
 
     head: SeenHead
     importance: ClassImportance
+    targets: np.ndarray
 
 
 def seen_operators(
@@ -43,11 +49,15 @@ def seen_operators(
     groups = [list(learners)] if settings.finetune == "head" else [[learner] for learner in learners]
     for group in groups:
         network = networks[group[0].name]
-        drawn = [balanced_sample(learner.training.images, settings.num_support, settings.seed) for learner in group]
+        drawn = [
+            balanced_sample(learner.training.images, max(settings.num_support, len(learner.classes)), settings.seed)
+            for learner in group
+        ]
         # A fold may see none of a small sample of the main learner's images; then it adds its own.
         blind = [not np.isin(drawn[0].paths, learner.training.images.paths).any() for learner in group]
         sample = _union([drawn[0], *(own for own, needed in zip(drawn, blind, strict=True) if needed)])
         members = np.stack([np.isin(sample.paths, learner.training.images.paths) for learner in group])
+        members[0] &= np.isin(sample.paths, drawn[0].paths)
         maps = maps_of(network, sample)
         for learner, operator in zip(group, mean_operators(network.tail, maps, members, progress=progress), strict=True):
             operators[learner.name] = operator
@@ -76,16 +86,7 @@ def measure_importance(
         progress: show bars.
     """
     shared = settings.finetune == "head"
-    banks = {name: FeatureBank(network, progress=progress) for name, network in networks.items()}
-    heads: dict[str, list[SeenHead]] = {}
-    for learner in learners:
-        network, bank = networks[learner.name], banks["main" if shared else learner.name]
-        images, held_out = learner.training.images, learner.held_out
-        trained = SeenHead(0.0, network.columns, network.biases)
-        held_out_features = bank(held_out) if len(held_out) else np.empty((0, network.num_features), np.float32)
-        heads[learner.name] = candidate_heads(
-            settings, trained, bank(images), images.labels, held_out_features, held_out.labels
-        )
+    heads = _candidate_heads(settings, learners, networks, progress)
     over_own = settings.importance_over == "own"
     asked = [learner for learner in learners if over_own or not isinstance(learner, Fold)]
     groups = [asked] if shared else [[learner] for learner in asked]
@@ -100,22 +101,54 @@ def measure_importance(
             progress=progress,
         )
         for (learner, head), importance in zip(readers, results, strict=True):
-            measured.setdefault(learner.name, []).append(MeasuredHead(head, importance))
+            measured.setdefault(learner.name, []).append(MeasuredHead(head, importance, importance.means))
     if over_own:
         return measured
-    unknown = float("nan"), float("nan")
     for learner in learners:
-        operator = operators[learner.name]
-        consistency = [
-            (each.importance.rank_correlation_within, each.importance.rank_correlation_across)
-            for each in measured.get(learner.name, ())
-        ] or [unknown] * len(heads[learner.name])
-        counts = np.full(len(learner.classes), settings.num_support, np.int64)
+        operator, num_classes = operators[learner.name], len(learner.classes)
+        nowhere = np.full((num_classes, len(operator)), np.nan, np.float32)
+        unmeasured = ClassImportance(nowhere, np.zeros(num_classes, np.int64), float("nan"), float("nan"))
+        own = [each.importance for each in measured.get(learner.name, ())] or [unmeasured] * len(heads[learner.name])
         measured[learner.name] = [
-            MeasuredHead(head, ClassImportance(unit((operator @ head.columns).T), counts, *figures))
-            for head, figures in zip(heads[learner.name], consistency, strict=True)
+            MeasuredHead(head, importance, unit((operator @ head.columns).T))
+            for head, importance in zip(heads[learner.name], own, strict=True)
         ]
     return measured
+
+
+def _candidate_heads(
+    settings: Settings, learners: Sequence[Learner], networks: Mapping[str, Network], progress: bool
+) -> dict[str, list[SeenHead]]:
+    """Return the heads to choose from; features of the training images stream by and are not kept."""
+    heads: dict[str, list[SeenHead]] = {}
+    for group in [list(learners)] if settings.finetune == "head" else [[learner] for learner in learners]:
+        network = networks[group[0].name]
+        moments: list[RidgeMoments | None] = [None] * len(group)
+        if settings.head == "ridge":
+            moments = list(_moments(network, group, progress))
+        bank = FeatureBank(network, progress=progress)
+        for learner, gathered in zip(group, moments, strict=True):
+            headed = networks[learner.name]
+            trained = SeenHead(0.0, headed.columns, headed.biases)
+            held_out = balanced_sample(learner.held_out, _SCALE_IMAGES, settings.seed)
+            heads[learner.name] = candidate_heads(settings, trained, gathered, bank(held_out), held_out.labels)
+    return heads
+
+
+def _moments(network: Network, group: Sequence[Learner], progress: bool) -> list[RidgeMoments]:
+    streamed = _union([learner.training.images for learner in group])
+    labels = [_labels_of(streamed, learner.training.images) for learner in group]
+    moments = [
+        RidgeMoments(network.num_features, np.bincount(owners[owners >= 0], minlength=len(learner.classes)))
+        for learner, owners in zip(group, labels, strict=True)
+    ]
+    for start in range(0, len(streamed), _BLOCK):
+        block = np.arange(start, min(start + _BLOCK, len(streamed)))
+        features = pooled_features(network, streamed.take(block), progress=progress)
+        for each, owners in zip(moments, labels, strict=True):
+            taken = owners[block] >= 0
+            each.add(features[taken], owners[block][taken])
+    return moments
 
 
 def fit_map(settings: Settings, descriptions: np.ndarray, importance: np.ndarray) -> ImportanceMap:
@@ -133,7 +166,7 @@ def fit_maps(
     """Return, for each learner's name, one map for each of its candidate heads."""
     return {
         learner.name: [
-            fit_map(settings, learner.training.descriptions, head.importance.means) for head in measured[learner.name]
+            fit_map(settings, learner.training.descriptions, head.targets) for head in measured[learner.name]
         ]
         for learner in learners
     }

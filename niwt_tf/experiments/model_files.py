@@ -25,7 +25,7 @@ from niwt_tf.models.network import Network
 
 _FORMAT = 1
 _ARRAYS = frozenset(
-    ("columns", "biases", "importance", "counts", "map_weights", "map_bias", "map_centre")
+    ("columns", "biases", "importance", "targets", "counts", "map_weights", "map_bias", "map_centre")
     + ("operator", "support_maps", "features", "labels")
 )
 _ENTRIES = frozenset(
@@ -53,6 +53,7 @@ def save_model(
             columns=head.columns,
             biases=head.biases,
             importance=importance.means,
+            targets=transferer.head.targets,
             counts=importance.counts,
             map_weights=fitted.weights,
             map_bias=fitted.bias,
@@ -105,7 +106,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, tuple
     transferer = Transferer(
         Settings.from_dict({**record["settings"], **_tuples(record["settings"])}),
         network.with_head(head.columns, head.biases, record["seen"], len(record["seen"])),
-        MeasuredHead(head, importance),
+        MeasuredHead(head, importance, data["targets"]),
         ImportanceMap(data["map_weights"], data["map_bias"], normaliser, penalty, correlation),
         Trial(record["trial"].pop("head"), **{name: _number(value) for name, value in record["trial"].items()}),
         Support(data["operator"], data["support_maps"]),

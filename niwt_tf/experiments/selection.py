@@ -156,9 +156,11 @@ def select(
         maps: their maps by learner.
         progress: show a bar.
     """
-    pairs = list(itertools.product(settings.transfer_lambda, settings.transfer_learning_rate))
+    # The closed form has no rate.
+    rates = settings.transfer_learning_rate if settings.engine == "tape" else settings.transfer_learning_rate[:1]
+    pairs = list(itertools.product(settings.transfer_lambda, rates))
     num_heads = len(measured[folds[0].name])
-    middle = pairs[len(pairs) // 2]
+    middle = settings.transfer_lambda[len(settings.transfer_lambda) // 2], rates[len(rates) // 2]
     total = num_heads + len(pairs) - 1
     trials: list[Trial] = []
     with tqdm(total=total, desc="select", unit="trial", disable=not progress) as bar:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from niwt_tf.method.training import train_seen
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.network import Network
 
+_LOG = logging.getLogger("niwt_tf")
 _EPOCHS = {"scratch": 24, "head": 60, "finetune": 20}
 
 
@@ -63,6 +65,8 @@ def train_learners(
         progress: show bars.
     """
     if settings.finetune == "head":
+        if settings.weights == "none":
+            _LOG.warning("--finetune=head with --weights=none trains a head on a random backbone: give --weights.")
         shared = _new_network(settings, learners[0].training.images.class_names)
         bank = FeatureBank(shared, progress=progress)
         networks = [shared, *(_with_new_head(shared, learner, settings.seed) for learner in learners[1:])]

@@ -100,7 +100,7 @@ def choose(
         ]
         trial, trials = select(settings, folds, data, measured, maps, progress=progress)
     else:
-        _LOG.warning("Too few seen classes to hold any out: the first settings are used and no calibration.")
+        _LOG.warning("Too few seen classes or images to hold any out: the first settings are used and no calibration.")
         first = settings.transfer_lambda[0], settings.transfer_learning_rate[0]
         trial = Trial(0, measured["main"][0].head.regularization, *first, 0.0, float("nan"), float("nan"), float("nan"))
         trials = []

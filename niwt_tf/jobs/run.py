@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from niwt_tf.experiments.summary import summary_table
 from niwt_tf.files import read_json
-from niwt_tf.jobs import evaluate, export, importance, map, train, transfer
+from niwt_tf.jobs import evaluate, export, importance, train, transfer
+from niwt_tf.jobs import map as mapping
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.run_data import load_run_data
 
@@ -16,7 +18,7 @@ def main(argv: list[str]) -> None:
     del argv
     with run_from_flags() as run:
         data = load_run_data(run)
-        for each in (train, importance, map, transfer, evaluate, export):
+        for each in (train, importance, mapping, transfer, evaluate, export):
             each.stage(run, data)
         print()
         print(summary_table(read_json(run.path / "metrics.json")))
@@ -25,7 +27,8 @@ def main(argv: list[str]) -> None:
         sheet = run.folder("evaluate") / "predictions.png"
         if sheet.exists():
             print(f"predictions  {sheet}")
-        print(f"next         niwt baseline --run_dir={run.path}")
+        started = sys.argv[0] if Path(sys.argv[0]).name == "niwt" else "niwt"
+        print(f"next         {started} baseline --run_dir={run.path}")
 
 
 if __name__ == "__main__":

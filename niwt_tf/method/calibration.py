@@ -74,7 +74,7 @@ def match_logits(
 def choose_calibration(
     curves: Sequence[CalibrationCurve], units: Sequence[float], grid_size: int = 401
 ) -> tuple[float, float]:
-    """Return the constant, in units of each fold's seen margin, with the highest mean harmonic mean, and that mean.
+    """Return the constant, in units of each fold's seen margin, amid those with the highest mean harmonic mean, and its mean.
 
     Args:
         curves: one a fold of validation classes.
@@ -85,7 +85,7 @@ def choose_calibration(
     edges = np.concatenate([curve.calibrations[1:] / unit for curve, unit in zip(curves, units, strict=True)])
     candidates = np.unique(np.quantile(edges, np.linspace(0, 1, grid_size)))
     means = np.mean([_harmonic(c, candidates * u) for c, u in zip(curves, units, strict=True)], axis=0)
-    # The middle of the longest run of near-best candidates is a steadier choice than the single best one.
+    # The middle of the run of near-best candidates around the best is a steadier choice than the best itself.
     near = means >= means.max() - 0.005
     start, stop = _run_around(near, int(means.argmax()))
     middle = (candidates[start] + candidates[stop]) / 2

@@ -16,6 +16,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 _LARGEST_BATCH = 256
+_LARGEST_TENSOR = 2**24  # values of the repeated map, 64 MB in float32
 
 
 def mean_operators(
@@ -23,7 +24,7 @@ def mean_operators(
 ) -> np.ndarray:
     """Return the mean of M(x) over each group of images, float32 [L, N, D], by forward-mode differentiation.
 
-    One image and at most 256 neurons are differentiated at a time, which bounds the memory.
+    One image and so many neurons are differentiated at a time that the repeated map has at most 2**24 values.
 
     Args:
         tail: conv map [B, H, W, N] -> features [B, D].
@@ -33,6 +34,7 @@ def mean_operators(
     """
     height, width, neurons = maps.shape[1:]
     directions = tf.eye(neurons) / (height * width)
+    chunk = min(_LARGEST_BATCH, max(1, _LARGEST_TENSOR // (height * width * neurons)))
 
     @tf.function
     def rows(conv_map: tf.Tensor, direction: tf.Tensor) -> tf.Tensor:
@@ -50,7 +52,7 @@ def mean_operators(
             continue
         conv_map = tf.constant(maps[image])
         parts = [
-            rows(conv_map, directions[start : start + _LARGEST_BATCH]).numpy() for start in range(0, neurons, _LARGEST_BATCH)
+            rows(conv_map, directions[start : start + chunk]).numpy() for start in range(0, neurons, chunk)
         ]
         operator = np.concatenate(parts)
         if sums is None:

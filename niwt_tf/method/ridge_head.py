@@ -12,26 +12,41 @@ from __future__ import annotations
 import numpy as np
 
 _LARGEST_LOG_SCALE = 8.0
-_CHUNK = 4096
+
+
+class RidgeMoments:
+    """What a ridge head needs of its training images, taken in as they stream by: nothing grows with their number."""
+
+    def __init__(self, num_features: int, counts: np.ndarray) -> None:
+        """Start for D features and classes with `counts` [S] images; each class weighs the same however many it has."""
+        self.counts = counts
+        self.weights = 1.0 / (len(counts) * np.maximum(counts, 1))
+        self.second = np.zeros((num_features, num_features))
+        self.sums = np.zeros((len(counts), num_features))
+
+    def add(self, features: np.ndarray, labels: np.ndarray) -> None:
+        """Take in features [B, D] of images with labels [B]."""
+        rows = features.astype(np.float64)
+        self.second += rows.T @ (self.weights[labels][:, None] * rows)
+        np.add.at(self.sums, labels, rows)
 
 
 class RidgeHeadPath:
     """Every strength's solution of one training set from one eigendecomposition."""
 
-    def __init__(self, features: np.ndarray, labels: np.ndarray, num_classes: int) -> None:
-        """Prepare for features [M, D] with labels [M] in 0..S-1; each class weighs the same however many images it has."""
-        counts = np.bincount(labels, minlength=num_classes)
-        weights = 1.0 / (num_classes * np.maximum(counts, 1))
-        width = features.shape[1]
-        second, sums = np.zeros((width, width)), np.zeros((width, num_classes))
-        for start in range(0, len(features), _CHUNK):  # a float64 copy of all features would triple the memory
-            rows, owners = features[start : start + _CHUNK].astype(np.float64), labels[start : start + _CHUNK]
-            second += rows.T @ (weights[owners][:, None] * rows)
-            np.add.at(sums.T, owners, rows)
-        means = sums * weights  # column c is the sum of class c's images times their weight
-        self._mean, self._target_mean = means.sum(axis=1), counts * weights
-        self._values, self._vectors = np.linalg.eigh(second - np.outer(self._mean, self._mean))
+    def __init__(self, moments: RidgeMoments) -> None:
+        """Prepare for the images that the moments have taken in."""
+        means = (moments.weights[:, None] * moments.sums).T
+        self._mean, self._target_mean = means.sum(axis=1), moments.counts * moments.weights
+        self._values, self._vectors = np.linalg.eigh(moments.second - np.outer(self._mean, self._mean))
         self._rotated = self._vectors.T @ (means - np.outer(self._mean, self._target_mean))
+
+    @classmethod
+    def of(cls, features: np.ndarray, labels: np.ndarray, num_classes: int) -> RidgeHeadPath:
+        """Return the path for features [M, D] with labels [M] in 0..S-1."""
+        moments = RidgeMoments(features.shape[1], np.bincount(labels, minlength=num_classes))
+        moments.add(features, labels)
+        return cls(moments)
 
     def solve(self, regularization: float) -> tuple[np.ndarray, np.ndarray]:
         """Return columns [D, S] and biases [S] for a penalty in units of the mean variance of a feature."""

@@ -5,7 +5,7 @@ Dimensions: P support images, H x W positions, N neurons, D features, S seen and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import keras
@@ -152,7 +152,7 @@ def transfer_columns(
     return Transfer(columns.numpy().T, biases, np.asarray(losses, np.float32), float(np.mean(cosines[-10:])))
 
 
-def _pairs(num_images, num_unseen, options):  # type: ignore[no-untyped-def]
+def _pairs(num_images: int, num_unseen: int, options: TransferOptions) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield endless batches of (image indices, class indices), both walked through in reshuffled passes."""
     generator = np.random.default_rng(options.seed + 1)
     images, classes = np.empty(0, np.int32), np.empty(0, np.int32)

@@ -136,7 +136,7 @@ def test_over_shared_images_every_class_is_asked_about_the_same_ones(network, le
         for label in range(len(learner.classes)):
             asked = np.repeat(columns[None, :, label], len(maps), axis=0).astype(np.float32)
             mean = importance_of_maps(network.tail, tf.constant(maps), tf.constant(asked)).numpy().mean(axis=0)
-            means = found[learner.name][0].importance.means
+            means = found[learner.name][0].targets
             np.testing.assert_allclose(means[label], mean / np.linalg.norm(mean), atol=1e-4)
     assert np.isfinite(found["main"][0].importance.rank_correlation_within)
     assert np.isnan(found["fold_0"][0].importance.rank_correlation_within)

@@ -17,7 +17,6 @@ from niwt_tf.experiments.measuring import MeasuredHead
 from niwt_tf.experiments.selection import Trial, fold_data, new_columns, select, transfer_options
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.method.calibration import logit_statistics, seen_margin
-from niwt_tf.method.evaluation import calibration_curve
 from niwt_tf.method.features import FeatureBank
 from niwt_tf.method.importance import ClassImportance
 from niwt_tf.method.mapping import fit_ridge_map
@@ -52,7 +51,8 @@ def world(coloured_seen):
         operator = random.normal(size=(base.num_neurons, base.num_features)).astype(np.float32)
         data.append(fold_data(SETTINGS, fold, base.with_head(heads[0].columns, heads[0].biases, names, 3), operator, bank))
         measured[fold.name] = [
-            MeasuredHead(head, ClassImportance(mean, np.full(3, 4), 1.0, 0.0)) for head, mean in zip(heads, means, strict=True)
+            MeasuredHead(head, ClassImportance(mean, np.full(3, 4), 1.0, 0.0), mean)
+            for head, mean in zip(heads, means, strict=True)
         ]
         maps[fold.name] = [fit_ridge_map(fold.training.descriptions, mean) for mean in means]
     return folds, data, measured, maps
@@ -61,7 +61,7 @@ def world(coloured_seen):
 def test_the_head_first_and_then_lambda_and_rate_for_it(world):
     best, trials = select(SETTINGS, *world, progress=False)
     assert [trial.head for trial in trials[:3]] == [0, 1, 2]
-    assert {(trial.regularization, trial.learning_rate) for trial in trials[:3]} == {(1e-1, 1e-3)}
+    assert {(trial.regularization, trial.learning_rate) for trial in trials[:3]} == {(1e-1, 1e-2)}
     assert len(trials) == 3 + 3
     chosen = max(trials[:3], key=lambda trial: trial.harmonic_mean).head
     assert {trial.head for trial in trials[3:]} == {chosen}
@@ -134,21 +134,11 @@ def test_the_best_of_equals_is_the_first():
     assert selection._best([trial, Trial(1, 10.0, 1e-3, 1e-2, 0.5, 0.4, 0.9, 0.9)]) is trial
 
 
-def test_calibration_curves_are_of_the_evaluation_images_alone(world):
-    folds, data, _, _ = world
-    for fold, shared in zip(folds, data, strict=True):
-        assert len(shared.features) == len(shared.labels) == len(fold.evaluation)
-        assert len(calibration_curve(np.zeros((len(shared.labels), 5)), shared.labels, 3).calibrations) == 2
-
-
-# Who may be given a test image: evaluation alone.
-_MAY_TEST = {("scoring", "score_network"), ("baseline", "evaluate_eszsl")}
-_TEST_TYPES = {"TestData", "Dataset", "test_data", "RunData"}
-
-
-def _names(node: ast.AST) -> set[str]:
-    found = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
-    return found | {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+def test_the_closed_form_has_no_rate_to_try(world):
+    settings = SETTINGS.replace(engine="closed_form")
+    _, trials = select(settings, *world, progress=False)
+    assert {trial.learning_rate for trial in trials} == {1e-3}
+    assert len(trials) == 3 + 1
 
 
 def test_nothing_that_trains_or_selects_takes_test_images():
