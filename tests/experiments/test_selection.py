@@ -141,6 +141,16 @@ def test_the_closed_form_has_no_rate_to_try(world):
     assert len(trials) == 3 + 1
 
 
+# Who may be given a test image: evaluation alone.
+_MAY_TEST = {("scoring", "score_network"), ("baseline", "evaluate_eszsl")}
+_TEST_TYPES = {"TestData", "Dataset", "test_data", "RunData"}
+
+
+def _names(node: ast.AST) -> set[str]:
+    found = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    return found | {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+
+
 def test_nothing_that_trains_or_selects_takes_test_images():
     """By construction: what holds test images is named in the functions that evaluate, and nowhere else in experiments."""
     folder = Path(inspect.getfile(niwt_tf.experiments)).parent
