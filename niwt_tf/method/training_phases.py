@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,7 +19,7 @@ from niwt_tf.models.network import Network
 _BATCH_NORM = keras.layers.BatchNormalization
 
 
-class Phase:
+class Phase(abc.ABC):
     """One optimiser over some of a network's weights.
 
     Attributes:
@@ -50,18 +51,17 @@ class Phase:
         self.learning_rate: Any = learning_rate
         self.optimizer: keras.optimizers.Optimizer = keras.optimizers.Adam(learning_rate)
 
-    @contextlib.contextmanager
-    def prepared(self) -> Iterator[None]:
+    @abc.abstractmethod
+    def prepared(self) -> contextlib.AbstractContextManager[None]:
         """Set up the phase for the time of the block."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def train_epoch(self, epoch: int, advance: Callable[[int], Any]) -> tuple[float, float]:
         """Do one epoch (counted from 0), telling `advance` of images done, and return their mean loss and accuracy."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def validation_predictions(self, validation: Images) -> np.ndarray:
         """Return the class index predicted for each validation image."""
-        raise NotImplementedError
 
     def predict_validation(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Return labels and predictions of the validation images, or None where there are none."""
