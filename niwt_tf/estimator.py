@@ -74,7 +74,7 @@ class Niwt(BaseEstimator):
         normalisation: str = "centred",
         support: str = "seen",
         num_support: int = 96,
-        engine: str = "closed_form",
+        engine: str | tuple[str, ...] = _PARAMETERS["engine"],
         regularizer: str = "norm",
         transfer_lambda: tuple[float, ...] = _PARAMETERS["transfer_lambda"],
         transfer_learning_rate: tuple[float, ...] = _PARAMETERS["transfer_learning_rate"],
@@ -84,6 +84,11 @@ class Niwt(BaseEstimator):
         num_folds: int = 3,
         validation_classes: int | None = None,
         fold_importance_images: int = 24,
+        extra_layers: tuple[str, ...] = (),
+        extra_layer_weights: tuple[float, ...] = _PARAMETERS["extra_layer_weights"],
+        precision: str = "float32",
+        jit: bool = False,
+        cache_dtype: str = "float32",
         verbose: bool = False,
     ) -> None:
         """Keep the parameters; `verbose` shows progress bars."""

@@ -90,8 +90,8 @@ class Option:
         plain = self._plain(value)
         for number in plain if self.kind == "floats" else (plain,) if self.kind in ("int", "float") else ():
             self._check_number(number, value)
-        if self.kind == "str":
-            self._check_text(plain)
+        for text in (plain,) if self.kind == "str" else plain if self.kind == "strs" and self.choices else ():
+            self._check_text(text)
         return plain
 
     def _plain(self, value: Any) -> Any:
@@ -106,11 +106,15 @@ class Option:
             return int(value)
         if self.kind == "float" and isinstance(value, numbers.Real) and not is_bool:
             return float(value)
+        if self.kind == "strs" and self.choices and isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
         if self.kind in ("strs", "floats") and not isinstance(value, str) and hasattr(value, "__iter__"):
             items = tuple(value)
             if self.kind == "strs" and all(isinstance(item, str) for item in items):
                 if len(set(items)) < len(items):
                     self._refuse("must not name anything twice", value)
+                if self.choices and not items:
+                    self._refuse(f"must be at least one of {', '.join(self.choices)}", value)
                 return items
             if self.kind == "floats" and all(isinstance(item, numbers.Real) for item in items):
                 if not items:

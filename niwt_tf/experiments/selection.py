@@ -114,7 +114,7 @@ def new_columns(
     options: TransferOptions,
 ) -> NewColumns:
     """Solve Eq. 3 for the importances [U, N] and set scale and bias on features [M, D] of seen training images."""
-    if settings.engine == "tape":
+    if settings.engine == ("tape",):
         solved = transfer_columns(network.tail, support.maps, importances, head.columns, head.biases, options)
         columns, cosine, losses = solved.columns, solved.mean_cosine, solved.losses
     else:
@@ -157,7 +157,7 @@ def select(
         progress: show a bar.
     """
     # The closed form has no rate.
-    rates = settings.transfer_learning_rate if settings.engine == "tape" else settings.transfer_learning_rate[:1]
+    rates = settings.transfer_learning_rate if settings.engine == ("tape",) else settings.transfer_learning_rate[:1]
     pairs = list(itertools.product(settings.transfer_lambda, rates))
     num_heads = len(measured[folds[0].name])
     middle = settings.transfer_lambda[len(settings.transfer_lambda) // 2], rates[len(rates) // 2]

@@ -86,10 +86,11 @@ class Settings:
         path=True,
     )
     num_support: int = option(96, "Number of support images, and of those that shared importance averages over.", at_least=1)
-    engine: str = option(
-        "closed_form",
-        "How new columns are found: one linear solve for the mean importance, or gradients of a gradient (the paper).",
-        choices=("closed_form", "tape"),
+    engine: tuple[str, ...] = option(
+        ("auto",),
+        "How new columns are found: one linear solve for the mean importance, descent on exact linear operators, gradients of a "
+        "gradient (the paper), or whichever of them is estimated to cost least. Several are chosen between on validation classes.",
+        choices=("auto", "tape", "operator", "closed_form"),
     )
     regularizer: str = option(
         "norm",
@@ -112,6 +113,21 @@ class Settings:
         None, "Seen classes in a group; by default the share that unseen classes have of all.", at_least=1
     )
     fold_importance_images: int = option(24, "Images of a class that importance is measured on in a fold.", at_least=1)
+    extra_layers: tuple[str, ...] = option(
+        (), "Further convolutions, whose importances are predicted and matched beside those of --layer (closed form only)."
+    )
+    extra_layer_weights: tuple[float, ...] = option(
+        (0.3, 1.0), "Weights of a further layer's importances to choose from; it can always be left out.", above=0
+    )
+    precision: str = option(
+        "float32",
+        "Arithmetic of training and of the passes over images. Importance, columns and the saved networks are float32 anyway.",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    jit: bool = option(False, "Compile training steps and passes over images with XLA.")
+    cache_dtype: str = option(
+        "float32", "What the maps and features of frozen networks are cached as.", choices=("float32", "float16")
+    )
     seed: int = option(0, "Seed of every random choice.", at_least=0)
 
     def __post_init__(self) -> None:

@@ -44,10 +44,10 @@ def support_of(settings: Settings, network: Network, seen_images: Images, seen_o
         seen_operator: the mean operator over a sample of those.
     """
     nothing = np.empty((0, *network.tail.input_shape[1:]), np.float32)
-    if settings.support == "seen" and settings.engine == "closed_form":
+    if settings.support == "seen" and settings.engine != ("tape",):
         return Support(seen_operator, nothing)
     maps = support_maps(network, settings.support, seen_images, settings.num_support, settings.seed)
-    if settings.engine == "tape":
+    if settings.engine == ("tape",):
         return Support(seen_operator, maps)
     return Support(mean_operators(network.tail, maps, np.ones((1, len(maps)), bool))[0], nothing)
 

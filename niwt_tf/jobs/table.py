@@ -13,6 +13,18 @@ RUN_OPTIONS = (
     Option("export_dir", "str", None, "Where SavedModels go; by default exports/<name of run_dir>.", optional=True),
     Option("overwrite", "bool", False, "Redo what other flags than the run's change, instead of refusing."),
     Option("progress", "bool", True, "Show progress bars."),
+    Option(
+        "cache_dir", "str", None, "Where maps and features of frozen networks are cached; by default .cache in run_dir.",
+        optional=True,
+    ),
+    Option("cache_gb", "float", 4.0, "Most gigabytes of that cache; 0 for none.", at_least=0),
+    Option(
+        "strategy",
+        "str",
+        "none",
+        "Devices that share the work: one, all of this machine, or the processes that TF_CONFIG names.",
+        choices=("none", "mirrored", "multiworker"),
+    ),
 )
 
 RENDER_OPTIONS = (
@@ -95,5 +107,5 @@ def _default(declared: Option) -> str:
     if isinstance(value, bool):
         return f" (default: {str(value).lower()})"
     if isinstance(value, tuple):
-        return f" (default: {','.join(f'{item:g}' for item in value)})"
+        return f" (default: {','.join(item if isinstance(item, str) else f'{item:g}' for item in value)})"
     return f" (default: {value})"

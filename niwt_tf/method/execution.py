@@ -1,0 +1,26 @@
+"""How networks are run over images: what does not change what is computed, only where, how fast and how exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from niwt_tf.method.team import ALONE, Team
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Means of execution, handed down from a job or an estimator.
+
+    Attributes:
+        precision: Keras dtype policy of training and of passes over images: float32, mixed_bfloat16 or mixed_float16.
+        jit: compile with XLA.
+        team: the processes that share the work.
+        batch_size: images at a time in passes over images.
+        progress: show bars on stderr.
+    """
+
+    precision: str = "float32"
+    jit: bool = False
+    team: Team = field(default=ALONE)
+    batch_size: int = 32
+    progress: bool = False
