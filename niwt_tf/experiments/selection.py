@@ -15,17 +15,16 @@ from tqdm import tqdm
 from niwt_tf.experiments.folds import Fold
 from niwt_tf.experiments.heads import SeenHead
 from niwt_tf.experiments.measuring import MeasuredHead
+from niwt_tf.experiments.readers import evaluation_sample, statistics_sample
 from niwt_tf.experiments.settings import Settings
-from niwt_tf.experiments.support import Support, balanced_sample, support_of
+from niwt_tf.experiments.support import Support, support_of
 from niwt_tf.method.calibration import LogitStatistics, choose_calibration, logit_statistics, match_logits, seen_margin
 from niwt_tf.method.evaluation import CalibrationCurve, calibration_curve
-from niwt_tf.method.features import FeatureBank
 from niwt_tf.method.mapping import ImportanceMap
 from niwt_tf.method.operator import mean_cosine, solve_columns
+from niwt_tf.method.reader import Reader
 from niwt_tf.method.transfer import TransferOptions, transfer_columns
 from niwt_tf.models.network import Network
-
-STATISTICS_IMAGES = 2048
 
 
 @dataclass(frozen=True)
@@ -127,12 +126,13 @@ def new_columns(
     return NewColumns(columns, biases, statistics, cosine, losses)
 
 
-def fold_data(settings: Settings, fold: Fold, network: Network, operator: np.ndarray, bank: FeatureBank) -> FoldData:
-    """Compute what the trials of a fold share; `operator` and `bank` are those of the fold's network."""
-    images = fold.training.images
-    sample = balanced_sample(images, STATISTICS_IMAGES, settings.seed)
-    support = support_of(settings, network, images, operator)
-    return FoldData(network, support, bank(sample), sample.labels, bank(fold.evaluation), fold.evaluation.labels)
+def fold_data(settings: Settings, fold: Fold, network: Network, operator: np.ndarray, reader: Reader) -> FoldData:
+    """Compute what the trials of a fold share; `operator` and `reader` are those of the fold's network."""
+    sample, evaluated = statistics_sample(settings, fold), evaluation_sample(settings, fold)
+    support = support_of(settings, reader, fold.training.images, operator)
+    return FoldData(
+        network, support, reader.features(sample), sample.labels, reader.features(evaluated), evaluated.labels
+    )
 
 
 def select(

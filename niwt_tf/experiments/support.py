@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from niwt_tf.data.folder import image_names
-from niwt_tf.data.pipeline import image_batches, usable_images
+from niwt_tf.data.pipeline import usable_images
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.method.operator import mean_operators
-from niwt_tf.models.network import Network
-
-_BATCH = 32
+from niwt_tf.method.reader import Reader
 
 
 @dataclass(frozen=True)
@@ -34,22 +29,22 @@ class Support:
     maps: np.ndarray
 
 
-def support_of(settings: Settings, network: Network, seen_images: Images, seen_operator: np.ndarray) -> Support:
+def support_of(settings: Settings, reader: Reader, seen_images: Images, seen_operator: np.ndarray) -> Support:
     """Return the support that the settings ask for.
 
     Args:
         settings: support, its number, the engine and the seed.
-        network: its trunk and tail are used.
+        reader: makes the maps; its network's tail is used.
         seen_images: training images of seen classes.
         seen_operator: the mean operator over a sample of those.
     """
-    nothing = np.empty((0, *network.tail.input_shape[1:]), np.float32)
+    nothing = np.empty((0, *reader.network.tail.input_shape[1:]), np.float32)
     if settings.support == "seen" and settings.engine != ("tape",):
         return Support(seen_operator, nothing)
-    maps = support_maps(network, settings.support, seen_images, settings.num_support, settings.seed)
+    maps = support_maps(reader, settings.support, seen_images, settings.num_support, settings.seed)
     if settings.engine == ("tape",):
         return Support(seen_operator, maps)
-    return Support(mean_operators(network.tail, maps, np.ones((1, len(maps)), bool))[0], nothing)
+    return Support(mean_operators(reader.network.tail, maps, np.ones((1, len(maps)), bool))[0], nothing)
 
 
 def balanced_sample(images: Images, count: int, seed: int) -> Images:
@@ -74,11 +69,11 @@ def check_support(support: str) -> None:
         _folder_images(Path(support))
 
 
-def support_maps(network: Network, support: str, seen_images: Images, count: int, seed: int) -> np.ndarray:
+def support_maps(reader: Reader, support: str, seen_images: Images, count: int, seed: int) -> np.ndarray:
     """Return conv maps [P, H, W, N] of the support images.
 
     Args:
-        network: its trunk makes the maps.
+        reader: makes the maps.
         support: "seen" samples `seen_images`, "noise" draws uniform pixels, else a folder of images, searched through.
         seen_images: training images of seen classes.
         count: P, at most.
@@ -87,31 +82,14 @@ def support_maps(network: Network, support: str, seen_images: Images, count: int
     Raises:
         InputError: a folder without images, or one that cannot be read; an image in it that cannot be decoded.
     """
-    size = network.input_size
     if support == "noise":
+        size = reader.network.input_size
         generator = np.random.default_rng(seed)
-        noise = generator.uniform(0, 255, (count, size, size, 3)).astype(np.float32)
-        batches = [noise[start : start + _BATCH] for start in range(0, count, _BATCH)]
-    else:
-        chosen = balanced_sample(seen_images if support == "seen" else _folder_images(Path(support)), count, seed)
-        if support != "seen":
-            usable_images(chosen, progress=False)
-        return maps_of(network, chosen)
-    return _maps(network, batches)
-
-
-def maps_of(network: Network, images: Images) -> np.ndarray:
-    """Return the conv maps [M, H, W, N] of images, all in memory."""
-    return _maps(network, (batch for batch, _ in image_batches(images, network.input_size, _BATCH)))
-
-
-def _maps(network: Network, batches: Iterable[Any]) -> np.ndarray:
-    size = network.input_size
-    trunk = tf.function(
-        lambda batch: network.trunk(batch, training=False),
-        input_signature=[tf.TensorSpec([None, size, size, 3], tf.float32)],
-    )
-    return np.concatenate([trunk(tf.constant(batch)).numpy() for batch in batches])
+        return reader.maps_of_pixels(generator.uniform(0, 255, (count, size, size, 3)).astype(np.float32))
+    chosen = balanced_sample(seen_images if support == "seen" else _folder_images(Path(support)), count, seed)
+    if support != "seen":
+        usable_images(chosen, progress=False)
+    return reader.maps(chosen)
 
 
 def _folder_images(folder: Path) -> Images:

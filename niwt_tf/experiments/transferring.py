@@ -10,12 +10,13 @@ import numpy as np
 
 from niwt_tf.experiments.folds import Fold, Learner
 from niwt_tf.experiments.measuring import MeasuredHead
-from niwt_tf.experiments.selection import STATISTICS_IMAGES, NewColumns, Trial, fold_data, new_columns, select, transfer_options
+from niwt_tf.experiments.readers import held_out_sample, statistics_sample
+from niwt_tf.experiments.selection import NewColumns, Trial, fold_data, new_columns, select, transfer_options
 from niwt_tf.experiments.settings import Settings
-from niwt_tf.experiments.support import Support, balanced_sample, support_of
+from niwt_tf.experiments.support import Support, support_of
 from niwt_tf.method.calibration import seen_margin
-from niwt_tf.method.features import FeatureBank
 from niwt_tf.method.mapping import ImportanceMap
+from niwt_tf.method.reader import Reader
 from niwt_tf.models.network import Network
 
 _LOG = logging.getLogger("niwt_tf")
@@ -71,8 +72,7 @@ def choose(
     measured: Mapping[str, Sequence[MeasuredHead]],
     maps: Mapping[str, Sequence[ImportanceMap]],
     operators: Mapping[str, np.ndarray],
-    *,
-    progress: bool = True,
+    readers: Mapping[str, Reader],
 ) -> tuple[Transferer, list[Trial]]:
     """Make every choice on the folds and return the transferer of the main network, with all trials.
 
@@ -83,20 +83,13 @@ def choose(
         measured: candidate heads by learner.
         maps: by learner, one for each head.
         operators: by learner.
-        progress: show bars.
+        readers: by learner; they give the features and show the bars.
     """
     main, folds = learners[0], [learner for learner in learners if isinstance(learner, Fold)]
-    shared = FeatureBank(networks["main"], progress=progress) if settings.finetune == "head" else None
+    progress = readers["main"].execution.progress
     if folds:
         data = [
-            fold_data(
-                settings,
-                fold,
-                networks[fold.name],
-                operators[fold.name],
-                shared or FeatureBank(networks[fold.name], progress=progress),
-            )
-            for fold in folds
+            fold_data(settings, fold, networks[fold.name], operators[fold.name], readers[fold.name]) for fold in folds
         ]
         trial, trials = select(settings, folds, data, measured, maps, progress=progress)
     else:
@@ -104,16 +97,16 @@ def choose(
         first = settings.transfer_lambda[0], settings.transfer_learning_rate[0]
         trial = Trial(0, measured["main"][0].head.regularization, *first, 0.0, float("nan"), float("nan"), float("nan"))
         trials = []
-    images = main.training.images
-    sample = balanced_sample(images, STATISTICS_IMAGES, settings.seed)
+    sample, held_out = statistics_sample(settings, main), held_out_sample(settings, main)
     chosen = measured["main"][trial.head]
     network = networks["main"]
     headed = network.with_head(chosen.head.columns, chosen.head.biases, network.class_names, network.num_seen)
-    bank = shared or FeatureBank(network, progress=progress)
-    support = support_of(settings, network, images, operators["main"])
-    held_out = bank(main.held_out) @ chosen.head.columns + chosen.head.biases
-    calibration = trial.calibration * seen_margin(held_out, main.held_out.labels)
+    features_of = readers["main"].features
+    support = support_of(settings, readers["main"], main.training.images, operators["main"])
+    logits = features_of(held_out) @ chosen.head.columns + chosen.head.biases
+    calibration = trial.calibration * seen_margin(logits, held_out.labels)
+    features = np.array(features_of(sample))  # a copy: what the reader gives may be a part of the cache's file
     transferer = Transferer(
-        settings, headed, chosen, maps["main"][trial.head], trial, support, bank(sample), sample.labels, calibration
+        settings, headed, chosen, maps["main"][trial.head], trial, support, features, sample.labels, calibration
     )
     return transferer, trials

@@ -17,10 +17,10 @@ from niwt_tf.experiments.measuring import MeasuredHead
 from niwt_tf.experiments.selection import Trial, fold_data, new_columns, select, transfer_options
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.method.calibration import logit_statistics, seen_margin
-from niwt_tf.method.features import FeatureBank
 from niwt_tf.method.importance import ClassImportance
 from niwt_tf.method.mapping import fit_ridge_map
 from niwt_tf.method.operator import solve_columns
+from niwt_tf.method.reader import Reader
 from niwt_tf.models.backbones import build_network
 
 SETTINGS = Settings(
@@ -40,7 +40,7 @@ def world(coloured_seen):
     folds = class_folds(coloured_seen, num_folds=2, num_validation=2, num_unseen=2, seed=0)
     base = build_network("small_vgg", coloured_seen.images.class_names, input_size=16)
     random = np.random.default_rng(0)
-    bank, data, measured, maps = FeatureBank(base), [], {}, {}
+    reader, data, measured, maps = Reader(base), [], {}, {}
     for fold in folds:
         names = fold.training.images.class_names
         heads = [
@@ -49,7 +49,7 @@ def world(coloured_seen):
         ]
         means = [random.normal(size=(3, base.num_neurons)).astype(np.float32) for _ in heads]
         operator = random.normal(size=(base.num_neurons, base.num_features)).astype(np.float32)
-        data.append(fold_data(SETTINGS, fold, base.with_head(heads[0].columns, heads[0].biases, names, 3), operator, bank))
+        data.append(fold_data(SETTINGS, fold, base.with_head(heads[0].columns, heads[0].biases, names, 3), operator, reader))
         measured[fold.name] = [
             MeasuredHead(head, ClassImportance(mean, np.full(3, 4), 1.0, 0.0), mean)
             for head, mean in zip(heads, means, strict=True)
