@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -21,7 +22,8 @@ def compiled(
         jit: whether to use XLA.
         batch_size: the largest B.
     """
-    traced = tf.function(function, input_signature=signature, jit_compile=jit)
+    # TensorFlow warns of retracing by the line of code that a function is from; a partial is a function of its own.
+    traced = tf.function(partial(function), input_signature=signature, jit_compile=jit)
     if not jit:
         return traced
 
