@@ -246,7 +246,7 @@ class Run:
             write_json(self.path / "config.json", self._before)
         else:
             (self.path / "config.json").unlink(missing_ok=True)
-            for scratch in self.path.glob(".work-*"):
+            for scratch in (*self.path.glob(".work-*"), self.path / ".cache"):
                 shutil.rmtree(scratch, ignore_errors=True)
 
 
