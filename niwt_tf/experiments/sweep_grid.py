@@ -126,6 +126,9 @@ def trials_of(grid: Grid, settings: Settings, fixed: frozenset[str] = frozenset(
             shown = ", ".join(f"{name}={shown_value(value)}" for name, value in values.items())
             raise InputError(f"The grid's trial {shown} cannot be: {error}") from None
         trials.append(Trial(_name(values, trial), values, trial))
+    names = [trial.name.rsplit("-", 1)[1] for trial in trials]
+    if len(set(names)) < len(names):
+        raise InputError("A grid must not make the same trial twice. Received: two values that are one, such as two paths of a file.")
     return trials
 
 
@@ -133,6 +136,8 @@ def shown_value(value: Any) -> str:
     """Return a value as the grid's syntax has it."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
     return "|".join(shown_value(item) for item in value) if isinstance(value, tuple) else str(value)
 
 
@@ -147,7 +152,7 @@ def flags_of(settings: Settings) -> list[str]:
         value = getattr(settings, declared.name)
         if value == declared.default:
             continue
-        text = "" if value is None else ",".join(map(str, value)) if isinstance(value, tuple) else shown_value(value)
+        text = "" if value is None else ",".join(map(shown_value, value)) if isinstance(value, tuple) else shown_value(value)
         if declared.parse(text) != value:
             raise InputError(f"--{declared.name} must be something that a flag can say. Received: {value!r}.")
         given.append(f"--{declared.name}={text}")

@@ -96,7 +96,7 @@ def write_results(folder: SweepFolder, rows: Sequence[Row], choices: Sequence[Ch
     outcomes = [row.outcome for row in rows]
     found = ranked(configurations(outcomes))
     header = [*(name for name, _ in found[0].values), "repetitions", "finished", "validation_harmonic_mean"]
-    header += ["validation_harmonic_mean_sd", "chosen", *(f"test_{name}" for name in TESTED)]
+    header += ["validation_harmonic_mean_sd", "chosen_trials", *(f"test_{name}" for name in TESTED)]
     lines = []
     for each in found:
         picked = [by_name[outcome.trial.name] for outcome in each.outcomes if outcome.trial.name in chosen]
