@@ -128,7 +128,9 @@ def trials_of(grid: Grid, settings: Settings, fixed: frozenset[str] = frozenset(
         trials.append(Trial(_name(values, trial), values, trial))
     names = [trial.name.rsplit("-", 1)[1] for trial in trials]
     if len(set(names)) < len(names):
-        raise InputError("A grid must not make the same trial twice. Received: two values that are one, such as two paths of a file.")
+        raise InputError(
+            "A grid must not make the same trial twice. Received: two values that are one, such as two paths of a file."
+        )
     return trials
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from niwt_tf.experiments.sweep_choice import Choice, Outcome, configurations, ranked
+from niwt_tf.experiments.sweep_choice import Choice, Outcome, Values, configurations, ranked
 from niwt_tf.experiments.sweep_grid import Trial, shown_value
 from niwt_tf.files import read_json, replacing
 from niwt_tf.jobs.sweep_folder import SweepFolder
@@ -110,20 +110,18 @@ def write_results(folder: SweepFolder, rows: Sequence[Row], choices: Sequence[Ch
 def table(rows: Sequence[Row], choices: Sequence[Choice]) -> str:
     """Return the lines that a sweep ends with: configurations by validation classes, the chosen and what they reached."""
     found = ranked(configurations([row.outcome for row in rows]))
-    lines = ["validation H  repetitions  configuration"]
+    lines = ["validation H   repetitions  configuration"]
     for each in found[:_PRINTED]:
         score = "n/a" if each.mean is None else f"{each.mean:.3f}"
         spread = "" if each.deviation is None else f" ± {each.deviation:.3f}"
         finished = sum(outcome.problem is not None for outcome in each.outcomes)
-        lines.append(f"{score + spread:<12}  {f'{finished} of {len(each.outcomes)}':<11}  {_named(each.values)}")
+        lines.append(f"{score + spread:<13}  {f'{finished} of {len(each.outcomes)}':<11}  {_named(each.values)}")
     if len(found) > _PRINTED:
         lines.append(f"and {len(found) - _PRINTED} more, in configurations.csv")
     lines.append("H is the harmonic mean of accuracies; ± is the standard deviation over the repetitions.")
-    for choice in choices:
-        repetitions = "; ".join(filter(None, (_named(each.trial.repetition, "") for each in choice.configuration.outcomes)))
-        lines.append(f"\nchosen{f' for {repetitions}' if repetitions else ''}: {_named(choice.configuration.values)}")
+    lines += ["", *_chosen_lines(choices)]
     if len(choices) > 1:
-        lines.append("\nThe repetitions have other classes or test images, so each chooses on its own validation classes.")
+        lines.append("The repetitions have other classes or test images, so each chooses on its own validation classes.")
     tested = [row for row in rows if row.test]
     if tested:
         lines.append(f"\non test images, {len(tested)} {'run' if len(tested) == 1 else 'runs'} of what was chosen")
@@ -131,6 +129,16 @@ def table(rows: Sequence[Row], choices: Sequence[Choice]) -> str:
             values = [row.test[name] for row in tested]
             lines.append(f"  {name:<14}{_spread([value for value in values if value is not None])}")
     return "\n".join(lines)
+
+
+def _chosen_lines(choices: Sequence[Choice]) -> list[str]:
+    if not choices:
+        return ["nothing is chosen: no configuration has finished with validation figures"]
+    problems: dict[Values, list[str]] = {}
+    for choice in choices:
+        named = [_named(outcome.trial.repetition, "") for outcome in choice.configuration.outcomes]
+        problems.setdefault(choice.configuration.values, []).extend(filter(None, named))
+    return [f"chosen{' for ' * bool(each)}{'; '.join(each)}: {_named(values)}" for values, each in problems.items()]
 
 
 def _chosen(choices: Sequence[Choice]) -> set[str]:
