@@ -53,11 +53,12 @@ class Stage:
         self._shapes: dict[str, list[int]] = {}
         self._metrics: dict[str, float] = {}
         self.reason = self._why_not()
-        if self.reason and run.store is not None:
-            self._take_from(run.store)
         self.up_to_date = not self.reason
         if self.up_to_date:
             _LOG.info("%s is up to date.", name)
+            self._publish()
+        elif run.store is not None and self._take_from(run.store):
+            self.reason, self.up_to_date = "", True
             self._publish()
         elif self.reason != "is not there":
             _LOG.info("%s is done again: it %s.", name, self.reason)
@@ -125,19 +126,19 @@ class Stage:
         """The manifest of the finished stage: settings, inputs, data, files, seconds, shapes, metrics."""
         return dict(read_json(self.folder / "manifest.json"))
 
-    def _take_from(self, store: StageStore) -> None:
+    def _take_from(self, store: StageStore) -> bool:
         """Link the stage from the store if another run has made it; otherwise it is this run's to make for the others."""
         kept = store.find(self.name, self._parts)
         if kept is None or self._why_not(kept):
-            return
+            return False
         self._run._started(self.name)
         with replacing_directory(self.folder) as temporary:
             link_files(kept, temporary)
             sync_tree(temporary)
         store.release(self.name, self._parts)
         self._run._finished = True
-        self.reason = ""
         _LOG.info("%s is taken from %s.", self.name, kept)
+        return True
 
     def _why_not(self, folder: Path | None = None) -> str:
         folder = folder or self.folder

@@ -56,9 +56,9 @@ def _do(sweep: SweepTrials) -> None:
         sweep.evaluate(choices)
     except KeyboardInterrupt:
         outcomes = [folder.outcome(trial) for trial in sweep.trials]
-        write_results(folder, rows_of(folder, outcomes, sweep.errors, [], evaluated=False), [])
+        write_results(folder, rows_of(folder, outcomes, sweep.errors, []), [])
         raise
-    rows = rows_of(folder, outcomes, sweep.errors, choices, evaluated=True)
+    rows = rows_of(folder, outcomes, sweep.errors, choices)
     write_results(folder, rows, choices)
     write_tensorboard(folder.tensorboard, rows)
     print(f"\n{table(rows, choices)}\n")

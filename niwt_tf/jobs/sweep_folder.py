@@ -103,6 +103,12 @@ class SweepFolder:
             found[stage] = manifest
         return found
 
+    def evaluated(self, trial: Trial) -> bool:
+        """Return whether a trial's network, as it is, has been scored on test images."""
+        manifest, above = read_manifest(self.run(trial) / "evaluate"), self.manifests(trial)
+        scored = manifest is not None and bool(above) and manifest["inputs"] == {"transfer": above["transfer"]["identity"]}
+        return scored and (self.run(trial) / "metrics.json").exists()
+
     def outcome(self, trial: Trial) -> Outcome:
         """Return what became of a trial, by validation classes."""
         if not self.manifests(trial):

@@ -49,23 +49,22 @@ class Row:
 
 
 def rows_of(
-    folder: SweepFolder, outcomes: Sequence[Outcome], errors: Mapping[str, str], choices: Sequence[Choice], evaluated: bool
+    folder: SweepFolder, outcomes: Sequence[Outcome], errors: Mapping[str, str], choices: Sequence[Choice]
 ) -> list[Row]:
-    """Return a row for each trial. Test figures are read for the trials of `choices`, once they are evaluated.
+    """Return a row for each trial. Test figures are read for the trials of `choices` alone.
 
     Args:
         folder: the sweep's.
         outcomes: of all trials.
         errors: by name, of trials that failed.
         choices: made of the outcomes.
-        evaluated: whether the evaluation of the choices is over.
     """
     chosen = _chosen(choices)
     rows = []
     for outcome in outcomes:
         trial = outcome.trial
         tested: dict[str, Any] = {}
-        if evaluated and trial.name in chosen and (folder.run(trial) / "metrics.json").exists():
+        if trial.name in chosen and folder.evaluated(trial):
             metrics = read_json(folder.run(trial) / "metrics.json")
             tested = {name: metrics[name] for name in TESTED}
         rows.append(Row(outcome, errors.get(trial.name, ""), folder.seconds(trial), folder.validation(trial), tested))

@@ -44,7 +44,7 @@ class SweepTrials:
     def evaluate(self, choices: Sequence[Choice]) -> None:
         """Score the chosen trials on test images. Only a `Choice`, made of validation figures, leads there."""
         chosen = [outcome.trial for choice in choices for outcome in choice.configuration.outcomes]
-        self._do("evaluate", chosen, "evaluate")
+        self._do("evaluate", [trial for trial in chosen if not self.folder.evaluated(trial)], "evaluate")
 
     def _outcome(self, trial: Trial) -> Outcome:
         return Outcome(trial, None, None) if trial.name in self.errors else self.folder.outcome(trial)
