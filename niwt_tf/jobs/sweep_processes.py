@@ -89,8 +89,10 @@ def _start(command: Command, environment: dict[str, str]) -> _Running:
 
 
 def _stop(running: Sequence[_Running]) -> None:
+    # In the background of a script interrupts are ignored, and processes inherit that.
+    deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     for each in running:
-        _signal(each, signal.SIGINT)
+        _signal(each, signal.SIGTERM if deaf else signal.SIGINT)
     limit = time.monotonic() + _PATIENCE_SECONDS
     for each in running:
         try:
