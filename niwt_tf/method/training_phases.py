@@ -1,4 +1,4 @@
-"""The two ways a network is trained: its head on features computed once, or its layers on augmented images."""
+"""How a network is trained: what every phase shares, and the phase of all layers on augmented images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import tensorflow as tf
 
 from niwt_tf.data.pipeline import image_batches
 from niwt_tf.data.schema import Images
-from niwt_tf.method.features import image_logits, pooled_features
+from niwt_tf.method.execution import Execution
+from niwt_tf.method.features import image_logits
+from niwt_tf.method.replicas import Replicas
 from niwt_tf.models.network import Network
 
 _BATCH_NORM = keras.layers.BatchNormalization
@@ -40,6 +42,7 @@ class Phase(abc.ABC):
         batch_size: int,
         weight_decay: float,
         seed: int,
+        execution: Execution,
     ) -> None:
         """Keep what is given; nothing is computed before `prepared`."""
         self.network = network
@@ -48,6 +51,7 @@ class Phase(abc.ABC):
         self.batch_size = batch_size
         self.weight_decay = weight_decay
         self.seed = seed
+        self.execution = execution
         self.learning_rate: Any = learning_rate
         self.optimizer: keras.optimizers.Optimizer = keras.optimizers.Adam(learning_rate)
 
@@ -74,73 +78,38 @@ class Phase(abc.ABC):
         return float(self.optimizer.learning_rate.numpy())
 
     def descend(
-        self, inputs: tf.Tensor, labels: tf.Tensor, logits_of: Callable[[tf.Tensor], Any], variables: list[Any]
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        inputs: tf.Tensor,
+        labels: tf.Tensor,
+        logits_of: Callable[[tf.Tensor], Any],
+        variables: list[Any],
+        count: int | None = None,
+        replicas: int = 1,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Do one step and return the batch's summed loss and its number of right answers."""
+        """Do one step and return the summed loss and the number of right answers of these rows.
+
+        Args:
+            optimizer: adds up the gradients of the replicas that call it together.
+            inputs: [B, ...].
+            labels: int32 [B].
+            logits_of: inputs to logits [B, C].
+            variables: what is trained.
+            count: rows of the whole batch, by which the sum of losses is divided; None means these are all.
+            replicas: how many call this together; each brings its part of the weight decay.
+        """
         with tf.GradientTape() as tape:
-            logits = logits_of(inputs)
+            logits = tf.cast(logits_of(inputs), tf.float32)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-            loss = tf.reduce_mean(losses)
+            loss = tf.reduce_mean(losses) if count is None else tf.reduce_sum(losses) / count
         gradients = tape.gradient(loss, [variable.value for variable in variables])
         decayed = [
-            gradient + self.weight_decay * variable.value if _is_kernel(variable) else gradient
+            gradient + self.weight_decay / replicas * variable.value if _is_kernel(variable) else gradient
             for gradient, variable in zip(gradients, variables, strict=True)
         ]
-        self.optimizer.apply(decayed, variables)
+        optimizer.apply(decayed, variables)
         right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.cast(labels, tf.int32))
         return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(right, tf.float32))
-
-
-class FeaturePhase(Phase):
-    """Train the head on the features of the frozen trunk and tail, which are held in memory, [M, D]."""
-
-    name = "head"
-
-    def __init__(self, *arguments: Any, features_of: Callable[[Images], np.ndarray] | None = None, **options: Any) -> None:
-        """Keep what is given; `features_of` gives the features [M, D] of images if they are known already."""
-        super().__init__(*arguments, **options)
-        self.features_of = features_of or (lambda images: pooled_features(self.network, images))
-
-    @contextlib.contextmanager
-    def prepared(self) -> Iterator[None]:
-        """Compute the features and build one compiled epoch."""
-        head = self.network.head
-        features = tf.constant(self.features_of(self.images))
-        labels = tf.constant(self.images.labels)
-        if self.validation is not None:
-            self.validation_features = self.features_of(self.validation)
-        last = self.network.tail.layers[-1]
-        rate = last.rate if isinstance(last, keras.layers.Dropout) else 0.0
-        variables = head.trainable_variables
-        self.optimizer.build(variables)
-        batch_size, count = self.batch_size, len(self.images)
-
-        @tf.function
-        def epoch_of(order: tf.Tensor, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            loss, right = tf.constant(0.0), tf.constant(0.0)
-            for start in tf.range(0, count, batch_size):
-                chosen = order[start : start + batch_size]
-                batch = tf.gather(features, chosen)
-                if rate:
-                    seed = tf.stack([epoch, start]) + self.seed
-                    batch = tf.nn.experimental.stateless_dropout(batch, rate, seed=seed)
-                step_loss, step_right = self.descend(batch, tf.gather(labels, chosen), head, variables)
-                loss, right = loss + step_loss, right + step_right
-            return loss / count, right / count
-
-        self._epoch = epoch_of
-        yield
-
-    def train_epoch(self, epoch: int, advance: Callable[[int], Any]) -> tuple[float, float]:
-        """Go over the features once in an order given by seed and epoch."""
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.images)).astype(np.int32)
-        loss, accuracy = self._epoch(tf.constant(order), tf.constant(epoch, tf.int32))
-        advance(len(self.images))
-        return float(loss), float(accuracy)
-
-    def validation_predictions(self, validation: Images) -> np.ndarray:
-        """Return the head's answers on the validation features."""
-        return np.asarray(self.network.head(self.validation_features)).argmax(axis=1)
 
 
 class ImagePhase(Phase):
@@ -178,26 +147,19 @@ class ImagePhase(Phase):
 
     @contextlib.contextmanager
     def prepared(self) -> Iterator[None]:
-        """Freeze what stays, and build one compiled step."""
-        model, size = self.network.model, self.network.input_size
-        layers = [layer for layer in model.layers if isinstance(layer, _BATCH_NORM)]
+        """Freeze what stays, and build one compiled step, or the replicas of the team."""
+        layers = [layer for layer in self.network.model.layers if isinstance(layer, _BATCH_NORM)]
         before = [layer.trainable for layer in layers]
         try:
             for layer in layers:
                 layer.trainable = self.train_batch_norm
-            variables = model.trainable_variables
-            self.optimizer.build(variables)
-
-            def logits_of(batch: tf.Tensor) -> tf.Tensor:
-                return model(batch, training=True)
-
-            images, labels = tf.TensorSpec([None, size, size, 3], tf.float32), tf.TensorSpec([None], tf.int32)
-
-            @tf.function(input_signature=[images, labels])
-            def step(batch: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                return self.descend(batch, labels, logits_of, variables)
-
-            self._step = step
+            self._replicas = None
+            if self.execution.team.strategy is not None:
+                self._replicas = Replicas(self.network, self.execution.team.strategy, self.optimizer, self.batch_size)
+                self._replicas.prepare(self.descend)
+                self.optimizer = self._replicas.optimizer
+            else:
+                self._step = self._compiled_step()
             yield
         finally:
             for layer, trainable in zip(layers, before, strict=True):
@@ -205,17 +167,42 @@ class ImagePhase(Phase):
 
     def train_epoch(self, epoch: int, advance: Callable[[int], Any]) -> tuple[float, float]:
         """Go over the images once; order and augmentation are given by seed and epoch."""
-        size, total, right, done = self.network.input_size, tf.constant(0.0), tf.constant(0.0), 0
-        batches = image_batches(self.images, size, self.batch_size, augment=True, shuffle=True, seed=self.seed, epoch=epoch)
-        for batch, labels in batches:
-            loss, hits = self._step(batch, labels)
-            total, right, done = total + loss, right + hits, done + int(labels.shape[0])
-            advance(int(labels.shape[0]))
+        total, right, done = 0.0, 0.0, 0
+        for loss, hits, count in self._batches(epoch):
+            total, right, done = total + loss, right + hits, done + count
+            advance(count)
         return float(total) / done, float(right) / done
 
     def validation_predictions(self, validation: Images) -> np.ndarray:
-        """Return the network's answers on the validation images."""
-        return image_logits(self.network, validation, self.batch_size).argmax(axis=1)
+        """Return the network's answers on the validation images; each process of the team looks at its share of them."""
+        team = self.execution.team
+        predictions = np.zeros(len(validation), np.int64)
+        share = team.share(len(validation))
+        predictions[share] = image_logits(self.network, validation.take(share), self.batch_size).argmax(axis=1)
+        return team.sum(predictions)[0]
+
+    def _batches(self, epoch: int) -> Iterator[tuple[Any, Any, int]]:
+        if self._replicas is not None:
+            yield from self._replicas.epoch(self.images, self.seed, epoch)
+            return
+        size = self.network.input_size
+        batches = image_batches(self.images, size, self.batch_size, augment=True, shuffle=True, seed=self.seed, epoch=epoch)
+        for batch, labels in batches:
+            yield *self._step(batch, labels), int(labels.shape[0])
+
+    def _compiled_step(self) -> Any:
+        model, size, variables = self.network.model, self.network.input_size, self.network.model.trainable_variables
+        self.optimizer.build(variables)
+        images, labels = tf.TensorSpec([None, size, size, 3], tf.float32), tf.TensorSpec([None], tf.int32)
+
+        def logits_of(batch: tf.Tensor) -> tf.Tensor:
+            return model(batch, training=True)
+
+        @tf.function(input_signature=[images, labels], jit_compile=self.execution.jit or None)
+        def step(batch: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return self.descend(self.optimizer, batch, labels, logits_of, variables)
+
+        return step
 
 
 def _is_kernel(variable: Any) -> bool:
