@@ -14,6 +14,7 @@ from niwt_tf.data.schema import Images, SeenData
 from niwt_tf.experiments.folds import Learner, class_folds, main_learner
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.method.evaluation import class_normalised_accuracy
+from niwt_tf.method.execution import Execution
 from niwt_tf.method.features import FeatureBank, image_logits
 from niwt_tf.method.training import train_seen
 from niwt_tf.models.backbones import build_network
@@ -51,7 +52,12 @@ def learners_of(settings: Settings, seen: SeenData, num_unseen: int) -> list[Lea
 
 
 def train_learners(
-    settings: Settings, learners: Sequence[Learner], *, work_dir: Path | None = None, progress: bool = True
+    settings: Settings,
+    learners: Sequence[Learner],
+    *,
+    work_dir: Path | None = None,
+    progress: bool = True,
+    execution: Execution | None = None,
 ) -> dict[str, TrainedNetwork]:
     """Train one network a learner, by its name.
 
@@ -63,6 +69,7 @@ def train_learners(
         learners: the main one first.
         work_dir: where checkpoints and TensorBoard logs go; an interrupted training goes on from there.
         progress: show bars.
+        execution: whose team shares the work.
     """
     if settings.finetune == "head":
         if settings.weights == "none":
@@ -71,13 +78,14 @@ def train_learners(
         bank = FeatureBank(shared, progress=progress)
         networks = [shared, *(_with_new_head(shared, learner, settings.seed) for learner in learners[1:])]
         trained = [
-            _train(settings, network, learner, work_dir, progress, bank)
+            _train(settings, network, learner, work_dir, progress, bank, execution)
             for network, learner in zip(networks, learners, strict=True)
         ]
     else:
+        networks = (_new_network(settings, learner.training.images.class_names) for learner in learners)
         trained = [
-            _train(settings, _new_network(settings, learner.training.images.class_names), learner, work_dir, progress, None)
-            for learner in learners
+            _train(settings, network, learner, work_dir, progress, None, execution)
+            for network, learner in zip(networks, learners, strict=True)
         ]
     return {learner.name: result for learner, result in zip(learners, trained, strict=True)}
 
@@ -89,6 +97,7 @@ def _train(
     work_dir: Path | None,
     progress: bool,
     bank: Callable[[Images], np.ndarray] | None,
+    execution: Execution | None,
 ) -> TrainedNetwork:
     from_scratch = settings.finetune == "all" and settings.weights == "none"
     kind = "scratch" if from_scratch else "head" if settings.finetune == "head" else "finetune"
@@ -110,6 +119,7 @@ def _train(
         work_dir=work_dir / learner.name if work_dir else None,
         features_of=bank,
         progress=progress,
+        execution=execution,
     )
     held_out = learner.held_out
     if not len(held_out):

@@ -20,6 +20,8 @@ def main(argv: list[str]) -> None:
         data = load_run_data(run)
         for each in (train, importance, mapping, transfer, evaluate, export):
             each.stage(run, data)
+        if not run.team.is_chief:
+            return
         print()
         print(summary_table(read_json(run.path / "metrics.json")))
         print()

@@ -15,6 +15,7 @@ from niwt_tf.experiments.folds import Learner
 from niwt_tf.experiments.training import learners_of
 from niwt_tf.jobs.data_fingerprint import data_fingerprint
 from niwt_tf.jobs.run_directory import Run
+from niwt_tf.jobs.team import is_chief
 
 
 @dataclass(frozen=True)
@@ -71,5 +72,7 @@ def load_run_data(run: Run) -> RunData:
 
 
 def show_progress() -> bool:
-    """Return --progress; true where no job defined it."""
+    """Return --progress; true where no job defined it, false in the workers of a team but its chief."""
+    if not is_chief():
+        return False
     return bool(flags.FLAGS["progress"].value) if "progress" in flags.FLAGS else True

@@ -13,6 +13,7 @@ from niwt_tf.files import fingerprint, write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.run_data import RunData, load_run_data, show_progress
 from niwt_tf.jobs.run_directory import Run
+from niwt_tf.method.execution import Execution
 
 SETTINGS_USED = (
     "backbone",
@@ -43,7 +44,9 @@ def stage(run: Run, data: RunData) -> None:
     check_support(run.settings.support)
     work = train.work
     with train.writing() as folder:
-        trained = train_learners(run.settings, data.learners, work_dir=work, progress=show_progress())
+        trained = train_learners(
+            run.settings, data.learners, work_dir=work, progress=show_progress(), execution=Execution(team=run.team)
+        )
         save_networks(folder, run.settings, {name: result.network for name, result in trained.items()})
         write_json(folder / "history.json", {name: result.history for name, result in trained.items()})
         for name in trained:
