@@ -38,6 +38,7 @@ def image_batches(
     seed: int = 0,
     epoch: int = 0,
     augmentation: str = "standard",
+    rows: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Return batches of (float32 [B, size, size, 3] in 0..255, int32 labels [B]); the last one may be smaller.
 
@@ -54,6 +55,7 @@ def image_batches(
         epoch: at least 0.
         augmentation: "standard" crops, shifts, flips and rotates a little and changes brightness, contrast and colour; "light"
             crops and flips only.
+        rows: read only these places of the order, in this order: the part of one of several devices. None reads all.
 
     Raises:
         InputError: an argument is out of range.
@@ -65,10 +67,11 @@ def image_batches(
     count = len(images)
     order = np.random.default_rng([seed, epoch, 0]).permutation(count) if shuffle else np.arange(count)
     # One row an image, made at once: NumPy's generator gives the same numbers with every TensorFlow and on every device.
+    order = order if rows is None else order[rows]
     randoms = np.random.default_rng([seed, epoch, 1]).random((count, _NUM_RANDOMS), np.float32)[order] if augment else None
 
-    paths = tf.constant([os.fsencode(images.root / images.paths[i]) for i in order], tf.string, shape=[count])
-    labels = tf.constant(np.asarray(images.labels)[order], tf.int32, shape=[count])
+    paths = tf.constant([os.fsencode(images.root / images.paths[i]) for i in order], tf.string, shape=[len(order)])
+    labels = tf.constant(np.asarray(images.labels)[order], tf.int32, shape=[len(order)])
     threads = min(os.cpu_count() or 1, _MAX_THREADS)
     parts = (paths, labels) if randoms is None else (paths, labels, randoms)
     batches = tf.data.Dataset.from_tensor_slices(parts).map(

@@ -79,10 +79,10 @@ def train_learners(
             for network, learner in zip(networks, learners, strict=True)
         ]
     else:
+        made = (_new_network(settings, learner.training.images.class_names) for learner in learners)
         trained = [
             _train(settings, network, learner, work_dir, Reader(network, execution))
-            for learner in learners
-            for network in [_new_network(settings, learner.training.images.class_names)]
+            for network, learner in zip(made, learners, strict=True)
         ]
     return {learner.name: result for learner, result in zip(learners, trained, strict=True)}
 
@@ -115,8 +115,7 @@ def _train(
         seed=settings.seed,
         work_dir=work_dir / learner.name if work_dir else None,
         features_of=reader.features,
-        jit=settings.jit,
-        progress=reader.execution.progress,
+        execution=reader.execution,
     )
     if mixed:
         network.model.set_weights(trained.model.get_weights())

@@ -19,6 +19,7 @@ from niwt_tf.jobs.quiet_tensorflow import choose_keras_backend, import_quietly
 from niwt_tf.jobs.run_directory import Run, RunDirectory
 from niwt_tf.jobs.stage_store import StageStore
 from niwt_tf.jobs.table import HELP_FLAGS, JOBS, job_help
+from niwt_tf.jobs.team import lost_worker, team_from_flags
 
 _DISK_FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
@@ -62,7 +63,7 @@ def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[l
         print(f"\nniwt {name}: interrupted; the same command goes on from here.", file=sys.stderr)
         return 130
     except Exception as error:
-        sentence = str(error) if isinstance(error, InputError) else _file_system_sentence(error)
+        sentence = str(error) if isinstance(error, InputError) else lost_worker(error) or _file_system_sentence(error)
         if sentence is None:
             raise
         print(f"niwt {name}: {sentence}", file=sys.stderr)
@@ -72,10 +73,14 @@ def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[l
 
 @contextmanager
 def run_from_flags() -> Iterator[Run]:
-    """Yield the locked run directory that --run_dir names, with the settings of the flags and of its config.json."""
+    """Yield the locked run directory that --run_dir names, with the settings of the flags and of its config.json.
+
+    The team of --strategy is made here, before anything else: a process joins it before TensorFlow has done any work.
+    """
     settings, given = settings_from_flags()
-    directory = RunDirectory(run_folder())
-    with directory.locked(settings, overwrite=flags.FLAGS.overwrite, given=given) as run, _store() as run.store:
+    directory, team = RunDirectory(run_folder()), team_from_flags()
+    taken = {"overwrite": flags.FLAGS.overwrite, "given": given, "team": team}
+    with directory.locked(settings, **taken) as run, _store() as run.store:
         yield run
 
 

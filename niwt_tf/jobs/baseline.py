@@ -67,6 +67,8 @@ def main(argv: list[str]) -> None:
     del argv
     with run_from_flags() as run:
         stage(run, load_run_data(run))
+        if not run.team.is_chief:
+            return
         metrics = run.path / "metrics.json"
         eszsl = read_json(run.folder("baseline") / "eszsl.json")
         columns = {f"ESZSL {source}": eszsl[source]["metrics"] for source in SOURCES}

@@ -9,6 +9,7 @@ from typing import Any
 from absl import flags
 
 from niwt_tf.jobs.run_directory import Run
+from niwt_tf.jobs.team import is_chief
 from niwt_tf.method.execution import Execution
 from niwt_tf.method.row_cache import GIGABYTE, RowCache
 
@@ -21,12 +22,14 @@ def execution_of(run: Run) -> Execution:
     given = _flag("cache_dir", None)
     folder = run.path / CACHE_FOLDER if given is None else Path(os.path.abspath(os.path.expanduser(given)))
     cache = RowCache(folder, int(_flag("cache_gb", 0.0) * GIGABYTE), settings.cache_dtype)
-    return Execution(precision=settings.precision, jit=settings.jit, progress=show_progress(), cache=cache)
+    return Execution(
+        precision=settings.precision, jit=settings.jit, team=run.team, progress=show_progress(), cache=cache
+    )
 
 
 def show_progress() -> bool:
-    """Return --progress; true where no job defined it."""
-    return bool(_flag("progress", True))
+    """Return --progress; true where no job defined it, false in the workers of a team but its chief."""
+    return is_chief() and bool(_flag("progress", True))
 
 
 def _flag(name: str, default: Any) -> Any:

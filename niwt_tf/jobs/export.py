@@ -40,7 +40,7 @@ def stage(run: Run, data: RunData, export_dir: Path | None = None) -> None:
         VerificationError: the SavedModel does not answer as the network does.
     """
     folder = Path(os.path.abspath(export_folder() if export_dir is None else export_dir))
-    if (run.path / "export").exists() and exported(run) is None:
+    if run.team.is_chief and (run.path / "export").exists() and exported(run) is None:
         shutil.rmtree(run.path / "export")
         _LOG.info("The SavedModel of this run is no longer there.")
     metrics = read_json(run.path / "metrics.json") if (run.path / "metrics.json").exists() else {}
@@ -50,6 +50,8 @@ def stage(run: Run, data: RunData, export_dir: Path | None = None) -> None:
         return
     network = Network.load(run.folder("transfer") / "network.keras")
     with export.writing() as record:
+        if not run.team.is_chief:
+            return
         settings = run.settings
         metadata: dict[str, Any] = {"dataset": settings.dataset, "backbone": settings.backbone, "metrics": metrics}
         path = export_network(network, folder, k=_BEST, check_images=_check_images(data), metadata=metadata)

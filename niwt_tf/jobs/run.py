@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
             stage(run, data)
             if name == last:
                 break
-        if last not in ("evaluate", "export"):
+        if last not in ("evaluate", "export") or not run.team.is_chief:
             return
         print()
         print(summary_table(read_json(run.path / "metrics.json")))

@@ -9,15 +9,16 @@ import os
 import platform
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.settings import SETTING_NAMES, Settings
-from niwt_tf.files import read_json, remove_abandoned, write_json
+from niwt_tf.files import fingerprint, read_json, remove_abandoned, write_json
 from niwt_tf.jobs.stage import Manifest, Stage, read_manifest
 from niwt_tf.jobs.stage_store import StageStore
+from niwt_tf.method.team import ALONE, Team
 
 _VERSIONS = ("niwt-tf", "tensorflow", "keras", "numpy", "scikit-learn", "pillow")
 
@@ -29,7 +30,9 @@ class RunDirectory:
         self.path = Path(path)
 
     @contextmanager
-    def locked(self, settings: Settings, overwrite: bool = False, given: Collection[str] | None = None) -> Iterator[Run]:
+    def locked(
+        self, settings: Settings, overwrite: bool = False, given: Collection[str] | None = None, team: Team = ALONE
+    ) -> Iterator[Run]:
         """Hold the folder for this process and yield the `Run` in it.
 
         In a folder that has a config.json, settings that are not in `given` are taken from there. Nothing is written
@@ -39,22 +42,28 @@ class RunDirectory:
             settings: what the flags or the caller ask for.
             overwrite: whether given settings may differ from the folder's; stages that they affect are then redone.
             given: names of the settings that were asked for rather than left at their default; None means all.
+            team: the processes that work in the folder together. The chief alone holds and writes it.
 
         Raises:
-            InputError: another process holds the folder, it is not a run's, or its flags differ and `overwrite` is false.
+            InputError: another process holds the folder, it is not a run's, its flags differ and `overwrite` is false, or the
+                workers of the team were not started with the same flags and folder.
         """
         asked = frozenset(SETTING_NAMES if given is None else given)
-        with self._lock():
-            remove_abandoned(self.path)
+        with self._lock() if team.is_chief else nullcontext():
+            if team.is_chief:
+                remove_abandoned(self.path)
             config = self._read_config()
             merged = settings if config is None else self._merged(config, settings, asked, overwrite)
-            run = Run(self.path, merged, config)
+            # Nothing is written before every worker has read the same configuration.
+            _check_same(team, merged.as_dict(), "flags and the same config.json in --run_dir")
+            run = Run(self.path, merged, config, team)
             try:
                 yield run
             except InputError:
                 run._restore()
                 raise
             run._keep_config()
+            team.barrier()
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -123,10 +132,12 @@ class Run:
         path: the folder.
         settings: what the run does: config.json's settings with those of this command in their place.
         store: finished stages of other runs, or None.
+        team: the processes that work on the run; each asks for the same stages in the same order.
     """
 
-    def __init__(self, path: Path, settings: Settings, config: Mapping[str, Any] | None) -> None:
+    def __init__(self, path: Path, settings: Settings, config: Mapping[str, Any] | None, team: Team = ALONE) -> None:
         self.path = path
+        self.team = team
         self.settings = settings
         self._before = config
         self._data: str | None = config.get("data") if config else None
@@ -139,9 +150,14 @@ class Run:
         """Fingerprint of the data set that the stages were made of, or None before `use_data`."""
         return self._data
 
-    def use_data(self, fingerprint: str) -> None:
-        """Say what data set this is, before any `stage`: stages made of other data are then out of date."""
-        self._data = fingerprint
+    def use_data(self, identity: str) -> None:
+        """Say what data set this is, by its fingerprint, before any `stage`: stages made of other data are then out of date.
+
+        Raises:
+            InputError: other workers of the team have other data.
+        """
+        _check_same(self.team, identity, "data")
+        self._data = identity
 
     def stage(
         self,
@@ -214,6 +230,8 @@ class Run:
     def _started(self, stage: str) -> None:
         """Make the folder ready for a stage to be written: the configuration kept, results that it outdates withdrawn."""
         self._keep_config()
+        if not self.team.is_chief:
+            return
         for name, manifest in self._manifests().items():
             if name == stage or stage in self._ancestors(name):
                 for published in manifest["publishes"]:
@@ -229,7 +247,7 @@ class Run:
         return direct.union(*(self._ancestors(upstream) for upstream in direct))
 
     def _keep_config(self) -> None:
-        if not self._asked:
+        if not self._asked or not self.team.is_chief:
             return
         versions = {name: _version(name) for name in _VERSIONS}
         config = {
@@ -243,7 +261,7 @@ class Run:
 
     def _restore(self) -> None:
         """Undo what a command that turned out to be wrong has begun, if it finished no stage."""
-        if self._finished or not self._asked:
+        if self._finished or not self._asked or not self.team.is_chief:
             return
         if self._before is not None:
             write_json(self.path / "config.json", self._before)
@@ -269,6 +287,16 @@ def _held(lock: Path) -> IO[str]:
             if os.fstat(file.fileno()).st_ino == lock.stat().st_ino:
                 return file
         file.close()
+
+
+def _check_same(team: Team, value: Any, what: str) -> None:
+    numbers = team.of_each(int(fingerprint(value)[:15], 16))
+    differing = [str(index) for index, number in enumerate(numbers) if number != numbers[0]]
+    if differing:
+        raise InputError(
+            f"Every worker of --strategy=multiworker must have the same {what}. "
+            f"Received: others than the chief's on worker {', '.join(differing)}."
+        )
 
 
 def _version(distribution: str) -> str | None:

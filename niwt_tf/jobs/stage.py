@@ -5,18 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from niwt_tf.errors import InputError
 from niwt_tf.files import fingerprint, read_json, replacing, replacing_directory, sync_tree, write_json
 from niwt_tf.jobs.stage_store import StageStore, link_files
 
 if TYPE_CHECKING:
     from niwt_tf.jobs.run_directory import Run
 
+# File systems of clusters keep what a process has looked at for up to a minute.
+_SEEN_WITHIN = 120.0
 _LOG = logging.getLogger("niwt_tf.jobs")
 Manifest = dict[str, Any]
 _KEYS = {"stage", "settings", "inputs", "data", "extra", "identity", "files", "publishes", "seconds", "shapes", "metrics"}
@@ -53,7 +59,9 @@ class Stage:
         self._shapes: dict[str, list[int]] = {}
         self._metrics: dict[str, float] = {}
         self.reason = self._why_not()
-        self.up_to_date = not self.reason
+        # Shared file systems show a change late to others, so the chief's look at the folder holds for all.
+        (finished,) = run.team.of_chief(np.array(not self.reason, np.int64))
+        self.up_to_date = bool(finished)
         if self.up_to_date:
             _LOG.info("%s is up to date.", name)
             self._publish()
@@ -67,18 +75,25 @@ class Stage:
     def work(self) -> Path:
         """A scratch folder that outlives an interruption, for checkpoints; emptied when the stage is finished or changes."""
         folder = self._run.path / f".work-{self.name}"
+        if not self._run.team.is_chief:
+            self._run.team.barrier()
+            return folder
+        self._prepare(folder)
+        self._run.team.barrier()
+        return folder
+
+    def _prepare(self, folder: Path) -> None:
         stamp = folder / "identity.json"
         identity = fingerprint(self._parts)
         try:
             if read_json(stamp) == identity:
-                return folder
+                return
         except (OSError, ValueError):
             pass
         self._run._started(self.name)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         write_json(stamp, identity)
-        return folder
 
     def record(self, *, shapes: Mapping[str, Sequence[int]] | None = None, metrics: Mapping[str, float] | None = None) -> None:
         """Add shapes of arrays and (finite) metrics to the manifest; call it inside `writing`."""
@@ -89,16 +104,25 @@ class Stage:
     def writing(self) -> Iterator[Path]:
         """Yield a temporary folder that becomes `folder`, with its manifest.json, when the block ends well.
 
-        However the block or the process ends otherwise, `folder` is as it was.
+        However the block or the process ends otherwise, `folder` is as it was. Of a team, the chief's folder is kept; the
+        others get one to be thrown away, and wait here until they see what the chief wrote.
 
         Raises:
+            InputError: the chief's folder is not seen by this process.
             OSError: the folder cannot be written.
             ValueError: a recorded metric is not finite.
         """
+        if not self._run.team.is_chief:
+            with tempfile.TemporaryDirectory() as scratch:
+                yield Path(scratch)
+                self._run.team.barrier()
+            self._await_chief()
+            return
         self._run._started(self.name)
         begun = time.monotonic()
         with replacing_directory(self.folder) as temporary:
             yield temporary
+            self._run.team.barrier()  # the others may still read the scratch folder of this stage
             files = sorted(path for path in temporary.rglob("*") if path.is_file())
             contents = {path.relative_to(temporary).as_posix(): fingerprint(path) for path in files}
             manifest = {
@@ -119,7 +143,22 @@ class Stage:
         shutil.rmtree(self._run.path / f".work-{self.name}", ignore_errors=True)
         if self._run.store is not None:
             self._run.store.keep(self.name, self._parts, self.folder)
+        self._run.team.of_chief(_number_of(manifest["identity"]))
         _LOG.info("%s took %.1f s.", self.name, time.monotonic() - begun)
+
+    def _await_chief(self) -> None:
+        (identity,) = self._run.team.of_chief(np.zeros(1, np.int64))
+        self.reason, self.up_to_date = "", True
+        deadline = time.monotonic() + _SEEN_WITHIN
+        while time.monotonic() < deadline:
+            manifest = read_manifest(self.folder)
+            if manifest is not None and _number_of(manifest["identity"]) == identity:
+                return
+            time.sleep(0.2)
+        raise InputError(
+            "--run_dir must be on a file system that all workers share. Received: "
+            f"{str(self._run.path)!r}, where worker {self._run.team.index} does not see the chief's stage {self.name}."
+        )
 
     @property
     def manifest(self) -> Manifest:
@@ -160,12 +199,18 @@ class Stage:
         return "" if manifest["publishes"] == self._publishes else "publishes other files"
 
     def _publish(self) -> None:
+        if not self._run.team.is_chief:
+            return
         for name in self._publishes:
             target = self._run.path / name
             text = (self.folder / name).read_bytes()
             if not target.exists() or target.read_bytes() != text:
                 with replacing(target) as temporary:
                     temporary.write_bytes(text)
+
+
+def _number_of(identity: str) -> np.ndarray:
+    return np.array([int(identity[:15], 16)], np.int64)
 
 
 def _size(path: Path) -> int | None:

@@ -18,7 +18,10 @@ from niwt_tf.errors import InputError, check_choice
 from niwt_tf.files import fingerprint
 from niwt_tf.method.checkpoint import Progress, load_checkpoint, save_checkpoint
 from niwt_tf.method.evaluation import class_normalised_accuracy
-from niwt_tf.method.training_phases import FeaturePhase, ImagePhase, Phase
+from niwt_tf.method.execution import Execution
+from niwt_tf.method.feature_phase import FeaturePhase
+from niwt_tf.method.team import Team
+from niwt_tf.method.training_phases import ImagePhase, Phase
 from niwt_tf.models.network import Network
 
 FINETUNE = ("all", "head")
@@ -52,8 +55,7 @@ def train_seen(
     seed: int = 0,
     work_dir: Path | None = None,
     features_of: Callable[[Images], np.ndarray] | None = None,
-    jit: bool = False,
-    progress: bool = True,
+    execution: Execution | None = None,
 ) -> tuple[Network, list[dict[str, Any]]]:
     """Train the network's weights in place and return it with one record an epoch.
 
@@ -78,8 +80,8 @@ def train_seen(
         seed: of order, augmentation and dropout.
         work_dir: where the checkpoint of each epoch and `logs` for TensorBoard go; a checkpoint of the same run is resumed.
         features_of: gives the frozen network's features [M, D] of images, if they are known already.
-        jit: compile the steps of all layers with XLA.
-        progress: show a bar on stderr.
+        execution: how; its team shares each batch of images, and every process ends with the same weights; a head alone is
+            trained by each. The chief alone writes `work_dir`, from which a rerun with another team goes on too.
 
     Returns:
         The same network, and records with phase, epoch, loss, train_accuracy, validation_accuracy, learning_rate and seconds.
@@ -91,15 +93,20 @@ def train_seen(
     plan = _Plan(epochs, batch_size, learning_rate, finetune_learning_rate, weight_decay, patience, seed)
     _check(network, images, plan)
     _seed_dropout(network.model, seed)
-    phases = _phases(network, images, validation, plan, finetune, from_scratch, features_of, jit)
+    execution = execution or Execution()
+    team = execution.team
+    phases = _phases(network, images, validation, plan, finetune, from_scratch, features_of, execution)
     key = ""
     if work_dir is not None:
-        work_dir.mkdir(parents=True, exist_ok=True)
+        if team.is_chief:
+            work_dir.mkdir(parents=True, exist_ok=True)
         parts = [images.paths, images.labels.tolist(), network.class_names, plan.__dict__, finetune, from_scratch]
         key = fingerprint(*parts, validation.paths if validation else (), *network.model.get_weights())
     resumed = load_checkpoint(work_dir, key) if work_dir is not None else None
     state = resumed[0] if resumed else Progress()
-    writer = tf.summary.create_file_writer(str(work_dir / "logs")) if work_dir is not None else None
+    _check_same_start(team, state, key)
+    keeper = work_dir if team.is_chief else None
+    writer = tf.summary.create_file_writer(str(keeper / "logs")) if keeper is not None else None
     for index, phase in enumerate(phases):
         if index < state.phase:
             continue
@@ -111,8 +118,9 @@ def train_seen(
                 best = resumed[3]
                 _assign(network.model.variables, resumed[1])
                 _assign(phase.optimizer.variables, resumed[2])
-            best = _run(phase, state, best, plan, work_dir, key, writer, progress)
-        _assign(network.model.variables, best)
+            best = _run(phase, state, best, plan, keeper, key, writer, execution.progress)
+        # Machines may round differently where each has trained the head by itself.
+        _assign(network.model.variables, list(team.of_chief(*best)))
     if writer is not None:
         writer.close()
     return network, state.history
@@ -136,20 +144,17 @@ def _run(
         while not state.finished and state.epoch < plan.epochs:
             started = time.perf_counter()
             rate = phase.present_rate()
-            loss, accuracy = phase.train_epoch(state.epoch, bar.update)
+            loss, accuracy, score = _agreed(phase, *phase.train_epoch(state.epoch, bar.update))
             if not np.isfinite(loss):
                 advice = "learning_rate must be low enough for the loss to stay finite"
                 raise InputError(f"{advice}. Received: {rate:g}, with loss {loss} in epoch {state.epoch + 1}.")
             state.epoch += 1
             record: dict[str, Any] = {"phase": phase.name, "epoch": state.epoch, "loss": loss, "train_accuracy": accuracy}
-            predicted = phase.predict_validation()
-            if predicted is not None:
-                labels, predictions = predicted
-                score = class_normalised_accuracy(labels, predictions, len(network.class_names))
+            if score is not None:
                 record["validation_accuracy"] = score
                 state.stale = 0 if score > state.best else state.stale + 1
-            if predicted is None or score >= state.best:
-                state.best, state.best_epoch = (score if predicted else -1.0), state.epoch
+            if score is None or score >= state.best:
+                state.best, state.best_epoch = (-1.0 if score is None else score), state.epoch
                 best = _values(network)
             record.update(learning_rate=rate, seconds=time.perf_counter() - started)
             state.history.append(record)
@@ -162,6 +167,26 @@ def _run(
     return best
 
 
+def _agreed(phase: Phase, loss: float, accuracy: float) -> tuple[float, float, float | None]:
+    """Return loss, accuracy and validation accuracy as the chief has them: every process then stops at the same epoch."""
+    predicted = phase.predict_validation()
+    score = 0.0
+    if predicted is not None:
+        score = class_normalised_accuracy(*predicted, len(phase.network.class_names))
+    (figures,) = phase.execution.team.of_chief(np.array([loss, accuracy, score]))
+    return float(figures[0]), float(figures[1]), float(figures[2]) if predicted is not None else None
+
+
+def _check_same_start(team: Team, state: Progress, key: str) -> None:
+    """Raise an InputError unless every process starts from the same weights, images and epoch."""
+    begun = fingerprint(key, state.phase, state.epoch)
+    if len(set(team.of_each(int(begun[:15], 16)))) > 1:
+        raise InputError(
+            "Every worker must see the same --run_dir, images and weights. "
+            f"Received: worker {team.index} starts from another epoch or other data than the others."
+        )
+
+
 def _phases(
     network: Network,
     images: Images,
@@ -170,17 +195,22 @@ def _phases(
     finetune: str,
     from_scratch: bool,
     features_of: Callable[[Images], np.ndarray] | None,
-    jit: bool,
+    execution: Execution,
 ) -> list[Phase]:
-    options: dict[str, Any] = {"batch_size": plan.batch_size, "weight_decay": plan.weight_decay, "seed": plan.seed}
+    options: dict[str, Any] = {
+        "batch_size": plan.batch_size,
+        "weight_decay": plan.weight_decay,
+        "seed": plan.seed,
+        "execution": execution,
+    }
     if finetune == "all" and from_scratch:
         rate, cosine = plan.learning_rate, plan.epochs
-        return [ImagePhase(network, images, validation, rate, cosine, train_batch_norm=True, jit=jit, **options)]
+        return [ImagePhase(network, images, validation, rate, cosine, train_batch_norm=True, **options)]
     head = FeaturePhase(network, images, validation, plan.learning_rate, features_of=features_of, **options)
     if finetune == "head":
         return [head]
     rate = plan.finetune_learning_rate
-    return [head, ImagePhase(network, images, validation, rate, None, train_batch_norm=False, jit=jit, **options)]
+    return [head, ImagePhase(network, images, validation, rate, None, train_batch_norm=False, **options)]
 
 
 def _check(network: Network, images: Images, plan: _Plan) -> None:

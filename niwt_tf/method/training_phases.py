@@ -1,4 +1,4 @@
-"""The two ways a network is trained: its head on features computed once, or its layers on augmented images."""
+"""How a network is trained: what every phase shares, and the phase of all layers on augmented images."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from niwt_tf.data.pipeline import image_batches
 from niwt_tf.data.schema import Images
 from niwt_tf.method.execution import Execution
 from niwt_tf.method.reader import Reader
+from niwt_tf.method.replicas import Replicas
 from niwt_tf.models.network import Network
 
 _BATCH_NORM = keras.layers.BatchNormalization
@@ -41,6 +42,7 @@ class Phase(abc.ABC):
         batch_size: int,
         weight_decay: float,
         seed: int,
+        execution: Execution,
     ) -> None:
         """Keep what is given; nothing is computed before `prepared`."""
         self.network = network
@@ -49,6 +51,7 @@ class Phase(abc.ABC):
         self.batch_size = batch_size
         self.weight_decay = weight_decay
         self.seed = seed
+        self.execution = execution
         self.learning_rate: Any = learning_rate
         self.optimizer: keras.optimizers.Optimizer = keras.optimizers.Adam(learning_rate)
 
@@ -75,76 +78,41 @@ class Phase(abc.ABC):
         return float(self.optimizer.learning_rate.numpy())
 
     def descend(
-        self, inputs: tf.Tensor, labels: tf.Tensor, logits_of: Callable[[tf.Tensor], Any], variables: list[Any]
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        inputs: tf.Tensor,
+        labels: tf.Tensor,
+        logits_of: Callable[[tf.Tensor], Any],
+        variables: list[Any],
+        count: int | None = None,
+        replicas: int = 1,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Do one step and return the batch's summed loss and its number of right answers."""
+        """Do one step and return the summed loss and the number of right answers of these rows.
+
+        Args:
+            optimizer: adds up the gradients of the replicas that call it together.
+            inputs: [B, ...].
+            labels: int32 [B].
+            logits_of: inputs to logits [B, C].
+            variables: what is trained.
+            count: rows of the whole batch, by which the sum of losses is divided; None means these are all.
+            replicas: how many call this together; each brings its part of the weight decay.
+        """
         with tf.GradientTape() as tape:
-            logits = logits_of(inputs)
+            logits = tf.cast(logits_of(inputs), tf.float32)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-            loss = tf.reduce_mean(losses)
+            loss = tf.reduce_mean(losses) if count is None else tf.reduce_sum(losses) / count
             # Half precision has no room for small gradients: its optimiser scales them up and takes the scale off again.
-            scaled = self.optimizer.scale_loss(loss)
+            scaled = optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, [variable.value for variable in variables])
-        decay = self.optimizer.scale_loss(tf.constant(self.weight_decay))
+        decay = optimizer.scale_loss(tf.constant(self.weight_decay / replicas))
         decayed = [
             gradient + decay * variable.value if _is_kernel(variable) else gradient
             for gradient, variable in zip(gradients, variables, strict=True)
         ]
-        self.optimizer.apply(decayed, variables)
+        optimizer.apply(decayed, variables)
         right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.cast(labels, tf.int32))
         return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(right, tf.float32))
-
-
-class FeaturePhase(Phase):
-    """Train the head on the features of the frozen trunk and tail, which are held in memory, [M, D]."""
-
-    name = "head"
-
-    def __init__(self, *arguments: Any, features_of: Callable[[Images], np.ndarray] | None = None, **options: Any) -> None:
-        """Keep what is given; `features_of` gives the features [M, D] of images if they are known already."""
-        super().__init__(*arguments, **options)
-        self.features_of = features_of or Reader(self.network).features
-
-    @contextlib.contextmanager
-    def prepared(self) -> Iterator[None]:
-        """Compute the features and build one compiled epoch."""
-        head = self.network.head
-        features = tf.constant(self.features_of(self.images))
-        labels = tf.constant(self.images.labels)
-        if self.validation is not None:
-            self.validation_features = self.features_of(self.validation)
-        last = self.network.tail.layers[-1]
-        rate = last.rate if isinstance(last, keras.layers.Dropout) else 0.0
-        variables = head.trainable_variables
-        self.optimizer.build(variables)
-        batch_size, count = self.batch_size, len(self.images)
-
-        @tf.function
-        def epoch_of(order: tf.Tensor, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            loss, right = tf.constant(0.0), tf.constant(0.0)
-            for start in tf.range(0, count, batch_size):
-                chosen = order[start : start + batch_size]
-                batch = tf.gather(features, chosen)
-                if rate:
-                    seed = tf.stack([epoch, start]) + self.seed
-                    batch = tf.nn.experimental.stateless_dropout(batch, rate, seed=seed)
-                step_loss, step_right = self.descend(batch, tf.gather(labels, chosen), head, variables)
-                loss, right = loss + step_loss, right + step_right
-            return loss / count, right / count
-
-        self._epoch = epoch_of
-        yield
-
-    def train_epoch(self, epoch: int, advance: Callable[[int], Any]) -> tuple[float, float]:
-        """Go over the features once in an order given by seed and epoch."""
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.images)).astype(np.int32)
-        loss, accuracy = self._epoch(tf.constant(order), tf.constant(epoch, tf.int32))
-        advance(len(self.images))
-        return float(loss), float(accuracy)
-
-    def validation_predictions(self, validation: Images) -> np.ndarray:
-        """Return the head's answers on the validation features."""
-        return np.asarray(self.network.head(self.validation_features)).argmax(axis=1)
 
 
 class ImagePhase(Phase):
@@ -157,7 +125,6 @@ class ImagePhase(Phase):
         learning_rate: at the first step.
         cosine_epochs: fall to 0 along a cosine in so many epochs; None keeps the rate.
         train_batch_norm: else batch norm stays in inference mode and its weights stay as they are.
-        jit: compile the step with XLA.
         **options: see `Phase`.
     """
 
@@ -172,12 +139,11 @@ class ImagePhase(Phase):
         cosine_epochs: int | None,
         *,
         train_batch_norm: bool,
-        jit: bool = False,
         **options: Any,
     ) -> None:
         """Keep what is given; nothing is computed before `prepared`."""
         super().__init__(network, images, validation, learning_rate, **options)
-        self.train_batch_norm, self.jit = train_batch_norm, jit
+        self.train_batch_norm = train_batch_norm
         if cosine_epochs is not None:
             steps = cosine_epochs * -(-len(images) // self.batch_size)
             self.optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps))
@@ -186,27 +152,21 @@ class ImagePhase(Phase):
 
     @contextlib.contextmanager
     def prepared(self) -> Iterator[None]:
-        """Freeze what stays, and build one compiled step."""
-        model, size = self.network.model, self.network.input_size
-        layers = [layer for layer in model.layers if isinstance(layer, _BATCH_NORM)]
+        """Freeze what stays, and build one compiled step, or the replicas of the team."""
+        layers = [layer for layer in self.network.model.layers if isinstance(layer, _BATCH_NORM)]
         before = [layer.trainable for layer in layers]
         try:
             for layer in layers:
                 layer.trainable = self.train_batch_norm
-            variables = model.trainable_variables
-            self.optimizer.build(variables)
-
-            def logits_of(batch: tf.Tensor) -> tf.Tensor:
-                return model(batch, training=True)
-
-            images, labels = tf.TensorSpec([None, size, size, 3], tf.float32), tf.TensorSpec([None], tf.int32)
-
-            @tf.function(input_signature=[images, labels], jit_compile=self.jit)
-            def step(batch: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                return self.descend(batch, labels, logits_of, variables)
-
-            self._step = step
-            self._reader = Reader(self.network, Execution(batch_size=self.batch_size, jit=self.jit))
+            self._replicas = None
+            if self.execution.team.strategy is not None:
+                self._replicas = Replicas(self.network, self.execution.team.strategy, self.optimizer, self.batch_size)
+                self._replicas.prepare(self.descend)
+                self.optimizer = self._replicas.optimizer
+            else:
+                self._step = self._compiled_step()
+            team, jit = self.execution.team, self.execution.jit
+            self._reader = Reader(self.network, Execution(team=team, batch_size=self.batch_size, jit=jit))
             yield
         finally:
             for layer, trainable in zip(layers, before, strict=True):
@@ -214,17 +174,38 @@ class ImagePhase(Phase):
 
     def train_epoch(self, epoch: int, advance: Callable[[int], Any]) -> tuple[float, float]:
         """Go over the images once; order and augmentation are given by seed and epoch."""
-        size, total, right, done = self.network.input_size, tf.constant(0.0), tf.constant(0.0), 0
-        batches = image_batches(self.images, size, self.batch_size, augment=True, shuffle=True, seed=self.seed, epoch=epoch)
-        for batch, labels in batches:
-            loss, hits = self._step(batch, labels)
-            total, right, done = total + loss, right + hits, done + int(labels.shape[0])
-            advance(int(labels.shape[0]))
+        total, right, done = 0.0, 0.0, 0
+        for loss, hits, count in self._batches(epoch):
+            total, right, done = total + loss, right + hits, done + count
+            advance(count)
         return float(total) / done, float(right) / done
 
     def validation_predictions(self, validation: Images) -> np.ndarray:
-        """Return the network's answers on the validation images."""
+        """Return the network's answers on the validation images; each process of the team looks at its share of them."""
         return self._reader.logits(validation).argmax(axis=1)
+
+    def _batches(self, epoch: int) -> Iterator[tuple[Any, Any, int]]:
+        if self._replicas is not None:
+            yield from self._replicas.epoch(self.images, self.seed, epoch)
+            return
+        size = self.network.input_size
+        batches = image_batches(self.images, size, self.batch_size, augment=True, shuffle=True, seed=self.seed, epoch=epoch)
+        for batch, labels in batches:
+            yield *self._step(batch, labels), int(labels.shape[0])
+
+    def _compiled_step(self) -> Any:
+        model, size, variables = self.network.model, self.network.input_size, self.network.model.trainable_variables
+        self.optimizer.build(variables)
+        images, labels = tf.TensorSpec([None, size, size, 3], tf.float32), tf.TensorSpec([None], tf.int32)
+
+        def logits_of(batch: tf.Tensor) -> tf.Tensor:
+            return model(batch, training=True)
+
+        @tf.function(input_signature=[images, labels], jit_compile=self.execution.jit)
+        def step(batch: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return self.descend(self.optimizer, batch, labels, logits_of, variables)
+
+        return step
 
 
 def _is_kernel(variable: Any) -> bool:

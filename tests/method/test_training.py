@@ -12,7 +12,7 @@ from niwt_tf.method.training import train_seen
 from niwt_tf.models.backbones import build_network
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 220, 40), "blue": (40, 40, 220)}
-QUICK = {"batch_size": 8, "progress": False}
+QUICK = {"batch_size": 8}
 
 
 def data(folder, per_class, seed):

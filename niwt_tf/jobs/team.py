@@ -1,0 +1,60 @@
+"""The team of a job: made once a process from --strategy, and what is said when one of its workers is gone."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from absl import flags
+
+from niwt_tf.errors import InputError
+from niwt_tf.method.team import ALONE, Team, team_of
+
+_TEAMS: dict[str, Team] = {"none": ALONE}
+# What TensorFlow raises in the workers that are left: which one depends on what they were doing.
+_GONE = ("UnavailableError", "AbortedError", "CancelledError", "DeadlineExceededError", "FailedPreconditionError")
+
+
+def team_from_flags() -> Team:
+    """Return the team of --strategy. Call it before TensorFlow has done anything; later calls give the same team.
+
+    Every process but the chief keeps quiet from here on: it logs errors alone.
+
+    Raises:
+        InputError: TF_CONFIG is absent or wrong, or a worker does not come.
+    """
+    strategy = flags.FLAGS["strategy"].value if "strategy" in flags.FLAGS else "none"
+    if strategy not in _TEAMS:
+        _TEAMS[strategy] = team_of(strategy)
+    team = _TEAMS[strategy]
+    if not team.is_chief:
+        logging.getLogger("niwt_tf").setLevel(logging.ERROR)
+    return team
+
+
+def is_chief() -> bool:
+    """Return whether this process reports and writes; true before any team was made."""
+    return all(team.is_chief for team in _TEAMS.values())
+
+
+def lost_worker(error: BaseException) -> str | None:
+    """Return a sentence if the error says that another worker of this process's team is gone."""
+    team = next((team for team in _TEAMS.values() if team.size > 1), None)
+    if team is None:
+        return None
+    cause: BaseException | None = error
+    while cause is not None:
+        if _is_loss(cause):
+            return (
+                f"--strategy=multiworker: a worker has gone or cannot be reached, as worker {team.index} of 0..{team.size - 1} "
+                "noticed. Once no worker is left, the same command on every worker goes on from here."
+            )
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _is_loss(error: BaseException) -> bool:
+    errors = getattr(sys.modules.get("tensorflow"), "errors", None)
+    if errors is None or isinstance(error, InputError) or not isinstance(error, errors.OpError):
+        return False
+    return type(error).__name__ in _GONE or "ollective" in str(error)
