@@ -24,16 +24,18 @@ def write_tensorboard(folder: Path, rows: Sequence[Row]) -> None:
     import tensorflow as tf
     from tensorboard.plugins.hparams import api
 
-    done = [row for row in rows if row.status == "done"]
-    tags = list(dict.fromkeys(tag for row in done for tag in figures_of(row)))
+    tags = list(dict.fromkeys(tag for row in rows for tag in figures_of(row)))
+    columns = {name: _column([row.trial.values[name] for row in rows]) for name in rows[0].trial.values}
     with replacing_directory(folder) as temporary:
         with tf.summary.create_file_writer(str(temporary)).as_default():
-            names = list(rows[0].trial.values)
-            api.hparams_config(hparams=[api.HParam(name) for name in names], metrics=[api.Metric(tag) for tag in tags])
-        for row in done:
+            hparams = [api.HParam(name, api.Discrete(dict.fromkeys(column))) for name, column in columns.items()]
+            api.hparams_config(hparams=hparams, metrics=[api.Metric(tag) for tag in tags])
+        for number, row in enumerate(rows):
+            if row.status != "done":
+                continue
             writer = tf.summary.create_file_writer(str(temporary / row.trial.name))
             with writer.as_default():
-                api.hparams({name: _hparam(value) for name, value in row.trial.values.items()}, trial_id=row.trial.name)
+                api.hparams({name: column[number] for name, column in columns.items()}, trial_id=row.trial.name)
                 for tag, value in figures_of(row).items():
                     tf.summary.scalar(tag, value, step=0)
             writer.close()
@@ -46,5 +48,7 @@ def figures_of(row: Row) -> dict[str, float]:
     return {tag: value for tag, value in tagged.items() if value is not None}
 
 
-def _hparam(value: Any) -> bool | int | float | str:
-    return value if isinstance(value, bool | int | float | str) else shown_value(value)
+def _column(values: Sequence[Any]) -> list[Any]:
+    """Return a flag's values as HParams takes them: all of one kind, and no lists."""
+    kinds = {type(value) for value in values}
+    return list(values) if len(kinds) == 1 and kinds <= {bool, int, float, str} else [shown_value(value) for value in values]
