@@ -82,10 +82,10 @@ def train_learners(
             for network, learner in zip(networks, learners, strict=True)
         ]
     else:
-        networks = (_new_network(settings, learner.training.images.class_names) for learner in learners)
+        made = (_new_network(settings, learner.training.images.class_names) for learner in learners)
         trained = [
             _train(settings, network, learner, work_dir, progress, None, execution)
-            for network, learner in zip(networks, learners, strict=True)
+            for network, learner in zip(made, learners, strict=True)
         ]
     return {learner.name: result for learner, result in zip(learners, trained, strict=True)}
 

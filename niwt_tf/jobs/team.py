@@ -57,4 +57,4 @@ def _is_loss(error: BaseException) -> bool:
     errors = getattr(sys.modules.get("tensorflow"), "errors", None)
     if errors is None or isinstance(error, InputError) or not isinstance(error, errors.OpError):
         return False
-    return type(error).__name__ in _GONE or "ollective" in error.message
+    return type(error).__name__ in _GONE or "ollective" in str(error)

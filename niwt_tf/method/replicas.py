@@ -99,7 +99,7 @@ class Replicas:
             replica = context.replica_id_in_sync_group
             if (replica, number) not in parts:
                 rows, size = self._rows(replica, number, len(images))
-                options = {"augment": True, "shuffle": True, "seed": seed, "epoch": epoch, "rows": rows}
+                options: dict[str, Any] = {"augment": True, "shuffle": True, "seed": seed, "epoch": epoch, "rows": rows}
                 parts[replica, number] = iter(image_batches(images, self._size, size, **options))
             return next(parts[replica, number])
 
