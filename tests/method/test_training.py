@@ -7,7 +7,8 @@ from PIL import Image
 
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
-from niwt_tf.method import training
+from niwt_tf.method import feature_phase, training
+from niwt_tf.method.features import pooled_features
 from niwt_tf.method.training import train_seen
 from niwt_tf.models.backbones import build_network
 
@@ -182,3 +183,20 @@ def test_no_image_and_labels_beyond_the_classes(images):
         train_seen(small(), images.take(np.array([], np.int64)), None, **QUICK)
     with pytest.raises(InputError, match=r"labels must be in 0..1, the network's classes. Received: 2"):
         train_seen(build_network("small_vgg", ("red", "green"), input_size=16), images, None, **QUICK)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_a_head_learns_the_same_of_features_on_disk(images, validation, tmp_path, monkeypatch, dtype):
+    def stored(asked):
+        rows = pooled_features(small(), asked).astype(dtype)
+        file = np.memmap(tmp_path / f"{asked.paths[0]}.bin", dtype, "w+", shape=rows.shape)
+        file[:] = rows
+        return file
+
+    options = {"finetune": "head", "epochs": 3, "features_of": stored, **QUICK}
+    held, first = train_seen(small(), images, validation, **options)
+    monkeypatch.setattr(feature_phase, "LARGEST_IN_MEMORY", 0)
+    read, second = train_seen(small(), images, validation, **options)
+    np.testing.assert_allclose(read.columns, held.columns, rtol=1e-6, atol=1e-7)
+    assert [record["train_accuracy"] for record in second] == [record["train_accuracy"] for record in first]
+    assert [record["validation_accuracy"] for record in second] == [record["validation_accuracy"] for record in first]
