@@ -2,11 +2,11 @@
 
     python benchmarks/scale.py [--species=10] [--images=30] [--size=64] [--json=benchmarks/scale.json]
 
-Renders birds and makes folders in which every image is there 4 and 16 times, by links. Each is trained for one epoch of the head
-(the network does not matter here); then `niwt importance` is measured alone, twice, each time in a process of its own: with an
-empty cache, and with the cache that this left. Seconds are the stage's own, without starting Python and reading the lists; memory
-is the high-water mark of the process's resident memory, as the kernel keeps it. A line is fitted through the three sizes. What
-stands under "extrapolated" is that line continued, not a measurement.
+Renders birds and makes folders in which every image is there 4 and 16 times, by links. Each is trained for one epoch of the
+head (the network does not matter here); then `niwt importance` is measured alone, twice, each time in a process of its own:
+with an empty cache, and with the cache that this left. Seconds are the stage's own, without starting Python and reading the
+lists; memory is the high-water mark of the process's resident memory, as the kernel keeps it. A line is fitted through the
+three sizes. What stands under "extrapolated" is that line continued, not a measurement.
 """
 
 from __future__ import annotations
@@ -119,8 +119,12 @@ def main() -> None:
             f"{state}: {line['seconds_per_thousand']:.2f} s, {line['peak_mib_per_thousand']:+.2f} MiB of memory and "
             f"{line['cache_mib_per_thousand']:.1f} MiB of cache for a thousand images more"
         )
+        if line["seconds_per_thousand"] <= 0:
+            print(f"{state}: the seconds do not grow beyond their scatter; nothing is extrapolated")
+            continue
         print(
-            f"{state}, extrapolated to 1,000,000 images (not measured): {line['seconds_of_a_million_extrapolated'] / 60:.0f} min, "
+            f"{state}, extrapolated to 1,000,000 images (not measured): "
+            f"{line['seconds_of_a_million_extrapolated'] / 60:.0f} min, "
             f"{line['peak_mib_of_a_million_extrapolated'] / 1024:.1f} GiB of memory, "
             f"{line['cache_mib_of_a_million_extrapolated'] / 1024:.0f} GiB of cache"
         )

@@ -182,7 +182,8 @@ def test_an_importance_that_is_not_finite_names_the_image_and_the_class(network,
     columns = network.columns
     columns[:, 2] = 1e38  # so large that the gradient overflows
     broken = network.with_head(columns, network.biases, network.class_names, 5)
-    with np.errstate(over="ignore"), pytest.raises(InputError, match=r"Importance must be finite; .* image '2_0\.png' and the class 'blue'\."):
+    sentence = r"Importance must be finite; .* image '2_0\.png' and the class 'blue'\."
+    with np.errstate(over="ignore"), pytest.raises(InputError, match=sentence):
         class_importance(broken, coloured)
 
 
