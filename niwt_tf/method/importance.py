@@ -88,7 +88,7 @@ class _Accumulator:
         owners = labels[taken]
         asked = maps if len(taken) == len(labels) else tf.gather(maps, taken)
         raw = self._importance(asked, tf.constant(owners, tf.int32)).numpy()
-        broken = np.flatnonzero(~np.isfinite(raw).all(axis=1))
+        broken = np.flatnonzero(~np.isfinite(np.square(raw, dtype=np.float32).sum(axis=1)))
         if len(broken):
             path, name = images.paths[taken[broken[0]]], self._names[owners[broken[0]]]
             raise InputError(

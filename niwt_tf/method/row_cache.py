@@ -106,12 +106,11 @@ class RowCache:
         """
         if self._stopped or kind in self._full:
             return False
-        most = self.max_bytes * (_MAPS_SHARE if kind == "maps" else 1.0)
         try:
             wanted = len(rows) * table.row_bytes
-            if self._held(kind) + wanted > most or self._held() + wanted > self.max_bytes:
+            if not self._fits(kind, wanted):
                 self._make_room()
-            if self._held(kind) + wanted > most or self._held() + wanted > self.max_bytes:
+            if not self._fits(kind, wanted):
                 self._full.add(kind)
                 _LOG.warning(
                     "--cache_gb=%.3g is full: the %s of %d images would take %.3g GB. Those that do not fit are computed "
@@ -140,18 +139,17 @@ class RowCache:
                 )
             self._told[key] = table.damaged
 
-    def bytes_held(self) -> int:
-        """Return the bytes of rows in the folder, of every table."""
-        return self._held()
-
-    def _held(self, kind: str = "") -> int:
-        total = 0
-        for entry in self.folder.glob(f"{kind}*/rows.bin"):
+    def _fits(self, kind: str, wanted: int) -> bool:
+        held = {"maps": 0, "all": 0}
+        for name in os.listdir(self.folder):
             try:
-                total += entry.stat().st_size
-            except FileNotFoundError:  # another process has just made room
+                size = os.stat(os.path.join(self.folder, name, "rows.bin")).st_size
+            except OSError:  # the lock, or a table that another process has just removed
                 continue
-        return total
+            held["all"] += size
+            held["maps"] += size if name.startswith("maps-") else 0
+        most = self.max_bytes * _MAPS_SHARE if kind == "maps" else float("inf")
+        return held["all"] + wanted <= self.max_bytes and held["maps"] + wanted <= most
 
     def _make_room(self) -> None:
         """Remove the tables that no process has open: rows of networks that have changed since."""

@@ -8,13 +8,20 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from niwt_tf.data.pipeline import image_batches
+from niwt_tf.errors import InputError
 from niwt_tf.experiments.folds import class_folds, main_learner
 from niwt_tf.experiments.measuring import fit_map, fit_maps, measure_importance, seen_operators
+from niwt_tf.experiments.readers import readers_of
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.support import balanced_sample, support_maps
+from niwt_tf.experiments.transferring import choose
+from niwt_tf.method import reader as reading
 from niwt_tf.method.execution import Execution
 from niwt_tf.method.importance import class_importance, importance_of_maps, shared_importance
 from niwt_tf.method.reader import Reader
+from niwt_tf.method.row_cache import RowCache
+from niwt_tf.method.team import Team
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.head import ClassHead
 from niwt_tf.models.network import Network
@@ -169,3 +176,87 @@ def test_maps_are_fitted_for_every_head(network, learners, measured, kind):
     again = fit_map(settings, learners[1].training.descriptions, measured["fold_0"][1].importance.means)
     np.testing.assert_array_equal(maps["fold_0"][1].weights, again.weights)
     assert maps["fold_0"][0].predict(learners[1].validation_descriptions).shape == (2, network.num_neurons)
+
+
+def test_an_importance_that_is_not_finite_names_the_image_and_the_class(network, coloured):
+    columns = network.columns
+    columns[:, 2] = 1e38  # so large that the gradient overflows
+    broken = network.with_head(columns, network.biases, network.class_names, 5)
+    sentence = r"Importance must be finite; .* image '2_0\.png' and the class 'blue'\."
+    with np.errstate(over="ignore"), pytest.raises(InputError, match=sentence):
+        class_importance(broken, coloured)
+
+
+def test_dead_neurons_and_a_class_without_importance_go_through(network, learners, coloured):
+    """A head column of zeros, and neurons that no column reaches, give zeros and no NaN up to the predicted importances."""
+    columns = network.columns
+    columns[:, 1] = 0.0
+    dead = network.with_head(columns, network.biases, network.class_names, 5)
+    found = class_importance(dead, coloured)
+    np.testing.assert_array_equal(found.means[1], 0.0)
+    assert np.isfinite(found.means).all()
+    assert np.isfinite([found.rank_correlation_within, found.rank_correlation_across]).all()
+    means = found.means.copy()
+    means[:, :7] = 0.0
+    descriptions = learners[0].training.descriptions
+    for kind in ("ridge", "cosine"):
+        fitted = fit_map(Settings(map=kind), descriptions, means)
+        assert np.isfinite(fitted.predict(descriptions)).all()
+    nothing = class_importance(network.with_head(0 * columns, network.biases, network.class_names, 5), coloured)
+    np.testing.assert_array_equal(nothing.means, 0.0)
+
+
+class _Member(Team):
+    """A member whose sums are what all members together put in, once they have all been asked."""
+
+    def __init__(self, index, others):
+        self.index, self.size, self._others = index, 2, others
+
+    def sum(self, *arrays):
+        if self.index == 0:
+            self._others.append(arrays)
+            return arrays
+        return tuple(mine + other for mine, other in zip(arrays, self._others.pop(0), strict=True))
+
+
+def test_a_team_of_two_measures_what_one_does(network, learners, coloured):
+    """The second member adds what the first put in, in the order in which they asked."""
+    labels = [coloured.labels]
+    alone = class_importance(network, coloured, keep_vectors=True)
+    exchanged = []
+    for index in (0, 1):
+        reader = Reader(network, Execution(batch_size=4, team=_Member(index, exchanged)))
+        together = shared_importance([network], coloured, labels, reader=reader, keep_vectors=True)[0]
+    np.testing.assert_array_equal(together.counts, alone.counts)
+    np.testing.assert_allclose(together.means, alone.means, atol=1e-6)
+    np.testing.assert_allclose(together.vectors, alone.vectors, atol=1e-6)
+    np.testing.assert_allclose(together.rank_correlation_within, alone.rank_correlation_within, atol=1e-9)
+    np.testing.assert_allclose(together.rank_correlation_across, alone.rank_correlation_across, atol=1e-9)
+
+
+@pytest.mark.parametrize("finetune", ["head", "all"])
+def test_with_a_cache_each_image_is_decoded_once_for_all_of_stage_1_and_never_for_stage_3(
+    network, learners, tmp_path, monkeypatch, finetune
+):
+    counts = []
+
+    def counting(images, *arguments):
+        counts.append(len(images))
+        return image_batches(images, *arguments)
+
+    monkeypatch.setattr(reading, "image_batches", counting)
+    settings = Settings(finetune=finetune, head_regularization=(1.0,), num_support=6, transfer_lambda=(1e-2,))
+    networks = _networks(network, learners)
+    execution = Execution(cache=RowCache(tmp_path, 10**8))
+    readers = readers_of(settings, networks, execution)
+    operators = seen_operators(settings, learners, readers)
+    measured = measure_importance(settings, learners, networks, operators, readers)
+    assert sum(counts) <= 25  # every image of the seen classes, and each once: the networks share their trunk and tail
+    counts.clear()
+    again = readers_of(settings, networks, Execution(cache=RowCache(tmp_path, 10**8)))
+    maps = fit_maps(settings, learners, measured)
+    cached, _ = choose(settings, learners, networks, measured, maps, operators, again)
+    assert not counts
+    plain, _ = choose(settings, learners, networks, measured, maps, operators, _readers(networks))
+    np.testing.assert_allclose(cached.calibration, plain.calibration, rtol=1e-3)
+    np.testing.assert_allclose(cached.features, plain.features, atol=1e-5)

@@ -72,3 +72,20 @@ def test_without_a_held_out_image_there_is_no_accuracy(coloured_seen):
     settings = Settings(finetune="head", **QUICK)
     results = train_learners(settings, learners_of(settings, seen, 2)[:1], Execution())
     assert np.isnan(results["main"].validation_accuracy)
+
+
+@pytest.mark.parametrize(
+    ("precision", "jit"), [("mixed_float16", False), pytest.param("mixed_bfloat16", True, marks=pytest.mark.slow)]
+)
+def test_a_twin_is_trained_and_its_weights_are_kept_in_float32(coloured_seen, precision, jit):
+    settings = Settings(finetune="all", precision=precision, jit=jit, **QUICK)
+    learners = learners_of(settings, coloured_seen, 2)[:1]
+    result = train_learners(settings, learners, Execution(precision=precision, jit=jit))["main"]
+    assert {layer.compute_dtype for layer in result.network.model.layers} == {"float32"}
+    assert [record["epoch"] for record in result.history] == [1, 2]
+    assert result.history[1]["loss"] < result.history[0]["loss"]
+    untrained = train_learners(settings.replace(precision="float32", jit=False), learners, Execution())["main"]
+    mixed, plain = (each.network.model.get_weights() for each in (result, untrained))
+    assert all(np.isfinite(weight).all() for weight in mixed)
+    np.testing.assert_allclose(mixed[0], plain[0], atol=0.05)
+    assert any(np.abs(one - other).max() > 0 for one, other in zip(mixed, plain, strict=True))
