@@ -102,10 +102,10 @@ def against_predict(case: Case, label: str, module: Any, call: Callable[[TestDat
     count, one = len(case.test.images), len(case.one_batch.images)
     rows = []
     for source in ("files", "memory"):
-        further = [
-            [(a - o) / (count - one) for a, o in zip(seconds[f"{source}, {side}, all"], seconds[f"{source}, {side}, one"], strict=True)]
-            for side in ("ours", "predict")
-        ]
+        further = []
+        for side in ("ours", "predict"):
+            both = zip(seconds[f"{source}, {side}, all"], seconds[f"{source}, {side}, one"], strict=True)
+            further.append([(every - first) / (count - one) for every, first in both])
         name = f"{case.name}, {source}"
         rows.append(Row(f"{name}: a further image", Series(label, further[0]), Series("predict", further[1]), limit))
         whole = Series(label, seconds[f"{source}, ours, all"]), Series("predict", seconds[f"{source}, predict, all"])

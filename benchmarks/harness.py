@@ -113,7 +113,7 @@ class Row:
             return None
         a, b = self.first.values, self.second.values
         pairs = zip(a, b, strict=True) if len(a) == len(b) else itertools.product(a, b)
-        each = [x / y for x, y in pairs]
+        each = [x / y if y else float("inf") for x, y in pairs]
         return min(each), max(each)
 
     @property

@@ -24,8 +24,9 @@ def measure(birds: BirdsRun) -> Measurement:
         for row in made:
             rows.append(row)
             if row.goal is not None and row.second is not None:
-                sides = (Series(side.label, [1 / value for value in side.values], "images/s") for side in (row.first, row.second))
-                rows.append(Row(row.name.replace("a further image", "rate"), *sides))
+                sides = (row.first, row.second)
+                rates = (Series(side.label, [1 / value for value in side.values], "images/s") for side in sides)
+                rows.append(Row(row.name.replace("a further image", "rate"), *rates))
     notes = [
         "Both sides run the same network in float32; importance adds the tail's backward pass and the rank correlations.",
         "files: both read and decode the same files by the same pipeline; memory: both get the same decoded batches.",

@@ -53,7 +53,7 @@ def measure(birds: BirdsRun) -> Measurement:
     ]
     upstream = read_json(birds.path / "importance" / "manifest.json")["seconds"]
     notes = [
-        "Seconds are the stage's own, by its manifest: choices on the folds, columns, the saved network; reading inputs is not in.",
+        "Seconds are the stage's own, by its manifest: choices on the folds, columns, the saved network, not reading.",
         f"What `niwt importance` (once, {upstream:.1f} s here, whichever engine follows) leaves in the run is in neither side.",
         f"H by auto less H by the tape, same seed: {h['auto'] - h['tape']:+.3f}, 95 % interval {low:+.3f} to {high:+.3f} "
         f"({_RESAMPLES} paired resamples of the test images of each class); reached: the interval is not wholly below 0.",

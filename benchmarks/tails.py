@@ -152,3 +152,12 @@ def _trunk_maps(network: Any, generator: np.random.Generator, count: int) -> np.
     trunk = tf.function(lambda batch: network.trunk(batch, training=False))
     pixels = tf.clip_by_value(tf.cast(images, tf.float32), 0, 255)
     return np.concatenate([trunk(pixels[start : start + 32]).numpy() for start in range(0, count, 32)])
+
+
+def unanswered_vgg16(num_support: int = 96) -> TailProblem:
+    """Return VGG16's tail with importances drawn at random: nothing is differentiated, so that memory can be watched."""
+    generator = np.random.default_rng(0)
+    tail, maps = vgg16_tail(), random_maps(generator, num_support, 14, 512)
+    importances = generator.standard_normal((NUM_UNSEEN, 512), np.float32)
+    seen = generator.normal(0, 1 / 64, (4096, NUM_SEEN)).astype(np.float32)
+    return TailProblem("vgg16", tail, maps, maps[:1], importances, seen, np.zeros(NUM_SEEN, np.float32))
