@@ -53,7 +53,9 @@ def test_training_and_every_choice_are_blind_to_test_images(model, finished_run)
         np.testing.assert_array_equal(found, expected)
     assert model.network_.calibration == network.calibration != 0
     chosen = read_json(finished_run.path / "transfer" / "selection.json")["chosen"]
-    assert vars(model.transferer_.trial) == chosen
+    trial = dict(vars(model.transferer_.trial))
+    found = {**vars(trial.pop("choice")), **trial}
+    assert {**found, "layer_weights": list(found["layer_weights"])} == chosen
     assert len(model.trials_) == 2
 
 
@@ -155,7 +157,7 @@ def test_names_that_do_not_fit(model, dataset):
 
 def test_saved_and_loaded_it_is_the_same(model, dataset, test_paths, tmp_path):
     model.save(tmp_path / "model")
-    assert {path.name for path in (tmp_path / "model").iterdir()} == {"network.keras", "model.npz", "model.json"}
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {"network.keras", "model.npz", "model.json", "column_map.npz"}
     loaded = Niwt.load(tmp_path / "model")
     assert loaded.get_params() == model.get_params()
     np.testing.assert_array_equal(loaded.classes_, model.classes_)
@@ -168,7 +170,7 @@ def test_saved_and_loaded_it_is_the_same(model, dataset, test_paths, tmp_path):
     model.save(tmp_path / "model")  # over itself
 
 
-@pytest.mark.parametrize("damage", ["absent", "json", "torn", "array", "network", "future"])
+@pytest.mark.parametrize("damage", ["absent", "json", "torn", "array", "network", "future", "column map"])
 def test_what_is_not_a_saved_model(model, tmp_path, damage):
     folder = tmp_path / "model"
     if damage != "absent":
@@ -181,8 +183,10 @@ def test_what_is_not_a_saved_model(model, tmp_path, damage):
         np.savez(folder / "model.npz", columns=np.zeros(3))
     elif damage == "network":
         (folder / "network.keras").write_bytes(b"torn")
+    elif damage == "column map":
+        (folder / "column_map.npz").unlink()
     elif damage == "future":
-        (folder / "model.json").write_text((folder / "model.json").read_text().replace('"format": 1', '"format": 99'))
+        (folder / "model.json").write_text((folder / "model.json").read_text().replace('"format": 2', '"format": 99'))
     with pytest.raises(InputError, match=r"Received: .*model|network\.keras"):
         Niwt.load(folder)
 

@@ -64,6 +64,7 @@ def save_measured(folder: Path, measured: Mapping[str, Sequence[MeasuredHead]]) 
             importance=np.stack([head.importance.means for head in heads]),
             targets=np.stack([head.targets for head in heads]),
             counts=heads[0].importance.counts,
+            sizes=np.array(heads[0].sizes),
             rank_correlation_within=np.array([head.importance.rank_correlation_within for head in heads]),
             rank_correlation_across=np.array([head.importance.rank_correlation_across for head in heads]),
         )
@@ -85,6 +86,7 @@ def load_measured(folder: Path, names: Sequence[str]) -> dict[str, list[Measured
                     float(data["rank_correlation_across"][h]),
                 ),
                 data["targets"][h],
+                tuple(data["sizes"].tolist()),
             )
             for h in range(len(data["head_regularization"]))
         ]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from niwt_tf.data.schema import Images
 from niwt_tf.experiments.folds import Fold, Learner
 from niwt_tf.experiments.heads import SeenHead, candidate_heads
+from niwt_tf.experiments.layers import blocks_of, recut
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.support import balanced_sample, maps_of
 from niwt_tf.method.features import FeatureBank, pooled_features
-from niwt_tf.method.importance import ClassImportance, shared_importance, unit
+from niwt_tf.method.importance import ClassImportance, shared_importance
 from niwt_tf.method.mapping import ImportanceMap, fit_cosine_map, fit_ridge_map
 from niwt_tf.method.operator import mean_operators
 from niwt_tf.method.ridge_head import RidgeMoments
@@ -30,18 +31,23 @@ class MeasuredHead:
     Attributes:
         head: columns and biases.
         importance: of images asked about their own class (Eq. 1); not measured (NaN) where it is not needed.
-        targets: float32 [S, N], what the map is fitted to: the means of `importance`, or importances over shared images.
+        targets: float32 [S, N], what the map is fitted to: the means of `importance`, or importances over shared images of all
+            layers, one after the other.
+        sizes: neurons of each layer, summing to the targets' N.
     """
 
     head: SeenHead
     importance: ClassImportance
     targets: np.ndarray
+    sizes: tuple[int, ...]
 
 
 def seen_operators(
     settings: Settings, learners: Sequence[Learner], networks: Mapping[str, Network], *, progress: bool = True
 ) -> dict[str, np.ndarray]:
     """Return, for each learner's name, the mean operator [N, D] over a sample of its training images.
+
+    The rows of `extra_layers` follow those of the network's own layer.
 
     Learners that share one frozen trunk and tail share the sample too, each with the images that it may see.
     """
@@ -58,8 +64,11 @@ def seen_operators(
         sample = _union([drawn[0], *(own for own, needed in zip(drawn, blind, strict=True) if needed)])
         members = np.stack([np.isin(sample.paths, learner.training.images.paths) for learner in group])
         members[0] &= np.isin(sample.paths, drawn[0].paths)
-        maps = maps_of(network, sample)
-        for learner, operator in zip(group, mean_operators(network.tail, maps, members, progress=progress), strict=True):
+        stacked = [
+            mean_operators(cut.tail, maps_of(cut, sample), members, progress=progress)
+            for cut in (network, *recut(network, settings.extra_layers))
+        ]
+        for learner, operator in zip(group, np.concatenate(stacked, axis=1), strict=True):
             operators[learner.name] = operator
     return operators
 
@@ -101,16 +110,18 @@ def measure_importance(
             progress=progress,
         )
         for (learner, head), importance in zip(readers, results, strict=True):
-            measured.setdefault(learner.name, []).append(MeasuredHead(head, importance, importance.means))
+            means = importance.means
+            measured.setdefault(learner.name, []).append(MeasuredHead(head, importance, means, (means.shape[1],)))
     if over_own:
         return measured
     for learner in learners:
-        operator, num_classes = operators[learner.name], len(learner.classes)
-        nowhere = np.full((num_classes, len(operator)), np.nan, np.float32)
+        operator, num_classes, network = operators[learner.name], len(learner.classes), networks[learner.name]
+        blocks = blocks_of(network, settings.extra_layers, (1.0, *(1.0 for _ in settings.extra_layers)))
+        nowhere = np.full((num_classes, network.num_neurons), np.nan, np.float32)
         unmeasured = ClassImportance(nowhere, np.zeros(num_classes, np.int64), float("nan"), float("nan"))
         own = [each.importance for each in measured.get(learner.name, ())] or [unmeasured] * len(heads[learner.name])
         measured[learner.name] = [
-            MeasuredHead(head, importance, unit((operator @ head.columns).T))
+            MeasuredHead(head, importance, blocks.unit((operator @ head.columns).T), blocks.sizes)
             for head, importance in zip(heads[learner.name], own, strict=True)
         ]
     return measured
@@ -160,13 +171,21 @@ def fit_map(settings: Settings, descriptions: np.ndarray, importance: np.ndarray
     return fit_cosine_map(descriptions, importance, normalisation=settings.normalisation, seed=settings.seed)
 
 
+def _fit_layers(settings: Settings, descriptions: np.ndarray, head: MeasuredHead) -> ImportanceMap:
+    """Fit one map a layer, each with its own penalty, and stack them; the figures are those of the network's own layer."""
+    ends = np.cumsum(head.sizes)[:-1]
+    parts = [fit_map(settings, descriptions, targets) for targets in np.split(head.targets, ends, axis=1)]
+    weights, bias = np.concatenate([part.weights for part in parts]), np.concatenate([part.bias for part in parts])
+    return replace(parts[0], weights=weights, bias=bias)
+
+
 def fit_maps(
     settings: Settings, learners: Sequence[Learner], measured: Mapping[str, Sequence[MeasuredHead]]
 ) -> dict[str, list[ImportanceMap]]:
     """Return, for each learner's name, one map for each of its candidate heads."""
     return {
         learner.name: [
-            fit_map(settings, learner.training.descriptions, head.targets) for head in measured[learner.name]
+            _fit_layers(settings, learner.training.descriptions, head) for head in measured[learner.name]
         ]
         for learner in learners
     }

@@ -14,23 +14,25 @@ from niwt_tf.errors import InputError
 from niwt_tf.experiments.heads import SeenHead
 from niwt_tf.experiments.measuring import MeasuredHead
 from niwt_tf.experiments.scoring import finite
-from niwt_tf.experiments.selection import Trial
+from niwt_tf.experiments.selection import Choice, Trial
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.support import Support
 from niwt_tf.experiments.transferring import Transferer
 from niwt_tf.files import read_json, replacing_directory, write_json
+from niwt_tf.method.column_map import ColumnMap
 from niwt_tf.method.importance import ClassImportance
 from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
+from niwt_tf.method.operator import tail_operator
 from niwt_tf.models.network import Network
 
-_FORMAT = 1
+_FORMAT = 2
 _ARRAYS = frozenset(
     ("columns", "biases", "importance", "targets", "counts", "map_weights", "map_bias", "map_centre")
-    + ("operator", "support_maps", "features", "labels")
+    + ("operator", "support_maps", "features", "labels", "sizes")
 )
 _ENTRIES = frozenset(
     ("settings", "seen", "description_names", "normalisation", "map", "rank_correlation", "head_regularization")
-    + ("calibration", "trial")
+    + ("calibration", "trial", "choice")
 )
 
 
@@ -62,7 +64,10 @@ def save_model(
             support_maps=transferer.support.maps,
             features=transferer.features,
             labels=transferer.labels,
+            sizes=np.array(transferer.head.sizes),
         )
+        if transferer.column_map is not None:
+            np.savez(temporary / "column_map.npz", **transferer.column_map.arrays())  # type: ignore[arg-type]
         write_json(
             temporary / "model.json",
             {
@@ -75,7 +80,8 @@ def save_model(
                 "rank_correlation": [finite(importance.rank_correlation_within), finite(importance.rank_correlation_across)],
                 "head_regularization": head.regularization,
                 "calibration": transferer.calibration,
-                "trial": {name: finite(value) for name, value in asdict(transferer.trial).items()},
+                "trial": {name: finite(value) for name, value in asdict(transferer.trial).items() if name != "choice"},
+                "choice": asdict(transferer.trial.choice),
             },
         )
 
@@ -91,6 +97,8 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, tuple
         record = read_json(folder / "model.json")
         with np.load(folder / "model.npz", allow_pickle=False) as file:
             data = dict(file)
+        choice = Choice(**{**record["choice"], "layer_weights": tuple(record["choice"]["layer_weights"])})
+        column_map = _column_map(folder) if choice.engine == "closed_form" else None
         known = record["format"] == _FORMAT
         known = known and data.keys() >= _ARRAYS and record.keys() >= _ENTRIES
     except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile):
@@ -103,18 +111,27 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, tuple
     importance = ClassImportance(data["importance"], data["counts"], within, across)
     penalty, correlation = (_number(value) for value in record["map"])
     normaliser = DescriptionNormaliser(record["normalisation"], data["map_centre"])
+    settings = Settings.from_dict({**record["settings"], **_tuples(record["settings"])})
+    headed = network.with_head(head.columns, head.biases, record["seen"], len(record["seen"]))
+    exact = tail_operator(headed.tail, data["support_maps"]) if choice.engine == "operator" else None
     transferer = Transferer(
-        Settings.from_dict({**record["settings"], **_tuples(record["settings"])}),
-        network.with_head(head.columns, head.biases, record["seen"], len(record["seen"])),
-        MeasuredHead(head, importance, data["targets"]),
+        settings,
+        headed,
+        MeasuredHead(head, importance, data["targets"], tuple(data["sizes"].tolist())),
         ImportanceMap(data["map_weights"], data["map_bias"], normaliser, penalty, correlation),
-        Trial(record["trial"].pop("head"), **{name: _number(value) for name, value in record["trial"].items()}),
-        Support(data["operator"], data["support_maps"]),
+        Trial(choice, **{name: _number(value) for name, value in record["trial"].items()}),
+        Support(data["operator"], data["support_maps"], exact),
         data["features"],
         data["labels"],
         _number(record["calibration"]),
+        column_map,
     )
     return network, transferer, tuple(record["description_names"])
+
+
+def _column_map(folder: Path) -> ColumnMap:
+    with np.load(folder / "column_map.npz", allow_pickle=False) as file:
+        return ColumnMap.from_arrays(dict(file))
 
 
 def _number(value: float | None) -> float:

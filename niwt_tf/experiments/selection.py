@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tqdm import tqdm
 
 from niwt_tf.experiments.folds import Fold
 from niwt_tf.experiments.heads import SeenHead
+from niwt_tf.experiments.layers import blocks_of
 from niwt_tf.experiments.measuring import MeasuredHead
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.support import Support, balanced_sample, support_of
-from niwt_tf.method.calibration import LogitStatistics, choose_calibration, logit_statistics, match_logits, seen_margin
+from niwt_tf.method.calibration import choose_calibration, logit_statistics, match_logits, seen_margin
+from niwt_tf.method.closed_form import mean_cosine
 from niwt_tf.method.evaluation import CalibrationCurve, calibration_curve
 from niwt_tf.method.features import FeatureBank
 from niwt_tf.method.mapping import ImportanceMap
-from niwt_tf.method.operator import mean_cosine, solve_columns
+from niwt_tf.method.operator_transfer import transfer_by_operator
 from niwt_tf.method.transfer import TransferOptions, transfer_columns
 from niwt_tf.models.network import Network
 
@@ -29,24 +31,39 @@ STATISTICS_IMAGES = 2048
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One candidate and what it reached on the validation classes.
+class Choice:
+    """One candidate for Stage 3.
 
     Attributes:
         head: index of the candidate head.
-        head_regularization: its ridge penalty, 0 for softmax.
+        engine: "closed_form", "operator" or "tape".
         regularization: Eq. 3's lambda.
-        learning_rate: Adam's rate for the columns.
+        learning_rate: Adam's rate for the columns; the closed form has none.
+        layer_weights: how much the importances of each layer count, that of --layer (1) first.
+    """
+
+    head: int
+    engine: str
+    regularization: float
+    learning_rate: float
+    layer_weights: tuple[float, ...] = (1.0,)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate and what it reached on the validation classes.
+
+    Attributes:
+        choice: the candidate.
+        head_regularization: its head's ridge penalty, 0 for softmax.
         calibration: best constant, in units of `seen_margin` on held-out images.
         harmonic_mean: mean over the folds, at that constant.
         acc_zsl: mean over the folds, among the validation classes alone.
         mean_cosine: how well the new columns' importances met the predicted ones, mean over the folds.
     """
 
-    head: int
+    choice: Choice
     head_regularization: float
-    regularization: float
-    learning_rate: float
     calibration: float
     harmonic_mean: float
     acc_zsl: float
@@ -79,24 +96,22 @@ class NewColumns:
     Attributes:
         columns: float32 [D, U].
         biases: float32 [U].
-        statistics: of the seen logits.
         mean_cosine: how well their importances meet the predicted ones.
-        losses: float32 [steps] of the tape, [0] for the closed form.
+        losses: float32 [steps] of a descent, [0] for the closed form.
     """
 
     columns: np.ndarray
     biases: np.ndarray
-    statistics: LogitStatistics
     mean_cosine: float
     losses: np.ndarray
 
 
-def transfer_options(settings: Settings, regularization: float, learning_rate: float) -> TransferOptions:
-    """Return Eq. 3's options for one candidate."""
+def transfer_options(settings: Settings, choice: Choice) -> TransferOptions:
+    """Return the options of a descent for one candidate."""
     return TransferOptions(
-        regularization=regularization,
+        regularization=choice.regularization,
         regularizer=settings.regularizer,
-        learning_rate=learning_rate,
+        learning_rate=choice.learning_rate,
         batch_size=settings.transfer_batch_size,
         max_steps=settings.transfer_steps,
         seed=settings.seed,
@@ -105,38 +120,69 @@ def transfer_options(settings: Settings, regularization: float, learning_rate: f
 
 def new_columns(
     settings: Settings,
+    choice: Choice,
     network: Network,
     head: SeenHead,
     importances: np.ndarray,
     support: Support,
     features: np.ndarray,
     labels: np.ndarray,
-    options: TransferOptions,
 ) -> NewColumns:
     """Solve Eq. 3 for the importances [U, N] and set scale and bias on features [M, D] of seen training images."""
-    if settings.engine == ("tape",):
-        solved = transfer_columns(network.tail, support.maps, importances, head.columns, head.biases, options)
-        columns, cosine, losses = solved.columns, solved.mean_cosine, solved.losses
+    losses = np.empty(0, np.float32)
+    if choice.engine == "closed_form":
+        blocks = blocks_of(network, settings.extra_layers, choice.layer_weights)
+        columns = support.solution(blocks).columns(importances, head.columns, choice.regularization)
+        cosine = mean_cosine(support.operator, columns, importances, blocks)
     else:
-        columns = solve_columns(support.operator, importances, head.columns, options.regularization)
-        cosine, losses = mean_cosine(support.operator, columns, importances), np.empty(0, np.float32)
+        options = transfer_options(settings, choice)
+        if choice.engine == "tape":
+            solved = transfer_columns(network.tail, support.maps, importances, head.columns, head.biases, options)
+        else:
+            assert support.exact is not None, "the support was made for another engine"
+            solved = transfer_by_operator(support.exact, importances, head.columns, head.biases, options)
+        columns, cosine, losses = solved.columns, solved.mean_cosine, solved.losses
     biases = np.full(len(importances), head.biases.mean(), np.float32)
-    statistics = logit_statistics(features, labels, head.columns, head.biases)
     if settings.column_scale == "matched":
+        statistics = logit_statistics(features, labels, head.columns, head.biases)
         columns, biases = match_logits(columns, features, statistics)
-    return NewColumns(columns, biases, statistics, cosine, losses)
+    return NewColumns(columns, biases, cosine, losses)
 
 
-def fold_data(settings: Settings, fold: Fold, network: Network, operator: np.ndarray, bank: FeatureBank) -> FoldData:
+def fold_data(
+    settings: Settings, engines: Sequence[str], fold: Fold, network: Network, operator: np.ndarray, bank: FeatureBank
+) -> FoldData:
     """Compute what the trials of a fold share; `operator` and `bank` are those of the fold's network."""
     images = fold.training.images
     sample = balanced_sample(images, STATISTICS_IMAGES, settings.seed)
-    support = support_of(settings, network, images, operator)
+    support = support_of(settings, engines, network, images, operator)
     return FoldData(network, support, bank(sample), sample.labels, bank(fold.evaluation), fold.evaluation.labels)
+
+
+def candidates(settings: Settings, engines: Sequence[str], num_heads: int) -> tuple[list[Choice], dict[str, list[Choice]]]:
+    """Return what is tried first, one candidate a head, and what is tried then for the best head, by engine.
+
+    The closed form of lambda and of several layers costs next to nothing; a descent has a rate as well.
+
+    Args:
+        settings: the grids.
+        engines: which of them solve.
+        num_heads: candidate heads.
+    """
+    lambdas, rates = settings.transfer_lambda, settings.transfer_learning_rate
+    middle = lambdas[len(lambdas) // 2], rates[len(rates) // 2]
+    alone = (1.0, *(0.0 for _ in settings.extra_layers))
+    further: dict[str, list[Choice]] = {}
+    for engine in engines:
+        # The closed form has no rate.
+        pairs = itertools.product(lambdas, rates[len(rates) // 2 :][:1] if engine == "closed_form" else rates)
+        further[engine] = [Choice(-1, engine, *pair, alone) for pair in pairs if engine != engines[0] or pair != middle]
+    return [Choice(head, engines[0], *middle, alone) for head in range(num_heads)], further
 
 
 def select(
     settings: Settings,
+    engines: Sequence[str],
     folds: Sequence[Fold],
     data: Sequence[FoldData],
     measured: Mapping[str, Sequence[MeasuredHead]],
@@ -146,36 +192,39 @@ def select(
 ) -> tuple[Trial, list[Trial]]:
     """Return the best trial by the folds' mean harmonic mean, and all trials.
 
-    First the head is chosen, with the middle lambda and rate; then lambda and rate for that head.
+    First the head is chosen, with the first engine and the middle lambda and rate; then engine, lambda and rate for that head;
+    then the weight of each further layer in turn.
 
     Args:
         settings: the grids.
+        engines: what may solve for columns.
         folds: validation classes.
         data: one a fold.
         measured: candidate heads by learner.
         maps: their maps by learner.
         progress: show a bar.
     """
-    # The closed form has no rate.
-    rates = settings.transfer_learning_rate if settings.engine == ("tape",) else settings.transfer_learning_rate[:1]
-    pairs = list(itertools.product(settings.transfer_lambda, rates))
-    num_heads = len(measured[folds[0].name])
-    middle = settings.transfer_lambda[len(settings.transfer_lambda) // 2], rates[len(rates) // 2]
-    total = num_heads + len(pairs) - 1
+    first, further = candidates(settings, engines, len(measured[folds[0].name]))
+    layers, weights = len(settings.extra_layers), settings.extra_layer_weights
+    total = len(first) + sum(len(choices) for choices in further.values()) + layers * len(weights)
     trials: list[Trial] = []
     with tqdm(total=total, desc="select", unit="trial", disable=not progress) as bar:
 
-        def attempt(head: int, pair: tuple[float, float]) -> None:
-            trials.append(_trial(settings, folds, data, measured, maps, head, *pair))
+        def attempt(choice: Choice) -> None:
+            trials.append(_trial(settings, folds, data, measured, maps, choice))
             bar.set_postfix(best=f"{max(t.harmonic_mean for t in trials):.3f}")
             bar.update()
 
-        for head in range(num_heads):
-            attempt(head, middle)
-        best_head = _best(trials).head
-        for pair in pairs:
-            if pair != middle:
-                attempt(best_head, pair)
+        for choice in first:
+            attempt(choice)
+        head = _best(trials).choice.head
+        for choice in itertools.chain.from_iterable(further.values()):
+            attempt(replace(choice, head=head))
+        for layer in range(1, layers + 1):
+            best = _best(trials).choice
+            for weight in weights:
+                given = (*best.layer_weights[:layer], weight, *best.layer_weights[layer + 1 :])
+                attempt(replace(best, layer_weights=given))
     return _best(trials), trials
 
 
@@ -189,25 +238,22 @@ def _trial(
     data: Sequence[FoldData],
     measured: Mapping[str, Sequence[MeasuredHead]],
     maps: Mapping[str, Sequence[ImportanceMap]],
-    index: int,
-    regularization: float,
-    learning_rate: float,
+    choice: Choice,
 ) -> Trial:
-    options = transfer_options(settings, regularization, learning_rate)
     curves: list[CalibrationCurve] = []
     units, zsl, cosines = [], [], []
     for fold, shared in zip(folds, data, strict=True):
-        head = measured[fold.name][index].head
-        importances = maps[fold.name][index].predict(fold.validation_descriptions)
+        head = measured[fold.name][choice.head].head
+        importances = maps[fold.name][choice.head].predict(fold.validation_descriptions)
         new = new_columns(
             settings,
+            choice,
             shared.network,
             head,
             importances,
             shared.support,
             shared.statistics_features,
             shared.statistics_labels,
-            options,
         )
         scores = np.concatenate(
             [shared.features @ head.columns + head.biases, shared.features @ new.columns + new.biases], axis=1
@@ -220,7 +266,5 @@ def _trial(
         zsl.append(curve.acc_unseen[-1])
         cosines.append(new.mean_cosine)
     calibration, harmonic = choose_calibration(curves, units)
-    strength = measured[folds[0].name][index].head.regularization
-    return Trial(
-        index, strength, regularization, learning_rate, calibration, harmonic, float(np.mean(zsl)), float(np.mean(cosines))
-    )
+    strength = measured[folds[0].name][choice.head].head.regularization
+    return Trial(choice, strength, calibration, harmonic, float(np.mean(zsl)), float(np.mean(cosines)))

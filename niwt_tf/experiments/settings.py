@@ -88,8 +88,8 @@ class Settings:
     num_support: int = option(96, "Number of support images, and of those that shared importance averages over.", at_least=1)
     engine: tuple[str, ...] = option(
         ("auto",),
-        "How new columns are found: one linear solve for the mean importance, descent on exact linear operators, gradients of a "
-        "gradient (the paper), or whichever of them is estimated to cost least. Several are chosen between on validation classes.",
+        "How new columns are found: one linear solve for the mean importance, descent on exact linear operators, gradients of "
+        "a gradient (the paper), or whichever is estimated to cost least. Several are chosen between on validation classes.",
         choices=("auto", "tape", "operator", "closed_form"),
     )
     regularizer: str = option(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from niwt_tf.data.pipeline import image_batches, usable_images
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.settings import Settings
-from niwt_tf.method.operator import mean_operators
+from niwt_tf.method.closed_form import Blocks, ClosedForm
+from niwt_tf.method.operator import TailOperator, mean_operators, tail_operator
 from niwt_tf.models.network import Network
 
 _BATCH = 32
@@ -26,30 +27,45 @@ class Support:
     """What new columns are fitted on.
 
     Attributes:
-        operator: J [N, D], the mean operator over the support images.
-        maps: their conv maps [P, H, W, N], for the tape; empty [0, H, W, N] for the closed form.
+        operator: J [N, D], the mean operator over the support images, of all layers.
+        maps: their conv maps [P, H, W, N], for the tape and for `exact`; empty [0, H, W, N] where neither is asked for.
+        exact: M(x) of each support image, for the operator engine, or None.
     """
 
     operator: np.ndarray
     maps: np.ndarray
+    exact: TailOperator | None = None
+    _solutions: dict[Blocks, ClosedForm] = field(default_factory=dict, repr=False)
+
+    def solution(self, blocks: Blocks) -> ClosedForm:
+        """Return the closed form for all classes, lambdas and heads; decomposed once."""
+        if blocks not in self._solutions:
+            self._solutions[blocks] = ClosedForm(self.operator, blocks)
+        return self._solutions[blocks]
 
 
-def support_of(settings: Settings, network: Network, seen_images: Images, seen_operator: np.ndarray) -> Support:
+def support_of(
+    settings: Settings, engines: Sequence[str], network: Network, seen_images: Images, seen_operator: np.ndarray
+) -> Support:
     """Return the support that the settings ask for.
 
     Args:
-        settings: support, its number, the engine and the seed.
+        settings: support, its number and the seed.
+        engines: what will solve for the columns.
         network: its trunk and tail are used.
         seen_images: training images of seen classes.
         seen_operator: the mean operator over a sample of those.
     """
+    descent = bool({"tape", "operator"} & set(engines))
     nothing = np.empty((0, *network.tail.input_shape[1:]), np.float32)
-    if settings.support == "seen" and settings.engine != ("tape",):
+    if settings.support == "seen" and not descent:
         return Support(seen_operator, nothing)
     maps = support_maps(network, settings.support, seen_images, settings.num_support, settings.seed)
-    if settings.engine == ("tape",):
-        return Support(seen_operator, maps)
-    return Support(mean_operators(network.tail, maps, np.ones((1, len(maps)), bool))[0], nothing)
+    operator = seen_operator
+    if settings.support != "seen" and "closed_form" in engines:
+        operator = mean_operators(network.tail, maps, np.ones((1, len(maps)), bool))[0]
+    exact = tail_operator(network.tail, maps) if "operator" in engines else None
+    return Support(operator, maps if descent else nothing, exact)
 
 
 def balanced_sample(images: Images, count: int, seed: int) -> Images:

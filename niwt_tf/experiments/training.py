@@ -12,6 +12,7 @@ import numpy as np
 
 from niwt_tf.data.schema import Images, SeenData
 from niwt_tf.experiments.folds import Learner, class_folds, main_learner
+from niwt_tf.experiments.layers import recut
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.method.evaluation import class_normalised_accuracy
 from niwt_tf.method.features import FeatureBank, image_logits
@@ -120,7 +121,7 @@ def _train(
 
 
 def _new_network(settings: Settings, class_names: Sequence[str]) -> Network:
-    return build_network(
+    network = build_network(
         settings.backbone,
         class_names,
         layer=settings.layer,
@@ -129,6 +130,8 @@ def _new_network(settings: Settings, class_names: Sequence[str]) -> Network:
         dropout=settings.dropout,
         seed=settings.seed,
     )
+    recut(network, settings.extra_layers)  # a layer that cannot be used is told before the training
+    return network
 
 
 def _with_new_head(shared: Network, learner: Learner, seed: int) -> Network:

@@ -8,18 +8,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from niwt_tf.experiments.engines import engines_of
 from niwt_tf.experiments.folds import Fold, Learner
+from niwt_tf.experiments.heads import SeenHead
+from niwt_tf.experiments.layers import blocks_of
 from niwt_tf.experiments.measuring import MeasuredHead
-from niwt_tf.experiments.selection import STATISTICS_IMAGES, NewColumns, Trial, fold_data, new_columns, select, transfer_options
+from niwt_tf.experiments.selection import STATISTICS_IMAGES, Choice, NewColumns, Trial, fold_data, new_columns, select
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.support import Support, balanced_sample, support_of
-from niwt_tf.method.calibration import seen_margin
+from niwt_tf.method.calibration import logit_statistics, seen_margin
+from niwt_tf.method.closed_form import mean_cosine
+from niwt_tf.method.column_map import ColumnMap
 from niwt_tf.method.features import FeatureBank
 from niwt_tf.method.mapping import ImportanceMap
 from niwt_tf.models.network import Network
 
 _LOG = logging.getLogger("niwt_tf")
-
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Transferer:
         features: [M, D] of seen training images, for scale and bias.
         labels: [M].
         calibration: what is taken off the seen logits: the trial's constant times the main network's `seen_margin`.
+        column_map: the closed form of all this from a description to a column and bias; None where a descent was chosen.
     """
 
     settings: Settings
@@ -47,14 +52,19 @@ class Transferer:
     features: np.ndarray
     labels: np.ndarray
     calibration: float
+    column_map: ColumnMap | None
 
     def columns(self, descriptions: np.ndarray) -> NewColumns:
-        """Return columns for classes with raw descriptions [U, K], all in one optimisation."""
-        options = transfer_options(self.settings, self.trial.regularization, self.trial.learning_rate)
+        """Return columns for classes with raw descriptions [U, K], by the column map or all in one descent."""
         importances = self.importance_map.predict(descriptions)
-        return new_columns(
-            self.settings, self.network, self.head.head, importances, self.support, self.features, self.labels, options
-        )
+        if self.column_map is None:
+            choice, head = self.trial.choice, self.head.head
+            return new_columns(
+                self.settings, choice, self.network, head, importances, self.support, self.features, self.labels
+            )
+        columns, biases = self.column_map(descriptions)
+        cosine = mean_cosine(self.support.operator, columns, importances, self.column_map.blocks)
+        return NewColumns(columns, biases, cosine, np.empty(0, np.float32))
 
     def expand(self, names: Sequence[str], descriptions: np.ndarray) -> tuple[Network, NewColumns]:
         """Return the network with the new classes and its calibration set, and the new columns."""
@@ -87,10 +97,12 @@ def choose(
     """
     main, folds = learners[0], [learner for learner in learners if isinstance(learner, Fold)]
     shared = FeatureBank(networks["main"], progress=progress) if settings.finetune == "head" else None
+    engines = engines_of(settings, networks["main"].tail, len(folds[0].validation) if folds else 1, len(folds))
     if folds:
         data = [
             fold_data(
                 settings,
+                engines,
                 fold,
                 networks[fold.name],
                 operators[fold.name],
@@ -98,22 +110,47 @@ def choose(
             )
             for fold in folds
         ]
-        trial, trials = select(settings, folds, data, measured, maps, progress=progress)
+        trial, trials = select(settings, engines, folds, data, measured, maps, progress=progress)
     else:
         _LOG.warning("Too few seen classes or images to hold any out: the first settings are used and no calibration.")
-        first = settings.transfer_lambda[0], settings.transfer_learning_rate[0]
-        trial = Trial(0, measured["main"][0].head.regularization, *first, 0.0, float("nan"), float("nan"), float("nan"))
-        trials = []
+        alone = (1.0, *(0.0 for _ in settings.extra_layers))
+        choice = Choice(0, engines[0], settings.transfer_lambda[0], settings.transfer_learning_rate[0], alone)
+        unknown = float("nan")
+        trial, trials = Trial(choice, measured["main"][0].head.regularization, 0.0, unknown, unknown, unknown), []
     images = main.training.images
     sample = balanced_sample(images, STATISTICS_IMAGES, settings.seed)
-    chosen = measured["main"][trial.head]
+    index = trial.choice.head
+    chosen, importance_map = measured["main"][index], maps["main"][index]
     network = networks["main"]
     headed = network.with_head(chosen.head.columns, chosen.head.biases, network.class_names, network.num_seen)
     bank = shared or FeatureBank(network, progress=progress)
-    support = support_of(settings, network, images, operators["main"])
+    support = support_of(settings, (trial.choice.engine,), network, images, operators["main"])
     held_out = bank(main.held_out) @ chosen.head.columns + chosen.head.biases
     calibration = trial.calibration * seen_margin(held_out, main.held_out.labels)
+    features = bank(sample)
+    column_map = column_map_of(settings, trial.choice, network, chosen.head, importance_map, support, features, sample.labels)
     transferer = Transferer(
-        settings, headed, chosen, maps["main"][trial.head], trial, support, bank(sample), sample.labels, calibration
+        settings, headed, chosen, importance_map, trial, support, features, sample.labels, calibration, column_map
     )
     return transferer, trials
+
+
+def column_map_of(
+    settings: Settings,
+    choice: Choice,
+    network: Network,
+    head: SeenHead,
+    importance_map: ImportanceMap,
+    support: Support,
+    features: np.ndarray,
+    labels: np.ndarray,
+) -> ColumnMap | None:
+    """Return the affine form of Stages 2 and 3 for a choice, or None where a descent was chosen."""
+    if choice.engine != "closed_form":
+        return None
+    solution = support.solution(blocks_of(network, settings.extra_layers, choice.layer_weights))
+    statistics = None
+    if settings.column_scale == "matched":
+        statistics = logit_statistics(features, labels, head.columns, head.biases)
+    raw_bias = float(head.biases.mean())
+    return ColumnMap.of(importance_map, solution, head.columns, choice.regularization, features, statistics, raw_bias)

@@ -16,6 +16,7 @@ SETTINGS_USED = (
     "importance_over",
     "num_support",
     "fold_importance_images",
+    "extra_layers",
     "seed",
 )
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
 from niwt_tf.experiments.artefacts import load_maps, load_measured, load_networks, load_operators
 from niwt_tf.experiments.scoring import finite
+from niwt_tf.experiments.selection import Trial
 from niwt_tf.experiments.transferring import choose
 from niwt_tf.files import write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
@@ -25,6 +27,7 @@ SETTINGS_USED = (
     "transfer_batch_size",
     "transfer_steps",
     "column_scale",
+    "extra_layer_weights",
     "seed",
 )
 
@@ -44,6 +47,8 @@ def stage(run: Run, data: RunData) -> None:
         expanded, new = transferer.expand(data.unseen_names, data.unseen_descriptions)
         expanded.save(folder / "network.keras")
         np.savez(folder / "columns.npz", columns=new.columns, biases=new.biases, losses=new.losses)
+        if transferer.column_map is not None:
+            np.savez(folder / "column_map.npz", **transferer.column_map.arrays())  # type: ignore[arg-type]
         importance = transferer.head.importance
         measured_figures = {
             "rank_correlation_within": importance.rank_correlation_within,
@@ -54,15 +59,16 @@ def stage(run: Run, data: RunData) -> None:
             "transfer_cosine": new.mean_cosine,
         }
         figures = {name: finite(value) for name, value in measured_figures.items()}
-        chosen, tried = _plain(asdict(transferer.trial)), [_plain(asdict(trial)) for trial in trials]
+        chosen, tried = _plain(transferer.trial), [_plain(trial) for trial in trials]
         write_json(folder / "selection.json", {"chosen": chosen, "trials": tried, "figures": figures})
         transfer.record(
             shapes={"columns": new.columns.shape}, metrics={name: value for name, value in figures.items() if value is not None}
         )
 
 
-def _plain(values: dict[str, float]) -> dict[str, float | int | None]:
-    return {name: finite(value) for name, value in values.items()}
+def _plain(trial: Trial) -> dict[str, Any]:
+    values = asdict(trial)
+    return {name: finite(value) for name, value in {**values.pop("choice"), **values}.items()}
 
 
 def main(argv: list[str]) -> None:

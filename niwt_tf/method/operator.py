@@ -1,95 +1,202 @@
-"""Importance as a linear operator of the head column, averaged over images.
+"""Importance as a linear operator of the head column, image by image and averaged over images.
 
-The logit is f(a) . w, so alpha(x) = M(x) w with M(x) [N, D] the tail's Jacobian averaged over positions: row n is the tail's
-directional derivative along "one at every position of channel n, divided by H W". Averaged over images, M gives the mean
-importance of any column by one matrix product.
+The logit is f(a) . w, so alpha(x) = M(x) w with M(x) [N, D] the tail's Jacobian averaged over positions. What nested tapes find
+by a gradient of a gradient is then two matrix products: M(x) w, and M(x)' g for the gradient of any loss of it.
 
-Dimensions: P images, H x W positions, N neurons, D features, L groups of images.
+Dimensions: P images, N neurons, D features, C columns, B of the P images, L groups of images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import abc
+import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-_LARGEST_BATCH = 256
-_LARGEST_TENSOR = 2**24  # values of the repeated map, 64 MB in float32
+from niwt_tf.errors import InputError
+from niwt_tf.method.jacobian import jacobian_of
+from niwt_tf.method.tail_factors import TailFactors, factor_tail
+from niwt_tf.method.team import ALONE, Team
+
+_MEMORY_SHARE = 0.5  # of the machine's free memory, for the operators of all support images
+
+
+class TailOperator(abc.ABC):
+    """M(x) of P images.
+
+    Attributes:
+        num_images: P.
+        num_neurons: N.
+        num_features: D.
+    """
+
+    num_images: int
+    num_neurons: int
+    num_features: int
+
+    @abc.abstractmethod
+    def apply(self, columns: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        """Return the importances [B, C, N] of columns [D, C] on the images with indices [B]; differentiable by the columns."""
+
+    @abc.abstractmethod
+    def adjoint(self, values: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        """Return the sum over images of M(x)' g, [D, C], for values g [B, C, N]: a gradient by the columns."""
+
+
+class FactoredOperator(TailOperator):
+    """M(x) = V D1(x) W2 D2(x) ... of a fully connected tail: masks are all that is kept of an image."""
+
+    def __init__(self, factors: TailFactors, maps: np.ndarray | tf.Tensor) -> None:
+        """Run the tail once over conv maps [P, H, W, N] for the masks."""
+        self._factors = factors
+        self._masks = [tf.constant(mask) for mask in factors.masks(maps)]
+        self.num_images, self.num_neurons = len(maps), int(factors.first.shape[0])
+        self.num_features = factors.num_features
+
+    def apply(self, columns: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        """See `TailOperator`; without an [N, D] matrix."""
+        values = tf.transpose(columns)[None] * self._mask(-1, images)
+        for index, kernel in reversed(list(enumerate(self._factors.kernels))):
+            values = tf.matmul(values, kernel, transpose_b=True) * self._mask(index, images)
+        return tf.matmul(values, self._factors.first, transpose_b=True)
+
+    def adjoint(self, values: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        """See `TailOperator`."""
+        values = tf.matmul(values, self._factors.first) * self._mask(0, images)
+        for index, kernel in enumerate(self._factors.kernels, start=1):
+            values = tf.matmul(values, kernel) * self._mask(index, images)
+        return tf.transpose(tf.reduce_sum(values, axis=0))
+
+    def _mask(self, layer: int, images: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.gather(self._masks[layer], images), self._factors.first.dtype)[:, None, :]
+
+
+class KeptOperator(TailOperator):
+    """M(x) of any tail, computed once an image and kept, [P, N, D]."""
+
+    def __init__(self, tail: Any, maps: np.ndarray | tf.Tensor, *, jit: bool = False, progress: bool = False) -> None:
+        """Differentiate the tail at conv maps [P, H, W, N].
+
+        Raises:
+            InputError: the matrices would take over half of the free memory; the sentence says what would fit.
+        """
+        self.num_images, self.num_neurons = len(maps), int(maps.shape[-1])
+        self.num_features = int(tail.output_shape[-1])
+        check_memory(self.num_images, self.num_neurons, self.num_features)
+        jacobian = jacobian_of(tail, jit=jit)
+        bar = tqdm(range(self.num_images), desc="operator", unit="image", disable=not progress)
+        self._matrices = tf.constant(np.stack([jacobian(maps[image]) for image in bar]))
+
+    def apply(self, columns: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        """See `TailOperator`."""
+        matrices = tf.gather(self._matrices, images)
+        return tf.matmul(columns[None], matrices, transpose_a=True, transpose_b=True)
+
+    def adjoint(self, values: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        """See `TailOperator`."""
+        matrices = tf.gather(self._matrices, images)
+        return tf.reduce_sum(tf.matmul(matrices, values, transpose_a=True, transpose_b=True), axis=0)
+
+
+def tail_operator(
+    tail: Any, maps: np.ndarray | tf.Tensor, *, jit: bool = False, progress: bool = False
+) -> TailOperator:
+    """Return the operator of conv maps [P, H, W, N]: factored where the tail allows it, else kept matrices.
+
+    Raises:
+        InputError: kept matrices would not fit in memory.
+    """
+    factors = factor_tail(tail)
+    return KeptOperator(tail, maps, jit=jit, progress=progress) if factors is None else FactoredOperator(factors, maps)
 
 
 def mean_operators(
-    tail: Callable[..., tf.Tensor], maps: np.ndarray, members: np.ndarray, *, progress: bool = False
+    tail: Any,
+    maps: np.ndarray,
+    members: np.ndarray,
+    *,
+    jit: bool = False,
+    progress: bool = False,
+    team: Team = ALONE,
 ) -> np.ndarray:
-    """Return the mean of M(x) over each group of images, float32 [L, N, D], by forward-mode differentiation.
+    """Return the mean of M(x) over each group of images, [L, N, D] in the type of the maps.
 
-    One image and so many neurons are differentiated at a time that the repeated map has at most 2**24 values.
+    In a team every process takes a share of the images; the sums are exact in float64 or counts.
 
     Args:
-        tail: conv map [B, H, W, N] -> features [B, D].
+        tail: Keras model, conv map [B, H, W, N] -> features [B, D].
         maps: conv maps [P, H, W, N].
         members: bool [L, P], which images are in which group; each group has at least one.
+        jit: compile with XLA.
         progress: show a bar.
+        team: the processes that share the images.
     """
-    height, width, neurons = maps.shape[1:]
-    directions = tf.eye(neurons) / (height * width)
-    chunk = min(_LARGEST_BATCH, max(1, _LARGEST_TENSOR // (height * width * neurons)))
-
-    @tf.function
-    def rows(conv_map: tf.Tensor, direction: tf.Tensor) -> tf.Tensor:
-        count = tf.shape(direction)[0]
-        tangents = tf.broadcast_to(direction[:, None, None, :], [count, height, width, neurons])
-        repeated = tf.broadcast_to(conv_map[None], [count, height, width, neurons])
-        with tf.autodiff.ForwardAccumulator(repeated, tangents) as accumulator:
-            features = tail(repeated, training=False)
-        return accumulator.jvp(features)
-
-    sums: np.ndarray | None = None
-    for image in tqdm(range(len(maps)), desc="operator", unit="image", disable=not progress):
+    members = np.asarray(members, bool)
+    assert members.any(axis=1).all(), "every group must have an image"
+    own = team.share(len(maps))
+    factors = factor_tail(tail)
+    if factors is not None and len(factors.kernels) <= 1:
+        return _factored_means(factors, maps, members, own, team)
+    jacobian = jacobian_of(tail, jit=jit)
+    sums = np.zeros((len(members), int(maps.shape[-1]), int(tail.output_shape[-1])))
+    for image in tqdm(own, desc="operator", unit="image", disable=not progress):
         groups = np.flatnonzero(members[:, image])
-        if not len(groups):
-            continue
-        conv_map = tf.constant(maps[image])
-        parts = [
-            rows(conv_map, directions[start : start + chunk]).numpy() for start in range(0, neurons, chunk)
-        ]
-        operator = np.concatenate(parts)
-        if sums is None:
-            sums = np.zeros((len(members), *operator.shape), np.float32)
-        sums[groups] += operator
-    assert sums is not None, "every group must have an image"
-    return sums / members.sum(axis=1)[:, None, None].astype(np.float32)
+        if len(groups):
+            sums[groups] += jacobian(maps[image])
+    (sums,) = team.sum(sums)
+    return (sums / members.sum(axis=1)[:, None, None]).astype(maps.dtype)
 
 
-def solve_columns(
-    operator: np.ndarray, importances: np.ndarray, seen_columns: np.ndarray, regularization: float
+def _factored_means(
+    factors: TailFactors, maps: np.ndarray, members: np.ndarray, own: np.ndarray, team: Team
 ) -> np.ndarray:
-    """Return columns [D, U] whose mean importances are nearest to those predicted: Eq. 3's averaged problem in closed form.
+    """Average V D1 W2 D2 over images: V (W2 * C), with C [U1, U2] how often two units are active together.
 
-    w = argmin ||J w - s a||^2 + lambda t ||w - mean||^2 with J the mean operator, a the predicted direction, s the mean
-    importance length of the seen columns, mean their mean and t = trace(J J') / N. Solved in the N x N dual form.
-
-    Args:
-        operator: J [N, D].
-        importances: [U, N]; only their direction matters.
-        seen_columns: [D, S].
-        regularization: lambda, above 0.
+    The cost hardly depends on the number of images, and no [N, D] matrix of an image is formed.
     """
-    operator = np.asarray(operator, np.float64)
-    mean = seen_columns.mean(axis=1, dtype=np.float64)[:, None]
-    length = np.linalg.norm(operator @ seen_columns, axis=0).mean()
-    norms = np.linalg.norm(importances, axis=1, keepdims=True)
-    targets = length * np.divide(importances, norms, out=np.zeros(importances.shape), where=norms > 0).T
-    gram = operator @ operator.T
-    penalty = regularization * max(np.trace(gram) / len(gram), 1e-12)
-    dual = np.linalg.solve(gram + penalty * np.eye(len(gram)), targets - operator @ mean)
-    return (mean + operator.T @ dual).astype(np.float32)
+    masks = [tf.cast(mask, tf.float32) for mask in factors.masks(maps[own])]
+    dtype = factors.first.dtype
+    means = []
+    for group in members:
+        taken = [tf.boolean_mask(mask, group[own]) for mask in masks]
+        # Sums of 0/1 products are counts, exact in float32 up to 16 million images.
+        both = tf.matmul(*taken, transpose_a=True) if len(taken) == 2 else tf.reduce_sum(taken[0], axis=0)[None]
+        (counts,) = team.sum(both.numpy())
+        shares = tf.cast(counts / group.sum(), dtype)
+        mean = tf.matmul(factors.first, factors.kernels[0] * shares) if len(taken) == 2 else factors.first * shares
+        means.append(mean.numpy())
+    return np.stack(means).astype(maps.dtype)
 
 
-def mean_cosine(operator: np.ndarray, columns: np.ndarray, importances: np.ndarray) -> float:
-    """Return the mean over classes of the cosine between J w and the predicted importance."""
-    reached = (operator @ columns).T
-    lengths = np.linalg.norm(reached, axis=1) * np.linalg.norm(importances, axis=1)
-    products = (reached * importances).sum(axis=1)
-    return float(np.divide(products, lengths, out=np.zeros(len(products)), where=lengths > 0).mean())
+def fits_in_memory(num_images: int, num_neurons: int, num_features: int) -> bool:
+    """Return whether [P, N, D] matrices in float32 take at most half of the free memory."""
+    return 4 * num_images * num_neurons * num_features <= _MEMORY_SHARE * free_memory()
+
+
+def check_memory(num_images: int, num_neurons: int, num_features: int) -> None:
+    """Check that [P, N, D] matrices in float32 take at most half of the free memory.
+
+    Raises:
+        InputError: they take more; the sentence says how many support images would fit, and the other way out.
+    """
+    if not fits_in_memory(num_images, num_neurons, num_features):
+        an_image = 4 * num_neurons * num_features
+        allowed = _MEMORY_SHARE * free_memory()
+        raise InputError(
+            f"--engine=operator must fit in memory: {num_images} support images of {num_neurons} x {num_features} numbers take "
+            f"{num_images * an_image / 1e9:.1f} GB of {allowed / 1e9:.1f} GB allowed. --num_support={int(allowed / an_image)} "
+            f"or --engine=closed_form would fit. Received: --num_support={num_images}."
+        )
+
+
+def free_memory() -> float:
+    """Return the bytes of memory that are free on this machine."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

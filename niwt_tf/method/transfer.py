@@ -86,11 +86,16 @@ def transfer_loss(
     """
     importance = importance_of_maps(tail, maps, tf.gather(columns, classes))
     cosine = tf.reduce_sum(tf.math.l2_normalize(importance, axis=1) * tf.gather(targets, classes), axis=1)
+    mean_cosine = tf.reduce_mean(cosine)
+    return 1.0 - mean_cosine + penalty(columns, mean_column, options), mean_cosine
+
+
+def penalty(columns: tf.Tensor, mean_column: tf.Tensor, options: TransferOptions) -> tf.Tensor:
+    """Return lambda times the mean distance (or half its square) of columns [U, D] from the mean seen column [D]."""
     squared = tf.reduce_sum(tf.square(columns - mean_column), axis=1)
     # The small constant keeps the gradient of the norm finite where a column equals the mean.
     distance = tf.sqrt(squared + 1e-12) if options.regularizer == "norm" else squared / 2
-    mean_cosine = tf.reduce_mean(cosine)
-    return 1.0 - mean_cosine + options.regularization * tf.reduce_mean(distance), mean_cosine
+    return options.regularization * tf.reduce_mean(distance)
 
 
 def transfer_columns(
@@ -115,31 +120,54 @@ def transfer_columns(
         options: see `TransferOptions`.
         on_step: called with the step and its loss.
     """
-    num_unseen = len(importances)
     targets = tf.math.l2_normalize(tf.constant(importances, tf.float32), axis=1)
     mean_column = tf.constant(seen_columns.mean(axis=1), tf.float32)
     maps = tf.constant(support_maps)
+
+    def loss_of(columns: tf.Tensor, images: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return transfer_loss(tail, columns, tf.gather(maps, images), classes, targets, mean_column, options)
+
+    pairs = _pairs(len(support_maps), len(importances), options)
+    return minimise(loss_of, pairs, len(importances), seen_columns, seen_biases, options, on_step)
+
+
+def minimise(
+    loss_of: Callable[..., tuple[tf.Tensor, tf.Tensor]],
+    batches: Iterator[tuple[np.ndarray, ...]],
+    num_unseen: int,
+    seen_columns: np.ndarray,
+    seen_biases: np.ndarray,
+    options: TransferOptions,
+    on_step: Callable[[int, float], None] | None = None,
+) -> Transfer:
+    """Descend with Adam from drawn columns until the loss no longer falls.
+
+    Args:
+        loss_of: (columns [U, D], *batch) -> (loss, mean cosine).
+        batches: endless; arrays of index.
+        num_unseen: U.
+        seen_columns: [D, S].
+        seen_biases: [S].
+        options: rate, steps and patience.
+        on_step: called with the step and its loss.
+    """
     columns = tf.Variable(initial_columns(seen_columns, num_unseen, options.seed).T)
     optimiser = keras.optimizers.Adam(options.learning_rate)
     optimiser.build([columns])
 
     @tf.function
-    def step(images: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def step(*batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(columns)
-            loss, cosine = transfer_loss(
-                tail, tf.convert_to_tensor(columns), tf.gather(maps, images), classes, targets, mean_column, options
-            )
+            loss, cosine = loss_of(tf.convert_to_tensor(columns), *batch)
         optimiser.apply([tape.gradient(loss, columns)], [columns])
         return loss, cosine
 
-    pairs = _pairs(len(support_maps), num_unseen, options)
     losses: list[float] = []
     cosines: list[float] = []
     best, best_step = np.inf, 0
     for number in range(options.max_steps):
-        images, classes = next(pairs)
-        loss, cosine = step(tf.constant(images), tf.constant(classes))
+        loss, cosine = step(*(tf.constant(part) for part in next(batches)))
         losses.append(float(loss))
         cosines.append(float(cosine))
         if on_step:
@@ -155,12 +183,17 @@ def transfer_columns(
 def _pairs(num_images: int, num_unseen: int, options: TransferOptions) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield endless batches of (image indices, class indices), both walked through in reshuffled passes."""
     generator = np.random.default_rng(options.seed + 1)
-    images, classes = np.empty(0, np.int32), np.empty(0, np.int32)
-    size = options.batch_size
+    images = reshuffled(num_images, options.batch_size, generator)
+    classes = reshuffled(num_unseen, options.batch_size, generator)
     while True:
-        while len(images) < size:
-            images = np.concatenate([images, generator.permutation(num_images).astype(np.int32)])
-        while len(classes) < size:
-            classes = np.concatenate([classes, generator.permutation(num_unseen).astype(np.int32)])
-        yield images[:size], classes[:size]
-        images, classes = images[size:], classes[size:]
+        yield next(images), next(classes)
+
+
+def reshuffled(count: int, size: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield endless batches of `size` indices below `count`, walked through in passes that are shuffled anew."""
+    indices = np.empty(0, np.int32)
+    while True:
+        while len(indices) < size:
+            indices = np.concatenate([indices, generator.permutation(count).astype(np.int32)])
+        yield indices[:size]
+        indices = indices[size:]

@@ -46,7 +46,7 @@ def test_measured_heads(tmp_path):
     def one(strength: float) -> MeasuredHead:
         head = SeenHead(strength, random.normal(size=(6, 3)).astype(np.float32), random.normal(size=3).astype(np.float32))
         importance = ClassImportance(random.normal(size=(3, 4)).astype(np.float32), np.array([1, 2, 3]), 0.5, float("nan"))
-        return MeasuredHead(head, importance, importance.means + 1)
+        return MeasuredHead(head, importance, importance.means + 1, (1, 3))
 
     measured = {"main": [one(1.0), one(10.0)], "fold_0": [one(1.0), one(10.0)]}
     save_measured(tmp_path, measured)
@@ -58,6 +58,7 @@ def test_measured_heads(tmp_path):
             np.testing.assert_array_equal(after.head.biases, before.head.biases)
             np.testing.assert_array_equal(after.importance.means, before.importance.means)
             np.testing.assert_array_equal(after.targets, before.targets)
+            assert after.sizes == before.sizes
             np.testing.assert_array_equal(after.importance.counts, before.importance.counts)
             assert after.importance.rank_correlation_within == 0.5
             assert np.isnan(after.importance.rank_correlation_across)

@@ -14,15 +14,16 @@ from niwt_tf.experiments import selection
 from niwt_tf.experiments.folds import class_folds
 from niwt_tf.experiments.heads import SeenHead
 from niwt_tf.experiments.measuring import MeasuredHead
-from niwt_tf.experiments.selection import Trial, fold_data, new_columns, select, transfer_options
+from niwt_tf.experiments.selection import Choice, Trial, candidates, fold_data, new_columns, select
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.method.calibration import logit_statistics, seen_margin
+from niwt_tf.method.closed_form import ClosedForm
 from niwt_tf.method.features import FeatureBank
 from niwt_tf.method.importance import ClassImportance
 from niwt_tf.method.mapping import fit_ridge_map
-from niwt_tf.method.operator import solve_columns
 from niwt_tf.models.backbones import build_network
 
+ENGINES = ("tape", "operator", "closed_form")
 SETTINGS = Settings(
     transfer_lambda=(1e-3, 1e-1),
     transfer_learning_rate=(1e-3, 1e-2),
@@ -49,9 +50,10 @@ def world(coloured_seen):
         ]
         means = [random.normal(size=(3, base.num_neurons)).astype(np.float32) for _ in heads]
         operator = random.normal(size=(base.num_neurons, base.num_features)).astype(np.float32)
-        data.append(fold_data(SETTINGS, fold, base.with_head(heads[0].columns, heads[0].biases, names, 3), operator, bank))
+        headed = base.with_head(heads[0].columns, heads[0].biases, names, 3)
+        data.append(fold_data(SETTINGS, ENGINES, fold, headed, operator, bank))
         measured[fold.name] = [
-            MeasuredHead(head, ClassImportance(mean, np.full(3, 4), 1.0, 0.0), mean)
+            MeasuredHead(head, ClassImportance(mean, np.full(3, 4), 1.0, 0.0), mean, (mean.shape[1],))
             for head, mean in zip(heads, means, strict=True)
         ]
         maps[fold.name] = [fit_ridge_map(fold.training.descriptions, mean) for mean in means]
@@ -59,36 +61,50 @@ def world(coloured_seen):
 
 
 def test_the_head_first_and_then_lambda_and_rate_for_it(world):
-    best, trials = select(SETTINGS, *world, progress=False)
-    assert [trial.head for trial in trials[:3]] == [0, 1, 2]
-    assert {(trial.regularization, trial.learning_rate) for trial in trials[:3]} == {(1e-1, 1e-2)}
+    best, trials = select(SETTINGS, ("tape",), *world, progress=False)
+    choices = [trial.choice for trial in trials]
+    assert [choice.head for choice in choices[:3]] == [0, 1, 2]
+    assert {(choice.regularization, choice.learning_rate) for choice in choices[:3]} == {(1e-1, 1e-2)}
     assert len(trials) == 3 + 3
-    chosen = max(trials[:3], key=lambda trial: trial.harmonic_mean).head
-    assert {trial.head for trial in trials[3:]} == {chosen}
-    tried = {(trial.regularization, trial.learning_rate) for trial in trials if trial.head == chosen}
+    chosen = max(trials[:3], key=lambda trial: trial.harmonic_mean).choice.head
+    assert {choice.head for choice in choices[3:]} == {chosen}
+    tried = {(choice.regularization, choice.learning_rate) for choice in choices if choice.head == chosen}
     assert len(tried) == 4
     assert best == max(trials, key=lambda trial: trial.harmonic_mean)
-    assert best.head_regularization == SETTINGS.head_regularization[best.head]
+    assert best.head_regularization == SETTINGS.head_regularization[best.choice.head]
+
+
+def test_validation_classes_decide_between_engines_too(world):
+    best, trials = select(SETTINGS, ENGINES, *world, progress=False)
+    tried = [trial.choice.engine for trial in trials]
+    assert tried == ["tape"] * 6 + ["operator"] * 4 + ["closed_form"] * 2
+    assert best.harmonic_mean == max(trial.harmonic_mean for trial in trials)
+
+
+def test_each_further_layer_is_weighted_in_turn():
+    settings = SETTINGS.replace(extra_layers=("a", "b"), engine="closed_form")
+    first, further = candidates(settings, ("closed_form",), 2)
+    assert {choice.layer_weights for choice in [*first, *further["closed_form"]]} == {(1.0, 0.0, 0.0)}
 
 
 def test_a_trial_is_what_its_columns_reach_on_the_validation_classes(world):
     folds, data, measured, maps = world
     settings = SETTINGS.replace(transfer_lambda=(1e-2,), transfer_learning_rate=(1e-2,), head_regularization=(1.0,))
     only = {name: heads[:1] for name, heads in measured.items()}
-    best, trials = select(settings, folds, data, only, maps, progress=False)
+    best, trials = select(settings, ("tape",), folds, data, only, maps, progress=False)
     assert trials == [best]
     harmonic, zsl = [], []
     for fold, shared in zip(folds, data, strict=True):
         head = only[fold.name][0].head
         new = new_columns(
             settings,
+            Choice(0, "tape", 1e-2, 1e-2),
             shared.network,
             head,
             maps[fold.name][0].predict(fold.validation_descriptions),
             shared.support,
             shared.statistics_features,
             shared.statistics_labels,
-            transfer_options(settings, 1e-2, 1e-2),
         )
         expanded = shared.network.with_head(head.columns, head.biases, fold.training.images.class_names, 3)
         expanded = expanded.expand(new.columns, new.biases, fold.evaluation.class_names[3:])
@@ -105,39 +121,37 @@ def test_a_trial_is_what_its_columns_reach_on_the_validation_classes(world):
     assert best.harmonic_mean == pytest.approx(np.mean(harmonic))
 
 
-@pytest.mark.parametrize("engine", ["tape", "closed_form"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("scale", ["matched", "raw"])
 def test_matched_columns_have_the_scale_of_the_seen_logits(world, scale, engine):
     folds, data, measured, maps = world
     shared, head = data[0], measured["fold_0"][0].head
-    settings = SETTINGS.replace(column_scale=scale, engine=engine)
+    settings = SETTINGS.replace(column_scale=scale)
     importances = maps["fold_0"][0].predict(folds[0].validation_descriptions)
     features, labels = shared.statistics_features, shared.statistics_labels
-    new = new_columns(
-        settings, shared.network, head, importances, shared.support, features, labels, transfer_options(settings, 1e-3, 1e-2)
-    )
-    assert new.statistics == logit_statistics(features, labels, head.columns, head.biases)
-    assert (len(new.losses) > 0) == (engine == "tape")
+    choice = Choice(0, engine, 1e-3, 1e-2)
+    new = new_columns(settings, choice, shared.network, head, importances, shared.support, features, labels)
+    statistics = logit_statistics(features, labels, head.columns, head.biases)
+    assert (len(new.losses) > 0) == (engine != "closed_form")
     logits = features @ new.columns + new.biases
     if scale == "matched":
-        np.testing.assert_allclose(logits.std(axis=0), new.statistics.deviation, rtol=1e-3)
-        np.testing.assert_allclose(logits.mean(axis=0), new.statistics.mean, atol=1e-2)
+        np.testing.assert_allclose(logits.std(axis=0), statistics.deviation, rtol=1e-3)
+        np.testing.assert_allclose(logits.mean(axis=0), statistics.mean, atol=1e-2)
     else:
         np.testing.assert_array_equal(new.biases, np.full(2, head.biases.mean(), np.float32))
     if (scale, engine) == ("raw", "closed_form"):
-        expected = solve_columns(shared.support.operator, importances, head.columns, 1e-3)
+        expected = ClosedForm(shared.support.operator).columns(importances, head.columns, 1e-3)
         np.testing.assert_array_equal(new.columns, expected)
 
 
 def test_the_best_of_equals_is_the_first():
-    trial = Trial(0, 1.0, 1e-3, 1e-2, 0.5, 0.4, 0.3, 0.9)
-    assert selection._best([trial, Trial(1, 10.0, 1e-3, 1e-2, 0.5, 0.4, 0.9, 0.9)]) is trial
+    trial = Trial(Choice(0, "tape", 1e-3, 1e-2), 1.0, 0.5, 0.4, 0.3, 0.9)
+    assert selection._best([trial, Trial(Choice(1, "tape", 1e-3, 1e-2), 10.0, 0.5, 0.4, 0.9, 0.9)]) is trial
 
 
 def test_the_closed_form_has_no_rate_to_try(world):
-    settings = SETTINGS.replace(engine="closed_form")
-    _, trials = select(settings, *world, progress=False)
-    assert {trial.learning_rate for trial in trials} == {1e-3}
+    _, trials = select(SETTINGS, ("closed_form",), *world, progress=False)
+    assert {trial.choice.learning_rate for trial in trials} == {1e-2}
     assert len(trials) == 3 + 1
 
 

@@ -1,0 +1,41 @@
+"""The convolutions whose importances are matched: that of --layer, and further ones of the same network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from niwt_tf.errors import InputError
+from niwt_tf.method.closed_form import Blocks
+from niwt_tf.models.cut import check_not_degenerate, output_of
+from niwt_tf.models.network import Network
+
+
+def recut(network: Network, layers: Sequence[str]) -> list[Network]:
+    """Return the network cut at each of the further layers; weights are shared.
+
+    Raises:
+        InputError: a layer is unknown, degenerate, repeated, or the network's own.
+    """
+    repeated = next((name for name in layers if name == network.layer), None)
+    if repeated is not None:
+        raise InputError(f"--extra_layers must differ from --layer. Received: {repeated!r}.")
+    cuts = []
+    for name in layers:
+        try:
+            cuts.append(Network(network.model, name))
+            check_not_degenerate(network.model, name)
+        except InputError as error:
+            raise InputError(f"--extra_layers: {error}") from None
+    return cuts
+
+
+def blocks_of(network: Network, layers: Sequence[str], weights: Sequence[float]) -> Blocks:
+    """Return how stacked operators and importances belong to the layers.
+
+    Args:
+        network: cut at --layer.
+        layers: the further ones, in the order in which they are stacked.
+        weights: of --layer and of each further one.
+    """
+    sizes = [network.num_neurons, *(int(output_of(network.model, name).shape[-1]) for name in layers)]
+    return Blocks(tuple(sizes), tuple(float(weight) for weight in weights))
