@@ -83,11 +83,21 @@ def vgg16_tail(side: int = 14, neurons: int = 512, units: int = 4096) -> keras.M
     conv_map = keras.Input((side, side, neurons))
     features = keras.layers.Flatten()(keras.layers.MaxPooling2D(2, strides=2)(conv_map))
     for index in (1, 2):
-        # A plain normal draw: the truncated one would hold three copies of the weights while it is drawn.
-        fan_in = int(features.shape[-1])
-        draw = keras.initializers.RandomNormal(stddev=float(np.sqrt(2 / fan_in)), seed=index)
-        features = keras.layers.Dense(units, activation="relu", kernel_initializer=draw, name=f"fc{index}")(features)
+        dense = keras.layers.Dense(units, activation="relu", kernel_initializer=_HeNormal(index), name=f"fc{index}")
+        features = dense(features)
     return keras.Model(conv_map, features, name="tail")
+
+
+class _HeNormal(keras.initializers.Initializer):
+    """He-normal weights by NumPy: with Keras's own, TensorFlow would go on holding a second copy of them."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
+        values = np.random.default_rng(self._seed).standard_normal(shape, np.float32)
+        values *= np.float32(np.sqrt(2 / shape[0]))
+        return values
 
 
 def random_maps(generator: np.random.Generator, count: int, side: int, neurons: int) -> np.ndarray:

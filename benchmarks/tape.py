@@ -51,7 +51,7 @@ class TapeRun:
 
         last = len(self.steps) - 1
         look(np.linspace(0, last, candidates).round())
-        reach = max(1, last // (candidates - 1))
+        reach = -(-last // (candidates - 1))
         while reach > 1:
             reach = (reach + 1) // 2
             best = min(found, key=found.__getitem__)
