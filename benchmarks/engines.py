@@ -41,7 +41,7 @@ def measure(birds: BirdsRun) -> Measurement:
     notes = [
         f"{NUM_UNSEEN} unseen classes; importances are those of hidden columns (their mean over support maps) and 10 % noise.",
         "A pair: one support image, one class. Tape: a step by its batch. Operator: a step of 8 images, each with every class.",
-        "Closed form: all work from the maps to three lambdas, or one solution alone, by all pairs of support maps and classes.",
+        "Closed form: all work from the maps to three lambdas, or one solution alone, by all pairs of maps and classes.",
         "Wall time starts at the support maps and includes operators, tracing and compilation; evaluating is not in it.",
         "The tape stops by its own rule; what counts is its best validation loss along the way and the time until then.",
         "Validation loss: mean of 1 - cos (Eq. 3) over held-out maps and classes, by plain differentiation for every side.",
