@@ -19,6 +19,7 @@ from benchmarks.birds_run import BirdsRun
 from benchmarks.harness import Goal, Row, Series, interleaved
 from niwt_tf.data.pipeline import image_batches
 from niwt_tf.data.schema import Images, TestData, test_data
+from niwt_tf.method import reader
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.network import Network
 
@@ -80,13 +81,12 @@ def from_memory(images: Images, size: int) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices((pixels, labels)).batch(BATCH).prefetch(2)
 
 
-def against_predict(case: Case, label: str, module: Any, call: Callable[[TestData], Any], limit: Goal) -> list[Row]:
+def against_predict(case: Case, label: str, call: Callable[[TestData], Any], limit: Goal) -> list[Row]:
     """Return the rows of one case: `call` against `predict`, reading files and with decoded images.
 
     Args:
         case: network and images.
         label: what `call` does.
-        module: the one whose `image_batches` the call streams from; decoded batches are put in its place.
         call: what the package does with test images.
         limit: of the ratio for a further image.
     """
@@ -96,7 +96,7 @@ def against_predict(case: Case, label: str, module: Any, call: Callable[[TestDat
         memory = from_memory(test.images, size)
         sides[f"files, ours, {extent}"] = lambda test=test: call(test)
         sides[f"files, predict, {extent}"] = predict(case.network, image_batches(test.images, size, BATCH))
-        sides[f"memory, ours, {extent}"] = lambda test=test, memory=memory: _decoded(module, memory, call, test)
+        sides[f"memory, ours, {extent}"] = lambda test=test, memory=memory: _decoded(memory, call, test)
         sides[f"memory, predict, {extent}"] = predict(case.network, memory)
     seconds = interleaved(sides, case.repetitions, what=f"{label}, {case.name}")
     count, one = len(case.test.images), len(case.one_batch.images)
@@ -113,13 +113,13 @@ def against_predict(case: Case, label: str, module: Any, call: Callable[[TestDat
     return rows
 
 
-def _decoded(module: Any, batches: tf.data.Dataset, call: Callable[[TestData], Any], test: TestData) -> Any:
-    with decoded(module, batches):
+def _decoded(batches: tf.data.Dataset, call: Callable[[TestData], Any], test: TestData) -> Any:
+    with decoded(batches):
         return call(test)
 
 
 @contextmanager
-def decoded(module: Any, batches: tf.data.Dataset) -> Iterator[None]:
-    """Let a module of the package that streams image files take these batches in their place."""
-    with patch.object(module, "image_batches", lambda *_, **__: batches):
+def decoded(batches: tf.data.Dataset) -> Iterator[None]:
+    """Let the package's reader of image files take these batches in their place."""
+    with patch.object(reader, "image_batches", lambda *_, **__: batches):
         yield

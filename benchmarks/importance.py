@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.birds_run import BirdsRun
 from benchmarks.forward import against_predict, cases
 from benchmarks.harness import Goal, Measurement, Row, Series
-from niwt_tf.method import importance
+from niwt_tf.method.importance import class_importance
 
 LIMIT = Goal(2.5)
 
@@ -17,8 +17,7 @@ def measure(birds: BirdsRun) -> Measurement:
         made = against_predict(
             case,
             "importance",
-            importance,
-            lambda test, network=case.network: importance.class_importance(network, test.images),
+            lambda test, network=case.network: class_importance(network, test.images),
             LIMIT,
         )
         for row in made:

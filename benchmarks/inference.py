@@ -9,7 +9,6 @@ from benchmarks.birds_run import BirdsRun
 from benchmarks.forward import BATCH, Case, against_predict, cases, predict
 from benchmarks.harness import Goal, Measurement, Row, Series, interleaved
 from niwt_tf.experiments.scoring import score_network
-from niwt_tf.method import features
 
 LIMIT = Goal(1.05)
 MORE_CLASSES = 10
@@ -22,7 +21,7 @@ def measure(birds: BirdsRun) -> Measurement:
     for case in cases(birds):
         rows.append(_expanded(case))
         rows += against_predict(
-            case, "evaluation", features, lambda test, network=case.network: score_network(network, test), LIMIT
+            case, "evaluation", lambda test, network=case.network: score_network(network, test), LIMIT
         )
     notes = [
         f"Expanded: {MORE_CLASSES} classes more on the same trunk, `predict` on decoded images.",

@@ -20,12 +20,15 @@ from niwt_tf.errors import InputError, suggestion
 from niwt_tf.experiments.engines import check_engines
 from niwt_tf.experiments.measuring import fit_maps, measure_importance, seen_operators
 from niwt_tf.experiments.model_files import load_model, save_model
+from niwt_tf.experiments.readers import readers_of
 from niwt_tf.experiments.scoring import metrics_of, score_network
 from niwt_tf.experiments.settings import SETTINGS, Settings
 from niwt_tf.experiments.support import check_support
 from niwt_tf.experiments.training import learners_of, train_learners
 from niwt_tf.experiments.transferring import choose
-from niwt_tf.method.features import image_logits
+from niwt_tf.method.execution import Execution
+from niwt_tf.method.reader import Reader
+from niwt_tf.method.row_cache import GIGABYTE, RowCache
 from niwt_tf.models.network import Network
 from niwt_tf.serving.savedmodel import export_network
 
@@ -34,6 +37,7 @@ _DATA_SETTINGS = frozenset(
 )
 _PARAMETERS = {declared.name: declared.default for declared in SETTINGS if declared.name not in _DATA_SETTINGS}
 _BATCH = 32
+_CACHE_BYTES = 4 * GIGABYTE
 _CHECKED = 4
 
 
@@ -110,18 +114,21 @@ class Niwt(BaseEstimator):
             InputError: a parameter breaks its rule, or the data set has no split.
         """
         del y
-        settings, show = self._settings(), bool(self.verbose)
+        settings = self._settings()
         check_support(settings.support)
         check_engines(settings)
         seen = seen_data(dataset)
         names, descriptions = unseen_descriptions(dataset)
         learners = learners_of(settings, seen, len(names))
-        trained = train_learners(settings, learners, progress=show)
-        networks = {name: result.network for name, result in trained.items()}
-        operators = seen_operators(settings, learners, networks, progress=show)
-        measured = measure_importance(settings, learners, networks, operators, progress=show)
-        maps = fit_maps(settings, learners, measured)
-        self.transferer_, self.trials_ = choose(settings, learners, networks, measured, maps, operators, progress=show)
+        with tempfile.TemporaryDirectory(prefix="niwt_cache_") as folder:
+            execution = self._execution(settings, RowCache(Path(folder), _CACHE_BYTES, settings.cache_dtype))
+            trained = train_learners(settings, learners, execution)
+            networks = {name: result.network for name, result in trained.items()}
+            readers = readers_of(settings, networks, execution)
+            operators = seen_operators(settings, learners, readers)
+            measured = measure_importance(settings, learners, networks, operators, readers)
+            maps = fit_maps(settings, learners, measured)
+            self.transferer_, self.trials_ = choose(settings, learners, networks, measured, maps, operators, readers)
         network, _ = self.transferer_.expand(names, descriptions)
         self.description_names_ = dataset.knowledge.names
         self._set_network(network)
@@ -131,7 +138,7 @@ class Niwt(BaseEstimator):
         """Return calibrated logits, float32 [M, C]; images as in `predict`."""
         check_is_fitted(self, "network_")
         if isinstance(images, Images):
-            return image_logits(self.network_, images)
+            return self._reader.logits(images)
         if isinstance(images, np.ndarray) and images.dtype.kind not in "UO":
             return self._logits_of_pixels(images)
         if isinstance(images, str | os.PathLike) or not isinstance(images, Sequence | np.ndarray):
@@ -169,7 +176,7 @@ class Niwt(BaseEstimator):
         """
         del y
         check_is_fitted(self, "network_")
-        scored = score_network(self.network_, test_data(dataset))
+        scored = score_network(self.network_, test_data(dataset), self._reader.execution)
         importance = self.transferer_.head.importance
         others = {
             "rank_correlation_within": importance.rank_correlation_within,
@@ -247,15 +254,19 @@ class Niwt(BaseEstimator):
     def _settings(self) -> Settings:
         return Settings.from_dict({name: getattr(self, name) for name in _PARAMETERS})
 
+    def _execution(self, settings: Settings, cache: RowCache | None = None) -> Execution:
+        return Execution(precision=settings.precision, jit=settings.jit, progress=bool(self.verbose), cache=cache)
+
     def _set_network(self, network: Network) -> None:
         self.network_ = network
+        self._reader = Reader(network, self._execution(self._settings()))
         self.classes_ = np.array(network.class_names, dtype=object)
 
     def _logits_of_files(self, images: Images) -> np.ndarray:
         import tensorflow as tf
 
         try:
-            return image_logits(self.network_, images)
+            return self._reader.logits(images)
         except tf.errors.InvalidArgumentError:
             usable_images(images, progress=False)  # names the file
             raise

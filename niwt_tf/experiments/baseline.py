@@ -11,11 +11,16 @@ import numpy as np
 from niwt_tf.baselines.eszsl import ESZSLPath
 from niwt_tf.data.schema import Images, TestData
 from niwt_tf.experiments.folds import Fold, Learner
+from niwt_tf.experiments.support import balanced_sample
 from niwt_tf.method.calibration import choose_calibration, seen_margin
 from niwt_tf.method.evaluation import CalibrationCurve, Evaluation, calibration_curve, evaluate_scores
 from niwt_tf.method.importance import unit
 from niwt_tf.method.mapping import DescriptionNormaliser
 
+# More training images than this do not fit in memory; a sample, even over the classes, stands for them.
+TRAINING_IMAGES = 50_000
+_EVALUATED = 20_000
+_BLOCK = 4096
 GRID = tuple(10.0**power for power in range(-3, 4))
 
 
@@ -56,11 +61,13 @@ def choose_eszsl(
     curves: dict[tuple[str, str, float, float], list[tuple[CalibrationCurve, float]]] = {}
     for fold in folds:
         bank = banks[fold.name]
-        training, evaluation = bank(fold.training.images), bank(fold.evaluation)
-        held_out = fold.evaluation.labels < len(fold.classes)
+        fitted_on = balanced_sample(fold.training.images, TRAINING_IMAGES, 0)
+        evaluated = balanced_sample(fold.evaluation, _EVALUATED, 0)
+        training, evaluation = bank(fitted_on), bank(evaluated)
+        held_out = evaluated.labels < len(fold.classes)
         for kind in ("unit", "raw"):
             x, tested = _scaled(training, kind), _scaled(evaluation, kind)
-            path = ESZSLPath(x, fold.training.images.labels, fold.training.descriptions)
+            path = ESZSLPath(x, fitted_on.labels, fold.training.descriptions)
             for how in ("l2", "centred"):
                 normaliser = DescriptionNormaliser.fit(fold.training.descriptions, how)
                 described = normaliser(np.concatenate([fold.training.descriptions, fold.validation_descriptions]))
@@ -69,8 +76,8 @@ def choose_eszsl(
                 of_evaluation = path.rotated(tested, described)
                 for gamma, lambda_ in itertools.product(GRID, GRID):
                     scores = path.scores(gamma, lambda_, of_evaluation)
-                    curve = calibration_curve(scores, fold.evaluation.labels, len(seen))
-                    margin = seen_margin(scores[held_out, : len(seen)], fold.evaluation.labels[held_out])
+                    curve = calibration_curve(scores, evaluated.labels, len(seen))
+                    margin = seen_margin(scores[held_out, : len(seen)], evaluated.labels[held_out])
                     curves.setdefault((kind, how, gamma, lambda_), []).append((curve, margin))
     choices = []
     for key, pairs in curves.items():
@@ -90,11 +97,16 @@ def evaluate_eszsl(
     normaliser = DescriptionNormaliser.fit(main.training.descriptions, choice.descriptions)
     described = normaliser(np.concatenate([main.training.descriptions, unseen_descriptions]))
     num_seen = len(main.training.descriptions)
-    images: Images = main.training.images
+    images = balanced_sample(main.training.images, TRAINING_IMAGES, 0)
     x = _scaled(bank(images), choice.features)
     fitted = ESZSLPath(x, images.labels, described[:num_seen]).solve(choice.gamma, choice.lambda_)
-    scores = fitted.scores(_scaled(bank(test.images), choice.features), described)
-    held_out = fitted.scores(_scaled(bank(main.held_out), choice.features), described[:num_seen])
+
+    def scores_of(asked: Images, descriptions: np.ndarray) -> np.ndarray:
+        blocks = [np.arange(start, min(start + _BLOCK, len(asked))) for start in range(0, max(len(asked), 1), _BLOCK)]
+        parts = [fitted.scores(_scaled(bank(asked.take(block)), choice.features), descriptions) for block in blocks]
+        return np.concatenate(parts)
+
+    scores, held_out = scores_of(test.images, described), scores_of(main.held_out, described[:num_seen])
     calibration = choice.calibration * seen_margin(held_out, main.held_out.labels)
     return evaluate_scores(scores, test.images.labels, num_seen, calibration)
 

@@ -11,16 +11,16 @@ from niwt_tf.data.schema import Images
 from niwt_tf.experiments.folds import Fold, Learner
 from niwt_tf.experiments.heads import SeenHead, candidate_heads
 from niwt_tf.experiments.layers import blocks_of, recut
+from niwt_tf.experiments.readers import prepare_choices
 from niwt_tf.experiments.settings import Settings
-from niwt_tf.experiments.support import balanced_sample, maps_of
-from niwt_tf.method.features import FeatureBank, pooled_features
+from niwt_tf.experiments.support import balanced_sample
 from niwt_tf.method.importance import ClassImportance, shared_importance
 from niwt_tf.method.mapping import ImportanceMap, fit_cosine_map, fit_ridge_map
 from niwt_tf.method.operator import mean_operators
+from niwt_tf.method.reader import Reader
 from niwt_tf.method.ridge_head import RidgeMoments
 from niwt_tf.models.network import Network
 
-_BLOCK = 4096
 _SCALE_IMAGES = 2048
 
 
@@ -43,7 +43,7 @@ class MeasuredHead:
 
 
 def seen_operators(
-    settings: Settings, learners: Sequence[Learner], networks: Mapping[str, Network], *, progress: bool = True
+    settings: Settings, learners: Sequence[Learner], readers: Mapping[str, Reader]
 ) -> dict[str, np.ndarray]:
     """Return, for each learner's name, the mean operator [N, D] over a sample of its training images.
 
@@ -52,9 +52,8 @@ def seen_operators(
     Learners that share one frozen trunk and tail share the sample too, each with the images that it may see.
     """
     operators: dict[str, np.ndarray] = {}
-    groups = [list(learners)] if settings.finetune == "head" else [[learner] for learner in learners]
-    for group in groups:
-        network = networks[group[0].name]
+    for group in _groups(settings, learners):
+        reader = readers[group[0].name]
         drawn = [
             balanced_sample(learner.training.images, max(settings.num_support, len(learner.classes)), settings.seed)
             for learner in group
@@ -64,12 +63,19 @@ def seen_operators(
         sample = _union([drawn[0], *(own for own, needed in zip(drawn, blind, strict=True) if needed)])
         members = np.stack([np.isin(sample.paths, learner.training.images.paths) for learner in group])
         members[0] &= np.isin(sample.paths, drawn[0].paths)
+        cuts = [reader, *(Reader(cut, reader.execution) for cut in recut(reader.network, settings.extra_layers))]
         stacked = [
-            mean_operators(cut.tail, maps_of(cut, sample), members, progress=progress)
-            for cut in (network, *recut(network, settings.extra_layers))
+            mean_operators(
+                cut.network.tail,
+                cut.maps(sample),
+                members,
+                jit=reader.execution.jit,
+                progress=reader.execution.progress,
+                team=reader.execution.team,
+            )
+            for cut in cuts
         ]
-        for learner, operator in zip(group, np.concatenate(stacked, axis=1), strict=True):
-            operators[learner.name] = operator
+        operators.update(zip((learner.name for learner in group), np.concatenate(stacked, axis=1), strict=True))
     return operators
 
 
@@ -78,40 +84,41 @@ def measure_importance(
     learners: Sequence[Learner],
     networks: Mapping[str, Network],
     operators: Mapping[str, np.ndarray],
-    *,
-    progress: bool = True,
+    readers: Mapping[str, Reader],
 ) -> dict[str, list[MeasuredHead]]:
     """Return, for each learner's name, its candidate heads with their importances (Eq. 1).
 
     With `importance_over="own"` each image is asked about its own class. With "shared" every class is asked about the same
     images, as new columns will be in Stage 3; the consistency figures are then still those of images asked about their own
-    class, of the main learner alone. Where the learners share one frozen trunk it is run once for all of them.
+    class, of the main learner alone. Where the learners share one frozen trunk it is run once for all of them. With a cache no
+    image is decoded twice, and the features that Stage 3 will ask for are left in it.
 
     Args:
         settings: the candidate heads, and how many images a class are enough in a fold.
         learners: main and folds.
         networks: by the learners' names.
         operators: mean operators by the learners' names.
-        progress: show bars.
+        readers: by the learners' names.
     """
-    shared = settings.finetune == "head"
-    heads = _candidate_heads(settings, learners, networks, progress)
     over_own = settings.importance_over == "own"
     asked = [learner for learner in learners if over_own or not isinstance(learner, Fold)]
-    groups = [asked] if shared else [[learner] for learner in asked]
+    heads = _candidate_heads(settings, learners, networks, readers, asked)
+    groups = _groups(settings, asked)
     measured: dict[str, list[MeasuredHead]] = {}
     for group in groups:
-        readers = [(learner, head) for learner in group for head in heads[learner.name]]
+        headed = [(learner, head) for learner in group for head in heads[learner.name]]
         streamed = _union([_measured_images(settings, learner) for learner in group])
         results = shared_importance(
-            [_headed(networks[learner.name], head) for learner, head in readers],
+            [_headed(networks[learner.name], head) for learner, head in headed],
             streamed,
-            [_labels_of(streamed, _measured_images(settings, learner)) for learner, _ in readers],
-            progress=progress,
+            [_labels_of(streamed, _measured_images(settings, learner)) for learner, _ in headed],
+            reader=readers[group[0].name],
         )
-        for (learner, head), importance in zip(readers, results, strict=True):
+        for (learner, head), importance in zip(headed, results, strict=True):
             means = importance.means
             measured.setdefault(learner.name, []).append(MeasuredHead(head, importance, means, (means.shape[1],)))
+    for learner in learners:
+        prepare_choices(settings, learner, readers[learner.name])
     if over_own:
         return measured
     for learner in learners:
@@ -128,37 +135,49 @@ def measure_importance(
 
 
 def _candidate_heads(
-    settings: Settings, learners: Sequence[Learner], networks: Mapping[str, Network], progress: bool
+    settings: Settings,
+    learners: Sequence[Learner],
+    networks: Mapping[str, Network],
+    readers: Mapping[str, Reader],
+    asked: Sequence[Learner],
 ) -> dict[str, list[SeenHead]]:
-    """Return the heads to choose from; features of the training images stream by and are not kept."""
+    """Return the heads to choose from; the maps of learners that are `asked` about importance are kept for that."""
     heads: dict[str, list[SeenHead]] = {}
-    for group in [list(learners)] if settings.finetune == "head" else [[learner] for learner in learners]:
-        network = networks[group[0].name]
+    for group in _groups(settings, learners):
+        reader = readers[group[0].name]
         moments: list[RidgeMoments | None] = [None] * len(group)
         if settings.head == "ridge":
-            moments = list(_moments(network, group, progress))
-        bank = FeatureBank(network, progress=progress)
+            moments = list(_moments(reader, group, keep_maps=any(learner in asked for learner in group)))
         for learner, gathered in zip(group, moments, strict=True):
             headed = networks[learner.name]
             trained = SeenHead(0.0, headed.columns, headed.biases)
             held_out = balanced_sample(learner.held_out, _SCALE_IMAGES, settings.seed)
-            heads[learner.name] = candidate_heads(settings, trained, gathered, bank(held_out), held_out.labels)
+            heads[learner.name] = candidate_heads(settings, trained, gathered, reader.features(held_out), held_out.labels)
     return heads
 
 
-def _moments(network: Network, group: Sequence[Learner], progress: bool) -> list[RidgeMoments]:
+def _groups(settings: Settings, learners: Sequence[Learner]) -> list[list[Learner]]:
+    """Return the learners that share a trunk and a tail together."""
+    return [list(learners)] if settings.finetune == "head" else [[learner] for learner in learners]
+
+
+def _moments(reader: Reader, group: Sequence[Learner], keep_maps: bool) -> list[RidgeMoments]:
     streamed = _union([learner.training.images for learner in group])
     labels = [_labels_of(streamed, learner.training.images) for learner in group]
     moments = [
-        RidgeMoments(network.num_features, np.bincount(owners[owners >= 0], minlength=len(learner.classes)))
+        RidgeMoments(reader.network.num_features, np.bincount(owners[owners >= 0], minlength=len(learner.classes)))
         for learner, owners in zip(group, labels, strict=True)
     ]
-    for start in range(0, len(streamed), _BLOCK):
-        block = np.arange(start, min(start + _BLOCK, len(streamed)))
-        features = pooled_features(network, streamed.take(block), progress=progress)
+    team, done = reader.execution.team, 0
+    mine = team.share(len(streamed))
+    for features in reader.feature_batches(streamed.take(mine), keep_maps=keep_maps):
+        batch = mine[done : done + len(features)]
         for each, owners in zip(moments, labels, strict=True):
-            taken = owners[block] >= 0
-            each.add(features[taken], owners[block][taken])
+            taken = owners[batch] >= 0
+            each.add(features[taken], owners[batch][taken])
+        done += len(features)
+    for each in moments:
+        each.reduce(team)
     return moments
 
 

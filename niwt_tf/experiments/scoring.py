@@ -11,7 +11,8 @@ import numpy as np
 from niwt_tf.data.schema import TestData
 from niwt_tf.errors import InputError
 from niwt_tf.method.evaluation import CalibrationCurve, Evaluation, calibration_curve, evaluate_scores
-from niwt_tf.method.features import image_logits
+from niwt_tf.method.execution import Execution
+from niwt_tf.method.reader import Reader
 from niwt_tf.models.network import Network
 
 
@@ -32,7 +33,7 @@ class Scored:
     curve: CalibrationCurve
 
 
-def score_network(network: Network, test: TestData, *, progress: bool = False) -> Scored:
+def score_network(network: Network, test: TestData, execution: Execution | None = None) -> Scored:
     """Evaluate a network whose classes include those of the test images.
 
     Raises:
@@ -43,7 +44,7 @@ def score_network(network: Network, test: TestData, *, progress: bool = False) -
         raise InputError(f"The network must know every class of the data. Received: {unknown[0]!r}, which it does not.")
     index = np.array([network.class_names.index(name) for name in test.images.class_names])
     labels = index[test.images.labels] if len(test.images) else np.empty(0, np.int64)
-    logits = image_logits(network, test.images, progress=progress)
+    logits = Reader(network, execution).logits(test.images)
     # The curve needs the scores before calibration; the head has taken it off the seen ones.
     logits[:, : network.num_seen] += network.calibration
     evaluation = evaluate_scores(logits, labels, network.num_seen, network.calibration)

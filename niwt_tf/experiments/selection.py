@@ -16,18 +16,17 @@ from niwt_tf.experiments.folds import Fold
 from niwt_tf.experiments.heads import SeenHead
 from niwt_tf.experiments.layers import blocks_of
 from niwt_tf.experiments.measuring import MeasuredHead
+from niwt_tf.experiments.readers import evaluation_sample, statistics_sample
 from niwt_tf.experiments.settings import Settings
-from niwt_tf.experiments.support import Support, balanced_sample, support_of
+from niwt_tf.experiments.support import Support, support_of
 from niwt_tf.method.calibration import choose_calibration, logit_statistics, match_logits, seen_margin
 from niwt_tf.method.closed_form import mean_cosine
 from niwt_tf.method.evaluation import CalibrationCurve, calibration_curve
-from niwt_tf.method.features import FeatureBank
 from niwt_tf.method.mapping import ImportanceMap
 from niwt_tf.method.operator_transfer import transfer_by_operator
+from niwt_tf.method.reader import Reader
 from niwt_tf.method.transfer import TransferOptions, transfer_columns
 from niwt_tf.models.network import Network
-
-STATISTICS_IMAGES = 2048
 
 
 @dataclass(frozen=True)
@@ -150,13 +149,14 @@ def new_columns(
 
 
 def fold_data(
-    settings: Settings, engines: Sequence[str], fold: Fold, network: Network, operator: np.ndarray, bank: FeatureBank
+    settings: Settings, engines: Sequence[str], fold: Fold, network: Network, operator: np.ndarray, reader: Reader
 ) -> FoldData:
-    """Compute what the trials of a fold share; `operator` and `bank` are those of the fold's network."""
-    images = fold.training.images
-    sample = balanced_sample(images, STATISTICS_IMAGES, settings.seed)
-    support = support_of(settings, engines, network, images, operator)
-    return FoldData(network, support, bank(sample), sample.labels, bank(fold.evaluation), fold.evaluation.labels)
+    """Compute what the trials of a fold share; `operator` and `reader` are those of the fold's network."""
+    sample, evaluated = statistics_sample(settings, fold), evaluation_sample(settings, fold)
+    support = support_of(settings, engines, reader, fold.training.images, operator)
+    return FoldData(
+        network, support, reader.features(sample), sample.labels, reader.features(evaluated), evaluated.labels
+    )
 
 
 def candidates(settings: Settings, engines: Sequence[str], num_heads: int) -> tuple[list[Choice], dict[str, list[Choice]]]:

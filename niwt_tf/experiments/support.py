@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from niwt_tf.data.folder import image_names
-from niwt_tf.data.pipeline import image_batches, usable_images
+from niwt_tf.data.pipeline import usable_images
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.method.closed_form import Blocks, ClosedForm
 from niwt_tf.method.operator import TailOperator, mean_operators, tail_operator
-from niwt_tf.models.network import Network
-
-_BATCH = 32
+from niwt_tf.method.reader import Reader
 
 
 @dataclass(frozen=True)
@@ -45,26 +41,31 @@ class Support:
 
 
 def support_of(
-    settings: Settings, engines: Sequence[str], network: Network, seen_images: Images, seen_operator: np.ndarray
+    settings: Settings, engines: Sequence[str], reader: Reader, seen_images: Images, seen_operator: np.ndarray
 ) -> Support:
     """Return the support that the settings ask for.
 
     Args:
         settings: support, its number and the seed.
         engines: what will solve for the columns.
-        network: its trunk and tail are used.
+        reader: makes the maps; its network's tail is used.
         seen_images: training images of seen classes.
         seen_operator: the mean operator over a sample of those.
     """
+    tail, execution = reader.network.tail, reader.execution
     descent = bool({"tape", "operator"} & set(engines))
-    nothing = np.empty((0, *network.tail.input_shape[1:]), np.float32)
+    nothing = np.empty((0, *tail.input_shape[1:]), np.float32)
     if settings.support == "seen" and not descent:
         return Support(seen_operator, nothing)
-    maps = support_maps(network, settings.support, seen_images, settings.num_support, settings.seed)
+    maps = support_maps(reader, settings.support, seen_images, settings.num_support, settings.seed)
     operator = seen_operator
     if settings.support != "seen" and "closed_form" in engines:
-        operator = mean_operators(network.tail, maps, np.ones((1, len(maps)), bool))[0]
-    exact = tail_operator(network.tail, maps) if "operator" in engines else None
+        everything = np.ones((1, len(maps)), bool)
+        shown = execution.progress
+        operator = mean_operators(tail, maps, everything, jit=execution.jit, progress=shown, team=execution.team)[0]
+    exact = None
+    if "operator" in engines:
+        exact = tail_operator(tail, maps, jit=execution.jit, progress=execution.progress)
     return Support(operator, maps if descent else nothing, exact)
 
 
@@ -90,11 +91,11 @@ def check_support(support: str) -> None:
         _folder_images(Path(support))
 
 
-def support_maps(network: Network, support: str, seen_images: Images, count: int, seed: int) -> np.ndarray:
+def support_maps(reader: Reader, support: str, seen_images: Images, count: int, seed: int) -> np.ndarray:
     """Return conv maps [P, H, W, N] of the support images.
 
     Args:
-        network: its trunk makes the maps.
+        reader: makes the maps.
         support: "seen" samples `seen_images`, "noise" draws uniform pixels, else a folder of images, searched through.
         seen_images: training images of seen classes.
         count: P, at most.
@@ -103,31 +104,14 @@ def support_maps(network: Network, support: str, seen_images: Images, count: int
     Raises:
         InputError: a folder without images, or one that cannot be read; an image in it that cannot be decoded.
     """
-    size = network.input_size
     if support == "noise":
+        size = reader.network.input_size
         generator = np.random.default_rng(seed)
-        noise = generator.uniform(0, 255, (count, size, size, 3)).astype(np.float32)
-        batches = [noise[start : start + _BATCH] for start in range(0, count, _BATCH)]
-    else:
-        chosen = balanced_sample(seen_images if support == "seen" else _folder_images(Path(support)), count, seed)
-        if support != "seen":
-            usable_images(chosen, progress=False)
-        return maps_of(network, chosen)
-    return _maps(network, batches)
-
-
-def maps_of(network: Network, images: Images) -> np.ndarray:
-    """Return the conv maps [M, H, W, N] of images, all in memory."""
-    return _maps(network, (batch for batch, _ in image_batches(images, network.input_size, _BATCH)))
-
-
-def _maps(network: Network, batches: Iterable[Any]) -> np.ndarray:
-    size = network.input_size
-    trunk = tf.function(
-        lambda batch: network.trunk(batch, training=False),
-        input_signature=[tf.TensorSpec([None, size, size, 3], tf.float32)],
-    )
-    return np.concatenate([trunk(tf.constant(batch)).numpy() for batch in batches])
+        return reader.maps_of_pixels(generator.uniform(0, 255, (count, size, size, 3)).astype(np.float32))
+    chosen = balanced_sample(seen_images if support == "seen" else _folder_images(Path(support)), count, seed)
+    if support != "seen":
+        usable_images(chosen, progress=False)
+    return reader.maps(chosen)
 
 
 def _folder_images(folder: Path) -> Images:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from niwt_tf.data.schema import Images, SeenData
+from niwt_tf.data.schema import SeenData
 from niwt_tf.experiments.folds import Learner, class_folds, main_learner
 from niwt_tf.experiments.layers import recut
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.method.evaluation import class_normalised_accuracy
-from niwt_tf.method.features import FeatureBank, image_logits
+from niwt_tf.method.execution import Execution
+from niwt_tf.method.reader import Reader
 from niwt_tf.method.training import train_seen
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.network import Network
+from niwt_tf.models.precision import in_precision
 
 _LOG = logging.getLogger("niwt_tf")
 _EPOCHS = {"scratch": 24, "head": 60, "finetune": 20}
@@ -52,33 +54,35 @@ def learners_of(settings: Settings, seen: SeenData, num_unseen: int) -> list[Lea
 
 
 def train_learners(
-    settings: Settings, learners: Sequence[Learner], *, work_dir: Path | None = None, progress: bool = True
+    settings: Settings, learners: Sequence[Learner], execution: Execution, *, work_dir: Path | None = None
 ) -> dict[str, TrainedNetwork]:
     """Train one network a learner, by its name.
 
     With `finetune="head"` the learners share one frozen trunk and tail, whose features are computed once. Otherwise a fold's
     network never sees an image of the fold's validation classes: what is chosen on those then holds for really unseen ones.
+    In a mixed precision a twin is trained, and its weights, which are float32, end up in the network.
 
     Args:
         settings: backbone, weights and Stage 0.
         learners: the main one first.
+        execution: how; its cache keeps the features of networks whose heads are trained.
         work_dir: where checkpoints and TensorBoard logs go; an interrupted training goes on from there.
-        progress: show bars.
     """
     if settings.finetune == "head":
         if settings.weights == "none":
             _LOG.warning("--finetune=head with --weights=none trains a head on a random backbone: give --weights.")
         shared = _new_network(settings, learners[0].training.images.class_names)
-        bank = FeatureBank(shared, progress=progress)
+        reader = Reader(shared, execution)
         networks = [shared, *(_with_new_head(shared, learner, settings.seed) for learner in learners[1:])]
         trained = [
-            _train(settings, network, learner, work_dir, progress, bank)
+            _train(settings, network, learner, work_dir, reader)
             for network, learner in zip(networks, learners, strict=True)
         ]
     else:
         trained = [
-            _train(settings, _new_network(settings, learner.training.images.class_names), learner, work_dir, progress, None)
+            _train(settings, network, learner, work_dir, Reader(network, execution))
             for learner in learners
+            for network in [_new_network(settings, learner.training.images.class_names)]
         ]
     return {learner.name: result for learner, result in zip(learners, trained, strict=True)}
 
@@ -88,14 +92,15 @@ def _train(
     network: Network,
     learner: Learner,
     work_dir: Path | None,
-    progress: bool,
-    bank: Callable[[Images], np.ndarray] | None,
+    reader: Reader,
 ) -> TrainedNetwork:
     from_scratch = settings.finetune == "all" and settings.weights == "none"
     kind = "scratch" if from_scratch else "head" if settings.finetune == "head" else "finetune"
     epochs = settings.epochs or _EPOCHS[kind]
-    network, history = train_seen(
-        network,
+    mixed = settings.finetune == "all" and settings.precision != "float32"
+    trained = in_precision(network, settings.precision) if mixed else network
+    _, history = train_seen(
+        trained,
         learner.training.images,
         learner.held_out,
         finetune=settings.finetune,
@@ -109,13 +114,18 @@ def _train(
         patience=epochs if from_scratch else settings.patience,
         seed=settings.seed,
         work_dir=work_dir / learner.name if work_dir else None,
-        features_of=bank,
-        progress=progress,
+        features_of=reader.features,
+        jit=settings.jit,
+        progress=reader.execution.progress,
     )
+    if mixed:
+        network.model.set_weights(trained.model.get_weights())
     held_out = learner.held_out
     if not len(held_out):
         return TrainedNetwork(network, history, float("nan"))
-    logits = bank(held_out) @ network.columns + network.biases if bank else image_logits(network, held_out)
+    # Where more than the head was trained, what the reader has computed holds no longer.
+    final = reader if settings.finetune == "head" else Reader(network, reader.execution)
+    logits = final.features(held_out) @ network.columns + network.biases
     accuracy = class_normalised_accuracy(held_out.labels, logits.argmax(axis=1), len(network.class_names))
     return TrainedNetwork(network, history, accuracy)
 

@@ -13,14 +13,15 @@ from niwt_tf.experiments.folds import Fold, Learner
 from niwt_tf.experiments.heads import SeenHead
 from niwt_tf.experiments.layers import blocks_of
 from niwt_tf.experiments.measuring import MeasuredHead
-from niwt_tf.experiments.selection import STATISTICS_IMAGES, Choice, NewColumns, Trial, fold_data, new_columns, select
+from niwt_tf.experiments.readers import held_out_sample, statistics_sample
+from niwt_tf.experiments.selection import Choice, NewColumns, Trial, fold_data, new_columns, select
 from niwt_tf.experiments.settings import Settings
-from niwt_tf.experiments.support import Support, balanced_sample, support_of
+from niwt_tf.experiments.support import Support, support_of
 from niwt_tf.method.calibration import logit_statistics, seen_margin
 from niwt_tf.method.closed_form import mean_cosine
 from niwt_tf.method.column_map import ColumnMap
-from niwt_tf.method.features import FeatureBank
 from niwt_tf.method.mapping import ImportanceMap
+from niwt_tf.method.reader import Reader
 from niwt_tf.models.network import Network
 
 _LOG = logging.getLogger("niwt_tf")
@@ -81,8 +82,7 @@ def choose(
     measured: Mapping[str, Sequence[MeasuredHead]],
     maps: Mapping[str, Sequence[ImportanceMap]],
     operators: Mapping[str, np.ndarray],
-    *,
-    progress: bool = True,
+    readers: Mapping[str, Reader],
 ) -> tuple[Transferer, list[Trial]]:
     """Make every choice on the folds and return the transferer of the main network, with all trials.
 
@@ -93,21 +93,14 @@ def choose(
         measured: candidate heads by learner.
         maps: by learner, one for each head.
         operators: by learner.
-        progress: show bars.
+        readers: by learner; they give the features and show the bars.
     """
     main, folds = learners[0], [learner for learner in learners if isinstance(learner, Fold)]
-    shared = FeatureBank(networks["main"], progress=progress) if settings.finetune == "head" else None
+    progress = readers["main"].execution.progress
     engines = engines_of(settings, networks["main"].tail, len(folds[0].validation) if folds else 1, len(folds))
     if folds:
         data = [
-            fold_data(
-                settings,
-                engines,
-                fold,
-                networks[fold.name],
-                operators[fold.name],
-                shared or FeatureBank(networks[fold.name], progress=progress),
-            )
+            fold_data(settings, engines, fold, networks[fold.name], operators[fold.name], readers[fold.name])
             for fold in folds
         ]
         trial, trials = select(settings, engines, folds, data, measured, maps, progress=progress)
@@ -117,17 +110,16 @@ def choose(
         choice = Choice(0, engines[0], settings.transfer_lambda[0], settings.transfer_learning_rate[0], alone)
         unknown = float("nan")
         trial, trials = Trial(choice, measured["main"][0].head.regularization, 0.0, unknown, unknown, unknown), []
-    images = main.training.images
-    sample = balanced_sample(images, STATISTICS_IMAGES, settings.seed)
+    sample, held_out = statistics_sample(settings, main), held_out_sample(settings, main)
     index = trial.choice.head
     chosen, importance_map = measured["main"][index], maps["main"][index]
     network = networks["main"]
     headed = network.with_head(chosen.head.columns, chosen.head.biases, network.class_names, network.num_seen)
-    bank = shared or FeatureBank(network, progress=progress)
-    support = support_of(settings, (trial.choice.engine,), network, images, operators["main"])
-    held_out = bank(main.held_out) @ chosen.head.columns + chosen.head.biases
-    calibration = trial.calibration * seen_margin(held_out, main.held_out.labels)
-    features = bank(sample)
+    features_of = readers["main"].features
+    support = support_of(settings, (trial.choice.engine,), readers["main"], main.training.images, operators["main"])
+    logits = features_of(held_out) @ chosen.head.columns + chosen.head.biases
+    calibration = trial.calibration * seen_margin(logits, held_out.labels)
+    features = np.array(features_of(sample))  # a copy: what the reader gives may be a part of the cache's file
     column_map = column_map_of(settings, trial.choice, network, chosen.head, importance_map, support, features, sample.labels)
     transferer = Transferer(
         settings, headed, chosen, importance_map, trial, support, features, sample.labels, calibration, column_map

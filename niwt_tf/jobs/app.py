@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -17,6 +17,7 @@ from niwt_tf.errors import InputError
 from niwt_tf.jobs.flags import define_flags, parse_flags, run_folder, settings_from_flags
 from niwt_tf.jobs.quiet_tensorflow import choose_keras_backend, import_quietly
 from niwt_tf.jobs.run_directory import Run, RunDirectory
+from niwt_tf.jobs.stage_store import StageStore
 from niwt_tf.jobs.table import HELP_FLAGS, JOBS, job_help
 
 _DISK_FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
@@ -73,8 +74,23 @@ def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[l
 def run_from_flags() -> Iterator[Run]:
     """Yield the locked run directory that --run_dir names, with the settings of the flags and of its config.json."""
     settings, given = settings_from_flags()
-    with RunDirectory(run_folder()).locked(settings, overwrite=flags.FLAGS.overwrite, given=given) as run:
+    directory = RunDirectory(run_folder())
+    with directory.locked(settings, overwrite=flags.FLAGS.overwrite, given=given) as run, _store() as run.store:
         yield run
+
+
+@contextmanager
+def _store() -> Iterator[StageStore | None]:
+    """Yield the folder that --stage_store names, or None."""
+    name = flags.FLAGS.stage_store
+    if name is None:
+        yield None
+        return
+    if flags.FLAGS.strategy == "multiworker":
+        # The processes of one run would wait for each other.
+        raise InputError("--stage_store must not be given with --strategy=multiworker. Received: both.")
+    with closing(StageStore(os.path.expanduser(name))) as store:
+        yield store
 
 
 def _log_to_stderr(name: str) -> None:

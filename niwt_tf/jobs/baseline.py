@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.artefacts import load_networks
 from niwt_tf.experiments.baseline import choose_eszsl, evaluate_eszsl
 from niwt_tf.experiments.folds import Fold
+from niwt_tf.experiments.readers import readers_of
 from niwt_tf.experiments.scoring import finite
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
-from niwt_tf.jobs.run_data import RunData, load_run_data, show_progress
+from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.jobs.run_directory import Run
-from niwt_tf.method.features import SOURCES, FeatureBank
+from niwt_tf.method.reader import Reader
 
+# What ESZSL is fitted on: what the head is applied to, or the mean of the conv map.
+SOURCES = {"head": Reader.features, "map": Reader.pooled_maps}
 _SHOWN = ("acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ausuc")
 
 
@@ -26,7 +30,7 @@ def stage(run: Run, data: RunData) -> None:
     Raises:
         InputError: there are too few seen classes to hold any out, so nothing can be chosen.
     """
-    baseline = run.stage("baseline", settings_used=["seed"], inputs=["train"])
+    baseline = run.stage("baseline", settings_used=["precision", "jit", "cache_dtype", "seed"], inputs=["train"])
     if baseline.up_to_date:
         return
     folds = [learner for learner in data.learners if isinstance(learner, Fold)]
@@ -34,13 +38,11 @@ def stage(run: Run, data: RunData) -> None:
         count = len(data.learners[0].classes)
         raise InputError(f"A baseline needs enough seen classes to hold some out and keep 4. Received: {count} seen classes.")
     networks = load_networks(run.folder("train"), run.settings, data.learners)
-    main, show = data.learners[0], show_progress()
+    main, readers = data.learners[0], readers_of(run.settings, networks, data.execution)
     with baseline.writing() as folder:
         record: dict[str, dict[str, Any]] = {}
-        for source in SOURCES:
-            banks = {name: FeatureBank(network, progress=show, source=source) for name, network in networks.items()}
-            if run.settings.finetune == "head":
-                banks = dict.fromkeys(banks, banks["main"])
+        for source, features_of in SOURCES.items():
+            banks = {name: partial(features_of, reader) for name, reader in readers.items()}
             choice = choose_eszsl(folds, banks)
             result = evaluate_eszsl(choice, main, banks["main"], data.unseen_descriptions, data.test())
             metrics = {name: finite(value) for name, value in result.scalars().items()}

@@ -11,20 +11,22 @@ from niwt_tf.experiments.prediction_sheet import prediction_sheet
 from niwt_tf.experiments.scoring import metrics_of, score_network
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
-from niwt_tf.jobs.run_data import RunData, load_run_data, show_progress
+from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.jobs.run_directory import Run
 from niwt_tf.models.network import Network
+
+SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
 
 
 def stage(run: Run, data: RunData) -> None:
     """Write metrics.json, per_class.csv, confusion.png, ausuc.png and predictions.png."""
-    evaluate = run.stage("evaluate", settings_used=["seed"], inputs=["transfer"], publishes=["metrics.json"])
+    evaluate = run.stage("evaluate", settings_used=SETTINGS_USED, inputs=["transfer"], publishes=["metrics.json"])
     if evaluate.up_to_date:
         return
     transfer = run.folder("transfer")
     network, test = Network.load(transfer / "network.keras"), data.test()
     with evaluate.writing() as folder:
-        scored = score_network(network, test, progress=show_progress())
+        scored = score_network(network, test, data.execution)
         figures = read_json(transfer / "selection.json")["figures"]
         metrics = metrics_of(scored, network.num_seen, {**figures, "seed": run.settings.seed})
         write_json(folder / "metrics.json", metrics)

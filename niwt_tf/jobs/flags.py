@@ -85,11 +85,14 @@ def settings_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> tuple[Se
     """
     values = {name: flag_values[name].value for name in SETTING_NAMES}
     given = frozenset(name for name in SETTING_NAMES if flag_values[name].present)
-    for declared in SETTINGS:
-        value = values[declared.name]
-        if declared.name in _PATHS and value is not None and value not in declared.choices:
-            values[declared.name] = os.path.abspath(os.path.expanduser(value))
-    return Settings.from_dict(values), given
+    return Settings.from_dict({declared.name: absolute(declared, values[declared.name]) for declared in SETTINGS}), given
+
+
+def absolute(declared: Option, value: Any) -> Any:
+    """Return a setting's value, made absolute if it is a path."""
+    if declared.name in _PATHS and value is not None and value not in declared.choices:
+        return os.path.abspath(os.path.expanduser(value))
+    return value
 
 
 def run_folder(flag_values: flags.FlagValues = flags.FLAGS) -> Path:

@@ -6,8 +6,9 @@ import sys
 
 from niwt_tf.experiments.artefacts import load_networks, save_measured, save_operators
 from niwt_tf.experiments.measuring import measure_importance, seen_operators
+from niwt_tf.experiments.readers import readers_of
 from niwt_tf.jobs.app import run_from_flags, run_job
-from niwt_tf.jobs.run_data import RunData, load_run_data, show_progress
+from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.jobs.run_directory import Run
 
 SETTINGS_USED = (
@@ -17,6 +18,9 @@ SETTINGS_USED = (
     "num_support",
     "fold_importance_images",
     "extra_layers",
+    "precision",
+    "jit",
+    "cache_dtype",
     "seed",
 )
 
@@ -28,10 +32,10 @@ def stage(run: Run, data: RunData) -> None:
         return
     networks = load_networks(run.folder("train"), run.settings, data.learners)
     with importance.writing() as folder:
-        show = show_progress()
-        operators = seen_operators(run.settings, data.learners, networks, progress=show)
+        readers = readers_of(run.settings, networks, data.execution)
+        operators = seen_operators(run.settings, data.learners, readers)
         save_operators(folder, operators)
-        measured = measure_importance(run.settings, data.learners, networks, operators, progress=show)
+        measured = measure_importance(run.settings, data.learners, networks, operators, readers)
         save_measured(folder, measured)
         first = measured["main"][0].importance
         consistency = {"rank_correlation_within": first.rank_correlation_within}

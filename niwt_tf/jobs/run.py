@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from absl import flags
+
 from niwt_tf.experiments.summary import summary_table
 from niwt_tf.files import read_json
 from niwt_tf.jobs import evaluate, export, importance, train, transfer
@@ -12,18 +14,33 @@ from niwt_tf.jobs import map as mapping
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.run_data import load_run_data
 
+_STAGES = {
+    "train": train.stage,
+    "importance": importance.stage,
+    "map": mapping.stage,
+    "transfer": transfer.stage,
+    "evaluate": evaluate.stage,
+    "export": export.stage,
+}
+
 
 def main(argv: list[str]) -> None:
-    """Do every stage of the run that --run_dir names and print what came of it."""
+    """Do the stages of the run that --run_dir names, up to --until, and print what came of it."""
     del argv
+    last = flags.FLAGS.until
     with run_from_flags() as run:
         data = load_run_data(run)
-        for each in (train, importance, mapping, transfer, evaluate, export):
-            each.stage(run, data)
+        for name, stage in _STAGES.items():
+            stage(run, data)
+            if name == last:
+                break
+        if last not in ("evaluate", "export"):
+            return
         print()
         print(summary_table(read_json(run.path / "metrics.json")))
         print()
-        print(f"SavedModel   {export.exported(run)}")
+        if last == "export":
+            print(f"SavedModel   {export.exported(run)}")
         sheet = run.folder("evaluate") / "predictions.png"
         if sheet.exists():
             print(f"predictions  {sheet}")

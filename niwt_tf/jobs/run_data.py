@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from absl import flags
 
 from niwt_tf.data.load import load_dataset
 from niwt_tf.data.schema import Dataset, SeenData, TestData, seen_data, test_data, unseen_descriptions
@@ -14,7 +13,9 @@ from niwt_tf.errors import InputError
 from niwt_tf.experiments.folds import Learner
 from niwt_tf.experiments.training import learners_of
 from niwt_tf.jobs.data_fingerprint import data_fingerprint
+from niwt_tf.jobs.execution import execution_of, show_progress
 from niwt_tf.jobs.run_directory import Run
+from niwt_tf.method.execution import Execution
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class RunData:
         learners: the main one and the folds of validation classes, all made of `seen`.
         unseen_names: U names.
         unseen_descriptions: float32 [U, K], raw.
+        execution: how networks are run over the images.
     """
 
     dataset: Dataset
@@ -34,6 +36,7 @@ class RunData:
     learners: list[Learner]
     unseen_names: tuple[str, ...]
     unseen_descriptions: np.ndarray
+    execution: Execution
 
     def test(self) -> TestData:
         """Return the test images, for `evaluate`, the check of an export and a baseline's last step."""
@@ -67,9 +70,4 @@ def load_run_data(run: Run) -> RunData:
     run.use_data(data_fingerprint(dataset))
     seen = seen_data(dataset)
     names, descriptions = unseen_descriptions(dataset)
-    return RunData(dataset, seen, learners_of(settings, seen, len(names)), names, descriptions)
-
-
-def show_progress() -> bool:
-    """Return --progress; true where no job defined it."""
-    return bool(flags.FLAGS["progress"].value) if "progress" in flags.FLAGS else True
+    return RunData(dataset, seen, learners_of(settings, seen, len(names)), names, descriptions, execution_of(run))

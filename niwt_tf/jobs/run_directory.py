@@ -17,6 +17,7 @@ from niwt_tf.errors import InputError
 from niwt_tf.experiments.settings import SETTING_NAMES, Settings
 from niwt_tf.files import read_json, remove_abandoned, write_json
 from niwt_tf.jobs.stage import Manifest, Stage, read_manifest
+from niwt_tf.jobs.stage_store import StageStore
 
 _VERSIONS = ("niwt-tf", "tensorflow", "keras", "numpy", "scikit-learn", "pillow")
 
@@ -121,6 +122,7 @@ class Run:
     Attributes:
         path: the folder.
         settings: what the run does: config.json's settings with those of this command in their place.
+        store: finished stages of other runs, or None.
     """
 
     def __init__(self, path: Path, settings: Settings, config: Mapping[str, Any] | None) -> None:
@@ -130,6 +132,7 @@ class Run:
         self._data: str | None = config.get("data") if config else None
         self._asked = False
         self._finished = False
+        self.store: StageStore | None = None
 
     @property
     def data(self) -> str | None:
@@ -246,7 +249,7 @@ class Run:
             write_json(self.path / "config.json", self._before)
         else:
             (self.path / "config.json").unlink(missing_ok=True)
-            for scratch in self.path.glob(".work-*"):
+            for scratch in (*self.path.glob(".work-*"), self.path / ".cache"):
                 shutil.rmtree(scratch, ignore_errors=True)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from niwt_tf.files import fingerprint, read_json, replacing, replacing_directory, sync_tree, write_json
+from niwt_tf.jobs.stage_store import StageStore, link_files
 
 if TYPE_CHECKING:
     from niwt_tf.jobs.run_directory import Run
@@ -55,6 +56,9 @@ class Stage:
         self.up_to_date = not self.reason
         if self.up_to_date:
             _LOG.info("%s is up to date.", name)
+            self._publish()
+        elif run.store is not None and self._take_from(run.store):
+            self.reason, self.up_to_date = "", True
             self._publish()
         elif self.reason != "is not there":
             _LOG.info("%s is done again: it %s.", name, self.reason)
@@ -113,6 +117,8 @@ class Stage:
         self.reason, self.up_to_date = "", True
         self._publish()
         shutil.rmtree(self._run.path / f".work-{self.name}", ignore_errors=True)
+        if self._run.store is not None:
+            self._run.store.keep(self.name, self._parts, self.folder)
         _LOG.info("%s took %.1f s.", self.name, time.monotonic() - begun)
 
     @property
@@ -120,10 +126,25 @@ class Stage:
         """The manifest of the finished stage: settings, inputs, data, files, seconds, shapes, metrics."""
         return dict(read_json(self.folder / "manifest.json"))
 
-    def _why_not(self) -> str:
-        manifest = read_manifest(self.folder)
+    def _take_from(self, store: StageStore) -> bool:
+        """Link the stage from the store if another run has made it; otherwise it is this run's to make for the others."""
+        kept = store.find(self.name, self._parts)
+        if kept is None or self._why_not(kept):
+            return False
+        self._run._started(self.name)
+        with replacing_directory(self.folder) as temporary:
+            link_files(kept, temporary)
+            sync_tree(temporary)
+        store.release(self.name, self._parts)
+        self._run._finished = True
+        _LOG.info("%s is taken from %s.", self.name, kept)
+        return True
+
+    def _why_not(self, folder: Path | None = None) -> str:
+        folder = folder or self.folder
+        manifest = read_manifest(folder)
         if manifest is None:
-            return "is not complete" if self.folder.exists() else "is not there"
+            return "is not complete" if folder.exists() else "is not there"
         if manifest["data"] != self._parts["data"]:
             return "was made of other data"
         texts = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from niwt_tf.experiments.options import Option
 from niwt_tf.experiments.settings import SETTINGS
+from niwt_tf.jobs.sweep_options import SWEEP_DETAILS, SWEEP_ONLY
 
 RUN_OPTIONS = (
     Option("run_dir", "str", None, "Folder of the run: every stage reads and writes it.", optional=True),
@@ -25,6 +26,21 @@ RUN_OPTIONS = (
         "Devices that share the work: one, all of this machine, or the processes that TF_CONFIG names.",
         choices=("none", "mirrored", "multiworker"),
     ),
+    Option(
+        "stage_store",
+        "str",
+        None,
+        "Folder in which runs share finished stages: one with the same settings, inputs and data is not done again.",
+        optional=True,
+    ),
+)
+
+UNTIL = Option(
+    "until",
+    "str",
+    "export",
+    "The last stage to do.",
+    choices=("train", "importance", "map", "transfer", "evaluate", "export"),
 )
 
 RENDER_OPTIONS = (
@@ -37,6 +53,12 @@ RENDER_OPTIONS = (
 
 STAGE_OPTIONS = (*RUN_OPTIONS, *SETTINGS)
 
+SWEEP_OPTIONS = (
+    *SWEEP_ONLY,
+    *(declared for declared in RUN_OPTIONS if declared.name in ("progress", "cache_dir", "cache_gb", "strategy")),
+    *SETTINGS,
+)
+
 
 @dataclass(frozen=True)
 class Job:
@@ -46,13 +68,15 @@ class Job:
         name: what follows `niwt` on the command line.
         summary: one line for `niwt --help`.
         options: the flags that it takes.
-        tensorflow: whether it needs TensorFlow.
+        tensorflow: whether it needs TensorFlow at its start.
+        details: more lines for `niwt JOB --help`.
     """
 
     name: str
     summary: str
     options: tuple[Option, ...] = STAGE_OPTIONS
     tensorflow: bool = True
+    details: str = ""
 
 
 JOBS = {
@@ -65,8 +89,9 @@ JOBS = {
         Job("transfer", "Make a head column for each unseen class from its predicted importance."),
         Job("evaluate", "Score seen and unseen classes on the test images."),
         Job("export", "Write a verified SavedModel for serving."),
-        Job("run", "Do every stage that is not up to date, from train to export."),
+        Job("run", "Do every stage that is not up to date, from train to export.", (*STAGE_OPTIONS, UNTIL)),
         Job("baseline", "Score ESZSL on the same features and protocol."),
+        Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
     )
 }
 
@@ -83,7 +108,10 @@ def overview() -> str:
 
 def job_help(job: Job) -> str:
     """Return what `niwt JOB --help` prints."""
-    lines = [f"usage: {USAGE.replace('JOB', job.name)}", "", job.summary, "", "flags:"]
+    lines = [f"usage: {USAGE.replace('JOB', job.name)}", "", job.summary, ""]
+    if job.details:
+        lines += [*job.details.splitlines(), ""]
+    lines.append("flags:")
     for declared in job.options:
         lines.append(f"  --{_form(declared)}")
         lines += textwrap.wrap(declared.help + _default(declared), 100, initial_indent="      ", subsequent_indent="      ")

@@ -12,7 +12,7 @@ from niwt_tf.experiments.support import check_support
 from niwt_tf.experiments.training import train_learners
 from niwt_tf.files import fingerprint, write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
-from niwt_tf.jobs.run_data import RunData, load_run_data, show_progress
+from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.jobs.run_directory import Run
 
 SETTINGS_USED = (
@@ -30,6 +30,9 @@ SETTINGS_USED = (
     "patience",
     "num_folds",
     "validation_classes",
+    "precision",
+    "jit",
+    "cache_dtype",
     "seed",
 )
 
@@ -45,7 +48,7 @@ def stage(run: Run, data: RunData) -> None:
     check_engines(run.settings)
     work = train.work
     with train.writing() as folder:
-        trained = train_learners(run.settings, data.learners, work_dir=work, progress=show_progress())
+        trained = train_learners(run.settings, data.learners, data.execution, work_dir=work)
         save_networks(folder, run.settings, {name: result.network for name, result in trained.items()})
         write_json(folder / "history.json", {name: result.history for name, result in trained.items()})
         for name in trained:

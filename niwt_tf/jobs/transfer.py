@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from niwt_tf.experiments.artefacts import load_maps, load_measured, load_networks, load_operators
+from niwt_tf.experiments.readers import readers_of
 from niwt_tf.experiments.scoring import finite
 from niwt_tf.experiments.selection import Trial
 from niwt_tf.experiments.transferring import choose
 from niwt_tf.files import write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
-from niwt_tf.jobs.run_data import RunData, load_run_data, show_progress
+from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.jobs.run_directory import Run
 
 SETTINGS_USED = (
@@ -28,6 +29,9 @@ SETTINGS_USED = (
     "transfer_steps",
     "column_scale",
     "extra_layer_weights",
+    "precision",
+    "jit",
+    "cache_dtype",
     "seed",
 )
 
@@ -43,7 +47,8 @@ def stage(run: Run, data: RunData) -> None:
     maps = load_maps(run.folder("map"), names)
     operators = load_operators(run.folder("importance"))
     with transfer.writing() as folder:
-        transferer, trials = choose(run.settings, data.learners, networks, measured, maps, operators, progress=show_progress())
+        readers = readers_of(run.settings, networks, data.execution)
+        transferer, trials = choose(run.settings, data.learners, networks, measured, maps, operators, readers)
         expanded, new = transferer.expand(data.unseen_names, data.unseen_descriptions)
         expanded.save(folder / "network.keras")
         np.savez(folder / "columns.npz", columns=new.columns, biases=new.biases, losses=new.losses)

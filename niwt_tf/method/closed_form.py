@@ -78,7 +78,8 @@ class ClosedForm:
         self.operator = operator * self.blocks.spread(self.scales)[:, None]
         self._dual = len(operator) <= operator.shape[1]
         gram = self.operator @ self.operator.T if self._dual else self.operator.T @ self.operator
-        self._unit = float(np.trace(gram)) / len(operator)
+        counted = sum(size for size, weight in zip(self.blocks.sizes, weights, strict=True) if weight > 0)
+        self._unit = float(np.trace(gram)) / max(counted, 1)
         values, self._vectors = np.linalg.eigh(gram)
         self._values = np.maximum(values, 0.0)
         self.rank = int((self._values > _SINGULAR * max(self._values.max(initial=0.0), 1e-300)).sum())

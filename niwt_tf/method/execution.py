@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from niwt_tf.method.row_cache import RowCache
 from niwt_tf.method.team import ALONE, Team
 
 
@@ -17,6 +18,7 @@ class Execution:
         team: the processes that share the work.
         batch_size: images at a time in passes over images.
         progress: show bars on stderr.
+        cache: keeps what frozen networks made of images; None computes it each time.
     """
 
     precision: str = "float32"
@@ -24,3 +26,4 @@ class Execution:
     team: Team = field(default=ALONE)
     batch_size: int = 32
     progress: bool = False
+    cache: RowCache | None = None

@@ -12,9 +12,13 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from niwt_tf.data.pipeline import image_batches
 from niwt_tf.data.schema import Images
+from niwt_tf.errors import InputError
+from niwt_tf.method.compiled import compiled
+from niwt_tf.method.execution import Execution
 from niwt_tf.method.rank_correlation import PairwiseRankCorrelation
+from niwt_tf.method.reader import Reader
+from niwt_tf.method.team import Team
 from niwt_tf.models.network import Network
 
 
@@ -62,43 +66,53 @@ class ClassImportance:
 class _Accumulator:
     """Sums of one network's unit importances."""
 
-    def __init__(self, network: Network, keep_vectors: bool) -> None:
+    def __init__(self, network: Network, execution: Execution, kept_rows: int | None) -> None:
+        self._names = network.class_names
         self._columns = tf.constant(np.ascontiguousarray(network.columns.T))
         self._sums = np.zeros((len(network.class_names), network.num_neurons))
         self._counts = np.zeros(len(network.class_names), np.int64)
         self._correlation = PairwiseRankCorrelation(*self._sums.shape)
-        self._kept: list[np.ndarray] | None = [] if keep_vectors else None
+        self._kept = None if kept_rows is None else np.zeros((kept_rows, network.num_neurons), np.float32)
 
-        # Every batch size and number of skipped images goes through one trace.
-        map_type = tf.TensorSpec([None, *network.tail.input_shape[1:]], tf.float32)
-
-        @tf.function(input_signature=[map_type, tf.TensorSpec([None], tf.int32)])
         def importance(maps: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
             return importance_of_maps(network.tail, maps, tf.gather(self._columns, labels))
 
-        self._importance = importance
+        signature = [tf.TensorSpec([None, *network.tail.input_shape[1:]], tf.float32), tf.TensorSpec([None], tf.int32)]
+        self._importance = compiled(importance, signature, execution.jit, execution.batch_size)
 
-    def add(self, maps: tf.Tensor, labels: np.ndarray) -> None:
+    def add(self, maps: tf.Tensor, images: Images, labels: np.ndarray, rows: np.ndarray) -> None:
+        """Take in the maps [B, H, W, N] of images with labels [B], -1 to skip one; `rows` [B] are their places in the whole."""
         taken = np.flatnonzero(labels >= 0)
         if not len(taken):
             return
         owners = labels[taken]
-        vectors = unit(self._importance(tf.gather(maps, taken), tf.constant(owners, tf.int32)).numpy())
+        asked = maps if len(taken) == len(labels) else tf.gather(maps, taken)
+        raw = self._importance(asked, tf.constant(owners, tf.int32)).numpy()
+        broken = np.flatnonzero(~np.isfinite(raw).all(axis=1))
+        if len(broken):
+            path, name = images.paths[taken[broken[0]]], self._names[owners[broken[0]]]
+            raise InputError(
+                "Importance must be finite; training with a lower --learning_rate or in --precision=float32 may help. "
+                f"Received: NaN or infinity for the image {path!r} and the class {name!r}."
+            )
+        vectors = unit(raw)
         np.add.at(self._sums, owners, vectors)
         self._counts += np.bincount(owners, minlength=len(self._counts))
         self._correlation.add(vectors, owners)
         if self._kept is not None:
-            self._kept.append(vectors)
+            self._kept[rows[taken]] = vectors
 
-    def result(self) -> ClassImportance:
-        means = self._sums / np.maximum(self._counts, 1)[:, None]
-        vectors = np.concatenate(self._kept) if self._kept else None
-        within, across = self._correlation.within, self._correlation.across
-        return ClassImportance(means.astype(np.float32), self._counts, within, across, vectors)
+    def result(self, team: Team, taken: np.ndarray) -> ClassImportance:
+        """Return the means over all processes of the team; `taken` are the rows of `vectors` that are not skipped."""
+        sums, counts = team.sum(self._sums, self._counts)
+        self._correlation.reduce(team)
+        vectors = None if self._kept is None else team.sum(self._kept)[0][taken]
+        means = sums / np.maximum(counts, 1)[:, None]
+        return ClassImportance(means.astype(np.float32), counts, self._correlation.within, self._correlation.across, vectors)
 
 
 def class_importance(
-    network: Network, images: Images, *, batch_size: int = 32, keep_vectors: bool = False, progress: bool = False
+    network: Network, images: Images, *, reader: Reader | None = None, keep_vectors: bool = False
 ) -> ClassImportance:
     """Stream images through Eq. 1, each asked about its own class.
 
@@ -107,13 +121,13 @@ def class_importance(
     Args:
         network: its head holds the classes that the labels index.
         images: labelled images.
-        batch_size: images at a time.
+        reader: makes the maps, by default in float32 and without a cache.
         keep_vectors: also return every image's unit importance.
-        progress: show a bar on stderr.
+
+    Raises:
+        InputError: an importance is not finite; the sentence names the image and the class.
     """
-    return shared_importance(
-        [network], images, [images.labels], batch_size=batch_size, keep_vectors=keep_vectors, progress=progress
-    )[0]
+    return shared_importance([network], images, [images.labels], reader=reader, keep_vectors=keep_vectors)[0]
 
 
 def shared_importance(
@@ -121,35 +135,37 @@ def shared_importance(
     images: Images,
     labels: Sequence[np.ndarray],
     *,
-    batch_size: int = 32,
+    reader: Reader | None = None,
     keep_vectors: bool = False,
-    progress: bool = False,
 ) -> list[ClassImportance]:
     """Stream images once through the trunk that several networks share, and through Eq. 1 for each network's head.
+
+    The processes of the reader's team share the images; sums are reduced in float64, so all get the same answers.
 
     Args:
         networks: they differ in their heads alone.
         images: what to stream.
         labels: for each network [M] class indices, -1 where it skips the image.
-        batch_size: images at a time.
+        reader: makes the maps of the shared trunk, by default in float32 and without a cache.
         keep_vectors: also return every image's unit importance.
-        progress: show a bar on stderr.
+
+    Raises:
+        InputError: an importance is not finite; the sentence names the image and the class.
     """
-    first = networks[0]
-    size = first.input_size
-
-    @tf.function(input_signature=[tf.TensorSpec([None, size, size, 3], tf.float32)])
-    def trunk(batch: tf.Tensor) -> tf.Tensor:
-        return first.trunk(batch, training=False)
-
-    accumulators = [_Accumulator(network, keep_vectors) for network in networks]
+    reader = reader or Reader(networks[0])
+    execution = reader.execution
+    accumulators = [_Accumulator(network, execution, len(images) if keep_vectors else None) for network in networks]
+    mine = execution.team.share(len(images))
+    share = images.take(mine)
     done = 0
-    with tqdm(total=len(images), desc="importance", unit="image", disable=not progress) as bar:
-        for batch, _ in image_batches(images, size, batch_size):
-            maps = trunk(batch)
-            count = len(maps)
+    with tqdm(total=len(share), desc="importance", unit="image", disable=not execution.progress) as bar:
+        for maps in reader.map_batches(share):
+            rows = np.arange(done, done + len(maps))
             for accumulator, owners in zip(accumulators, labels, strict=True):
-                accumulator.add(maps, owners[done : done + count])
-            done += count
-            bar.update(count)
-    return [accumulator.result() for accumulator in accumulators]
+                accumulator.add(maps, share.take(rows), owners[mine[rows]], mine[rows])
+            done += len(maps)
+            bar.update(len(maps))
+    return [
+        accumulator.result(execution.team, np.flatnonzero(owners >= 0))
+        for accumulator, owners in zip(accumulators, labels, strict=True)
+    ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from niwt_tf.method.team import Team
+
 
 def standardised_ranks(vectors: np.ndarray) -> np.ndarray:
     """Return rank vectors [M, N] of mean 0 and norm 1, so that a dot product of two is their Spearman correlation.
@@ -40,6 +42,10 @@ class PairwiseRankCorrelation:
         ordered = np.abs(ranks).max(axis=1) > 0
         np.add.at(self._sums, labels[ordered], ranks[ordered])
         self._counts += np.bincount(labels[ordered], minlength=len(self._counts))
+
+    def reduce(self, team: Team) -> None:
+        """Put the sums over all processes of the team in place of this one's."""
+        self._sums, self._counts = team.sum(self._sums, self._counts)
 
     @property
     def within(self) -> float:

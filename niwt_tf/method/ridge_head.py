@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from niwt_tf.method.team import Team
+
 _LARGEST_LOG_SCALE = 8.0
 
 
@@ -29,6 +31,10 @@ class RidgeMoments:
         rows = features.astype(np.float64)
         self.second += rows.T @ (self.weights[labels][:, None] * rows)
         np.add.at(self.sums, labels, rows)
+
+    def reduce(self, team: Team) -> None:
+        """Put the sums over all processes of the team in place of this one's."""
+        self.second, self.sums = team.sum(self.second, self.sums)
 
 
 class RidgeHeadPath:

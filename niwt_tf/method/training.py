@@ -52,6 +52,7 @@ def train_seen(
     seed: int = 0,
     work_dir: Path | None = None,
     features_of: Callable[[Images], np.ndarray] | None = None,
+    jit: bool = False,
     progress: bool = True,
 ) -> tuple[Network, list[dict[str, Any]]]:
     """Train the network's weights in place and return it with one record an epoch.
@@ -77,6 +78,7 @@ def train_seen(
         seed: of order, augmentation and dropout.
         work_dir: where the checkpoint of each epoch and `logs` for TensorBoard go; a checkpoint of the same run is resumed.
         features_of: gives the frozen network's features [M, D] of images, if they are known already.
+        jit: compile the steps of all layers with XLA.
         progress: show a bar on stderr.
 
     Returns:
@@ -89,7 +91,7 @@ def train_seen(
     plan = _Plan(epochs, batch_size, learning_rate, finetune_learning_rate, weight_decay, patience, seed)
     _check(network, images, plan)
     _seed_dropout(network.model, seed)
-    phases = _phases(network, images, validation, plan, finetune, from_scratch, features_of)
+    phases = _phases(network, images, validation, plan, finetune, from_scratch, features_of, jit)
     key = ""
     if work_dir is not None:
         work_dir.mkdir(parents=True, exist_ok=True)
@@ -168,14 +170,17 @@ def _phases(
     finetune: str,
     from_scratch: bool,
     features_of: Callable[[Images], np.ndarray] | None,
+    jit: bool,
 ) -> list[Phase]:
     options: dict[str, Any] = {"batch_size": plan.batch_size, "weight_decay": plan.weight_decay, "seed": plan.seed}
     if finetune == "all" and from_scratch:
-        return [ImagePhase(network, images, validation, plan.learning_rate, plan.epochs, train_batch_norm=True, **options)]
+        rate, cosine = plan.learning_rate, plan.epochs
+        return [ImagePhase(network, images, validation, rate, cosine, train_batch_norm=True, jit=jit, **options)]
     head = FeaturePhase(network, images, validation, plan.learning_rate, features_of=features_of, **options)
     if finetune == "head":
         return [head]
-    return [head, ImagePhase(network, images, validation, plan.finetune_learning_rate, None, train_batch_norm=False, **options)]
+    rate = plan.finetune_learning_rate
+    return [head, ImagePhase(network, images, validation, rate, None, train_batch_norm=False, jit=jit, **options)]
 
 
 def _check(network: Network, images: Images, plan: _Plan) -> None:

@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from niwt_tf.data.pipeline import image_batches
 from niwt_tf.data.schema import Images
-from niwt_tf.method.features import image_logits, pooled_features
+from niwt_tf.method.execution import Execution
+from niwt_tf.method.reader import Reader
 from niwt_tf.models.network import Network
 
 _BATCH_NORM = keras.layers.BatchNormalization
@@ -81,9 +82,12 @@ class Phase(abc.ABC):
             logits = logits_of(inputs)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_mean(losses)
-        gradients = tape.gradient(loss, [variable.value for variable in variables])
+            # Half precision has no room for small gradients: its optimiser scales them up and takes the scale off again.
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, [variable.value for variable in variables])
+        decay = self.optimizer.scale_loss(tf.constant(self.weight_decay))
         decayed = [
-            gradient + self.weight_decay * variable.value if _is_kernel(variable) else gradient
+            gradient + decay * variable.value if _is_kernel(variable) else gradient
             for gradient, variable in zip(gradients, variables, strict=True)
         ]
         self.optimizer.apply(decayed, variables)
@@ -99,7 +103,7 @@ class FeaturePhase(Phase):
     def __init__(self, *arguments: Any, features_of: Callable[[Images], np.ndarray] | None = None, **options: Any) -> None:
         """Keep what is given; `features_of` gives the features [M, D] of images if they are known already."""
         super().__init__(*arguments, **options)
-        self.features_of = features_of or (lambda images: pooled_features(self.network, images))
+        self.features_of = features_of or Reader(self.network).features
 
     @contextlib.contextmanager
     def prepared(self) -> Iterator[None]:
@@ -153,6 +157,7 @@ class ImagePhase(Phase):
         learning_rate: at the first step.
         cosine_epochs: fall to 0 along a cosine in so many epochs; None keeps the rate.
         train_batch_norm: else batch norm stays in inference mode and its weights stay as they are.
+        jit: compile the step with XLA.
         **options: see `Phase`.
     """
 
@@ -167,14 +172,17 @@ class ImagePhase(Phase):
         cosine_epochs: int | None,
         *,
         train_batch_norm: bool,
+        jit: bool = False,
         **options: Any,
     ) -> None:
         """Keep what is given; nothing is computed before `prepared`."""
         super().__init__(network, images, validation, learning_rate, **options)
-        self.train_batch_norm = train_batch_norm
+        self.train_batch_norm, self.jit = train_batch_norm, jit
         if cosine_epochs is not None:
             steps = cosine_epochs * -(-len(images) // self.batch_size)
             self.optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps))
+        if any(layer.compute_dtype == "float16" for layer in network.model.layers):
+            self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
 
     @contextlib.contextmanager
     def prepared(self) -> Iterator[None]:
@@ -193,11 +201,12 @@ class ImagePhase(Phase):
 
             images, labels = tf.TensorSpec([None, size, size, 3], tf.float32), tf.TensorSpec([None], tf.int32)
 
-            @tf.function(input_signature=[images, labels])
+            @tf.function(input_signature=[images, labels], jit_compile=self.jit)
             def step(batch: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
                 return self.descend(batch, labels, logits_of, variables)
 
             self._step = step
+            self._reader = Reader(self.network, Execution(batch_size=self.batch_size, jit=self.jit))
             yield
         finally:
             for layer, trainable in zip(layers, before, strict=True):
@@ -215,7 +224,7 @@ class ImagePhase(Phase):
 
     def validation_predictions(self, validation: Images) -> np.ndarray:
         """Return the network's answers on the validation images."""
-        return image_logits(self.network, validation, self.batch_size).argmax(axis=1)
+        return self._reader.logits(validation).argmax(axis=1)
 
 
 def _is_kernel(variable: Any) -> bool:

@@ -11,7 +11,7 @@ from niwt_tf.experiments import baseline
 from niwt_tf.experiments.baseline import Choice, choose_eszsl, evaluate_eszsl
 from niwt_tf.experiments.folds import class_folds, main_learner
 from niwt_tf.method.calibration import seen_margin
-from niwt_tf.method.features import FeatureBank, pooled_features
+from niwt_tf.method.reader import Reader
 from niwt_tf.models.backbones import build_network
 
 
@@ -24,7 +24,7 @@ def network(coloured):
 def test_the_choice_is_one_of_the_grid_and_repeats(coloured_seen, network, monkeypatch, source):
     monkeypatch.setattr(baseline, "GRID", (0.1, 10.0))
     folds = class_folds(coloured_seen, num_folds=2, num_validation=2, num_unseen=2, seed=0)
-    banks = {fold.name: FeatureBank(network) for fold in folds}
+    banks = {fold.name: Reader(network).features for fold in folds}
     choice = choose_eszsl(folds, banks)
     assert choice == choose_eszsl(folds, banks)
     assert (choice.gamma in (0.1, 10.0), choice.lambda_ in (0.1, 10.0)) == (True, True)
@@ -44,12 +44,12 @@ def parted(coloured_seen):
 
 def test_evaluation_equals_a_fit_by_hand(network, parted):
     main, unseen, test = parted
-    found = evaluate_eszsl(Choice("raw", "raw", 2.0, 0.5, 0.7, 0.0), main, FeatureBank(network), unseen, test)
-    features, labels = pooled_features(network, main.training.images), main.training.images.labels
+    found = evaluate_eszsl(Choice("raw", "raw", 2.0, 0.5, 0.7, 0.0), main, Reader(network).features, unseen, test)
+    features, labels = Reader(network).features(main.training.images), main.training.images.labels
     fitted = fit(features, labels, main.training.descriptions, gamma=2.0, lambda_=0.5)
     every = np.concatenate([main.training.descriptions, unseen])
-    scores = fitted.scores(pooled_features(network, test.images), every)
-    held_out = fitted.scores(pooled_features(network, main.held_out), main.training.descriptions)
+    scores = fitted.scores(Reader(network).features(test.images), every)
+    held_out = fitted.scores(Reader(network).features(main.held_out), main.training.descriptions)
     scores[:, :3] -= 0.7 * seen_margin(held_out, main.held_out.labels)
     np.testing.assert_array_equal(found.predictions, scores.argmax(axis=1))
 
@@ -58,8 +58,8 @@ def test_unseen_classes_without_a_test_image(network, parted):
     main, unseen, test = parted
     choice = Choice("unit", "l2", 1.0, 1.0, 0.0, 0.0)
     seen_alone = TestData(test.images.take(np.flatnonzero(test.images.labels < 3)), 3)
-    assert np.isnan(evaluate_eszsl(choice, main, FeatureBank(network), unseen, seen_alone).acc_zsl)
-    on_maps = evaluate_eszsl(choice, main, FeatureBank(network, source="map"), unseen, seen_alone)
+    assert np.isnan(evaluate_eszsl(choice, main, Reader(network).features, unseen, seen_alone).acc_zsl)
+    on_maps = evaluate_eszsl(choice, main, Reader(network).pooled_maps, unseen, seen_alone)
     assert 0 <= on_maps.acc_seen <= 1
     none = TestData(test.images.take(np.empty(0, np.int64)), 3)
-    assert np.isnan(evaluate_eszsl(choice, main, FeatureBank(network), unseen, none).acc_seen)
+    assert np.isnan(evaluate_eszsl(choice, main, Reader(network).features, unseen, none).acc_seen)

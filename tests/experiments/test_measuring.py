@@ -12,7 +12,9 @@ from niwt_tf.experiments.folds import class_folds, main_learner
 from niwt_tf.experiments.measuring import fit_map, fit_maps, measure_importance, seen_operators
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.support import balanced_sample, support_maps
+from niwt_tf.method.execution import Execution
 from niwt_tf.method.importance import class_importance, importance_of_maps, shared_importance
+from niwt_tf.method.reader import Reader
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.head import ClassHead
 from niwt_tf.models.network import Network
@@ -39,6 +41,14 @@ def _networks(network, learners):
     return made
 
 
+def _readers(networks):
+    return {name: Reader(each) for name, each in networks.items()}
+
+
+def _measure(settings, learners, networks, operators):
+    return measure_importance(settings, learners, networks, operators, _readers(networks))
+
+
 def _bent_network(names, dtype: str) -> Network:
     """Return a toy network whose tail is nowhere linear; the same weights for every type."""
     keras.utils.set_random_seed(0)
@@ -54,7 +64,8 @@ def _bent_network(names, dtype: str) -> Network:
 
 def test_class_importance_against_finite_differences(coloured):
     """From image files to class means, with differences of logits in float64."""
-    found = class_importance(_bent_network(coloured.class_names, "float32"), coloured, batch_size=4, keep_vectors=True)
+    bent = _bent_network(coloured.class_names, "float32")
+    found = class_importance(bent, coloured, reader=Reader(bent, Execution(batch_size=4)), keep_vectors=True)
     network = _bent_network(coloured.class_names, "float64")
     pixels = np.stack([np.asarray(Image.open(coloured.root / path), np.float32) for path in coloured.paths])
     maps, own, step = network.trunk(pixels).numpy(), np.arange(25), 1e-5
@@ -79,12 +90,13 @@ def test_networks_over_one_trunk_equal_one_at_a_time(network, learners, coloured
         index = {name: label for label, name in enumerate(each.class_names)}
         labels.append(np.array([index.get(coloured.class_names[label], -1) for label in coloured.labels], np.int32))
     labels[1][::3] = -1
-    together = shared_importance(networks, coloured, labels, batch_size=7, keep_vectors=True)
+    reader = Reader(networks[0], Execution(batch_size=7))
+    together = shared_importance(networks, coloured, labels, reader=reader, keep_vectors=True)
     for each, owners, found in zip(networks, labels, together, strict=True):
         taken = np.flatnonzero(owners >= 0)
         images = coloured.take(taken)
         alone = class_importance(
-            each, type(images)(images.root, images.paths, owners[taken], each.class_names), batch_size=32, keep_vectors=True
+            each, type(images)(images.root, images.paths, owners[taken], each.class_names), keep_vectors=True
         )
         np.testing.assert_array_equal(found.counts, alone.counts)
         np.testing.assert_allclose(found.means, alone.means, atol=1e-5)
@@ -99,7 +111,7 @@ def measured(request, network, learners):
         finetune=request.param, head_regularization=(1.0, 10.0), fold_importance_images=2, importance_over="own"
     )
     used = learners if request.param == "head" else learners[:2]
-    return measure_importance(settings, used, _networks(network, learners), {}, progress=False)
+    return _measure(settings, used, _networks(network, learners), {})
 
 
 def test_every_learner_and_head_is_measured_on_its_own_training_images(network, learners, measured):
@@ -117,7 +129,7 @@ def test_every_learner_and_head_is_measured_on_its_own_training_images(network, 
 
 def test_the_trained_head_is_the_one_candidate_of_softmax(network, learners):
     networks = _networks(network, learners)
-    found = measure_importance(Settings(head="softmax", importance_over="own"), learners[1:2], networks, {}, progress=False)
+    found = _measure(Settings(head="softmax", importance_over="own"), learners[1:2], networks, {})
     np.testing.assert_array_equal(found["fold_0"][0].head.columns, networks["fold_0"].columns)
     assert len(found["fold_0"]) == 1
 
@@ -125,13 +137,13 @@ def test_the_trained_head_is_the_one_candidate_of_softmax(network, learners):
 def test_over_shared_images_every_class_is_asked_about_the_same_ones(network, learners):
     settings = Settings(finetune="head", head="softmax", importance_over="shared", num_support=12)
     networks = _networks(network, learners)
-    operators = seen_operators(settings, learners, networks, progress=False)
-    found = measure_importance(settings, learners, networks, operators, progress=False)
+    operators = seen_operators(settings, learners, _readers(networks))
+    found = _measure(settings, learners, networks, operators)
     sample = balanced_sample(learners[0].training.images, 12, settings.seed)
     for learner in learners:
         # A fold takes those of the sample that it may see.
         allowed = sample.take(np.flatnonzero(np.isin(sample.paths, learner.training.images.paths)))
-        maps = support_maps(network, "seen", allowed, len(allowed), 0)
+        maps = support_maps(Reader(network), "seen", allowed, len(allowed), 0)
         columns = networks[learner.name].columns
         for label in range(len(learner.classes)):
             asked = np.repeat(columns[None, :, label], len(maps), axis=0).astype(np.float32)
@@ -144,7 +156,7 @@ def test_over_shared_images_every_class_is_asked_about_the_same_ones(network, le
 
 def test_a_single_support_image_is_enough_for_every_fold(network, learners):
     settings = Settings(finetune="head", num_support=1)
-    operators = seen_operators(settings, learners, _networks(network, learners), progress=False)
+    operators = seen_operators(settings, learners, _readers(_networks(network, learners)))
     assert list(operators) == [learner.name for learner in learners]
     assert all(np.isfinite(operator).all() and np.abs(operator).max() > 0 for operator in operators.values())
 

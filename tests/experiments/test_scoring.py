@@ -57,7 +57,7 @@ def test_the_networks_own_order_of_classes_and_calibration_count(coloured, monke
     test = coloured.of_classes(np.array([0, 2, 1]))  # red, blue, then green
     raw = random.normal(size=(len(test), 4)).astype(np.float32)
     shown = raw - 2.0 * (np.arange(4) < 3)
-    monkeypatch.setattr(scoring, "image_logits", lambda *_, **__: shown.copy())
+    monkeypatch.setattr(scoring.Reader, "logits", lambda *_: shown.copy())
     scored = score_network(network, TestData(test, 2))
     np.testing.assert_allclose(scored.logits, raw, atol=1e-6)
     assert [names[label] for label in scored.labels] == [test.class_names[label] for label in test.labels]

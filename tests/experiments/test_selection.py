@@ -18,9 +18,9 @@ from niwt_tf.experiments.selection import Choice, Trial, candidates, fold_data, 
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.method.calibration import logit_statistics, seen_margin
 from niwt_tf.method.closed_form import ClosedForm
-from niwt_tf.method.features import FeatureBank
 from niwt_tf.method.importance import ClassImportance
 from niwt_tf.method.mapping import fit_ridge_map
+from niwt_tf.method.reader import Reader
 from niwt_tf.models.backbones import build_network
 
 ENGINES = ("tape", "operator", "closed_form")
@@ -41,7 +41,7 @@ def world(coloured_seen):
     folds = class_folds(coloured_seen, num_folds=2, num_validation=2, num_unseen=2, seed=0)
     base = build_network("small_vgg", coloured_seen.images.class_names, input_size=16)
     random = np.random.default_rng(0)
-    bank, data, measured, maps = FeatureBank(base), [], {}, {}
+    reader, data, measured, maps = Reader(base), [], {}, {}
     for fold in folds:
         names = fold.training.images.class_names
         heads = [
@@ -51,7 +51,7 @@ def world(coloured_seen):
         means = [random.normal(size=(3, base.num_neurons)).astype(np.float32) for _ in heads]
         operator = random.normal(size=(base.num_neurons, base.num_features)).astype(np.float32)
         headed = base.with_head(heads[0].columns, heads[0].biases, names, 3)
-        data.append(fold_data(SETTINGS, ENGINES, fold, headed, operator, bank))
+        data.append(fold_data(SETTINGS, ENGINES, fold, headed, operator, reader))
         measured[fold.name] = [
             MeasuredHead(head, ClassImportance(mean, np.full(3, 4), 1.0, 0.0), mean, (mean.shape[1],))
             for head, mean in zip(heads, means, strict=True)

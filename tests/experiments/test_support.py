@@ -13,6 +13,7 @@ from PIL import Image
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.support import balanced_sample, support_maps
+from niwt_tf.method.reader import Reader
 from niwt_tf.models.backbones import build_network
 
 
@@ -36,17 +37,17 @@ def test_a_sample_is_as_even_as_the_classes_allow(counts, count, seed):
 
 
 def test_seen_images_go_through_the_trunk(network, coloured):
-    maps = support_maps(network, "seen", coloured, 7, seed=0)
+    maps = support_maps(Reader(network), "seen", coloured, 7, seed=0)
     assert maps.shape == (7, *network.trunk.output_shape[1:])
     chosen = balanced_sample(coloured, 7, 0)
     pixels = np.stack([np.asarray(Image.open(chosen.root / path), np.float32) for path in chosen.paths])
     np.testing.assert_allclose(maps, network.trunk(pixels, training=False), atol=1e-3)
-    assert len(support_maps(network, "seen", coloured, 1000, seed=0)) == len(coloured)
+    assert len(support_maps(Reader(network), "seen", coloured, 1000, seed=0)) == len(coloured)
 
 
 def test_noise_needs_no_image_and_follows_the_seed(network, coloured):
     none = coloured.take(np.empty(0, np.int64))
-    first, again, other = (support_maps(network, "noise", none, 40, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (support_maps(Reader(network), "noise", none, 40, seed=seed) for seed in (0, 0, 1))
     assert first.shape == (40, *network.trunk.output_shape[1:])
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 0
@@ -57,17 +58,17 @@ def test_a_folder_is_searched_through(network, coloured, tmp_path):
     for number, folder in enumerate((tmp_path, tmp_path / "a", tmp_path / "a" / "b")):
         (folder / f"{number}.png").write_bytes((coloured.root / coloured.paths[number]).read_bytes())
     (tmp_path / "a" / "notes.txt").write_text("no image")
-    maps = support_maps(network, str(tmp_path), coloured, 10, seed=0)
-    expected = support_maps(network, "seen", coloured.take(np.arange(3)), 10, seed=0)
+    maps = support_maps(Reader(network), str(tmp_path), coloured, 10, seed=0)
+    expected = support_maps(Reader(network), "seen", coloured.take(np.arange(3)), 10, seed=0)
     assert len(maps) == 3
     np.testing.assert_allclose(np.sort(maps, axis=0), np.sort(expected, axis=0), atol=1e-5)
 
 
 def test_what_is_not_a_folder_of_images_is_refused(network, coloured, tmp_path):
     with pytest.raises(InputError, match="support must be seen, noise or a folder of images. Received: .*not a folder"):
-        support_maps(network, str(tmp_path / "absent"), coloured, 4, seed=0)
+        support_maps(Reader(network), str(tmp_path / "absent"), coloured, 4, seed=0)
     with pytest.raises(InputError, match="without an image"):
-        support_maps(network, str(tmp_path), coloured, 4, seed=0)
+        support_maps(Reader(network), str(tmp_path), coloured, 4, seed=0)
     (tmp_path / "torn.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"torn\.png"):
-        support_maps(network, str(tmp_path), coloured, 4, seed=0)
+        support_maps(Reader(network), str(tmp_path), coloured, 4, seed=0)

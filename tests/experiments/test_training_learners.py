@@ -8,7 +8,8 @@ import pytest
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.training import learners_of, train_learners
 from niwt_tf.method.evaluation import class_normalised_accuracy
-from niwt_tf.method.features import image_logits
+from niwt_tf.method.execution import Execution
+from niwt_tf.method.reader import Reader
 
 QUICK = {"input_size": 16, "epochs": 2, "num_folds": 1, "validation_classes": 2, "batch_size": 8}
 
@@ -18,7 +19,7 @@ def trained(request, coloured_seen, tmp_path_factory):
     settings = Settings(finetune=request.param, **QUICK)
     learners = learners_of(settings, coloured_seen, 2)
     work = tmp_path_factory.mktemp("work")
-    return settings, learners, train_learners(settings, learners, work_dir=work, progress=False), work
+    return settings, learners, train_learners(settings, learners, Execution(), work_dir=work), work
 
 
 def test_one_network_a_learner_with_its_own_classes(trained):
@@ -36,7 +37,7 @@ def test_the_accuracy_is_that_of_the_held_out_images(trained):
     _, learners, results, _ = trained
     for learner in learners:
         result, held_out = results[learner.name], learner.held_out
-        predictions = image_logits(result.network, held_out).argmax(axis=1)
+        predictions = Reader(result.network).logits(held_out).argmax(axis=1)
         assert result.validation_accuracy == class_normalised_accuracy(held_out.labels, predictions, len(learner.classes))
 
 
@@ -51,7 +52,7 @@ def test_a_frozen_trunk_is_shared_and_a_trained_one_is_not(trained):
 
 def test_a_finished_training_is_taken_from_its_checkpoint(trained):
     settings, learners, results, work = trained
-    again = train_learners(settings, learners, work_dir=work, progress=False)
+    again = train_learners(settings, learners, Execution(), work_dir=work)
     for name, result in results.items():
         assert again[name].history == result.history
         np.testing.assert_array_equal(again[name].network.columns, result.network.columns)
@@ -69,5 +70,5 @@ def test_without_a_held_out_image_there_is_no_accuracy(coloured_seen):
     alone = coloured_seen.images.take(np.arange(0, 25, 5))
     seen = type(coloured_seen)(alone, coloured_seen.descriptions)
     settings = Settings(finetune="head", **QUICK)
-    results = train_learners(settings, learners_of(settings, seen, 2)[:1], progress=False)
+    results = train_learners(settings, learners_of(settings, seen, 2)[:1], Execution())
     assert np.isnan(results["main"].validation_accuracy)

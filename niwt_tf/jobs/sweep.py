@@ -1,0 +1,123 @@
+"""`niwt sweep`: a grid of flags, tried in parallel, compared on validation classes, the best evaluated on test images."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from niwt_tf.errors import InputError
+from niwt_tf.experiments.settings import SETTINGS
+from niwt_tf.experiments.sweep_choice import Choice, choose
+from niwt_tf.experiments.sweep_grid import Grid, Trial, flags_of, grid_of, parse_grid, trials_of
+from niwt_tf.jobs.app import run_job
+from niwt_tf.jobs.flags import absolute, settings_from_flags
+from niwt_tf.jobs.sweep_folder import SweepFolder
+from niwt_tf.jobs.sweep_results import rows_of, table, write_results
+from niwt_tf.jobs.sweep_tensorboard import write_tensorboard
+from niwt_tf.jobs.sweep_trials import SweepTrials
+
+
+def main(argv: list[str]) -> None:
+    """Do the sweep that --sweep_dir names and print what came of it."""
+    del argv
+    values = flags.FLAGS
+    settings, given = settings_from_flags()
+    grid = _grid(values.grid, values.grid_file)
+    trials = trials_of(grid, settings, given)
+    for trial in trials:
+        flags_of(trial.settings)
+    _check(values, trials)
+    folder = SweepFolder(values.sweep_dir)
+    more = [f"--cache_dir={values.cache_dir or folder.cache}", f"--cache_gb={values.cache_gb}", f"--strategy={values.strategy}"]
+    fixed = {name: getattr(settings, name) for name in sorted(given)}
+    with folder.locked({"grid": grid, "fixed": fixed, "trials": [trial.name for trial in trials]}):
+        sweep = SweepTrials(folder, trials, values.parallel, more, values.progress)
+        previous = signal.signal(signal.SIGTERM, _interrupted)
+        try:
+            _do(sweep)
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+    _complain(sweep)
+
+
+def _do(sweep: SweepTrials) -> None:
+    folder = sweep.folder
+    choices: list[Choice] = []
+    try:
+        outcomes = sweep.try_all()
+        choices = choose(outcomes)
+        sweep.evaluate(choices)
+    except KeyboardInterrupt:
+        outcomes = [folder.outcome(trial) for trial in sweep.trials]
+        write_results(folder, rows_of(folder, outcomes, sweep.errors, []), [])
+        raise
+    rows = rows_of(folder, outcomes, sweep.errors, choices)
+    write_results(folder, rows, choices)
+    write_tensorboard(folder.tensorboard, rows)
+    print(f"\n{table(rows, choices)}\n")
+    print(f"results      {folder.results}")
+    print(f"             {folder.configurations}")
+    print(f"TensorBoard  tensorboard --logdir {folder.tensorboard}")
+
+
+def _complain(sweep: SweepTrials) -> None:
+    if sweep.errors:
+        name, error = next(iter(sweep.errors.items()))
+        of_all = "All" if len(sweep.errors) == len(sweep.trials) else f"{len(sweep.errors)} of"
+        raise InputError(
+            f"{of_all} {len(sweep.trials)} trials failed, {name} with {error!r}; the logs are in {sweep.folder.logs}, and the "
+            "same command tries them again."
+        )
+
+
+def _grid(text: str | None, file: str | None) -> Grid:
+    if (text is None) == (file is None):
+        received = "neither" if text is None else "both"
+        raise InputError(f"One of --grid and --grid_file must be given, as --grid='head=ridge,softmax'. Received: {received}.")
+    grid = parse_grid(text) if text is not None else grid_of(_read(Path(os.path.expanduser(str(file)))))
+    by_name = {declared.name: declared for declared in SETTINGS}
+    return {name: tuple(absolute(by_name[name], value) for value in listed) for name, listed in grid.items()}
+
+
+def _read(path: Path) -> Any:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise InputError(f"--grid_file must name each flag once. Received: {twice!r} twice.")
+        return dict(pairs)
+
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
+    except InputError:
+        raise
+    except OSError as error:
+        reason = f"{str(path)!r} ({error.strerror})"
+        raise InputError(f"--grid_file must name a file that can be read. Received: {reason}.") from None
+    except ValueError as error:
+        raise InputError(f"--grid_file must be JSON in UTF-8. Received: {str(path)!r} ({error}).") from None
+
+
+def _check(values: flags.FlagValues, trials: Sequence[Trial]) -> None:
+    if values.sweep_dir is None:
+        raise InputError("--sweep_dir must be given: the folder of the sweep, for instance --sweep_dir=sweeps/birds.")
+    if values.strategy == "multiworker":
+        raise InputError("--strategy must be none or mirrored in a sweep. Received: 'multiworker'.")
+    for folder in dict.fromkeys(trial.settings.data_folder for trial in trials):
+        if not Path(folder).is_dir():
+            raise InputError(f"--data_dir must name a folder. Received: {folder!r}, which is none.")
+
+
+def _interrupted(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(run_job("sweep", main=main))

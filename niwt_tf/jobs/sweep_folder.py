@@ -1,0 +1,129 @@
+"""A sweep's folder: one lock, sweep.json, and where trials, logs and results lie."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from niwt_tf.errors import InputError
+from niwt_tf.experiments.sweep_choice import Outcome
+from niwt_tf.experiments.sweep_grid import Trial
+from niwt_tf.files import read_json, remove_abandoned, write_json
+from niwt_tf.jobs.stage import Manifest, read_manifest
+
+# What a trial's outcome is read from. A stage that has seen a test image is not among them.
+TRIAL_STAGES = ("train", "importance", "map", "transfer")
+
+
+class SweepFolder:
+    """The folder that --sweep_dir names."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(os.path.abspath(os.path.expanduser(path)))
+        self.cache = self.path / ".cache"
+        self.stages = self.path / ".stages"
+        self.results = self.path / "results.csv"
+        self.configurations = self.path / "configurations.csv"
+        self.tensorboard = self.path / "tensorboard"
+        self.logs = self.path / "logs"
+
+    def run(self, trial: Trial) -> Path:
+        """Return the run directory of a trial."""
+        return self.path / "trials" / trial.name
+
+    def log(self, trial: Trial) -> Path:
+        """Return the log of a trial."""
+        return self.logs / f"{trial.name}.log"
+
+    def check(self) -> None:
+        """Refuse a folder that is something else.
+
+        Raises:
+            InputError: it is a file, or holds other things than a sweep.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"--sweep_dir must be a folder. Received: {str(self.path)!r}.")
+        if not self.path.exists() or (self.path / "sweep.json").exists():
+            return
+        strange = sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith("."))
+        if strange:
+            raise InputError(
+                f"--sweep_dir must be new, empty or a sweep's folder, with its sweep.json. Received: {str(self.path)!r}, "
+                f"which holds {strange[0]!r}."
+            )
+
+    @contextmanager
+    def locked(self, description: Mapping[str, Any]) -> Iterator[None]:
+        """Hold the folder for this process, with `description` in its sweep.json.
+
+        Raises:
+            InputError: the folder is something else, or another process holds it.
+        """
+        self.check()
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / ".lock", "a+", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                raise InputError(
+                    f"--sweep_dir {self.path} must not be in use. Received: a folder that process "
+                    f"{lock.read().strip() or 'unknown'} is working in."
+                ) from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            remove_abandoned(self.path)
+            write_json(self.path / "sweep.json", description)
+            yield
+
+    def data(self, trial: Trial) -> str | None:
+        """Return the fingerprint of the data that a trial's run was made of; None if it has not begun."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return str(read_json(self.run(trial) / "config.json")["data"])
+        return None
+
+    def manifests(self, trial: Trial) -> dict[str, Manifest]:
+        """Return the manifests of a trial's stages up to `transfer`, if all are finished and made from each other; else {}."""
+        settings = json.loads(json.dumps(trial.settings.as_dict()))
+        found: dict[str, Manifest] = {}
+        for stage in TRIAL_STAGES:
+            manifest = read_manifest(self.run(trial) / stage)
+            if manifest is None or manifest["data"] != self.data(trial):
+                return {}
+            if any(settings.get(name) != value for name, value in manifest["settings"].items()):
+                return {}
+            if any(above not in found or found[above]["identity"] != made for above, made in manifest["inputs"].items()):
+                return {}
+            found[stage] = manifest
+        return found
+
+    def evaluated(self, trial: Trial) -> bool:
+        """Return whether a trial's network, as it is, has been scored on test images."""
+        manifest, above = read_manifest(self.run(trial) / "evaluate"), self.manifests(trial)
+        scored = manifest is not None and bool(above) and manifest["inputs"] == {"transfer": above["transfer"]["identity"]}
+        return scored and (self.run(trial) / "metrics.json").exists()
+
+    def outcome(self, trial: Trial) -> Outcome:
+        """Return what became of a trial, by validation classes."""
+        if not self.manifests(trial):
+            return Outcome(trial, None, None)
+        return Outcome(trial, self.data(trial), self.validation(trial).get("validation_harmonic_mean"))
+
+    def validation(self, trial: Trial) -> dict[str, float | None]:
+        """Return the figures of a finished trial's training images; {} for another."""
+        manifests = self.manifests(trial)
+        if not manifests:
+            return {}
+        figures = read_json(self.run(trial) / "transfer" / "selection.json")["figures"]
+        return {**manifests["train"]["metrics"], **figures}
+
+    def seconds(self, trial: Trial) -> float | None:
+        """Return the seconds that a finished trial's stages took, whichever trial did them."""
+        manifests = self.manifests(trial)
+        return round(sum(manifest["seconds"] for manifest in manifests.values()), 1) if manifests else None
