@@ -4,12 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help quickstart install test lint types clean
+.PHONY: help quickstart install test lint types bench clean
 
 help:
 	@echo "make quickstart   install, render the birds data set, learn its unseen classes, export"
 	@echo "make test         install and run the default tests"
 	@echo "make lint types   ruff, mypy"
+	@echo "make bench        measure both sides of every claim about speed; an idle machine, ten minutes"
 	@echo "make clean        remove what make made ($(VENV), caches); data, runs and exports stay"
 
 # A marker is written last, so an interrupted installation is taken up again.
@@ -38,6 +39,10 @@ lint: $(VENV)/.developer
 
 types: $(VENV)/.developer
 	$(BIN)/mypy
+
+# One experiment or another: make bench BENCH="--only=engines --json=engines.json"
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/bench.py $(BENCH)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

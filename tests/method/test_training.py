@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 import pytest
+from niwt_tf.method.features import pooled_features
 from PIL import Image
 
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
 from niwt_tf.method import feature_phase, training
-from niwt_tf.method.features import pooled_features
 from niwt_tf.method.training import train_seen
 from niwt_tf.models.backbones import build_network
 

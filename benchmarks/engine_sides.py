@@ -1,0 +1,80 @@
+"""The engines of Stage 3 as they are called here: the nested tape, descent on exact operators, the closed form."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.tails import TailProblem
+from niwt_tf.method.closed_form import ClosedForm
+from niwt_tf.method.operator import mean_operators, tail_operator
+from niwt_tf.method.operator_transfer import IMAGES_A_STEP, transfer_by_operator
+from niwt_tf.method.transfer import TransferOptions, transfer_columns
+
+LAMBDAS = (1e-2, 1e-1, 1.0)  # of the closed form: the default grid of --transfer_lambda
+
+
+@dataclass(frozen=True)
+class Solved:
+    """An engine's whole work on a problem.
+
+    Attributes:
+        seconds: from the maps to the columns; construction, tracing and compilation included.
+        solving: the part after construction.
+        columns: [D, U] candidates: one, or one a lambda.
+        what: in words.
+    """
+
+    seconds: float
+    solving: float
+    columns: list[np.ndarray]
+    what: str
+
+
+def by_operator(problem: TailProblem, options: TransferOptions) -> Solved:
+    """Build the operators and descend to the stopping rule."""
+    begun = time.perf_counter()
+    operator = tail_operator(problem.tail, problem.support)
+    built = time.perf_counter()
+    transfer = transfer_by_operator(operator, problem.importances, problem.seen_columns, problem.seen_biases, options)
+    ended = time.perf_counter()
+    what = f"operator, rate {options.learning_rate:g}, {len(transfer.losses)} steps"
+    return Solved(ended - begun, ended - built, [transfer.columns], what)
+
+
+def by_closed_form(problem: TailProblem) -> Solved:
+    """Build the mean operator, decompose it once and solve for every lambda of the grid."""
+    begun = time.perf_counter()
+    everyone = np.ones((1, len(problem.support)), bool)
+    solution = ClosedForm(mean_operators(problem.tail, problem.support, everyone)[0])
+    built = time.perf_counter()
+    columns = [solution.columns(problem.importances, problem.seen_columns, strength) for strength in LAMBDAS]
+    ended = time.perf_counter()
+    return Solved(ended - begun, (ended - built) / len(LAMBDAS), columns, f"closed form, {len(LAMBDAS)} lambdas")
+
+
+def tape_pair(problem: TailProblem, batch_size: int, steps: int) -> float:
+    """Return the tape's seconds a (support image, class) pair: the median step, without the first, which traces."""
+    options = TransferOptions(batch_size=batch_size, max_steps=steps + 1, patience=steps + 1)
+    arguments = problem.support, problem.importances, problem.seen_columns, problem.seen_biases
+    return _step(lambda on_step: transfer_columns(problem.tail, *arguments, options, on_step)) / batch_size
+
+
+def operator_pair(problem: TailProblem, operator: Any, steps: int) -> float:
+    """Return the operator engine's seconds a pair; a step takes some images, each with every class."""
+    options = TransferOptions(max_steps=steps + 1, patience=steps + 1)
+    arguments = problem.importances, problem.seen_columns, problem.seen_biases
+    pairs = min(IMAGES_A_STEP, len(problem.support)) * len(problem.importances)
+    return _step(lambda on_step: transfer_by_operator(operator, *arguments, options, on_step)) / pairs
+
+
+def _step(run: Callable[[Callable[[int, float], None]], Any]) -> float:
+    times: list[float] = []
+    run(lambda step, loss: times.append(time.perf_counter()))
+    return float(np.median(np.diff(times)))
+
+

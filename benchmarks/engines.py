@@ -1,0 +1,129 @@
+"""Stage 3 by nested tape against the exact engines: seconds a pair, wall time to the same validation loss, peak memory."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+
+from benchmarks.birds_run import BirdsRun
+from benchmarks.engine_memory import memory_rows
+from benchmarks.engine_sides import Solved, by_closed_form, by_operator, operator_pair, tape_pair
+from benchmarks.harness import Goal, Measurement, Row, Series, say
+from benchmarks.tails import NUM_UNSEEN, TailProblem, problem, validation_loss
+from benchmarks.tape import run_tape
+from niwt_tf.method.operator import tail_operator
+from niwt_tf.method.transfer import TransferOptions
+
+BATCHES = (8, 16, 32, 64)
+# The tape's default rate, and the one of 1e-3, 3e-3, 1e-2, 3e-2 with the lowest validation loss.
+RATES = {"small_vgg": (1e-2, 3e-3), "mobilenet_v2": (1e-2,), "vgg16": (1e-2, 3e-3)}
+# Support and held-out maps: fewer where a Jacobian or a validation loss takes long, the same for both sides.
+MAPS = {"small_vgg": (96, 32), "mobilenet_v2": (32, 32), "vgg16": (96, 8)}
+REPETITIONS = 3
+PAIR_GOAL, WALL_GOAL = Goal(200, at_least=True), Goal(30, at_least=True)
+
+
+def measure(birds: BirdsRun) -> Measurement:
+    """Return the rows of the three tails and the memory of the largest."""
+    del birds
+    rows: list[Row] = []
+    for name in RATES:
+        say(f"{name}: maps, hidden columns and their importances")
+        case = problem(name, *MAPS[name])
+        goals = (PAIR_GOAL, WALL_GOAL) if name == "vgg16" else (None, None)
+        tape, operator = pair_seconds(case)
+        engines: dict[str, list[Solved]] = {"operator": [], "closed form": []}
+        wall = wall_rows(case, RATES[name], goals[1], engines)
+        rows += [*pair_rows(case, tape, operator, engines["closed form"], goals[0]), *wall]
+        del case
+        gc.collect()
+    rows += memory_rows()
+    notes = [
+        f"{NUM_UNSEEN} unseen classes; importances are those of hidden columns (their mean over support maps) and 10 % noise.",
+        "A pair: one support image, one class. Tape: a step by its batch. Operator: a step of 8 images, each with every class.",
+        "Closed form: all work from the maps to three lambdas, or one solution alone, by all pairs of maps and classes.",
+        "Wall time starts at the support maps and includes operators, tracing and compilation; evaluating is not in it.",
+        "The tape stops by its own rule; what counts is its best validation loss along the way and the time until then.",
+        "Validation loss: mean of 1 - cos (Eq. 3) over held-out maps and classes, by plain differentiation for every side.",
+        "Wall time is reached where the engine's validation loss is not above the tape's as well.",
+    ]
+    return Measurement("Stage 3: nested tape (A) against the exact engines (B)", rows, notes)
+
+
+def pair_seconds(
+    case: TailProblem, repetitions: int = REPETITIONS, steps: int = 4
+) -> tuple[dict[int, list[float]], list[float]]:
+    """Return the tape's seconds a pair at each batch, and those of a descent on operators, taken in turns."""
+    say(f"{case.name}: seconds a pair")
+    operator = tail_operator(case.tail, case.support)
+    tape: dict[int, list[float]] = {size: [] for size in BATCHES}
+    exact: list[float] = []
+    for _ in range(repetitions):
+        for size in BATCHES:
+            tape[size].append(tape_pair(case, size, steps))
+        exact.append(operator_pair(case, operator, 4 * steps))
+    return tape, exact
+
+
+def pair_rows(
+    case: TailProblem, tape: dict[int, list[float]], operator: list[float], closed: list[Solved], goal: Goal | None
+) -> list[Row]:
+    """Return the tape's seconds a pair at each batch beside each engine's."""
+    pairs = len(case.support) * len(case.importances)
+    engines = [
+        Series("operator", operator),
+        Series("closed form, all", [each.seconds / pairs for each in closed]),
+        Series("closed form, solution", [each.solving / pairs for each in closed]),
+    ]
+    return [
+        Row(f"{case.name}: a pair, batch {size}", Series("tape", seconds), engine, goal)
+        for engine in engines
+        for size, seconds in tape.items()
+    ]
+
+
+def wall_rows(
+    case: TailProblem,
+    rates: tuple[float, ...],
+    goal: Goal | None,
+    engines: dict[str, list[Solved]],
+    repetitions: int = REPETITIONS,
+) -> list[Row]:
+    """Return the tape's time to its best validation loss beside each engine's whole time and loss; fills `engines`."""
+    solvers: dict[str, Callable[[], Solved]] = {
+        "operator": lambda: by_operator(case, TransferOptions()),
+        "closed form": lambda: by_closed_form(case),
+    }
+
+    def solve_all() -> None:
+        for name, solve in solvers.items():
+            if len(engines[name]) < repetitions:
+                say(f"{case.name}: {name}")
+                engines[name].append(solve())
+
+    tapes: list[tuple[float, float, float, int]] = []
+    for rate in rates:
+        say(f"{case.name}: tape, rate {rate:g}, to its own stopping rule")
+        run = run_tape(case, TransferOptions(learning_rate=rate))
+        tapes.append((rate, *run.best(case)))
+        solve_all()
+    while any(len(solved) < repetitions for solved in engines.values()) and _quick(engines):
+        solve_all()
+    losses = {
+        name: min(validation_loss(case.tail, case.held_out, columns, case.importances) for columns in solved[-1].columns)
+        for name, solved in engines.items()
+    }
+    rows = []
+    for rate, tape_loss, seconds, step in tapes:
+        for name, solved in engines.items():
+            title = f"{case.name}: wall; validation loss {tape_loss:.4f} and {losses[name]:.4f}"
+            first = Series(f"tape, rate {rate:g}, step {step}", [seconds])
+            row = Row(title, first, Series(solved[-1].what, [each.seconds for each in solved]), goal)
+            equal = losses[name] <= tape_loss
+            rows.append(Row(title, first, row.second, goal, None if goal is None else bool(row.is_reached and equal)))
+    return rows
+
+
+def _quick(engines: dict[str, list[Solved]]) -> bool:
+    """Whether further repetitions cost little."""
+    return sum(solved[-1].seconds for solved in engines.values()) < 20

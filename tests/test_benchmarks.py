@@ -1,0 +1,138 @@
+"""The harness of benchmarks/ on numbers worked out by hand, and its sides at toy size. Nothing here is timed."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from benchmarks import bench, engine_sides, engines, one_more_class, quickstart, report, stage3_birds, tails
+from benchmarks.harness import Goal, Measurement, Row, Series, interleaved
+from benchmarks.tape import TapeRun, run_tape
+from niwt_tf.method.transfer import TransferOptions, transfer_columns
+
+
+@pytest.fixture(scope="module")
+def toy_problem() -> tails.TailProblem:
+    """Return a VGG16-like tail of 6 neurons and 10 features, with 4 unseen classes."""
+    keras.utils.set_random_seed(0)
+    tail = tails.vgg16_tail(side=4, neurons=6, units=10)
+    generator = np.random.default_rng(0)
+    maps = tails.random_maps(generator, 12, 4, 6)
+    return tails.with_hidden_columns("toy", tail, maps[:9], maps[9:], 4, generator)
+
+
+@pytest.mark.parametrize("name", bench.MEASUREMENTS)
+def test_every_measurement_can_be_imported(name):
+    assert callable(importlib.import_module(f"benchmarks.{name}").measure)
+
+
+def test_a_ratio_is_that_of_the_medians_and_its_spread_that_of_the_repetitions():
+    row = Row("x", Series("a", [2.0, 6.0, 4.0]), Series("b", [1.0, 2.0, 4.0]), Goal(2.0, at_least=True))
+    assert row.ratio == 2.0  # 4 / 2
+    assert row.ratios == (1.0, 3.0)  # of 2/1, 6/2 and 4/4
+    assert row.is_reached is True
+
+
+def test_one_repetition_is_compared_with_every_one_of_the_other_side():
+    row = Row("x", Series("a", [10.0]), Series("b", [1.0, 2.0, 5.0]), Goal(4.0))
+    assert row.ratio == 5.0
+    assert row.ratios == (2.0, 10.0)
+    assert row.is_reached is False
+
+
+def test_a_goal_holds_for_the_median_where_there_is_one_side():
+    assert Row("x", Series("a", [0.01, 0.04, 9.0]), goal=Goal(0.05)).is_reached is True
+    assert Row("x", Series("a", [0.01])).is_reached is None
+    assert Row("x", Series("a", [0.01]), goal=Goal(0.05), reached=False).is_reached is False
+
+
+def test_sides_take_turns_and_warm_ups_are_not_counted():
+    calls: list[str] = []
+    seconds = interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2, calls=2, warm_ups=1)
+    assert calls == list("aabb" * 3)
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 2, "b": 2}
+
+
+def test_the_table_shows_median_spread_ratio_and_goal():
+    row = Row("step", Series("tape", [0.2, 0.4, 0.3]), Series("ours", [0.001, 0.001, 0.001]), Goal(200, at_least=True))
+    text = report.table(Measurement("Title", [row], ["a note"]))
+    for part in ("### Title", "tape: 300 ms (200..400)", "ours: 1 ms (1..1)", "300 (200..400)", ">= 200", "yes", "- a note"):
+        assert part in text
+    assert report.as_dict(Measurement("Title", [row]), 1.25)["rows"][0]["ratios"] == pytest.approx([200, 400])
+
+
+def test_unknown_measurements_and_folders_are_refused(capsys, tmp_path):
+    for arguments in (["--only=engine"], [f"--run_dir={tmp_path}"]):
+        with pytest.raises(SystemExit):
+            bench.parsed(arguments)
+        assert "Received" in capsys.readouterr().err
+
+
+def test_the_tape_of_the_benchmark_is_that_of_the_package(toy_problem):
+    options = TransferOptions(batch_size=8, max_steps=30, patience=10)
+    run = run_tape(toy_problem, options, keep_every=4)
+    arguments = toy_problem.support, toy_problem.importances, toy_problem.seen_columns, toy_problem.seen_biases
+    expected = transfer_columns(toy_problem.tail, *arguments, options)
+    np.testing.assert_allclose(run.losses, expected.losses, rtol=1e-4)
+    np.testing.assert_allclose(run.columns[-1], expected.columns, atol=1e-4)
+    assert run.steps[-1] == len(expected.losses)
+
+
+def test_the_best_of_the_kept_columns_is_found(toy_problem):
+    # Columns that go from the seen mean to good ones and back.
+    good = engine_sides.by_closed_form(toy_problem).columns[0]
+    mean = toy_problem.seen_columns.mean(axis=1, keepdims=True)
+    shares = np.array([0.0, 0.2, 0.4, 0.5, 0.7, 0.9, 1.0, 0.6, 0.3, 0.1])
+    columns = np.stack([mean + share * (good - mean) for share in shares]).astype(np.float32)
+    run = TapeRun(TransferOptions(), columns, np.arange(10.0), np.arange(10), np.zeros(10, np.float32))
+    every = [tails.validation_loss(toy_problem.tail, toy_problem.held_out, each, toy_problem.importances) for each in columns]
+    loss, seconds, step = run.best(toy_problem)
+    assert loss == min(every)
+    assert step == seconds == int(np.argmin(every))
+
+
+def test_validation_loss_is_nothing_where_importances_are_met(toy_problem):
+    columns = toy_problem.seen_columns[:, :3]
+    met = tails.pair_importances(toy_problem.tail, toy_problem.held_out[:1], columns)[0]
+    assert tails.validation_loss(toy_problem.tail, toy_problem.held_out[:1], columns, met) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_engines_measurement_at_toy_size(toy_problem, monkeypatch):
+    monkeypatch.setattr(engines, "BATCHES", (8,))
+    solved = {"operator": [], "closed form": []}
+    tape, operator = engines.pair_seconds(toy_problem, repetitions=1, steps=2)
+    rows = engines.wall_rows(toy_problem, (1e-2,), Goal(30, at_least=True), solved, repetitions=1)
+    rows += engines.pair_rows(toy_problem, tape, operator, solved["closed form"], None)
+    assert len(rows) == 2 + 3  # wall time of two engines; a pair at one batch size, three sides beside it
+    assert all(row.ratio > 0 for row in rows)
+
+
+def test_a_column_map_at_toy_size_gives_a_column():
+    columns, biases = one_more_class.made_map(5, 7, 4, 3, 20)(np.ones((1, 4), np.float32))
+    assert columns.shape == (7, 1) and biases.shape == (1,)
+
+
+def test_quickstart_shares_add_up(tmp_path):
+    for stage, seconds in (("train", 6.0), ("transfer", 2.0)):
+        (tmp_path / stage).mkdir()
+        (tmp_path / stage / "manifest.json").write_text(json.dumps({"seconds": seconds}))
+    run = SimpleNamespace(path=Path(tmp_path), seconds={}, settings=SimpleNamespace(epochs=2))
+    measured = quickstart.measure(run)
+    assert [row.ratio for row in measured.rows] == [0.75, 0.25]
+
+
+def test_the_interval_of_a_difference_of_harmonic_means():
+    labels = np.array([0, 0, 1, 1])
+
+    def scored(predictions: list[int]) -> SimpleNamespace:
+        return SimpleNamespace(labels=labels, evaluation=SimpleNamespace(predictions=np.array(predictions)))
+
+    assert stage3_birds.harmonic_difference(scored([0, 0, 1, 1]), scored([0, 0, 1, 1]), num_seen=1) == (0.0, 0.0)
+    # All right against all wrong: 1 - 0 however the images are drawn.
+    assert stage3_birds.harmonic_difference(scored([0, 0, 1, 1]), scored([1, 1, 0, 0]), num_seen=1) == (1.0, 1.0)
