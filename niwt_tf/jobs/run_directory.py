@@ -20,6 +20,8 @@ from niwt_tf.jobs.stage import Manifest, Stage, read_manifest
 from niwt_tf.jobs.stage_store import StageStore
 from niwt_tf.method.team import ALONE, Team
 
+# Raised whenever the files of a stage change their form: what an earlier version wrote is then made again.
+_FORMAT = 2
 _VERSIONS = ("niwt-tf", "tensorflow", "keras", "numpy", "scikit-learn", "pillow")
 
 
@@ -191,7 +193,7 @@ class Run:
             "settings": json.loads(json.dumps(used)),
             "inputs": {upstream: manifest["identity"] for upstream, manifest in manifests.items() if manifest},
             "data": self._data,
-            "extra": json.loads(json.dumps(extra or {})),
+            "extra": {"format": _FORMAT, **json.loads(json.dumps(extra or {}))},
         }
         self._asked = True
         return Stage(self, name, parts, publishes)
@@ -213,6 +215,8 @@ class Run:
         if manifest is None:
             return "is not there"
         current = json.loads(json.dumps(self.settings.as_dict()))
+        if manifest["extra"].get("format") != _FORMAT:
+            return "was written by another version of niwt-tf"
         changed = [setting for setting, value in manifest["settings"].items() if current.get(setting) != value]
         if changed:
             return f"was made with another --{changed[0]}"

@@ -189,3 +189,16 @@ def test_a_broken_configuration_is_named(tmp_path, text):
         RunDirectory(tmp_path).locked(Settings()),
     ):
         pass
+
+
+def test_what_another_version_wrote_is_made_again(tmp_path, monkeypatch):
+    with RunDirectory(tmp_path / "run").locked(Settings()) as run:
+        run.use_data("data")
+        with run.stage("train", []).writing() as folder:
+            (folder / "file").write_text("old")
+    monkeypatch.setattr("niwt_tf.jobs.run_directory._FORMAT", 99)
+    with RunDirectory(tmp_path / "run").locked(Settings()) as run:
+        run.use_data("data")
+        assert run.stage("train", []).reason == "was made with another format"
+        with pytest.raises(InputError, match="was written by another version of niwt-tf: run niwt train first"):
+            run.folder("train")
