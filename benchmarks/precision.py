@@ -1,10 +1,11 @@
 """What --precision and --jit change: metrics and seconds of `niwt run` on small birds, beside each other.
 
-    python benchmarks/precision.py [--species=12] [--images=30] [--epochs=8] [--seed=0] [--json=benchmarks/precision.json]
+    python benchmarks/precision.py [--species=10] [--images=20] [--epochs=4] [--seed=0] [--json=benchmarks/precision.json]
 
 Every combination is a run of its own on the same images, split and seed, one after the other; between them nothing is cached.
-Seconds are those of the stages, by their manifests; "all" has the export as well. What half precision gains depends on the
-machine: a processor without units for it is slower, and only the metrics carry over.
+Seconds are those of the stages, by their manifests; "all" has the export as well. Training starts from random weights, so any
+other rounding leads to another network: with few epochs and images much of the difference between rows is that scatter, which
+--seed shows. What half precision and XLA gain depends on the machine, and XLA's seconds here are mostly those of compiling.
 """
 
 from __future__ import annotations
@@ -55,10 +56,10 @@ def measured(folder: Path, birds: Path, precision: str, jit: bool, options: argp
 def main() -> None:
     """Print the table and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--species", type=int, default=12)
-    parser.add_argument("--images", type=int, default=30, help="of a species")
+    parser.add_argument("--species", type=int, default=10)
+    parser.add_argument("--images", type=int, default=20, help="of a species")
     parser.add_argument("--size", type=int, default=64, help="of an image in pixels")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
