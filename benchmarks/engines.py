@@ -42,7 +42,7 @@ def measure(birds: BirdsRun) -> Measurement:
     rows += memory_rows()
     alikeness = ", ".join(f"{name} {cosine:.2f}" for name, cosine in alike.items())
     notes = [
-        f"Mean cosine of the importances of one column on two images: {alikeness}. The lower, the less a mean over images says.",
+        f"Mean cosine of the importances of one column on two images: {alikeness}. Low: a mean over images says little.",
         f"{NUM_UNSEEN} unseen classes; importances are those of hidden columns (their mean over support maps) and 10 % noise.",
         "A pair: one support image, one class. Tape: a step by its batch. Operator: a step of 8 images, each with every class.",
         "Closed form: all work from the maps to three lambdas, or one solution alone, by all pairs of maps and classes.",
