@@ -9,7 +9,7 @@ from benchmarks.birds_run import BirdsRun
 from benchmarks.engine_memory import memory_rows
 from benchmarks.engine_sides import Solved, by_closed_form, by_operator, operator_pair, tape_pair
 from benchmarks.harness import Goal, Measurement, Row, Series, say
-from benchmarks.tails import NUM_UNSEEN, TailProblem, problem, validation_loss
+from benchmarks.tails import NUM_UNSEEN, TailProblem, agreement, problem, validation_loss
 from benchmarks.tape import run_tape
 from niwt_tf.method.operator import tail_operator
 from niwt_tf.method.transfer import TransferOptions
@@ -27,9 +27,11 @@ def measure(birds: BirdsRun) -> Measurement:
     """Return the rows of the three tails and the memory of the largest."""
     del birds
     rows: list[Row] = []
+    alike: dict[str, float] = {}
     for name in RATES:
         say(f"{name}: maps, hidden columns and their importances")
         case = problem(name, *MAPS[name])
+        alike[name] = agreement(case)
         goals = (PAIR_GOAL, WALL_GOAL) if name == "vgg16" else (None, None)
         tape, operator = pair_seconds(case)
         engines: dict[str, list[Solved]] = {"operator": [], "closed form": []}
@@ -38,7 +40,9 @@ def measure(birds: BirdsRun) -> Measurement:
         del case
         gc.collect()
     rows += memory_rows()
+    alikeness = ", ".join(f"{name} {cosine:.2f}" for name, cosine in alike.items())
     notes = [
+        f"Mean cosine of the importances of one column on two images: {alikeness}. Low: a mean over images says little.",
         f"{NUM_UNSEEN} unseen classes; importances are those of hidden columns (their mean over support maps) and 10 % noise.",
         "A pair: one support image, one class. Tape: a step by its batch. Operator: a step of 8 images, each with every class.",
         "Closed form: all work from the maps to three lambdas, or one solution alone, by all pairs of maps and classes.",

@@ -17,6 +17,7 @@ from niwt_tf.models.backbones import build_network
 
 NUM_SEEN, NUM_UNSEEN = 150, 50
 TAILS = ("small_vgg", "mobilenet_v2", "vgg16")
+SHARED = 0.0  # of the variance of random maps, over images
 _NOISE = 0.1  # of a predicted importance, as a share of its length: a map from descriptions is never exact
 _BEHIND_TARGETS = 24  # images that the hidden columns' importances are averaged over
 _PAIRS = 64
@@ -100,13 +101,30 @@ class _HeNormal(keras.initializers.Initializer):
         return values
 
 
-def random_maps(generator: np.random.Generator, count: int, side: int, neurons: int) -> np.ndarray:
-    """Draw maps [count, side, side, neurons] like real ones: rectified, smooth, each neuron with a rate of its own."""
+def random_maps(
+    generator: np.random.Generator, count: int, side: int, neurons: int, shared: float = SHARED
+) -> np.ndarray:
+    """Draw maps [count, side, side, neurons] like real ones: rectified, smooth, each neuron with a rate of its own.
+
+    `shared` is the share of a map's variance that all images have in common, 0 to 1.
+    """
     rate = generator.normal(-0.5, 0.5, neurons)
     coarse = generator.standard_normal((count, (side + 3) // 4, (side + 3) // 4, neurons), np.float32)
     smooth = coarse.repeat(4, axis=1).repeat(4, axis=2)[:, :side, :side]
     fine = generator.standard_normal((count, side, side, neurons), np.float32)
-    return np.maximum(0.8 * smooth + 0.6 * fine + rate.astype(np.float32), 0)
+    own = 0.8 * smooth + 0.6 * fine
+    if shared:
+        common = generator.standard_normal((1, side, side, neurons), np.float32)
+        own = np.float32(np.sqrt(1 - shared)) * own + np.float32(np.sqrt(shared)) * common
+    return np.maximum(own + rate.astype(np.float32), 0)
+
+
+def agreement(case: TailProblem, images: int = 6, columns: int = 5) -> float:
+    """Return the mean cosine between the importances of one column on two images; 1 where images do not matter."""
+    reached = pair_importances(case.tail, case.support[:images], case.seen_columns[:, :columns])
+    reached /= np.maximum(np.linalg.norm(reached, axis=2, keepdims=True), 1e-30)
+    cosines = np.einsum("iun,jun->uij", reached, reached)
+    return float(cosines[:, *np.triu_indices(images, 1)].mean())
 
 
 def pair_importances(tail: Any, maps: np.ndarray, columns: np.ndarray) -> np.ndarray:

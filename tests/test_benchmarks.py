@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 from pathlib import Path
@@ -111,6 +112,11 @@ def test_the_engines_measurement_at_toy_size(toy_problem, monkeypatch):
     rows += engines.pair_rows(toy_problem, tape, operator, solved["closed form"], None)
     assert len(rows) == 2 + 3  # wall time of two engines; a pair at one batch size, three sides beside it
     assert all(row.ratio > 0 for row in rows)
+
+
+def test_images_that_are_one_agree(toy_problem):
+    same = dataclasses.replace(toy_problem, support=np.repeat(toy_problem.support[:1], 6, axis=0))
+    assert tails.agreement(same) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_column_map_at_toy_size_gives_a_column():
