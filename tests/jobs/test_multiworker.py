@@ -22,7 +22,8 @@ from niwt_tf.models.network import Network
 
 pytestmark = pytest.mark.slow
 
-PATIENCE = 300  # seconds; a machine that is busy with other things takes long to import TensorFlow twice
+PATIENCE = 300  # seconds; a busy machine takes long to import TensorFlow twice
+EPOCHS = 8
 
 
 def free_ports(count: int) -> list[int]:
@@ -112,7 +113,7 @@ def test_two_workers_give_what_one_process_gives(tiny_birds, tiny_flags, finishe
 
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_worker_ends_the_other_and_the_rerun_goes_on(tiny_birds, tiny_flags, team, tmp_path, victim):
-    flags = [*flags_of(tiny_birds, tmp_path, tiny_flags), "--epochs=40"]
+    flags = [*flags_of(tiny_birds, tmp_path, tiny_flags), f"--epochs={EPOCHS}"]
     workers = team("train", *flags)
     checkpoint = tmp_path / "run" / ".work-train" / "main" / "checkpoint.npz"
     deadline = time.monotonic() + PATIENCE
@@ -125,12 +126,13 @@ def test_a_killed_worker_ends_the_other_and_the_rerun_goes_on(tiny_birds, tiny_f
     assert time.monotonic() - begun < 60
     assert (status, out) == (2, "")
     assert "a worker has gone or cannot be reached" in err
-    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert len([line for line in err.splitlines() if "constant over the seen" not in line]) == 1, err
     assert not (tmp_path / "run" / "train").exists()
     done = json.loads(str(arrays(checkpoint)["state"]))["epoch"]
     again = [ends(worker) for worker in team("train", *flags)]
     assert [status for status, _, _ in again] == [0, 0], again
     history = read_json(tmp_path / "run" / "train" / "history.json")["main"]
-    assert [record["epoch"] for record in history] == list(range(1, 41))
+    assert [record["epoch"] for record in history] == list(range(1, EPOCHS + 1))
     assert done >= 1
 
