@@ -81,6 +81,7 @@ class Niwt(BaseEstimator):
         num_support: int = 96,
         engine: str | tuple[str, ...] = _PARAMETERS["engine"],
         regularizer: str = "norm",
+        transfer_anchor: str | tuple[str, ...] = _PARAMETERS["transfer_anchor"],
         transfer_lambda: tuple[float, ...] = _PARAMETERS["transfer_lambda"],
         transfer_learning_rate: tuple[float, ...] = _PARAMETERS["transfer_learning_rate"],
         transfer_batch_size: int = 64,

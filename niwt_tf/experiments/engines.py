@@ -50,7 +50,7 @@ def engines_of(settings: Settings, tail: Any, num_classes: int, num_folds: int) 
         steps=settings.transfer_steps,
         batch_size=settings.transfer_batch_size,
         num_networks=num_folds + 1,
-        num_solutions=(heads + len(settings.transfer_lambda) - 1) * num_folds + 1,
+        num_solutions=(heads + len(settings.transfer_lambda) * len(settings.transfer_anchor) - 1) * num_folds + 1,
         has_mean_operator=settings.support == "seen",
     )
     costs = estimated_costs(tail, workload)

@@ -38,6 +38,7 @@ class Choice:
         engine: "closed_form", "operator" or "tape".
         regularization: Eq. 3's lambda.
         learning_rate: Adam's rate for the columns; the closed form has none.
+        anchor: what lambda holds the columns to, "mean" or "zero".
         layer_weights: how much the importances of each layer count, that of --layer (1) first.
     """
 
@@ -45,6 +46,7 @@ class Choice:
     engine: str
     regularization: float
     learning_rate: float
+    anchor: str = "mean"
     layer_weights: tuple[float, ...] = (1.0,)
 
 
@@ -109,6 +111,7 @@ def transfer_options(settings: Settings, choice: Choice) -> TransferOptions:
     """Return the options of a descent for one candidate."""
     return TransferOptions(
         regularization=choice.regularization,
+        anchor=choice.anchor,
         regularizer=settings.regularizer,
         learning_rate=choice.learning_rate,
         batch_size=settings.transfer_batch_size,
@@ -131,7 +134,7 @@ def new_columns(
     losses = np.empty(0, np.float32)
     if choice.engine == "closed_form":
         blocks = blocks_of(network, settings.extra_layers, choice.layer_weights)
-        columns = support.solution(blocks).columns(importances, head.columns, choice.regularization)
+        columns = support.solution(blocks).columns(importances, head.columns, choice.regularization, choice.anchor)
         cosine = mean_cosine(support.operator, columns, importances, blocks)
     else:
         options = transfer_options(settings, choice)
@@ -169,14 +172,14 @@ def candidates(settings: Settings, engines: Sequence[str], num_heads: int) -> tu
         engines: which of them solve.
         num_heads: candidate heads.
     """
-    lambdas, rates = settings.transfer_lambda, settings.transfer_learning_rate
-    middle = lambdas[len(lambdas) // 2], rates[len(rates) // 2]
+    lambdas, rates, anchors = settings.transfer_lambda, settings.transfer_learning_rate, settings.transfer_anchor
+    middle = lambdas[len(lambdas) // 2], rates[len(rates) // 2], anchors[0]
     alone = (1.0, *(0.0 for _ in settings.extra_layers))
     further: dict[str, list[Choice]] = {}
     for engine in engines:
         # The closed form has no rate.
-        pairs = itertools.product(lambdas, rates[len(rates) // 2 :][:1] if engine == "closed_form" else rates)
-        further[engine] = [Choice(-1, engine, *pair, alone) for pair in pairs if engine != engines[0] or pair != middle]
+        tried = itertools.product(lambdas, middle[1:2] if engine == "closed_form" else rates, anchors)
+        further[engine] = [Choice(-1, engine, *each, alone) for each in tried if engine != engines[0] or each != middle]
     return [Choice(head, engines[0], *middle, alone) for head in range(num_heads)], further
 
 
@@ -192,8 +195,8 @@ def select(
 ) -> tuple[Trial, list[Trial]]:
     """Return the best trial by the folds' mean harmonic mean, and all trials.
 
-    First the head is chosen, with the first engine and the middle lambda and rate; then engine, lambda and rate for that head;
-    then the weight of each further layer in turn.
+    First the head is chosen, with the first engine and anchor and the middle lambda and rate; then engine, lambda, rate and
+    anchor for that head; then the weight of each further layer in turn.
 
     Args:
         settings: the grids.

@@ -94,15 +94,21 @@ class Settings:
     )
     regularizer: str = option(
         "norm",
-        "What holds the tape's columns to the seen ones' mean: the distance, or half its square.",
+        "What a descent adds to its loss for each column: its distance from --transfer_anchor, or half its square.",
         choices=("norm", "squared"),
+    )
+    transfer_anchor: tuple[str, ...] = option(
+        ("mean",),
+        "What that regulariser holds new columns to: the mean seen column (the paper) or zero. Both are chosen between on "
+        "validation classes.",
+        choices=("mean", "zero"),
     )
     transfer_lambda: tuple[float, ...] = option(
         (1e-2, 1e-1, 1.0), "Weights of the regulariser to choose from.", above=0
     )
-    transfer_learning_rate: tuple[float, ...] = option((1e-2,), "Adam's rates for the tape's columns to choose from.", above=0)
+    transfer_learning_rate: tuple[float, ...] = option((1e-2,), "Adam's rates of a descent on columns to choose from.", above=0)
     transfer_batch_size: int = option(64, "Pairs of a support image and a class in a step of the tape.", at_least=1)
-    transfer_steps: int = option(300, "Most steps of the tape.", at_least=1)
+    transfer_steps: int = option(300, "Most steps of a descent.", at_least=1)
     column_scale: str = option(
         "matched",
         "Length and bias of new columns: matched to the seen ones' logits on training images, or as solved (the paper).",

@@ -107,7 +107,8 @@ def choose(
     else:
         _LOG.warning("Too few seen classes or images to hold any out: the first settings are used and no calibration.")
         alone = (1.0, *(0.0 for _ in settings.extra_layers))
-        choice = Choice(0, engines[0], settings.transfer_lambda[0], settings.transfer_learning_rate[0], alone)
+        firsts = settings.transfer_lambda[0], settings.transfer_learning_rate[0], settings.transfer_anchor[0]
+        choice = Choice(0, engines[0], *firsts, alone)
         unknown = float("nan")
         trial, trials = Trial(choice, measured["main"][0].head.regularization, 0.0, unknown, unknown, unknown), []
     sample, held_out = statistics_sample(settings, main), held_out_sample(settings, main)
@@ -145,4 +146,5 @@ def column_map_of(
     if settings.column_scale == "matched":
         statistics = logit_statistics(features, labels, head.columns, head.biases)
     raw_bias = float(head.biases.mean())
-    return ColumnMap.of(importance_map, solution, head.columns, choice.regularization, features, statistics, raw_bias)
+    strength, anchor = choice.regularization, choice.anchor
+    return ColumnMap.of(importance_map, solution, head.columns, strength, anchor, features, statistics, raw_bias)

@@ -23,6 +23,7 @@ SETTINGS_USED = (
     "num_support",
     "engine",
     "regularizer",
+    "transfer_anchor",
     "transfer_lambda",
     "transfer_learning_rate",
     "transfer_batch_size",

@@ -1,8 +1,8 @@
 """Stage 3 in closed form: columns whose mean importances are nearest to those predicted (Eq. 3, averaged over images).
 
-w = argmin ||J w - s a||^2 + lambda t ||w - mean||^2, with J the mean operator, a the predicted direction, s the mean importance
-length of the seen columns, mean their mean, and t = trace(J J') / N. One eigendecomposition, N x N or D x D, whichever is
-smaller, serves every class, every lambda and every seen head.
+w = argmin ||J w - s a||^2 + lambda t ||w - anchor||^2, with J the mean operator, a the predicted direction, s the mean
+importance length of the seen columns, the anchor their mean (the paper) or zero, and t = trace(J J') / N. One eigendecomposition,
+N x N or D x D, whichever is smaller, serves every class, every lambda and every seen head.
 
 Several convolutions are stacked: block l of J and of s a is multiplied by v / ||J_l||, v its weight, so that blocks of weight 1
 count the same whatever their number of neurons and their gradients' scale.
@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from niwt_tf.method.transfer import anchor_column
 
 _LOG = logging.getLogger("niwt_tf")
 # Below this share of the largest eigenvalue a direction is rounding error of the float32 operator.
@@ -94,26 +96,29 @@ class ClosedForm:
         return self.blocks.unit(np.asarray(importances, np.float64)) * self.blocks.spread(self.lengths(seen_columns))
 
     def gain(self, regularization: float) -> np.ndarray:
-        """Return G [D, N] with w = mean + G (target - J mean)."""
+        """Return G [D, N] with w = anchor + G (target - J anchor)."""
         inner = self._vectors * self._inverse(regularization) @ self._vectors.T
         return self.operator.T @ inner if self._dual else inner @ self.operator.T
 
-    def columns(self, importances: np.ndarray, seen_columns: np.ndarray, regularization: float) -> np.ndarray:
+    def columns(
+        self, importances: np.ndarray, seen_columns: np.ndarray, regularization: float, anchor: str = "mean"
+    ) -> np.ndarray:
         """Return columns, float32 [D, U].
 
         Args:
             importances: predicted, [U, N].
             seen_columns: [D, S].
             regularization: lambda, above 0.
+            anchor: what lambda holds the columns to, see `anchor_column`.
         """
-        mean = seen_columns.mean(axis=1, dtype=np.float64)
-        residuals = (self.targets(importances, seen_columns) - self.operator @ mean).T
+        held = anchor_column(seen_columns, anchor)
+        residuals = (self.targets(importances, seen_columns) - self.operator @ held).T
         inverse = self._inverse(regularization)[:, None]
         if self._dual:
             moved = self.operator.T @ (self._vectors @ (inverse * (self._vectors.T @ residuals)))
         else:
             moved = self._vectors @ (inverse * (self._vectors.T @ (self.operator.T @ residuals)))
-        return np.asarray(mean[:, None] + moved, np.float32)
+        return np.asarray(held[:, None] + moved, np.float32)
 
     def _inverse(self, regularization: float) -> np.ndarray:
         largest = self._values.max(initial=0.0)

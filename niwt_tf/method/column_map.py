@@ -17,6 +17,7 @@ import numpy as np
 from niwt_tf.method.calibration import LogitStatistics
 from niwt_tf.method.closed_form import Blocks, ClosedForm
 from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
+from niwt_tf.method.transfer import anchor_column
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,26 @@ class ColumnMap:
         solution: ClosedForm,
         seen_columns: np.ndarray,
         regularization: float,
+        anchor: str,
         features: np.ndarray,
         statistics: LogitStatistics | None,
         raw_bias: float,
     ) -> ColumnMap:
-        """Return the form for a map, a closed form at one lambda, seen columns [D, S] and features [M, D] of seen images."""
+        """Return the form for a map and a closed form at one lambda and anchor.
+
+        Args:
+            importance_map: Stage 2.
+            solution: of the mean operator.
+            seen_columns: [D, S].
+            regularization: lambda.
+            anchor: "mean" or "zero".
+            features: [M, D] of seen training images.
+            statistics: of the seen logits, or None to leave columns as solved.
+            raw_bias: the bias of columns that are left as solved.
+        """
         gain = solution.gain(regularization)
-        mean = seen_columns.mean(axis=1, dtype=np.float64)
-        rest = mean - gain @ (solution.operator @ mean)
+        held = anchor_column(seen_columns, anchor)
+        rest = held - gain @ (solution.operator @ held)
         basis = np.concatenate([gain, rest[:, None]], axis=1)
         projected = features.astype(np.float64) @ basis
         means = projected.mean(axis=0)

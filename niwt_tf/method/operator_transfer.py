@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.method.operator import TailOperator
-from niwt_tf.method.transfer import Transfer, TransferOptions, minimise, penalty, reshuffled
+from niwt_tf.method.transfer import Transfer, TransferOptions, anchor_column, minimise, penalty, reshuffled
 
 IMAGES_A_STEP = 8
 
@@ -21,7 +21,7 @@ def operator_loss(
     columns: tf.Tensor,
     images: tf.Tensor,
     targets: tf.Tensor,
-    mean_column: tf.Tensor,
+    anchor: tf.Tensor,
     options: TransferOptions,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Return Eq. 3 over every pair of some support images and all classes, and its mean cosine; both scalars.
@@ -31,12 +31,12 @@ def operator_loss(
         columns: [U, D], one row a class.
         images: [B], indices of support images.
         targets: [U, N], predicted importances of unit length.
-        mean_column: [D], mean of the seen columns.
+        anchor: [D], what lambda holds the columns to.
         options: lambda and the regulariser.
     """
     importances = operator.apply(tf.transpose(columns), images)
     mean_cosine = tf.reduce_mean(tf.reduce_sum(tf.math.l2_normalize(importances, axis=2) * targets, axis=2))
-    return 1.0 - mean_cosine + penalty(columns, mean_column, options), mean_cosine
+    return 1.0 - mean_cosine + penalty(columns, anchor, options), mean_cosine
 
 
 def transfer_by_operator(
@@ -61,10 +61,10 @@ def transfer_by_operator(
         on_step: called with the step and its loss.
     """
     targets = tf.math.l2_normalize(tf.constant(importances, tf.float32), axis=1)
-    mean_column = tf.constant(seen_columns.mean(axis=1), tf.float32)
+    anchor = tf.constant(anchor_column(seen_columns, options.anchor), tf.float32)
 
     def loss_of(columns: tf.Tensor, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return operator_loss(operator, columns, images, targets, mean_column, options)
+        return operator_loss(operator, columns, images, targets, anchor, options)
 
     size = min(IMAGES_A_STEP, operator.num_images)
     batches = ((images,) for images in reshuffled(operator.num_images, size, np.random.default_rng(options.seed + 1)))

@@ -15,6 +15,7 @@ import tensorflow as tf
 from niwt_tf.method.importance import importance_of_maps
 
 REGULARIZERS = ("norm", "squared")
+ANCHORS = ("mean", "zero")
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class TransferOptions:
     """How Eq. 3 is minimised.
 
     Attributes:
-        regularization: lambda, the weight of the distance between a new column and the mean seen column.
+        regularization: lambda, the weight of the distance between a new column and the anchor.
+        anchor: "mean" is the mean seen column (the paper), "zero" lets the seen columns' common part go.
         regularizer: "norm" is that distance (the paper), "squared" half its square (the released code).
         learning_rate: of Adam.
         batch_size: (support image, class) pairs a step; each class appears as often as every other.
@@ -32,6 +34,7 @@ class TransferOptions:
     """
 
     regularization: float = 1e-3
+    anchor: str = "mean"
     regularizer: str = "norm"
     learning_rate: float = 1e-2
     batch_size: int = 64
@@ -57,6 +60,11 @@ class Transfer:
     mean_cosine: float
 
 
+def anchor_column(seen_columns: np.ndarray, anchor: str) -> np.ndarray:
+    """Return what lambda holds new columns to, float64 [D]: the mean of the seen columns [D, S], or zero."""
+    return seen_columns.mean(axis=1, dtype=np.float64) if anchor == "mean" else np.zeros(len(seen_columns))
+
+
 def initial_columns(seen_columns: np.ndarray, num_unseen: int, seed: int) -> np.ndarray:
     """Draw columns [D, U] from a normal distribution with each dimension's mean and deviation over the seen ones [D, S]."""
     generator = np.random.default_rng(seed)
@@ -70,7 +78,7 @@ def transfer_loss(
     maps: tf.Tensor,
     classes: tf.Tensor,
     targets: tf.Tensor,
-    mean_column: tf.Tensor,
+    anchor: tf.Tensor,
     options: TransferOptions,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Return Eq. 3 for a batch of (support image, class) pairs, and its mean cosine; both scalars.
@@ -81,19 +89,19 @@ def transfer_loss(
         maps: conv maps [B, H, W, N] of the support images.
         classes: [B], the class that each image is paired with.
         targets: [U, N], predicted importances of unit length.
-        mean_column: [D], mean of the seen columns.
+        anchor: [D], what lambda holds the columns to.
         options: lambda and the regulariser.
     """
     importance = importance_of_maps(tail, maps, tf.gather(columns, classes))
     cosine = tf.reduce_sum(tf.math.l2_normalize(importance, axis=1) * tf.gather(targets, classes), axis=1)
     mean_cosine = tf.reduce_mean(cosine)
-    return 1.0 - mean_cosine + penalty(columns, mean_column, options), mean_cosine
+    return 1.0 - mean_cosine + penalty(columns, anchor, options), mean_cosine
 
 
-def penalty(columns: tf.Tensor, mean_column: tf.Tensor, options: TransferOptions) -> tf.Tensor:
-    """Return lambda times the mean distance (or half its square) of columns [U, D] from the mean seen column [D]."""
-    squared = tf.reduce_sum(tf.square(columns - mean_column), axis=1)
-    # The small constant keeps the gradient of the norm finite where a column equals the mean.
+def penalty(columns: tf.Tensor, anchor: tf.Tensor, options: TransferOptions) -> tf.Tensor:
+    """Return lambda times the mean distance (or half its square) of columns [U, D] from the anchor [D]."""
+    squared = tf.reduce_sum(tf.square(columns - anchor), axis=1)
+    # The small constant keeps the gradient of the norm finite where a column equals the anchor.
     distance = tf.sqrt(squared + 1e-12) if options.regularizer == "norm" else squared / 2
     return options.regularization * tf.reduce_mean(distance)
 
@@ -121,11 +129,11 @@ def transfer_columns(
         on_step: called with the step and its loss.
     """
     targets = tf.math.l2_normalize(tf.constant(importances, tf.float32), axis=1)
-    mean_column = tf.constant(seen_columns.mean(axis=1), tf.float32)
+    anchor = tf.constant(anchor_column(seen_columns, options.anchor), tf.float32)
     maps = tf.constant(support_maps)
 
     def loss_of(columns: tf.Tensor, images: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return transfer_loss(tail, columns, tf.gather(maps, images), classes, targets, mean_column, options)
+        return transfer_loss(tail, columns, tf.gather(maps, images), classes, targets, anchor, options)
 
     pairs = _pairs(len(support_maps), len(importances), options)
     return minimise(loss_of, pairs, len(importances), seen_columns, seen_biases, options, on_step)

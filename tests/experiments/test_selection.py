@@ -81,6 +81,13 @@ def test_validation_classes_decide_between_engines_too(world):
     assert best.harmonic_mean == max(trial.harmonic_mean for trial in trials)
 
 
+def test_anchors_are_tried_with_every_lambda_and_rate():
+    settings = SETTINGS.replace(transfer_anchor="mean,zero")
+    first, further = candidates(settings, ("tape", "closed_form"), 2)
+    assert {choice.anchor for choice in first} == {"mean"}
+    assert [len(further[engine]) for engine in ("tape", "closed_form")] == [2 * 2 * 2 - 1, 2 * 2]
+
+
 def test_each_further_layer_is_weighted_in_turn():
     settings = SETTINGS.replace(extra_layers=("a", "b"), engine="closed_form")
     first, further = candidates(settings, ("closed_form",), 2)

@@ -20,6 +20,17 @@ def normal_equations(operator, importances, seen, strength):
     return np.linalg.solve(left, operator.T @ targets + penalty * mean)
 
 
+def test_the_zero_anchor_is_plain_ridge_regression_of_the_target():
+    generator = np.random.default_rng(9)
+    operator, seen, importances = generator.normal(size=(5, 8)), generator.normal(size=(8, 6)), generator.normal(size=(2, 5))
+    solution = ClosedForm(operator)
+    found = solution.columns(importances, seen, 0.3, "zero")
+    target, scaled = solution.targets(importances, seen).T, solution.operator
+    unit = np.trace(scaled @ scaled.T) / 5
+    expected = np.linalg.solve(scaled.T @ scaled + 0.3 * unit * np.eye(8), scaled.T @ target)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("shape", [(5, 8), (8, 5), (6, 6)])
 @pytest.mark.parametrize("strength", [1e-3, 0.3, 10.0])
 def test_columns_equal_the_normal_equations(shape, strength):

@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 import pytest
-from niwt_tf.method.features import pooled_features
 from PIL import Image
 
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
 from niwt_tf.method import feature_phase, training
+from niwt_tf.method.reader import Reader
 from niwt_tf.method.training import train_seen
 from niwt_tf.models.backbones import build_network
 
@@ -188,7 +188,7 @@ def test_no_image_and_labels_beyond_the_classes(images):
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_a_head_learns_the_same_of_features_on_disk(images, validation, tmp_path, monkeypatch, dtype):
     def stored(asked):
-        rows = pooled_features(small(), asked).astype(dtype)
+        rows = Reader(small()).features(asked).astype(dtype)
         file = np.memmap(tmp_path / f"{asked.paths[0]}.bin", dtype, "w+", shape=rows.shape)
         file[:] = rows
         return file
