@@ -51,4 +51,4 @@ def made_map(neurons: int, features: int, attributes: int, seen: int, images: in
     solution = ClosedForm(generator.standard_normal((neurons, features), np.float32))
     columns = generator.normal(0, 0.02, (features, seen)).astype(np.float32)
     activations = np.maximum(generator.standard_normal((images, features), np.float32), 0)
-    return ColumnMap.of(importance_map, solution, columns, 0.1, activations, LogitStatistics(0.0, 1.0), 0.0)
+    return ColumnMap.of(importance_map, solution, columns, 0.1, "mean", activations, LogitStatistics(0.0, 1.0), 0.0)

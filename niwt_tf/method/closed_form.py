@@ -1,8 +1,8 @@
 """Stage 3 in closed form: columns whose mean importances are nearest to those predicted (Eq. 3, averaged over images).
 
 w = argmin ||J w - s a||^2 + lambda t ||w - anchor||^2, with J the mean operator, a the predicted direction, s the mean
-importance length of the seen columns, the anchor their mean (the paper) or zero, and t = trace(J J') / N. One eigendecomposition,
-N x N or D x D, whichever is smaller, serves every class, every lambda and every seen head.
+importance length of the seen columns, the anchor their mean (the paper) or zero, and t = trace(J J') / N.
+One eigendecomposition, N x N or D x D, whichever is smaller, serves every class, every lambda and every seen head.
 
 Several convolutions are stacked: block l of J and of s a is multiplied by v / ||J_l||, v its weight, so that blocks of weight 1
 count the same whatever their number of neurons and their gradients' scale.
