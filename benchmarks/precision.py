@@ -1,11 +1,12 @@
 """What --precision and --jit change: metrics and seconds of `niwt run` on small birds, beside each other.
 
-    python benchmarks/precision.py [--species=10] [--images=20] [--epochs=4] [--seed=0] [--json=benchmarks/precision.json]
+    python benchmarks/precision.py [--seeds=0,1,2] [--rows=float32,mixed_bfloat16,mixed_float16,float32+jit] [--epochs=8]
 
-Every combination is a run of its own on the same images, split and seed, one after the other; between them nothing is cached.
-Seconds are those of the stages, by their manifests; "all" has the export as well. Training starts from random weights, so any
-other rounding leads to another network: with few epochs and images much of the difference between rows is that scatter, which
---seed shows. What half precision and XLA gain depends on the machine, and XLA's seconds here are mostly those of compiling.
+Every row and seed is a run of its own on the same images, split and seed, one after the other; between them nothing is cached.
+Printed are means over the seeds, and for every row but the first the mean difference from it, seed by seed, with its 95 %
+interval (Student's t). Training starts from random weights, so any other rounding leads to another network: the interval shows
+that scatter. Seconds are those of the stages, by their manifests; "all" has the export as well. What half precision and
+XLA gain depends on the machine, and XLA's seconds here are mostly those of compiling.
 """
 
 from __future__ import annotations
@@ -17,26 +18,30 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+from scipy import stats
+from tqdm import tqdm
 
 from niwt_tf.data.birds import render_birds
 
-COMBINATIONS = [(precision, jit) for precision in ("float32", "mixed_bfloat16", "mixed_float16") for jit in (False, True)]
+ROWS = "float32,mixed_bfloat16,mixed_float16,float32+jit"
 METRICS = ("harmonic_mean", "acc_zsl", "ausuc", "acc_seen", "acc_unseen")
 STAGES = ("train", "importance", "transfer", "evaluate")
 
 
-def measured(folder: Path, birds: Path, precision: str, jit: bool, options: argparse.Namespace) -> dict[str, Any]:
-    """Return the metrics and the seconds of one run."""
-    run = folder / f"{precision}_{jit}"
+def measured(folder: Path, birds: Path, row: str, seed: int, epochs: int) -> dict[str, float]:
+    """Return the metrics and, by "train s" and so on, the seconds of one run."""
+    run = folder / f"{row}_{seed}"
+    precision, _, jit = row.partition("+")
     flags = [
         f"--data_dir={birds}",
         f"--run_dir={run}",
         f"--export_dir={run}_export",
         f"--precision={precision}",
-        f"--jit={str(jit).lower()}",
-        f"--epochs={options.epochs}",
-        f"--seed={options.seed}",
+        f"--jit={str(bool(jit)).lower()}",
+        f"--epochs={epochs}",
+        f"--seed={seed}",
         "--num_folds=1",
         "--noprogress",
     ]
@@ -44,39 +49,52 @@ def measured(folder: Path, birds: Path, precision: str, jit: bool, options: argp
     subprocess.run([sys.executable, "-m", "niwt_tf", "run", *flags], check=True, **quiet)  # type: ignore[call-overload]
     metrics = json.loads((run / "metrics.json").read_text())
     manifests = [json.loads(path.read_text()) for path in run.glob("*/manifest.json")]
-    seconds = {manifest["stage"]: manifest["seconds"] for manifest in manifests}
-    return {
-        "precision": precision,
-        "jit": jit,
-        "metrics": {name: metrics[name] for name in METRICS},
-        "seconds": {**{stage: seconds[stage] for stage in STAGES}, "all": sum(seconds.values())},
-    }
+    seconds = {f"{manifest['stage']} s": manifest["seconds"] for manifest in manifests}
+    shutil.rmtree(run)
+    return {**{name: metrics[name] for name in METRICS}, **seconds, "all s": sum(seconds.values())}
+
+
+def difference(first: list[float], second: list[float]) -> str:
+    """Return the mean of second - first, seed by seed, with its 95 % interval."""
+    differences = np.subtract(second, first)
+    if len(differences) < 2:
+        return f"{differences.mean():+.3f}"
+    half = stats.t.ppf(0.975, len(differences) - 1) * differences.std(ddof=1) / np.sqrt(len(differences))
+    return f"{differences.mean():+.3f} ± {half:.3f}"
 
 
 def main() -> None:
-    """Print the table and write it as JSON."""
+    """Print the tables and write every number as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--species", type=int, default=10)
-    parser.add_argument("--images", type=int, default=20, help="of a species")
+    parser.add_argument("--rows", default=ROWS)
+    parser.add_argument("--species", type=int, default=16)
+    parser.add_argument("--images", type=int, default=30, help="of a species")
     parser.add_argument("--size", type=int, default=64, help="of an image in pixels")
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--json", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
+    rows, seeds = options.rows.split(","), [int(seed) for seed in options.seeds.split(",")]
     folder = Path(tempfile.mkdtemp(prefix="precision_"))
-    rows = []
-    print(" ".join([f"{'':<22}", *(f"{name:>14}" for name in METRICS), *(f"{f'{stage} s':>13}" for stage in (*STAGES, "all"))]))
+    found: dict[str, list[dict[str, float]]] = {row: [] for row in rows}
     try:
-        birds = render_birds(folder / "birds", options.species, options.images, options.size, seed=options.seed)
-        for precision, jit in COMBINATIONS:
-            row = measured(folder, birds, precision, jit, options)
-            rows.append(row)
-            figures = [f"{value:14.3f}" if value is not None else f"{'n/a':>14}" for value in row["metrics"].values()]
-            seconds = [f"{value:13.1f}" for value in row["seconds"].values()]
-            print(" ".join([f"{precision + (' --jit' if jit else ''):<22}", *figures, *seconds]), flush=True)
+        birds = render_birds(folder / "birds", options.species, options.images, options.size, seed=0)
+        with tqdm(total=len(rows) * len(seeds), unit="run") as bar:
+            for seed in seeds:
+                for row in rows:
+                    found[row].append(measured(folder, birds, row, seed, options.epochs))
+                    bar.update()
     finally:
         shutil.rmtree(folder)
-    options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    columns = [*METRICS, *(f"{stage} s" for stage in (*STAGES, "all"))]
+    print(" ".join([f"{'mean':<16}", *(f"{name:>14}" for name in columns)]))
+    for row, runs in found.items():
+        print(" ".join([f"{row:<16}", *(f"{np.mean([run[name] for run in runs]):14.3f}" for name in columns)]))
+    print(" ".join([f"{'less ' + rows[0]:<16}", *(f"{name:>18}" for name in METRICS)]))
+    for row in rows[1:]:
+        cells = [difference([run[name] for run in found[rows[0]]], [run[name] for run in found[row]]) for name in METRICS]
+        print(" ".join([f"{row:<16}", *(f"{cell:>18}" for cell in cells)]))
+    options.json.write_text(json.dumps({"seeds": seeds, "rows": found}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
