@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from contextlib import suppress
@@ -54,7 +53,9 @@ def resident() -> float:
 
 def peak() -> float:
     """Return the most bytes that this process held, since `forget_peak` where the system can."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0  # Linux counts in KiB
+    # Not getrusage: its maximum begins with what the process that started this one had held.
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 def forget_peak() -> None:

@@ -37,11 +37,14 @@ class Solved:
 
 
 def by_operator(problem: TailProblem, options: TransferOptions) -> Solved:
-    """Build the operators and descend to the stopping rule."""
+    """Build the operators, solve the closed form and descend from there to the stopping rule, or to the most steps."""
     begun = time.perf_counter()
     operator = tail_operator(problem.tail, problem.support)
+    solution = ClosedForm(operator.mean())
     built = time.perf_counter()
-    transfer = transfer_by_operator(operator, problem.importances, problem.seen_columns, problem.seen_biases, options)
+    given = problem.importances, problem.seen_columns
+    start = solution.columns(*given, LAMBDAS[1], options.anchor)
+    transfer = transfer_by_operator(operator, *given, problem.seen_biases, options, start=start)
     ended = time.perf_counter()
     what = f"operator, rate {options.learning_rate:g}, {len(transfer.losses)} steps"
     return Solved(ended - begun, ended - built, [transfer.columns], what)

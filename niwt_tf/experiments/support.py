@@ -58,14 +58,15 @@ def support_of(
     if settings.support == "seen" and not descent:
         return Support(seen_operator, nothing)
     maps = support_maps(reader, settings.support, seen_images, settings.num_support, settings.seed)
-    operator = seen_operator
-    if settings.support != "seen" and "closed_form" in engines:
+    operator, exact = seen_operator, None
+    if "operator" in engines:
+        exact = tail_operator(tail, maps, jit=execution.jit, progress=execution.progress)
+    if settings.support != "seen" and exact is not None:
+        operator = exact.mean()
+    elif settings.support != "seen" and "closed_form" in engines:
         everything = np.ones((1, len(maps)), bool)
         shown = execution.progress
         operator = mean_operators(tail, maps, everything, jit=execution.jit, progress=shown, team=execution.team)[0]
-    exact = None
-    if "operator" in engines:
-        exact = tail_operator(tail, maps, jit=execution.jit, progress=execution.progress)
     return Support(operator, maps if descent else nothing, exact)
 
 

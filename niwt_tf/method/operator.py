@@ -46,6 +46,10 @@ class TailOperator(abc.ABC):
     def adjoint(self, values: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
         """Return the sum over images of M(x)' g, [D, C], for values g [B, C, N]: a gradient by the columns."""
 
+    @abc.abstractmethod
+    def mean(self) -> np.ndarray:
+        """Return the mean of M(x) over all images, [N, D]."""
+
 
 class FactoredOperator(TailOperator):
     """M(x) = V D1(x) W2 D2(x) ... of a fully connected tail: masks are all that is kept of an image."""
@@ -70,6 +74,15 @@ class FactoredOperator(TailOperator):
         for index, kernel in enumerate(self._factors.kernels, start=1):
             values = tf.matmul(values, kernel) * self._mask(index, images)
         return tf.transpose(tf.reduce_sum(values, axis=0))
+
+    def mean(self) -> np.ndarray:
+        """See `TailOperator`."""
+        if len(self._factors.kernels) <= 1:
+            return _mean_of_masks(self._factors, self._masks, self.num_images, ALONE)
+        identity, sums = tf.eye(self.num_features, dtype=self._factors.first.dtype), 0.0
+        for image in range(self.num_images):
+            sums += self.apply(identity, tf.constant([image]))[0]
+        return tf.transpose(sums / self.num_images).numpy()
 
     def _mask(self, layer: int, images: tf.Tensor) -> tf.Tensor:
         return tf.cast(tf.gather(self._masks[layer], images), self._factors.first.dtype)[:, None, :]
@@ -100,6 +113,10 @@ class KeptOperator(TailOperator):
         """See `TailOperator`."""
         matrices = tf.gather(self._matrices, images)
         return tf.reduce_sum(tf.matmul(matrices, values, transpose_a=True, transpose_b=True), axis=0)
+
+    def mean(self) -> np.ndarray:
+        """See `TailOperator`."""
+        return tf.reduce_mean(self._matrices, axis=0).numpy()
 
 
 def tail_operator(
@@ -154,22 +171,29 @@ def mean_operators(
 def _factored_means(
     factors: TailFactors, maps: np.ndarray, members: np.ndarray, own: np.ndarray, team: Team
 ) -> np.ndarray:
-    """Average V D1 W2 D2 over images: V (W2 * C), with C [U1, U2] how often two units are active together.
-
-    The cost hardly depends on the number of images, and no [N, D] matrix of an image is formed.
-    """
-    masks = [tf.cast(mask, tf.float32) for mask in factors.masks(maps[own])]
-    dtype = factors.first.dtype
+    """Average over each group without forming the [N, D] matrix of an image."""
+    masks = [tf.constant(mask) for mask in factors.masks(maps[own])]
     means = []
     for group in members:
         taken = [tf.boolean_mask(mask, group[own]) for mask in masks]
-        # Sums of 0/1 products are counts, exact in float32 up to 16 million images.
-        both = tf.matmul(*taken, transpose_a=True) if len(taken) == 2 else tf.reduce_sum(taken[0], axis=0)[None]
-        (counts,) = team.sum(both.numpy())
-        shares = tf.cast(counts / group.sum(), dtype)
-        mean = tf.matmul(factors.first, factors.kernels[0] * shares) if len(taken) == 2 else factors.first * shares
-        means.append(mean.numpy())
+        means.append(_mean_of_masks(factors, taken, int(group.sum()), team))
     return np.stack(means).astype(maps.dtype)
+
+
+def _mean_of_masks(factors: TailFactors, masks: list[tf.Tensor], count: int, team: Team) -> np.ndarray:
+    """Average V D1 W2 D2 over `count` images: V (W2 * C), with C [U1, U2] the share of them where both units are active.
+
+    The cost hardly depends on the number of images. `masks` are those of this process's images.
+    """
+    first = tf.cast(masks[0], tf.float32)
+    two = len(masks) == 2
+    # Sums of 0/1 products are counts, exact in float32 up to 16 million images.
+    counts = tf.matmul(first, tf.cast(masks[1], tf.float32), transpose_a=True) if two else tf.reduce_sum(first, axis=0)
+    if team.size > 1:
+        counts = tf.constant(team.sum(counts.numpy())[0])
+    shares = tf.cast(counts, factors.first.dtype) / tf.cast(count, factors.first.dtype)
+    mean = tf.matmul(factors.first, factors.kernels[0] * shares) if two else factors.first * shares
+    return np.asarray(mean.numpy())
 
 
 def fits_in_memory(num_images: int, num_neurons: int, num_features: int) -> bool:

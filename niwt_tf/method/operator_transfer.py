@@ -46,11 +46,12 @@ def transfer_by_operator(
     seen_biases: np.ndarray,
     options: TransferOptions,
     on_step: Callable[[int, float], None] | None = None,
+    start: np.ndarray | None = None,
 ) -> Transfer:
     """Optimise the columns of all unseen classes together until their importances match (Eq. 3).
 
-    The loss, start, optimiser and stopping rule are those of the nested tape. A step takes 8 images, each with every class,
-    for an operator gives all classes of an image at little more than the cost of one.
+    The loss, optimiser and stopping rule are those of the nested tape. A step takes 8 images, each with every class, for an
+    operator gives all classes of an image at little more than the cost of one.
 
     Args:
         operator: M(x) of the support images.
@@ -59,6 +60,7 @@ def transfer_by_operator(
         seen_biases: [S].
         options: see `TransferOptions`; `batch_size` is not used.
         on_step: called with the step and its loss.
+        start: first columns [D, U], for instance those of the closed form; None draws them as the paper does.
     """
     targets = tf.math.l2_normalize(tf.constant(importances, tf.float32), axis=1)
     anchor = tf.constant(anchor_column(seen_columns, options.anchor), tf.float32)
@@ -68,4 +70,4 @@ def transfer_by_operator(
 
     size = min(IMAGES_A_STEP, operator.num_images)
     batches = ((images,) for images in reshuffled(operator.num_images, size, np.random.default_rng(options.seed + 1)))
-    return minimise(loss_of, batches, len(importances), seen_columns, seen_biases, options, on_step)
+    return minimise(loss_of, batches, len(importances), seen_columns, seen_biases, options, on_step, start)

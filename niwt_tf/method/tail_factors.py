@@ -18,7 +18,8 @@ import tensorflow as tf
 
 _LAYERS = keras.layers
 _POOLS = (_LAYERS.MaxPooling2D, _LAYERS.AveragePooling2D, _LAYERS.GlobalMaxPooling2D, _LAYERS.GlobalAveragePooling2D)
-_BATCH = 32
+# A batch reads every weight once, and fully connected weights are many.
+_BATCH = 128
 
 
 @dataclass(frozen=True)

@@ -147,8 +147,9 @@ def minimise(
     seen_biases: np.ndarray,
     options: TransferOptions,
     on_step: Callable[[int, float], None] | None = None,
+    start: np.ndarray | None = None,
 ) -> Transfer:
-    """Descend with Adam from drawn columns until the loss no longer falls.
+    """Descend with Adam until the loss no longer falls.
 
     Args:
         loss_of: (columns [U, D], *batch) -> (loss, mean cosine).
@@ -158,8 +159,10 @@ def minimise(
         seen_biases: [S].
         options: rate, steps and patience.
         on_step: called with the step and its loss.
+        start: first columns [D, U]; None draws them as the paper does.
     """
-    columns = tf.Variable(initial_columns(seen_columns, num_unseen, options.seed).T)
+    first = initial_columns(seen_columns, num_unseen, options.seed) if start is None else start
+    columns = tf.Variable(np.ascontiguousarray(first.T, np.float32))
     optimiser = keras.optimizers.Adam(options.learning_rate)
     optimiser.build([columns])
 

@@ -149,6 +149,7 @@ def test_means_over_groups(kind):
     maps = maps_for(tail, dtype="float64")
     made = tail_operator(tail, maps)
     alone = made.apply(tf.eye(made.num_features, dtype=tf.float64), tf.range(6)).numpy().transpose(0, 2, 1)
+    np.testing.assert_allclose(made.mean(), alone.mean(axis=0), rtol=1e-9, atol=1e-12)
     members = np.array([[True] * 6, [True, False, True, False, False, False]])
     grouped = mean_operators(tail, maps, members)
     np.testing.assert_allclose(grouped, [alone.mean(axis=0), alone[[0, 2]].mean(axis=0)], rtol=1e-9, atol=1e-12)

@@ -61,5 +61,9 @@ def test_it_meets_importances_that_can_be_met(world):
     assert found.mean_cosine > 0.999
     assert found.losses[-1] < found.losses[0]
     np.testing.assert_array_equal(found.biases, np.ones(3, np.float32))
+    nearer = transfer_by_operator(
+        made, wanted, columns.T.astype(np.float32), np.ones(3, np.float32), options, start=columns.T.astype(np.float32)
+    )
+    assert nearer.losses[0] < 1e-5  # the columns that made the importances, first of all
     again = transfer_by_operator(made, wanted, columns.T.astype(np.float32), np.ones(3, np.float32), options)
     np.testing.assert_array_equal(found.columns, again.columns)
