@@ -53,7 +53,7 @@ def measure(birds: BirdsRun) -> Measurement:
         "Wall time starts at the support maps and includes operators, tracing and compilation; evaluating is not in it.",
         "The tape stops by its own rule. Its best validation loss along the way counts, and the time until then, which only",
         "who looks at held-out maps would know; the rows `to its stop` have its whole time.",
-        f"Operator: from the closed form (zero anchor), rate {DESCENT.learning_rate:g}, to the stopping rule or {FEW_STEPS} steps.",
+        f"Operator: from the closed form (zero anchor), rate {DESCENT.learning_rate:g}, to its stop or {FEW_STEPS} steps.",
         "Validation loss: mean of 1 - cos (Eq. 3) over held-out maps and classes, by plain differentiation for every side.",
         "Wall time is reached where the engine's validation loss is not above the tape's as well.",
     ]
