@@ -46,7 +46,7 @@ def by_operator(problem: TailProblem, options: TransferOptions) -> Solved:
     start = solution.columns(*given, LAMBDAS[1], options.anchor)
     transfer = transfer_by_operator(operator, *given, problem.seen_biases, options, start=start)
     ended = time.perf_counter()
-    what = f"operator, rate {options.learning_rate:g}, {len(transfer.losses)} steps"
+    what = f"operator, {len(transfer.losses)} steps"
     return Solved(ended - begun, ended - built, [transfer.columns], what)
 
 

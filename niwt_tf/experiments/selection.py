@@ -39,7 +39,7 @@ class Choice:
         head: index of the candidate head.
         engine: "closed_form", "operator" or "tape".
         regularization: Eq. 3's lambda.
-        learning_rate: Adam's rate for the columns; the closed form has none.
+        learning_rate: Adam's rate for the tape's columns.
         anchor: what lambda holds the columns to, "mean" or "zero".
         layer_weights: how much the importances of each layer count, that of --layer (1) first.
     """
@@ -171,7 +171,7 @@ def fold_data(
 def candidates(settings: Settings, engines: Sequence[str], num_heads: int) -> tuple[list[Choice], dict[str, list[Choice]]]:
     """Return what is tried first, one candidate a head, and what is tried then for the best head, by engine.
 
-    The closed form of lambda and of several layers costs next to nothing; a descent has a rate as well.
+    The tape has a rate beside lambda and anchor.
 
     Args:
         settings: the grids.
@@ -183,8 +183,8 @@ def candidates(settings: Settings, engines: Sequence[str], num_heads: int) -> tu
     alone = (1.0, *(0.0 for _ in settings.extra_layers))
     further: dict[str, list[Choice]] = {}
     for engine in engines:
-        # The closed form has no rate.
-        tried = itertools.product(lambdas, middle[1:2] if engine == "closed_form" else rates, anchors)
+        # The closed form has no rate, and a descent that starts there takes its own from the start.
+        tried = itertools.product(lambdas, rates if engine == "tape" else middle[1:2], anchors)
         further[engine] = [Choice(-1, engine, *each, alone) for each in tried if engine != engines[0] or each != middle]
     return [Choice(head, engines[0], *middle, alone) for head in range(num_heads)], further
 

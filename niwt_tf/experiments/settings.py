@@ -106,7 +106,7 @@ class Settings:
     transfer_lambda: tuple[float, ...] = option(
         (1e-2, 1e-1, 1.0), "Weights of the regulariser to choose from.", above=0
     )
-    transfer_learning_rate: tuple[float, ...] = option((1e-2,), "Adam's rates of a descent on columns to choose from.", above=0)
+    transfer_learning_rate: tuple[float, ...] = option((1e-2,), "Adam's rates for the tape's columns to choose from.", above=0)
     transfer_batch_size: int = option(64, "Pairs of a support image and a class in a step of the tape.", at_least=1)
     transfer_steps: int = option(300, "Most steps of a descent.", at_least=1)
     column_scale: str = option(

@@ -6,6 +6,7 @@ Dimensions: N neurons, D features, S seen and U unseen classes, B images a step.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +15,7 @@ from niwt_tf.method.operator import TailOperator
 from niwt_tf.method.transfer import Transfer, TransferOptions, anchor_column, minimise, penalty, reshuffled
 
 IMAGES_A_STEP = 8
+_SHARE_A_STEP = 0.1
 
 
 def operator_loss(
@@ -58,10 +60,13 @@ def transfer_by_operator(
         importances: [U, N] predicted by the map; only their direction matters.
         seen_columns: [D, S].
         seen_biases: [S].
-        options: see `TransferOptions`; `batch_size` is not used.
+        options: see `TransferOptions`; `batch_size` is not used, nor is `learning_rate` where there is a start.
         on_step: called with the step and its loss.
-        start: first columns [D, U], for instance those of the closed form; None draws them as the paper does.
+        start: first columns [D, U], those of the closed form for instance; a step then changes an entry by a tenth of the mean
+            entry's size at first. None draws them as the paper does.
     """
+    if start is not None:
+        options = replace(options, learning_rate=_SHARE_A_STEP * float(np.abs(start).mean()))
     targets = tf.math.l2_normalize(tf.constant(importances, tf.float32), axis=1)
     anchor = tf.constant(anchor_column(seen_columns, options.anchor), tf.float32)
 
