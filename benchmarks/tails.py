@@ -5,6 +5,7 @@ Dimensions: P support and V held-out maps, H x W positions, N neurons, D feature
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,14 @@ class TailProblem:
     importances: np.ndarray
     seen_columns: np.ndarray
     seen_biases: np.ndarray
+
+    def loss_of_best(self, candidates: Sequence[np.ndarray]) -> tuple[int, float]:
+        """Return which columns [D, U] have the lowest loss on one half of the held-out maps, and theirs on the other half."""
+        half = len(self.held_out) // 2
+        choosing, scoring = self.held_out[:half], self.held_out[half:]
+        losses = [validation_loss(self.tail, choosing, columns, self.importances) for columns in candidates]
+        best = int(np.argmin(losses))
+        return best, validation_loss(self.tail, scoring, candidates[best], self.importances)
 
     @property
     def tail_bytes(self) -> int:

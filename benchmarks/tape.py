@@ -16,7 +16,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from benchmarks.tails import TailProblem, validation_loss
-from niwt_tf.method.transfer import TransferOptions, _pairs, initial_columns, transfer_loss
+from niwt_tf.method.transfer import TransferOptions, _pairs, anchor_column, initial_columns, transfer_loss
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,11 @@ class TapeRun:
         those beside the best of them.
         """
         found: dict[int, float] = {}
+        choosing = problem.held_out[: len(problem.held_out) // 2]
 
         def look(indices: np.ndarray) -> None:
             for index in sorted(set(map(int, indices)) - found.keys()):
-                found[index] = validation_loss(problem.tail, problem.held_out, self.columns[index], problem.importances)
+                found[index] = validation_loss(problem.tail, choosing, self.columns[index], problem.importances)
 
         last = len(self.steps) - 1
         look(np.linspace(0, last, candidates).round())
@@ -57,7 +58,7 @@ class TapeRun:
             best = min(found, key=found.__getitem__)
             look(np.clip([best - reach, best + reach], 0, last))
         best = min(found, key=found.__getitem__)
-        return found[best], float(self.seconds[best]), int(self.steps[best])
+        return problem.loss_of_best([self.columns[best]])[1], float(self.seconds[best]), int(self.steps[best])
 
 
 def run_tape(problem: TailProblem, options: TransferOptions, keep_every: int = 5) -> TapeRun:
@@ -90,7 +91,7 @@ def run_tape(problem: TailProblem, options: TransferOptions, keep_every: int = 5
 def tape_step(problem: TailProblem, options: TransferOptions) -> tuple[tf.types.experimental.PolymorphicFunction, tf.Variable]:
     """Return the compiled step of `transfer_columns` on (image indices, class indices) and the columns [U, D] it moves."""
     targets = tf.math.l2_normalize(tf.constant(problem.importances, tf.float32), axis=1)
-    mean_column = tf.constant(problem.seen_columns.mean(axis=1), tf.float32)
+    anchor = tf.constant(anchor_column(problem.seen_columns, options.anchor), tf.float32)
     maps = tf.constant(problem.support)
     columns = tf.Variable(initial_columns(problem.seen_columns, len(problem.importances), options.seed).T)
     optimiser = keras.optimizers.Adam(options.learning_rate)
@@ -101,7 +102,7 @@ def tape_step(problem: TailProblem, options: TransferOptions) -> tuple[tf.types.
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(columns)
             loss, cosine = transfer_loss(
-                problem.tail, tf.convert_to_tensor(columns), tf.gather(maps, images), classes, targets, mean_column, options
+                problem.tail, tf.convert_to_tensor(columns), tf.gather(maps, images), classes, targets, anchor, options
             )
         optimiser.apply([tape.gradient(loss, columns)], [columns])
         return loss, cosine

@@ -108,7 +108,7 @@ def test_the_engines_measurement_at_toy_size(toy_problem, monkeypatch):
     monkeypatch.setattr(engines, "BATCHES", (8,))
     solved = {"operator": [], "operator, few steps": [], "closed form": []}
     tape, operator = engines.pair_seconds(toy_problem, repetitions=1, steps=2)
-    rows = engines.wall_rows(toy_problem, (1e-2,), Goal(30, at_least=True), solved, repetitions=1)
+    rows = engines.wall_rows(toy_problem, ((1e-2, "mean"),), Goal(30, at_least=True), solved, repetitions=1)
     rows += engines.pair_rows(toy_problem, tape, operator, solved["closed form"], None)
     assert len(rows) == 2 * 3 + 3  # two times of the tape beside three engines; a pair at one batch size, three sides beside it
     assert all(row.ratio > 0 for row in rows)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import numpy as np
+
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.method.cost import Workload, estimated_costs
 from niwt_tf.method.operator import fits_in_memory
 from niwt_tf.method.tail_factors import factor_tail
+from niwt_tf.method.team import ALONE, Team
 
 _LOG = logging.getLogger("niwt_tf")
 _UNITS = ((1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (0.0, "FLOP"))
@@ -30,7 +33,9 @@ def check_engines(settings: Settings) -> None:
         )
 
 
-def engines_of(settings: Settings, tail: Any, num_classes: int, num_folds: int) -> tuple[str, ...]:
+def engines_of(
+    settings: Settings, tail: Any, num_classes: int, num_folds: int, team: Team = ALONE
+) -> tuple[str, ...]:
     """Return the engines to choose between on validation classes; "auto" becomes the cheapest by estimate, which is logged.
 
     Args:
@@ -38,6 +43,7 @@ def engines_of(settings: Settings, tail: Any, num_classes: int, num_folds: int) 
         tail: conv map [B, H, W, N] -> features [B, D].
         num_classes: classes that are solved for together.
         num_folds: groups of validation classes.
+        team: its chief's free memory counts for all.
     """
     if "auto" not in settings.engine:
         return settings.engine
@@ -55,10 +61,15 @@ def engines_of(settings: Settings, tail: Any, num_classes: int, num_folds: int) 
     )
     costs = estimated_costs(tail, workload)
     neurons, features = int(tail.input_shape[-1]), int(tail.output_shape[-1])
-    if factor_tail(tail) is None and not fits_in_memory(settings.num_support, neurons, features):
+    # The folds' matrices are held side by side.
+    fits = fits_in_memory(settings.num_support * max(num_folds, 1), neurons, features)
+    (fits_chief,) = team.of_chief(np.array([fits], np.int64))
+    dropped = factor_tail(tail) is None and not fits_chief[0]
+    if dropped:
         del costs["operator"]
     cheapest = min(costs, key=lambda name: costs[name])
     others = ", ".join(f"{name} {_readable(cost)}" for name, cost in costs.items() if name != cheapest)
+    others += ", operator would not fit in memory" if dropped else ""
     _LOG.info(
         "--engine=auto takes %s: estimated at %s for the whole of Stage 3; %s.", cheapest, _readable(costs[cheapest]), others
     )

@@ -226,18 +226,19 @@ def select(
 
         for choice in first:
             attempt(choice)
-        head = _best(trials).choice.head
+        head = best_trial(trials).choice.head
         for choice in itertools.chain.from_iterable(further.values()):
             attempt(replace(choice, head=head))
         for layer in range(1, layers + 1):
-            best = _best(trials).choice
+            best = best_trial(trials).choice
             for weight in weights:
                 given = (*best.layer_weights[:layer], weight, *best.layer_weights[layer + 1 :])
                 attempt(replace(best, layer_weights=given))
-    return _best(trials), trials
+    return best_trial(trials), trials
 
 
-def _best(trials: Sequence[Trial]) -> Trial:
+def best_trial(trials: Sequence[Trial]) -> Trial:
+    """Return the trial of the highest mean harmonic mean, the first of equals."""
     return max(trials, key=lambda trial: trial.harmonic_mean)
 
 

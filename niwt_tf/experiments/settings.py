@@ -130,7 +130,7 @@ class Settings:
         "Arithmetic of training and of the passes over images. Importance, columns and the saved networks are float32 anyway.",
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
     )
-    jit: bool = option(False, "Compile training steps and passes over images with XLA.")
+    jit: bool = option(False, "Compile the training steps of all layers (on one device) and passes over images with XLA.")
     cache_dtype: str = option(
         "float32", "What the maps and features of frozen networks are cached as.", choices=("float32", "float16")
     )

@@ -27,6 +27,8 @@ PROBLEM_FLAGS = (
     "max_bad_images",
     "seed",
 )
+# Scores on other or fewer validation classes cannot be compared.
+YARDSTICKS = ("num_folds", "validation_classes")
 _OPTIONS = {declared.name: declared for declared in SETTINGS}
 _LISTS = ("strs", "floats")
 _READABLE = 80
@@ -162,6 +164,11 @@ def flags_of(settings: Settings) -> list[str]:
 
 
 def _declared(source: str, name: str) -> Option:
+    if name in YARDSTICKS:
+        raise InputError(
+            f"{source} must not change the validation classes that configurations are compared on. Received: {name!r}; "
+            "give it once, for all trials."
+        )
     if name in _OPTIONS:
         return _OPTIONS[name]
     raise InputError(

@@ -14,7 +14,7 @@ from niwt_tf.experiments.heads import SeenHead
 from niwt_tf.experiments.layers import blocks_of
 from niwt_tf.experiments.measuring import MeasuredHead
 from niwt_tf.experiments.readers import held_out_sample, statistics_sample
-from niwt_tf.experiments.selection import Choice, NewColumns, Trial, fold_data, new_columns, select
+from niwt_tf.experiments.selection import Choice, NewColumns, Trial, best_trial, fold_data, new_columns, select
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.support import Support, support_of
 from niwt_tf.method.calibration import logit_statistics, seen_margin
@@ -64,7 +64,8 @@ class Transferer:
                 self.settings, choice, self.network, head, importances, self.support, self.features, self.labels
             )
         columns, biases = self.column_map(descriptions)
-        cosine = mean_cosine(self.support.operator, columns, importances, self.column_map.blocks)
+        blocks = blocks_of(self.network, self.settings.extra_layers, self.trial.choice.layer_weights)
+        cosine = mean_cosine(self.support.operator, columns, importances, blocks)
         return NewColumns(columns, biases, cosine, np.empty(0, np.float32))
 
     def expand(self, names: Sequence[str], descriptions: np.ndarray) -> tuple[Network, NewColumns]:
@@ -96,14 +97,17 @@ def choose(
         readers: by learner; they give the features and show the bars.
     """
     main, folds = learners[0], [learner for learner in learners if isinstance(learner, Fold)]
-    progress = readers["main"].execution.progress
-    engines = engines_of(settings, networks["main"].tail, len(folds[0].validation) if folds else 1, len(folds))
+    progress, team = readers["main"].execution.progress, readers["main"].execution.team
+    engines = engines_of(settings, networks["main"].tail, len(folds[0].validation) if folds else 1, len(folds), team)
     if folds:
         data = [
             fold_data(settings, engines, fold, networks[fold.name], operators[fold.name], readers[fold.name])
             for fold in folds
         ]
         trial, trials = select(settings, engines, folds, data, measured, maps, progress=progress)
+        # Machines may round differently; which exchanges follow depends on the engine, so the chief's holds for all.
+        (agreed,) = team.of_chief(np.array([engines.index(trial.choice.engine)]))
+        trial = best_trial([each for each in trials if each.choice.engine == engines[int(agreed[0])]])
     else:
         _LOG.warning("Too few seen classes or images to hold any out: the first settings are used and no calibration.")
         alone = (1.0, *(0.0 for _ in settings.extra_layers))

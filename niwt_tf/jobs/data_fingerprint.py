@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from niwt_tf.data.schema import Dataset
 from niwt_tf.files import fingerprint
@@ -21,3 +22,18 @@ def data_fingerprint(dataset: Dataset) -> str:
     roles = [] if split is None else [split.seen, split.unseen, split.train, split.test_seen, split.test_unseen]
     names = [dataset.name, dataset.class_names, dataset.paths, dataset.knowledge.names]
     return fingerprint(names, sizes, dataset.labels, dataset.knowledge.values, *roles)
+
+
+def weights_fingerprint(weights: str) -> dict[str, str]:
+    """Return, for a file of initial weights, what tells its contents from others; nothing for a name."""
+    path = Path(weights)
+    return {"weights_file": fingerprint(path)} if path.is_file() else {}
+
+
+def support_fingerprint(support: str) -> dict[str, str]:
+    """Return, for a folder of support images, what changes with the names and sizes of its files; nothing for a name."""
+    folder = Path(support)
+    if support in ("seen", "noise") or not folder.is_dir():
+        return {}
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {"support": fingerprint([[path.relative_to(folder).as_posix(), path.stat().st_size] for path in files])}

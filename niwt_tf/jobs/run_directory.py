@@ -21,7 +21,7 @@ from niwt_tf.jobs.stage_store import StageStore
 from niwt_tf.method.team import ALONE, Team
 
 # Raised whenever the files of a stage change their form: what an earlier version wrote is then made again.
-_FORMAT = 2
+FORMAT = 2
 _VERSIONS = ("niwt-tf", "tensorflow", "keras", "numpy", "scikit-learn", "pillow")
 
 
@@ -193,7 +193,7 @@ class Run:
             "settings": json.loads(json.dumps(used)),
             "inputs": {upstream: manifest["identity"] for upstream, manifest in manifests.items() if manifest},
             "data": self._data,
-            "extra": {"format": _FORMAT, **json.loads(json.dumps(extra or {}))},
+            "extra": {"format": FORMAT, **json.loads(json.dumps(extra or {}))},
         }
         self._asked = True
         return Stage(self, name, parts, publishes)
@@ -215,7 +215,7 @@ class Run:
         if manifest is None:
             return "is not there"
         current = json.loads(json.dumps(self.settings.as_dict()))
-        if manifest["extra"].get("format") != _FORMAT:
+        if manifest["extra"].get("format") != FORMAT:
             return "was written by another version of niwt-tf"
         changed = [setting for setting, value in manifest["settings"].items() if current.get(setting) != value]
         if changed:

@@ -14,6 +14,8 @@ from niwt_tf.errors import InputError
 from niwt_tf.experiments.sweep_choice import Outcome
 from niwt_tf.experiments.sweep_grid import Trial
 from niwt_tf.files import read_json, remove_abandoned, write_json
+from niwt_tf.jobs.data_fingerprint import support_fingerprint, weights_fingerprint
+from niwt_tf.jobs.run_directory import FORMAT
 from niwt_tf.jobs.stage import Manifest, read_manifest
 
 # What a trial's outcome is read from. A stage that has seen a test image is not among them.
@@ -97,6 +99,10 @@ class SweepFolder:
             if manifest is None or manifest["data"] != self.data(trial):
                 return {}
             if any(settings.get(name) != value for name, value in manifest["settings"].items()):
+                return {}
+            present = weights_fingerprint(settings["weights"]) if stage == "train" else {}
+            present |= support_fingerprint(settings["support"]) if stage == "transfer" else {}
+            if manifest["extra"] != {"format": FORMAT, **present}:
                 return {}
             if any(above not in found or found[above]["identity"] != made for above, made in manifest["inputs"].items()):
                 return {}

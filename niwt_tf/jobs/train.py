@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
-from pathlib import Path
 
 from niwt_tf.experiments.artefacts import save_networks
 from niwt_tf.experiments.engines import check_engines
 from niwt_tf.experiments.support import check_support
 from niwt_tf.experiments.training import train_learners
-from niwt_tf.files import fingerprint, write_json
+from niwt_tf.files import write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.data_fingerprint import weights_fingerprint
 from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.jobs.run_directory import Run
 
@@ -39,9 +39,7 @@ SETTINGS_USED = (
 
 def stage(run: Run, data: RunData) -> None:
     """Train every learner, or go on where an interrupted training stopped."""
-    weights = Path(run.settings.weights)
-    extra = {"weights_file": fingerprint(weights)} if weights.is_file() else {}
-    train = run.stage("train", settings_used=SETTINGS_USED, extra=extra)
+    train = run.stage("train", settings_used=SETTINGS_USED, extra=weights_fingerprint(run.settings.weights))
     if train.up_to_date:
         return
     check_support(run.settings.support)

@@ -15,6 +15,7 @@ from niwt_tf.experiments.selection import Trial
 from niwt_tf.experiments.transferring import choose
 from niwt_tf.files import write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.data_fingerprint import support_fingerprint
 from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.jobs.run_directory import Run
 
@@ -39,7 +40,8 @@ SETTINGS_USED = (
 
 def stage(run: Run, data: RunData) -> None:
     """Choose on the folds, solve for the unseen classes, write the expanded network."""
-    transfer = run.stage("transfer", settings_used=SETTINGS_USED, inputs=["train", "importance", "map"])
+    extra = support_fingerprint(run.settings.support)
+    transfer = run.stage("transfer", settings_used=SETTINGS_USED, inputs=["train", "importance", "map"], extra=extra)
     if transfer.up_to_date:
         return
     names = [learner.name for learner in data.learners]

@@ -84,6 +84,7 @@ class ClosedForm:
         self._unit = float(np.trace(gram)) / max(counted, 1)
         values, self._vectors = np.linalg.eigh(gram)
         self._values = np.maximum(values, 0.0)
+        self._said = False
         self.rank = int((self._values > _SINGULAR * max(self._values.max(initial=0.0), 1e-300)).sum())
 
     def lengths(self, seen_columns: np.ndarray) -> np.ndarray:
@@ -123,16 +124,20 @@ class ClosedForm:
     def _inverse(self, regularization: float) -> np.ndarray:
         largest = self._values.max(initial=0.0)
         if largest == 0.0:
+            self._say("no neuron matters on any support image): new columns are what lambda holds them to.")
             return np.zeros_like(self._values)
         penalty = regularization * self._unit
         floor = _SINGULAR * largest
         if penalty < floor and self.rank < len(self._values):
-            _LOG.warning(
-                "The system of Eq. 3 is singular (rank %d of %d): lambda %g is raised to %g.",
-                self.rank, len(self._values), regularization, floor / self._unit,
-            )  # fmt: skip
+            raised = floor / self._unit
+            self._say(f"rank {self.rank} of {len(self._values)}): lambda {regularization:g} is raised to {raised:g}.")
             penalty = floor
         return 1.0 / (self._values + penalty)
+
+    def _say(self, how: str) -> None:
+        if not self._said:
+            self._said = True
+            _LOG.warning("The system of Eq. 3 is singular (%s", how)
 
 
 def mean_cosine(operator: np.ndarray, columns: np.ndarray, importances: np.ndarray, blocks: Blocks | None = None) -> float:

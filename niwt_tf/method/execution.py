@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from niwt_tf.method.row_cache import RowCache
 from niwt_tf.method.team import ALONE, Team
 
+# Features of more bytes stay on disk and are read batch by batch.
+LARGEST_IN_MEMORY = 2**30
+
 
 @dataclass(frozen=True)
 class Execution:

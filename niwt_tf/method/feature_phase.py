@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.data.schema import Images
+from niwt_tf.method.execution import LARGEST_IN_MEMORY
 from niwt_tf.method.reader import Reader
 from niwt_tf.method.training_phases import Phase
 
-LARGEST_IN_MEMORY = 2**30  # bytes
 _AT_ONCE = 4096
 Step = tuple[tf.Tensor, tf.Tensor]
 

@@ -22,6 +22,7 @@ from niwt_tf.method.jacobian import jacobian_of
 from niwt_tf.method.tail_factors import TailFactors, factor_tail
 from niwt_tf.method.team import ALONE, Team
 
+_BYTES = 8  # of a number in float32 while the matrices are copied to where they stay
 _MEMORY_SHARE = 0.5  # of the machine's free memory, for the operators of all support images
 
 
@@ -101,8 +102,10 @@ class KeptOperator(TailOperator):
         self.num_features = int(tail.output_shape[-1])
         check_memory(self.num_images, self.num_neurons, self.num_features)
         jacobian = jacobian_of(tail, jit=jit)
-        bar = tqdm(range(self.num_images), desc="operator", unit="image", disable=not progress)
-        self._matrices = tf.constant(np.stack([jacobian(maps[image]) for image in bar]))
+        matrices = np.empty((self.num_images, self.num_neurons, self.num_features), jacobian(maps[0]).dtype)
+        for image in tqdm(range(self.num_images), desc="operator", unit="image", disable=not progress):
+            matrices[image] = jacobian(maps[image])
+        self._matrices = tf.constant(matrices)
 
     def apply(self, columns: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
         """See `TailOperator`."""
@@ -197,23 +200,25 @@ def _mean_of_masks(factors: TailFactors, masks: list[tf.Tensor], count: int, tea
 
 
 def fits_in_memory(num_images: int, num_neurons: int, num_features: int) -> bool:
-    """Return whether [P, N, D] matrices in float32 take at most half of the free memory."""
-    return 4 * num_images * num_neurons * num_features <= _MEMORY_SHARE * free_memory()
+    """Return whether making [P, N, D] matrices in float32, held twice for a moment, takes at most half of the free memory."""
+    return _BYTES * num_images * num_neurons * num_features <= _MEMORY_SHARE * free_memory()
 
 
 def check_memory(num_images: int, num_neurons: int, num_features: int) -> None:
-    """Check that [P, N, D] matrices in float32 take at most half of the free memory.
+    """Check that making [P, N, D] matrices in float32 takes at most half of the free memory.
 
     Raises:
         InputError: they take more; the sentence says how many support images would fit, and the other way out.
     """
     if not fits_in_memory(num_images, num_neurons, num_features):
-        an_image = 4 * num_neurons * num_features
+        an_image = _BYTES * num_neurons * num_features
         allowed = _MEMORY_SHARE * free_memory()
+        fitting = int(allowed / an_image)
+        smaller = f"--num_support={fitting} or " if fitting else ""
         raise InputError(
             f"--engine=operator must fit in memory: {num_images} support images of {num_neurons} x {num_features} numbers take "
-            f"{num_images * an_image / 1e9:.1f} GB of {allowed / 1e9:.1f} GB allowed. --num_support={int(allowed / an_image)} "
-            f"or --engine=closed_form would fit. Received: --num_support={num_images}."
+            f"{num_images * an_image / 1e9:.1f} GB of {allowed / 1e9:.1f} GB allowed. {smaller}--engine=closed_form would fit. "
+            f"Received: --num_support={num_images}."
         )
 
 

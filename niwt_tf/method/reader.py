@@ -5,8 +5,10 @@ Dimensions: B images of a batch, M images, H x W positions, N neurons, D feature
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,8 +16,9 @@ from tqdm import tqdm
 
 from niwt_tf.data.pipeline import image_batches
 from niwt_tf.data.schema import Images
+from niwt_tf.errors import InputError
 from niwt_tf.method.compiled import compiled
-from niwt_tf.method.execution import Execution
+from niwt_tf.method.execution import LARGEST_IN_MEMORY, Execution
 from niwt_tf.method.row_index import identities_of
 from niwt_tf.method.row_table import RowTable
 from niwt_tf.models.identity import model_fingerprint
@@ -24,7 +27,7 @@ from niwt_tf.models.precision import in_precision
 
 
 class Reader:
-    """Reads images through a network whose weights do not change as long as the reader is used.
+    """Reads images through a network whose weights do not change as long as a reader with a cache is used.
 
     Everything is compiled once, at first use. With a cache, rows that are there are read, and what is computed is kept:
     features always, maps where that is asked for. Results are float32 and in the order of the images, in inference mode.
@@ -59,7 +62,10 @@ class Reader:
         """Return conv maps [M, H, W, N] of pixels [M, S, S, 3], RGB in 0..255."""
         size = self.execution.batch_size
         starts = range(0, len(pixels), size)
-        return np.concatenate([self._trunk(tf.constant(pixels[start : start + size])).numpy() for start in starts])
+        maps = np.concatenate([self._trunk(tf.constant(pixels[start : start + size])).numpy() for start in starts])
+        if not np.isfinite(maps).all():
+            raise InputError("Conv maps of --support=noise must be finite. Received: NaN or infinity.")
+        return maps
 
     def features(self, images: Images) -> np.ndarray:
         """Return what the head is applied to, [M, D]; a read-only view of the cache's file where its rows lie in a row."""
@@ -169,11 +175,19 @@ class Reader:
     def _gathered(self, images: Images, width: int, batches: Callable[[Images], Iterator[np.ndarray]]) -> np.ndarray:
         team = self.execution.team
         mine = team.share(len(images))
-        result, done = np.zeros((len(images), width), np.float32), 0
+        result, done = self._room(len(images), width), 0
         for rows in batches(images if team.size == 1 else images.take(mine)):
             result[mine[done : done + len(rows)]] = rows
             done += len(rows)
         return team.sum(result)[0]
+
+    def _room(self, count: int, width: int) -> np.ndarray:
+        """Return zeros [M, D]: in memory, or where they are too many in a file that is gone with the array."""
+        if count * width * 4 <= LARGEST_IN_MEMORY:
+            return np.zeros((count, width), np.float32)
+        folder = self.cache.folder if self.cache is not None and self.cache.folder.is_dir() else None
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return np.memmap(file, np.float32, "w+", shape=(count, width))
 
     def _decoded(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[Images], Iterator[tf.Tensor]]:
         size, batch_size = self.network.input_size, self.execution.batch_size
@@ -196,9 +210,23 @@ class Reader:
     ) -> Iterator[tf.Tensor]:
         """Yield rows in the order of the images: those of the table, and between them those that `source` computes."""
         with tqdm(total=len(images), desc=title, unit="image", disable=not (title and self.execution.progress)) as bar:
+            done = 0
             for batch in self._rows(kind, images, source, keep):
+                self._check_finite(batch, images, done)
+                done += len(batch)
                 yield batch
                 bar.update(len(batch))
+
+    def _check_finite(self, rows: Any, images: Images, first: int) -> None:
+        sums = np.asarray(tf.reduce_sum(tf.reshape(rows, [len(rows), -1]) * 0.0, axis=1))  # NaN for NaN and infinity
+        broken = np.flatnonzero(sums != 0)
+        if len(broken):
+            place = first + int(broken[0])
+            path, name = images.paths[place], images.class_names[images.labels[place]]
+            raise InputError(
+                "What a network makes of an image must be finite; training with a lower --learning_rate or in "
+                f"--precision=float32 may help. Received: NaN or infinity for the image {path!r} (class {name!r})."
+            )
 
     def _rows(
         self, kind: str, images: Images, source: Callable[[Images], Iterator[tf.Tensor]], keep: bool

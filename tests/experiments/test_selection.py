@@ -153,7 +153,7 @@ def test_matched_columns_have_the_scale_of_the_seen_logits(world, scale, engine)
 
 def test_the_best_of_equals_is_the_first():
     trial = Trial(Choice(0, "tape", 1e-3, 1e-2), 1.0, 0.5, 0.4, 0.3, 0.9)
-    assert selection._best([trial, Trial(Choice(1, "tape", 1e-3, 1e-2), 10.0, 0.5, 0.4, 0.9, 0.9)]) is trial
+    assert selection.best_trial([trial, Trial(Choice(1, "tape", 1e-3, 1e-2), 10.0, 0.5, 0.4, 0.9, 0.9)]) is trial
 
 
 def test_the_closed_form_has_no_rate_to_try(world):

@@ -112,3 +112,9 @@ def test_what_trials_may_not_be():
         trials_of({"unseen": (("a",),)}, Settings(num_unseen=2))
     with pytest.raises(InputError, match="something that a flag can say"):
         flags_of(Settings(unseen=("a,b",)))
+
+
+@pytest.mark.parametrize("grid", ["num_folds=1,2", "validation_classes=2,8"])
+def test_the_yardstick_is_the_same_for_all(grid):
+    with pytest.raises(InputError, match="must not change the validation classes"):
+        parse_grid(grid)

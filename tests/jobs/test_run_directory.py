@@ -196,7 +196,7 @@ def test_what_another_version_wrote_is_made_again(tmp_path, monkeypatch):
         run.use_data("data")
         with run.stage("train", []).writing() as folder:
             (folder / "file").write_text("old")
-    monkeypatch.setattr("niwt_tf.jobs.run_directory._FORMAT", 99)
+    monkeypatch.setattr("niwt_tf.jobs.run_directory.FORMAT", 99)
     with RunDirectory(tmp_path / "run").locked(Settings()) as run:
         run.use_data("data")
         assert run.stage("train", []).reason == "was made with another format"

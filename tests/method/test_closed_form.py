@@ -90,6 +90,14 @@ def test_a_singular_system_is_regularised_and_said_so(caplog):
     assert "singular (rank 2 of 4): lambda 1e-15 is raised" in caplog.text
 
 
+def test_a_world_without_importance_is_said_once(caplog):
+    solution = ClosedForm(np.zeros((3, 4)))
+    with caplog.at_level("WARNING", logger="niwt_tf"):
+        for _ in range(2):
+            solution.columns(np.ones((1, 3)), np.ones((4, 2)), 0.1)
+    assert caplog.text.count("no neuron matters") == 1
+
+
 def test_dead_neurons_and_zero_importances_are_no_nan():
     generator = np.random.default_rng(6)
     operator, seen = generator.normal(size=(4, 8)), generator.normal(size=(8, 3))
