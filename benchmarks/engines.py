@@ -58,8 +58,8 @@ def measure(birds: BirdsRun) -> Measurement:
         "The tape stops by its own rule. Its best validation loss along the way counts, and the time until then, which only",
         "who looks at held-out maps would know; the rows `to its stop` have its whole time.",
         f"Operator: from the closed form (zero anchor), to its own stopping rule or {FEW_STEPS} steps.",
-        "Validation loss: mean of 1 - cos (Eq. 3) over held-out maps and classes, by plain differentiation for every side. Half",
-        "of those maps choose (the tape's step, the closed form's lambda and anchor), the other half give the loss.",
+        "Validation loss: mean of 1 - cos (Eq. 3) over held-out maps and classes, by plain differentiation for every side.",
+        "Half of those maps choose (the tape's step, the closed form's lambda and anchor), the other half give the loss.",
         "Tape: rate and anchor. The package's default anchor is the mean alone; --transfer_anchor=mean,zero tries both.",
         "Wall time is reached where the engine's validation loss is not above the tape's as well.",
     ]

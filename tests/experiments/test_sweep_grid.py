@@ -17,7 +17,7 @@ GRIDS = st.fixed_dictionaries(
         "transfer_lambda": st.lists(penalties, min_size=1, max_size=3, unique=True),
         "seed": st.lists(st.integers(0, 99), min_size=1, max_size=4, unique=True),
         "jit": st.lists(st.booleans(), min_size=1, unique=True),
-        "validation_classes": st.lists(st.one_of(st.none(), st.integers(1, 5)), min_size=1, max_size=3, unique=True),
+        "epochs": st.lists(st.one_of(st.none(), st.integers(1, 5)), min_size=1, max_size=3, unique=True),
         "unseen": st.lists(st.lists(st.sampled_from("abc"), min_size=1, unique=True).map(tuple), min_size=1, unique=True),
     },
 ).filter(bool)

@@ -129,7 +129,7 @@ def test_hparams_can_be_read_back(sweep, tmp_path):
     from tensorboard.plugins.hparams import plugin_data_pb2
     from tensorflow import make_ndarray
 
-    assert sweep(grid="patience=1,2;transfer_lambda=0.1|1;validation_classes=None,2").status == 0
+    assert sweep(grid="patience=1,2;transfer_lambda=0.1|1;epochs=None,2").status == 0
     found = {}
     for folder in (tmp_path / "sweep" / "tensorboard").iterdir():
         if folder.is_dir():
@@ -139,12 +139,12 @@ def test_hparams_can_be_read_back(sweep, tmp_path):
             tags = [tag for tag in events.Tags()["tensors"] if "/harmonic" in tag]
             scalars = {tag: float(make_ndarray(events.Tensors(tag)[0].tensor_proto)) for tag in tags}
             assert hparams["transfer_lambda"].string_value == "0.1|1"
-            found[int(hparams["patience"].number_value), hparams["validation_classes"].string_value] = scalars
+            found[int(hparams["patience"].number_value), hparams["epochs"].string_value] = scalars
     events = EventAccumulator(str(tmp_path / "sweep" / "tensorboard")).Reload()
     content = events.PluginTagToContent("hparams")["_hparams_/experiment"]
     infos = plugin_data_pb2.HParamsPluginData.FromString(content).experiment.hparam_infos
     domains = {info.name: list(info.domain_discrete) for info in infos}
-    assert domains == {"patience": [1, 2], "transfer_lambda": ["0.1|1"], "validation_classes": ["2", "None"]}
+    assert domains == {"patience": [1, 2], "transfer_lambda": ["0.1|1"], "epochs": ["2", "None"]}
     assert found[1, "None"] == {"validation/harmonic_mean": pytest.approx(0.1)}
     assert found[2, "2"] == {"validation/harmonic_mean": pytest.approx(0.2)}  # as good as the next, which is the first
     assert found[2, "None"] == {
