@@ -17,7 +17,6 @@ from sklearn.utils.validation import check_is_fitted
 from niwt_tf.data.pipeline import usable_images
 from niwt_tf.data.schema import Dataset, Images, seen_data, test_data, unseen_descriptions
 from niwt_tf.errors import InputError, suggestion
-from niwt_tf.experiments.engines import check_engines
 from niwt_tf.experiments.measuring import fit_maps, measure_importance, seen_operators
 from niwt_tf.experiments.model_files import load_model, save_model
 from niwt_tf.experiments.readers import readers_of
@@ -117,7 +116,6 @@ class Niwt(BaseEstimator):
         del y
         settings = self._settings()
         check_support(settings.support)
-        check_engines(settings)
         seen = seen_data(dataset)
         names, descriptions = unseen_descriptions(dataset)
         learners = learners_of(settings, seen, len(names))

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from niwt_tf.errors import InputError
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.method.cost import Workload, estimated_costs
 from niwt_tf.method.operator import fits_in_memory
@@ -16,21 +15,6 @@ from niwt_tf.method.team import ALONE, Team
 
 _LOG = logging.getLogger("niwt_tf")
 _UNITS = ((1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (0.0, "FLOP"))
-
-
-def check_engines(settings: Settings) -> None:
-    """Check that the settings of Stage 3 go together.
-
-    Raises:
-        InputError: further layers with an engine that cannot match several, or with importances of each class's own images.
-    """
-    other = next((name for name in settings.engine if name not in ("auto", "closed_form")), None)
-    if settings.extra_layers and other is not None:
-        raise InputError(f"--engine must be closed_form or auto where --extra_layers are given. Received: {other!r}.")
-    if settings.extra_layers and settings.importance_over != "shared":
-        raise InputError(
-            f"--importance_over must be shared where --extra_layers are given. Received: {settings.importance_over!r}."
-        )
 
 
 def engines_of(

@@ -25,7 +25,7 @@ def recut(network: Network, layers: Sequence[str]) -> list[Network]:
             cuts.append(Network(network.model, name))
             check_not_degenerate(network.model, name)
         except InputError as error:
-            raise InputError(f"--extra_layers: {error}") from None
+            raise InputError(f"--extra_layers must name layers that can be cut at. {error}") from None
     return cuts
 
 

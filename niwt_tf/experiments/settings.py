@@ -144,6 +144,14 @@ class Settings:
                 f"--unseen and --num_unseen must not both be given. Received: {','.join(self.unseen)!r} and {self.num_unseen}."
             )
 
+        other = next((name for name in self.engine if name not in ("auto", "closed_form")), None)
+        if self.extra_layers and other is not None:
+            raise InputError(f"--engine must be closed_form or auto where --extra_layers are given. Received: {other!r}.")
+        if self.extra_layers and self.importance_over != "shared":
+            raise InputError(
+                f"--importance_over must be shared where --extra_layers are given. Received: {self.importance_over!r}."
+            )
+
     @property
     def data_folder(self) -> str:
         """`data_dir`, or where `niwt render` and the README put the data set."""

@@ -6,7 +6,6 @@ import shutil
 import sys
 
 from niwt_tf.experiments.artefacts import save_networks
-from niwt_tf.experiments.engines import check_engines
 from niwt_tf.experiments.support import check_support
 from niwt_tf.experiments.training import train_learners
 from niwt_tf.files import write_json
@@ -43,7 +42,6 @@ def stage(run: Run, data: RunData) -> None:
     if train.up_to_date:
         return
     check_support(run.settings.support)
-    check_engines(run.settings)
     work = train.work
     with train.writing() as folder:
         trained = train_learners(run.settings, data.learners, data.execution, work_dir=work)

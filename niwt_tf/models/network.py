@@ -133,6 +133,9 @@ class Network:
         if columns.shape != (self.num_features, len(names)) or biases.shape != (len(names),):
             expected = f"[{self.num_features}, {len(names)}] and [{len(names)}]"
             raise InputError(f"columns and biases must be {expected}. Received: {columns.shape} and {biases.shape}.")
+        known = next((name for name in names if name in self.class_names), None)
+        if known is not None:
+            raise InputError(f"A class that is added must have a name of its own. Received: {known!r}, which exists.")
         every = np.concatenate([self.columns, columns], axis=1), np.concatenate([self.biases, biases])
         return self.with_head(*every, (*self.class_names, *names), self.num_seen)
 
