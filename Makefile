@@ -32,7 +32,7 @@ quickstart: $(VENV)/.installed
 	echo "quickstart: $$(( $$(date +%s) - start )) s after installation"
 
 test: $(VENV)/.developer
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: $(VENV)/.developer
 	$(BIN)/ruff check .
