@@ -10,6 +10,7 @@ from PIL import Image
 
 from niwt_tf.data.pipeline import image_batches
 from niwt_tf.data.schema import Images
+from niwt_tf.errors import InputError
 from niwt_tf.method import reader as reading
 from niwt_tf.method.execution import Execution
 from niwt_tf.method.reader import Reader
@@ -224,3 +225,21 @@ def test_a_team_shares_the_images_and_the_parts_add_up(network, images, decoded)
     assert decoded == [12, 11]
     np.testing.assert_array_equal((parts[0] != 0).any(axis=1), np.arange(23) % 2 == 0)
     np.testing.assert_allclose(parts[0] + parts[1], whole, atol=1e-5)
+
+
+def test_what_is_not_finite_is_told_by_image_and_class(network, images):
+    broken = network.copy()
+    tail = next(layer for layer in broken.tail.layers if layer.name == "fc1")
+    kernel, bias = tail.get_weights()
+    tail.set_weights([kernel, np.full_like(bias, np.inf)])
+    with pytest.raises(InputError, match=r"must be finite; .* for the image '0.png' \(class 'a'\)"):
+        Reader(broken).features(images)
+    Reader(broken).maps(images)  # the trunk is sound
+
+
+def test_features_too_many_for_memory_lie_in_a_file(network, images, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "LARGEST_IN_MEMORY", 1000)
+    features = Reader(network, _cached(tmp_path)).features(images)
+    assert isinstance(features, np.memmap)
+    np.testing.assert_allclose(features, expected[1], atol=1e-5)
+    assert not [path for path in tmp_path.rglob("*") if path.stat().st_size == features.nbytes and path.suffix == ""]
