@@ -102,7 +102,7 @@ class KeptOperator(TailOperator):
         self.num_features = int(tail.output_shape[-1])
         check_memory(self.num_images, self.num_neurons, self.num_features)
         jacobian = jacobian_of(tail, jit=jit)
-        matrices = np.empty((self.num_images, self.num_neurons, self.num_features), jacobian(maps[0]).dtype)
+        matrices = np.empty((self.num_images, self.num_neurons, self.num_features), tail.outputs[0].dtype)
         for image in tqdm(range(self.num_images), desc="operator", unit="image", disable=not progress):
             matrices[image] = jacobian(maps[image])
         self._matrices = tf.constant(matrices)

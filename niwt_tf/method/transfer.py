@@ -153,7 +153,7 @@ def minimise(
 
     Args:
         loss_of: (columns [U, D], *batch) -> (loss, mean cosine).
-        batches: endless; arrays of index.
+        batches: endless; tuples of index arrays.
         num_unseen: U.
         seen_columns: [D, S].
         seen_biases: [S].
