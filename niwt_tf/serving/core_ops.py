@@ -21,11 +21,11 @@ VarHandleOp VarIsInitializedOp VariableShape
 
 _ARRAYS = """
 BatchToSpaceND BroadcastArgs BroadcastGradientArgs BroadcastTo Concat ConcatOffset ConcatV2 DepthToSpace Diag DiagPart
-ExpandDims Fill Gather GatherNd GatherV2 InvertPermutation ListDiff MatrixBandPart MatrixDiag MatrixDiagPart MatrixDiagPartV3
+ExpandDims Fill Gather GatherNd GatherV2 InvertPermutation ListDiff LowerBound MatrixBandPart MatrixDiag MatrixDiagPart MatrixDiagPartV3
 MatrixDiagV3 MatrixSetDiagV3 MirrorPad MirrorPadGrad OneHot OnesLike Pack Pad PadV2 ParallelConcat Range Rank Reshape Reverse
-ReverseSequence ReverseV2 Roll ScatterNd SearchSorted SequenceMask Shape ShapeN Size Slice SpaceToBatchND SpaceToDepth Split
+ReverseSequence ReverseV2 Roll ScatterNd Shape ShapeN Size Slice SpaceToBatchND SpaceToDepth Split
 SplitV Squeeze StridedSlice StridedSliceGrad TensorScatterAdd TensorScatterMax TensorScatterMin TensorScatterSub
-TensorScatterUpdate TensorStridedSliceUpdate Tile Transpose Unique UniqueV2 UniqueWithCounts Unpack UnravelIndex Where
+TensorScatterUpdate TensorStridedSliceUpdate Tile Transpose Unique UniqueV2 UniqueWithCounts Unpack UnravelIndex UpperBound Where
 ZerosLike
 """
 
