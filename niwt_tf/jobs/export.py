@@ -13,6 +13,7 @@ import numpy as np
 
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.export_contents import contents_of
 from niwt_tf.jobs.flags import export_folder
 from niwt_tf.jobs.run_directory import Run
 from niwt_tf.models.network import Network
@@ -54,7 +55,9 @@ def stage(run: Run, data: RunData, export_dir: Path | None = None) -> None:
             return
         settings = run.settings
         metadata: dict[str, Any] = {"dataset": settings.dataset, "backbone": settings.backbone, "metrics": metrics}
-        path = export_network(network, folder, k=_BEST, check_images=_check_images(data), metadata=metadata)
+        contents = contents_of(run, data, network)
+        checked = _check_images(data)
+        path = export_network(network, folder, contents=contents, k=_BEST, check_images=checked, metadata=metadata)
         sizes = _sizes(path)
         write_json(record / _RECORD, {"path": str(path), "version": int(path.name), "files": sizes})
         export.record(metrics={"bytes": sum(sizes.values())})
