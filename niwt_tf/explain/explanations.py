@@ -122,9 +122,7 @@ def _best_two(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return classes[:, 0], classes[:, -1]
 
 
-def _strongest(
-    weights: tf.Tensor, names: tf.Tensor, count: int, sign: float = 1.0
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _strongest(weights: tf.Tensor, names: tf.Tensor, count: int, sign: float = 1.0) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Return names, weights and places [B, min(K, count)] of the largest of `sign` times weights [B, K].
 
     Those of another sign, or of 0, are called "" and weigh 0.

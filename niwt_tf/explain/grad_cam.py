@@ -66,8 +66,18 @@ def scaled_to_one(heat: tf.Tensor) -> tf.Tensor:
 
 
 def upsampled(heat: tf.Tensor, size: int) -> tf.Tensor:
-    """Return maps [B, H, W] as float32 [B, size, size], bilinear, with pixels at the centres of their areas."""
-    return tf.image.resize(heat[..., None], [size, size], method=tf.image.ResizeMethod.BILINEAR)[..., 0]
+    """Return maps [B, H, W] as float32 [B, size, size], bilinear between the centres of positions and constant beyond them."""
+    # XLA's own resize is wrong at the borders.
+    rows, columns = (_interpolation(tf.shape(heat)[axis], size) for axis in (1, 2))
+    return tf.matmul(tf.matmul(rows, heat), columns, transpose_b=True)
+
+
+def _interpolation(count: tf.Tensor, size: int) -> tf.Tensor:
+    """Return the matrix [size, count] that interpolates `count` values at `size` places."""
+    positions = tf.cast(tf.range(count), tf.float32)
+    steps = tf.cast(count, tf.float32) / float(size)
+    places = tf.clip_by_value((tf.range(size, dtype=tf.float32) + 0.5) * steps - 0.5, 0.0, tf.cast(count - 1, tf.float32))
+    return tf.nn.relu(1.0 - tf.abs(places[:, None] - positions))
 
 
 def unit_length(vectors: tf.Tensor) -> tf.Tensor:

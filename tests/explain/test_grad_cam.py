@@ -65,15 +65,11 @@ def test_classes_can_be_chosen_by_the_logits():
 
 
 def test_half_precision_answers_in_float32():
-    gradients = class_gradients(tf.cast(MAPS, tf.bfloat16), lambda m: tf.matmul(tf.reduce_sum(m, [1, 2]), _half(MIXING)), CLASSES)
+    maps, columns = (tf.cast(each, tf.bfloat16) for each in (MAPS, MIXING))
+    gradients = class_gradients(maps, lambda each: tf.matmul(tf.reduce_sum(each, axis=[1, 2]), columns), CLASSES)
     assert gradients.dtype == tf.float32
-    expected = tf.cast(_half(MIXING), tf.float32).numpy().T[CLASSES.numpy()]
-    np.testing.assert_array_equal(gradients[:, 0, 0], expected)
-    assert grad_cam(tf.cast(MAPS, tf.bfloat16), importance(gradients)).dtype == tf.float32
-
-
-def _half(tensor):
-    return tf.cast(tensor, tf.bfloat16)
+    np.testing.assert_array_equal(gradients[:, 0, 0], tf.cast(columns, tf.float32).numpy().T[CLASSES.numpy()])
+    assert grad_cam(maps, importance(gradients)).dtype == tf.float32
 
 
 def test_compiled_by_xla_equals_eager():
@@ -106,6 +102,12 @@ def test_scaling_works_for_any_size(scale):
 def test_upsampling_is_bilinear_between_centres():
     heat = upsampled(tf.constant([[[0.0, 1.0], [0.0, 1.0]]]), 4)
     np.testing.assert_allclose(heat[0], [[0.0, 0.25, 0.75, 1.0]] * 4, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [5, 7, 32])
+def test_upsampling_is_what_images_get(size):
+    heat = tf.constant(RANDOM.uniform(size=(2, 3, 5)).astype(np.float32))
+    np.testing.assert_allclose(upsampled(heat, size), tf.image.resize(heat[..., None], [size, size])[..., 0], atol=1e-6)
 
 
 def test_attribute_weights_are_the_inverse_map_at_unit_length():
