@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.explanations import ExplainerTensors, explanations
 
 SIZE, NEURONS, FEATURES = 8, 4, 5
@@ -182,6 +183,24 @@ def test_an_image_without_evidence_has_an_empty_answer():
     np.testing.assert_array_equal(answer["heatmap"], 0.0)
     assert (answer["neurons"].numpy() == b"").all() and (answer["for_attributes"].numpy() == b"").all()
     assert all(np.isfinite(value).all() for value in answer.values() if value.dtype == tf.float32)
+
+
+def test_shapes_are_known_to_the_graph():
+    toy = Toy()
+    outputs = toy.explain.get_concrete_function().structured_outputs
+    assert all(value.shape.rank is not None and value.shape[0] is None for value in outputs.values())
+    assert outputs["heatmap"].shape[1:] == (4, 4)
+    assert outputs["attributes"].shape[1:] == (5,) and outputs["neuron_names"].shape[1:] == (3,)
+
+
+def test_an_explainer_becomes_constants():
+    weights = np.arange(6, dtype=np.float32).reshape(2, 3)
+    explainer = Explainer(weights, np.ones(2, np.float32), ("ä", "b"), ("", ""), ("b", "", "ä"), np.zeros(3), 1.0, 0.5)
+    tensors = ExplainerTensors.of(explainer)
+    np.testing.assert_array_equal(tensors.weights, weights)
+    np.testing.assert_array_equal(tensors.bias, [1.0, 1.0])
+    assert [name.decode() for name in tensors.attribute_names.numpy()] == ["ä", "b"]
+    assert [name.decode() for name in tensors.neuron_names.numpy()] == ["b", "", "ä"]
 
 
 LOADED = """
