@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from niwt_tf.errors import InputError
+from niwt_tf.explain.explainer import Explainer
 from niwt_tf.method.column_map import ColumnMap
 from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.serving.cards import Card, now
@@ -38,6 +39,7 @@ class Contents:
         knowledge: the classes' descriptions.
         probabilities: how logits become scores.
         column_map: gives later classes their columns, and the signature `classify_with`.
+        explainer: gives the signature `explain`.
         images: photographs of each class that the network was trained on, [C].
         validation: figures on validation classes for the cards of unseen classes, by name.
         how: how the columns of unseen classes were made, for their cards.
@@ -46,6 +48,7 @@ class Contents:
     knowledge: DescribedClasses | None = None
     probabilities: Probabilities = field(default_factory=Probabilities)
     column_map: ColumnMap | None = None
+    explainer: Explainer | None = None
     images: Sequence[int] | None = None
     validation: Mapping[str, float] = field(default_factory=dict)
     how: str = "from its description"

@@ -13,10 +13,13 @@ from PIL import Image
 
 from niwt_tf.data.schema import Images, Knowledge
 from niwt_tf.errors import InputError
+from niwt_tf.experiments.probabilities import save_probabilities
 from niwt_tf.experiments.settings import Settings
+from niwt_tf.explain.explainer import fit_explainer
 from niwt_tf.files import read_json
 from niwt_tf.jobs import export
 from niwt_tf.jobs.run_directory import RunDirectory
+from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.models.backbones import build_network
 from niwt_tf.serving import savedmodel
 from niwt_tf.serving.bundle import Bundle
@@ -67,6 +70,10 @@ def _export(tmp_path, data, seed=0, folder="exports"):
                 network.with_head(columns, biases, NAMES, 3).save(written / "network.keras")
                 selection = {"chosen": {"engine": "tape"}, "figures": {"validation_acc_zsl": 0.5}}
                 (written / "selection.json").write_text(json.dumps(selection))
+                save_probabilities(written / "probabilities.json", Probabilities(2.0, 0.5))
+                neurons = np.random.default_rng(0).standard_normal((3, network.num_neurons))
+                explainer = fit_explainer(neurons, np.eye(4)[:3], ("a", "b", "c", "d"), ("",) * 4)
+                np.savez(written / "explainer.npz", **explainer.arrays())
         export.stage(run, data, tmp_path / folder)
         return export.exported(run)
 

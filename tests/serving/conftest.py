@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from niwt_tf.explain.explainer import fit_explainer
 from niwt_tf.method.calibration import LogitStatistics
 from niwt_tf.method.closed_form import Blocks
 from niwt_tf.method.column_map import ColumnMap
@@ -54,7 +55,9 @@ def contents(network) -> Contents:
     values = random.random((len(NAMES), 6)).astype(np.float32)
     knowledge = DescribedClasses(names, ("", "", "", "", "colour", "colour"), "attributes", values)
     images = (9, 8, 7, 6, 0, 0, 0)
-    return Contents(knowledge, Probabilities(2.0), column_map, images, {"validation_acc_zsl": 0.5})
+    importances = random.standard_normal((4, neurons)).astype(np.float32)
+    explainer = fit_explainer(importances, values[:4], names, knowledge.groups)
+    return Contents(knowledge, Probabilities(2.0), column_map, explainer, images, {"validation_acc_zsl": 0.5})
 
 
 @pytest.fixture(scope="session")
