@@ -52,16 +52,16 @@ def verified(monkeypatch):
     return asked
 
 
-def _export(tmp_path, data, seed=0, folder="exports"):
+def _export(tmp_path, data, seed=0, folder="exports", abstain=False, names=NAMES):
     with RunDirectory(tmp_path / "run").locked(Settings(seed=seed), overwrite=True) as run:
         run.use_data("d")
         transfer = run.stage("transfer", settings_used=["seed"])
         if not transfer.up_to_date:
             with transfer.writing() as written:
-                network = build_network("small_vgg", NAMES, input_size=16, seed=seed)
+                network = build_network("small_vgg", names, input_size=16, seed=seed)
                 columns, biases = network.columns, network.biases
-                network.with_head(columns, biases, NAMES, 3).save(written / "network.keras")
-        export.stage(run, data, tmp_path / folder)
+                network.with_head(columns, biases, names, 3).save(written / "network.keras")
+        export.stage(run, data, tmp_path / folder, abstain)
         return export.exported(run)
 
 
@@ -93,6 +93,20 @@ def test_another_network_folder_or_metrics_make_another_version(tmp_path, data, 
     assert read_json(_export(tmp_path, data, seed=1) / "niwt.json")["metrics"] == {"acc_seen": 0.5}
     assert _export(tmp_path, data, seed=1, folder="other") == tmp_path / "other" / "1"
     assert sorted(os.listdir(tmp_path / "exports")) == ["1", "2", "3"]
+
+
+def test_an_abstaining_network_is_another_version(tmp_path, data, verified):
+    _export(tmp_path, data)
+    assert _export(tmp_path, data, abstain=True) == tmp_path / "exports" / "2"
+    assert _export(tmp_path, data, abstain=True) == tmp_path / "exports" / "2"
+
+
+def test_a_class_called_unknown_is_exported_unless_the_network_abstains(tmp_path, data, verified):
+    names = ("cat", "dog", "Unknown", "fox")
+    with pytest.raises(InputError, match="--abstain must not be given with a class of the name 'unknown'.*'Unknown'"):
+        _export(tmp_path, data, names=names, abstain=True)
+    assert not (tmp_path / "exports").exists()
+    assert _export(tmp_path, data, names=names) == tmp_path / "exports" / "1"
 
 
 @pytest.mark.parametrize("lost", ["", "saved_model.pb", "variables/variables.index"])
