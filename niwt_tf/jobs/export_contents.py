@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from niwt_tf.data.schema import Knowledge
 from niwt_tf.experiments.probabilities import load_probabilities
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.files import read_json
 from niwt_tf.jobs.run_directory import Run
 from niwt_tf.method.column_map import ColumnMap
 from niwt_tf.models.network import Network
-from niwt_tf.serving.contents import Contents, DescribedClasses
+from niwt_tf.serving.contents import Contents
 
 if TYPE_CHECKING:
     from niwt_tf.jobs.run_data import RunData
@@ -46,10 +47,10 @@ def contents_of(run: Run, data: RunData, network: Network, abstain: bool = False
     )
 
 
-def _described(data: RunData, network: Network) -> DescribedClasses:
+def _described(data: RunData, network: Network) -> Knowledge:
     known = data.dataset.knowledge
     rows = [data.dataset.class_names.index(name) for name in network.class_names]
-    return DescribedClasses(known.names, known.groups, known.source, known.values[rows])
+    return replace(known, values=known.values[rows])
 
 
 def _image_counts(data: RunData, network: Network) -> list[int]:
