@@ -20,6 +20,7 @@ from niwt_tf.experiments.support import Support
 from niwt_tf.experiments.transferring import Transferer
 from niwt_tf.files import read_json, replacing_directory, write_json
 from niwt_tf.method.column_map import ColumnMap
+from niwt_tf.method.few_shot import FewShotPrior
 from niwt_tf.method.importance import ClassImportance
 from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
 from niwt_tf.method.operator import tail_operator
@@ -68,6 +69,8 @@ def save_model(
         )
         if transferer.column_map is not None:
             np.savez(temporary / "column_map.npz", **transferer.column_map.arrays())  # type: ignore[arg-type]
+        if transferer.few_shot is not None:
+            np.savez(temporary / "few_shot.npz", **transferer.few_shot.arrays())  # type: ignore[arg-type]
         write_json(
             temporary / "model.json",
             {
@@ -99,6 +102,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, tuple
             data = dict(file)
         choice = Choice(**{**record["choice"], "layer_weights": tuple(record["choice"]["layer_weights"])})
         column_map = _column_map(folder) if choice.engine == "closed_form" else None
+        few_shot = _few_shot(folder) if (folder / "few_shot.npz").exists() else None
         known = record["format"] == _FORMAT
         known = known and data.keys() >= _ARRAYS and record.keys() >= _ENTRIES
     except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile):
@@ -125,6 +129,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, tuple
         data["labels"],
         _number(record["calibration"]),
         column_map,
+        few_shot,
     )
     return network, transferer, tuple(record["description_names"])
 
@@ -132,6 +137,11 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, tuple
 def _column_map(folder: Path) -> ColumnMap:
     with np.load(folder / "column_map.npz", allow_pickle=False) as file:
         return ColumnMap.from_arrays(dict(file))
+
+
+def _few_shot(folder: Path) -> FewShotPrior:
+    with np.load(folder / "few_shot.npz", allow_pickle=False) as file:
+        return FewShotPrior.from_arrays(dict(file))
 
 
 def _number(value: float | None) -> float:

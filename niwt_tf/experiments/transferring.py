@@ -9,17 +9,28 @@ from dataclasses import dataclass
 import numpy as np
 
 from niwt_tf.experiments.engines import engines_of
+from niwt_tf.experiments.few_shot import few_shot_prior
 from niwt_tf.experiments.folds import Fold, Learner
 from niwt_tf.experiments.heads import SeenHead
 from niwt_tf.experiments.layers import blocks_of
 from niwt_tf.experiments.measuring import MeasuredHead
 from niwt_tf.experiments.readers import held_out_sample, statistics_sample
-from niwt_tf.experiments.selection import Choice, NewColumns, Trial, best_trial, fold_data, new_columns, select
+from niwt_tf.experiments.selection import (
+    Choice,
+    FoldData,
+    NewColumns,
+    Trial,
+    best_trial,
+    fold_data,
+    new_columns,
+    select,
+)
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.support import Support, support_of
 from niwt_tf.method.calibration import logit_statistics, seen_margin
 from niwt_tf.method.closed_form import mean_cosine
 from niwt_tf.method.column_map import ColumnMap
+from niwt_tf.method.few_shot import FewShotPrior
 from niwt_tf.method.mapping import ImportanceMap
 from niwt_tf.method.reader import Reader
 from niwt_tf.models.network import Network
@@ -42,6 +53,7 @@ class Transferer:
         labels: [M].
         calibration: what is taken off the seen logits: the trial's constant times the main network's `seen_margin`.
         column_map: the closed form of all this from a description to a column and bias; None where a descent was chosen.
+        few_shot: updates a column once images of its class arrive; None in models of before there was one.
     """
 
     settings: Settings
@@ -54,6 +66,7 @@ class Transferer:
     labels: np.ndarray
     calibration: float
     column_map: ColumnMap | None
+    few_shot: FewShotPrior | None = None
 
     def columns(self, descriptions: np.ndarray) -> NewColumns:
         """Return columns for classes with raw descriptions [U, K], by the column map or all in one descent."""
@@ -98,6 +111,7 @@ def choose(
     """
     main, folds = learners[0], [learner for learner in learners if isinstance(learner, Fold)]
     progress, team = readers["main"].execution.progress, readers["main"].execution.team
+    data: list[FoldData] = []
     engines = engines_of(settings, networks["main"].tail, len(folds[0].validation) if folds else 1, len(folds), team)
     if folds:
         data = [
@@ -123,11 +137,13 @@ def choose(
     features_of = readers["main"].features
     support = support_of(settings, (trial.choice.engine,), readers["main"], main.training.images, operators["main"])
     logits = features_of(held_out) @ chosen.head.columns + chosen.head.biases
-    calibration = trial.calibration * seen_margin(logits, held_out.labels)
+    margin = seen_margin(logits, held_out.labels)
+    calibration = trial.calibration * margin
     features = np.array(features_of(sample))  # a copy: what the reader gives may be a part of the cache's file
     column_map = column_map_of(settings, trial.choice, network, chosen.head, importance_map, support, features, sample.labels)
+    few_shot = few_shot_prior(settings, trial, folds, data, measured, maps, features, sample.labels, margin)
     transferer = Transferer(
-        settings, headed, chosen, importance_map, trial, support, features, sample.labels, calibration, column_map
+        settings, headed, chosen, importance_map, trial, support, features, sample.labels, calibration, column_map, few_shot
     )
     return transferer, trials
 

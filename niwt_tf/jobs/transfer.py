@@ -57,6 +57,8 @@ def stage(run: Run, data: RunData) -> None:
         np.savez(folder / "columns.npz", columns=new.columns, biases=new.biases, losses=new.losses)
         if transferer.column_map is not None:
             np.savez(folder / "column_map.npz", **transferer.column_map.arrays())  # type: ignore[arg-type]
+        if transferer.few_shot is not None:
+            np.savez(folder / "few_shot.npz", **transferer.few_shot.arrays())  # type: ignore[arg-type]
         importance = transferer.head.importance
         measured_figures = {
             "rank_correlation_within": importance.rank_correlation_within,
