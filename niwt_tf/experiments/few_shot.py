@@ -33,8 +33,8 @@ UNCHOSEN = FewShotChoice("within", 0.3, 2.0, 0.0)
 
 
 @dataclass(frozen=True)
-class _World:
-    """A fold and the images that its validation classes are given.
+class World:
+    """A fold and the images that its validation classes are given, with which the others are scored.
 
     Attributes:
         moments: of its seen training images.
@@ -81,15 +81,16 @@ def few_shot_prior(
     worlds = []
     for fold, shared in zip(folds, data, strict=True):
         head, importance_map = measured[fold.name][trial.choice.head].head, maps[fold.name][trial.choice.head]
-        worlds.append(_world(settings, trial, fold, shared, head, importance_map))
+        worlds.append(world_of(settings, trial, fold, shared, head, importance_map))
     head = measured["main"][trial.choice.head].head
     moments = SeenMoments.of(features, labels, logit_statistics(features, labels, head.columns, head.biases))
-    return moments.prior(_chosen(worlds, trial.calibration), margin)
+    return moments.prior(best_choice(worlds, trial.calibration), margin)
 
 
-def _world(
+def world_of(
     settings: Settings, trial: Trial, fold: Fold, data: FoldData, head: SeenHead, importance_map: ImportanceMap
-) -> _World:
+) -> World:
+    """Return a fold with its zero-shot columns; at most half the images of a validation class refine its column."""
     importances = importance_map.predict(fold.validation_descriptions)
     seen_features, seen_labels = data.statistics_features, data.statistics_labels
     new = new_columns(
@@ -116,11 +117,18 @@ def _world(
     rows = np.asarray(data.features[others])
     seen_scores = rows @ head.columns + head.biases
     moments = SeenMoments.of(seen_features, seen_labels, statistics)
-    return _World(moments, new.columns, means, rows, data.labels[others], seen_scores, margin)
+    return World(moments, new.columns, means, rows, data.labels[others], seen_scores, margin)
 
 
-def _chosen(worlds: Sequence[_World], calibration: float) -> FewShotChoice:
-    """Return the covariance and penalty that are best with a light or a heavy description, then its best weight."""
+def best_choice(worlds: Sequence[World], calibration: float) -> FewShotChoice:
+    """Return the covariance and penalty that are best with a light or a heavy description, then the best weight for them.
+
+    A candidate's score is the harmonic mean over all folds, counts and draws, at the calibration that is best for each count.
+
+    Args:
+        worlds: one a fold; without any image to give, `UNCHOSEN` is returned.
+        calibration: of zero-shot classes, in units of `seen_margin`.
+    """
     counts = [count for count in COUNTS if worlds and all(count in world.means for world in worlds)]
     if not counts:
         return UNCHOSEN
@@ -146,7 +154,7 @@ def _chosen(worlds: Sequence[_World], calibration: float) -> FewShotChoice:
 
 
 def _curves(
-    world: _World, counts: Sequence[int], metric: str, penalty: float, weights: Sequence[float]
+    world: World, counts: Sequence[int], metric: str, penalty: float, weights: Sequence[float]
 ) -> dict[int, list[list[CalibrationCurve]]]:
     """Return by count, for each weight, the curve of each draw."""
     prior = world.moments.prior(FewShotChoice(metric, penalty, 1.0, 0.0), world.margin)

@@ -127,18 +127,16 @@ class FewShotPrior:
             bias: its bias.
             features: [n, D] of the new images.
             images: how many the column has seen before.
-            scale: the earlier `Refined.scale`; None where `images` is 0.
+            scale: the earlier `Refined.scale`; None takes the column as one that was matched just now.
 
         Raises:
-            InputError: features are not [n, D] or not finite, or images have been seen and the scale is not given.
+            InputError: features are not [n, D] or not finite.
         """
         if features.ndim != 2 or features.shape[1] != len(self.mean) or not np.isfinite(features).all():
             raise InputError(f"features must be finite and [n, {len(self.mean)}]. Received shape {features.shape}.")
-        if images and scale is None:
-            raise InputError("scale must be given with images that were seen before. Received: none.")
         columns = column.astype(np.float64)[:, None]
         # A column as solved, which was not matched, is taken as if it were.
-        scales = 1.0 / self.scales(columns) if not images else np.array([scale])
+        scales = 1.0 / self.scales(columns) if scale is None else np.array([scale])
         if not len(features):
             return Refined(column, bias, images, float(scales[0]))
         arrived = self.data_columns(features.mean(axis=0, dtype=np.float64)[:, None])
