@@ -158,18 +158,19 @@ def _curves(
 ) -> dict[int, list[list[CalibrationCurve]]]:
     """Return by count, for each weight, the curve of each draw."""
     prior = world.moments.prior(FewShotChoice(metric, penalty, 1.0, 0.0), world.margin)
-    seen_scores = world.seen_scores
-    start = np.tile(world.columns.astype(np.float64), _DRAWS)
-    scales = 1.0 / prior.scales(start)
+    seen_scores, groups = world.seen_scores, _DRAWS * len(counts)
+    # Everything at once: few large products are quicker than many small ones.
+    start = np.tile(world.columns.astype(np.float64), groups)
     arrived = prior.data_columns(np.concatenate([world.means[count] for count in counts], axis=1))
-    found: dict[int, list[list[CalibrationCurve]]] = {}
-    for count, part in zip(counts, np.split(arrived, len(counts), axis=1), strict=True):
-        for weight in weights:
-            columns, biases, _ = replace(prior, weight=weight).combine(start, scales, part, 0, count)
-            drawn = np.split(world.features @ columns + biases, _DRAWS, axis=1)
-            scores = [np.concatenate([seen_scores, new], axis=1) for new in drawn]
-            curves = [calibration_curve(each, world.labels, seen_scores.shape[1]) for each in scores]
-            found.setdefault(count, []).append(curves)
+    scales, added = 1.0 / prior.scales(start), np.repeat(counts, arrived.shape[1] // len(counts))
+    found: dict[int, list[list[CalibrationCurve]]] = {count: [] for count in counts}
+    for weight in weights:
+        columns, biases, _ = replace(prior, weight=weight).combine(start, scales, arrived, 0, added)
+        drawn = np.split(world.features @ columns + biases, groups, axis=1)
+        scores = [np.concatenate([seen_scores, new], axis=1) for new in drawn]
+        curves = [calibration_curve(each, world.labels, seen_scores.shape[1]) for each in scores]
+        for index, count in enumerate(counts):
+            found[count].append(curves[index * _DRAWS : (index + 1) * _DRAWS])
     return found
 
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, eigh
 
 RANK = 128
 
@@ -34,7 +33,8 @@ class Covariance:
         gram = rows.T @ rows if tall else rows @ rows.T
         size = len(gram)
         kept = min(rank, size)
-        values, vectors = eigh(gram, subset_by_index=[size - kept, size - 1])
+        values, vectors = np.linalg.eigh(gram)
+        values, vectors = values[size - kept :], vectors[:, size - kept :]
         factor = vectors * np.sqrt(np.maximum(values, 0.0)) if tall else rows.T @ vectors
         diagonal = np.maximum((rows**2).sum(axis=0) - (factor**2).sum(axis=1), 0.0)
         return cls(factor.astype(np.float32), diagonal.astype(np.float32))
@@ -50,9 +50,9 @@ class Covariance:
         factor = self.factor.astype(np.float64)
         inverse = 1.0 / (self.diagonal.astype(np.float64) + penalty)
         scaled = inverse[:, None] * factor
-        inner = cho_factor(np.eye(factor.shape[1]) + factor.T @ scaled)
+        inner = np.eye(factor.shape[1]) + factor.T @ scaled
         halfway = inverse[:, None] * vectors
-        return halfway - scaled @ cho_solve(inner, factor.T @ halfway)
+        return halfway - scaled @ np.linalg.solve(inner, factor.T @ halfway)
 
     def deviations(self, columns: np.ndarray) -> np.ndarray:
         """Return [U], the standard deviation over the images of their features times each of the columns [D, U]."""

@@ -87,9 +87,9 @@ class FewShotPrior:
         """Return the columns float64 [D, U] that feature means [D, U] of images make without a prior."""
         return self.data_scale * self.metric.solve(means - self.mean.astype(np.float64)[:, None], self.penalty)
 
-    def share(self, images: float) -> float:
-        """Return what n images weigh against the description: n / (kappa + n), in [0, 1]."""
-        return images / (self.weight + images) if images else 0.0
+    def share(self, images: np.ndarray | int) -> np.ndarray:
+        """Return what n > 0 images weigh against the description: n / (kappa + n), in [0, 1]."""
+        return np.asarray(images / (self.weight + images))
 
     def scales(self, columns: np.ndarray) -> np.ndarray:
         """Return the factors [U] with which columns [D, U] deviate as much as seen logits do; 1 for a column of zeros."""
@@ -97,7 +97,7 @@ class FewShotPrior:
         return np.divide(self.statistics.deviation, deviations, out=np.ones_like(deviations), where=deviations > 0)
 
     def combine(
-        self, columns: np.ndarray, scales: np.ndarray, arrived: np.ndarray, images: int, added: int
+        self, columns: np.ndarray, scales: np.ndarray, arrived: np.ndarray, images: int, added: np.ndarray | int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return columns float32 [D, U], biases float32 [U] and scales [U] after further images.
 
@@ -106,7 +106,7 @@ class FewShotPrior:
             scales: [U], theirs.
             arrived: [D, U], `data_columns` of the further images.
             images: how many each column has seen before.
-            added: how many there are more, at least 1.
+            added: how many there are more, at least 1; for all columns or [U].
         """
         count = images + added
         combined = ((self.weight + images) * (columns / scales) + added * arrived) / (self.weight + count)
