@@ -58,6 +58,14 @@ RENDER_OPTIONS = (
     Option("seed", "int", 0, "Seed of species and images.", at_least=0),
 )
 
+REFINE_OPTIONS = (
+    Option("bundle", "str", None, "A version folder of an export, or the folder of versions: the newest.", optional=True),
+    Option("name", "str", None, "The class, which was made from its description.", optional=True),
+    Option(
+        "images", "str", None, "A folder of photographs of the class, or files with commas between them.", optional=True
+    ),
+)
+
 STAGE_OPTIONS = (*RUN_OPTIONS, *SETTINGS)
 
 SWEEP_OPTIONS = (
@@ -98,6 +106,7 @@ JOBS = {
         Job("export", "Write a verified SavedModel for serving.", (*STAGE_OPTIONS, ABSTAIN)),
         Job("run", "Do every stage that is not up to date, from train to export.", (*STAGE_OPTIONS, ABSTAIN, UNTIL)),
         Job("baseline", "Score ESZSL on the same features and protocol."),
+        Job("refine_class", "Update a described class's column from photographs of it.", REFINE_OPTIONS),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
     )
 }
@@ -109,7 +118,7 @@ USAGE = "niwt JOB [--flagfile=FILE] [--flag=value ...]"
 def overview() -> str:
     """Return what `niwt --help` prints."""
     lines = [f"usage: {USAGE}", "", "Zero-shot image classifiers from class descriptions.", "", "jobs:"]
-    lines += [f"  {job.name:<12}{job.summary}" for job in JOBS.values()]
+    lines += [f"  {job.name:<14}{job.summary}" for job in JOBS.values()]
     return "\n".join([*lines, "", "niwt JOB --help lists a job's flags; niwt --version prints the version."])
 
 
