@@ -33,7 +33,8 @@ _ARRAYS = frozenset(
     + ("operator", "support_maps", "features", "labels", "sizes", "class_descriptions")
 )
 _ENTRIES = frozenset(
-    ("settings", "seen", "description_names", "description_groups", "description_source", "normalisation", "map", "rank_correlation", "head_regularization")
+    ("settings", "seen", "description_names", "description_groups", "description_source", "normalisation")
+    + ("map", "rank_correlation", "head_regularization")
     + ("calibration", "trial", "choice", "probabilities")
 )
 
