@@ -26,11 +26,13 @@ COMPUTATION, WHOLE = Goal(0.05), Goal(10.0)
 BATCHES = (1, 8, 32)
 PROCESSES = 3
 COMPUTATIONS, VERSIONS = 20, 3
-_AGAINST = {
-    "serving_default": ("predict_files", SERVING),
-    "explain": ("predict_files", EXPLAIN),
-    "logits": ("predict_pixels", SERVING),
-}
+_AGAINST = (
+    ("serving_default", "predict_files", SERVING),
+    ("serving_default", "one_function", None),
+    ("explain", "predict_files", EXPLAIN),
+    ("logits", "predict_pixels", SERVING),
+)
+_LABELS = {"predict_files": "predict of files", "predict_pixels": "predict of pixels", "one_function": "one function"}
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ def measure(birds: BirdsRun) -> Measurement:
         "small_vgg and of 500 x 375 for the others. Sides take turns in one process; the Session is as `opened` makes it.",
         "predict of files: the same decoder in a `tf.function`, `keras.Model.predict_on_batch`, softmax and the five best by "
         "NumPy. predict of pixels: `predict_on_batch` of what is decoded already, as the signature `logits` takes it.",
+        "one function: decoder, Keras model and the best classes traced together, without `predict`.",
         f"First request: after the bundle's warm-up records in {PROCESSES} fresh processes, with one image that is not among "
         "them; against the median of the later ones. Cold is without the records.",
         "A class more: the column map read from an opened bundle and called once; and the whole next version on disk, with "
@@ -93,8 +96,8 @@ def request_rows(case: Case, exported: Exported) -> list[Row]:
         for batch in BATCHES:
             what = f"{case.backbone}, batch {batch}"
             seconds = interleaved(sides(exported, servable, batch), case.repetitions(batch), warm_ups=3, what=what)
-            for name, (plain, goal) in _AGAINST.items():
-                second = Series(plain.replace("_", " of "), seconds[plain])
+            for name, plain, goal in _AGAINST:
+                second = Series(_LABELS[plain], seconds[plain])
                 rows.append(Row(f"{what}: {name}", Series(name, seconds[name]), second, goal))
     return rows
 

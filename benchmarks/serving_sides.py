@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -45,8 +46,7 @@ class Exported:
 
     def pixels(self, count: int) -> np.ndarray:
         """Return the same images decoded, float32 [count, S, S, 3]."""
-        size = self.network.input_size
-        return np.stack([decode_image(tf.constant(content), size).numpy() for content in self.encoded(count)])
+        return decoded_files(self.images[:count], self.network.input_size)
 
     @property
     def weight_bytes(self) -> int:
@@ -72,8 +72,25 @@ def export(backbone: str, folder: Path, image_sides: tuple[int, int], count: int
     network = network.with_head(network.columns, network.biases, names, SEEN)
     folder.mkdir()
     images = photographs(folder, image_sides, count)
+    normalise(network, decoded_files(images[:4], network.input_size))
     path = export_network(network, folder / backbone, contents=contents_for(network), k=BEST, check_images=images[:4])
     return Exported(network, path, images)
+
+
+def normalise(network: Network, pixels: np.ndarray) -> None:
+    """Give every batch norm the statistics of these pixels: values would vanish on their way through random weights."""
+    layers = [layer for layer in network.model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    network.model(pixels, training=True)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+
+
+def decoded_files(paths: tuple[Path, ...], size: int) -> np.ndarray:
+    """Return the pixels float32 [B, S, S, 3] of image files."""
+    return np.stack([decode_image(tf.constant(path.read_bytes()), size).numpy() for path in paths])
 
 
 def contents_for(network: Network) -> Contents:
@@ -119,12 +136,18 @@ def sides(exported: Exported, servable: Servable, batch: int) -> dict[str, Calla
     def decoded(contents: tf.Tensor) -> tf.Tensor:
         return tf.map_fn(lambda content: decode_image(content, size), contents, fn_output_signature=one)
 
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def traced(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        scores, classes = tf.math.top_k(tf.nn.softmax(model(decoded(contents), training=False)), BEST)
+        return tf.gather(names, classes), scores
+
     def predict_files() -> tuple[np.ndarray, np.ndarray]:
         return best(model.predict_on_batch(decoded(tf.constant(encoded))), names)
 
     return {
         "predict_files": predict_files,
         "serving_default": lambda: servable.run("serving_default", {"image_bytes": encoded}),
+        "one_function": lambda: [part.numpy() for part in traced(tf.constant(encoded))],
         "explain": lambda: servable.run("explain", {"image_bytes": encoded}),
         "predict_pixels": lambda: model.predict_on_batch(pixels),
         "logits": lambda: servable.run("logits", {"images": pixels}),

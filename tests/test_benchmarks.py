@@ -174,6 +174,8 @@ def test_the_sides_of_serving_give_the_same_answers(exported):
     names, scores = answers["predict_files"]
     np.testing.assert_allclose(answers["serving_default"]["scores"], scores, rtol=1e-4, atol=1e-6)
     assert [[name.decode() for name in row] for row in answers["serving_default"]["labels"]] == names.tolist()
+    np.testing.assert_allclose(answers["one_function"][1], scores, rtol=1e-4, atol=1e-6)
+    assert answers["one_function"][0].tolist() == answers["serving_default"]["labels"].tolist()
     assert [name.decode() for name in answers["explain"]["label"]] == names[:, 0].tolist()
     np.testing.assert_allclose(answers["logits"]["logits"], answers["predict_pixels"], rtol=1e-4, atol=1e-4)
 
