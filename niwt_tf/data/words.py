@@ -93,7 +93,7 @@ class Words:
         except (KeyError, TypeError, ValueError):
             fits = False
         if not fits:
-            raise InputError("words.npz must hold a vocabulary, a frequency of each word and topics over them. Received: other.")
+            raise InputError("words.npz must hold a vocabulary, a frequency of each word and topics of them. Received: others.")
         return words
 
     @cached_property
