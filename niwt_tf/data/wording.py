@@ -22,7 +22,7 @@ a an the this that these those it its it's their his her he she they them there 
 about over into onto around also too so just has have having had do does doesn't don't can with and or nor but while whereas
 whose which who some any each both such usually often mostly mainly rather quite somewhat
 """
-_EMPTY = _COPULAS | set(_EMPTY_WORDS.split())
+EMPTY = _COPULAS | set(_EMPTY_WORDS.split())
 _IRREGULAR = {"feet": "foot", "teeth": "tooth", "geese": "goose", "mice": "mouse", "leaves": "leaf", "primarily": "primary"}
 # Spellings and names of one thing, in data sets and in what people write.
 _SAME = {
@@ -97,7 +97,7 @@ def stem(word: str) -> str:
 def content(name: str) -> tuple[str, ...]:
     """Return the words of a name that count, lower case; all of them where none does."""
     words = [_NUMBERS.get(word, word) for word in re.findall(r"[^\W_]+", name.lower())]
-    return tuple(word for word in words if word not in _EMPTY) or tuple(words)
+    return tuple(word for word in words if word not in EMPTY) or tuple(words)
 
 
 def sentences(text: str) -> list[list[Segment]]:
@@ -120,7 +120,7 @@ def sentences(text: str) -> list[list[Segment]]:
         plain = _NUMBERS.get(token, token)
         if plain in _DENYING or token.endswith("n't"):
             words.append(Word(token, plain, denies=True))
-        elif token not in _EMPTY and token not in _JOINING and token not in _ENDS:
+        elif token not in EMPTY and token not in _JOINING and token not in _ENDS:
             words.append(Word(token, stem(plain), after_copula=recent))
             recent = False
     return found
