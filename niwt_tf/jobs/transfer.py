@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from niwt_tf.experiments.artefacts import load_maps, load_measured, load_networks, load_operators
+from niwt_tf.experiments.probabilities import save_probabilities
 from niwt_tf.experiments.readers import readers_of
 from niwt_tf.experiments.scoring import finite
 from niwt_tf.experiments.selection import Trial
@@ -57,6 +58,7 @@ def stage(run: Run, data: RunData) -> None:
         np.savez(folder / "columns.npz", columns=new.columns, biases=new.biases, losses=new.losses)
         if transferer.column_map is not None:
             np.savez(folder / "column_map.npz", **transferer.column_map.arrays())  # type: ignore[arg-type]
+        save_probabilities(folder / "probabilities.json", transferer.probabilities)
         importance = transferer.head.importance
         measured_figures = {
             "rank_correlation_within": importance.rank_correlation_within,
