@@ -62,7 +62,7 @@ def read_described_classes(
             raise InputError(f"{path}, line {line} must name a new class. Received: {name!r}, also on line {lines_of[name]}.")
         lines_of[name] = line
         source = "" if "source" in seen.names else row.pop("source", "")
-        classes.append(DescribedClass(name, _description(path, line, row, seen, words, missing), source or path.name))
+        classes.append(DescribedClass(name, _description(path, line, row, seen, words, missing), source))
     return classes
 
 

@@ -23,7 +23,7 @@ def test_columns_of_attributes_in_any_order(tmp_path):
     path = write(tmp_path, "new.csv", 'stripes,class,source,black\n1,"owl, grey",a guide,2\n3,emu,,4\n')
     owl, emu = read_described_classes(path, SEEN)
     assert (owl.name, owl.source, owl.description.values.tolist()) == ("owl, grey", "a guide", [2, 1])
-    assert (emu.name, emu.source, emu.description.values.tolist()) == ("emu", "new.csv", [4, 3])
+    assert (emu.name, emu.source, emu.description.values.tolist()) == ("emu", "", [4, 3])
 
 
 def test_texts(tmp_path):
