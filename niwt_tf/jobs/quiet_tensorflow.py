@@ -14,6 +14,21 @@ def choose_keras_backend() -> None:
     os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
+def import_without_keras() -> None:
+    """Import TensorFlow as `import_quietly` does, but not Keras with it, for jobs that only run what was exported.
+
+    TensorFlow imports Keras, and that scikit-learn, where they can be found; without them it is there in half the time.
+    """
+    if "keras" in sys.modules or "tensorflow" in sys.modules:
+        import_quietly()
+        return
+    sys.modules["keras"] = None  # type: ignore[assignment]
+    try:
+        import_quietly()
+    finally:
+        del sys.modules["keras"]
+
+
 def import_quietly() -> None:
     """Import TensorFlow silently, unless the user set TF_CPP_MIN_LOG_LEVEL: then it says what they asked for.
 

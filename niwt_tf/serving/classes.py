@@ -72,7 +72,8 @@ def add_classes(bundle: Bundle, classes: Sequence[DescribedClass]) -> Change:
     descriptions = np.stack([each.description.values for each in classes]).astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         columns, biases = column_map(descriptions)
-    finite = np.isfinite(columns).all(axis=0) & np.isfinite(biases)
+        # A length that overflows would make the description the same as none.
+        finite = np.isfinite(columns).all(axis=0) & np.isfinite(biases) & np.isfinite(np.linalg.norm(descriptions, axis=1))
     if not finite.all():
         name = names[int(np.argmin(finite))]
         raise InputError(f"The description of {name!r} must make a finite column. Received: values too large for float32.")
