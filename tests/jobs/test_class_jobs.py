@@ -157,7 +157,7 @@ MISTAKES = {
     "no file": (_nothing, (*ADD, "--attributes={b}/x.json"), "x.json must be a file. Received: no such file"),
     "no text file": (_nothing, (*ADD, "--text_file={b}/x.txt"), "x.txt must be a file. Received: no such file"),
     "no cards": (_nothing, ("add_class", B, "--cards={b}/x.csv"), "x.csv must be a file. Received: no such file"),
-    "a choice": (_nothing, (*ADD, "--text=black", "--missing=median"), "--missing must be one of error, mean. Received: 'median'"),
+    "a choice": (_nothing, (*ADD, "--text=black", "--missing=avg"), "--missing must be one of error, mean. Received: 'avg'"),
     "one bad row": (_nothing, ("add_class", B, "--cards={t}/bad.csv"), "bad.csv, line 3: text must describe"),
     "a row that is there": (_nothing, ("add_class", B, "--cards={t}/cat.csv"), "'cat', which there is already"),
     "an unknown class": (_nothing, ("remove_class", B, "--name=dgo"), "Received: 'dgo'. Did you mean 'dog'?"),
