@@ -89,6 +89,14 @@ RENDER_OPTIONS = (
     Option("seed", "int", 0, "Seed of species and images.", at_least=0),
 )
 
+REFINE_OPTIONS = (
+    Option("bundle", "str", None, "A version folder of an export, or the folder of versions: the newest.", optional=True),
+    Option("name", "str", None, "The class, which was made from its description.", optional=True),
+    Option(
+        "images", "str", None, "A folder of photographs of the class, or files with commas between them.", optional=True
+    ),
+)
+
 STAGE_OPTIONS = (*RUN_OPTIONS, *SETTINGS)
 
 SWEEP_OPTIONS = (
@@ -133,6 +141,7 @@ JOBS = {
         Job("remove_class", "Take a class out of an exported network.", (BUNDLE, NAME), tensorflow=False),
         Job("list_classes", "Show the class cards of an exported network.", LIST_CLASSES_OPTIONS, tensorflow=False),
         Job("baseline", "Score ESZSL on the same features and protocol."),
+        Job("refine_class", "Update a described class's column from photographs of it.", REFINE_OPTIONS),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
     )
 }

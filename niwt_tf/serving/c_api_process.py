@@ -20,10 +20,7 @@ from niwt_tf.serving.messages import FLOAT, STRING, Message, append_message, rea
 
 _LIBRARIES = ("libtensorflow_framework.so.2", "libtensorflow_cc.so.2")
 _TEXT_BYTES = 24  # of a TF_TString
-_POINTERS = (
-    "TF_NewStatus TF_NewGraph TF_NewSessionOptions TF_LoadSessionFromSavedModel TF_GraphOperationByName TF_AllocateTensor "
-    "TF_TensorData TF_StringGetDataPointer"
-).split()
+_POINTERS = ["TF_NewStatus", "TF_NewGraph", "TF_NewSessionOptions", "TF_LoadSessionFromSavedModel", "TF_GraphOperationByName", "TF_AllocateTensor", "TF_TensorData", "TF_StringGetDataPointer"]
 
 
 class _Output(ctypes.Structure):

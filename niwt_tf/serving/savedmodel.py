@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from niwt_tf.errors import InputError
@@ -19,6 +20,8 @@ from niwt_tf.serving.graph import ServedNetwork
 from niwt_tf.serving.rewriting import write_cards, write_metadata
 from niwt_tf.serving.verification import read_check_images, verify
 from niwt_tf.serving.versions import new_version
+from niwt_tf.serving.warmup import write_warmup
+from niwt_tf.serving.warmup_requests import warmup_requests
 
 _LOG = logging.getLogger("niwt_tf")
 
@@ -66,12 +69,15 @@ def export_network(
     with new_version(folder) as version:
         _write(network, contents, version.work, k)
         write_cards(version.work, contents.cards(network.class_names, network.num_seen))
+        for extra, arrays in contents.extra_arrays().items():
+            np.savez(version.work / "assets.extra" / f"{extra}.npz", **arrays)  # type: ignore[arg-type]
         checked = verify(version.work, network, contents, images, k)
         description["checked"] = {
             "images": checked.images,
             "largest_score_difference": checked.largest_score_difference,
         }
         name = Path(os.path.abspath(folder)).name
+        write_warmup(version.work, warmup_requests(contents, images), name)
         write_metadata(version.work, {"name": name, **description, **(metadata or {})})
     _LOG.info("%s answers as the network does on %d images.", version.path, checked.images)
     return version.path
