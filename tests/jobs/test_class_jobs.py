@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from niwt_tf.data.schema import Knowledge
 from niwt_tf.method.calibration import LogitStatistics
 from niwt_tf.method.closed_form import Blocks
 from niwt_tf.method.column_map import ColumnMap
 from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
 from niwt_tf.models.backbones import build_network
 from niwt_tf.serving.bundle import Bundle
-from niwt_tf.serving.contents import Contents, DescribedClasses
+from niwt_tf.serving.contents import Contents
 from niwt_tf.serving.rewriting import write_cards, write_metadata
 from niwt_tf.serving.savedmodel import export_network
 
@@ -42,7 +43,7 @@ def exported(tiny_birds, tmp_path_factory) -> Path:
     )  # fmt: skip
     values = np.array([[0, 1, 0, 1], [1, 0, 1, 0], [1, 1, 0, 1], [0, 0, 1, 0]], np.float32)
     contents = Contents(
-        DescribedClasses(ATTRIBUTES, ("", "", "size", "size"), "attributes", values),
+        Knowledge(values, ATTRIBUTES, ("", "", "size", "size")),
         column_map=column_map,
         images=(5, 5, 5, 0),
         validation={"validation_acc_zsl": 0.5},
