@@ -51,6 +51,22 @@ RENDER_OPTIONS = (
     Option("seed", "int", 0, "Seed of species and images.", at_least=0),
 )
 
+CLASSIFY_OPTIONS = (
+    Option("images", "strs", (), "Image files, and folders whose image files are taken, with those in folders in them."),
+    Option("server", "str", None, "A server: grpc://host:8500 or http://host:8501.", optional=True),
+    Option("name", "str", None, "What the server calls the model.", optional=True),
+    Option("model_version", "str", None, "A version's number or a label on the server; by default the newest.", optional=True),
+    Option("bundle", "str", None, "An exported bundle, or the folder of its versions, instead of a server.", optional=True),
+    Option("top", "int", 1, "Classes to show of each image, at most; a bundle answers five.", at_least=1),
+    Option("explain", "bool", False, "Say in words what speaks for the best class."),
+    Option("format", "str", "table", "What goes to the standard output.", choices=("table", "json", "csv")),
+    Option("json", "str", None, "A file to write the answers to as JSON as well.", optional=True),
+    Option("timeout", "float", 30.0, "Seconds for one batch on a server, with its repetitions.", above=0),
+    Option("retries", "int", 3, "Repetitions of one batch that a server cannot answer for now.", at_least=0, below=101),
+    Option("batch_size", "int", 32, "Images a request.", at_least=1, below=4097),
+    Option("progress", "bool", True, "Show a progress bar after five seconds."),
+)
+
 STAGE_OPTIONS = (*RUN_OPTIONS, *SETTINGS)
 
 SWEEP_OPTIONS = (
@@ -90,6 +106,7 @@ JOBS = {
         Job("evaluate", "Score seen and unseen classes on the test images."),
         Job("export", "Write a verified SavedModel for serving."),
         Job("run", "Do every stage that is not up to date, from train to export.", (*STAGE_OPTIONS, UNTIL)),
+        Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
         Job("baseline", "Score ESZSL on the same features and protocol."),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
     )

@@ -78,7 +78,7 @@ def _ask(call: Call, asked: Asked, contents: Mapping[int, bytes], shared: Mappin
         if error.code != "INVALID_ARGUMENT":
             raise
         if len(contents) == 1:
-            asked.errors[next(iter(contents))] = error.detail
+            asked.errors[next(iter(contents))] = next(iter(error.detail.splitlines()), error.code)
             return
         for place, content in contents.items():
             _ask(call, asked, {place: content}, shared)
