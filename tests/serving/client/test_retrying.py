@@ -111,9 +111,8 @@ def test_too_many_requests_are_asked_again_over_rest_alone():
 
 def test_repetitions_end(serve):
     flaky = Flaky(99, "UNAVAILABLE")
-    with serve(flaky) as url, Client(url, "toy", retries=2) as client:
-        with pytest.raises(RequestError, match="UNAVAILABLE: not now"):
-            client.classify([b"image"])
+    with serve(flaky) as url, Client(url, "toy", retries=2) as client, pytest.raises(RequestError, match="^UNAVAILABLE: not"):
+        client.classify([b"image"])
     assert flaky.calls == 3
 
 
