@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from niwt_tf.jobs.terminal_text import padded, shown, width
+from niwt_tf.method.abstaining import UNKNOWN
 from niwt_tf.serving.answers import Explanation, Explanations, Predictions
 
 Record = dict[str, Any]
-UNKNOWN = "unknown"
 _COLUMNS = ("image", "rank", "label", "score", "seen", "error")
 
 
