@@ -37,7 +37,7 @@ def main(argv: list[str]) -> None:
     values = flags.FLAGS
     if values.explain and values.top != 1:
         raise InputError(f"--top must be left out with --explain, which is of the best class. Received: {values.top}.")
-    paths = image_files(values.images)
+    paths = image_files([name.strip() for name in (values.images or "").split(",") if name.strip()])
     with closing(_transport()) as transport:
         records = _records(transport, paths)
     if values.json is not None:

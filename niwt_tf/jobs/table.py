@@ -59,7 +59,7 @@ RENDER_OPTIONS = (
 )
 
 CLASSIFY_OPTIONS = (
-    Option("images", "strs", (), "Image files, and folders whose image files are taken, with those in folders in them."),
+    Option("images", "str", None, "Image files, and folders of them (folders within too), with commas between.", optional=True),
     Option("server", "str", None, "A server: grpc://host:8500 or http://host:8501.", optional=True),
     Option("name", "str", None, "What the server calls the model.", optional=True),
     Option("model_version", "str", None, "A version's number or a label on the server; by default the newest.", optional=True),
@@ -72,6 +72,14 @@ CLASSIFY_OPTIONS = (
     Option("retries", "int", 3, "Repetitions of one batch that a server cannot answer for now.", at_least=0, below=101),
     Option("batch_size", "int", 32, "Images a request.", at_least=1, below=4097),
     Option("progress", "bool", True, "Show a progress bar after five seconds."),
+)
+
+REFINE_OPTIONS = (
+    Option("bundle", "str", None, "A version folder of an export, or the folder of versions: the newest.", optional=True),
+    Option("name", "str", None, "The class, which was made from its description.", optional=True),
+    Option(
+        "images", "str", None, "A folder of photographs of the class, or files with commas between them.", optional=True
+    ),
 )
 
 STAGE_OPTIONS = (*RUN_OPTIONS, *SETTINGS)
@@ -115,6 +123,7 @@ JOBS = {
         Job("run", "Do every stage that is not up to date, from train to export.", (*STAGE_OPTIONS, ABSTAIN, UNTIL)),
         Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
         Job("baseline", "Score ESZSL on the same features and protocol."),
+        Job("refine_class", "Update a described class's column from photographs of it.", REFINE_OPTIONS),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
     )
 }
@@ -126,7 +135,7 @@ USAGE = "niwt JOB [--flagfile=FILE] [--flag=value ...]"
 def overview() -> str:
     """Return what `niwt --help` prints."""
     lines = [f"usage: {USAGE}", "", "Zero-shot image classifiers from class descriptions.", "", "jobs:"]
-    lines += [f"  {job.name:<12}{job.summary}" for job in JOBS.values()]
+    lines += [f"  {job.name:<14}{job.summary}" for job in JOBS.values()]
     return "\n".join([*lines, "", "niwt JOB --help lists a job's flags; niwt --version prints the version."])
 
 
