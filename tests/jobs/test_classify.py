@@ -11,8 +11,9 @@ from PIL import Image
 
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.classify import image_files
-from niwt_tf.jobs.classify_report import as_csv, as_json, as_table
+from niwt_tf.jobs.classify_report import as_csv, as_json, as_table, predicted
 from niwt_tf.jobs.terminal_text import padded, shown, width
+from niwt_tf.serving.answers import Predictions
 from niwt_tf.serving.loopback import loopback
 from tests.serving.client.toy_model import save_toy
 
@@ -132,6 +133,13 @@ RECORDS = [
     },
     {"image": "b.png", "version": None, "error": "no\x07"},
 ]
+
+
+def test_scores_are_written_as_short_as_they_are():
+    scores = np.float32([0.9, 0.1])
+    found = Predictions((("hen", "wren"),), (scores,), (np.array([True, False]),), (3,), {})
+    expected = [{"label": "hen", "score": 0.9, "seen": True}, {"label": "wren", "score": 0.1, "seen": False}]
+    assert predicted(["a.png"], found, 5) == [{"image": "a.png", "version": 3, "predictions": expected}]
 
 
 def test_columns_of_the_table_line_up():

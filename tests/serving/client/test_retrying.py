@@ -211,3 +211,12 @@ def test_codes_and_statuses_agree():
         assert grpc_code(http_status(code)) == code
     assert (http_status("INVALID_ARGUMENT"), http_status("NOT_FOUND"), http_status("odd")) == (400, 404, 500)
     assert (grpc_code(502), grpc_code(418)) == ("UNAVAILABLE", "UNKNOWN")
+
+
+def test_what_a_graph_asserted_is_said_without_its_wrapping():
+    class Refusing(Flaky):
+        def Predict(self, request, context):  # noqa: N802
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "assertion failed: [It must be a bird.] [3]\n\t [[{{node x}}]]")
+
+    with flaky_grpc(Refusing(0, "OK")) as url, Client(url, "toy") as client:
+        assert client.classify([b"image", b"other"]).errors == dict.fromkeys((0, 1), "It must be a bird.")
