@@ -13,6 +13,7 @@ from niwt_tf.explain.explainer import Explainer
 from niwt_tf.files import read_json
 from niwt_tf.jobs.run_directory import Run
 from niwt_tf.method.column_map import ColumnMap
+from niwt_tf.method.few_shot import FewShotPrior
 from niwt_tf.models.network import Network
 from niwt_tf.serving.contents import Contents, DescribedClasses
 
@@ -34,12 +35,14 @@ def contents_of(run: Run, data: RunData, network: Network, abstain: bool = False
     figures = {name: selection["figures"].get(name) for name in _FIGURES}
     has_map = (folder / "column_map.npz").is_file()
     column_map = ColumnMap.from_arrays(_arrays(folder / "column_map.npz")) if has_map else None
+    has_prior = (folder / "few_shot.npz").is_file()
     probabilities = load_probabilities(folder / "probabilities.json")
     return Contents(
         knowledge=_described(data, network),
         probabilities=probabilities if abstain else replace(probabilities, abstain_below=0.0),
         column_map=column_map,
         explainer=Explainer.from_arrays(_arrays(folder / "explainer.npz")),
+        few_shot=FewShotPrior.from_arrays(_arrays(folder / "few_shot.npz")) if has_prior else None,
         images=_image_counts(data, network),
         validation={name: float(value) for name, value in figures.items() if value is not None},
         how=_HOW[selection["chosen"]["engine"]],

@@ -10,6 +10,7 @@ import numpy as np
 from niwt_tf.errors import InputError
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.method.column_map import ColumnMap
+from niwt_tf.method.few_shot import FewShotPrior
 from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.serving.cards import Card, now
 
@@ -43,6 +44,7 @@ class Contents:
         images: photographs of each class that the network was trained on, [C].
         validation: figures on validation classes for the cards of unseen classes, by name.
         how: how the columns of unseen classes were made, for their cards.
+        few_shot: what `refine_class` needs.
     """
 
     knowledge: DescribedClasses | None = None
@@ -52,6 +54,7 @@ class Contents:
     images: Sequence[int] | None = None
     validation: Mapping[str, float] = field(default_factory=dict)
     how: str = "from its description"
+    few_shot: FewShotPrior | None = None
 
     def cards(self, names: Sequence[str], num_seen: int) -> tuple[Card, ...]:
         """Return the cards of the network's classes `names`, the first `num_seen` of them seen."""

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from niwt_tf.errors import InputError
 from niwt_tf.models.network import Network
+from niwt_tf.serving.bundle import FEW_SHOT, write_extra_arrays
 from niwt_tf.serving.contents import Contents
 from niwt_tf.serving.describing import describe
 from niwt_tf.serving.graph import ServedNetwork
@@ -74,6 +75,8 @@ def export_network(
             "largest_score_difference": checked.largest_score_difference,
         }
         name = Path(os.path.abspath(folder)).name
+        if contents.few_shot is not None:
+            write_extra_arrays(version.work, FEW_SHOT, contents.few_shot.arrays())
         write_warmup(version.work, warmup_requests(contents, images), name)
         write_metadata(version.work, {"name": name, **description, **(metadata or {})})
     _LOG.info("%s answers as the network does on %d images.", version.path, checked.images)
