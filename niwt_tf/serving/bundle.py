@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 FORMAT = 2
 CARDS = "assets.extra/cards.json"
 CHECKPOINT = "variables/variables"
-FEW_SHOT = "few_shot"
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
@@ -146,10 +145,3 @@ def extra_arrays(folder: Path, name: str) -> dict[str, np.ndarray] | None:
             return dict(file)
     except (OSError, ValueError, json.JSONDecodeError) as error:
         raise InputError(f"{path} must be arrays that `niwt export` wrote. Received: {error}.") from None
-
-
-def write_extra_arrays(folder: Path, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write `assets.extra/<name>.npz` of the bundle in `folder`, for `extra_arrays`."""
-    path = folder / "assets.extra" / f"{name}.npz"
-    path.parent.mkdir(exist_ok=True)
-    np.savez(path, **arrays)  # type: ignore[arg-type]

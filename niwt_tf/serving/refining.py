@@ -12,12 +12,13 @@ import tensorflow as tf
 from niwt_tf.data.decode import decode_image
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.method.few_shot import FewShotPrior
-from niwt_tf.serving.bundle import FEW_SHOT, Bundle, extra_arrays
+from niwt_tf.serving.bundle import Bundle, extra_arrays
 from niwt_tf.serving.cards import now
 from niwt_tf.serving.paged_head import column_of, with_column
 from niwt_tf.serving.predict import Servable, opened, read_image
 from niwt_tf.serving.rewriting import next_version
 
+FEW_SHOT = "few_shot"
 # On the class's card; with it further images weigh no more than those before.
 SCALE = "column_scale"
 _BATCH = 32

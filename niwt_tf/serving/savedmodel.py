@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from niwt_tf.errors import InputError
 from niwt_tf.models.network import Network
-from niwt_tf.serving.bundle import FEW_SHOT, write_extra_arrays
 from niwt_tf.serving.contents import Contents
 from niwt_tf.serving.describing import describe
 from niwt_tf.serving.graph import ServedNetwork
@@ -69,14 +69,14 @@ def export_network(
     with new_version(folder) as version:
         _write(network, contents, version.work, k)
         write_cards(version.work, contents.cards(network.class_names, network.num_seen))
+        for extra, arrays in contents.extra_arrays().items():
+            np.savez(version.work / "assets.extra" / f"{extra}.npz", **arrays)  # type: ignore[arg-type]
         checked = verify(version.work, network, contents, images, k)
         description["checked"] = {
             "images": checked.images,
             "largest_score_difference": checked.largest_score_difference,
         }
         name = Path(os.path.abspath(folder)).name
-        if contents.few_shot is not None:
-            write_extra_arrays(version.work, FEW_SHOT, contents.few_shot.arrays())
         write_warmup(version.work, warmup_requests(contents, images), name)
         write_metadata(version.work, {"name": name, **description, **(metadata or {})})
     _LOG.info("%s answers as the network does on %d images.", version.path, checked.images)

@@ -13,10 +13,10 @@ import pytest
 
 from niwt_tf.errors import InputError
 from niwt_tf.files import read_json
-from niwt_tf.serving.bundle import CARDS, FEW_SHOT, Bundle
+from niwt_tf.serving.bundle import CARDS, Bundle
 from niwt_tf.serving.paged_head import column_of
 from niwt_tf.serving.predict import opened
-from niwt_tf.serving.refining import features_of, few_shot_prior_of, refine_class
+from niwt_tf.serving.refining import FEW_SHOT, features_of, few_shot_prior_of, refine_class
 
 HEN = 5  # of cat, dog, eel, fox é, gnu, hen, ibis; the first four are seen
 
