@@ -124,7 +124,8 @@ def _form(declared: Option) -> str:
         return f"[no]{declared.name}"
     text = "PATH" if declared.name.endswith("_dir") else "NAME"
     values = {"int": "N", "float": "X", "strs": "a,b,...", "floats": "x,y,...", "str": text}
-    choices = "|".join([*declared.choices, *(["PATH"] if declared.path else []), *([f"{declared.prefix}NAME"] if declared.prefix else [])])
+    others = ["PATH"] * declared.path + [f"{declared.prefix}NAME"] * bool(declared.prefix)
+    choices = "|".join([*declared.choices, *others])
     return f"{declared.name}={choices or values[declared.kind]}"
 
 

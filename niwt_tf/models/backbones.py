@@ -14,7 +14,7 @@ from niwt_tf.errors import InputError, check_choice
 from niwt_tf.models.cut import check_not_degenerate, output_of
 from niwt_tf.models.head import ClassHead
 from niwt_tf.models.hub import hub_features, layer_name
-from niwt_tf.models.hub_location import PREFIX, is_hub, locate
+from niwt_tf.models.hub_location import PREFIX, absolute_hub, is_hub, locate
 from niwt_tf.models.hub_module import HubModule
 from niwt_tf.models.network import Network
 from niwt_tf.models.preprocess import Preprocess
@@ -130,7 +130,7 @@ def build_network(
     if not 0 <= dropout < 1:
         raise InputError(f"dropout must be in [0, 1). Received: {dropout}.")
     if is_hub(backbone):
-        return _hub_network(backbone.removeprefix(PREFIX), class_names, layer, weights, input_size, dropout, seed)
+        return _hub_network(absolute_hub(backbone).removeprefix(PREFIX), class_names, layer, weights, input_size, dropout, seed)
     row = BACKBONES[check_choice("backbone", backbone, BACKBONES)]
     size = row.input_size if input_size is None else input_size
     smallest = 32 if row.make else 16

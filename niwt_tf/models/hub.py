@@ -82,6 +82,16 @@ class HubMap(keras.layers.Layer):
         """Return [B, H, W, N]."""
         return (input_shape[0], *self._map.shape)
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> HubMap:
+        """Return the layer that `get_config` described; Keras would hide what is wrong with the module in a TypeError."""
+        try:
+            return super().from_config(config)
+        except TypeError as error:
+            if isinstance(error.__context__, ModuleError):
+                raise error.__context__ from None
+            raise
+
     def get_config(self) -> dict[str, Any]:
         """Return the options that rebuild the layer."""
         own = {"handle": self.handle, "endpoint": self.endpoint, "size": self.size, "graph": self.graph}

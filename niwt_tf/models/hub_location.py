@@ -85,10 +85,14 @@ def _fetched(handle: str, download: bool) -> Path:
     if not download:
         raise InputError(f"The hub module must have been fetched: {advice}. Received: {handle!r}, which is not in the cache.")
     try:
-        import tensorflow_hub
-
-        return Path(tensorflow_hub.resolve(handle))
+        return _fetch(handle)
     except Exception as error:  # imports, sockets, TLS, archives and disks all fail here in types of their own
         lines = str(error).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__
         raise InputError(f"The hub module must be downloaded once: {advice}. Received: {handle!r} ({reason}).") from error
+
+
+def _fetch(handle: str) -> Path:
+    import tensorflow_hub
+
+    return Path(tensorflow_hub.resolve(handle))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ class HubModule:
         except Exception as error:  # TensorFlow raises whatever its reader of protos and tensors meets
             lines = str(error).strip().splitlines()
             reason = lines[0] if lines else type(error).__name__
-            raise InputError(f"A hub module must be a SavedModel that TensorFlow loads. Received: {folder}: {reason}") from error
+            raise InputError(f"A hub module must be a readable SavedModel. Received: {folder}: {reason}") from error
 
     def input_size(self, wanted: int | None) -> int:
         """Return the height and width of its images in pixels: its own, or `wanted`, or 224 where it takes any.
@@ -76,7 +77,7 @@ class HubModule:
         if wanted is not None or height != width:
             rule = f"input_size must be what the hub module takes, {height} x {width} pixels, and square"
             raise InputError(f"{rule}. Received: {wanted} and {self.folder}.")
-        return int(height)
+        return int(height or 0)
 
     def endpoint(self, name: str | None, size: int) -> str:
         """Return the endpoint that `name` means; None means the only one with a 4-D output.
@@ -94,8 +95,9 @@ class HubModule:
             return maps[0]
         listed = ", ".join(f"{key} {list(shape[1:])}" for key, shape in sorted(offered.items())) or "nothing"
         if not maps:
-            rule = "A hub module must offer an inner convolution, a 4-D output of a call with return_endpoints=True or of a dict"
-            raise InputError(f"{rule}. Received: {self.folder}, which for images [{size}, {size}, 3] in [0, 1] offers {listed}.")
+            rule = "A hub module must offer an inner convolution: a 4-D output in a dict, or with return_endpoints=True"
+            has = f"which offers {listed} for float images [{size}, {size}, 3]"
+            raise InputError(f"{rule}. Received: {self.folder}, {has}.")
         hint = suggestion(name, maps) if name else ""
         raise InputError(f"--layer must name a 4-D output of the hub module, which offers {listed}. Received: {name!r}.{hint}")
 
@@ -126,13 +128,17 @@ class HubModule:
             trains = False
         named = getattr(self._loaded, "trainable_variables", None)
         learned = None if named is None else {id(variable) for variable in named}
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            floats = [variable for variable in found.values() if variable.dtype.is_floating]
-            tape.watch(floats)
-            total = tf.reduce_sum(compute(tf.zeros([1, size, size, 3]), False))
+        floats = [variable for variable in found.values() if variable.dtype.is_floating]
+
+        def slopes() -> list[tf.Tensor | None]:
+            with tf.GradientTape() as tape:
+                tape.watch(floats)
+                total = tf.reduce_sum(compute(tf.zeros([1, size, size, 3]), False))
+            return tape.gradient(total, floats)
+
         reached = {
             id(variable)
-            for variable, gradient in zip(floats, tape.gradient(total, floats), strict=True)
+            for variable, gradient in zip(floats, _of_one_replica(slopes), strict=True)
             if gradient is not None and (variable.trainable if learned is None else id(variable) in learned)
         }
         return MapFunction(
@@ -151,9 +157,10 @@ class HubModule:
         for group in (calls, [_of_signature(signature) for signature in self._signatures()]):
             for call in group:
                 try:
-                    yield call, call(images, False)
+                    outputs = _of_one_replica(functools.partial(call, images, False))
                 except (TypeError, ValueError, tf.errors.OpError):  # saved for other arguments
                     continue
+                yield call, outputs
                 if group is calls:
                     break
 
@@ -161,11 +168,17 @@ class HubModule:
         return [signature for _, signature in sorted(dict(getattr(self._loaded, "signatures", {})).items())]
 
     def _image_shapes(self) -> Iterator[tuple[int | None, ...]]:
-        own = getattr(getattr(self._loaded, "__call__", None), "concrete_functions", ()) if callable(self._loaded) else ()
-        for function in (*own, *self._signatures()):
+        own = self._loaded.__call__ if callable(self._loaded) else None
+        for function in (*getattr(own, "concrete_functions", ()), *self._signatures()):
             for spec in tf.nest.flatten(function.structured_input_signature):
                 if isinstance(spec, tf.TensorSpec) and spec.shape.rank == 4 and spec.shape[-1] in (3, None):
                     yield tuple(spec.shape)
+
+
+def _of_one_replica(function: Callable[[], Any]) -> Any:
+    """Return what the function returns; under a strategy a loaded graph may only be run by a replica."""
+    strategy = tf.distribute.get_strategy()
+    return tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], strategy.run(function))
 
 
 def _of_call(module: Any, options: dict[str, bool]) -> Compute:
