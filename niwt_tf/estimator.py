@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from scipy.special import softmax
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -164,8 +163,8 @@ class Niwt(BaseEstimator):
         return self.classes_[logits.argmax(axis=1)]
 
     def predict_proba(self, images: Any) -> np.ndarray:
-        """Return softmax probabilities [M, C] of the calibrated logits, columns in the order of `classes_`."""
-        return softmax(self.decision_function(images), axis=1)
+        """Return probabilities [M, C] at the temperature that validation classes chose, columns in the order of `classes_`."""
+        return self.transferer_.probabilities.of(self.decision_function(images))
 
     def score(self, dataset: Dataset, y: None = None) -> dict[str, float | int | None]:  # type: ignore[override]
         """Return the metrics on the data set's test images, by the names of `metrics.json`.
@@ -183,7 +182,7 @@ class Niwt(BaseEstimator):
             "map_rank_correlation": self.transferer_.importance_map.rank_correlation,
             "seed": self.transferer_.settings.seed,
         }
-        return metrics_of(scored, self.network_.num_seen, others)
+        return metrics_of(scored, self.network_.num_seen, others, self.transferer_.probabilities.temperature)
 
     def add_class(self, name: str, description: Mapping[str, float] | Sequence[float] | np.ndarray) -> Niwt:
         """Learn one more class from its description, without an image.

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from niwt_tf.data.first_frame import first_frame
+from niwt_tf.data.image_header import checked_header
+
 
 def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
     """Decode one JPEG, PNG, WebP, GIF (first frame) or BMP image at its own size.
 
     Grey becomes three equal channels, CMYK JPEG becomes RGB, 16-bit PNG keeps its upper 8 bits, and an alpha channel is
-    dropped. Only core operations are used, so the function can be part of a serving signature.
+    dropped. Only core operations are used, so the function can be part of a serving signature. An image is refused before
+    any pixel is decoded where its header declares more than PIXEL_LIMIT of them.
 
     Args:
         encoded: scalar string, the bytes of a file.
@@ -18,9 +22,12 @@ def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
         uint8 [height, width, 3], RGB.
 
     Raises:
-        tf.errors.InvalidArgumentError: the bytes are not an image that can be decoded (when the operation runs).
+        tf.errors.InvalidArgumentError: the bytes are not an image that can be decoded, or one of too many pixels (when the
+            operation runs).
     """
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    content, is_gif = checked_header(encoded)
+    content = tf.cond(is_gif, lambda: first_frame(content), lambda: content)
+    image = tf.io.decode_image(content, channels=3, expand_animations=False)
     image.set_shape([None, None, 3])
     return image
 

@@ -23,16 +23,17 @@ from niwt_tf.method.column_map import ColumnMap
 from niwt_tf.method.importance import ClassImportance
 from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
 from niwt_tf.method.operator import tail_operator
+from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.models.network import Network
 
-_FORMAT = 2
+_FORMAT = 3
 _ARRAYS = frozenset(
     ("columns", "biases", "importance", "targets", "counts", "map_weights", "map_bias", "map_centre")
     + ("operator", "support_maps", "features", "labels", "sizes")
 )
 _ENTRIES = frozenset(
     ("settings", "seen", "description_names", "normalisation", "map", "rank_correlation", "head_regularization")
-    + ("calibration", "trial", "choice")
+    + ("calibration", "trial", "choice", "probabilities")
 )
 
 
@@ -82,6 +83,7 @@ def save_model(
                 "calibration": transferer.calibration,
                 "trial": {name: finite(value) for name, value in asdict(transferer.trial).items() if name != "choice"},
                 "choice": asdict(transferer.trial.choice),
+                "probabilities": transferer.probabilities.as_dict(),
             },
         )
 
@@ -99,6 +101,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, tuple
             data = dict(file)
         choice = Choice(**{**record["choice"], "layer_weights": tuple(record["choice"]["layer_weights"])})
         column_map = _column_map(folder) if choice.engine == "closed_form" else None
+        probabilities = Probabilities.from_dict(record["probabilities"])
         known = record["format"] == _FORMAT
         known = known and data.keys() >= _ARRAYS and record.keys() >= _ENTRIES
     except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile):
@@ -125,6 +128,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, tuple
         data["labels"],
         _number(record["calibration"]),
         column_map,
+        probabilities,
     )
     return network, transferer, tuple(record["description_names"])
 

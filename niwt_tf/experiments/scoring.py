@@ -10,8 +10,9 @@ import numpy as np
 
 from niwt_tf.data.schema import TestData
 from niwt_tf.errors import InputError
-from niwt_tf.method.evaluation import CalibrationCurve, Evaluation, calibration_curve, evaluate_scores
+from niwt_tf.method.evaluation import CalibrationCurve, Evaluation, calibration_curve, class_weights, evaluate_scores
 from niwt_tf.method.execution import Execution
+from niwt_tf.method.probabilities import Probabilities, expected_calibration_error
 from niwt_tf.method.reader import Reader
 from niwt_tf.models.network import Network
 
@@ -51,13 +52,19 @@ def score_network(network: Network, test: TestData, execution: Execution | None 
     return Scored(logits, labels, evaluation, calibration_curve(logits, labels, network.num_seen))
 
 
-def metrics_of(scored: Scored, num_seen: int, others: Mapping[str, float]) -> dict[str, float | int | None]:
+def metrics_of(
+    scored: Scored, num_seen: int, others: Mapping[str, float], temperature: float = 1.0
+) -> dict[str, float | int | None]:
     """Return the flat metrics by name; what no image or fold can tell is None.
+
+    `ece` is the expected calibration error of the probabilities, every class that has images counting the same;
+    `ece_uncalibrated` is that of a plain softmax of the same logits.
 
     Args:
         scored: the evaluation.
         num_seen: S.
         others: further figures (correlations, seed).
+        temperature: what the logits are divided by for probabilities.
     """
     num_unseen = scored.logits.shape[1] - num_seen
     uncalibrated = evaluate_scores(scored.logits, scored.labels, num_seen, 0.0)
@@ -68,9 +75,17 @@ def metrics_of(scored: Scored, num_seen: int, others: Mapping[str, float]) -> di
         "num_unseen": num_unseen,
         "num_test_images": len(scored.labels),
         "harmonic_mean_uncalibrated": uncalibrated.harmonic_mean,
+        "ece": _calibration_error(scored, num_seen, temperature),
+        "ece_uncalibrated": _calibration_error(scored, num_seen, 1.0),
         **others,
     }
     return {name: finite(value) for name, value in metrics.items()}
+
+
+def _calibration_error(scored: Scored, num_seen: int, temperature: float) -> float:
+    logits = scored.logits.copy()
+    logits[:, :num_seen] -= scored.evaluation.calibration
+    return expected_calibration_error(Probabilities(temperature).of(logits), scored.labels, class_weights(scored.labels))
 
 
 def finite(value: float | int | None) -> float | int | None:

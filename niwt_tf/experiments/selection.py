@@ -93,6 +93,25 @@ class FoldData:
 
 
 @dataclass(frozen=True)
+class FoldScores:
+    """How a candidate scores the evaluation images of a fold of F seen and V validation classes.
+
+    Attributes:
+        logits: [E, F + V] before calibration, seen classes first.
+        labels: [E].
+        num_seen: F.
+        unit: `seen_margin` of the held-out images among them.
+        mean_cosine: how well the new columns' importances met the predicted ones.
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+    num_seen: int
+    unit: float
+    mean_cosine: float
+
+
+@dataclass(frozen=True)
 class NewColumns:
     """Columns of new classes, ready for the head.
 
@@ -242,6 +261,22 @@ def best_trial(trials: Sequence[Trial]) -> Trial:
     return max(trials, key=lambda trial: trial.harmonic_mean)
 
 
+def fold_scores(
+    settings: Settings, fold: Fold, shared: FoldData, head: SeenHead, importance_map: ImportanceMap, choice: Choice
+) -> FoldScores:
+    """Score a fold's evaluation images with its head [D, F] and the columns that `choice` makes of its validation classes."""
+    importances = importance_map.predict(fold.validation_descriptions)
+    samples = shared.statistics_features, shared.statistics_labels
+    new = new_columns(settings, choice, shared.network, head, importances, shared.support, *samples)
+    logits = np.concatenate(
+        [shared.features @ head.columns + head.biases, shared.features @ new.columns + new.biases], axis=1
+    )
+    num_seen = len(head.biases)
+    held_out = shared.labels < num_seen
+    unit = seen_margin(logits[held_out, :num_seen], shared.labels[held_out])
+    return FoldScores(logits, shared.labels, num_seen, unit, new.mean_cosine)
+
+
 def _trial(
     settings: Settings,
     folds: Sequence[Fold],
@@ -253,28 +288,14 @@ def _trial(
     curves: list[CalibrationCurve] = []
     units, zsl, cosines = [], [], []
     for fold, shared in zip(folds, data, strict=True):
-        head = measured[fold.name][choice.head].head
-        importances = maps[fold.name][choice.head].predict(fold.validation_descriptions)
-        new = new_columns(
-            settings,
-            choice,
-            shared.network,
-            head,
-            importances,
-            shared.support,
-            shared.statistics_features,
-            shared.statistics_labels,
-        )
-        scores = np.concatenate(
-            [shared.features @ head.columns + head.biases, shared.features @ new.columns + new.biases], axis=1
-        )
-        curve = calibration_curve(scores, shared.labels, len(head.biases))
+        head, importance_map = measured[fold.name][choice.head].head, maps[fold.name][choice.head]
+        scores = fold_scores(settings, fold, shared, head, importance_map, choice)
+        curve = calibration_curve(scores.logits, scores.labels, scores.num_seen)
         curves.append(curve)
-        held_out = shared.labels < len(head.biases)
-        units.append(seen_margin(scores[held_out, : len(head.biases)], shared.labels[held_out]))
+        units.append(scores.unit)
         # Where no seen label competes, accuracy on the validation classes is the curve's last point.
         zsl.append(curve.acc_unseen[-1])
-        cosines.append(new.mean_cosine)
+        cosines.append(scores.mean_cosine)
     calibration, harmonic = choose_calibration(curves, units)
     strength = measured[folds[0].name][choice.head].head.regularization
     return Trial(choice, strength, calibration, harmonic, float(np.mean(zsl)), float(np.mean(cosines)))

@@ -13,14 +13,26 @@ from niwt_tf.experiments.folds import Fold, Learner
 from niwt_tf.experiments.heads import SeenHead
 from niwt_tf.experiments.layers import blocks_of
 from niwt_tf.experiments.measuring import MeasuredHead
+from niwt_tf.experiments.probabilities import choose_probabilities, held_out_probabilities
 from niwt_tf.experiments.readers import held_out_sample, statistics_sample
-from niwt_tf.experiments.selection import Choice, NewColumns, Trial, best_trial, fold_data, new_columns, select
+from niwt_tf.experiments.selection import (
+    Choice,
+    FoldScores,
+    NewColumns,
+    Trial,
+    best_trial,
+    fold_data,
+    fold_scores,
+    new_columns,
+    select,
+)
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.support import Support, support_of
 from niwt_tf.method.calibration import logit_statistics, seen_margin
 from niwt_tf.method.closed_form import mean_cosine
 from niwt_tf.method.column_map import ColumnMap
 from niwt_tf.method.mapping import ImportanceMap
+from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.method.reader import Reader
 from niwt_tf.models.network import Network
 
@@ -42,6 +54,7 @@ class Transferer:
         labels: [M].
         calibration: what is taken off the seen logits: the trial's constant times the main network's `seen_margin`.
         column_map: the closed form of all this from a description to a column and bias; None where a descent was chosen.
+        probabilities: what makes probabilities of the calibrated logits, and when to abstain.
     """
 
     settings: Settings
@@ -54,6 +67,7 @@ class Transferer:
     labels: np.ndarray
     calibration: float
     column_map: ColumnMap | None
+    probabilities: Probabilities
 
     def columns(self, descriptions: np.ndarray) -> NewColumns:
         """Return columns for classes with raw descriptions [U, K], by the column map or all in one descent."""
@@ -99,6 +113,7 @@ def choose(
     main, folds = learners[0], [learner for learner in learners if isinstance(learner, Fold)]
     progress, team = readers["main"].execution.progress, readers["main"].execution.team
     engines = engines_of(settings, networks["main"].tail, len(folds[0].validation) if folds else 1, len(folds), team)
+    scored: list[FoldScores] = []
     if folds:
         data = [
             fold_data(settings, engines, fold, networks[fold.name], operators[fold.name], readers[fold.name])
@@ -108,6 +123,9 @@ def choose(
         # Machines may round differently; which exchanges follow depends on the engine, so the chief's holds for all.
         (agreed,) = team.of_chief(np.array([engines.index(trial.choice.engine)]))
         trial = best_trial([each for each in trials if each.choice.engine == engines[int(agreed[0])]])
+        for fold, shared in zip(folds, data, strict=True):
+            head, fold_map = measured[fold.name][trial.choice.head].head, maps[fold.name][trial.choice.head]
+            scored.append(fold_scores(settings, fold, shared, head, fold_map, trial.choice))
     else:
         _LOG.warning("Too few seen classes or images to hold any out: the first settings are used and no calibration.")
         alone = (1.0, *(0.0 for _ in settings.extra_layers))
@@ -123,12 +141,16 @@ def choose(
     features_of = readers["main"].features
     support = support_of(settings, (trial.choice.engine,), readers["main"], main.training.images, operators["main"])
     logits = features_of(held_out) @ chosen.head.columns + chosen.head.biases
-    calibration = trial.calibration * seen_margin(logits, held_out.labels)
+    unit = seen_margin(logits, held_out.labels)
+    calibration = trial.calibration * unit
+    if scored:
+        probabilities = choose_probabilities(scored, trial.calibration, unit)
+    else:
+        probabilities = held_out_probabilities(logits, held_out.labels)
     features = np.array(features_of(sample))  # a copy: what the reader gives may be a part of the cache's file
     column_map = column_map_of(settings, trial.choice, network, chosen.head, importance_map, support, features, sample.labels)
-    transferer = Transferer(
-        settings, headed, chosen, importance_map, trial, support, features, sample.labels, calibration, column_map
-    )
+    made = calibration, column_map, probabilities
+    transferer = Transferer(settings, headed, chosen, importance_map, trial, support, features, sample.labels, *made)
     return transferer, trials
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from scipy.special import softmax
-
 from niwt_tf.experiments.plots import plot_ausuc, plot_confusion, write_per_class_csv
 from niwt_tf.experiments.prediction_sheet import prediction_sheet
+from niwt_tf.experiments.probabilities import load_probabilities
 from niwt_tf.experiments.scoring import metrics_of, score_network
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
@@ -28,7 +27,9 @@ def stage(run: Run, data: RunData) -> None:
     with evaluate.writing() as folder:
         scored = score_network(network, test, data.execution)
         figures = read_json(transfer / "selection.json")["figures"]
-        metrics = metrics_of(scored, network.num_seen, {**figures, "seed": run.settings.seed})
+        probabilities = load_probabilities(transfer / "probabilities.json")
+        others = {**figures, "seed": run.settings.seed}
+        metrics = metrics_of(scored, network.num_seen, others, probabilities.temperature)
         write_json(folder / "metrics.json", metrics)
         evaluation, names = scored.evaluation, network.class_names
         write_per_class_csv(folder / "per_class.csv", names, network.num_seen, evaluation, scored.labels)
@@ -37,12 +38,11 @@ def stage(run: Run, data: RunData) -> None:
             plot_ausuc(folder / "ausuc.png", scored.curve, evaluation)
             logits = scored.logits.copy()
             logits[:, : network.num_seen] -= network.calibration
-            probabilities = softmax(logits, axis=1)
             prediction_sheet(
                 folder / "predictions.png",
                 test.images,
                 evaluation.predictions,
-                probabilities,
+                probabilities.of(logits),
                 network.num_seen,
                 seed=run.settings.seed,
             )

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from absl import flags
 
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.export_contents import contents_of
 from niwt_tf.jobs.flags import export_folder
 from niwt_tf.jobs.run_directory import Run
+from niwt_tf.method.abstaining import check_none_is_unknown
 from niwt_tf.models.network import Network
 from niwt_tf.serving.savedmodel import export_network
 
@@ -27,16 +30,17 @@ _RECORD = "export.json"
 _LOG = logging.getLogger("niwt_tf.jobs")
 
 
-def stage(run: Run, data: RunData, export_dir: Path | None = None) -> None:
+def stage(run: Run, data: RunData, export_dir: Path | None = None, abstain: bool = False) -> None:
     """Export the network of the stage `transfer`, unless what would be written is there already.
 
     Args:
         run: the locked run directory.
         data: its test images, or its training ones where there are none, check the SavedModel.
         export_dir: folder of the versions; None takes --export_dir.
+        abstain: whether the SavedModel answers "unknown" below the threshold that validation classes chose.
 
     Raises:
-        InputError: the stage `transfer` is not finished, or the folder is a file.
+        InputError: the stage `transfer` is not finished, the folder is a file, or `abstain` and a class is called "unknown".
         VerificationError: the SavedModel does not answer as the network does.
     """
     folder = Path(os.path.abspath(export_folder() if export_dir is None else export_dir))
@@ -44,17 +48,21 @@ def stage(run: Run, data: RunData, export_dir: Path | None = None) -> None:
         shutil.rmtree(run.path / "export")
         _LOG.info("The SavedModel of this run is no longer there.")
     metrics = read_json(run.path / "metrics.json") if (run.path / "metrics.json").exists() else {}
-    extra = {"export_dir": str(folder), "k": _BEST, "metrics": metrics}
+    extra = {"export_dir": str(folder), "k": _BEST, "metrics": metrics, "abstain": abstain}
     export = run.stage("export", settings_used=["backbone", "dataset"], inputs=["transfer"], extra=extra)
     if export.up_to_date:
         return
     network = Network.load(run.folder("transfer") / "network.keras")
+    if abstain:
+        check_none_is_unknown(network.class_names)
     with export.writing() as record:
         if not run.team.is_chief:
             return
         settings = run.settings
         metadata: dict[str, Any] = {"dataset": settings.dataset, "backbone": settings.backbone, "metrics": metrics}
-        path = export_network(network, folder, k=_BEST, check_images=_check_images(data), metadata=metadata)
+        contents = contents_of(run, data, network, abstain)
+        checked = _check_images(data)
+        path = export_network(network, folder, contents=contents, k=_BEST, check_images=checked, metadata=metadata)
         sizes = _sizes(path)
         write_json(record / _RECORD, {"path": str(path), "version": int(path.name), "files": sizes})
         export.record(metrics={"bytes": sum(sizes.values())})
@@ -91,7 +99,7 @@ def main(argv: list[str]) -> None:
     from niwt_tf.jobs.run_data import load_run_data
 
     with run_from_flags() as run:
-        stage(run, load_run_data(run))
+        stage(run, load_run_data(run), abstain=flags.FLAGS.abstain)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,14 @@ from niwt_tf.files import read_json
 from niwt_tf.jobs import evaluate, export, importance, train, transfer
 from niwt_tf.jobs import map as mapping
 from niwt_tf.jobs.app import run_from_flags, run_job
-from niwt_tf.jobs.run_data import load_run_data
+from niwt_tf.jobs.run_data import RunData, load_run_data
+from niwt_tf.jobs.run_directory import Run
+from niwt_tf.method.abstaining import check_none_is_unknown
+
+
+def _export(run: Run, data: RunData) -> None:
+    export.stage(run, data, abstain=flags.FLAGS.abstain)
+
 
 _STAGES = {
     "train": train.stage,
@@ -20,7 +27,7 @@ _STAGES = {
     "map": mapping.stage,
     "transfer": transfer.stage,
     "evaluate": evaluate.stage,
-    "export": export.stage,
+    "export": _export,
 }
 
 
@@ -30,6 +37,8 @@ def main(argv: list[str]) -> None:
     last = flags.FLAGS.until
     with run_from_flags() as run:
         data = load_run_data(run)
+        if flags.FLAGS.abstain:  # before the minutes that come first
+            check_none_is_unknown((*data.seen.images.class_names, *data.unseen_names))
         for name, stage in _STAGES.items():
             stage(run, data)
             if name == last:

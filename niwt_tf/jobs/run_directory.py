@@ -21,7 +21,7 @@ from niwt_tf.jobs.stage_store import StageStore
 from niwt_tf.method.team import ALONE, Team
 
 # Raised whenever the files of a stage change their form: what an earlier version wrote is then made again.
-FORMAT = 2
+FORMAT = 3
 _VERSIONS = ("niwt-tf", "tensorflow", "keras", "numpy", "scikit-learn", "pillow")
 
 

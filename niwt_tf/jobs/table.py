@@ -43,6 +43,13 @@ UNTIL = Option(
     choices=("train", "importance", "map", "transfer", "evaluate", "export"),
 )
 
+ABSTAIN = Option(
+    "abstain",
+    "bool",
+    False,
+    "Export a network that answers 'unknown' below the probability that validation classes chose.",
+)
+
 RENDER_OPTIONS = (
     Option("data_dir", "str", "data/birds", "Folder to write: new, empty, or rendered before."),
     Option("num_species", "int", 50, "Number of species (classes).", at_least=2, below=201),
@@ -88,8 +95,8 @@ JOBS = {
         Job("map", "Learn to predict importance from class descriptions."),
         Job("transfer", "Make a head column for each unseen class from its predicted importance."),
         Job("evaluate", "Score seen and unseen classes on the test images."),
-        Job("export", "Write a verified SavedModel for serving."),
-        Job("run", "Do every stage that is not up to date, from train to export.", (*STAGE_OPTIONS, UNTIL)),
+        Job("export", "Write a verified SavedModel for serving.", (*STAGE_OPTIONS, ABSTAIN)),
+        Job("run", "Do every stage that is not up to date, from train to export.", (*STAGE_OPTIONS, ABSTAIN, UNTIL)),
         Job("baseline", "Score ESZSL on the same features and protocol."),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
     )

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwt_tf.method.transfer import anchor_column
+from niwt_tf.method.anchor import anchor_column
 
 _LOG = logging.getLogger("niwt_tf")
 # Below this share of the largest eigenvalue a direction is rounding error of the float32 operator.

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from niwt_tf.method.anchor import anchor_column
 from niwt_tf.method.calibration import LogitStatistics
 from niwt_tf.method.closed_form import Blocks, ClosedForm
 from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
-from niwt_tf.method.transfer import anchor_column
 
 
 @dataclass(frozen=True)

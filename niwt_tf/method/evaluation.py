@@ -19,6 +19,12 @@ def per_class_accuracy(labels: np.ndarray, predictions: np.ndarray, num_classes:
     return np.divide(hits, totals, out=np.full(num_classes, np.nan), where=totals > 0)
 
 
+def class_weights(labels: np.ndarray) -> np.ndarray:
+    """Return weights [M] of sum 1 with which every class that has images counts the same, whatever their number."""
+    classes, position, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return 1.0 / (counts[position] * max(len(classes), 1))
+
+
 def class_normalised_accuracy(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> float:
     """Return the mean over classes (that have images) of the per-class accuracy; NaN without images."""
     accuracies = per_class_accuracy(labels, predictions, num_classes)
@@ -149,8 +155,7 @@ def _class_normalised_weights(labels: np.ndarray, num_seen: int) -> np.ndarray:
     """Weights [M] with which a sum over hits is the class-normalised accuracy of the image's own side."""
     weights = np.zeros(len(labels))
     for side in (labels < num_seen, labels >= num_seen):
-        classes, position, counts = np.unique(labels[side], return_inverse=True, return_counts=True)
-        weights[side] = 1.0 / (counts[position] * max(len(classes), 1))
+        weights[side] = class_weights(labels[side])
     return weights
 
 

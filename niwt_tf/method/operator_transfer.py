@@ -11,8 +11,9 @@ from dataclasses import replace
 import numpy as np
 import tensorflow as tf
 
+from niwt_tf.method.anchor import anchor_column
 from niwt_tf.method.operator import TailOperator
-from niwt_tf.method.transfer import Transfer, TransferOptions, anchor_column, minimise, penalty, reshuffled
+from niwt_tf.method.transfer import Transfer, TransferOptions, minimise, penalty, reshuffled
 
 IMAGES_A_STEP = 8
 _SHARE_A_STEP = 0.1

@@ -12,10 +12,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from niwt_tf.method.anchor import anchor_column
 from niwt_tf.method.importance import importance_of_maps
 
 REGULARIZERS = ("norm", "squared")
-ANCHORS = ("mean", "zero")
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,6 @@ class Transfer:
     biases: np.ndarray
     losses: np.ndarray
     mean_cosine: float
-
-
-def anchor_column(seen_columns: np.ndarray, anchor: str) -> np.ndarray:
-    """Return what lambda holds new columns to, float64 [D]: the mean of the seen columns [D, S], or zero."""
-    return seen_columns.mean(axis=1, dtype=np.float64) if anchor == "mean" else np.zeros(len(seen_columns))
 
 
 def initial_columns(seen_columns: np.ndarray, num_unseen: int, seed: int) -> np.ndarray:

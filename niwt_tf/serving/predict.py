@@ -27,7 +27,11 @@ class Servable:
     @property
     def signatures(self) -> tuple[str, ...]:
         """Names of the signatures."""
-        return tuple(sorted(self._signatures))
+        return tuple(sorted(name for name in self._signatures if not name.startswith("__")))
+
+    def inputs(self, signature: str) -> tuple[str, ...]:
+        """Return the names of a signature's inputs."""
+        return tuple(self._signatures[signature].inputs)  # type: ignore[attr-defined]
 
     def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the outputs, by name, of one signature.
@@ -65,10 +69,12 @@ class Predictions:
     Attributes:
         labels: B tuples of k class names, best first.
         scores: float32 [B, k], their probabilities.
+        is_seen: bool [B, k], whether the network was trained on photographs of them.
     """
 
     labels: tuple[tuple[str, ...], ...]
     scores: np.ndarray
+    is_seen: np.ndarray
 
 
 def predict(folder: str | os.PathLike[str], images: Sequence[str | os.PathLike[str]], batch_size: int = _BATCH) -> Predictions:
@@ -99,7 +105,8 @@ def classify(servable: Servable, images: Sequence[str | os.PathLike[str]], batch
     paths = [Path(image) for image in images]
     answers = [_answer(servable, paths[start : start + batch_size]) for start in range(0, len(paths), batch_size)]
     labels = [tuple(name.decode() for name in row) for answer in answers for row in answer["labels"]]
-    return Predictions(tuple(labels), np.concatenate([answer["scores"] for answer in answers]))
+    scores, is_seen = (np.concatenate([answer[name] for answer in answers]) for name in ("scores", "is_seen"))
+    return Predictions(tuple(labels), scores, is_seen > 0)
 
 
 def _answer(servable: Servable, images: Sequence[Path]) -> dict[str, np.ndarray]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,16 @@ import tensorflow as tf
 from niwt_tf.data.decode import decode_image
 from niwt_tf.errors import InputError
 from niwt_tf.files import read_json, write_json
+from niwt_tf.method.abstaining import UNKNOWN
+from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.models.network import Network
+from niwt_tf.serving.contents import Contents
+from niwt_tf.serving.examples import example
 from niwt_tf.serving.predict import read_image
 
 TOLERANCE = 1e-4
+_DESCRIBED = 2  # classes that are given again as descriptions
+_CLASSIFIED = {"classes": "labels", "scores": "scores"}
 _PACKAGE = Path(__file__).resolve().parents[2]
 
 
@@ -72,37 +79,86 @@ def read_check_images(paths: Sequence[str | os.PathLike[str]], size: int) -> Che
     return CheckImages(tuple(os.path.abspath(path) for path in paths), np.stack(pixels))
 
 
-def verify(folder: Path, network: Network, images: CheckImages, k: int) -> Verification:
-    """Compare a SavedModel with the network that it was exported from.
+def verify(folder: Path, network: Network, contents: Contents, images: CheckImages, k: int) -> Verification:
+    """Compare a SavedModel with the network, and what goes with it, that it was exported from.
 
     Scores must agree to 1e-4, logits and features to 1e-4 of their largest magnitude, and labels wherever the network's
-    logits differ by more than that.
+    logits differ by more than that. Classes that are described in a request must get the logits of the columns that the
+    column map gives them.
 
     Raises:
         VerificationError: it does not load in a fresh process, or answers otherwise.
     """
-    answer = ask_fresh_process(folder, images)
+    known = contents.knowledge
+    described = None if known is None else np.tile(known.values[-_DESCRIBED:], (len(images.paths), 1, 1)).astype(np.float32)
+    answer = ask_fresh_process(folder, images, {} if described is None else {"descriptions": described})
     with tf.device("CPU:0"):  # where the fresh process computes, so that a GPU's rounding is not taken for an error
         features = network.tail(network.trunk(images.pixels, training=False), training=False)
         logits = np.asarray(tf.cast(network.head(features), tf.float32))
         features = np.asarray(tf.cast(features, tf.float32))
-    scores = np.asarray(tf.nn.softmax(logits))
-    order = np.argsort(-logits, axis=1, kind="stable")[:, :k]
-    names = np.array(network.class_names)
     margin = TOLERANCE * max(1.0, float(np.abs(logits).max()))
-    _compare("logits", np.array(answer["logits"]), logits, margin)
-    _compare("features", np.array(answer["features"]), features, TOLERANCE * max(1.0, float(np.abs(features).max())))
-    difference = _compare("scores", np.array(answer["scores"]), np.take_along_axis(scores, order, axis=1), TOLERANCE)
-    for path, row, best, labels in zip(images.paths, logits, order, answer["labels"], strict=True):
-        places = [network.class_names.index(label) if label in network.class_names else -1 for label in labels]
-        # Two classes with one logit may come in either order.
-        if -1 in places or len(set(places)) != k or bool((np.abs(row[places] - row[best]) > margin).any()):
-            raise VerificationError(f"{path} must be labelled {names[best].tolist()}, as by the network. Received: {labels}.")
+    _compare("logits", np.array(answer["logits"]["logits"]), logits, margin)
+    feature_margin = TOLERANCE * max(1.0, float(np.abs(features).max()))
+    _compare("features", np.array(answer["logits"]["features"]), features, feature_margin)
+    difference = _check_best(answer["serving_default"], network, contents.probabilities, images, logits, k, margin)
+    if answer["classify"] != {name: answer["serving_default"][of] for name, of in _CLASSIFIED.items()}:
+        raise VerificationError("classify must answer as serving_default does. Received: something else.")
+    if contents.column_map is not None and known is not None:
+        columns, biases = contents.column_map(known.values[-_DESCRIBED:])
+        expected = np.concatenate([logits, features @ columns + biases], axis=1)
+        far = TOLERANCE * max(1.0, float(np.abs(expected).max()))
+        _compare("logits of classify_with", np.array(answer["classify_with"]["logits"]), expected, far)
+    if contents.explainer is not None:
+        _check_explained(answer["explain"], answer["serving_default"])
     return Verification(len(images.paths), difference)
 
 
-def ask_fresh_process(folder: Path, images: CheckImages) -> dict[str, Any]:
+def _check_explained(explained: dict[str, Any], best: dict[str, Any]) -> None:
+    rows = zip(explained["label"], explained["score"], best["labels"], best["scores"], strict=True)
+    for label, score, labels, scores in rows:
+        # Where two classes have one score, either may be the best.
+        if label not in labels or not abs(score - scores[0]) <= TOLERANCE >= abs(score - scores[labels.index(label)]):
+            raise VerificationError(f"explain must be about the best class, {labels[0]!r}. Received: {label!r} with {score}.")
+    if not all(np.isfinite(explained[name]).all() for name in ("heatmap", "attribute_weights", "neuron_weights")):
+        raise VerificationError("explain must give finite numbers. Received: NaN or infinity.")
+
+
+def _check_best(
+    best: dict[str, Any],
+    network: Network,
+    probabilities: Probabilities,
+    images: CheckImages,
+    logits: np.ndarray,
+    k: int,
+    margin: float,
+) -> float:
+    k = min(k, logits.shape[1])
+    scores = np.asarray(tf.nn.softmax(logits / probabilities.temperature))
+    order = np.argsort(-logits, axis=1, kind="stable")[:, :k]
+    difference = _compare("scores", np.array(best["scores"]), np.take_along_axis(scores, order, axis=1), TOLERANCE)
+    names = np.array(network.class_names)
+    rows = zip(images.paths, logits, order, best["labels"], best["is_seen"], best["scores"], strict=True)
+    for path, row, expected, labels, is_seen, found in rows:
+        # A first label may be withheld; the others are always given.
+        start = int(found[0] < probabilities.abstain_below)
+        places = [network.class_names.index(label) if label in network.class_names else -1 for label in labels[start:]]
+        # Two classes with one logit may come in either order.
+        near = bool((np.abs(row[places] - row[expected[start:]]) <= margin).all())
+        if -1 in places or len(set(places)) != k - start or not near or (start and labels[0] != UNKNOWN):
+            wanted = names[expected].tolist()
+            raise VerificationError(f"{path} must be labelled {wanted}, as by the network. Received: {labels}.")
+        if is_seen[start:] != [float(place < network.num_seen) for place in places] or (start and is_seen[0]):
+            raise VerificationError(f"{path} must be answered by classes known as seen or unseen. Received: {is_seen}.")
+    return difference
+
+
+def ask_fresh_process(folder: Path, images: CheckImages, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Return what a SavedModel answers in a new process that cannot import Keras, see `fresh_process.answer`.
+
+    Args:
+        folder: the SavedModel.
+        images: what it is asked about.
+        arrays: further inputs by name.
 
     Raises:
         VerificationError: the process fails; the end of what it said is in the message.
@@ -117,7 +173,8 @@ def ask_fresh_process(folder: Path, images: CheckImages) -> dict[str, Any]:
     }
     with tempfile.TemporaryDirectory(prefix="niwt-export-") as exchange:
         write_json(Path(exchange, "request.json"), {"saved_model": os.path.abspath(folder), "images": images.paths})
-        np.save(Path(exchange, "pixels.npy"), images.pixels)
+        inputs = np.array([base64.b64encode(example(read_image(Path(path)))) for path in images.paths])
+        np.savez(Path(exchange, "arrays.npz"), images=images.pixels, inputs=inputs, **dict(arrays))  # type: ignore[arg-type]
         command = [sys.executable, "-m", "niwt_tf.serving.fresh_process", exchange]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode != 0:

@@ -11,7 +11,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from niwt_tf.data.decode import decode_image
+from niwt_tf.data.decode import decode_image, decode_pixels
+from niwt_tf.data.first_frame import first_frame
+from niwt_tf.data.image_header import PIXEL_LIMIT
 
 SIZE = 24
 
@@ -102,6 +104,114 @@ def test_the_whole_image_is_squashed() -> None:
 def test_junk_is_an_error(encoded: bytes) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError):
         decode_image(tf.constant(encoded), SIZE)
+
+
+@pytest.mark.parametrize("name", list(_cases()))
+def test_the_guard_changes_no_pixel(name: str) -> None:
+    encoded = tf.constant(_cases()[name][0])
+    expected = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    np.testing.assert_array_equal(decode_pixels(encoded), expected)
+    np.testing.assert_array_equal(tf.function(decode_pixels)(encoded), expected)
+
+
+def _declaring(form: str, width: int, height: int) -> bytes:
+    """Return a small file whose header declares width x height pixels."""
+    if form == "png":
+        data = _encoded(Image.new("RGB", (1, 1)), "PNG")
+        return data[:16] + struct.pack(">II", width, height) + data[24:]
+    if form == "jpeg":
+        data = _encoded(Image.new("RGB", (1, 1)), "JPEG")
+        frame = data.index(b"\xff\xc0")
+        return data[: frame + 5] + struct.pack(">HH", height, width) + data[frame + 9 :]
+    if form == "gif":
+        return _gif([(width, height)], (1, 1))
+    if form == "gif screen":
+        return _gif([(1, 1)], (width, height))
+    if form in ("bmp", "bmp from the top"):
+        data = _encoded(Image.new("RGB", (1, 1)), "BMP")
+        return data[:18] + struct.pack("<ii", width, -height if "top" in form else height) + data[26:]
+    bits = struct.pack("<I", (width - 1) | (height - 1) << 14)
+    canvas = bytes([0] * 4) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    chunk, header = {
+        "webp": (b"VP8 ", b"\x30\x01\x00\x9d\x01\x2a" + struct.pack("<HH", width | 1 << 14, height)),
+        "lossless webp": (b"VP8L", b"\x2f" + bits),
+        "extended webp": (b"VP8X", canvas),
+    }[form]
+    return b"RIFF" + struct.pack("<I", 100) + b"WEBP" + chunk + struct.pack("<I", len(header)) + header + bytes(60)
+
+
+def _gif(frames: list[tuple[int, int]], screen: tuple[int, int], comments: int = 0) -> bytes:
+    """Return a GIF of red frames with a code a pixel, with comments of two blocks before the first."""
+    parts = [b"GIF89a", struct.pack("<HHBBB", *screen, 0x80, 0, 0), bytes([255, 0, 0, 0, 255, 0]), b"!\xfe\1c\1d\0" * comments]
+    for width, height in frames:
+        codes = [code for _ in range(min(width * height, 4096)) for code in (4, 0)] + [5]
+        value = sum(code << 3 * place for place, code in enumerate(codes))
+        data = value.to_bytes((3 * len(codes) + 7) // 8, "little")
+        blocks = [data[start : start + 254] for start in range(0, len(data), 254)]
+        parts += [b",", struct.pack("<HHHHB", 0, 0, width, height, 0), b"\2"]
+        parts += [bytes([len(block)]) + block for block in blocks] + [b"\0"]
+    return b"".join([*parts, b";"])
+
+
+_FORMS = ["png", "jpeg", "gif", "gif screen", "bmp", "bmp from the top", "webp", "lossless webp", "extended webp"]
+
+
+@pytest.mark.parametrize("form", _FORMS)
+def test_too_many_pixels_are_refused_by_the_header(form: str) -> None:
+    width, height = (16383, 4097) if "webp" in form else (30000, 30000)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"at most {PIXEL_LIMIT} pixels. Received: {width * height}"):
+        decode_pixels(tf.constant(_declaring(form, width, height)))
+
+
+@pytest.mark.parametrize("form", [form for form in _FORMS if form != "gif screen"])
+def test_the_limit_itself_goes_on_to_the_decoder(form: str) -> None:
+    width, height = (16383, 4096) if "webp" in form else (8192, 8192)
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        decode_pixels(tf.constant(_declaring(form, width, height)[:-3]))
+    assert "at most" not in str(caught.value)
+
+
+def test_a_png_of_the_largest_sides_overflows_nothing() -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most"):
+        decode_pixels(tf.constant(_declaring("png", 2**32 - 1, 2**32 - 1)))
+
+
+@pytest.mark.parametrize(
+    ("encoded", "message"),
+    [(b"", "empty"), (b"text", "first bytes"), (b"GIF89a", "GIF must hold"), (b"\x89PNG\r\n\x1a\n", "first bytes")],
+)
+def test_what_is_wrong_is_said(encoded: bytes, message: str) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        decode_pixels(tf.constant(encoded))
+
+
+def test_an_animated_webp_is_refused() -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="animated WebP"):
+        decode_pixels(tf.constant(_encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:])))
+
+
+def test_one_bad_image_of_a_graph_fails_it_with_the_reason() -> None:
+    decode = tf.function(lambda images: tf.map_fn(lambda one: decode_image(one, 4), images, fn_output_signature=tf.float32))
+    good = _encoded(_photograph(), "PNG")
+    assert decode(tf.constant([good, good])).shape == (2, 4, 4, 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Received: 900000000"):
+        decode(tf.constant([good, _declaring("png", 30000, 30000)]))
+
+
+def test_a_gif_is_cut_after_its_first_frame() -> None:
+    one, many = _gif([(40, 30)], (40, 30), comments=3), _gif([(40, 30)] * 5, (40, 30), comments=3)
+    assert first_frame(tf.constant(many)).numpy() == one
+    np.testing.assert_array_equal(decode_pixels(tf.constant(many)), np.full((30, 40, 3), [255, 0, 0]))
+
+
+def test_a_later_frame_of_a_gif_takes_no_memory() -> None:
+    assert decode_pixels(tf.constant(_gif([(4, 4), (40000, 40000)], (4, 4)))).shape == (4, 4, 3)
+
+
+def test_a_gif_of_endless_blocks_is_refused() -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match="first 4096 blocks"):
+        first_frame(tf.constant(_gif([(4, 4)], (4, 4), comments=3000)))
 
 
 def test_the_shape_is_known_in_a_graph() -> None:

@@ -11,14 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from niwt_tf.data.schema import Images
+from niwt_tf.data.schema import Images, Knowledge
 from niwt_tf.errors import InputError
+from niwt_tf.experiments.probabilities import save_probabilities
 from niwt_tf.experiments.settings import Settings
+from niwt_tf.explain.explainer import fit_explainer
 from niwt_tf.files import read_json
 from niwt_tf.jobs import export
 from niwt_tf.jobs.run_directory import RunDirectory
+from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.models.backbones import build_network
 from niwt_tf.serving import savedmodel
+from niwt_tf.serving.bundle import Bundle
 from niwt_tf.serving.predict import predict
 from niwt_tf.serving.verification import Verification
 
@@ -36,7 +40,10 @@ def images(tmp_path_factory):
 
 @pytest.fixture
 def data(images):
-    return SimpleNamespace(test=lambda: SimpleNamespace(images=images), seen=SimpleNamespace(images=images.take(np.arange(2))))
+    known = Knowledge(np.eye(4, dtype=np.float32), ("a", "b", "c", "d"), ("",) * 4)
+    dataset = SimpleNamespace(knowledge=known, class_names=NAMES[::-1])
+    seen = SimpleNamespace(images=images.take(np.arange(2)))
+    return SimpleNamespace(test=lambda: SimpleNamespace(images=images), seen=seen, dataset=dataset)
 
 
 @pytest.fixture
@@ -44,7 +51,7 @@ def verified(monkeypatch):
     """Stand in for the fresh process, and keep what would have been checked."""
     asked = []
 
-    def verify(_, network, checked, k):
+    def verify(_, network, contents, checked, k):
         asked.append([os.path.basename(path) for path in checked.paths])
         return Verification(len(checked.paths), 0.0)
 
@@ -61,6 +68,12 @@ def _export(tmp_path, data, seed=0, folder="exports"):
                 network = build_network("small_vgg", NAMES, input_size=16, seed=seed)
                 columns, biases = network.columns, network.biases
                 network.with_head(columns, biases, NAMES, 3).save(written / "network.keras")
+                selection = {"chosen": {"engine": "tape"}, "figures": {"validation_acc_zsl": 0.5}}
+                (written / "selection.json").write_text(json.dumps(selection))
+                save_probabilities(written / "probabilities.json", Probabilities(2.0, 0.5))
+                neurons = np.random.default_rng(0).standard_normal((3, network.num_neurons))
+                explainer = fit_explainer(neurons, np.eye(4)[:3], ("a", "b", "c", "d"), ("",) * 4)
+                np.savez(written / "explainer.npz", **explainer.arrays())
         export.stage(run, data, tmp_path / folder)
         return export.exported(run)
 
@@ -75,6 +88,13 @@ def test_the_stage_exports_the_expanded_network(tmp_path, data, images):
     assert (described["seen"], described["unseen"]) == (["cat", "dog", "eel"], ["fox"])
     assert (described["backbone"], described["metrics"]) == ("small_vgg", {})
     assert described["checked"]["images"] == 8
+    cards = Bundle.open(path).cards
+    assert [card.name for card in cards] == list(NAMES)
+    assert cards[0].description == (0.0, 0.0, 0.0, 1.0)  # the data set has the classes in another order
+    assert [(card.seen, card.images) for card in cards] == [(True, 2), (True, 0), (True, 0), (False, 0)]
+    assert (cards[3].how, cards[3].validation) == (
+        "from its description, by descent through nested gradients", {"validation_acc_zsl": 0.5}
+    )
     record = read_json(tmp_path / "run" / "export" / "export.json")
     assert (record["path"], record["version"]) == (str(path), 1)
     manifest = read_json(tmp_path / "run" / "export" / "manifest.json")

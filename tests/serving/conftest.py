@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from niwt_tf.explain.explainer import fit_explainer
+from niwt_tf.method.calibration import LogitStatistics
+from niwt_tf.method.closed_form import Blocks
+from niwt_tf.method.column_map import ColumnMap
+from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
+from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.network import Network
+from niwt_tf.serving.contents import Contents, DescribedClasses
 from niwt_tf.serving.savedmodel import export_network
 
 NAMES = ("cat", "dog", "eel", "fox é", "gnu", "hen", "ibis")
@@ -16,12 +23,41 @@ NAMES = ("cat", "dog", "eel", "fox é", "gnu", "hen", "ibis")
 @pytest.fixture(scope="session")
 def network() -> Network:
     """Return a toy network of 4 seen and 3 unseen classes whose answers differ from image to image."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(2)
     seen = build_network("small_vgg", NAMES[:4], input_size=16, seed=3)
     columns = random.standard_normal((seen.num_features, 7))
     network = seen.with_head(columns, random.standard_normal(7), NAMES, 4)
     network.calibration = 0.75
     return network
+
+
+@pytest.fixture(scope="session")
+def contents(network) -> Contents:
+    """Return six attributes of the seven classes, a column map of random numbers and a temperature."""
+    random = np.random.default_rng(5)
+    neurons, features = network.num_neurons, network.num_features
+    mapping = ImportanceMap(
+        random.standard_normal((neurons, 6)).astype(np.float32),
+        random.standard_normal(neurons).astype(np.float32),
+        DescriptionNormaliser("centred", random.random(6).astype(np.float32)),
+    )
+    spread = random.standard_normal((neurons + 1, neurons + 1))
+    column_map = ColumnMap(
+        mapping,
+        Blocks((neurons - 28, 28), (2.0, 0.5)),
+        random.standard_normal((features, neurons + 1)).astype(np.float32),
+        random.standard_normal(neurons + 1),
+        spread @ spread.T,
+        LogitStatistics(-1.0, 2.0),
+        0.3,
+    )
+    names = ("fur", "claws", "wings", "size", "colour::red", "colour::blue")
+    values = random.random((len(NAMES), 6)).astype(np.float32)
+    knowledge = DescribedClasses(names, ("", "", "", "", "colour", "colour"), "attributes", values)
+    images = (9, 8, 7, 6, 0, 0, 0)
+    importances = random.standard_normal((4, neurons)).astype(np.float32)
+    explainer = fit_explainer(importances, values[:4], names, knowledge.groups)
+    return Contents(knowledge, Probabilities(2.0), column_map, explainer, images, {"validation_acc_zsl": 0.5})
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +74,8 @@ def image_paths(tmp_path_factory) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def saved_model(network, image_paths, tmp_path_factory) -> Path:
+def saved_model(network, contents, image_paths, tmp_path_factory) -> Path:
     """Return a verified export of `network` with k = 3, version 1."""
     folder = tmp_path_factory.mktemp("exports") / "toy"
-    return export_network(network, folder, k=3, check_images=image_paths, metadata={"metrics": {"acc_seen": 0.5}})
+    metadata = {"metrics": {"acc_seen": 0.5}}
+    return export_network(network, folder, contents=contents, k=3, check_images=image_paths, metadata=metadata)

@@ -1,0 +1,102 @@
+"""All that explanations in words need: the inverse map, and the names of its attributes and neurons.
+
+Dimensions: S seen classes, N neurons of the network's layer, K attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from niwt_tf.explain.inverse_map import InverseMap, fit_inverse_map
+from niwt_tf.explain.neurons import name_neurons
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """The inverse map with names.
+
+    Attributes:
+        weights: float32 [K, N], of the inverse map.
+        bias: float32 [K].
+        attribute_names: K names.
+        attribute_groups: K groups, "" where an attribute has none.
+        neuron_names: N names of attributes, "" for a neuron that speaks for none.
+        neuron_confidences: float32 [N] in [0, 1].
+        regularization: the chosen ridge penalty.
+        rank_correlation: how well the inverse map orders the attributes of classes that were left out (Spearman).
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+    attribute_names: tuple[str, ...]
+    attribute_groups: tuple[str, ...]
+    neuron_names: tuple[str, ...]
+    neuron_confidences: np.ndarray
+    regularization: float
+    rank_correlation: float
+
+    def attribute_weights(self, importances: np.ndarray) -> np.ndarray:
+        """Return how much importances [.., N] speak for each attribute, float32 [.., K], in deviations from the seen mean."""
+        return InverseMap(self.weights, self.bias).predict(importances)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return everything as arrays by name, for an .npz file; `from_arrays` takes them back."""
+        return {
+            "inverse_weights": self.weights,
+            "inverse_bias": self.bias,
+            "inverse_figures": np.array([self.regularization, self.rank_correlation]),
+            "attribute_names": np.array(self.attribute_names, np.str_),
+            "attribute_groups": np.array(self.attribute_groups, np.str_),
+            "neuron_names": np.array(self.neuron_names, np.str_),
+            "neuron_confidences": self.neuron_confidences,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Explainer:
+        """Return what `arrays` gave."""
+        regularization, rank_correlation = (float(figure) for figure in arrays["inverse_figures"])
+        return cls(
+            arrays["inverse_weights"],
+            arrays["inverse_bias"],
+            tuple(arrays["attribute_names"].tolist()),
+            tuple(arrays["attribute_groups"].tolist()),
+            tuple(arrays["neuron_names"].tolist()),
+            arrays["neuron_confidences"],
+            regularization,
+            rank_correlation,
+        )
+
+
+def fit_explainer(
+    importances: np.ndarray,
+    descriptions: np.ndarray,
+    names: Sequence[str],
+    groups: Sequence[str],
+    *,
+    num_neurons: int | None = None,
+) -> Explainer:
+    """Fit the inverse map on the seen classes and name the neurons.
+
+    Args:
+        importances: [S, N], mean importances of the seen classes; neurons of further layers may follow those of the network's
+            own.
+        descriptions: raw [S, K] of the same classes.
+        names: K attribute names.
+        groups: K attribute groups.
+        num_neurons: N of the network's own layer, whose neurons alone are used; None takes all.
+    """
+    inverse = fit_inverse_map(np.asarray(importances)[:, :num_neurons], descriptions)
+    neuron_names, confidences = name_neurons(inverse.weights, names)
+    return Explainer(
+        inverse.weights,
+        inverse.bias,
+        tuple(names),
+        tuple(groups),
+        neuron_names,
+        confidences,
+        inverse.regularization,
+        inverse.rank_correlation,
+    )

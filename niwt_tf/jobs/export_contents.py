@@ -1,0 +1,63 @@
+"""What a run's export holds besides the network, gathered from the run's earlier stages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from niwt_tf.experiments.probabilities import load_probabilities
+from niwt_tf.explain.explainer import Explainer
+from niwt_tf.files import read_json
+from niwt_tf.jobs.run_directory import Run
+from niwt_tf.method.column_map import ColumnMap
+from niwt_tf.models.network import Network
+from niwt_tf.serving.contents import Contents, DescribedClasses
+
+if TYPE_CHECKING:
+    from niwt_tf.jobs.run_data import RunData
+
+_FIGURES = ("validation_harmonic_mean", "validation_acc_zsl")
+_HOW = {
+    "closed_form": "from its description, in closed form",
+    "operator": "from its description, by descent on exact operators",
+    "tape": "from its description, by descent through nested gradients",
+}
+
+
+def contents_of(run: Run, data: RunData, network: Network, abstain: bool = False) -> Contents:
+    """Return what goes with the network of the stage `transfer`; with `abstain` unsure answers are "unknown"."""
+    folder = run.folder("transfer")
+    selection = read_json(folder / "selection.json")
+    figures = {name: selection["figures"].get(name) for name in _FIGURES}
+    has_map = (folder / "column_map.npz").is_file()
+    column_map = ColumnMap.from_arrays(_arrays(folder / "column_map.npz")) if has_map else None
+    probabilities = load_probabilities(folder / "probabilities.json")
+    return Contents(
+        knowledge=_described(data, network),
+        probabilities=probabilities if abstain else replace(probabilities, abstain_below=0.0),
+        column_map=column_map,
+        explainer=Explainer.from_arrays(_arrays(folder / "explainer.npz")),
+        images=_image_counts(data, network),
+        validation={name: float(value) for name, value in figures.items() if value is not None},
+        how=_HOW[selection["chosen"]["engine"]],
+    )
+
+
+def _described(data: RunData, network: Network) -> DescribedClasses:
+    known = data.dataset.knowledge
+    rows = [data.dataset.class_names.index(name) for name in network.class_names]
+    return DescribedClasses(known.names, known.groups, known.source, known.values[rows])
+
+
+def _image_counts(data: RunData, network: Network) -> list[int]:
+    images = data.seen.images
+    counts = dict(zip(images.class_names, np.bincount(images.labels, minlength=len(images.class_names)), strict=True))
+    return [int(counts.get(name, 0)) for name in network.class_names]
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)

@@ -1,0 +1,124 @@
+"""What a client answers about images: one entry an image, the ones that failed named with what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Row = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The best classes of B images, best first. An image that could not be answered has no classes and is in `errors`.
+
+    Rows may differ in length: the server may learn a class between two batches.
+
+    Attributes:
+        labels: B tuples of class names.
+        scores: B float32 arrays, their probabilities.
+        is_seen: B bool arrays: whether the network was trained on images of the class; empty where the signature does not say.
+        versions: B versions of the model that answered; None where the server does not say (REST).
+        errors: place of an image -> what is wrong with it.
+    """
+
+    labels: tuple[tuple[str, ...], ...]
+    scores: tuple[np.ndarray, ...]
+    is_seen: tuple[np.ndarray, ...]
+    versions: tuple[int | None, ...]
+    errors: Mapping[int, str]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why an image got its best class.
+
+    Attributes:
+        label: the best class.
+        score: its probability.
+        is_seen: whether the network was trained on it.
+        heatmap: float32 [H, W] in 0..1, where the evidence is.
+        heatmap_png: the same at the network's input size, a PNG file.
+        attributes: (name, weight) of the attributes that say most for it.
+        neurons: (neuron, name, weight) of the neurons that say most for it.
+        runner_up: the second best class.
+        runner_up_score: its probability.
+        speaks_for: (attribute, weight) for the best class rather than the runner-up.
+        speaks_against: (attribute, weight) for the runner-up rather than the best class.
+    """
+
+    label: str
+    score: float
+    is_seen: bool
+    heatmap: np.ndarray
+    heatmap_png: bytes
+    attributes: tuple[tuple[str, float], ...]
+    neurons: tuple[tuple[str, str, float], ...]
+    runner_up: str
+    runner_up_score: float
+    speaks_for: tuple[tuple[str, float], ...]
+    speaks_against: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """Explanations of B images.
+
+    Attributes:
+        rows: B explanations, None for an image that could not be answered.
+        versions: B versions of the model that answered; None where the server does not say (REST).
+        errors: place of an image -> what is wrong with it.
+    """
+
+    rows: tuple[Explanation | None, ...]
+    versions: tuple[int | None, ...]
+    errors: Mapping[int, str]
+
+
+def texts(values: np.ndarray) -> tuple[str, ...]:
+    """Return an array of bytes [N] as text; bytes that are not UTF-8 are replaced."""
+    return tuple(value.decode("utf-8", "replace") for value in values)
+
+
+def explanation(row: Row) -> Explanation:
+    """Return the answer of the signature `explain` about one image."""
+    return Explanation(
+        label=_text(row["label"]),
+        score=float(row["score"]),
+        is_seen=bool(row["is_seen"]),
+        heatmap=row["heatmap"],
+        heatmap_png=bytes(row["heatmap_png_bytes"]),
+        attributes=_weighted(row, "attributes", "attribute_weights"),
+        neurons=tuple(
+            (neuron, name, weight)
+            for (neuron, weight), name in zip(
+                _weighted(row, "neurons", "neuron_weights"), texts(row["neuron_names"]), strict=True
+            )
+        ),
+        runner_up=_text(row["runner_up"]),
+        runner_up_score=float(row["runner_up_score"]),
+        speaks_for=_weighted(row, "for_attributes", "for_weights"),
+        speaks_against=_weighted(row, "against_attributes", "against_weights"),
+    )
+
+
+def ranked(row: Row, described: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the labels and scores of `classify_with` about one image, best first.
+
+    Args:
+        row: `labels` [C] of the known classes, `scores` and `logits` [C + M].
+        described: names of the M described classes.
+    """
+    names = (*texts(row["labels"]), *described)
+    order = np.argsort(-row["logits"], kind="stable")  # scores near 0 and 1 round to ties
+    return tuple(names[place] for place in order), row["scores"][order]
+
+
+def _text(value: np.ndarray) -> str:
+    return bytes(value).decode("utf-8", "replace")
+
+
+def _weighted(row: Row, names: str, weights: str) -> tuple[tuple[str, float], ...]:
+    return tuple(zip(texts(row[names]), map(float, row[weights]), strict=True))

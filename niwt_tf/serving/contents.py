@@ -1,0 +1,84 @@
+"""What an export holds besides the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from niwt_tf.errors import InputError
+from niwt_tf.explain.explainer import Explainer
+from niwt_tf.method.column_map import ColumnMap
+from niwt_tf.method.probabilities import Probabilities
+from niwt_tf.serving.cards import Card, now
+
+
+@dataclass(frozen=True)
+class DescribedClasses:
+    """What the entries of a description mean, and the description of each class.
+
+    Attributes:
+        names: of the K entries.
+        groups: K, "" where an entry has none.
+        source: where it comes from, as in `Knowledge.source`.
+        values: float32 [C, K], in the order of the network's classes.
+    """
+
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+    source: str
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What an export can hold besides the network; each part is optional.
+
+    Attributes:
+        knowledge: the classes' descriptions.
+        probabilities: how logits become scores.
+        column_map: gives later classes their columns, and the signature `classify_with`.
+        explainer: gives the signature `explain`.
+        images: photographs of each class that the network was trained on, [C].
+        validation: figures on validation classes for the cards of unseen classes, by name.
+        how: how the columns of unseen classes were made, for their cards.
+    """
+
+    knowledge: DescribedClasses | None = None
+    probabilities: Probabilities = field(default_factory=Probabilities)
+    column_map: ColumnMap | None = None
+    explainer: Explainer | None = None
+    images: Sequence[int] | None = None
+    validation: Mapping[str, float] = field(default_factory=dict)
+    how: str = "from its description"
+
+    def cards(self, names: Sequence[str], num_seen: int) -> tuple[Card, ...]:
+        """Return the cards of the network's classes `names`, the first `num_seen` of them seen."""
+        made, known = now(), self.knowledge
+        return tuple(
+            Card(
+                name=name,
+                description=None if known is None else tuple(known.values[c].tolist()),
+                source="" if known is None else known.source,
+                seen=c < num_seen,
+                made=made,
+                how="trained on photographs" if c < num_seen else self.how,
+                images=0 if self.images is None else int(self.images[c]),
+                validation={} if c < num_seen else dict(self.validation),
+            )
+            for c, name in enumerate(names)
+        )
+
+    def check(self, num_classes: int) -> None:
+        """Check that the parts fit a network of so many classes and each other.
+
+        Raises:
+            InputError: they do not.
+        """
+        known = self.knowledge
+        if known is not None and known.values.shape != (num_classes, len(known.names)):
+            expected = f"[{num_classes}, {len(known.names)}]"
+            raise InputError(f"knowledge.values must be {expected}. Received: shape {known.values.shape}.")
+        if self.column_map is not None and known is None:
+            raise InputError("knowledge must be given with a column map, whose descriptions it names. Received: none.")

@@ -1,0 +1,145 @@
+"""The gRPC half of the loopback server: PredictionService and ModelService over a served model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from niwt_tf.serving.loaded_version import DEFAULT_SIGNATURE, LoadedVersion
+from niwt_tf.serving.request_error import RequestError
+from niwt_tf.serving.served_model import ServedModel
+
+CLASSIFY_METHOD = "tensorflow/serving/classify"
+_SIGNATURES = "signature_def"
+# Images are larger than gRPC's own limit of 4 MB.
+MESSAGES = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+
+
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Predict, Classify and GetModelMetadata; every answer says which version it came from."""
+
+    def __init__(self, model: ServedModel) -> None:
+        self._model = model
+
+    def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802, D102
+        return _answer(context, lambda: self._predict(request))
+
+    def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802, D102
+        return _answer(context, lambda: self._classify(request))
+
+    def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802, D102
+        return _answer(context, lambda: self._metadata(request))
+
+    def _predict(self, request: Any) -> Any:
+        inputs = {}
+        for name, proto in request.inputs.items():
+            try:
+                inputs[name] = tf.make_ndarray(proto)
+            except (ValueError, TypeError) as error:
+                raise RequestError("INVALID_ARGUMENT", f"{name} is not a tensor: {error}") from None
+        with leased(self._model, request.model_spec) as version:
+            outputs = version.run(request.model_spec.signature_name, inputs)
+            response = predict_pb2.PredictResponse()
+            _fill(response.model_spec, request.model_spec, version)
+        for name in request.output_filter or outputs:
+            if name not in outputs:
+                raise RequestError("INVALID_ARGUMENT", f"output tensor alias not found in signature: {name}")
+            response.outputs[name].CopyFrom(tf.make_tensor_proto(outputs[name]))
+        return response
+
+    def _classify(self, request: Any) -> Any:
+        examples = [example.SerializeToString() for example in request.input.example_list.examples]
+        if not examples:
+            raise RequestError("INVALID_ARGUMENT", "Input is empty.")
+        with leased(self._model, request.model_spec) as version:
+            name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+            method = version.definition(name).method_name
+            if method != CLASSIFY_METHOD:
+                rule = f"Expected classification signature method_name to be {CLASSIFY_METHOD}. Was: {method}"
+                raise RequestError("INVALID_ARGUMENT", rule)
+            outputs = version.run(name, {"inputs": np.array(examples, object)})
+            response = classification_pb2.ClassificationResponse()
+            _fill(response.model_spec, request.model_spec, version)
+        for classes, scores in zip(outputs["classes"], outputs["scores"], strict=True):
+            row = response.result.classifications.add()
+            for label, score in zip(classes, scores, strict=True):
+                row.classes.add(label=label.decode("utf-8", "replace"), score=score)
+        return response
+
+    def _metadata(self, request: Any) -> Any:
+        if list(request.metadata_field) != [_SIGNATURES]:
+            raise RequestError("INVALID_ARGUMENT", f"GetModelMetadataRequest must specify metadata_field {_SIGNATURES}.")
+        with leased(self._model, request.model_spec) as version:
+            response = get_model_metadata_pb2.GetModelMetadataResponse()
+            _fill(response.model_spec, request.model_spec, version)
+            signatures = get_model_metadata_pb2.SignatureDefMap()
+            for name, definition in version.definitions.items():
+                signatures.signature_def[name].CopyFrom(definition)
+        response.metadata[_SIGNATURES].Pack(signatures)
+        return response
+
+
+class ModelService(model_service_pb2_grpc.ModelServiceServicer):
+    """GetModelStatus."""
+
+    def __init__(self, model: ServedModel) -> None:
+        self._model = model
+
+    def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802, D102
+        return _answer(context, lambda: status(self._model, request.model_spec))
+
+
+def status(model: ServedModel, spec: Any) -> Any:
+    """Return the GetModelStatusResponse that a ModelSpec asks for.
+
+    Raises:
+        RequestError: no such model or version.
+    """
+    wanted = None
+    if spec.HasField("version") or spec.version_label:
+        with leased(model, spec) as version:
+            wanted = version.number
+    elif spec.name != model.name:
+        raise RequestError("NOT_FOUND", f"Could not find any versions of model {spec.name}")
+    response = get_model_status_pb2.GetModelStatusResponse()
+    states = get_model_status_pb2.ModelVersionStatus
+    for number, wrong in reversed(model.states().items()):
+        if wanted in (None, number):
+            one = response.model_version_status.add(version=number, state=states.END if wrong else states.AVAILABLE)
+            one.status.error_message = wrong or ""
+            one.status.error_code = tf.errors.UNKNOWN if wrong else 0
+    return response
+
+
+@contextmanager
+def leased(model: ServedModel, spec: Any) -> Iterator[LoadedVersion]:
+    """Yield the version that a ModelSpec asks for, see `ServedModel.lease`."""
+    number = spec.version.value if spec.HasField("version") else None
+    with model.lease(spec.name, number, spec.version_label) as version:
+        yield version
+
+
+def _fill(answered: Any, asked: Any, version: LoadedVersion) -> None:
+    answered.name = asked.name
+    answered.version.value = version.number
+    answered.signature_name = asked.signature_name or DEFAULT_SIGNATURE
+
+
+def _answer(context: grpc.ServicerContext, compute: Callable[[], Any]) -> Any:
+    try:
+        return compute()
+    except RequestError as error:
+        return context.abort(grpc.StatusCode[error.code], error.detail)

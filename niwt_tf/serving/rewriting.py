@@ -1,0 +1,106 @@
+"""The next version of a bundle, with other classes: new variables and cards around the same graph."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from niwt_tf.errors import InputError
+from niwt_tf.files import write_json
+from niwt_tf.serving.bundle import CARDS, CHECKPOINT, Bundle, checkpoint_key
+from niwt_tf.serving.cards import Card, cards_to_json
+from niwt_tf.serving.fingerprints import METADATA, fingerprints
+from niwt_tf.serving.versions import new_version, versions
+
+
+def next_version(
+    bundle: Bundle,
+    *,
+    variables: Mapping[str, np.ndarray],
+    cards: Sequence[Card],
+    metadata: Mapping[str, Any] | None = None,
+    check: Callable[[Path], None] | None = None,
+) -> Path:
+    """Write the version after the newest beside `bundle`, or write nothing; no other version is touched.
+
+    Every file is copied, but for the variables that change, the cards and the metadata. `labels`, `seen` and `unseen` of the
+    metadata follow from the cards.
+
+    Args:
+        bundle: what is changed.
+        variables: new values by the names of root variables, of the old types; shapes may grow or shrink with the classes.
+        cards: one a class, in the order of the logits.
+        metadata: further entries of niwt.json that change.
+        check: is called with the new version before it appears; what it raises stops it.
+
+    Returns:
+        The new version's folder.
+
+    Raises:
+        InputError: the bundle does not lie in a folder of versions, or a variable is unknown.
+        OSError: it cannot be written.
+    """
+    parent = bundle.folder.parent
+    if bundle.folder not in versions(parent).values():
+        raise InputError(
+            f"The folder of a bundle must be named by its version, so that another can be put beside it. "
+            f"Received: {str(bundle.folder)!r}."
+        )
+    seen = [card.name for card in cards if card.seen]
+    names = {
+        "labels": [card.name for card in cards],
+        "seen": seen,
+        "unseen": [card.name for card in cards if not card.seen],
+    }
+    changed = {**bundle.metadata, **names, **(metadata or {}), "made_from": bundle.folder.name}
+    with new_version(parent) as version:
+        for entry in ("saved_model.pb", "assets", "assets.extra"):
+            _copy(bundle.folder / entry, version.work / entry)
+        _write_variables(bundle, version.work, variables)
+        write_cards(version.work, cards)
+        write_metadata(version.work, changed)
+        if check is not None:
+            check(version.work)
+    return version.path
+
+
+def write_cards(folder: Path, cards: Sequence[Card]) -> None:
+    """Write the cards of the bundle in `folder`."""
+    (folder / CARDS).parent.mkdir(exist_ok=True)
+    write_json(folder / CARDS, {"cards": cards_to_json(cards)})
+
+
+def write_metadata(folder: Path, metadata: Mapping[str, Any]) -> None:
+    """Write niwt.json of the bundle in `folder`, after every other file: with their fingerprints."""
+    write_json(folder / METADATA, {**metadata, "fingerprint": fingerprints(folder, metadata)})
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif source.exists():
+        shutil.copyfile(source, target)
+
+
+def _write_variables(bundle: Bundle, folder: Path, changed: Mapping[str, np.ndarray]) -> None:
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(bundle.folder / CHECKPOINT))
+    types = reader.get_variable_to_dtype_map()
+    values = {checkpoint_key(name): value for name, value in changed.items()}
+    unknown = next((key for key in values if key not in types), None)
+    if unknown is not None:
+        raise InputError(f"variables must name root variables of the bundle. Received: {unknown.partition('/')[0]!r}.")
+    names = sorted(types)
+    with tf.device("CPU:0"):
+        tensors = [tf.constant(values.get(name, reader.get_tensor(name)), types[name]) for name in names]
+        prefix = folder / CHECKPOINT
+        prefix.parent.mkdir()
+        part = f"{prefix}_part"
+        tf.raw_ops.SaveV2(prefix=part, tensor_names=names, shape_and_slices=[""] * len(names), tensors=tensors)
+        # Gives the one data file the name that a SavedModel's loader looks for.
+        tf.raw_ops.MergeV2Checkpoints(checkpoint_prefixes=[part], destination_prefix=str(prefix))
