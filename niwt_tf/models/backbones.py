@@ -141,13 +141,9 @@ def build_network(
         features = _features(row, images, weights, dropout)
         logits = ClassHead(class_names, len(class_names), layer or row.layer, name="head")(features)
         model = keras.Model(images, logits, name=backbone)
-    return _finished(model, layer or row.layer, weights)
-
-
-def _finished(model: keras.Model, layer: str, weights: str) -> Network:
     if weights.endswith(".keras"):
         load_named(model, weights)
-    network = Network(model, layer)
+    network = Network(model, layer or row.layer)
     check_not_degenerate(model, network.layer)
     return network
 
@@ -167,7 +163,10 @@ def _hub_network(
         features = hub_features(Preprocess("unit", name="preprocess")(images), handle, endpoint, dropout, seed)
         logits = ClassHead(class_names, len(class_names), layer_name(endpoint), name="head")(features)
         model = keras.Model(images, logits, name="hub")
-    return _finished(model, layer_name(endpoint), weights)
+    if weights.endswith(".keras"):
+        load_named(model, weights)
+    # Not degenerate by its make; before `settle` few units may turn on and off, which says nothing about the layer.
+    return Network(model, layer_name(endpoint))
 
 
 def _features(row: Backbone, images: Any, weights: str, dropout: float) -> Any:

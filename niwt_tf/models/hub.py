@@ -107,7 +107,7 @@ def hub_features(images: Any, handle: str, endpoint: str, dropout: float, seed: 
     """Return features [B, 2N] of prepared images [B, S, S, 3] in [0, 1]: the module's map and the new tail."""
     conv_map = HubMap(handle, endpoint, int(images.shape[1]), name=layer_name(endpoint))(images)
     pooled = keras.layers.GlobalAveragePooling2D(name="avg_pool")(conv_map)
-    standardised = keras.layers.BatchNormalization(center=False, scale=False, name=_STANDARDISED)(pooled)
+    standardised = keras.layers.BatchNormalization(center=False, scale=False, epsilon=1e-6, name=_STANDARDISED)(pooled)
     neurons = int(conv_map.shape[-1])
     dense = keras.layers.Dense(2 * neurons, activation="relu", name="directions")
     features = dense(standardised)

@@ -26,7 +26,7 @@ def flags(tiny_birds, tiny_flags, module, tmp_path):
 
 
 def _module_weights(path):
-    return [np.array(weight) for weight in Network.load(path).model.get_layer("net_first").trainable_weights]
+    return [weight.numpy() for weight in Network.load(path).model.get_layer("net_first").trainable_weights]
 
 
 @pytest.mark.slow
@@ -44,7 +44,7 @@ def test_a_whole_run(finetune, flags, niwt, module, tmp_path):
 
     fresh = build_network(f"hub:{module}", ("a",), layer="net/first", input_size=32).model.get_layer("net_first")
     moved = [
-        np.abs(np.array(own) - trained).max()
+        np.abs(own.numpy() - trained).max()
         for own, trained in zip(fresh.trainable_weights, _module_weights(run / "train" / "main.keras"), strict=True)
     ]
     assert all(step > 1e-4 for step in moved) if finetune == "all" else moved == [0.0] * len(moved)

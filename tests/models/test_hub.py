@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from niwt_tf.errors import InputError
 from niwt_tf.models.backbones import build_network
+from niwt_tf.models.cut import check_not_degenerate
 from niwt_tf.models.hub import HubMap, settle
 from niwt_tf.models.identity import model_fingerprint
 from niwt_tf.models.network import Network
@@ -97,9 +98,14 @@ def test_a_linear_head_on_the_features_can_do_what_one_on_the_mean_can(network, 
     settle(network.tail, pooled)
     features = np.asarray(network.tail(network.trunk(images)))
     turned = features[:, :6] - features[:, 6:]
-    scaled = (pooled - pooled.mean(axis=0)) / np.sqrt(pooled.var(axis=0) + 1e-3)
+    scaled = (pooled - pooled.mean(axis=0)) / np.sqrt(pooled.var(axis=0) + 1e-6)
     kernel = network.model.get_layer("directions").kernel.numpy()[:, :6]
     np.testing.assert_allclose(turned @ kernel.T, scaled, atol=1e-5)
+
+
+def test_the_tail_is_not_degenerate(network, images):
+    settle(network.tail, np.asarray(network.trunk(images)).mean(axis=(1, 2)))
+    check_not_degenerate(network.model, network.layer)
 
 
 def test_the_map_alone_is_rounded_in_half_precision(network, images):
