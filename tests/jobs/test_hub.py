@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from niwt_tf.experiments.settings import SETTINGS
 from niwt_tf.files import read_json
 from niwt_tf.jobs.data_fingerprint import weights_fingerprint
+from niwt_tf.jobs.flags import absolute
 from niwt_tf.models.network import Network
 from tests.hub_modules import save_reusable
 
@@ -72,6 +74,13 @@ def test_a_missing_module_is_one_sentence(flags, niwt, tmp_path):
     assert job.status == 2
     assert job.err.strip().splitlines()[-1].startswith("niwt train: A hub module must be a handle")
     assert not (tmp_path / "run" / "train").exists()
+
+
+def test_a_folder_is_made_absolute_by_the_command_line(module, monkeypatch):
+    monkeypatch.chdir(module.parent)
+    declared = next(option for option in SETTINGS if option.name == "backbone")
+    assert absolute(declared, "hub:any") == f"hub:{module}"
+    assert absolute(declared, "small_vgg") == "small_vgg"
 
 
 def test_the_stage_depends_on_what_the_module_holds(module, tmp_path):
