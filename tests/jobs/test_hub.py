@@ -66,7 +66,7 @@ def test_an_export_needs_no_module(flags, niwt, module, tmp_path):
     shutil.rmtree(own)
     saved = tf.saved_model.load(str(tmp_path / "exports" / "1"))
     np.testing.assert_allclose(saved.signatures["logits"](tf.constant(images))["logits"], expected, rtol=1e-4, atol=1e-5)
-    assert niwt("evaluate", *flags, f"--backbone=hub:{own}", "--finetune=head").status == 2
+    assert niwt("train", *flags, f"--backbone=hub:{own}", "--finetune=head").status == 2
 
 
 def test_a_missing_module_is_one_sentence(flags, niwt, tmp_path):
