@@ -74,6 +74,11 @@ CLASSIFY_OPTIONS = (
     Option("progress", "bool", True, "Show a progress bar after five seconds."),
 )
 
+ONNX_OPTIONS = (
+    Option("run_dir", "str", None, "Folder of the run, which has the stage transfer.", optional=True),
+    Option("path", "str", None, "File to write, .onnx; by default exports/<name of run_dir>.onnx.", optional=True),
+)
+
 REFINE_OPTIONS = (
     Option("bundle", "str", None, "A version folder of an export, or the folder of versions: the newest.", optional=True),
     Option("name", "str", None, "The class, which was made from its description.", optional=True),
@@ -120,6 +125,7 @@ JOBS = {
         Job("transfer", "Make a head column for each unseen class from its predicted importance."),
         Job("evaluate", "Score seen and unseen classes on the test images."),
         Job("export", "Write a verified SavedModel for serving.", (*STAGE_OPTIONS, ABSTAIN)),
+        Job("export_onnx", "Write a run's network as one ONNX file (needs niwt-tf[onnx]).", ONNX_OPTIONS),
         Job("run", "Do every stage that is not up to date, from train to export.", (*STAGE_OPTIONS, ABSTAIN, UNTIL)),
         Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
         Job("baseline", "Score ESZSL on the same features and protocol."),
@@ -157,7 +163,8 @@ def _form(declared: Option) -> str:
         return f"[no]{declared.name}"
     text = "PATH" if declared.name.endswith("_dir") else "NAME"
     values = {"int": "N", "float": "X", "strs": "a,b,...", "floats": "x,y,...", "str": text}
-    choices = "|".join([*declared.choices, *(["PATH"] if declared.path else [])])
+    others = ["PATH"] * declared.path + [f"{declared.prefix}NAME"] * bool(declared.prefix)
+    choices = "|".join([*declared.choices, *others])
     return f"{declared.name}={choices or values[declared.kind]}"
 
 
