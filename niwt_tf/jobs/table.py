@@ -58,6 +58,11 @@ RENDER_OPTIONS = (
     Option("seed", "int", 0, "Seed of species and images.", at_least=0),
 )
 
+CHECK_OPTIONS = (
+    Option("bundle", "str", None, "A bundle: a version of an export, or the folder of its versions.", optional=True),
+    Option("images", "strs", (), "Image files to ask about; by default three that are drawn."),
+)
+
 STAGE_OPTIONS = (*RUN_OPTIONS, *SETTINGS)
 
 SWEEP_OPTIONS = (
@@ -97,6 +102,7 @@ JOBS = {
         Job("evaluate", "Score seen and unseen classes on the test images."),
         Job("export", "Write a verified SavedModel for serving.", (*STAGE_OPTIONS, ABSTAIN)),
         Job("run", "Do every stage that is not up to date, from train to export.", (*STAGE_OPTIONS, ABSTAIN, UNTIL)),
+        Job("check_export", "Check a bundle as TensorFlow Serving would take it.", CHECK_OPTIONS),
         Job("baseline", "Score ESZSL on the same features and protocol."),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
     )
