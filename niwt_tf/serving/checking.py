@@ -79,10 +79,10 @@ def check_export(folder: str | os.PathLike[str], images: Sequence[str | os.PathL
     """
     path = saved_model_folder(folder)
     contents = [read_image(Path(image)) for image in images]
-    return _outcomes(_Examination(path, contents))
+    return _outcomes(Examination(path, contents))
 
 
-def _outcomes(examination: _Examination) -> Iterator[Check]:
+def _outcomes(examination: Examination) -> Iterator[Check]:
     for name, run in examination.checks().items():
         try:
             yield Check(name, "ok", run())
@@ -92,10 +92,15 @@ def _outcomes(examination: _Examination) -> Iterator[Check]:
             yield Check(name, "FAILED", first_line(error))
 
 
-class _Examination:
-    """The checks of one SavedModel and what they have in common."""
+class Examination:
+    """The checks of one SavedModel and what they have in common.
 
-    def __init__(self, folder: Path, images: Sequence[bytes]) -> None:
+    Args:
+        folder: the SavedModel.
+        images: contents of image files; none takes three that are drawn.
+    """
+
+    def __init__(self, folder: Path, images: Sequence[bytes] = ()) -> None:
         self.folder = folder
         self.given = list(images)
 
@@ -143,11 +148,11 @@ class _Examination:
         asked = [message for message in self.whole if _rows(message) > 1]
         if not asked:
             raise NotRunError("--images names one image")
-        alone = list(self._answered(self.singles))
-        for message, whole in self._answered(asked):
+        alone, together = list(self._answered(self.singles)), list(self._answered(asked))
+        if len(together) < len(asked) or len(alone) < len(self.singles):
+            raise NotRunError("the Session does not answer")
+        for message, whole in together:
             rows = [answer for single, answer in alone if single.signature == message.signature]
-            if whole.code or len(rows) < _rows(message):
-                raise NotRunError(f"{message.signature} does not answer")
             for index, single in enumerate(rows):
                 found = difference(row(whole, index), single)
                 if found:
