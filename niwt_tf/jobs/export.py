@@ -60,7 +60,7 @@ def stage(run: Run, data: RunData, export_dir: Path | None = None, abstain: bool
             return
         settings = run.settings
         metadata: dict[str, Any] = {"dataset": settings.dataset, "backbone": settings.backbone, "metrics": metrics}
-        contents = contents_of(run, data, network)
+        contents = contents_of(run, data, network, abstain)
         checked = _check_images(data)
         path = export_network(network, folder, contents=contents, k=_BEST, check_images=checked, metadata=metadata)
         sizes = _sizes(path)

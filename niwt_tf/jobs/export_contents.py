@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from niwt_tf.data.schema import Knowledge
+from niwt_tf.experiments.probabilities import load_probabilities
+from niwt_tf.explain.explainer import Explainer
 from niwt_tf.files import read_json
 from niwt_tf.jobs.run_directory import Run
 from niwt_tf.method.column_map import ColumnMap
 from niwt_tf.models.network import Network
-from niwt_tf.serving.contents import Contents, DescribedClasses
+from niwt_tf.serving.contents import Contents
 
 if TYPE_CHECKING:
     from niwt_tf.jobs.run_data import RunData
@@ -23,31 +28,37 @@ _HOW = {
 }
 
 
-def contents_of(run: Run, data: RunData, network: Network) -> Contents:
-    """Return what goes with the network of the stage `transfer`."""
+def contents_of(run: Run, data: RunData, network: Network, abstain: bool = False) -> Contents:
+    """Return what goes with the network of the stage `transfer`; with `abstain` unsure answers are "unknown"."""
     folder = run.folder("transfer")
     selection = read_json(folder / "selection.json")
     figures = {name: selection["figures"].get(name) for name in _FIGURES}
-    column_map = None
-    if (folder / "column_map.npz").is_file():
-        with np.load(folder / "column_map.npz", allow_pickle=False) as file:
-            column_map = ColumnMap.from_arrays(dict(file))
+    has_map = (folder / "column_map.npz").is_file()
+    column_map = ColumnMap.from_arrays(_arrays(folder / "column_map.npz")) if has_map else None
+    probabilities = load_probabilities(folder / "probabilities.json")
     return Contents(
         knowledge=_described(data, network),
+        probabilities=probabilities if abstain else replace(probabilities, abstain_below=0.0),
         column_map=column_map,
+        explainer=Explainer.from_arrays(_arrays(folder / "explainer.npz")),
         images=_image_counts(data, network),
         validation={name: float(value) for name, value in figures.items() if value is not None},
         how=_HOW[selection["chosen"]["engine"]],
     )
 
 
-def _described(data: RunData, network: Network) -> DescribedClasses:
+def _described(data: RunData, network: Network) -> Knowledge:
     known = data.dataset.knowledge
     rows = [data.dataset.class_names.index(name) for name in network.class_names]
-    return DescribedClasses(known.names, known.groups, known.source, known.values[rows])
+    return replace(known, values=known.values[rows])
 
 
 def _image_counts(data: RunData, network: Network) -> list[int]:
     images = data.seen.images
     counts = dict(zip(images.class_names, np.bincount(images.labels, minlength=len(images.class_names)), strict=True))
     return [int(counts.get(name, 0)) for name in network.class_names]
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)

@@ -14,6 +14,7 @@ from niwt_tf.experiments.readers import readers_of
 from niwt_tf.experiments.scoring import finite
 from niwt_tf.experiments.selection import Trial
 from niwt_tf.experiments.transferring import choose
+from niwt_tf.explain.explainer import fit_explainer
 from niwt_tf.files import write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.data_fingerprint import support_fingerprint
@@ -58,6 +59,10 @@ def stage(run: Run, data: RunData) -> None:
         np.savez(folder / "columns.npz", columns=new.columns, biases=new.biases, losses=new.losses)
         if transferer.column_map is not None:
             np.savez(folder / "column_map.npz", **transferer.column_map.arrays())  # type: ignore[arg-type]
+        known = data.dataset.knowledge
+        importances, descriptions = transferer.head.importance.means, data.seen.descriptions
+        explainer = fit_explainer(importances, descriptions, known.names, known.groups)
+        np.savez(folder / "explainer.npz", **explainer.arrays())  # type: ignore[arg-type]
         save_probabilities(folder / "probabilities.json", transferer.probabilities)
         importance = transferer.head.importance
         measured_figures = {

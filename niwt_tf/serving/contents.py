@@ -5,29 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
+from niwt_tf.explain.explainer import Explainer
 from niwt_tf.method.column_map import ColumnMap
 from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.serving.cards import Card, now
-
-
-@dataclass(frozen=True)
-class DescribedClasses:
-    """What the entries of a description mean, and the description of each class.
-
-    Attributes:
-        names: of the K entries.
-        groups: K, "" where an entry has none.
-        source: where it comes from, as in `Knowledge.source`.
-        values: float32 [C, K], in the order of the network's classes.
-    """
-
-    names: tuple[str, ...]
-    groups: tuple[str, ...]
-    source: str
-    values: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -35,17 +18,19 @@ class Contents:
     """What an export can hold besides the network; each part is optional.
 
     Attributes:
-        knowledge: the classes' descriptions.
+        knowledge: the classes' descriptions, in the order of the network's classes.
         probabilities: how logits become scores.
         column_map: gives later classes their columns, and the signature `classify_with`.
+        explainer: gives the signature `explain`.
         images: photographs of each class that the network was trained on, [C].
         validation: figures on validation classes for the cards of unseen classes, by name.
         how: how the columns of unseen classes were made, for their cards.
     """
 
-    knowledge: DescribedClasses | None = None
+    knowledge: Knowledge | None = None
     probabilities: Probabilities = field(default_factory=Probabilities)
     column_map: ColumnMap | None = None
+    explainer: Explainer | None = None
     images: Sequence[int] | None = None
     validation: Mapping[str, float] = field(default_factory=dict)
     how: str = "from its description"

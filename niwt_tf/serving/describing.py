@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from niwt_tf import __version__
+from niwt_tf.explain.explainer import Explainer
 from niwt_tf.models.network import Network
 from niwt_tf.serving.bundle import FORMAT
 from niwt_tf.serving.contents import Contents
@@ -93,4 +94,29 @@ def signature_forms(network: Network, contents: Contents, k: int) -> dict[str, A
                 "logits": "float32 [B, C + M]",
             },
         }
+    if contents.explainer is not None:
+        forms["explain"] = {"inputs": _IMAGE_BYTES, "outputs": _explained(contents.explainer, size)}
     return forms
+
+
+def _explained(explainer: Explainer, size: int) -> dict[str, str]:
+    attributes, neurons = len(explainer.attribute_names), len(explainer.neuron_names)
+    top, few, best = min(attributes, 5), min(attributes, 3), min(neurons, 3)
+    return {
+        "label": "string [B], the best class",
+        "score": "float32 [B], its probability",
+        "is_seen": "float32 [B]",
+        "heatmap": "float32 [B, H, W] in 0..1, Grad-CAM",
+        "heatmap_png_bytes": f"string [B], the same as PNG of {size} x {size}",
+        "attributes": f"string [B, {top}], that speak for it",
+        "attribute_weights": f"float32 [B, {top}]",
+        "neurons": f"string [B, {best}]",
+        "neuron_names": f"string [B, {best}]",
+        "neuron_weights": f"float32 [B, {best}]",
+        "runner_up": "string [B], the second best class",
+        "runner_up_score": "float32 [B]",
+        "for_attributes": f"string [B, {few}], that speak for the best class against the second",
+        "for_weights": f"float32 [B, {few}]",
+        "against_attributes": f"string [B, {few}], that speak for the second",
+        "against_weights": f"float32 [B, {few}], negative",
+    }

@@ -14,14 +14,15 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.data.decode import decode_image
+from niwt_tf.explain.explainer import Explainer
+from niwt_tf.explain.explanations import ExplainerTensors, explanations
+from niwt_tf.method.abstaining import UNKNOWN
 from niwt_tf.models.network import Network
 from niwt_tf.serving.contents import Contents
 from niwt_tf.serving.described_logits import described_logits
 from niwt_tf.serving.examples import ENCODED
 from niwt_tf.serving.map_variables import map_variables
 from niwt_tf.serving.paged_head import PAGE, paged, paged_products
-
-UNKNOWN = "unknown"
 
 
 class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables` to itself
@@ -44,6 +45,8 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
         if contents.column_map is not None:
             for name, value in map_variables(contents.column_map).items():
                 setattr(self, name, tf.Variable(value, trainable=False))
+        if contents.explainer is not None:
+            self._explainer = self._explainer_tensors(contents.explainer)
         # The head's own weights are not used: its columns lie in pages.
         of_head = {id(weight) for weight in network.head.weights}
         weights = [weight for weight in network.model.weights if id(weight) not in of_head]
@@ -78,6 +81,8 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
         if self._contents.column_map is not None and known is not None:
             described = tf.TensorSpec([None, None, len(known.names)], tf.float32, name="descriptions")
             made["classify_with"] = (self._classify_with, [image_bytes, described])
+        if self._contents.explainer is not None:
+            made["explain"] = (self._explain, [image_bytes])
         return {name: tf.function(call).get_concrete_function(*specs) for name, (call, specs) in made.items()}
 
     def _serving_default(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -101,6 +106,28 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
         count = tf.shape(features)[0]
         labels = tf.tile(self.labels[None], [count, 1])
         return {"labels": labels, "scores": self._scores(logits), "logits": logits}
+
+    def _explain(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        answer = explanations(
+            self._decoded(image_bytes),
+            self._conv_map,
+            self._features_of,
+            self._logits_of,
+            self.labels,
+            self.temperature,
+            self._explainer,
+            self.seen,
+        )
+        unsure = answer["score"] < self.abstain_below
+        label = tf.where(unsure, UNKNOWN, answer["label"])
+        return {**answer, "label": label, "is_seen": tf.where(unsure, 0.0, answer["is_seen"])}
+
+    def _explainer_tensors(self, explainer: Explainer) -> ExplainerTensors:
+        self.inverse_weights = tf.Variable(explainer.weights, trainable=False)
+        self.inverse_bias = tf.Variable(explainer.bias, trainable=False)
+        self.attribute_names = tf.Variable(list(explainer.attribute_names), trainable=False)
+        self.neuron_names = tf.Variable(list(explainer.neuron_names), trainable=False)
+        return ExplainerTensors(self.inverse_weights, self.inverse_bias, self.attribute_names, self.neuron_names)
 
     def _decoded(self, image_bytes: tf.Tensor) -> tf.Tensor:
         size = self._network.input_size

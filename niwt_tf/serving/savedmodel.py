@@ -19,6 +19,8 @@ from niwt_tf.serving.graph import ServedNetwork
 from niwt_tf.serving.rewriting import write_cards, write_metadata
 from niwt_tf.serving.verification import read_check_images, verify
 from niwt_tf.serving.versions import new_version
+from niwt_tf.serving.warmup import write_warmup
+from niwt_tf.serving.warmup_requests import warmup_requests
 
 _LOG = logging.getLogger("niwt_tf")
 
@@ -72,6 +74,7 @@ def export_network(
             "largest_score_difference": checked.largest_score_difference,
         }
         name = Path(os.path.abspath(folder)).name
+        write_warmup(version.work, warmup_requests(contents, images), name)
         write_metadata(version.work, {"name": name, **description, **(metadata or {})})
     _LOG.info("%s answers as the network does on %d images.", version.path, checked.images)
     return version.path

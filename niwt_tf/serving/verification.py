@@ -18,11 +18,11 @@ import tensorflow as tf
 from niwt_tf.data.decode import decode_image
 from niwt_tf.errors import InputError
 from niwt_tf.files import read_json, write_json
+from niwt_tf.method.abstaining import UNKNOWN
 from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.models.network import Network
 from niwt_tf.serving.contents import Contents
 from niwt_tf.serving.examples import example
-from niwt_tf.serving.graph import UNKNOWN
 from niwt_tf.serving.predict import read_image
 
 TOLERANCE = 1e-4
@@ -108,7 +108,19 @@ def verify(folder: Path, network: Network, contents: Contents, images: CheckImag
         expected = np.concatenate([logits, features @ columns + biases], axis=1)
         far = TOLERANCE * max(1.0, float(np.abs(expected).max()))
         _compare("logits of classify_with", np.array(answer["classify_with"]["logits"]), expected, far)
+    if contents.explainer is not None:
+        _check_explained(answer["explain"], answer["serving_default"])
     return Verification(len(images.paths), difference)
+
+
+def _check_explained(explained: dict[str, Any], best: dict[str, Any]) -> None:
+    rows = zip(explained["label"], explained["score"], best["labels"], best["scores"], strict=True)
+    for label, score, labels, scores in rows:
+        # Where two classes have one score, either may be the best.
+        if label not in labels or not abs(score - scores[0]) <= TOLERANCE >= abs(score - scores[labels.index(label)]):
+            raise VerificationError(f"explain must be about the best class, {labels[0]!r}. Received: {label!r} with {score}.")
+    if not all(np.isfinite(explained[name]).all() for name in ("heatmap", "attribute_weights", "neuron_weights")):
+        raise VerificationError("explain must give finite numbers. Received: NaN or infinity.")
 
 
 def _check_best(

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from niwt_tf.data.schema import Knowledge
+from niwt_tf.explain.explainer import fit_explainer
 from niwt_tf.method.calibration import LogitStatistics
 from niwt_tf.method.closed_form import Blocks
 from niwt_tf.method.column_map import ColumnMap
@@ -13,7 +15,7 @@ from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
 from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.network import Network
-from niwt_tf.serving.contents import Contents, DescribedClasses
+from niwt_tf.serving.contents import Contents
 from niwt_tf.serving.savedmodel import export_network
 
 NAMES = ("cat", "dog", "eel", "fox é", "gnu", "hen", "ibis")
@@ -52,9 +54,11 @@ def contents(network) -> Contents:
     )
     names = ("fur", "claws", "wings", "size", "colour::red", "colour::blue")
     values = random.random((len(NAMES), 6)).astype(np.float32)
-    knowledge = DescribedClasses(names, ("", "", "", "", "colour", "colour"), "attributes", values)
+    knowledge = Knowledge(values, names, ("", "", "", "", "colour", "colour"))
     images = (9, 8, 7, 6, 0, 0, 0)
-    return Contents(knowledge, Probabilities(2.0), column_map, images, {"validation_acc_zsl": 0.5})
+    importances = random.standard_normal((4, neurons)).astype(np.float32)
+    explainer = fit_explainer(importances, values[:4], names, knowledge.groups)
+    return Contents(knowledge, Probabilities(2.0), column_map, explainer, images, {"validation_acc_zsl": 0.5})
 
 
 @pytest.fixture(scope="session")

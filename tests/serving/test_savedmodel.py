@@ -21,6 +21,17 @@ from niwt_tf.serving.predict import opened, predict
 from niwt_tf.serving.savedmodel import export_network
 from niwt_tf.serving.verification import Verification, VerificationError
 
+EXPLAINED = {
+    **dict.fromkeys(("label", "runner_up", "heatmap_png_bytes"), ("string", [-1])),
+    **dict.fromkeys(("score", "is_seen", "runner_up_score"), ("float32", [-1])),
+    "heatmap": ("float32", [-1, 2, 2]),
+    **{name: ("string", [-1, size]) for name, size in (("attributes", 5), ("neurons", 3), ("neuron_names", 3))},
+    **{name: ("float32", [-1, size]) for name, size in (("attribute_weights", 5), ("neuron_weights", 3))},
+    **{f"{side}_{what}": (kind, [-1, 3]) for side in ("for", "against") for what, kind in (
+        ("attributes", "string"), ("weights", "float32")
+    )},
+}
+
 
 @pytest.fixture(scope="module")
 def servable(saved_model):
@@ -67,6 +78,7 @@ def test_signatures_are_named_and_batch_first(saved_model):
             "in": {**image_bytes, "descriptions": ("float32", [-1, -1, 6])},
             "out": {**answer, "logits": ("float32", [-1, -1])},
         },
+        "explain": {"in": image_bytes, "out": EXPLAINED},
     }
     assert methods == {name: "classify" if name == "classify" else "predict" for name in found}
 
@@ -117,6 +129,14 @@ def test_described_classes_get_the_logits_of_their_columns(network, contents, se
     np.testing.assert_allclose(answer["logits"][:, :7], plain["logits"], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(answer["scores"].sum(1), 1.0, atol=1e-5)
     assert [name.decode() for name in answer["labels"][0]] == list(network.class_names)
+
+
+def test_explain_is_about_the_best_class(servable, image_paths):
+    explained, best = servable.run("explain", _inputs(image_paths)), servable.run("serving_default", _inputs(image_paths))
+    assert explained["label"].tolist() == best["labels"][:, 0].tolist()
+    assert explained["runner_up"].tolist() == best["labels"][:, 1].tolist()
+    np.testing.assert_allclose(explained["score"], best["scores"][:, 0], atol=1e-6)
+    assert all(tf.io.decode_png(png).shape == (16, 16, 3) for png in explained["heatmap_png_bytes"])
 
 
 def test_no_described_class_is_the_known_ones_alone(servable, image_paths):

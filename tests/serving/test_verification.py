@@ -63,13 +63,17 @@ def test_two_classes_with_one_logit_may_change_places(answer, network, images, v
     swapped = [[{first: second, second: first}.get(c, c) for c in row] for row in order]
     described = np.array(answer["classify_with"]["logits"])
     described[:, :7] = logits
+    explained = {
+        "label of explain": [tied.class_names[row[0]] for row in swapped],
+        "score of explain": np.take_along_axis(scores, order, 1)[:, 0].tolist(),
+    }
     verified(
         tied,
         logits=logits,
         scores=np.take_along_axis(scores, order, 1),
         labels=[[tied.class_names[c] for c in row] for row in swapped],
         is_seen=[[float(c < tied.num_seen) for c in row] for row in swapped],
-        **{"logits of classify_with": described},
+        **{"logits of classify_with": described, **explained},
     )
 
 
@@ -106,6 +110,12 @@ def test_other_logits_of_described_classes_are_seen(answer, verified):
     wrong[0, -1] += 1.0
     with pytest.raises(VerificationError, match="logits of classify_with must agree"):
         verified(**{"logits of classify_with": wrong})
+
+
+def test_an_explanation_of_another_class_is_seen(answer, verified):
+    runners_up = answer["explain"]["runner_up"]
+    with pytest.raises(VerificationError, match="explain must be about the best class"):
+        verified(**{"label of explain": runners_up})
 
 
 def test_a_model_that_does_not_load_is_seen(saved_model, images, tmp_path):

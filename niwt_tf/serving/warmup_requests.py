@@ -1,0 +1,34 @@
+"""Which requests a server replays while it loads a version: every signature, with one image and with several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from niwt_tf.serving.contents import Contents
+from niwt_tf.serving.examples import example
+from niwt_tf.serving.predict import read_image
+from niwt_tf.serving.verification import CheckImages
+from niwt_tf.serving.warmup import Request
+
+_MOST = 4  # images; a record holds them whole
+
+
+def warmup_requests(contents: Contents, images: CheckImages) -> list[Request]:
+    """Return requests about the first images for each signature that a network with these contents is exported with."""
+    requests: list[Request] = []
+    for count in sorted({1, min(len(images.paths), _MOST)}):
+        encoded = [read_image(Path(path)) for path in images.paths[:count]]
+        files = {"image_bytes": np.array(encoded, object)}
+        requests += [
+            ("serving_default", files),
+            ("logits", {"images": images.pixels[:count]}),
+            ("classify", {"inputs": np.array([example(content) for content in encoded], object)}),
+        ]
+        if contents.explainer is not None:
+            requests.append(("explain", files))
+        if contents.column_map is not None and contents.knowledge is not None:
+            described = np.tile(contents.knowledge.values[-1:], (count, 1, 1)).astype(np.float32)
+            requests.append(("classify_with", {**files, "descriptions": described}))
+    return requests
