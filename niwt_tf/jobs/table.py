@@ -59,7 +59,7 @@ RENDER_OPTIONS = (
 )
 
 CHECK_OPTIONS = (
-    Option("bundle", "str", None, "A bundle: a version of an export, or the folder of its versions.", optional=True),
+    Option("bundle", "str", None, "A bundle: a version, or the folder of the versions.", optional=True, path=True),
     Option("images", "strs", (), "Image files to ask about; by default three that are drawn."),
 )
 
