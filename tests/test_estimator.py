@@ -162,7 +162,7 @@ def test_names_that_do_not_fit(model, dataset):
 def test_saved_and_loaded_it_is_the_same(model, dataset, test_paths, tmp_path):
     model.save(tmp_path / "model")
     held = {path.name for path in (tmp_path / "model").iterdir()}
-    assert held == {"network.keras", "model.npz", "model.json", "column_map.npz"}
+    assert held == {"network.keras", "model.npz", "model.json", "column_map.npz", "few_shot.npz"}
     loaded = Niwt.load(tmp_path / "model")
     assert loaded.get_params() == model.get_params()
     np.testing.assert_array_equal(loaded.classes_, model.classes_)

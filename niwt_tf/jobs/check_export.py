@@ -23,8 +23,9 @@ def main(argv: list[str]) -> None:
     values = flags.FLAGS
     if values.bundle is None:
         raise InputError("--bundle must be given: the folder of a bundle, for instance --bundle=exports/birds.")
+    images = [os.path.expanduser(name.strip()) for name in (values.images or "").split(",") if name.strip()]
     failed = []
-    for check in check_export(os.path.expanduser(values.bundle), values.images or ()):
+    for check in check_export(os.path.expanduser(values.bundle), images):
         print(f"{check.status:<9}{check.name:<14}{check.detail}", flush=True)
         if check.status == "FAILED":
             failed.append(check.name)

@@ -60,7 +60,15 @@ RENDER_OPTIONS = (
 
 CHECK_OPTIONS = (
     Option("bundle", "str", None, "A bundle: a version, or the folder of the versions.", optional=True, path=True),
-    Option("images", "strs", (), "Image files to ask about; by default three that are drawn."),
+    Option("images", "str", None, "Image files to ask about, with commas between them; by default three are drawn.", optional=True),
+)
+
+REFINE_OPTIONS = (
+    Option("bundle", "str", None, "A version folder of an export, or the folder of versions: the newest.", optional=True),
+    Option("name", "str", None, "The class, which was made from its description.", optional=True),
+    Option(
+        "images", "str", None, "A folder of photographs of the class, or files with commas between them.", optional=True
+    ),
 )
 
 STAGE_OPTIONS = (*RUN_OPTIONS, *SETTINGS)
@@ -104,6 +112,7 @@ JOBS = {
         Job("run", "Do every stage that is not up to date, from train to export.", (*STAGE_OPTIONS, ABSTAIN, UNTIL)),
         Job("check_export", "Check a bundle as TensorFlow Serving would take it.", CHECK_OPTIONS),
         Job("baseline", "Score ESZSL on the same features and protocol."),
+        Job("refine_class", "Update a described class's column from photographs of it.", REFINE_OPTIONS),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
     )
 }
@@ -115,7 +124,7 @@ USAGE = "niwt JOB [--flagfile=FILE] [--flag=value ...]"
 def overview() -> str:
     """Return what `niwt --help` prints."""
     lines = [f"usage: {USAGE}", "", "Zero-shot image classifiers from class descriptions.", "", "jobs:"]
-    lines += [f"  {job.name:<12}{job.summary}" for job in JOBS.values()]
+    lines += [f"  {job.name:<14}{job.summary}" for job in JOBS.values()]
     return "\n".join([*lines, "", "niwt JOB --help lists a job's flags; niwt --version prints the version."])
 
 

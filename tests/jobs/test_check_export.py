@@ -28,7 +28,7 @@ def test_a_line_a_check(outcomes, capsys):
         "ok       size          1.02x the weights",
         "not run  model server  no tensorflow_model_server",
     ]
-    assert asked == [("exports/birds", ("a.png", "b.png"))]
+    assert asked == [("exports/birds", ["a.png", "b.png"])]
 
 
 def test_a_failure_is_status_2(outcomes, capsys):
