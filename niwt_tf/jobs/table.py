@@ -60,7 +60,7 @@ RENDER_OPTIONS = (
 
 CHECK_OPTIONS = (
     Option("bundle", "str", None, "A bundle: a version, or the folder of the versions.", optional=True, path=True),
-    Option("images", "str", None, "Image files to ask about, with commas between them; by default three are drawn.", optional=True),
+    Option("images", "str", None, "Image files to ask about, with commas between them; by default drawn ones.", optional=True),
 )
 
 REFINE_OPTIONS = (

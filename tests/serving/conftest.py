@@ -58,7 +58,8 @@ def contents(network) -> Contents:
     images = (9, 8, 7, 6, 0, 0, 0)
     importances = random.standard_normal((4, neurons)).astype(np.float32)
     explainer = fit_explainer(importances, values[:4], names, knowledge.groups)
-    return Contents(knowledge, Probabilities(2.0), column_map, explainer, images, {"validation_acc_zsl": 0.5})
+    validation = {"validation_acc_zsl": 0.5}
+    return Contents(knowledge, Probabilities(2.0), column_map, explainer, images=images, validation=validation)
 
 
 @pytest.fixture(scope="session")

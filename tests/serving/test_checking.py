@@ -64,7 +64,7 @@ def test_a_good_bundle(here, bundle):
     found = _run(bundle, "signatures", "operations", "size", "session", "batching", "warm-up", "bad images")
     assert {check.name: check.status for check in found} == {check.name: "ok" for check in found}
     details = {check.name: check.detail for check in found}
-    assert details["session"] == "classify, classify_with, logits, serving_default answer without Keras"
+    assert details["session"] == "classify, classify_with, explain, logits, serving_default answer without Keras"
     assert details["warm-up"] == "1 records are answered"
     assert details["batching"] == "3 images together answer as each alone"
 
@@ -235,12 +235,12 @@ def test_a_session_in_a_process_without_keras(saved_model):
 
 @pytest.mark.slow
 def test_the_c_interface_answers_alike_and_sees_what_does_not(saved_model, monkeypatch):
-    assert _one(saved_model, "C interface") == Check("C interface", "ok", "4 signatures answer as in the Session")
+    assert _one(saved_model, "C interface") == Check("C interface", "ok", "5 signatures answer as in the Session")
 
     def other(command, *arguments, **options):
         said = ask(command, *arguments, **options)
         if command == C_API:
-            said.answers[2].tensors["features"] = said.answers[2].tensors["features"] + 1
+            said.answers[3].tensors["features"] = said.answers[3].tensors["features"] + 1
         return said
 
     monkeypatch.setattr(checking, "ask", other)
@@ -251,7 +251,7 @@ def test_the_c_interface_answers_alike_and_sees_what_does_not(saved_model, monke
 @pytest.mark.skipif(shutil.which("g++") is None, reason="not run: no g++")
 def test_the_native_loader_is_compiled_once_and_answers_alike(saved_model, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert _one(saved_model, "C++ loader") == Check("C++ loader", "ok", "4 signatures answer as in the Session")
+    assert _one(saved_model, "C++ loader") == Check("C++ loader", "ok", "5 signatures answer as in the Session")
     (made,) = (tmp_path / "niwt-tf").iterdir()
     before = made.stat().st_mtime_ns
     assert native_loader.native_loader() == made and made.stat().st_mtime_ns == before
@@ -273,7 +273,7 @@ def test_a_server_is_asked_where_there_is_one(saved_model, monkeypatch, tmp_path
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("PYTHONPATH", str(Path(checking.__file__).parents[2]))
-    assert _one(saved_model, "model server") == Check("model server", "ok", "4 signatures answer as in the Session")
+    assert _one(saved_model, "model server") == Check("model server", "ok", "5 signatures answer as in the Session")
 
 
 @pytest.mark.skipif(shutil.which("tensorflow_model_server") is None, reason="not run: no tensorflow_model_server")
