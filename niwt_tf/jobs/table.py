@@ -79,6 +79,11 @@ ONNX_OPTIONS = (
     Option("path", "str", None, "File to write, .onnx; by default exports/<name of run_dir>.onnx.", optional=True),
 )
 
+CHECK_OPTIONS = (
+    Option("bundle", "str", None, "A bundle: a version, or the folder of the versions.", optional=True, path=True),
+    Option("images", "str", None, "Image files to ask about, with commas between them; by default drawn ones.", optional=True),
+)
+
 REFINE_OPTIONS = (
     Option("bundle", "str", None, "A version folder of an export, or the folder of versions: the newest.", optional=True),
     Option("name", "str", None, "The class, which was made from its description.", optional=True),
@@ -128,6 +133,7 @@ JOBS = {
         Job("export_onnx", "Write a run's network as one ONNX file (needs niwt-tf[onnx]).", ONNX_OPTIONS),
         Job("run", "Do every stage that is not up to date, from train to export.", (*STAGE_OPTIONS, ABSTAIN, UNTIL)),
         Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
+        Job("check_export", "Check a bundle as TensorFlow Serving would take it.", CHECK_OPTIONS),
         Job("baseline", "Score ESZSL on the same features and protocol."),
         Job("refine_class", "Update a described class's column from photographs of it.", REFINE_OPTIONS),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
