@@ -50,6 +50,37 @@ ABSTAIN = Option(
     "Export a network that answers 'unknown' below the probability that validation classes chose.",
 )
 
+BUNDLE = Option(
+    "bundle",
+    "str",
+    None,
+    "The exported version, or the folder of its versions: then the newest.",
+    optional=True,
+)
+NAME = Option("name", "str", None, "The class.", optional=True)
+
+ADD_CLASS_OPTIONS = (
+    BUNDLE,
+    NAME,
+    Option("attributes", "str", None, "JSON or CSV file with the value of each attribute.", optional=True),
+    Option("text", "str", None, "What the class looks like, in words.", optional=True),
+    Option("text_file", "str", None, "A file with that text.", optional=True),
+    Option("cards", "str", None, "CSV of several classes, described by attributes, by text or by files.", optional=True),
+    Option("source", "str", None, "Where the description comes from, for the class's card.", optional=True),
+    Option(
+        "missing",
+        "str",
+        "error",
+        "What attributes get that are not named: refuse, or give the seen classes' mean.",
+        choices=("error", "mean"),
+    ),
+)
+RENAME_CLASS_OPTIONS = (BUNDLE, NAME, Option("new_name", "str", None, "What it is called from now on.", optional=True))
+LIST_CLASSES_OPTIONS = (
+    BUNDLE,
+    Option("format", "str", "table", "A table for people, or all of the cards.", choices=("table", "json")),
+)
+
 RENDER_OPTIONS = (
     Option("data_dir", "str", "data/birds", "Folder to write: new, empty, or rendered before."),
     Option("num_species", "int", 50, "Number of species (classes).", at_least=2, below=201),
@@ -134,6 +165,10 @@ JOBS = {
         Job("run", "Do every stage that is not up to date, from train to export.", (*STAGE_OPTIONS, ABSTAIN, UNTIL)),
         Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
         Job("check_export", "Check a bundle as TensorFlow Serving would take it.", CHECK_OPTIONS),
+        Job("add_class", "Describe classes, and an exported network knows them.", ADD_CLASS_OPTIONS, tensorflow=False),
+        Job("rename_class", "Give a class of an exported network another name.", RENAME_CLASS_OPTIONS, tensorflow=False),
+        Job("remove_class", "Take a class out of an exported network.", (BUNDLE, NAME), tensorflow=False),
+        Job("list_classes", "Show the class cards of an exported network.", LIST_CLASSES_OPTIONS, tensorflow=False),
         Job("baseline", "Score ESZSL on the same features and protocol."),
         Job("refine_class", "Update a described class's column from photographs of it.", REFINE_OPTIONS),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
