@@ -117,7 +117,7 @@ JOBS = {
         Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
         Job("list_classes", "Show the class cards of an exported network.", LIST_CLASSES_OPTIONS, tensorflow=False),
         Job("add_class", "Describe classes, and an exported network knows them.", ADD_CLASS_OPTIONS, tensorflow=False),
-        Job("refine_class", "Update a described class's column from photographs of it.", REFINE_CLASS_OPTIONS),
+        Job("refine_class", "Update a described class's column from photographs of it.", REFINE_CLASS_OPTIONS, False),
         Job("rename_class", "Give a class of an exported network another name.", RENAME_CLASS_OPTIONS, tensorflow=False),
         Job("remove_class", "Take a class out of an exported network.", REMOVE_CLASS_OPTIONS, tensorflow=False),
         Job("check_export", "Check a bundle as TensorFlow Serving would take it.", CHECK_OPTIONS),

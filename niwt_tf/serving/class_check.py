@@ -27,7 +27,7 @@ def check_classes(before: Path, after: Path, old_slots: np.ndarray, new_slots: n
     Args:
         before: the version that it was made from.
         after: the new version.
-        old_slots: int64, of the old version's classes; a class is the same where its slot is.
+        old_slots: int64, of the old version's classes; a class is the same where its slot is, and -1 is none.
         new_slots: int64, of the new version's classes.
         labels: of the new version.
 

@@ -14,9 +14,15 @@ import pytest
 from niwt_tf.errors import InputError
 from niwt_tf.files import read_json
 from niwt_tf.serving.bundle import CARDS, Bundle
+from niwt_tf.serving.classes import write_change
 from niwt_tf.serving.paged_head import column_of
 from niwt_tf.serving.predict import opened
 from niwt_tf.serving.refining import FEW_SHOT, features_of, few_shot_prior_of, refine_class
+
+
+def refined_version(bundle, name, images) -> Path:
+    return write_change(bundle, refine_class(bundle, name, images))
+
 
 HEN = 5  # of cat, dog, eel, fox é, gnu, hen, ibis; the first four are seen
 
@@ -34,7 +40,7 @@ def refined(saved_model, image_paths, tmp_path_factory) -> tuple[Bundle, Bundle]
     folder = tmp_path_factory.mktemp("refined") / "toy"
     shutil.copytree(saved_model, folder / "1")
     before = Bundle.open(folder)
-    return before, Bundle.open(refine_class(before, "hen", image_paths[:3]))
+    return before, Bundle.open(refined_version(before, "hen", image_paths[:3]))
 
 
 def column_and_bias(bundle: Bundle, place: int = HEN) -> tuple[np.ndarray, float]:
@@ -79,9 +85,9 @@ def test_its_card_says_so_and_others_do_not(refined):
 
 
 def test_two_calls_are_one_in_any_order(refined, versions, image_paths):
-    first = Bundle.open(refine_class(Bundle.open(versions), "hen", image_paths[2:3]))
+    first = Bundle.open(refined_version(Bundle.open(versions), "hen", image_paths[2:3]))
     assert first.cards[HEN].how == "refined with 1 image"
-    second = Bundle.open(refine_class(first, "hen", image_paths[1::-1]))
+    second = Bundle.open(refined_version(first, "hen", image_paths[1::-1]))
     assert second.cards[HEN].images == 3
     for ours, theirs in zip(column_and_bias(second), column_and_bias(refined[1]), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -90,7 +96,7 @@ def test_two_calls_are_one_in_any_order(refined, versions, image_paths):
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("hem", "name must be a class of the bundle. Received: 'hem'. Did you mean 'hen'?"),
+        ("hem", "name must be that of one of the bundle's 7 classes. Received: 'hem'. Did you mean 'hen'?"),
         ("cat", "name must be a class that was made from a description; .*trained on. Received: 'cat'."),
     ],
 )
@@ -123,14 +129,14 @@ def test_bundles_without_the_prior(versions, image_paths, damage):
     if damage == "other arrays":
         np.savez(path, other=np.zeros(3))
     with pytest.raises(InputError, match=r"assets\.extra/few_shot\.npz"):
-        refine_class(bundle, "hen", image_paths)
+        refined_version(bundle, "hen", image_paths)
 
 
 def test_a_card_without_a_scale_is_taken_as_matched(versions, image_paths):
     bundle = Bundle.open(versions)
     cards = list(bundle.cards)
     cards[HEN] = replace(cards[HEN], images=2)
-    refined = Bundle.open(refine_class(replace(bundle, cards=tuple(cards)), "hen", image_paths[:1]))
+    refined = Bundle.open(refined_version(replace(bundle, cards=tuple(cards)), "hen", image_paths[:1]))
     assert refined.cards[HEN].images == 3
 
 
