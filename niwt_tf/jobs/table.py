@@ -50,6 +50,37 @@ ABSTAIN = Option(
     "Export a network that answers 'unknown' below the probability that validation classes chose.",
 )
 
+BUNDLE = Option(
+    "bundle",
+    "str",
+    None,
+    "The exported version, or the folder of its versions: then the newest.",
+    optional=True,
+)
+NAME = Option("name", "str", None, "The class.", optional=True)
+
+ADD_CLASS_OPTIONS = (
+    BUNDLE,
+    NAME,
+    Option("attributes", "str", None, "JSON or CSV file with the value of each attribute.", optional=True),
+    Option("text", "str", None, "What the class looks like, in words.", optional=True),
+    Option("text_file", "str", None, "A file with that text.", optional=True),
+    Option("cards", "str", None, "CSV of several classes, described by attributes, by text or by files.", optional=True),
+    Option("source", "str", None, "Where the description comes from, for the class's card.", optional=True),
+    Option(
+        "missing",
+        "str",
+        "error",
+        "What attributes get that are not named: refuse, or give the seen classes' mean.",
+        choices=("error", "mean"),
+    ),
+)
+RENAME_CLASS_OPTIONS = (BUNDLE, NAME, Option("new_name", "str", None, "What it is called from now on.", optional=True))
+LIST_CLASSES_OPTIONS = (
+    BUNDLE,
+    Option("format", "str", "table", "A table for people, or all of the cards.", choices=("table", "json")),
+)
+
 RENDER_OPTIONS = (
     Option("data_dir", "str", "data/birds", "Folder to write: new, empty, or rendered before."),
     Option("num_species", "int", 50, "Number of species (classes).", at_least=2, below=201),
@@ -97,6 +128,10 @@ JOBS = {
         Job("evaluate", "Score seen and unseen classes on the test images."),
         Job("export", "Write a verified SavedModel for serving.", (*STAGE_OPTIONS, ABSTAIN)),
         Job("run", "Do every stage that is not up to date, from train to export.", (*STAGE_OPTIONS, ABSTAIN, UNTIL)),
+        Job("add_class", "Describe classes, and an exported network knows them.", ADD_CLASS_OPTIONS, tensorflow=False),
+        Job("rename_class", "Give a class of an exported network another name.", RENAME_CLASS_OPTIONS, tensorflow=False),
+        Job("remove_class", "Take a class out of an exported network.", (BUNDLE, NAME), tensorflow=False),
+        Job("list_classes", "Show the class cards of an exported network.", LIST_CLASSES_OPTIONS, tensorflow=False),
         Job("baseline", "Score ESZSL on the same features and protocol."),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
     )
@@ -109,7 +144,7 @@ USAGE = "niwt JOB [--flagfile=FILE] [--flag=value ...]"
 def overview() -> str:
     """Return what `niwt --help` prints."""
     lines = [f"usage: {USAGE}", "", "Zero-shot image classifiers from class descriptions.", "", "jobs:"]
-    lines += [f"  {job.name:<12}{job.summary}" for job in JOBS.values()]
+    lines += [f"  {job.name:<14}{job.summary}" for job in JOBS.values()]
     return "\n".join([*lines, "", "niwt JOB --help lists a job's flags; niwt --version prints the version."])
 
 
