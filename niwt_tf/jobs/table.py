@@ -81,6 +81,14 @@ LIST_CLASSES_OPTIONS = (
     Option("format", "str", "table", "A table for people, or all of the cards.", choices=("table", "json")),
 )
 
+STUDIO_OPTIONS = (
+    BUNDLE,
+    Option("images", "str", None, "Folder of test images; it is only read.", optional=True),
+    Option("most_images", "int", 200, "Most test images that are taken, at even distances.", at_least=1, below=5001),
+    Option("port", "int", 8501, "Where the page is.", at_least=1, below=65_536),
+    Option("host", "str", "127.0.0.1", "From where it can be reached; 127.0.0.1 is this machine alone."),
+)
+
 RENDER_OPTIONS = (
     Option("data_dir", "str", "data/birds", "Folder to write: new, empty, or rendered before."),
     Option("num_species", "int", 50, "Number of species (classes).", at_least=2, below=201),
@@ -132,6 +140,7 @@ JOBS = {
         Job("rename_class", "Give a class of an exported network another name.", RENAME_CLASS_OPTIONS, tensorflow=False),
         Job("remove_class", "Take a class out of an exported network.", (BUNDLE, NAME), tensorflow=False),
         Job("list_classes", "Show the class cards of an exported network.", LIST_CLASSES_OPTIONS, tensorflow=False),
+        Job("studio", "A page to try an exported network and to compose classes for it.", STUDIO_OPTIONS, tensorflow=False),
         Job("baseline", "Score ESZSL on the same features and protocol."),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
     )

@@ -5,6 +5,7 @@ Dimensions: M images, C known classes, K description entries, D features.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -50,26 +51,40 @@ class Range:
     """What a slider covers.
 
     Attributes:
-        low: smallest value.
-        high: largest value, above `low`.
-        step: of an arrow key.
+        low: smallest value, a multiple of `step`.
+        high: largest value, a multiple of `step` above `low`.
+        step: of an arrow key: 1, 2 or 5 times a power of ten.
     """
 
     low: float
     high: float
+    step: float
 
     @property
-    def step(self) -> float:
-        """A fiftieth of the whole."""
-        return (self.high - self.low) / 50
+    def digits(self) -> int:
+        """Digits after the point that tell two steps apart."""
+        return max(0, -math.floor(math.log10(self.step) + 1e-9))
+
+    def nearest(self, value: float) -> float:
+        """Return the value of the slider that is nearest."""
+        steps = round((min(max(value, self.low), self.high) - self.low) / self.step)
+        return round(self.low + steps * self.step, self.digits)
 
 
 def ranges(descriptions: np.ndarray) -> list[Range]:
     """Return the range of each entry among descriptions [C, K] of known classes, with 0 in it."""
     lows = np.minimum(descriptions.min(axis=0), 0.0)
     highs = np.maximum(descriptions.max(axis=0), 0.0)
-    highs = np.where(highs > lows, highs, lows + 1.0)
-    return [Range(float(low), float(high)) for low, high in zip(lows, highs, strict=True)]
+    return [_range(float(low), float(high)) for low, high in zip(lows, highs, strict=True)]
+
+
+def _range(low: float, high: float) -> Range:
+    width = high - low if high > low else 1.0
+    power = 10.0 ** math.floor(math.log10(width / 50))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power * 50 >= width * (1 - 1e-6))
+    first, last = math.floor(low / step + 1e-6), math.ceil(max(high, low + width) / step - 1e-6)
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    return Range(round(first * step, digits), round(last * step, digits), round(step, digits))
 
 
 def by_group(names: tuple[str, ...], groups: tuple[str, ...], search: str = "") -> dict[str, list[int]]:

@@ -12,6 +12,7 @@ from niwt_tf.errors import InputError
 from niwt_tf.serving.bundle import Bundle
 from niwt_tf.serving.predict import opened, predict
 from niwt_tf.studio.workshop import Workshop
+from tests.studio.conftest import export_toy
 
 
 def test_answers_are_those_of_the_signatures(workshop, exported):
@@ -78,7 +79,7 @@ def test_the_reason_for_a_claim_is_what_the_saved_class_would_answer(exported, i
     saved = shop.bench.model.answer(encoded)
     assert saved.label == "a zebrá"
     assert (saved.score, saved.heat_png, saved.attributes) == (tried.score, tried.heat_png, tried.attributes)
-    assert predict(folder, [shop.bench.gallery.images.folder / shop.bench.gallery.images.names[place]]).labels[0][0] == "a zebrá"
+    assert predict(folder, [images / shop.bench.gallery.images.names[place]]).labels[0][0] == "a zebrá"
 
 
 @pytest.mark.parametrize("name", ["", " ", "cat", "a\nb", "x" * 201])
@@ -110,8 +111,6 @@ def test_words_start_a_description(workshop):
 
 
 def test_a_bundle_without_a_column_map_composes_nothing(images, tmp_path):
-    from tests.studio.conftest import export_toy
-
     folder = export_toy(tmp_path / "bare", [images / "00.png"], column_map=None, explainer=None, knowledge=None)
     bench = Workshop(folder, images, 3).bench
     answer = bench.model.answer(bench.gallery.images.read(0))

@@ -1,0 +1,82 @@
+"""How the page shows what a bundle says of one image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from niwt_tf.studio.pictures import with_heat
+from niwt_tf.studio.plain_text import plain
+from niwt_tf.studio.tried_model import Answer, Weighted
+
+
+def show_pictures(answer: Answer, pixels: np.ndarray, name: str) -> None:
+    """Show an image and, where there are explanations, where the network looks."""
+    with st.container(horizontal=True):
+        st.image(pixels, caption=plain(name), width=210, alt=f"The image {name}")
+        if answer.heat_png:
+            heated = with_heat(pixels, answer.heat_png)
+            st.image(heated, caption="Where the network looks", width=210, alt="Grad-CAM: bright where it speaks for the class")
+
+
+def show_best(answer: Answer) -> None:
+    """Show the best classes with their probabilities."""
+    st.dataframe(
+        {
+            "Class": [label for label, _, _ in answer.best],
+            "Probability": [score for _, score, _ in answer.best],
+            "Learnt from": ["photographs" if seen else "description" for _, _, seen in answer.best],
+        },
+        column_config={
+            "Class": st.column_config.TextColumn(width="medium"),
+            "Probability": st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0),
+        },
+        hide_index=True,
+        alt="The best classes, with their probabilities and what they were learnt from",
+    )
+
+
+def show_reasons(answer: Answer) -> None:
+    """Show what speaks for the class, and for it or against it beside the runner-up."""
+    if not answer.heat_png:
+        st.text("This bundle has no explanations.")
+        return
+    first, second = st.columns(2)
+    with first:
+        st.markdown("**Attributes that speak for it**")
+        _weights(answer.attributes, "Attribute", "Attributes that speak for the class")
+    with second:
+        st.markdown("**Neurons that speak for it**")
+        st.dataframe(
+            {
+                "Neuron": [number.removeprefix("neuron ") for number, _, _ in answer.neurons],
+                "Stands for": [name or "nothing" for _, name, _ in answer.neurons],
+                "Weight": [weight for _, _, weight in answer.neurons],
+            },
+            column_config={"Weight": st.column_config.NumberColumn(format="%.3g")},
+            hide_index=True,
+            alt="Neurons that speak for the class",
+        )
+    rival, score = answer.runner_up
+    if not rival:
+        return
+    st.markdown(f"**Why not {plain(rival)}** ({score:.1%}), the runner-up")
+    first, second = st.columns(2)
+    with first:
+        _weights(answer.reasons, f"For {_short(answer.label)}", "Attributes that speak against the runner-up")
+    with second:
+        _weights(answer.objections, f"For {_short(rival)}", "Attributes that speak for the runner-up")
+
+
+def _weights(weighted: Sequence[Weighted], heading: str, alt: str) -> None:
+    if not weighted:
+        st.text("None.")
+        return
+    rows = {heading: [name for name, _ in weighted], "Weight": [weight for _, weight in weighted]}
+    st.dataframe(rows, column_config={"Weight": st.column_config.NumberColumn(format="%.3g")}, hide_index=True, alt=alt)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 30 else name[:29] + "…"
