@@ -15,7 +15,7 @@ from niwt_tf.studio.pictures import decoded
 from niwt_tf.studio.plain_text import plain
 from niwt_tf.studio.workshop import Bench, Workshop
 
-_MOST_SHOWN = 18
+_MOST_SHOWN = 15
 
 
 @st.fragment
@@ -48,13 +48,13 @@ def _show_claims(bench: Bench, found: Claims, milliseconds: float) -> None:
     images = bench.gallery.images
     st.subheader(f"It claims {len(found.claimed)} of {len(images.names)} test images")
     st.caption(f"Computed in {milliseconds:.1f} ms from the images' features.")
-    shown = found.claimed[:_MOST_SHOWN] or tuple((-found.scores).argsort()[:6].tolist())
+    shown = found.claimed[:_MOST_SHOWN] or tuple((-found.scores).argsort()[:5].tolist())
     if not found.claimed:
         st.text("The nearest:")
     with st.container(horizontal=True, gap="small"):
         for place in shown:
             caption = f"{found.scores[place]:.0%}, was {plain(found.before[place])}"
-            st.image(images.thumbnails[place], caption=caption, width=84, alt=images.names[place])
+            st.image(images.thumbnails[place], caption=caption, width=112, alt=images.names[place])
     if len(found.claimed) > len(shown):
         st.text(f"and {len(found.claimed) - len(shown)} more.")
     if found.claimed:

@@ -98,9 +98,9 @@ def by_group(names: tuple[str, ...], groups: tuple[str, ...], search: str = "") 
 
 
 def short_name(name: str, group: str) -> str:
-    """Return an entry's name without its group: "blue" of "crown_colour::blue"."""
-    rest = name.removeprefix(f"{group}::") if group else name
-    return rest or name
+    """Return an entry's name without its group: "blue" of "has_crown_color::blue" in the group "crown_color"."""
+    before, _, rest = name.partition("::")
+    return rest if rest and group and before.endswith(group) else name
 
 
 @dataclass(frozen=True)

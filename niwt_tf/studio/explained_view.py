@@ -12,13 +12,16 @@ from niwt_tf.studio.plain_text import plain
 from niwt_tf.studio.tried_model import Answer, Weighted
 
 
+_SIDE = 196
+
+
 def show_pictures(answer: Answer, pixels: np.ndarray, name: str) -> None:
     """Show an image and, where there are explanations, where the network looks."""
     with st.container(horizontal=True):
-        st.image(pixels, caption=plain(name), width=210, alt=f"The image {name}")
+        st.image(pixels, caption=plain(name), width=_SIDE, alt=f"The image {name}")
         if answer.heat_png:
             heated = with_heat(pixels, answer.heat_png)
-            st.image(heated, caption="Where the network looks", width=210, alt="Grad-CAM: bright where it speaks for the class")
+            st.image(heated, caption="Where the network looks", width=_SIDE, alt="Grad-CAM: bright where it speaks for the class")
 
 
 def show_best(answer: Answer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from starlette.formparsers import MultiPartParser
 
 from niwt_tf.errors import InputError
 from niwt_tf.studio.explained_view import show_best, show_pictures, show_reasons
@@ -12,6 +13,11 @@ from niwt_tf.studio.workshop import Workshop
 
 MEGABYTES = 20
 _SUFFIXES = ("jpg", "jpeg", "png", "webp", "gif", "bmp")
+
+
+def keep_uploads_in_memory() -> None:
+    """Make the server hold a whole upload in memory, which would else put more than a megabyte into a file for a moment."""
+    MultiPartParser.spool_max_size = (MEGABYTES + 1) * 2**20
 
 
 @st.fragment

@@ -8,13 +8,17 @@ import streamlit as st
 
 from niwt_tf.errors import InputError
 from niwt_tf.studio.compose_tab import compose_tab
-from niwt_tf.studio.image_tab import image_tab
+from niwt_tf.studio.image_tab import image_tab, keep_uploads_in_memory
 from niwt_tf.studio.plain_text import plain
 from niwt_tf.studio.workshop import Workshop
+
+# The room above the title is for a toolbar that this page does not have.
+_STYLE = "<style>[data-testid=stMainBlockContainer] {padding-top: 2rem; padding-bottom: 2rem}</style>"
 
 
 @st.cache_resource(show_spinner="Loading the network and the test images", max_entries=1)
 def _workshop(bundle: str, images: str, most_images: int) -> Workshop:
+    keep_uploads_in_memory()
     return Workshop(bundle, images, most_images)
 
 
@@ -29,6 +33,7 @@ def main() -> None:
         return
     opened = shop.bench.bundle
     seen = sum(card.seen for card in opened.cards)
+    st.html(_STYLE)
     st.title("niwt studio")
     st.caption(
         f"{plain(opened.folder.parent.name)}, version {plain(opened.folder.name)}: {seen} classes learnt from photographs, "

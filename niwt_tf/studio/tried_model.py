@@ -72,7 +72,8 @@ class TriedModel:
         with self._lock:
             call = self._loaded.signatures["logits"]
             parts = [call(images=tf.stack(pixels[at : at + _BATCH])) for at in range(0, len(pixels), _BATCH)]
-        return tuple(np.concatenate([part[name].numpy() for part in parts]) for name in ("features", "logits"))
+        features, logits = (np.concatenate([part[name].numpy() for part in parts]) for name in ("features", "logits"))
+        return features, logits
 
     def answer(self, image: bytes) -> Answer:
         """Return what the bundle says of one image file.
