@@ -47,7 +47,7 @@ def compose_tab(shop: Workshop) -> None:
 def _show_claims(bench: Bench, found: Claims, milliseconds: float) -> None:
     images = bench.gallery.images
     st.subheader(f"It claims {len(found.claimed)} of {len(images.names)} test images")
-    st.caption(f"Computed in {milliseconds:.1f} ms from the images' features.")
+    st.caption(f"Computed in {milliseconds:.2f} ms from the images' features.")
     shown = found.claimed[:_MOST_SHOWN] or tuple((-found.scores).argsort()[:5].tolist())
     if not found.claimed:
         st.text("The nearest:")
@@ -81,7 +81,7 @@ def _show_why(bench: Bench, made: Composition, found: Claims) -> None:
     with bench.with_class(made):
         answer = bench.model.answer(encoded)
     show_pictures(answer, pixels, images.names[place])
-    show_reasons(answer)
+    show_reasons(answer, dict(zip(bench.knowledge.names, made.values.tolist(), strict=True)))
 
 
 def _show_saving(shop: Workshop, made: Composition) -> None:

@@ -33,10 +33,10 @@ def show_editor(bench: Bench) -> None:
     described = [card.name for card in bench.bundle.cards if card.description is not None]
     st.selectbox(
         "Start from",
-        [None, *described],
-        format_func=lambda name: _MEAN if name is None else name,
+        ["", *described],  # no class has that name
+        format_func=lambda name: name or _MEAN,
         key="start",
-        on_change=lambda: _begin(bench.start(st.session_state.start)),
+        on_change=lambda: _begin(bench.start(st.session_state.start or None)),
     )
     st.text_area("Or describe it in words", key="words", height=80, max_chars=5000)
     st.button("Read the words", on_click=_read, args=(bench,))

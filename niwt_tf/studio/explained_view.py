@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -10,7 +11,6 @@ import streamlit as st
 from niwt_tf.studio.pictures import with_heat
 from niwt_tf.studio.plain_text import plain
 from niwt_tf.studio.tried_model import Answer, Weighted
-
 
 _SIDE = 196
 
@@ -20,8 +20,8 @@ def show_pictures(answer: Answer, pixels: np.ndarray, name: str) -> None:
     with st.container(horizontal=True):
         st.image(pixels, caption=plain(name), width=_SIDE, alt=f"The image {name}")
         if answer.heat_png:
-            heated = with_heat(pixels, answer.heat_png)
-            st.image(heated, caption="Where the network looks", width=_SIDE, alt="Grad-CAM: bright where it speaks for the class")
+            heated, alt = with_heat(pixels, answer.heat_png), "Grad-CAM: bright where the image speaks for the class"
+            st.image(heated, caption="Where the network looks", width=_SIDE, alt=alt)
 
 
 def show_best(answer: Answer) -> None:
@@ -41,15 +41,20 @@ def show_best(answer: Answer) -> None:
     )
 
 
-def show_reasons(answer: Answer) -> None:
-    """Show what speaks for the class, and for it or against it beside the runner-up."""
+def show_reasons(answer: Answer, described: Mapping[str, float] | None = None) -> None:
+    """Show what speaks for the class, and for it or against it beside the runner-up.
+
+    Args:
+        answer: about the image.
+        described: the class's description by the names of attributes, to be shown beside what speaks for it.
+    """
     if not answer.heat_png:
         st.text("This bundle has no explanations.")
         return
     first, second = st.columns(2)
     with first:
         st.markdown("**Attributes that speak for it**")
-        _weights(answer.attributes, "Attribute", "Attributes that speak for the class")
+        _weights(answer.attributes, "Attribute", "Attributes that speak for the class", described)
     with second:
         st.markdown("**Neurons that speak for it**")
         st.dataframe(
@@ -73,12 +78,15 @@ def show_reasons(answer: Answer) -> None:
         _weights(answer.objections, f"For {_short(rival)}", "Attributes that speak for the runner-up")
 
 
-def _weights(weighted: Sequence[Weighted], heading: str, alt: str) -> None:
+def _weights(weighted: Sequence[Weighted], heading: str, alt: str, described: Mapping[str, float] | None = None) -> None:
     if not weighted:
         st.text("None.")
         return
-    rows = {heading: [name for name, _ in weighted], "Weight": [weight for _, weight in weighted]}
-    st.dataframe(rows, column_config={"Weight": st.column_config.NumberColumn(format="%.3g")}, hide_index=True, alt=alt)
+    rows: dict[str, Any] = {heading: [name for name, _ in weighted], "Weight": [weight for _, weight in weighted]}
+    if described is not None:
+        rows["Described"] = [described[name] for name, _ in weighted]
+    number: Any = st.column_config.NumberColumn(format="%.3g")
+    st.dataframe(rows, column_config={"Weight": number, "Described": number}, hide_index=True, alt=alt)
 
 
 def _short(name: str) -> str:

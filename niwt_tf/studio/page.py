@@ -41,7 +41,8 @@ def main() -> None:
     )
     refused = shop.bench.gallery.images.refused
     if refused:
-        st.warning(plain(f"{len(refused)} files are no images that can be decoded: {', '.join(map(repr, refused[:3]))}."))
+        rest = f" and {len(refused) - 3} more" if len(refused) > 3 else ""
+        st.warning(plain(f"Left out, since they cannot be decoded: {', '.join(map(repr, refused[:3]))}{rest}."))
     first, second = st.tabs(["Try an image", "Compose a class"])
     with first:
         image_tab(shop)

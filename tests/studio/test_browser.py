@@ -23,11 +23,19 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 pytest.importorskip("streamlit", reason="streamlit is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed.")]
-ARGUMENTS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 PATIENCE = 120_000  # milliseconds
+# How the element with the focus is marked.
+_RING = "(style => `${style.boxShadow} ${style.outlineStyle}`)(getComputedStyle(document.activeElement))"
 
 
 @pytest.fixture
@@ -98,8 +106,7 @@ def test_a_class_is_composed_by_keyboard_and_saved(served, tmp_path):
         heading.wait_for()
         before = heading.inner_text()
         _tab_to(page, "fur")
-        ring = page.evaluate("(e => { const s = getComputedStyle(e); return s.boxShadow + s.outlineStyle })(document.activeElement)")
-        assert ring != "nonenone"
+        assert page.evaluate(_RING) != "none none"
         _press_until_changed(page, heading, before)
         assert page.get_by_role("slider").count() == 6
         label = page.get_by_test_id("stSlider").nth(3).get_by_test_id("stWidgetLabel")

@@ -6,7 +6,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 pytest.importorskip("streamlit", reason="streamlit is not installed")
@@ -36,9 +35,10 @@ def _headline(page: AppTest) -> str:
 
 def test_classes_are_composed_and_saved(page, tmp_path):
     assert MultiPartParser.spool_max_size > 20 * 2**20
-    assert "1 files are no images" in page.warning[0].value.replace("\\", "")
+    assert page.warning[0].value == plain("Left out, since they cannot be decoded: 'broken [x](y).jpg'.")
     assert any(list(frame.value.columns) == ["Class", "Probability", "Learnt from"] for frame in page.dataframe)
-    assert [slider.label for slider in page.slider] == [plain(name) for name in ("fur", "wings", "size", HOSTILE, "red", "# blue")]
+    names = ("fur", "wings", "size", HOSTILE, "red", "# blue")
+    assert [slider.label for slider in page.slider] == [plain(name) for name in names]
 
     seen = {_headline(page)}
     for slider in range(5):
@@ -75,7 +75,6 @@ def test_words_and_beginnings_set_the_sliders(page):
     next(button for button in page.button if button.label == "Read the words").click().run()
     assert "nothing is understood" in page.error[0].value
     assert [slider.value for slider in page.slider] == read
-    np.testing.assert_array_less(0, len(page.selectbox))
 
 
 def test_a_bad_upload_is_one_sentence(page):
