@@ -14,7 +14,7 @@ from playwright.sync_api import sync_playwright
 WORDS = "A bird with a black crown, black wings, a pink breast and a hooked bill."
 
 
-def main(address: str, file: str, width: str = "1280", height: str = "1500") -> None:
+def main(address: str, file: str, width: str = "1280", height: str = "1580") -> None:
     """Describe a bird in words, move a slider, and photograph the page."""
     with sync_playwright() as started:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
@@ -38,6 +38,7 @@ def main(address: str, file: str, width: str = "1280", height: str = "1500") -> 
 
 def answered(page, key: str) -> float:
     """Return the seconds from a key to the claims that follow from it."""
+    page.wait_for_timeout(2000)  # until nothing is left of the answer before
     # The computation's own time stands there; it is hardly ever the same to a hundredth of a millisecond.
     caption = page.get_by_text("Computed in").inner_text()
     begun = time.perf_counter()

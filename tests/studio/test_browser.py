@@ -16,7 +16,6 @@ from urllib.request import urlopen
 import pytest
 
 from niwt_tf.serving.bundle import Bundle
-from tests.conftest import REPOSITORY
 from tests.studio.conftest import HOSTILE, png
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -39,7 +38,7 @@ _RING = "(style => `${style.boxShadow} ${style.outlineStyle}`)(getComputedStyle(
 
 
 @pytest.fixture
-def served(exported, images, tmp_path) -> Iterator[tuple[str, Path]]:
+def served(exported, images, tmp_path, repository) -> Iterator[tuple[str, Path]]:
     """Yield the page's address and its folder of versions; the server must end at once and well when it is interrupted."""
     folder = tmp_path / "toy"
     shutil.copytree(exported, folder / "1")
@@ -47,7 +46,7 @@ def served(exported, images, tmp_path) -> Iterator[tuple[str, Path]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     flags = [f"--bundle={folder}", f"--images={images}", f"--port={port}"]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "niwt_tf", "studio", *flags], stdout=log, stderr=log, env=environment, cwd=tmp_path
