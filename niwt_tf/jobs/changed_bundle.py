@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import time
@@ -15,6 +14,7 @@ from absl import flags
 
 from niwt_tf.errors import InputError
 from niwt_tf.serving.bundle import Bundle
+from niwt_tf.serving.one_change import one_change
 from niwt_tf.serving.versions import saved_model_folder, versions
 
 if TYPE_CHECKING:
@@ -54,17 +54,12 @@ def bundle_to_change() -> Iterator[Bundle]:
     Raises:
         InputError: there is no bundle, or it is not as it was written.
     """
-    descriptor = os.open(bundle_folder().parent, os.O_RDONLY)
-    try:
-        # Else two that begin at once would both follow the same version, and one's class would be lost.
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with one_change(bundle_folder().parent):
         folder = bundle_folder()
         newest = next(reversed(versions(folder.parent).values()), folder)
         if newest.name != folder.name:
             _LOG.warning("Version %s is newer; its changes are not in what follows %s.", newest.name, folder.name)
         yield Bundle.open(folder)
-    finally:
-        os.close(descriptor)
 
 
 def write(bundle: Bundle, change: Change, said: str, begun: float) -> None:

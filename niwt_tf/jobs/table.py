@@ -15,6 +15,7 @@ from niwt_tf.jobs.bundle_options import (
     REFINE_CLASS_OPTIONS,
     REMOVE_CLASS_OPTIONS,
     RENAME_CLASS_OPTIONS,
+    STUDIO_OPTIONS,
 )
 from niwt_tf.jobs.sweep_options import SWEEP_DETAILS, SWEEP_ONLY
 
@@ -120,6 +121,7 @@ JOBS = {
         Job("refine_class", "Update a described class's column from photographs of it.", REFINE_CLASS_OPTIONS, False),
         Job("rename_class", "Give a class of an exported network another name.", RENAME_CLASS_OPTIONS, tensorflow=False),
         Job("remove_class", "Take a class out of an exported network.", REMOVE_CLASS_OPTIONS, tensorflow=False),
+        Job("studio", "A page to try an exported network and to compose classes for it.", STUDIO_OPTIONS, tensorflow=False),
         Job("check_export", "Check a bundle as TensorFlow Serving would take it.", CHECK_OPTIONS),
     )
 }
