@@ -20,6 +20,7 @@ LAYERS = (
     ("baselines",),
     ("experiments",),
     ("serving",),
+    ("studio",),
     ("estimator",),
     ("jobs",),
     ("cli",),

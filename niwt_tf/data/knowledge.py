@@ -8,6 +8,7 @@ import numpy as np
 
 from niwt_tf.data.schema import Dataset, Knowledge
 from niwt_tf.data.table import read_class_table, rows_of_classes
+from niwt_tf.data.words import Words
 from niwt_tf.errors import InputError, suggestion
 
 _MAX_TOPICS = 100
@@ -28,11 +29,10 @@ def choose_knowledge(dataset: Dataset, knowledge: str = "attributes", seen: np.n
     if knowledge == "attributes":
         return dataset
     if knowledge == "captions":
-        if seen is None:
-            if dataset.split is None:
-                raise InputError("seen must name the seen classes when the data set has no split. Received: None.")
-            seen = dataset.split.seen
-        return dataset.replace(knowledge=_topics(class_documents(dataset), np.asarray(seen, np.int64)), image_attributes=None)
+        words = words_of(dataset, seen)
+        names = words.topic_names
+        topics = Knowledge(words(class_documents(dataset)), names, ("",) * len(names), "captions", words)
+        return dataset.replace(knowledge=topics, image_attributes=None)
     path = Path(knowledge).expanduser()
     if not path.is_file():
         near = suggestion(knowledge, ("attributes", "captions"))
@@ -66,21 +66,19 @@ def class_documents(dataset: Dataset) -> list[str]:
     return documents
 
 
-def _topics(documents: list[str], seen: np.ndarray) -> Knowledge:
-    from sklearn.decomposition import TruncatedSVD
-    from sklearn.feature_extraction.text import TfidfVectorizer
+def words_of(dataset: Dataset, seen: np.ndarray | None = None) -> Words:
+    """Return what turns a text into the description that `choose_knowledge(dataset, "captions", seen)` gives its class.
 
-    vectorizer = TfidfVectorizer(stop_words="english", sublinear_tf=True)
-    try:
-        fitted = vectorizer.fit_transform([documents[c] for c in seen])
-    except ValueError as error:
-        raise InputError(f"knowledge=captions needs words in the seen classes' texts. Received: {error}.") from None
-    words = vectorizer.get_feature_names_out()
-    count = min(_MAX_TOPICS, len(seen), len(words))
-    topics = TruncatedSVD(count, n_iter=10, random_state=0).fit(fitted)
-    values = topics.transform(vectorizer.transform(documents)).astype(np.float32)
-    names = []
-    for number, weights in enumerate(topics.components_, start=1):
-        strongest = np.argsort(-np.abs(weights), kind="stable")[:3]
-        names.append(f"topic {number}: " + ", ".join(words[strongest]))
-    return Knowledge(values, tuple(names), ("",) * count, source="captions")
+    Args:
+        dataset: with a split when `seen` is None; its knowledge is not looked at.
+        seen: class indices whose texts decide vocabulary and topics; by default those of the split.
+
+    Raises:
+        InputError: neither a split nor `seen`, classes without text, or seen texts without words.
+    """
+    if seen is None:
+        if dataset.split is None:
+            raise InputError("seen must name the seen classes when the data set has no split. Received: None.")
+        seen = dataset.split.seen
+    documents = class_documents(dataset)
+    return Words.fit([documents[c] for c in np.asarray(seen, np.int64)], _MAX_TOPICS)

@@ -90,7 +90,7 @@ def read_class_table(path: str | Path) -> ClassTable:
         if name in lines_of:
             raise InputError(f"{path}, line {line} must name a new class. Received: {name!r}, also on line {lines_of[name]}.")
         lines_of[name] = line
-        values[row] = [_number(path, line, column, cell) for column, cell in zip(columns, cells[1:], strict=True)]
+        values[row] = [finite_number(path, line, column, cell) for column, cell in zip(columns, cells[1:], strict=True)]
     if not lines_of:
         raise InputError(f"{path} must have a row for each class. Received: a header alone.")
     groups = tuple(group_of(column) for column in columns)
@@ -139,7 +139,12 @@ def _checked_header(path: Path, header: list[str]) -> tuple[str, ...]:
     return tuple(columns)
 
 
-def _number(path: Path, line: int, column: str, cell: str) -> float:
+def finite_number(path: Path, line: int, column: str, cell: str) -> float:
+    """Return the number in a cell.
+
+    Raises:
+        InputError: it is not a finite number, or too large for float32; file, line and column are named.
+    """
     received = repr(cell[:80]) if cell else "an empty cell"
     try:
         value = float(cell) if "_" not in cell else math.nan

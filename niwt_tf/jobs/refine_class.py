@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
+import time
 from pathlib import Path
-
-from absl import flags
 
 from niwt_tf.data.folder import image_names
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.app import run_job
-
-_EXAMPLES = {"bundle": "exports/birds", "name": "grey owl", "images": "photographs/grey_owl"}
-_LOG = logging.getLogger("niwt_tf.jobs")
+from niwt_tf.jobs.changed_bundle import bundle_to_change, required, write
+from niwt_tf.jobs.quiet_tensorflow import tensorflow_without_keras
+from niwt_tf.serving.naming import place_of
 
 
 def image_paths(given: str) -> list[Path]:
@@ -39,23 +37,21 @@ def image_paths(given: str) -> list[Path]:
 
 
 def main(argv: list[str]) -> None:
-    """Write the next version of the bundle that --bundle names.
+    """Let the class --name see the photographs --images.
 
     Raises:
         InputError: a flag is missing, or see `refine_class`.
     """
     del argv
-    given = {name: flags.FLAGS[name].value for name in _EXAMPLES}
-    missing = next((name for name, value in given.items() if not value), None)
-    if missing is not None:
-        raise InputError(f"--{missing} must be given, for instance --{missing}={_EXAMPLES[missing]!r}.")
-    images = image_paths(given["images"])
+    begun = time.monotonic()
+    name, images = required("name"), image_paths(required("images"))
+    with bundle_to_change() as bundle:
+        known = bundle.labels[place_of(bundle, name)]
+        with tensorflow_without_keras():
+            from niwt_tf.serving.refining import refine_class
 
-    from niwt_tf.serving.bundle import Bundle
-    from niwt_tf.serving.refining import refine_class
-
-    folder = refine_class(Bundle.open(os.path.expanduser(given["bundle"])), given["name"], images)
-    _LOG.info("%s: %r has seen %d more photographs.", folder, given["name"], len(images))
+            change = refine_class(bundle, name, images)
+            write(bundle, change, f"Refined {known!r} with {len(images)} more photographs", begun)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,16 @@ from dataclasses import dataclass
 
 from niwt_tf.experiments.options import Option
 from niwt_tf.experiments.settings import SETTINGS
+from niwt_tf.jobs.bundle_options import (
+    ADD_CLASS_OPTIONS,
+    CHECK_OPTIONS,
+    CLASSIFY_OPTIONS,
+    LIST_CLASSES_OPTIONS,
+    REFINE_CLASS_OPTIONS,
+    REMOVE_CLASS_OPTIONS,
+    RENAME_CLASS_OPTIONS,
+    STUDIO_OPTIONS,
+)
 from niwt_tf.jobs.sweep_options import SWEEP_DETAILS, SWEEP_ONLY
 
 RUN_OPTIONS = (
@@ -58,12 +68,9 @@ RENDER_OPTIONS = (
     Option("seed", "int", 0, "Seed of species and images.", at_least=0),
 )
 
-REFINE_OPTIONS = (
-    Option("bundle", "str", None, "A version folder of an export, or the folder of versions: the newest.", optional=True),
-    Option("name", "str", None, "The class, which was made from its description.", optional=True),
-    Option(
-        "images", "str", None, "A folder of photographs of the class, or files with commas between them.", optional=True
-    ),
+ONNX_OPTIONS = (
+    Option("run_dir", "str", None, "Folder of the run, which has the stage transfer.", optional=True),
+    Option("path", "str", None, "File to write, .onnx; by default exports/<name of run_dir>.onnx.", optional=True),
 )
 
 STAGE_OPTIONS = (*RUN_OPTIONS, *SETTINGS)
@@ -98,16 +105,24 @@ JOBS = {
     job.name: job
     for job in (
         Job("render", "Draw the birds data set in CUB's layout.", RENDER_OPTIONS, tensorflow=False),
+        Job("run", "Do every stage that is not up to date, from train to export.", (*STAGE_OPTIONS, ABSTAIN, UNTIL)),
         Job("train", "Train the network on the seen classes."),
         Job("importance", "Measure how important each neuron is to each seen class."),
         Job("map", "Learn to predict importance from class descriptions."),
         Job("transfer", "Make a head column for each unseen class from its predicted importance."),
         Job("evaluate", "Score seen and unseen classes on the test images."),
         Job("export", "Write a verified SavedModel for serving.", (*STAGE_OPTIONS, ABSTAIN)),
-        Job("run", "Do every stage that is not up to date, from train to export.", (*STAGE_OPTIONS, ABSTAIN, UNTIL)),
+        Job("export_onnx", "Write a run's network as one ONNX file (needs niwt-tf[onnx]).", ONNX_OPTIONS),
         Job("baseline", "Score ESZSL on the same features and protocol."),
-        Job("refine_class", "Update a described class's column from photographs of it.", REFINE_OPTIONS),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
+        Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
+        Job("list_classes", "Show the class cards of an exported network.", LIST_CLASSES_OPTIONS, tensorflow=False),
+        Job("add_class", "Describe classes, and an exported network knows them.", ADD_CLASS_OPTIONS, tensorflow=False),
+        Job("refine_class", "Update a described class's column from photographs of it.", REFINE_CLASS_OPTIONS, False),
+        Job("rename_class", "Give a class of an exported network another name.", RENAME_CLASS_OPTIONS, tensorflow=False),
+        Job("remove_class", "Take a class out of an exported network.", REMOVE_CLASS_OPTIONS, tensorflow=False),
+        Job("studio", "A page to try an exported network and to compose classes for it.", STUDIO_OPTIONS, tensorflow=False),
+        Job("check_export", "Check a bundle as TensorFlow Serving would take it.", CHECK_OPTIONS),
     )
 }
 
@@ -140,7 +155,8 @@ def _form(declared: Option) -> str:
         return f"[no]{declared.name}"
     text = "PATH" if declared.name.endswith("_dir") else "NAME"
     values = {"int": "N", "float": "X", "strs": "a,b,...", "floats": "x,y,...", "str": text}
-    choices = "|".join([*declared.choices, *(["PATH"] if declared.path else [])])
+    others = ["PATH"] * declared.path + [f"{declared.prefix}NAME"] * bool(declared.prefix)
+    choices = "|".join([*declared.choices, *others])
     return f"{declared.name}={choices or values[declared.kind]}"
 
 

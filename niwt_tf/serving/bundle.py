@@ -107,22 +107,30 @@ class Bundle:
             raise InputError(f"{self.folder} must hold the variable {name!r}. Received: none.")
         return np.asarray(self._checkpoint.get_tensor(key))
 
+    def check_column_map(self) -> None:
+        """Check, without TensorFlow, that the bundle has a column map.
+
+        Raises:
+            InputError: it has none.
+        """
+        if self.metadata.get("column_map") is None:
+            raise InputError(
+                f"{self.folder} must hold a column map, which only --engine=closed_form makes. Received: a bundle without one."
+            )
+
     def column_map(self) -> ColumnMap:
         """Return what turns a description into a column and a bias.
 
         Raises:
             InputError: the bundle has none.
         """
-        fixed = self.metadata.get("column_map")
-        if fixed is None:
-            raise InputError(
-                f"{self.folder} must hold a column map, which only --engine=closed_form makes. Received: a bundle without one."
-            )
+        self.check_column_map()
         from niwt_tf.method.column_map import ColumnMap
         from niwt_tf.serving.map_variables import MAP_VARIABLES
 
         arrays = {name: self.variable(name) for name in MAP_VARIABLES}
-        return ColumnMap.from_arrays({**arrays, **{name: np.array(value) for name, value in fixed.items()}})
+        fixed = {name: np.array(value) for name, value in self.metadata["column_map"].items()}
+        return ColumnMap.from_arrays({**arrays, **fixed})
 
     @cached_property
     def _checkpoint(self) -> Any:

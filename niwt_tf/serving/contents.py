@@ -65,7 +65,9 @@ class Contents:
 
     def extra_arrays(self) -> dict[str, dict[str, np.ndarray]]:
         """Return what goes to assets.extra/<name>.npz, by name."""
-        return {} if self.few_shot is None else {"few_shot": self.few_shot.arrays()}
+        words = None if self.knowledge is None else self.knowledge.words
+        parts = {"few_shot": self.few_shot, "words": words}
+        return {name: part.arrays() for name, part in parts.items() if part is not None}
 
     def check(self, num_classes: int) -> None:
         """Check that the parts fit a network of so many classes and each other.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.data.decode import decode_image
-from niwt_tf.errors import InputError, suggestion
+from niwt_tf.errors import InputError
 from niwt_tf.method.few_shot import FewShotPrior
 from niwt_tf.serving.bundle import Bundle, extra_arrays
 from niwt_tf.serving.cards import now
+from niwt_tf.serving.classes import Change
+from niwt_tf.serving.naming import place_of
 from niwt_tf.serving.paged_head import column_of, with_column
 from niwt_tf.serving.predict import Servable, opened, read_image
-from niwt_tf.serving.rewriting import next_version
 
 FEW_SHOT = "few_shot"
 # On the class's card; with it further images weigh no more than those before.
@@ -24,33 +26,29 @@ SCALE = "column_scale"
 _BATCH = 32
 
 
-def refine_class(bundle: Bundle, name: str, images: Sequence[Path]) -> Path:
-    """Write the next version of a bundle, in which a class's column has seen photographs of it.
+def refine_class(bundle: Bundle, name: str, images: Sequence[Path]) -> Change:
+    """Return what gives a class of a bundle a column that has seen photographs of it.
 
-    The logits of all other classes stay as they are, to the last bit, and so do the bundle's other versions. Photographs that
-    come later are added to those that the class's card counts: the order and the number of calls do not matter. The same
-    photograph twice counts as two.
+    The logits of all other classes stay as they are, to the last bit. Photographs that come later are added to those that the
+    class's card counts: the order and the number of calls do not matter. The same photograph twice counts as two.
 
     Args:
         bundle: what is changed.
         name: of a class that it was not trained on.
         images: at least one image file.
 
-    Returns:
-        The new version's folder.
-
     Raises:
         InputError: the class is unknown or was trained on, there is no image or one that cannot be decoded (it is named),
             or the bundle does not hold what this needs.
-        OSError: the version cannot be written.
     """
-    place, prior = _place(bundle, name), few_shot_prior_of(bundle)
+    place, prior = described_place(bundle, name), few_shot_prior_of(bundle)
     if not images:
         raise InputError("images must name at least one file. Received: none.")
     card, pages = bundle.cards[place], bundle.variable("columns")
     slot, biases = int(bundle.variable("slots")[place]), np.array(bundle.variable("biases"))
     with opened(bundle.folder) as servable:
         features = features_of(servable, images, int(bundle.metadata["input_size"]))
+    begun = time.perf_counter()
     column, bias = column_of(pages, slot), float(biases[place])
     refined = prior.refine(column, bias, features, images=card.images, scale=card.validation.get(SCALE))
     biases[place] = refined.bias
@@ -63,9 +61,8 @@ def refine_class(bundle: Bundle, name: str, images: Sequence[Path]) -> Path:
         images=refined.images,
         validation={**card.validation, SCALE: refined.scale},
     )
-
     variables = {"columns": with_column(pages, slot, refined.column), "biases": biases}
-    return next_version(bundle, variables=variables, cards=cards)
+    return Change(variables, tuple(cards), 1000 * (time.perf_counter() - begun), recomputed=(slot,))
 
 
 def few_shot_prior_of(bundle: Bundle) -> FewShotPrior:
@@ -111,10 +108,13 @@ def _pixels(path: Path, size: int) -> np.ndarray:
         raise InputError(f"images must be files that can be decoded. Received: {str(path)!r}.") from None
 
 
-def _place(bundle: Bundle, name: str) -> int:
-    if name not in bundle.labels:
-        raise InputError(f"name must be a class of the bundle. Received: {name!r}.{suggestion(name, bundle.labels)}")
-    place = bundle.labels.index(name)
+def described_place(bundle: Bundle, name: str) -> int:
+    """Return the place of a class that was made from a description.
+
+    Raises:
+        InputError: there is no such class, or it was trained on photographs.
+    """
+    place = place_of(bundle, name)
     if bundle.cards[place].seen:
         raise InputError(
             "name must be a class that was made from a description; a seen one's column has all the photographs that the "

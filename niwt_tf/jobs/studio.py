@@ -1,0 +1,80 @@
+"""`niwt studio`: a page, in the browser, to try a bundle and to compose classes for it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from niwt_tf.errors import InputError
+from niwt_tf.jobs.app import run_job
+from niwt_tf.jobs.changed_bundle import bundle_folder, required
+from niwt_tf.serving.bundle import Bundle
+
+_PAGE = Path(__file__).resolve().parent.parent / "studio" / "page.py"
+
+
+def main(argv: list[str]) -> None:
+    """Become the server of the page, which Ctrl-C ends.
+
+    Raises:
+        InputError: there is no bundle or no folder of images, the port is taken, or streamlit is not installed.
+    """
+    del argv
+    if importlib.util.find_spec("streamlit") is None:
+        raise InputError("niwt studio needs streamlit, which is not installed; 'pip install niwt-tf[studio]' installs it.")
+    bundle = bundle_folder()
+    Bundle.open(bundle)
+    images = Path(os.path.abspath(os.path.expanduser(required("images"))))
+    if not images.is_dir():
+        raise InputError(f"--images must be a folder of test images. Received: {str(images)!r}.")
+    _check_port(flags.FLAGS.host, flags.FLAGS.port)
+    arguments = [str(_PAGE), *_options(), "--", str(bundle), str(images), str(flags.FLAGS.most_images)]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The server takes this process's place: signals reach it alone, and nothing is left behind.
+    os.execve(sys.executable, [sys.executable, "-m", "streamlit", "run", *arguments], _environment())
+
+
+def _options() -> list[str]:
+    """Return how streamlit is run: for people on this machine, without a word to any other."""
+    chosen = {
+        "server.address": flags.FLAGS.host,
+        "server.port": flags.FLAGS.port,
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "server.maxUploadSize": 20,
+        "server.showEmailPrompt": "false",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "minimal",
+        "client.showErrorDetails": "none",
+        "client.showErrorLinks": "false",
+        "runner.magicEnabled": "false",
+    }
+    return [f"--{name}={value}" for name, value in chosen.items()]
+
+
+def _environment() -> dict[str, str]:
+    root = str(_PAGE.parent.parent.parent)
+    before = os.environ.get("PYTHONPATH")
+    path = root if not before else os.pathsep.join([root, before])
+    return {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3")}
+
+
+def _check_port(host: str, port: int) -> None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"--host and --port must be an address that is free. Received: {host}:{port} ({reason}).") from None
+
+
+if __name__ == "__main__":
+    sys.exit(run_job("studio", main=main))

@@ -1,0 +1,112 @@
+"""The test images of the page: read once, never written.
+
+Dimensions: M images, C classes, D features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from niwt_tf.data.folder import IMAGE_SUFFIXES
+from niwt_tf.data.lists import existing_directory
+from niwt_tf.errors import InputError
+from niwt_tf.studio.pictures import decoded, resized
+from niwt_tf.studio.tried_model import TriedModel
+
+THUMBNAIL = 128
+
+
+@dataclass(frozen=True)
+class TestImages:
+    """Image files that were decoded once.
+
+    Attributes:
+        folder: which they lie in or below.
+        names: M paths below the folder.
+        thumbnails: M images uint8 [H, W, 3].
+        refused: names of files that are no images.
+    """
+
+    __test__ = False  # not a test, whatever pytest makes of the name
+
+    folder: Path
+    names: tuple[str, ...]
+    thumbnails: tuple[np.ndarray, ...]
+    refused: tuple[str, ...] = ()
+
+    def read(self, place: int) -> bytes:
+        """Return a file's bytes.
+
+        Raises:
+            InputError: it can no longer be read.
+        """
+        return _bytes(self.folder / self.names[place])
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Test images with what a bundle makes of them.
+
+    Attributes:
+        images: M of them.
+        features: float32 [M, D].
+        logits: float32 [M, C], calibrated.
+    """
+
+    images: TestImages
+    features: np.ndarray
+    logits: np.ndarray
+
+    @classmethod
+    def of(cls, images: TestImages, model: TriedModel) -> Gallery:
+        """Ask a model for all images."""
+        return cls(images, *model.features([images.read(place) for place in range(len(images.names))]))
+
+
+def image_files(folder: str | Path, most: int) -> list[Path]:
+    """Return the image files (by extension) in and below a folder; of more than `most`, as many at even distances.
+
+    Raises:
+        InputError: there is no such folder, or no image in it.
+    """
+    root = existing_directory("images", folder)
+    try:
+        found = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    except OSError as error:
+        raise InputError(f"images must be a folder that can be read. Received: {str(root)!r} ({error.strerror}).") from None
+    found = [path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts)]
+    if not found:
+        raise InputError(f"images must be a folder that holds image files. Received: {str(root)!r}, without any.")
+    places = np.unique(np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int))
+    return [found[place] for place in places]
+
+
+def read_images(folder: str | Path, most: int) -> TestImages:
+    """Read at most `most` images in and below a folder.
+
+    Raises:
+        InputError: there is no such folder, or no file in it is an image that can be decoded.
+    """
+    root = existing_directory("images", folder)
+    names, thumbnails, refused = [], [], []
+    for path in image_files(root, most):
+        name = path.relative_to(root).as_posix()
+        try:
+            thumbnails.append(resized(decoded(_bytes(path), name), THUMBNAIL))
+            names.append(name)
+        except InputError:
+            refused.append(name)
+    if not names:
+        rest = f"{len(refused)} that cannot, {refused[0]!r} first"
+        raise InputError(f"images must hold a file that can be decoded. Received: {rest}.")
+    return TestImages(root, tuple(names), tuple(thumbnails), tuple(refused))
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"images must be files that can be read. Received: {str(path)!r} ({error.strerror}).") from None

@@ -1,0 +1,154 @@
+"""What all tabs of the page work on: one bundle, loaded once, and the test images; a saved class takes everybody on to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from threading import RLock
+
+import numpy as np
+
+from niwt_tf.data.described_classes import DescribedClass
+from niwt_tf.data.description import Description, described_in_words
+from niwt_tf.data.schema import Knowledge
+from niwt_tf.errors import InputError
+from niwt_tf.method.column_map import ColumnMap
+from niwt_tf.serving.bundle import Bundle
+from niwt_tf.serving.bundle_knowledge import bundle_words, seen_knowledge
+from niwt_tf.serving.classes import add_classes, write_change
+from niwt_tf.serving.naming import new_names
+from niwt_tf.serving.one_change import one_change
+from niwt_tf.serving.versions import saved_model_folder, versions
+from niwt_tf.studio.composing import Claims, Composition, Range, claims, ranges
+from niwt_tf.studio.gallery import Gallery, TestImages, read_images
+from niwt_tf.studio.tried_model import TriedModel
+
+_SOURCE = "niwt studio"
+_PREVIEW = "new class"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A version that is open, with what follows from it.
+
+    Attributes:
+        bundle: the version.
+        model: its graph, loaded.
+        gallery: the test images as it sees them.
+    """
+
+    bundle: Bundle
+    model: TriedModel
+    gallery: Gallery
+
+    @cached_property
+    def knowledge(self) -> Knowledge:
+        """The attributes and the seen classes' values.
+
+        Raises:
+            InputError: the bundle knows no descriptions.
+        """
+        return seen_knowledge(self.bundle)
+
+    @cached_property
+    def column_map(self) -> ColumnMap:
+        """What makes a column of a description.
+
+        Raises:
+            InputError: the bundle has none.
+        """
+        return self.bundle.column_map()
+
+    @cached_property
+    def ranges(self) -> list[Range]:
+        """What the slider of each attribute covers."""
+        return ranges(np.array([card.description for card in self.bundle.cards if card.description is not None], np.float32))
+
+    @cached_property
+    def _probabilities(self) -> tuple[float, float]:
+        return float(self.bundle.variable("temperature")), float(self.bundle.variable("abstain_below"))
+
+    def start(self, name: str | None) -> Composition:
+        """Return a class's description to begin with, or for None the seen classes' mean."""
+        if name is None:
+            return Composition(self.knowledge.values.mean(axis=0))
+        card = next(card for card in self.bundle.cards if card.name == name)
+        return Composition(np.array(card.description, np.float32))
+
+    def read(self, text: str) -> tuple[Composition, tuple[str, ...]]:
+        """Return the description that a text makes, and what was understood of it.
+
+        Raises:
+            InputError: nothing was understood.
+        """
+        description = described_in_words(text, self.knowledge, bundle_words(self.bundle))
+        return Composition(description.values, text=description.text), description.notes
+
+    def claims(self, composition: Composition) -> Claims:
+        """Return what a new class would claim of the test images.
+
+        Raises:
+            InputError: its description makes no finite column, or the bundle has no column map.
+        """
+        columns, biases = self.column_map(composition.values[None])
+        if not (np.isfinite(columns).all() and np.isfinite(biases).all()):
+            raise InputError("The description must make a finite column. Received: one that does not.")
+        return claims(self.gallery, self.bundle.labels, columns[:, 0], float(biases[0]), *self._probabilities)
+
+    @contextmanager
+    def with_class(self, composition: Composition) -> Iterator[str]:
+        """Make the model answer with a new class for the length of a block, and yield what it is called there."""
+        name = _PREVIEW
+        while name in self.bundle.labels:
+            name += "'"
+        change = add_classes(self.bundle, [_described(name, composition)])
+        with self.model.trying(change.variables):
+            yield name
+
+
+class Workshop:
+    """The open version, which changes when a class is saved."""
+
+    def __init__(self, bundle: str | Path, images: str | Path, most_images: int) -> None:
+        """Open a bundle and read the test images.
+
+        Raises:
+            InputError: there is no bundle or no image, or they are not in order.
+        """
+        self._lock = RLock()
+        self.bench = _opened(Path(os.path.abspath(saved_model_folder(bundle))), read_images(images, most_images))
+
+    def save(self, name: str, composition: Composition) -> tuple[Path, tuple[str, ...]]:
+        """Write the next version, with a new class, and go on with it.
+
+        Returns:
+            The new version's folder, and sentences that warn.
+
+        Raises:
+            InputError: the name is taken or not allowed, or the bundle cannot be changed.
+            OSError: it cannot be written.
+        """
+        with self._lock:
+            folder = self.bench.bundle.folder
+            new_names(self.bench.bundle, [name])
+            with one_change(folder.parent):
+                newest = next(reversed(versions(folder.parent).values()), folder)
+                change = add_classes(self.bench.bundle, [_described(name, composition)])
+                path = write_change(self.bench.bundle, change)
+            self.bench = _opened(path, self.bench.gallery.images)
+        warning = f"Version {newest.name} is newer; its changes are not in what follows {folder.name}."
+        return path, (*change.notes, *([warning] if newest.name != folder.name else []))
+
+
+def _opened(folder: Path, images: TestImages) -> Bench:
+    bundle = Bundle.open(folder)
+    model = TriedModel(folder, int(bundle.metadata["input_size"]))
+    return Bench(bundle, model, Gallery.of(images, model))
+
+
+def _described(name: str, composition: Composition) -> DescribedClass:
+    return DescribedClass(name, Description(composition.values, composition.text), _SOURCE)

@@ -1,0 +1,85 @@
+"""The page as Streamlit runs it, without a browser; what is shown is a toy bundle with names like markup."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("streamlit", reason="streamlit is not installed")
+
+from starlette.formparsers import MultiPartParser
+from streamlit.testing.v1 import AppTest
+
+import niwt_tf.studio
+from niwt_tf.studio.plain_text import plain
+from tests.studio.conftest import HOSTILE
+
+PAGE = Path(niwt_tf.studio.__file__).parent / "page.py"
+
+
+@pytest.fixture
+def page(exported, images, tmp_path, monkeypatch) -> AppTest:
+    shutil.copytree(exported, tmp_path / "toy" / "1")
+    monkeypatch.setattr(sys, "argv", [str(PAGE), str(tmp_path / "toy" / "1"), str(images), "50"])
+    page = AppTest.from_file(str(PAGE), default_timeout=120).run()
+    assert not page.exception
+    return page
+
+
+def _headline(page: AppTest) -> str:
+    return next(heading.value for heading in page.subheader if heading.value.startswith("It claims"))
+
+
+def test_classes_are_composed_and_saved(page, tmp_path):
+    assert MultiPartParser.spool_max_size > 20 * 2**20
+    assert page.warning[0].value == plain("Left out, since they cannot be decoded: 'broken [x](y).jpg'.")
+    assert any(list(frame.value.columns) == ["Class", "Probability", "Learnt from"] for frame in page.dataframe)
+    names = ("fur", "wings", "size", HOSTILE, "red", "# blue")
+    assert [slider.label for slider in page.slider] == [plain(name) for name in names]
+
+    seen = {_headline(page)}
+    for slider in range(5):
+        for end in (page.slider[slider].min, page.slider[slider].max):
+            page.slider[slider].set_value(end).run()
+            seen.add(_headline(page))
+    assert not page.exception and len(seen) > 1
+    changed = next(frame.value for frame in page.dataframe if "Changed" in frame.value.columns)
+    assert HOSTILE in changed["Changed"].tolist()[3]
+
+    page.text_input(key="search").set_value("colour red").run()
+    assert [slider.label for slider in page.slider] == [plain("colour::red")]
+    page.text_input(key="name").set_value("cat").run()
+    next(button for button in page.button if button.label == "Save as a class card").click().run()
+    assert "name must be that of no other class" in page.error[0].value.replace("\\", "")
+    assert not (tmp_path / "toy" / "2").exists()
+
+    page.text_input(key="name").set_value(f"new {HOSTILE}").run()
+    next(button for button in page.button if button.label == "Save as a class card").click().run()
+    assert not page.exception and not page.error
+    assert [code.value for code in page.code] == [str(tmp_path / "toy" / "2")]
+    assert "version 2" in page.caption[0].value and f"new {HOSTILE}" in page.selectbox(key="start").options
+
+
+def test_words_and_beginnings_set_the_sliders(page):
+    page.selectbox(key="start").select("cat").run()
+    cat = [slider.value for slider in page.slider]
+    page.text_area(key="words").set_value("Fur, no wings.").run()
+    next(button for button in page.button if button.label == "Read the words").click().run()
+    assert any("understood fur" in text.value for text in page.text)
+    read = [slider.value for slider in page.slider]
+    assert read != cat and read[0] > read[1]
+    page.text_area(key="words").set_value("Qwerty.").run()
+    next(button for button in page.button if button.label == "Read the words").click().run()
+    assert "nothing is understood" in page.error[0].value
+    assert [slider.value for slider in page.slider] == read
+
+
+def test_a_bad_upload_is_one_sentence(page):
+    page.file_uploader[0].set_value(("<b>x</b>.png", b"no image", "image/png")).run()
+    assert not page.exception
+    assert page.error[0].value == plain(
+        "An image must be a JPEG, PNG, WebP, GIF or BMP file that is whole and not too large. Received: '<b>x</b>.png'."
+    )

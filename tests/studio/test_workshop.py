@@ -1,0 +1,119 @@
+"""The logic below the page: answers, claims and saving, on a toy bundle."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from niwt_tf.errors import InputError
+from niwt_tf.serving.bundle import Bundle
+from niwt_tf.serving.predict import opened, predict
+from niwt_tf.studio.workshop import Workshop
+from tests.studio.conftest import export_toy
+
+
+def test_answers_are_those_of_the_signatures(workshop, exported):
+    bench = workshop.bench
+    name = bench.gallery.images.names[3]
+    path = bench.gallery.images.folder / name
+    answer = bench.model.answer(path.read_bytes())
+    expected = predict(exported, [path])
+    assert tuple(label for label, _, _ in answer.best) == expected.labels[0]
+    np.testing.assert_allclose([score for _, score, _ in answer.best], expected.scores[0], rtol=1e-5)
+    with opened(exported) as servable:
+        said = servable.run("explain", {"image_bytes": np.array([path.read_bytes()], object)})
+    assert answer.label == said["label"][0].decode()
+    assert answer.runner_up[0] == said["runner_up"][0].decode() != answer.label
+    assert answer.heat_png.startswith(b"\x89PNG")
+    assert all(weight < 0 for _, weight in answer.objections)
+
+
+def test_claims_from_features_are_those_of_classify_with(workshop, exported):
+    bench = workshop.bench
+    images, labels = bench.gallery.images, bench.bundle.labels
+    claimed_at_all = 0
+    for scale in (3.0, -3.0, 6.0, -6.0):
+        composition = bench.start(None).edited(1, scale).edited(4, -scale)
+        found = bench.claims(composition)
+        with opened(exported) as servable:
+            contents = np.array([images.read(place) for place in range(len(images.names))], object)
+            descriptions = np.repeat(composition.values[None, None], len(contents), axis=0)
+            said = servable.run("classify_with", {"image_bytes": contents, "descriptions": descriptions})
+        np.testing.assert_allclose(found.scores, said["scores"][:, -1], rtol=1e-3, atol=1e-6)
+        best = said["scores"].argmax(axis=1)
+        assert set(found.claimed) == set(np.flatnonzero(best == len(labels)).tolist())
+        assert [labels[row[:-1].argmax()] for row in said["logits"]] == list(found.before)
+        assert sum(count for _, count in found.lost()) == len(found.claimed)
+        claimed_at_all += len(found.claimed)
+    assert claimed_at_all
+
+
+def test_the_reason_for_a_claim_is_what_the_saved_class_would_answer(exported, images, tmp_path):
+    folder = tmp_path / "toy"
+    shutil.copytree(exported, folder / "1")
+    shop = Workshop(folder, images, 100)
+    composition = next(
+        tried
+        for scale in (3.0, -3.0, 6.0, -6.0)
+        if shop.bench.claims(tried := shop.bench.start(None).edited(1, scale).edited(4, -scale)).claimed
+    )
+    before = shop.bench.claims(composition)
+    place = before.claimed[0]
+    encoded = shop.bench.gallery.images.read(place)
+    plain = shop.bench.model.answer(encoded)
+    with shop.bench.with_class(composition) as name:
+        tried = shop.bench.model.answer(encoded)
+    assert tried.label == name
+    np.testing.assert_allclose(tried.score, before.scores[place], rtol=1e-3)
+    assert shop.bench.model.answer(encoded) == plain
+
+    path, notes = shop.save("  a zebra\u0301 ", composition)
+    assert path == folder / "2" and all("newer" not in note for note in notes)
+    card = Bundle.open(path).cards[-1]
+    assert card.name == "a zebrá" and not card.seen and card.source == "niwt studio"
+    np.testing.assert_array_equal(np.float32(card.description), composition.values)
+    assert shop.bench.bundle.folder == path
+    saved = shop.bench.model.answer(encoded)
+    assert saved.label == "a zebrá"
+    assert (saved.score, saved.heat_png, saved.attributes) == (tried.score, tried.heat_png, tried.attributes)
+    assert predict(folder, [images / shop.bench.gallery.images.names[place]]).labels[0][0] == "a zebrá"
+
+
+@pytest.mark.parametrize("name", ["", " ", "cat", "a\nb", "x" * 201])
+def test_a_name_that_is_not_allowed_writes_nothing(workshop, exported, name):
+    with pytest.raises(InputError, match="name must"):
+        workshop.save(name, workshop.bench.start("cat"))
+    assert os.listdir(exported.parent) == ["1"]
+
+
+def test_a_version_that_came_meanwhile_is_kept_and_told(exported, images, tmp_path):
+    folder = tmp_path / "toy"
+    shutil.copytree(exported, folder / "1")
+    shop = Workshop(folder, images, 2)
+    shutil.copytree(exported, folder / "7")
+    path, notes = shop.save("zebra", shop.bench.start(None))
+    assert path.name == "8"
+    assert notes[-1] == "Version 7 is newer; its changes are not in what follows 1."
+
+
+def test_words_start_a_description(workshop):
+    bench = workshop.bench
+    composition, notes = bench.read("It has fur and no wings.")
+    assert composition.text == "It has fur and no wings."
+    mean = bench.knowledge.values.mean(axis=0)
+    assert composition.values[0] >= mean[0] and composition.values[1] <= mean[1]
+    assert "understood fur" in notes[0]
+    with pytest.raises(InputError, match="nothing is understood"):
+        bench.read("Qwerty.")
+
+
+def test_a_bundle_without_a_column_map_composes_nothing(images, tmp_path):
+    folder = export_toy(tmp_path / "bare", [images / "00.png"], column_map=None, explainer=None, knowledge=None)
+    bench = Workshop(folder, images, 3).bench
+    answer = bench.model.answer(bench.gallery.images.read(0))
+    assert answer.best and answer.heat_png == b"" and answer.label == answer.best[0][0]
+    with pytest.raises(InputError, match="must know what its classes' descriptions mean"):
+        bench.start(None)
