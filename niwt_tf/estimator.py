@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from niwt_tf.data.pipeline import usable_images
-from niwt_tf.data.schema import Dataset, Images, seen_data, test_data, unseen_descriptions
+from niwt_tf.data.schema import Dataset, Images, Knowledge, seen_data, test_data, unseen_descriptions
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.experiments.measuring import fit_maps, measure_importance, seen_operators
 from niwt_tf.experiments.model_files import load_model, save_model
@@ -29,6 +30,7 @@ from niwt_tf.method.reader import Reader
 from niwt_tf.method.row_cache import GIGABYTE, RowCache
 from niwt_tf.models.network import Network
 from niwt_tf.serving.savedmodel import export_network
+from niwt_tf.serving.transferer_contents import contents_of_transferer
 
 _DATA_SETTINGS = frozenset(
     ("dataset", "data_dir", "split", "unseen", "num_unseen", "knowledge", "missing_images", "max_bad_images")
@@ -50,7 +52,7 @@ class Niwt(BaseEstimator):
         network_: the expanded and calibrated Network.
         transferer_: what makes a further class from its description.
         trials_: every candidate that was tried on validation classes.
-        description_names_: names of the K description entries.
+        knowledge_: the C classes' descriptions and the names of their K entries.
     """
 
     def __init__(
@@ -128,7 +130,8 @@ class Niwt(BaseEstimator):
             maps = fit_maps(settings, learners, measured)
             self.transferer_, self.trials_ = choose(settings, learners, networks, measured, maps, operators, readers)
         network, _ = self.transferer_.expand(names, descriptions)
-        self.description_names_ = dataset.knowledge.names
+        known = dataset.knowledge
+        self.knowledge_ = Knowledge(np.concatenate([seen.descriptions, descriptions]), known.names, known.groups, known.source)
         self._set_network(network)
         return self
 
@@ -195,8 +198,11 @@ class Niwt(BaseEstimator):
             InputError: the name exists, or the description does not fit.
         """
         check_is_fitted(self, "network_")
-        new = self.transferer_.columns(self._description(description)[None])
-        self._set_network(self.network_.expand(new.columns, new.biases, (name,)))
+        values = self._description(description)[None]
+        new = self.transferer_.columns(values)
+        network = self.network_.expand(new.columns, new.biases, (name,))
+        self.knowledge_ = replace(self.knowledge_, values=np.concatenate([self.knowledge_.values, values]))
+        self._set_network(network)
         return self
 
     def remove_class(self, name: str) -> Niwt:
@@ -206,13 +212,16 @@ class Niwt(BaseEstimator):
             InputError: there is no such class; the sentence suggests the nearest.
         """
         check_is_fitted(self, "network_")
-        self._set_network(self.network_.without(name))
+        network = self.network_.without(name)
+        values = np.delete(self.knowledge_.values, self.network_.index_of(name), axis=0)
+        self.knowledge_ = replace(self.knowledge_, values=values)
+        self._set_network(network)
         return self
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a folder, whole or not at all; no pickle is used."""
         check_is_fitted(self, "network_")
-        save_model(path, self.network_, self.transferer_, self.description_names_)
+        save_model(path, self.network_, self.transferer_, self.knowledge_)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Niwt:
@@ -221,10 +230,10 @@ class Niwt(BaseEstimator):
         Raises:
             InputError: the folder does not hold a saved model.
         """
-        network, transferer, names = load_model(path)
+        network, transferer, knowledge = load_model(path)
         settings = transferer.settings.as_dict()
         model = cls(**{name: settings[name] for name in _PARAMETERS})
-        model.transferer_, model.trials_, model.description_names_ = transferer, [], names
+        model.transferer_, model.trials_, model.knowledge_ = transferer, [], knowledge
         model._set_network(network)
         return model
 
@@ -239,15 +248,17 @@ class Niwt(BaseEstimator):
             k: labels an answer.
         """
         check_is_fitted(self, "network_")
+        contents = contents_of_transferer(self.transferer_, self.knowledge_, self.network_)
         if check_images is not None:
-            return export_network(self.network_, Path(path), k=k, check_images=[Path(image) for image in check_images])
+            given = [Path(image) for image in check_images]
+            return export_network(self.network_, Path(path), contents=contents, k=k, check_images=given)
         with tempfile.TemporaryDirectory() as folder:
             made = [Path(folder) / f"{index}.png" for index in range(_CHECKED)]
             size = self.network_.input_size
             for index, file in enumerate(made):
                 pixels = np.random.default_rng(index).integers(0, 256, (size, size, 3), np.uint8)
                 Image.fromarray(pixels).save(file)
-            return export_network(self.network_, Path(path), k=k, check_images=made)
+            return export_network(self.network_, Path(path), contents=contents, k=k, check_images=made)
 
     def _settings(self) -> Settings:
         return Settings.from_dict({name: getattr(self, name) for name in _PARAMETERS})
@@ -284,7 +295,7 @@ class Niwt(BaseEstimator):
         return np.concatenate(logits) if logits else np.empty((0, len(self.classes_)), np.float32)
 
     def _description(self, description: Any) -> np.ndarray:
-        names = self.description_names_
+        names = self.knowledge_.names
         if isinstance(description, Mapping):
             unknown = next((name for name in description if name not in names), None)
             if unknown is not None:

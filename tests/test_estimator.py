@@ -16,6 +16,7 @@ from niwt_tf.data.schema import Dataset, test_data
 from niwt_tf.estimator import _DATA_SETTINGS
 from niwt_tf.experiments.settings import SETTINGS, Settings
 from niwt_tf.files import read_json
+from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.models.network import Network
 
 
@@ -75,6 +76,9 @@ def test_predictions_of_paths_and_of_pixels(model, dataset, test_paths):
     probabilities = model.predict_proba([str(path) for path in paths])
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_array_equal(model.classes_[probabilities.argmax(axis=1)], names)
+    ratio = np.log(probabilities[:, 0] / probabilities[:, -1]) * model.transferer_.probabilities.temperature
+    logits = model.decision_function(paths)
+    np.testing.assert_allclose(ratio, logits[:, 0] - logits[:, -1], atol=1e-3)
     # Pillow decodes a JPEG to slightly other levels, so the pixels are those of our decoder.
     pixels = np.stack([decode_image(tf.constant(path.read_bytes()), 32).numpy() for path in paths])
     np.testing.assert_allclose(model.decision_function(pixels), model.decision_function(paths), atol=1e-2)
@@ -158,7 +162,7 @@ def test_names_that_do_not_fit(model, dataset):
 def test_saved_and_loaded_it_is_the_same(model, dataset, test_paths, tmp_path):
     model.save(tmp_path / "model")
     held = {path.name for path in (tmp_path / "model").iterdir()}
-    assert held == {"network.keras", "model.npz", "model.json", "column_map.npz"}
+    assert held == {"network.keras", "model.npz", "model.json", "column_map.npz", "few_shot.npz"}
     loaded = Niwt.load(tmp_path / "model")
     assert loaded.get_params() == model.get_params()
     np.testing.assert_array_equal(loaded.classes_, model.classes_)
@@ -168,6 +172,8 @@ def test_saved_and_loaded_it_is_the_same(model, dataset, test_paths, tmp_path):
     ours, theirs = (each.transferer_.columns(row[None]) for each in (model, loaded))
     np.testing.assert_array_equal(ours.columns, theirs.columns)
     assert vars(loaded.transferer_.trial) == vars(model.transferer_.trial)
+    assert loaded.transferer_.probabilities == model.transferer_.probabilities != Probabilities()
+    np.testing.assert_array_equal(loaded.predict_proba(test_paths), model.predict_proba(test_paths))
     model.save(tmp_path / "model")  # over itself
 
 
@@ -187,7 +193,7 @@ def test_what_is_not_a_saved_model(model, tmp_path, damage):
     elif damage == "column map":
         (folder / "column_map.npz").unlink()
     elif damage == "future":
-        (folder / "model.json").write_text((folder / "model.json").read_text().replace('"format": 2', '"format": 99'))
+        (folder / "model.json").write_text((folder / "model.json").read_text().replace('"format": 3', '"format": 99'))
     with pytest.raises(InputError, match=r"Received: .*model|network\.keras"):
         Niwt.load(folder)
 

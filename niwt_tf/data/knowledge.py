@@ -31,7 +31,7 @@ def choose_knowledge(dataset: Dataset, knowledge: str = "attributes", seen: np.n
     if knowledge == "captions":
         words = words_of(dataset, seen)
         names = words.topic_names
-        topics = Knowledge(words(class_documents(dataset)), names, ("",) * len(names), source="captions")
+        topics = Knowledge(words(class_documents(dataset)), names, ("",) * len(names), "captions", words)
         return dataset.replace(knowledge=topics, image_attributes=None)
     path = Path(knowledge).expanduser()
     if not path.is_file():

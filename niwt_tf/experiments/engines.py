@@ -40,7 +40,8 @@ def engines_of(
         steps=settings.transfer_steps,
         batch_size=settings.transfer_batch_size,
         num_networks=num_folds + 1,
-        num_solutions=(heads + len(settings.transfer_lambda) * len(settings.transfer_anchor) - 1) * num_folds + 1,
+        # Head and middle lambda are one trial; the chosen candidate is solved for once more, for its probabilities.
+        num_solutions=(heads + len(settings.transfer_lambda) * len(settings.transfer_anchor)) * num_folds + 1,
         has_mean_operator=settings.support == "seen",
     )
     costs = estimated_costs(tail, workload)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
+from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.heads import SeenHead
 from niwt_tf.experiments.measuring import MeasuredHead
@@ -20,6 +20,7 @@ from niwt_tf.experiments.support import Support
 from niwt_tf.experiments.transferring import Transferer
 from niwt_tf.files import read_json, replacing_directory, write_json
 from niwt_tf.method.column_map import ColumnMap
+from niwt_tf.method.few_shot import FewShotPrior
 from niwt_tf.method.importance import ClassImportance
 from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
 from niwt_tf.method.operator import tail_operator
@@ -29,18 +30,19 @@ from niwt_tf.models.network import Network
 _FORMAT = 3
 _ARRAYS = frozenset(
     ("columns", "biases", "importance", "targets", "counts", "map_weights", "map_bias", "map_centre")
-    + ("operator", "support_maps", "features", "labels", "sizes")
+    + ("operator", "support_maps", "features", "labels", "sizes", "class_descriptions")
 )
 _ENTRIES = frozenset(
-    ("settings", "seen", "description_names", "normalisation", "map", "rank_correlation", "head_regularization")
+    ("settings", "seen", "description_names", "description_groups", "description_source", "normalisation")
+    + ("map", "rank_correlation", "head_regularization")
     + ("calibration", "trial", "choice", "probabilities")
 )
 
 
 def save_model(
-    path: str | os.PathLike[str], network: Network, transferer: Transferer, description_names: Sequence[str]
+    path: str | os.PathLike[str], network: Network, transferer: Transferer, knowledge: Knowledge
 ) -> None:
-    """Write a model to the folder `path`, which appears whole or not at all.
+    """Write a model to the folder `path`, which appears whole or not at all; `knowledge` has a row for each class.
 
     Raises:
         InputError: `path` is something else than a saved model.
@@ -66,16 +68,21 @@ def save_model(
             features=transferer.features,
             labels=transferer.labels,
             sizes=np.array(transferer.head.sizes),
+            class_descriptions=knowledge.values,
         )
         if transferer.column_map is not None:
             np.savez(temporary / "column_map.npz", **transferer.column_map.arrays())  # type: ignore[arg-type]
+        if transferer.few_shot is not None:
+            np.savez(temporary / "few_shot.npz", **transferer.few_shot.arrays())  # type: ignore[arg-type]
         write_json(
             temporary / "model.json",
             {
                 "format": _FORMAT,
                 "settings": transferer.settings.as_dict(),
                 "seen": transferer.network.class_names,
-                "description_names": list(description_names),
+                "description_names": list(knowledge.names),
+                "description_groups": list(knowledge.groups),
+                "description_source": knowledge.source,
                 "normalisation": fitted.normaliser.how,
                 "map": [fitted.regularization, finite(fitted.rank_correlation)],
                 "rank_correlation": [finite(importance.rank_correlation_within), finite(importance.rank_correlation_across)],
@@ -88,8 +95,8 @@ def save_model(
         )
 
 
-def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, tuple[str, ...]]:
-    """Return the network, what makes further classes, and the names of the description entries.
+def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, Knowledge]:
+    """Return the network, what makes further classes, and the descriptions of the network's classes.
 
     Raises:
         InputError: the folder does not hold a saved model.
@@ -102,6 +109,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, tuple
         choice = Choice(**{**record["choice"], "layer_weights": tuple(record["choice"]["layer_weights"])})
         column_map = _column_map(folder) if choice.engine == "closed_form" else None
         probabilities = Probabilities.from_dict(record["probabilities"])
+        few_shot = _few_shot(folder) if (folder / "few_shot.npz").exists() else None
         known = record["format"] == _FORMAT
         known = known and data.keys() >= _ARRAYS and record.keys() >= _ENTRIES
     except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile):
@@ -129,13 +137,21 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, tuple
         _number(record["calibration"]),
         column_map,
         probabilities,
+        few_shot,
     )
-    return network, transferer, tuple(record["description_names"])
+    names, groups = tuple(record["description_names"]), tuple(record["description_groups"])
+    knowledge = Knowledge(data["class_descriptions"], names, groups, record["description_source"])
+    return network, transferer, knowledge
 
 
 def _column_map(folder: Path) -> ColumnMap:
     with np.load(folder / "column_map.npz", allow_pickle=False) as file:
         return ColumnMap.from_arrays(dict(file))
+
+
+def _few_shot(folder: Path) -> FewShotPrior:
+    with np.load(folder / "few_shot.npz", allow_pickle=False) as file:
+        return FewShotPrior.from_arrays(dict(file))
 
 
 def _number(value: float | None) -> float:

@@ -34,6 +34,7 @@ class Option:
         optional: whether None (an empty text) is allowed.
         choices: the allowed names; empty allows any.
         path: whether a path is allowed as well as the `choices`.
+        prefix: what a text may begin with instead of being one of the `choices`; empty allows none.
         at_least: least number allowed, or None.
         above: every number allowed is greater than this, or None.
         below: every number allowed is less than this, or None.
@@ -46,6 +47,7 @@ class Option:
     optional: bool = False
     choices: tuple[str, ...] = ()
     path: bool = False
+    prefix: str = ""
     at_least: float | None = None
     above: float | None = None
     below: float | None = None
@@ -137,10 +139,13 @@ class Option:
             self._refuse("must not be empty", value)
         if not self.choices or value in self.choices:
             return
+        if self.prefix and value.startswith(self.prefix) and len(value) > len(self.prefix):
+            return
         # A bare word is a misspelt choice; a path has a separator, a suffix, or is there.
         if self.path and (os.sep in value or "." in value or os.path.exists(value)):
             return
         listed = ", ".join(self.choices) + (" or a path" if self.path else "")
+        listed += f" or {self.prefix}NAME" if self.prefix else ""
         self._refuse(f"must be one of {listed}", value, suggestion(value, self.choices))
 
     def _refuse(self, rule: str, value: Any, hint: str = "") -> NoReturn:

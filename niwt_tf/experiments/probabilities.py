@@ -115,7 +115,8 @@ def _open_sets(fold: _Calibrated, temperature: float) -> list[OpenSet]:
         shown = np.delete(fold.logits, hidden, axis=1)
         highest = Probabilities(temperature).of(shown).max(axis=1)
         known, unknown = fold.labels[~is_unknown], fold.labels[is_unknown]
-        found.append(OpenSet(highest[~is_unknown], highest[is_unknown], class_weights(known), class_weights(unknown)))
+        weights = class_weights(known), class_weights(unknown)
+        found.append(OpenSet(highest[~is_unknown], highest[is_unknown], *weights, known >= fold.num_seen))
     return found
 
 

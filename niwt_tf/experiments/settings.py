@@ -44,9 +44,16 @@ class Settings:
     )
     max_bad_images: int = option(0, "Number of undecodable images to skip before giving up.", at_least=0)
 
-    backbone: str = option("small_vgg", "The network.", choices=BACKBONES)
+    backbone: str = option(
+        "small_vgg",
+        "The network, or a TensorFlow Hub module: its handle, its folder, or its folder under TFHUB_CACHE_DIR.",
+        choices=BACKBONES,
+        prefix="hub:",
+    )
     weights: str = option("none", "Initial weights of the backbone.", choices=("imagenet", "none"), path=True)
-    layer: str | None = option(None, "Name of the convolution whose neurons are used; by default the backbone's own.")
+    layer: str | None = option(
+        None, "Name of the convolution whose neurons are used, of a hub module the endpoint; by default the backbone's own."
+    )
     input_size: int | None = option(None, "Side of the square input in pixels; by default the backbone's own.", at_least=16)
     finetune: str = option("all", "What is trained on the seen classes: all layers or the head.", choices=("all", "head"))
     epochs: int | None = option(None, "Most epochs of training; by default as suits the backbone.", at_least=1)

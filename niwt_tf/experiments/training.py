@@ -19,6 +19,8 @@ from niwt_tf.method.execution import Execution
 from niwt_tf.method.reader import Reader
 from niwt_tf.method.training import train_seen
 from niwt_tf.models.backbones import build_network
+from niwt_tf.models.hub import settle
+from niwt_tf.models.hub_location import is_hub
 from niwt_tf.models.network import Network
 from niwt_tf.models.precision import in_precision
 
@@ -69,9 +71,10 @@ def train_learners(
         work_dir: where checkpoints and TensorBoard logs go; an interrupted training goes on from there.
     """
     if settings.finetune == "head":
-        if settings.weights == "none":
+        if settings.weights == "none" and not is_hub(settings.backbone):
             _LOG.warning("--finetune=head with --weights=none trains a head on a random backbone: give --weights.")
         shared = _new_network(settings, learners[0].training.images.class_names)
+        _settle(settings, shared, learners[0], execution)
         reader = Reader(shared, execution)
         networks = [shared, *(_with_new_head(shared, learner, settings.seed) for learner in learners[1:])]
         trained = [
@@ -94,7 +97,9 @@ def _train(
     work_dir: Path | None,
     reader: Reader,
 ) -> TrainedNetwork:
-    from_scratch = settings.finetune == "all" and settings.weights == "none"
+    from_scratch = settings.finetune == "all" and settings.weights == "none" and not is_hub(settings.backbone)
+    if settings.finetune == "all":
+        _settle(settings, network, learner, reader.execution)
     kind = "scratch" if from_scratch else "head" if settings.finetune == "head" else "finetune"
     epochs = settings.epochs or _EPOCHS[kind]
     mixed = settings.finetune == "all" and settings.precision != "float32"
@@ -141,6 +146,12 @@ def _new_network(settings: Settings, class_names: Sequence[str]) -> Network:
     )
     recut(network, settings.extra_layers)  # a layer that cannot be used is told before the training
     return network
+
+
+def _settle(settings: Settings, network: Network, learner: Learner, execution: Execution) -> None:
+    """Tell the new tail of a hub module what values to expect; a saved network's has been told."""
+    if is_hub(settings.backbone) and settings.weights == "none":
+        settle(network.tail, Reader(network, execution).pooled_maps(learner.training.images))
 
 
 def _with_new_head(shared: Network, learner: Learner, seed: int) -> Network:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from niwt_tf.experiments.engines import engines_of
+from niwt_tf.experiments.few_shot import few_shot_prior
 from niwt_tf.experiments.folds import Fold, Learner
 from niwt_tf.experiments.heads import SeenHead
 from niwt_tf.experiments.layers import blocks_of
@@ -17,6 +18,7 @@ from niwt_tf.experiments.probabilities import choose_probabilities, held_out_pro
 from niwt_tf.experiments.readers import held_out_sample, statistics_sample
 from niwt_tf.experiments.selection import (
     Choice,
+    FoldData,
     FoldScores,
     NewColumns,
     Trial,
@@ -31,6 +33,7 @@ from niwt_tf.experiments.support import Support, support_of
 from niwt_tf.method.calibration import logit_statistics, seen_margin
 from niwt_tf.method.closed_form import mean_cosine
 from niwt_tf.method.column_map import ColumnMap
+from niwt_tf.method.few_shot import FewShotPrior
 from niwt_tf.method.mapping import ImportanceMap
 from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.method.reader import Reader
@@ -55,6 +58,7 @@ class Transferer:
         calibration: what is taken off the seen logits: the trial's constant times the main network's `seen_margin`.
         column_map: the closed form of all this from a description to a column and bias; None where a descent was chosen.
         probabilities: what makes probabilities of the calibrated logits, and when to abstain.
+        few_shot: updates a column once images of its class arrive; None in models of before there was one.
     """
 
     settings: Settings
@@ -68,6 +72,7 @@ class Transferer:
     calibration: float
     column_map: ColumnMap | None
     probabilities: Probabilities
+    few_shot: FewShotPrior | None = None
 
     def columns(self, descriptions: np.ndarray) -> NewColumns:
         """Return columns for classes with raw descriptions [U, K], by the column map or all in one descent."""
@@ -112,6 +117,7 @@ def choose(
     """
     main, folds = learners[0], [learner for learner in learners if isinstance(learner, Fold)]
     progress, team = readers["main"].execution.progress, readers["main"].execution.team
+    data: list[FoldData] = []
     engines = engines_of(settings, networks["main"].tail, len(folds[0].validation) if folds else 1, len(folds), team)
     scored: list[FoldScores] = []
     if folds:
@@ -149,7 +155,8 @@ def choose(
         probabilities = held_out_probabilities(logits, held_out.labels)
     features = np.array(features_of(sample))  # a copy: what the reader gives may be a part of the cache's file
     column_map = column_map_of(settings, trial.choice, network, chosen.head, importance_map, support, features, sample.labels)
-    made = calibration, column_map, probabilities
+    few_shot = few_shot_prior(settings, trial, folds, data, measured, maps, features, sample.labels, unit)
+    made = calibration, column_map, probabilities, few_shot
     transferer = Transferer(settings, headed, chosen, importance_map, trial, support, features, sample.labels, *made)
     return transferer, trials
 

@@ -17,7 +17,7 @@ from niwt_tf.data.lists import read_text
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.changed_bundle import bundle_to_change, required, write
-from niwt_tf.jobs.quiet_tensorflow import import_quietly
+from niwt_tf.jobs.quiet_tensorflow import tensorflow_without_keras
 from niwt_tf.serving.bundle import Bundle
 from niwt_tf.serving.bundle_knowledge import bundle_words, seen_knowledge
 from niwt_tf.serving.naming import new_names
@@ -43,11 +43,11 @@ def main(argv: list[str]) -> None:
         for each in classes:
             for note in each.description.notes:
                 _LOG.info("%s: %s", each.name, note)
-        import_quietly()
-        from niwt_tf.serving.classes import add_classes
+        with tensorflow_without_keras():
+            from niwt_tf.serving.classes import add_classes
 
-        listed = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        write(bundle, add_classes(bundle, classes), f"Added {listed}", begun)
+            listed = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            write(bundle, add_classes(bundle, classes), f"Added {listed}", begun)
 
 
 def _way() -> str:

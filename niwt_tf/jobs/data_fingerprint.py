@@ -7,6 +7,7 @@ from pathlib import Path
 
 from niwt_tf.data.schema import Dataset
 from niwt_tf.files import fingerprint
+from niwt_tf.models.hub_location import PREFIX, is_hub, module_fingerprint
 
 
 def data_fingerprint(dataset: Dataset) -> str:
@@ -24,10 +25,17 @@ def data_fingerprint(dataset: Dataset) -> str:
     return fingerprint(names, sizes, dataset.labels, dataset.knowledge.values, *roles)
 
 
-def weights_fingerprint(weights: str) -> dict[str, str]:
-    """Return, for a file of initial weights, what tells its contents from others; nothing for a name."""
+def weights_fingerprint(weights: str, backbone: str = "", *, download: bool = False) -> dict[str, str]:
+    """Return what tells the contents of a file of initial weights and of a hub module from others; nothing for a name.
+
+    Raises:
+        InputError: the hub module is not there and, with `download`, cannot be fetched.
+    """
     path = Path(weights)
-    return {"weights_file": fingerprint(path)} if path.is_file() else {}
+    found = {"weights_file": fingerprint(path)} if path.is_file() else {}
+    if is_hub(backbone):
+        found["hub_module"] = module_fingerprint(backbone.removeprefix(PREFIX), download=download)
+    return found
 
 
 def support_fingerprint(support: str) -> dict[str, str]:

@@ -8,23 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from niwt_tf.data.schema import Knowledge
 from niwt_tf.experiments.probabilities import load_probabilities
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.files import read_json
 from niwt_tf.jobs.run_directory import Run
 from niwt_tf.method.column_map import ColumnMap
+from niwt_tf.method.few_shot import FewShotPrior
 from niwt_tf.models.network import Network
-from niwt_tf.serving.contents import Contents, DescribedClasses
+from niwt_tf.serving.contents import HOW, Contents
 
 if TYPE_CHECKING:
     from niwt_tf.jobs.run_data import RunData
 
 _FIGURES = ("validation_harmonic_mean", "validation_acc_zsl")
-_HOW = {
-    "closed_form": "from its description, in closed form",
-    "operator": "from its description, by descent on exact operators",
-    "tape": "from its description, by descent through nested gradients",
-}
 
 
 def contents_of(run: Run, data: RunData, network: Network, abstain: bool = False) -> Contents:
@@ -40,16 +37,17 @@ def contents_of(run: Run, data: RunData, network: Network, abstain: bool = False
         probabilities=probabilities if abstain else replace(probabilities, abstain_below=0.0),
         column_map=column_map,
         explainer=Explainer.from_arrays(_arrays(folder / "explainer.npz")),
+        few_shot=FewShotPrior.from_arrays(_arrays(folder / "few_shot.npz")) if (folder / "few_shot.npz").is_file() else None,
         images=_image_counts(data, network),
         validation={name: float(value) for name, value in figures.items() if value is not None},
-        how=_HOW[selection["chosen"]["engine"]],
+        how=HOW[selection["chosen"]["engine"]],
     )
 
 
-def _described(data: RunData, network: Network) -> DescribedClasses:
+def _described(data: RunData, network: Network) -> Knowledge:
     known = data.dataset.knowledge
     rows = [data.dataset.class_names.index(name) for name in network.class_names]
-    return DescribedClasses(known.names, known.groups, known.source, known.values[rows])
+    return replace(known, values=known.values[rows])
 
 
 def _image_counts(data: RunData, network: Network) -> list[int]:

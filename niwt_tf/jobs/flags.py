@@ -14,6 +14,7 @@ from niwt_tf.errors import InputError, suggestion
 from niwt_tf.experiments.options import Option
 from niwt_tf.experiments.settings import SETTING_NAMES, SETTINGS, Settings
 from niwt_tf.jobs.table import Job
+from niwt_tf.models.hub_location import absolute_hub, is_hub
 
 # These settings are names or paths; a path is made absolute, so that a run can be taken up from another folder.
 _PATHS = {declared.name for declared in SETTINGS if declared.path} | {"data_dir"}
@@ -90,6 +91,8 @@ def settings_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> tuple[Se
 
 def absolute(declared: Option, value: Any) -> Any:
     """Return a setting's value, made absolute if it is a path."""
+    if declared.name == "backbone" and is_hub(value):
+        return absolute_hub(value)
     if declared.name in _PATHS and value is not None and value not in declared.choices:
         return os.path.abspath(os.path.expanduser(value))
     return value

@@ -7,7 +7,7 @@ import time
 
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.changed_bundle import bundle_to_change, required, write
-from niwt_tf.jobs.quiet_tensorflow import import_quietly
+from niwt_tf.jobs.quiet_tensorflow import tensorflow_without_keras
 from niwt_tf.serving.naming import removable
 
 
@@ -22,10 +22,10 @@ def main(argv: list[str]) -> None:
     name = required("name")
     with bundle_to_change() as bundle:
         before = bundle.labels[removable(bundle, name)]
-        import_quietly()
-        from niwt_tf.serving.classes import remove_class
+        with tensorflow_without_keras():
+            from niwt_tf.serving.classes import remove_class
 
-        write(bundle, remove_class(bundle, name), f"Removed {before!r}", begun)
+            write(bundle, remove_class(bundle, name), f"Removed {before!r}", begun)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import time
 
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.changed_bundle import bundle_to_change, required, write
-from niwt_tf.jobs.quiet_tensorflow import import_quietly
+from niwt_tf.jobs.quiet_tensorflow import tensorflow_without_keras
 from niwt_tf.serving.naming import new_names, place_of
 
 
@@ -23,10 +23,10 @@ def main(argv: list[str]) -> None:
     with bundle_to_change() as bundle:
         before = bundle.labels[place_of(bundle, name)]
         (plain,) = new_names(bundle, [new_name])
-        import_quietly()
-        from niwt_tf.serving.classes import rename_class
+        with tensorflow_without_keras():
+            from niwt_tf.serving.classes import rename_class
 
-        write(bundle, rename_class(bundle, name, new_name), f"Renamed {before!r} to {plain!r}", begun)
+            write(bundle, rename_class(bundle, name, new_name), f"Renamed {before!r} to {plain!r}", begun)
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ class SweepFolder:
                 return {}
             if any(settings.get(name) != value for name, value in manifest["settings"].items()):
                 return {}
-            present = weights_fingerprint(settings["weights"]) if stage == "train" else {}
+            present = weights_fingerprint(settings["weights"], settings["backbone"]) if stage == "train" else {}
             present |= support_fingerprint(settings["support"]) if stage == "transfer" else {}
             if manifest["extra"] != {"format": FORMAT, **present}:
                 return {}

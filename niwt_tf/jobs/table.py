@@ -7,6 +7,16 @@ from dataclasses import dataclass
 
 from niwt_tf.experiments.options import Option
 from niwt_tf.experiments.settings import SETTINGS
+from niwt_tf.jobs.bundle_options import (
+    ADD_CLASS_OPTIONS,
+    CHECK_OPTIONS,
+    CLASSIFY_OPTIONS,
+    LIST_CLASSES_OPTIONS,
+    REFINE_CLASS_OPTIONS,
+    REMOVE_CLASS_OPTIONS,
+    RENAME_CLASS_OPTIONS,
+    STUDIO_OPTIONS,
+)
 from niwt_tf.jobs.sweep_options import SWEEP_DETAILS, SWEEP_ONLY
 
 RUN_OPTIONS = (
@@ -50,51 +60,17 @@ ABSTAIN = Option(
     "Export a network that answers 'unknown' below the probability that validation classes chose.",
 )
 
-BUNDLE = Option(
-    "bundle",
-    "str",
-    None,
-    "The exported version, or the folder of its versions: then the newest.",
-    optional=True,
-)
-NAME = Option("name", "str", None, "The class.", optional=True)
-
-ADD_CLASS_OPTIONS = (
-    BUNDLE,
-    NAME,
-    Option("attributes", "str", None, "JSON or CSV file with the value of each attribute.", optional=True),
-    Option("text", "str", None, "What the class looks like, in words.", optional=True),
-    Option("text_file", "str", None, "A file with that text.", optional=True),
-    Option("cards", "str", None, "CSV of several classes, described by attributes, by text or by files.", optional=True),
-    Option("source", "str", None, "Where the description comes from, for the class's card.", optional=True),
-    Option(
-        "missing",
-        "str",
-        "error",
-        "What attributes get that are not named: refuse, or give the seen classes' mean.",
-        choices=("error", "mean"),
-    ),
-)
-RENAME_CLASS_OPTIONS = (BUNDLE, NAME, Option("new_name", "str", None, "What it is called from now on.", optional=True))
-LIST_CLASSES_OPTIONS = (
-    BUNDLE,
-    Option("format", "str", "table", "A table for people, or all of the cards.", choices=("table", "json")),
-)
-
-STUDIO_OPTIONS = (
-    BUNDLE,
-    Option("images", "str", None, "Folder of test images; it is only read.", optional=True),
-    Option("most_images", "int", 200, "Most test images that are taken, at even distances.", at_least=1, below=5001),
-    Option("port", "int", 8501, "Where the page is.", at_least=1, below=65_536),
-    Option("host", "str", "127.0.0.1", "From where it can be reached; 127.0.0.1 is this machine alone."),
-)
-
 RENDER_OPTIONS = (
     Option("data_dir", "str", "data/birds", "Folder to write: new, empty, or rendered before."),
     Option("num_species", "int", 50, "Number of species (classes).", at_least=2, below=201),
     Option("images_per_species", "int", 60, "Images of each species.", at_least=1, below=10_001),
     Option("image_size", "int", 64, "Side of an image in pixels.", at_least=32, below=1025),
     Option("seed", "int", 0, "Seed of species and images.", at_least=0),
+)
+
+ONNX_OPTIONS = (
+    Option("run_dir", "str", None, "Folder of the run, which has the stage transfer.", optional=True),
+    Option("path", "str", None, "File to write, .onnx; by default exports/<name of run_dir>.onnx.", optional=True),
 )
 
 STAGE_OPTIONS = (*RUN_OPTIONS, *SETTINGS)
@@ -129,20 +105,24 @@ JOBS = {
     job.name: job
     for job in (
         Job("render", "Draw the birds data set in CUB's layout.", RENDER_OPTIONS, tensorflow=False),
+        Job("run", "Do every stage that is not up to date, from train to export.", (*STAGE_OPTIONS, ABSTAIN, UNTIL)),
         Job("train", "Train the network on the seen classes."),
         Job("importance", "Measure how important each neuron is to each seen class."),
         Job("map", "Learn to predict importance from class descriptions."),
         Job("transfer", "Make a head column for each unseen class from its predicted importance."),
         Job("evaluate", "Score seen and unseen classes on the test images."),
         Job("export", "Write a verified SavedModel for serving.", (*STAGE_OPTIONS, ABSTAIN)),
-        Job("run", "Do every stage that is not up to date, from train to export.", (*STAGE_OPTIONS, ABSTAIN, UNTIL)),
-        Job("add_class", "Describe classes, and an exported network knows them.", ADD_CLASS_OPTIONS, tensorflow=False),
-        Job("rename_class", "Give a class of an exported network another name.", RENAME_CLASS_OPTIONS, tensorflow=False),
-        Job("remove_class", "Take a class out of an exported network.", (BUNDLE, NAME), tensorflow=False),
-        Job("list_classes", "Show the class cards of an exported network.", LIST_CLASSES_OPTIONS, tensorflow=False),
-        Job("studio", "A page to try an exported network and to compose classes for it.", STUDIO_OPTIONS, tensorflow=False),
+        Job("export_onnx", "Write a run's network as one ONNX file (needs niwt-tf[onnx]).", ONNX_OPTIONS),
         Job("baseline", "Score ESZSL on the same features and protocol."),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
+        Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
+        Job("list_classes", "Show the class cards of an exported network.", LIST_CLASSES_OPTIONS, tensorflow=False),
+        Job("add_class", "Describe classes, and an exported network knows them.", ADD_CLASS_OPTIONS, tensorflow=False),
+        Job("refine_class", "Update a described class's column from photographs of it.", REFINE_CLASS_OPTIONS, False),
+        Job("rename_class", "Give a class of an exported network another name.", RENAME_CLASS_OPTIONS, tensorflow=False),
+        Job("remove_class", "Take a class out of an exported network.", REMOVE_CLASS_OPTIONS, tensorflow=False),
+        Job("studio", "A page to try an exported network and to compose classes for it.", STUDIO_OPTIONS, tensorflow=False),
+        Job("check_export", "Check a bundle as TensorFlow Serving would take it.", CHECK_OPTIONS),
     )
 }
 
@@ -175,7 +155,8 @@ def _form(declared: Option) -> str:
         return f"[no]{declared.name}"
     text = "PATH" if declared.name.endswith("_dir") else "NAME"
     values = {"int": "N", "float": "X", "strs": "a,b,...", "floats": "x,y,...", "str": text}
-    choices = "|".join([*declared.choices, *(["PATH"] if declared.path else [])])
+    others = ["PATH"] * declared.path + [f"{declared.prefix}NAME"] * bool(declared.prefix)
+    choices = "|".join([*declared.choices, *others])
     return f"{declared.name}={choices or values[declared.kind]}"
 
 

@@ -38,7 +38,8 @@ SETTINGS_USED = (
 
 def stage(run: Run, data: RunData) -> None:
     """Train every learner, or go on where an interrupted training stopped."""
-    train = run.stage("train", settings_used=SETTINGS_USED, extra=weights_fingerprint(run.settings.weights))
+    initial = weights_fingerprint(run.settings.weights, run.settings.backbone, download=True)
+    train = run.stage("train", settings_used=SETTINGS_USED, extra=initial)
     if train.up_to_date:
         return
     check_support(run.settings.support)

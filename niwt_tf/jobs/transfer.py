@@ -59,6 +59,8 @@ def stage(run: Run, data: RunData) -> None:
         np.savez(folder / "columns.npz", columns=new.columns, biases=new.biases, losses=new.losses)
         if transferer.column_map is not None:
             np.savez(folder / "column_map.npz", **transferer.column_map.arrays())  # type: ignore[arg-type]
+        if transferer.few_shot is not None:
+            np.savez(folder / "few_shot.npz", **transferer.few_shot.arrays())  # type: ignore[arg-type]
         known = data.dataset.knowledge
         importances, descriptions = transferer.head.importance.means, data.seen.descriptions
         explainer = fit_explainer(importances, descriptions, known.names, known.groups)

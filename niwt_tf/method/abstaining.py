@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -21,16 +22,23 @@ class OpenSet:
         unknown: [Q] in [0, 1].
         known_weights: [M], of sum 1.
         unknown_weights: [Q], of sum 1.
+        is_new: bool [M], whether a known image's class has its column from a description alone.
     """
 
     known: np.ndarray
     unknown: np.ndarray
     known_weights: np.ndarray
     unknown_weights: np.ndarray
+    is_new: np.ndarray
 
     def known_accepted(self, threshold: float) -> float:
         """Return the weighted share of known images that are at least `threshold`."""
         return float(self.known_weights @ (self.known >= threshold))
+
+    def new_accepted(self, threshold: float) -> float:
+        """Return the same share of the known images of new classes; NaN without any."""
+        weights = self.known_weights[self.is_new]
+        return float(weights @ (self.known[self.is_new] >= threshold) / weights.sum()) if len(weights) else float("nan")
 
     def unknown_rejected(self, threshold: float) -> float:
         """Return the weighted share of unknown images that are below `threshold`."""
@@ -64,10 +72,15 @@ def choose_threshold(sets: Sequence[OpenSet]) -> float:
 
 
 def abstaining_figures(sets: Sequence[OpenSet], thresholds: Sequence[float]) -> dict[str, float]:
-    """Return means over sets, each at its threshold: known accepted, unknown rejected, balanced accuracy and AUROC."""
+    """Return means over sets, each at its threshold: known accepted, unknown rejected, balanced accuracy and AUROC.
+
+    Where every set has known images of new classes, the share of those that is accepted is there too.
+    """
     accepted = float(np.mean([each.known_accepted(t) for each, t in zip(sets, thresholds, strict=True)]))
     rejected = float(np.mean([each.unknown_rejected(t) for each, t in zip(sets, thresholds, strict=True)]))
+    new = float(np.mean([each.new_accepted(t) for each, t in zip(sets, thresholds, strict=True)]))
     return {
+        **({} if math.isnan(new) else {"new_accepted": new}),
         "known_accepted": accepted,
         "unknown_rejected": rejected,
         "balanced_accuracy": (accepted + rejected) / 2,

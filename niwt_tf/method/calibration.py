@@ -84,16 +84,17 @@ def choose_calibration(
     units = [unit if unit > 0 else 1.0 for unit in units]  # 0 where every seen logit is constant
     edges = np.concatenate([curve.calibrations[1:] / unit for curve, unit in zip(curves, units, strict=True)])
     candidates = np.unique(np.quantile(edges, np.linspace(0, 1, grid_size)))
-    means = np.mean([_harmonic(c, candidates * u) for c, u in zip(curves, units, strict=True)], axis=0)
+    means = np.mean([harmonic_means(c, candidates * u) for c, u in zip(curves, units, strict=True)], axis=0)
     # The middle of the run of near-best candidates around the best is a steadier choice than the best itself.
     near = means >= means.max() - 0.005
     start, stop = _run_around(near, int(means.argmax()))
     middle = (candidates[start] + candidates[stop]) / 2
-    mean = float(np.mean([_harmonic(c, np.array([middle * u]))[0] for c, u in zip(curves, units, strict=True)]))
+    mean = float(np.mean([harmonic_means(c, np.array([middle * u]))[0] for c, u in zip(curves, units, strict=True)]))
     return float(middle), mean
 
 
-def _harmonic(curve: CalibrationCurve, calibrations: np.ndarray) -> np.ndarray:
+def harmonic_means(curve: CalibrationCurve, calibrations: np.ndarray) -> np.ndarray:
+    """Return the harmonic mean [T] of seen and unseen accuracy at calibrations [T]."""
     points = np.searchsorted(curve.calibrations, calibrations, side="left") - 1
     seen, unseen = curve.acc_seen[points], curve.acc_unseen[points]
     total = seen + unseen

@@ -7,6 +7,7 @@ statistics over the whole batch too, and dropout draws the whole batch's mask an
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ from niwt_tf.errors import InputError
 from niwt_tf.models.network import Network
 
 _BATCH_NORM = keras.layers.BatchNormalization
-Descend = Callable[[keras.optimizers.Optimizer, tf.Tensor, tf.Tensor, Callable[[tf.Tensor], Any], list[Any], int, int], Any]
+Descend = Callable[..., Any]
 
 
 class PartDropout(keras.layers.Layer):
@@ -140,7 +141,10 @@ class Replicas:
                 return copy(rows, training=True)
 
             count = number * self._turns(number)
-            return tf.stack(self._descend(self.optimizer, batch, labels, logits_of, variables, count, self._count))
+            penalties = functools.partial(getattr, copy, "losses")
+            return tf.stack(
+                self._descend(self.optimizer, batch, labels, logits_of, variables, count, self._count, penalties)
+            )
 
         @tf.function
         def step(batch: Any, labels: Any) -> tf.Tensor:

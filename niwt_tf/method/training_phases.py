@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from niwt_tf.data.schema import Images
 from niwt_tf.method.execution import Execution
 from niwt_tf.method.reader import Reader
 from niwt_tf.method.replicas import Replicas
+from niwt_tf.models.hub import hub_layers
 from niwt_tf.models.network import Network
 
 _BATCH_NORM = keras.layers.BatchNormalization
@@ -86,6 +88,7 @@ class Phase(abc.ABC):
         variables: list[Any],
         count: int | None = None,
         replicas: int = 1,
+        penalties: Callable[[], list[Any]] = list,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Do one step and return the summed loss and the number of right answers of these rows.
 
@@ -96,12 +99,15 @@ class Phase(abc.ABC):
             logits_of: inputs to logits [B, C].
             variables: what is trained.
             count: rows of the whole batch, by which the sum of losses is divided; None means these are all.
-            replicas: how many call this together; each brings its part of the weight decay.
+            replicas: how many call this together; each brings its part of the weight decay and of the penalties.
+            penalties: what the layers add to the loss, known after `logits_of`.
         """
         with tf.GradientTape() as tape:
             logits = tf.cast(logits_of(inputs), tf.float32)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_mean(losses) if count is None else tf.reduce_sum(losses) / count
+            for penalty in penalties():
+                loss += penalty / replicas
             # Half precision has no room for small gradients: its optimiser scales them up and takes the scale off again.
             scaled = optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, [variable.value for variable in variables])
@@ -154,10 +160,13 @@ class ImagePhase(Phase):
     def prepared(self) -> Iterator[None]:
         """Freeze what stays, and build one compiled step, or the replicas of the team."""
         layers = [layer for layer in self.network.model.layers if isinstance(layer, _BATCH_NORM)]
+        modules = hub_layers(self.network.model)
         before = [layer.trainable for layer in layers]
         try:
             for layer in layers:
                 layer.trainable = self.train_batch_norm
+            for module in modules:  # it has batch norm inside, while its other weights are trained
+                module.inference = not self.train_batch_norm
             self._replicas = None
             if self.execution.team.strategy is not None:
                 self._replicas = Replicas(self.network, self.execution.team.strategy, self.optimizer, self.batch_size)
@@ -171,6 +180,8 @@ class ImagePhase(Phase):
         finally:
             for layer, trainable in zip(layers, before, strict=True):
                 layer.trainable = trainable
+            for module in modules:
+                module.inference = False
 
     def train_epoch(self, epoch: int, advance: Callable[[int], Any]) -> tuple[float, float]:
         """Go over the images once; order and augmentation are given by seed and epoch."""
@@ -203,7 +214,8 @@ class ImagePhase(Phase):
 
         @tf.function(input_signature=[images, labels], jit_compile=self.execution.jit)
         def step(batch: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return self.descend(self.optimizer, batch, labels, logits_of, variables)
+            penalties = functools.partial(getattr, model, "losses")
+            return self.descend(self.optimizer, batch, labels, logits_of, variables, penalties=penalties)
 
         return step
 

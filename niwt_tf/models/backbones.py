@@ -13,6 +13,9 @@ import keras
 from niwt_tf.errors import InputError, check_choice
 from niwt_tf.models.cut import check_not_degenerate, output_of
 from niwt_tf.models.head import ClassHead
+from niwt_tf.models.hub import hub_features, layer_name
+from niwt_tf.models.hub_location import PREFIX, absolute_hub, is_hub, locate
+from niwt_tf.models.hub_module import HubModule
 from niwt_tf.models.network import Network
 from niwt_tf.models.preprocess import Preprocess
 from niwt_tf.models.small_vgg import small_vgg_map
@@ -111,11 +114,11 @@ def build_network(
     """Return a new network with a random head; every class is seen.
 
     Args:
-        backbone: a key of `BACKBONES`.
+        backbone: a key of `BACKBONES`, or "hub:" and a TensorFlow Hub module, see `niwt_tf.models.hub_location.locate`.
         class_names: C unique names.
-        layer: where to cut; None takes the backbone's default.
+        layer: where to cut; None takes the backbone's default. Of a hub module: the endpoint, None takes its only 4-D one.
         weights: "none" (random), "imagenet" (what Keras publishes, downloaded or already in its folder) or the path of a
-            `.weights.h5`, legacy `.h5` or `.keras` file.
+            `.weights.h5`, legacy `.h5` or `.keras` file. A hub module has weights of its own, which "none" leaves as they are.
         input_size: height and width of an image in pixels; None takes the backbone's default.
         dropout: rate on the fully connected layers, or on the pooled features.
         seed: of every random weight and of dropout.
@@ -124,13 +127,15 @@ def build_network(
         InputError: an unknown backbone or layer, a degenerate layer, a size or rate out of range, weights that are absent
             or do not fit.
     """
+    if not 0 <= dropout < 1:
+        raise InputError(f"dropout must be in [0, 1). Received: {dropout}.")
+    if is_hub(backbone):
+        return _hub_network(absolute_hub(backbone).removeprefix(PREFIX), class_names, layer, weights, input_size, dropout, seed)
     row = BACKBONES[check_choice("backbone", backbone, BACKBONES)]
     size = row.input_size if input_size is None else input_size
     smallest = 32 if row.make else 16
     if size < smallest:
         raise InputError(f"input_size must be at least {smallest} for {backbone}. Received: {size}.")
-    if not 0 <= dropout < 1:
-        raise InputError(f"dropout must be in [0, 1). Received: {dropout}.")
     with _seeded(seed):
         images = keras.Input((size, size, 3), name="images")
         features = _features(row, images, weights, dropout)
@@ -141,6 +146,27 @@ def build_network(
     network = Network(model, layer or row.layer)
     check_not_degenerate(model, network.layer)
     return network
+
+
+def _hub_network(
+    handle: str, class_names: Sequence[str], layer: str | None, weights: str, input_size: int | None, dropout: float, seed: int
+) -> Network:
+    if weights != "none" and not weights.endswith(".keras"):
+        raise InputError(
+            f"weights must be none or a .keras file where the backbone is a hub module: it has its own. Received: {weights!r}."
+        )
+    module = HubModule(locate(handle))
+    size = module.input_size(input_size)
+    endpoint = module.endpoint(layer, size)
+    with _seeded(seed):
+        images = keras.Input((size, size, 3), name="images")
+        features = hub_features(Preprocess("unit", name="preprocess")(images), handle, endpoint, dropout, seed)
+        logits = ClassHead(class_names, len(class_names), layer_name(endpoint), name="head")(features)
+        model = keras.Model(images, logits, name="hub")
+    if weights.endswith(".keras"):
+        load_named(model, weights)
+    # Not degenerate by its make; before `settle` few units may turn on and off, which says nothing about the layer.
+    return Network(model, layer_name(endpoint))
 
 
 def _features(row: Backbone, images: Any, weights: str, dropout: float) -> Any:

@@ -10,8 +10,8 @@ import numpy as np
 
 from niwt_tf.files import fingerprint
 
-# These change how a model is trained, not what it makes of an image.
-_IGNORED = frozenset(("trainable", "kernel_initializer", "bias_initializer", "build_config"))
+# These change how a model is trained, or where a module lies, not what is made of an image.
+_IGNORED = frozenset(("trainable", "kernel_initializer", "bias_initializer", "build_config", "inference", "handle"))
 
 
 def model_fingerprint(model: keras.Model) -> str:

@@ -13,9 +13,10 @@ from niwt_tf.errors import InputError, suggestion
 from niwt_tf.files import replacing
 from niwt_tf.models.cut import split
 from niwt_tf.models.head import ClassHead
+from niwt_tf.models.hub import HubMap, ModuleError
 from niwt_tf.models.preprocess import Preprocess
 
-__all__ = ["Network", "Preprocess"]  # Preprocess is registered for `load` by being imported
+__all__ = ["HubMap", "Network", "Preprocess"]  # layers are registered for `load` by being imported
 
 
 class Network:
@@ -193,12 +194,14 @@ class Network:
         """Read what `save` wrote; names, seen count, calibration and cut are inside the file.
 
         Raises:
-            InputError: no such file, or it holds no saved Network.
+            InputError: no such file, it holds no saved Network, or the hub module that it is made of is gone.
         """
         if not Path(path).is_file():
             raise InputError(f"path must be a .keras file written by Network.save. Received: {str(path)!r}, not a file.")
         try:
             model = keras.models.load_model(path, compile=False, safe_mode=True)
+        except ModuleError as error:
+            raise InputError(f"{path} was made of a hub module, which must still be there. {error}") from error
         except Exception as error:  # Keras raises whatever its zip, JSON and HDF5 readers meet
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise InputError(f"{path} must be a .keras file written by Network.save. Received: {reason}") from error

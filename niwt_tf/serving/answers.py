@@ -90,7 +90,7 @@ def explanation(row: Row) -> Explanation:
         is_seen=bool(row["is_seen"]),
         heatmap=row["heatmap"],
         heatmap_png=bytes(row["heatmap_png_bytes"]),
-        attributes=_weighted(row, "attributes", "attribute_weights"),
+        attributes=_named(_weighted(row, "attributes", "attribute_weights")),
         neurons=tuple(
             (neuron, name, weight)
             for (neuron, weight), name in zip(
@@ -99,8 +99,8 @@ def explanation(row: Row) -> Explanation:
         ),
         runner_up=_text(row["runner_up"]),
         runner_up_score=float(row["runner_up_score"]),
-        speaks_for=_weighted(row, "for_attributes", "for_weights"),
-        speaks_against=_weighted(row, "against_attributes", "against_weights"),
+        speaks_for=_named(_weighted(row, "for_attributes", "for_weights")),
+        speaks_against=_named(_weighted(row, "against_attributes", "against_weights")),
     )
 
 
@@ -122,3 +122,7 @@ def _text(value: np.ndarray) -> str:
 
 def _weighted(row: Row, names: str, weights: str) -> tuple[tuple[str, float], ...]:
     return tuple(zip(texts(row[names]), map(float, row[weights]), strict=True))
+
+
+def _named(pairs: tuple[tuple[str, float], ...]) -> tuple[tuple[str, float], ...]:
+    return tuple(pair for pair in pairs if pair[0])  # where there are fewer words than places, the rest is empty

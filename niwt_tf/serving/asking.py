@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,7 @@ def _ask(call: Call, asked: Asked, contents: Mapping[int, bytes], shared: Mappin
         if error.code != "INVALID_ARGUMENT":
             raise
         if len(contents) == 1:
-            asked.errors[next(iter(contents))] = error.detail
+            asked.errors[next(iter(contents))] = _reason(error)
             return
         for place, content in contents.items():
             _ask(call, asked, {place: content}, shared)
@@ -86,6 +87,13 @@ def _ask(call: Call, asked: Asked, contents: Mapping[int, bytes], shared: Mappin
     for row, place in enumerate(contents):
         asked.rows[place] = {name: value[row] for name, value in outputs.tensors.items()}
         asked.versions[place] = outputs.version
+
+
+def _reason(error: RequestError) -> str:
+    """Return what a server said, without what only its makers can read."""
+    line = next(iter(error.detail.splitlines()), error.code)
+    asserted = re.fullmatch(r"assertion failed: \[(.*?)\]( \[.*\])*", line)
+    return asserted[1] if asserted else line
 
 
 def _content(image: Image) -> bytes:

@@ -20,7 +20,16 @@ from niwt_tf.serving.messages import FLOAT, STRING, Message, append_message, rea
 
 _LIBRARIES = ("libtensorflow_framework.so.2", "libtensorflow_cc.so.2")
 _TEXT_BYTES = 24  # of a TF_TString
-_POINTERS = ["TF_NewStatus", "TF_NewGraph", "TF_NewSessionOptions", "TF_LoadSessionFromSavedModel", "TF_GraphOperationByName", "TF_AllocateTensor", "TF_TensorData", "TF_StringGetDataPointer"]
+_POINTERS = (
+    "TF_NewStatus",
+    "TF_NewGraph",
+    "TF_NewSessionOptions",
+    "TF_LoadSessionFromSavedModel",
+    "TF_GraphOperationByName",
+    "TF_AllocateTensor",
+    "TF_TensorData",
+    "TF_StringGetDataPointer",
+)
 
 
 class _Output(ctypes.Structure):
@@ -44,9 +53,9 @@ def tensorflow_folder() -> Path:
 class _Model:
     """A SavedModel in a session of the C interface."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, libraries: Path, folder: str) -> None:
         for library in _LIBRARIES:
-            self.c = ctypes.CDLL(str(tensorflow_folder() / library), mode=ctypes.RTLD_GLOBAL)
+            self.c = ctypes.CDLL(str(libraries / library), mode=ctypes.RTLD_GLOBAL)
         for name in _POINTERS:
             getattr(self.c, name).restype = ctypes.c_void_p
         self.c.TF_Message.restype = ctypes.c_char_p
@@ -127,10 +136,11 @@ class _Model:
 
 def main(arguments: list[str]) -> None:
     """Answer every request."""
+    libraries = tensorflow_folder()
     sys.modules["tensorflow"] = None  # type: ignore[assignment]
     folder = Path(arguments[0])
     asked = read_json(folder / "request.json")
-    model = _Model(asked["saved_model"])
+    model = _Model(libraries, asked["saved_model"])
     for request in read_messages(folder / "requests.bin"):
         append_message(folder / "answers.bin", model.run(request, asked["ports"][request.signature]))
 

@@ -27,7 +27,7 @@ def check_classes(before: Path, after: Path, old_slots: np.ndarray, new_slots: n
     Args:
         before: the version that it was made from.
         after: the new version.
-        old_slots: int64, of the old version's classes; a class is the same where its slot is.
+        old_slots: int64, of the old version's classes; a class is the same where its slot is, and -1 is none.
         new_slots: int64, of the new version's classes.
         labels: of the new version.
 
@@ -42,9 +42,10 @@ def check_classes(before: Path, after: Path, old_slots: np.ndarray, new_slots: n
         pixels = np.random.default_rng(0).integers(0, 256, (_IMAGES, size, size, 3)).astype(np.uint8)
         files = np.array([_png(image) for image in pixels], object)
         logits, feed = of_pixels.outputs["logits"].name, {of_pixels.inputs["images"].name: pixels.astype(np.float32)}
-        new = session.run(logits, feed)
         outputs = {name: info.name for name, info in of_bytes.outputs.items()}
-        best = session.run(outputs, {of_bytes.inputs["image_bytes"].name: files})
+        # In one run: the graph is made ready once.
+        both = {**feed, of_bytes.inputs["image_bytes"].name: files}
+        new, best = session.run((logits, outputs), both)
         saver = loaded.saver_def
         session.run(saver.restore_op_name, {saver.filename_tensor_name: str(before / CHECKPOINT)})
         old = session.run(logits, feed)

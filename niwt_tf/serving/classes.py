@@ -39,12 +39,14 @@ class Change:
         cards: one a class, in the order of the logits.
         milliseconds: that the computation took, without reading and writing files.
         notes: sentences that warn.
+        recomputed: slots that a class keeps with another column.
     """
 
     variables: Mapping[str, np.ndarray]
     cards: tuple[Card, ...]
     milliseconds: float = 0.0
     notes: tuple[str, ...] = ()
+    recomputed: tuple[int, ...] = ()
 
 
 def add_classes(bundle: Bundle, classes: Sequence[DescribedClass]) -> Change:
@@ -72,7 +74,8 @@ def add_classes(bundle: Bundle, classes: Sequence[DescribedClass]) -> Change:
     descriptions = np.stack([each.description.values for each in classes]).astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         columns, biases = column_map(descriptions)
-    finite = np.isfinite(columns).all(axis=0) & np.isfinite(biases)
+        # A length that overflows would make the description the same as none.
+        finite = np.isfinite(columns).all(axis=0) & np.isfinite(biases) & np.isfinite(np.linalg.norm(descriptions, axis=1))
     if not finite.all():
         name = names[int(np.argmin(finite))]
         raise InputError(f"The description of {name!r} must make a finite column. Received: values too large for float32.")
@@ -137,7 +140,9 @@ def write_change(bundle: Bundle, change: Change) -> Path:
         ClassCheckError: the new version answers otherwise for the classes that both have, or not with finite numbers.
         OSError: it cannot be written.
     """
-    old, new = bundle.variable("slots"), change.variables.get("slots", bundle.variable("slots"))
+    old = bundle.variable("slots")
+    new = change.variables.get("slots", old)
+    old = np.where(np.isin(old, change.recomputed), -1, old)
 
     def check(folder: Path) -> None:
         check_classes(bundle.folder, folder, old, new, [card.name for card in change.cards])
@@ -157,10 +162,7 @@ def _card(bundle: Bundle, each: DescribedClass, name: str, nearest: str, cosine:
 
 def _figures(bundle: Bundle) -> dict[str, float]:
     """Return how well columns from descriptions did on validation classes when the bundle was made."""
-    known = bundle.metadata.get("validation")
-    if known is None:
-        known = next((card.validation for card in bundle.cards if not card.seen and card.validation), {})
-    return {name: float(value) for name, value in known.items() if name.startswith("validation_")}
+    return {name: float(value) for name, value in bundle.metadata["validation"].items()}
 
 
 def _nearest(

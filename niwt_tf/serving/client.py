@@ -31,37 +31,38 @@ class Client:
     now (UNAVAILABLE, DEADLINE_EXCEEDED; over REST 408, 429, 502, 503, 504, no connection) is repeated; no other is.
 
     Args:
-        server: "grpc://host:port", "http://host:port" or "https://host:port".
+        server: "grpc://host:port", "http://host:port" or "https://host:port"; or another way to a model, for instance a
+            `LocalTransport`.
         name: of the model on the server.
         version: a version's number, a label such as "stable", or None for the newest.
         timeout: seconds for one batch with all its repetitions.
         retries: repetitions of one batch at most.
         batch_size: images a request.
-        transport: another way than `server` to the model, for instance a `LocalTransport`.
 
     Raises:
-        InputError: an argument is out of range, or the server is not such an address.
+        InputError: an argument is out of range, the server is not such an address, or it is one and the name is missing.
     """
 
     def __init__(
         self,
-        server: str,
-        name: str,
+        server: str | Transport,
+        name: str = "",
         version: int | str | None = None,
         *,
         timeout: float = _TIMEOUT,
         retries: int = _RETRIES,
         batch_size: int = _BATCH,
-        transport: Transport | None = None,
     ) -> None:
         for argument, value, least in (("retries", retries, 0), ("batch_size", batch_size, 1)):
             if value < least:
                 raise InputError(f"{argument} must be at least {least}. Received: {value}.")
         if not timeout > 0:
             raise InputError(f"timeout must be greater than 0. Received: {timeout}.")
+        if isinstance(server, str) and not name:
+            raise InputError("name must be what the server calls the model. Received: ''.")
         self._batch_size = batch_size
         self._retrying = Retrying(timeout, retries)
-        self._transport = transport or connected(server, name, version)
+        self._transport = connected(server, name, version) if isinstance(server, str) else server
 
     def __enter__(self) -> Client:
         return self

@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.errors import InputError
+from niwt_tf.serving.bundle import Bundle
+from niwt_tf.serving.fingerprints import METADATA
 from niwt_tf.serving.loaded_version import load_version
 from niwt_tf.serving.transport import Outputs
 from niwt_tf.serving.versions import saved_model_folder
@@ -18,14 +20,17 @@ class LocalTransport:
     """A SavedModel in a Session of its own.
 
     Args:
-        folder: a version of an export, or the folder of its versions (the newest is taken).
+        folder: a version of an export, or the folder of its versions (the newest is taken). A bundle is compared with its
+            fingerprints first; another SavedModel is taken as it is.
 
     Raises:
-        InputError: there is none, or it cannot be loaded.
+        InputError: there is none, it is not as it was written, or it cannot be loaded.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         path = saved_model_folder(folder)
+        if (path / METADATA).is_file():
+            Bundle.open(path)
         try:
             self._loaded = load_version(int(path.name) if path.name.isdecimal() else 0, path)
         except InputError:

@@ -37,13 +37,14 @@ class RestTransport:
     def call(self, signature: str, inputs: Mapping[str, np.ndarray], seconds: float) -> Outputs:
         """See `Transport.call`."""
         body = json.dumps({"signature_name": signature, "instances": to_rows(inputs, as_bytes=True)}).encode()
-        sent = {"body": body, "headers": {"Content-Type": "application/json"}}
+        headers, timeout = {"Content-Type": "application/json"}, urllib3.Timeout(total=seconds)
         try:
-            response = self._connections.request("POST", self._url, timeout=urllib3.Timeout(total=seconds), **sent)
-        except urllib3.exceptions.TimeoutError as error:
-            raise RequestError("DEADLINE_EXCEEDED", str(error), True) from None
+            response = self._connections.request("POST", self._url, body=body, headers=headers, timeout=timeout)
         except urllib3.exceptions.HTTPError as error:
-            raise RequestError("UNAVAILABLE", str(error), True) from None
+            # A refused connection is one of urllib3's timeouts too.
+            refused = isinstance(error, urllib3.exceptions.NewConnectionError)
+            late = isinstance(error, urllib3.exceptions.TimeoutError) and not refused
+            raise RequestError("DEADLINE_EXCEEDED" if late else "UNAVAILABLE", str(error), True) from None
         try:
             answer = json.loads(response.data)
         except ValueError:

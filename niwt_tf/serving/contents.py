@@ -7,28 +7,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.method.column_map import ColumnMap
+from niwt_tf.method.few_shot import FewShotPrior
 from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.serving.cards import Card, now
 
-
-@dataclass(frozen=True)
-class DescribedClasses:
-    """What the entries of a description mean, and the description of each class.
-
-    Attributes:
-        names: of the K entries.
-        groups: K, "" where an entry has none.
-        source: where it comes from, as in `Knowledge.source`.
-        values: float32 [C, K], in the order of the network's classes.
-    """
-
-    names: tuple[str, ...]
-    groups: tuple[str, ...]
-    source: str
-    values: np.ndarray
+HOW = {
+    "closed_form": "from its description, in closed form",
+    "operator": "from its description, by descent on exact operators",
+    "tape": "from its description, by descent through nested gradients",
+}
 
 
 @dataclass(frozen=True)
@@ -36,22 +27,24 @@ class Contents:
     """What an export can hold besides the network; each part is optional.
 
     Attributes:
-        knowledge: the classes' descriptions.
+        knowledge: the classes' descriptions, in the order of the network's classes.
         probabilities: how logits become scores.
         column_map: gives later classes their columns, and the signature `classify_with`.
         explainer: gives the signature `explain`.
+        few_shot: what later photographs of an unseen class are weighed with.
         images: photographs of each class that the network was trained on, [C].
         validation: figures on validation classes for the cards of unseen classes, by name.
         how: how the columns of unseen classes were made, for their cards.
     """
 
-    knowledge: DescribedClasses | None = None
+    knowledge: Knowledge | None = None
     probabilities: Probabilities = field(default_factory=Probabilities)
     column_map: ColumnMap | None = None
     explainer: Explainer | None = None
+    few_shot: FewShotPrior | None = None
     images: Sequence[int] | None = None
     validation: Mapping[str, float] = field(default_factory=dict)
-    how: str = "from its description"
+    how: str = HOW["closed_form"]
 
     def cards(self, names: Sequence[str], num_seen: int) -> tuple[Card, ...]:
         """Return the cards of the network's classes `names`, the first `num_seen` of them seen."""
@@ -69,6 +62,12 @@ class Contents:
             )
             for c, name in enumerate(names)
         )
+
+    def extra_arrays(self) -> dict[str, dict[str, np.ndarray]]:
+        """Return what goes to assets.extra/<name>.npz, by name."""
+        words = None if self.knowledge is None else self.knowledge.words
+        parts = {"few_shot": self.few_shot, "words": words}
+        return {name: part.arrays() for name, part in parts.items() if part is not None}
 
     def check(self, num_classes: int) -> None:
         """Check that the parts fit a network of so many classes and each other.

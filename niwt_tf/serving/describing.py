@@ -45,6 +45,7 @@ def describe(network: Network, contents: Contents, k: int) -> dict[str, Any]:
             "abstain_below": probabilities.abstain_below,
             "figures": dict(probabilities.figures),
         },
+        "validation": dict(contents.validation),
         "preprocessing": _PREPROCESSING,
         "signatures": signature_forms(network, contents, k),
         "licence": "The code is Apache-2.0. Weights and descriptions have the terms of the data that they were learnt from.",

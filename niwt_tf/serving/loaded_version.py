@@ -17,6 +17,8 @@ from niwt_tf.serving.request_error import RequestError
 from niwt_tf.serving.warmup import read_warmup
 
 DEFAULT_SIGNATURE = "serving_default"
+# What the Session of Python says before what the graph said.
+_PREFIX = "Graph execution error:\n\n"
 _CODES = {
     name: getattr(tf.errors, name)
     for name in (
@@ -62,7 +64,7 @@ class LoadedVersion:
             return self.servable.run(signature or DEFAULT_SIGNATURE, inputs)
         except tf.errors.OpError as error:
             code = next((name for name, number in _CODES.items() if number == error.error_code), "UNKNOWN")
-            raise RequestError(code, error.message) from None
+            raise RequestError(code, error.message.removeprefix(_PREFIX)) from None
         except (ValueError, TypeError) as error:  # a shape that the graph does not take
             raise RequestError("INVALID_ARGUMENT", str(error)) from None
 

@@ -129,4 +129,5 @@ def main(arguments: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(format="loopback: %(message)s", level=logging.INFO)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of the Session, which is meant
     main(sys.argv[1:])

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from niwt_tf.errors import InputError
@@ -68,6 +69,8 @@ def export_network(
     with new_version(folder) as version:
         _write(network, contents, version.work, k)
         write_cards(version.work, contents.cards(network.class_names, network.num_seen))
+        for extra, arrays in contents.extra_arrays().items():
+            np.savez(version.work / "assets.extra" / f"{extra}.npz", **arrays)  # type: ignore[arg-type]
         checked = verify(version.work, network, contents, images, k)
         description["checked"] = {
             "images": checked.images,

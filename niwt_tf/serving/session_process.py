@@ -15,24 +15,35 @@ _BLOCKED = ("keras", "tf_keras")
 _INVALID_ARGUMENT = 3
 
 
-def main(arguments: list[str]) -> None:
-    """Answer every request; an error of TensorFlow's is an answer too."""
-    for name in _BLOCKED:
-        sys.modules[name] = None  # type: ignore[assignment]
+def answer_all(saved_model: Path, questions: Path, answers: Path) -> None:
+    """Answer each request of a file at the end of another; an error of TensorFlow's is an answer too.
+
+    Raises:
+        InputError: there is no SavedModel.
+    """
     import tensorflow as tf
 
     from niwt_tf.serving.predict import opened
 
-    folder = Path(arguments[0])
-    with opened(read_json(folder / "request.json")["saved_model"]) as servable:
-        for request in read_messages(folder / "requests.bin"):
+    with opened(saved_model) as servable:
+        for request in read_messages(questions):
             try:
+                if set(servable.inputs(request.signature)) != set(request.tensors):
+                    raise ValueError(f"the inputs are {', '.join(servable.inputs(request.signature))}")
                 answer = Message(request.signature, servable.run(request.signature, request.tensors))
             except tf.errors.OpError as error:
                 answer = Message(request.signature, code=error.error_code, error=error.message)
             except (KeyError, ValueError) as error:  # what a server refuses before it runs anything
                 answer = Message(request.signature, code=_INVALID_ARGUMENT, error=f"{type(error).__name__}: {error}")
-            append_message(folder / "answers.bin", answer)
+            append_message(answers, answer)
+
+
+def main(arguments: list[str]) -> None:
+    """Answer, and make sure that Keras was not needed for it."""
+    for name in _BLOCKED:
+        sys.modules[name] = None  # type: ignore[assignment]
+    folder = Path(arguments[0])
+    answer_all(Path(read_json(folder / "request.json")["saved_model"]), folder / "requests.bin", folder / "answers.bin")
     imported = sorted(name for name, module in sys.modules.items() if module and name.split(".")[0] in _BLOCKED)
     if imported:
         raise RuntimeError(f"The SavedModel was not opened without Keras: {imported[0]} was imported.")

@@ -55,7 +55,7 @@ def read_warmup(version_folder: Path) -> list[Request]:
     if not path.is_file():
         return []
     try:
-        records = [_predict_request(record) for record in tf.compat.v1.io.tf_record_iterator(str(path))]
+        records = [_predict_request(record) for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()]
     except (tf.errors.DataLossError, ValueError):
         raise InputError(f"Warm-up records must be a TFRecord of requests to predict. Received: {str(path)!r}.") from None
     return [

@@ -77,5 +77,7 @@ def test_words_of_a_data_set_give_its_knowledge(cub: Path):
     data = named_split(read_cub(cub), ["004.Grey_Owl"])
     chosen = choose_knowledge(data, "captions")
     words = words_of(chosen)
+    assert chosen.knowledge.words is not None
+    np.testing.assert_array_equal(chosen.knowledge.words.topics, words.topics)
     np.testing.assert_array_equal(words(class_documents(data)), chosen.knowledge.values)
     assert words.topic_names == chosen.knowledge.names

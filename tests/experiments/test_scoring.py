@@ -44,6 +44,18 @@ def test_what_no_image_can_tell_is_none(rows):
     assert (metrics["acc_zsl"] is None) == (rows != [2, 3])
 
 
+def test_calibration_error_counts_every_class_the_same_with_the_temperature_and_without():
+    # Once 1 is taken off the seen logit it is -2 log 3, 0 or 2 log 3 against 0: at temperature 2 the highest is 3/4 or 1/2.
+    logits = np.array([[2, 0], [2, 0], [2, 0], [-2, 0]]) * np.log(3) + [1.0, 0.0]
+    scored = _scored(logits, [0, 0, 0, 1], 1, calibration=1.0)
+    metrics = metrics_of(scored, 1, {}, temperature=2.0)
+    assert metrics["ece"] == pytest.approx(1 / 4)
+    assert metrics["ece_uncalibrated"] == pytest.approx(1 / 10)
+    # Two images of three are right in class 0 and none of one in class 1: 1/3, where it is 2/4 of all images.
+    uneven = _scored(logits[[0, 1, 3, 0]], [0, 0, 0, 1], 1, calibration=1.0)
+    assert metrics_of(uneven, 1, {}, temperature=2.0)["ece"] == pytest.approx(3 / 4 - 1 / 3)
+
+
 def test_finite():
     assert [finite(value) for value in (1.5, 2, None, float("nan"), float("inf"))] == [1.5, 2, None, None, None]
 

@@ -68,3 +68,14 @@ def test_every_default_survives_the_command_line(declared):
 def test_the_backbones_are_those_of_the_table():
     table = pytest.importorskip("niwt_tf.models.backbones", reason="models are not importable")
     assert set(BACKBONES) == set(table.BACKBONES)
+
+
+@pytest.mark.parametrize("backbone", ["hub:a/folder", "hub:https://module.invalid/birds/1", "hub:name"])
+def test_a_backbone_may_be_a_hub_module(backbone):
+    assert Settings(backbone=backbone).backbone == backbone
+
+
+@pytest.mark.parametrize("backbone", ["hub:", "hub", "vgg61"])
+def test_a_backbone_is_a_name_or_a_hub_module(backbone):
+    with pytest.raises(InputError, match=r"--backbone must be one of small_vgg, .* or hub:NAME\. Received"):
+        Settings(backbone=backbone)

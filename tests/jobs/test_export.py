@@ -59,22 +59,22 @@ def verified(monkeypatch):
     return asked
 
 
-def _export(tmp_path, data, seed=0, folder="exports"):
+def _export(tmp_path, data, seed=0, folder="exports", abstain=False, names=NAMES):
     with RunDirectory(tmp_path / "run").locked(Settings(seed=seed), overwrite=True) as run:
         run.use_data("d")
         transfer = run.stage("transfer", settings_used=["seed"])
         if not transfer.up_to_date:
             with transfer.writing() as written:
-                network = build_network("small_vgg", NAMES, input_size=16, seed=seed)
+                network = build_network("small_vgg", names, input_size=16, seed=seed)
                 columns, biases = network.columns, network.biases
-                network.with_head(columns, biases, NAMES, 3).save(written / "network.keras")
+                network.with_head(columns, biases, names, 3).save(written / "network.keras")
                 selection = {"chosen": {"engine": "tape"}, "figures": {"validation_acc_zsl": 0.5}}
                 (written / "selection.json").write_text(json.dumps(selection))
                 save_probabilities(written / "probabilities.json", Probabilities(2.0, 0.5))
                 neurons = np.random.default_rng(0).standard_normal((3, network.num_neurons))
                 explainer = fit_explainer(neurons, np.eye(4)[:3], ("a", "b", "c", "d"), ("",) * 4)
                 np.savez(written / "explainer.npz", **explainer.arrays())
-        export.stage(run, data, tmp_path / folder)
+        export.stage(run, data, tmp_path / folder, abstain)
         return export.exported(run)
 
 
@@ -113,6 +113,21 @@ def test_another_network_folder_or_metrics_make_another_version(tmp_path, data, 
     assert read_json(_export(tmp_path, data, seed=1) / "niwt.json")["metrics"] == {"acc_seen": 0.5}
     assert _export(tmp_path, data, seed=1, folder="other") == tmp_path / "other" / "1"
     assert sorted(os.listdir(tmp_path / "exports")) == ["1", "2", "3"]
+
+
+def test_an_abstaining_network_is_another_version(tmp_path, data, verified):
+    _export(tmp_path, data)
+    assert _export(tmp_path, data, abstain=True) == tmp_path / "exports" / "2"
+    assert _export(tmp_path, data, abstain=True) == tmp_path / "exports" / "2"
+
+
+def test_a_class_called_unknown_is_exported_unless_the_network_abstains(tmp_path, data, verified):
+    names = ("cat", "dog", "Unknown", "fox")
+    data.dataset.class_names = names
+    with pytest.raises(InputError, match="--abstain must not be given with a class of the name 'unknown'.*'Unknown'"):
+        _export(tmp_path, data, names=names, abstain=True)
+    assert not (tmp_path / "exports").exists()
+    assert _export(tmp_path, data, names=names) == tmp_path / "exports" / "1"
 
 
 @pytest.mark.parametrize("lost", ["", "saved_model.pb", "variables/variables.index"])

@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from niwt_tf.data.schema import Knowledge
 from niwt_tf.explain.explainer import fit_explainer
 from niwt_tf.method.calibration import LogitStatistics
 from niwt_tf.method.closed_form import Blocks
 from niwt_tf.method.column_map import ColumnMap
+from niwt_tf.method.few_shot import FewShotChoice, SeenMoments
 from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
 from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.network import Network
-from niwt_tf.serving.contents import Contents, DescribedClasses
+from niwt_tf.serving.contents import Contents
 from niwt_tf.serving.savedmodel import export_network
 
 NAMES = ("cat", "dog", "eel", "fox é", "gnu", "hen", "ibis")
@@ -53,11 +55,15 @@ def contents(network) -> Contents:
     )
     names = ("fur", "claws", "wings", "size", "colour::red", "colour::blue")
     values = random.random((len(NAMES), 6)).astype(np.float32)
-    knowledge = DescribedClasses(names, ("", "", "", "", "colour", "colour"), "attributes", values)
+    knowledge = Knowledge(values, names, ("", "", "", "", "colour", "colour"))
     images = (9, 8, 7, 6, 0, 0, 0)
     importances = random.standard_normal((4, neurons)).astype(np.float32)
     explainer = fit_explainer(importances, values[:4], names, knowledge.groups)
-    return Contents(knowledge, Probabilities(2.0), column_map, explainer, images, {"validation_acc_zsl": 0.5})
+    rows = random.random((40, features)).astype(np.float32)
+    moments = SeenMoments.of(rows, np.arange(40) % 4, LogitStatistics(-1.0, 2.0))
+    few_shot = moments.prior(FewShotChoice("within", 0.3, 2.0, 0.5), 1.0)
+    figures = {"validation_acc_zsl": 0.5}
+    return Contents(knowledge, Probabilities(2.0), column_map, explainer, few_shot, images, figures)
 
 
 @pytest.fixture(scope="session")

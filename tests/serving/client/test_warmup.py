@@ -34,7 +34,7 @@ def test_the_file_is_what_a_server_looks_for(tmp_path):
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()] == [
         "assets.extra/tf_serving_warmup_requests"
     ]
-    (first, *_) = tf.compat.v1.io.tf_record_iterator(str(tmp_path / WARMUP))
+    (first, *_) = tf.data.TFRecordDataset(str(tmp_path / WARMUP)).as_numpy_iterator()
     request = prediction_log_pb2.PredictionLog.FromString(first).predict_log.request
     assert (request.model_spec.name, request.model_spec.signature_name) == ("birds", "serving_default")
     assert request.inputs["image_bytes"].dtype == tf.string.as_datatype_enum

@@ -1,0 +1,37 @@
+"""`niwt check_export`: is a bundle what TensorFlow Serving would take and answer from?"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from absl import flags
+
+from niwt_tf.errors import InputError
+from niwt_tf.jobs.app import run_job
+
+
+def main(argv: list[str]) -> None:
+    """Print a line a check.
+
+    Raises:
+        InputError: there is no SavedModel, an image cannot be read, or a check failed.
+    """
+    del argv
+    from niwt_tf.serving.checking import check_export
+
+    values = flags.FLAGS
+    if values.bundle is None:
+        raise InputError("--bundle must be given: the folder of a bundle, for instance --bundle=exports/birds.")
+    images = [os.path.expanduser(name.strip()) for name in (values.images or "").split(",") if name.strip()]
+    failed = []
+    for check in check_export(os.path.expanduser(values.bundle), images):
+        print(f"{check.status:<9}{check.name:<14}{check.detail}", flush=True)
+        if check.status == "FAILED":
+            failed.append(check.name)
+    if failed:
+        raise InputError(f"--bundle must name a bundle that passes every check. Received: one that fails {', '.join(failed)}.")
+
+
+if __name__ == "__main__":
+    sys.exit(run_job("check_export", main=main))

@@ -1,0 +1,72 @@
+"""Asking a SavedModel in processes of their own, so that whatever they do, the check goes on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from niwt_tf.files import write_json
+from niwt_tf.serving.messages import Message, append_message, read_messages
+
+SESSION = (sys.executable, "-m", "niwt_tf.serving.session_process")
+C_API = (sys.executable, "-m", "niwt_tf.serving.c_api_process")
+_PACKAGE = Path(__file__).resolve().parents[2]
+_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a process said.
+
+    Attributes:
+        answers: one a request, in order; fewer where the process ended early.
+        error: one line of why it ended early, or "".
+    """
+
+    answers: Sequence[Message]
+    error: str = ""
+
+
+def ask(
+    command: Sequence[str], folder: Path, requests: Sequence[Message], ports: Mapping[str, Any], plain: bool = False
+) -> Said:
+    """Ask a SavedModel.
+
+    Args:
+        command: what is run on a folder with request.json and requests.bin, or, if `plain`, on the SavedModel, the file of
+            the requests and that of the answers.
+        folder: the SavedModel.
+        requests: what is asked.
+        ports: the graph's names of the signatures' inputs and outputs.
+        plain: see command.
+    """
+    above = [str(_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(above),
+        # On the CPU, since another process may hold the whole memory of a GPU.
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    with tempfile.TemporaryDirectory(prefix="niwt-check-") as name:
+        exchange = Path(name)
+        questions, answers = exchange / "requests.bin", exchange / "answers.bin"
+        write_json(exchange / "request.json", {"saved_model": os.path.abspath(folder), "ports": dict(ports)})
+        answers.touch()
+        questions.touch()
+        for request in requests:
+            append_message(questions, request)
+        arguments = [os.path.abspath(folder), str(questions), str(answers)] if plain else [name]
+        try:
+            done = subprocess.run([*command, *arguments], env=environment, capture_output=True, timeout=_SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            return Said(read_messages(answers), f"no end after {_SECONDS} s")
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing said"]
+        error = f"status {done.returncode}: {lines[-1][:300]}" if done.returncode else ""
+        return Said(read_messages(answers), error)

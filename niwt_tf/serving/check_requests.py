@@ -1,0 +1,114 @@
+"""What a check asks of each signature, made from its form alone: good images, bad ones, and numbers."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from niwt_tf.data.decode import decode_image
+from niwt_tf.serving.examples import example
+from niwt_tf.serving.messages import Message
+
+_DESCRIBED = 2
+_UNKNOWN_SIDE = 2
+_IMAGE_INPUTS = ("image_bytes", "inputs")
+
+
+class NotAskedError(Exception):
+    """A signature whose inputs cannot be made up; the message says why."""
+
+
+def drawn_images() -> list[bytes]:
+    """Return three small images, of other sizes and formats, the same ones each time."""
+    random = np.random.default_rng(0)
+
+    def pixels(height: int, width: int, channels: int) -> np.ndarray:
+        coarse = random.integers(0, 256, (4, 4, channels)).astype(np.float32)
+        return np.asarray(tf.cast(tf.image.resize(coarse, [height, width]), tf.uint8))
+
+    files = [tf.io.encode_png(pixels(48, 48, 3)), tf.io.encode_jpeg(pixels(40, 60, 3)), tf.io.encode_png(pixels(33, 21, 1))]
+    return [bytes(file.numpy()) for file in files]
+
+
+def bad_images() -> dict[str, bytes]:
+    """Return what is no image that can be decoded, by what is wrong with it."""
+    good = drawn_images()[0]
+    size = struct.pack(">II", 30_000, 30_000) + bytes([8, 2, 0, 0, 0])
+    header = struct.pack(">I", 13) + b"IHDR" + size + struct.pack(">I", zlib.crc32(b"IHDR" + size))
+    pixels = zlib.compress(bytes(90_000))
+    data = struct.pack(">I", len(pixels)) + b"IDAT" + pixels + struct.pack(">I", zlib.crc32(b"IDAT" + pixels))
+    bomb = good[:8] + header + data + good[-12:]
+    return {"empty": b"", "cut off": good[: len(good) // 2], "text": b"This is no image.\n", "30000 x 30000 pixels": bomb}
+
+
+def request(name: str, signature: Any, images: Sequence[bytes], descriptions: np.ndarray | None) -> Message:
+    """Return a request of one row an image.
+
+    Args:
+        name: of the signature.
+        signature: its SignatureDef.
+        images: B files.
+        descriptions: float32 [M, K] for an input of that name, or None for random numbers.
+
+    Raises:
+        NotAskedError: an input is neither images nor numbers of known shape.
+    """
+    return Message(name, {key: _input(key, signature, images, descriptions) for key in sorted(signature.inputs)})
+
+
+def takes_images(signature: Any) -> bool:
+    """Say whether a signature is asked about encoded images."""
+    return any(key in signature.inputs for key in _IMAGE_INPUTS)
+
+
+def row(message: Message, index: int) -> Message:
+    """Return a request about, or an answer to, one image of several."""
+    return Message(message.signature, {name: tensor[index : index + 1] for name, tensor in message.tensors.items()})
+
+
+def with_image(message: Message, content: bytes) -> Message:
+    """Return the request about the first image, with other bytes in its place."""
+    asked = dict(row(message, 0).tensors)
+    for key in asked.keys() & set(_IMAGE_INPUTS):
+        asked[key] = strings([example(content) if key == "inputs" else content])
+    return Message(message.signature, asked)
+
+
+def strings(values: Sequence[bytes]) -> np.ndarray:
+    """Return bytes as an array that keeps zeros at their end."""
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+def _input(key: str, signature: Any, images: Sequence[bytes], descriptions: np.ndarray | None) -> np.ndarray:
+    info = signature.inputs[key]
+    sides = [side.size for side in info.tensor_shape.dim]
+    kind = tf.dtypes.as_dtype(info.dtype)
+    if kind == tf.string and len(sides) == 1 and key in _IMAGE_INPUTS:
+        classifies = signature.method_name == tf.saved_model.CLASSIFY_METHOD_NAME
+        return strings([example(image) for image in images] if classifies else list(images))
+    if kind != tf.float32 or not sides:
+        raise NotAskedError(f"its input {key!r} is neither images nor numbers")
+    if len(sides) == 4 and sides[3] == 3 and sides[1] == sides[2] > 0:
+        return np.stack([decode_image(tf.constant(image), sides[1]).numpy() for image in images])
+    if key == "descriptions" and descriptions is not None and len(sides) == 3:
+        return np.tile(descriptions[-_DESCRIBED:].astype(np.float32), (len(images), 1, 1))
+    shape = [len(images), *(side if side > 0 else _UNKNOWN_SIDE for side in sides[1:])]
+    return np.random.default_rng(0).random(shape, np.float32)
+
+
+def ports(signatures: Mapping[str, Any]) -> dict[str, dict[str, dict[str, str]]]:
+    """Return the graph's names of each signature's inputs and outputs."""
+    return {
+        name: {
+            "inputs": {key: info.name for key, info in signature.inputs.items()},
+            "outputs": {key: info.name for key, info in signature.outputs.items()},
+        }
+        for name, signature in signatures.items()
+    }

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+
+from niwt_tf.jobs.app import run_job
+from niwt_tf.serving import checking
+from niwt_tf.serving.checking import Check
+
+
+@pytest.fixture
+def outcomes(monkeypatch):
+    """Return a list of what the checks find, and of what they were asked."""
+    found, asked = [], []
+
+    def check_export(*arguments):
+        asked.append(arguments)
+        return iter(found)
+
+    monkeypatch.setattr(checking, "check_export", check_export)
+    return found, asked
+
+
+def test_a_line_a_check(outcomes, capsys):
+    found, asked = outcomes
+    found += [Check("size", "ok", "1.02x the weights"), Check("model server", "not run", "no tensorflow_model_server")]
+    assert run_job("check_export", ["--bundle=exports/birds", "--images=a.png,b.png"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "ok       size          1.02x the weights",
+        "not run  model server  no tensorflow_model_server",
+    ]
+    assert asked == [("exports/birds", ["a.png", "b.png"])]
+
+
+def test_a_failure_is_status_2(outcomes, capsys):
+    outcomes[0].extend([Check("size", "FAILED", "2.00x the weights"), Check("session", "ok", "")])
+    assert run_job("check_export", ["--bundle=exports/birds"]) == 2
+    said = capsys.readouterr()
+    assert said.out.startswith("FAILED   size") and "ok       session" in said.out
+    assert said.err.endswith("must name a bundle that passes every check. Received: one that fails size.\n")
+
+
+def test_a_bundle_must_be_named(capsys):
+    assert run_job("check_export", []) == 2
+    assert "--bundle must be given" in capsys.readouterr().err
+
+
+def test_there_must_be_one(tmp_path, capsys):
+    assert run_job("check_export", [f"--bundle={tmp_path}"]) == 2
+    assert "exported SavedModel" in capsys.readouterr().err

@@ -1,0 +1,218 @@
+"""`niwt add_class`, `rename_class`, `remove_class` and `list_classes` on a bundle alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from niwt_tf.data.schema import Knowledge
+from niwt_tf.method.calibration import LogitStatistics
+from niwt_tf.method.closed_form import Blocks
+from niwt_tf.method.column_map import ColumnMap
+from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
+from niwt_tf.models.backbones import build_network
+from niwt_tf.serving.bundle import Bundle
+from niwt_tf.serving.contents import Contents
+from niwt_tf.serving.rewriting import write_cards, write_metadata
+from niwt_tf.serving.savedmodel import export_network
+
+ATTRIBUTES = ("black", "stripes", "size::big", "size::small")
+CLASSES = ("cat", "dog", "eel", "fox")
+
+
+@pytest.fixture(scope="session")
+def exported(tiny_birds, tmp_path_factory) -> Path:
+    """Return the versions of a toy network with 3 seen classes and 1 unseen, and 4 attributes."""
+    random = np.random.default_rng(0)
+    seen = build_network("small_vgg", CLASSES[:3], input_size=16, seed=3)
+    network = seen.with_head(random.standard_normal((seen.num_features, 4)), np.zeros(4), CLASSES, 3)
+    neurons, features = network.num_neurons, network.num_features
+    normaliser = DescriptionNormaliser("centred", np.full(4, 0.5, np.float32))
+    weights, bias = random.standard_normal((neurons, 4)).astype(np.float32), np.zeros(neurons, np.float32)
+    basis = random.standard_normal((features, neurons + 1)).astype(np.float32)
+    column_map = ColumnMap(
+        ImportanceMap(weights, bias, normaliser), Blocks.single(neurons), basis, np.zeros(neurons + 1), np.eye(neurons + 1),
+        LogitStatistics(0.0, 1.0), 0.0,
+    )  # fmt: skip
+    values = np.array([[0, 1, 0, 1], [1, 0, 1, 0], [1, 1, 0, 1], [0, 0, 1, 0]], np.float32)
+    contents = Contents(
+        Knowledge(values, ATTRIBUTES, ("", "", "size", "size")),
+        column_map=column_map,
+        images=(5, 5, 5, 0),
+        validation={"validation_acc_zsl": 0.5},
+    )
+    folder = tmp_path_factory.mktemp("exports") / "toy"
+    image = next((tiny_birds / "CUB_200_2011" / "images").rglob("*.jpg"), None) or next(tiny_birds.rglob("*.png"))
+    export_network(network, folder, contents=contents, check_images=[image])
+    return folder
+
+
+@pytest.fixture
+def bundle(exported, tmp_path) -> Path:
+    return Path(shutil.copytree(exported, tmp_path / "toy"))
+
+
+def versions(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_from_adding_to_removing(bundle, niwt, tmp_path):
+    (tmp_path / "owl.json").write_text('{"black": 0, "stripes": 1, "size::big": 0.25, "size::small": 1}')
+    added = niwt("add_class", f"--bundle={bundle}", "--name= owl 🦉 ", f"--attributes={tmp_path}/owl.json")
+    assert added.status == 0, added.err
+    said = re.fullmatch(r"Added 'owl 🦉': (.+) \(computed in ([\d.]+) ms, ([\d.]+) s in all\)\n", added.out)
+    assert said
+    assert said[1] == str(bundle / "2")
+    text = "A small black bird, no stripes. Small size."
+    described = niwt("add_class", f"--bundle={bundle}", "--name=emu", f"--text={text}", "--source=me")
+    assert described.status == 0, described.err
+    assert "understood black, size::small; denied stripes" in described.err
+    assert "not understood 'small', 'bird'" in described.err
+    listed = niwt("list_classes", f"--bundle={bundle}", "--format=json")
+    cards = json.loads(listed.out)["classes"]
+    assert [card["name"] for card in cards] == [*CLASSES, "owl 🦉", "emu"]
+    assert cards[4]["description"] == [0, 1, 0.25, 1]
+    assert (cards[4]["source"], cards[5]["source"]) == ("owl.json", "me")
+    # Highs and lows of the three seen classes: black 1 and 0, stripes 1 and 0, small 1, big 0.
+    assert cards[5]["description"] == [1, 0, 0, 1]
+    renamed = niwt("rename_class", f"--bundle={bundle}", "--name=emu", "--new_name=Emu")
+    assert renamed.out.startswith(f"Renamed 'emu' to 'Emu': {bundle / '4'} ")
+    removed = niwt("remove_class", f"--bundle={bundle}", "--name=owl 🦉")
+    assert removed.out.startswith(f"Removed 'owl 🦉': {bundle / '5'} ")
+    table = niwt("list_classes", f"--bundle={bundle}").out
+    assert [line.split()[0] for line in table.splitlines()] == ["class", *CLASSES, "Emu", "5"]
+    assert niwt("list_classes", f"--bundle={bundle / '1'}").out.count("\n") == 6
+    assert versions(bundle) == ["1", "2", "3", "4", "5"]
+
+
+def test_a_table_of_cards_makes_one_version(bundle, niwt, tmp_path):
+    (tmp_path / "new.csv").write_text("class,text,source\nowl,small size and black,a guide\nemu,big size without stripes,\n")
+    added = niwt("add_class", f"--bundle={bundle}", f"--cards={tmp_path}/new.csv")
+    assert added.status == 0, added.err
+    assert added.out.startswith("Added 'owl', 'emu': ")
+    assert versions(bundle) == ["1", "2"]
+    assert [card.source for card in Bundle.open(bundle).cards[4:]] == ["a guide", "new.csv"]
+
+
+def test_filling_in_is_told(bundle, niwt, tmp_path):
+    (tmp_path / "owl.csv").write_text("attribute,value\nstripes,1\n")
+    flags = ["add_class", f"--bundle={bundle}", "--name=owl", f"--attributes={tmp_path}/owl.csv"]
+    assert "none for 'black', 'size::big', 'size::small'; missing=mean" in niwt(*flags).err
+    added = niwt(*flags, "--missing=mean")
+    assert added.status == 0
+    assert "owl: 3 attributes have the seen classes' mean: black, size::big, size::small." in added.err
+
+
+def _tampered(folder: Path) -> None:
+    (folder / "1/assets.extra/cards.json").write_text((folder / "1/assets.extra/cards.json").read_text() + " ")
+
+
+def _newer(folder: Path) -> None:
+    path = folder / "1/niwt.json"
+    path.write_text(path.read_text().replace('"format": 2', '"format": 3'))
+
+
+def _without_map(folder: Path) -> None:
+    metadata = {**Bundle.open(folder).metadata, "column_map": None}
+    write_metadata(folder / "1", metadata)
+
+
+def _one_class(folder: Path) -> None:
+    bundle = Bundle.open(folder)
+    write_cards(folder / "1", bundle.cards[:1])
+    write_metadata(folder / "1", {**bundle.metadata, "labels": ["cat"], "seen": ["cat"], "unseen": []})
+
+
+def _gone(folder: Path) -> None:
+    shutil.rmtree(folder / "1")
+
+
+def _nothing(folder: Path) -> None:
+    del folder
+
+
+B = "--bundle={b}"
+ADD = ("add_class", B, "--name=owl")
+MISTAKES = {
+    "no bundle": (_nothing, ("add_class", "--name=owl", "--text=black"), "--bundle must be given"),
+    "an empty folder": (_gone, (*ADD, "--text=black"), "must be an exported SavedModel or hold versions of one"),
+    "tampered": (_tampered, (*ADD, "--text=black"), "assets.extra/cards.json, it was changed"),
+    "tampered, listed": (_tampered, ("list_classes", B), "assets.extra/cards.json, it was changed"),
+    "a newer format": (_newer, (*ADD, "--text=black"), "must have format 2. Received: 3; update niwt-tf"),
+    "no column map": (_without_map, (*ADD, "--text=black"), "must hold a column map"),
+    "no name": (_nothing, ("add_class", B, "--text=black"), "--name must be given"),
+    "no description": (_nothing, ADD, "One of --attributes, --text, --text_file, --cards must be given, .* Received: none"),
+    "two descriptions": (_nothing, (*ADD, "--text=black", "--attributes=x.json"), "Received: --attributes, --text"),
+    "a name and cards": (_nothing, (*ADD, "--cards=x.csv"), "--name must not be given with --cards"),
+    "a class that is there": (_nothing, ("add_class", B, "--name=cat", "--text=black"), "'cat', which there is already"),
+    "a name of two lines": (_nothing, ("add_class", B, "--name=a\nb", "--text=black"), "without control characters"),
+    "a long name": (_nothing, ("add_class", B, "--name=" + "x" * 201, "--text=black"), "1 to 200 characters"),
+    "nothing understood": (_nothing, (*ADD, "--text=purple"), "text must describe the class in the words .*'black', 'stripes'"),
+    "no file": (_nothing, (*ADD, "--attributes={b}/x.json"), "x.json must be a file. Received: no such file"),
+    "no text file": (_nothing, (*ADD, "--text_file={b}/x.txt"), "x.txt must be a file. Received: no such file"),
+    "no cards": (_nothing, ("add_class", B, "--cards={b}/x.csv"), "x.csv must be a file. Received: no such file"),
+    "a choice": (_nothing, (*ADD, "--text=black", "--missing=avg"), "--missing must be one of error, mean. Received: 'avg'"),
+    "one bad row": (_nothing, ("add_class", B, "--cards={t}/bad.csv"), "bad.csv, line 3: text must describe"),
+    "a row that is there": (_nothing, ("add_class", B, "--cards={t}/cat.csv"), "'cat', which there is already"),
+    "an unknown class": (_nothing, ("remove_class", B, "--name=dgo"), "Received: 'dgo'. Did you mean 'dog'?"),
+    "the only class": (_one_class, ("remove_class", B, "--name=cat"), "that of the bundle's only class"),
+    "remove nothing": (_nothing, ("remove_class", B), "--name must be given"),
+    "rename to nothing": (_nothing, ("rename_class", B, "--name=cat"), "--new_name must be given"),
+    "rename to another": (_nothing, ("rename_class", B, "--name=cat", "--new_name=dog"), "'dog', which there is already"),
+    "rename to itself": (_nothing, ("rename_class", B, "--name=cat", "--new_name=cat"), "'cat', which there is already"),
+    "a format": (_nothing, ("list_classes", B, "--format=xml"), "--format must be one of table, json. Received: 'xml'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes(mistake, bundle, niwt, tmp_path):
+    spoil, arguments, sentence = MISTAKES[mistake]
+    spoil(bundle)
+    (tmp_path / "bad.csv").write_text("class,text\nowl,black\nemu,purple\n")
+    (tmp_path / "cat.csv").write_text("class,text\nowl,black\ncat,black\n")
+    before = versions(bundle)
+    job = niwt(*(argument.replace("{b}", str(bundle)).replace("{t}", str(tmp_path)) for argument in arguments))
+    assert job.status == 2
+    assert re.search(sentence.replace("?", r"\?"), job.err), job.err
+    assert job.err.count("\n") == 1
+    assert job.out == ""
+    assert versions(bundle) == before
+
+
+def test_an_older_version_that_is_changed_is_warned_of(bundle, niwt):
+    assert niwt("rename_class", f"--bundle={bundle}", "--name=cat", "--new_name=Cat").status == 0
+    again = niwt("rename_class", f"--bundle={bundle / '1'}", "--name=dog", "--new_name=Dog")
+    assert "Version 2 is newer; its changes are not in what follows 1." in again.err
+    assert Bundle.open(bundle).labels == ("cat", "Dog", "eel", "fox")
+
+
+def test_nothing_heavy_is_imported_to_list_or_to_refuse(repository):
+    code = (
+        "import sys, niwt_tf.jobs.list_classes, niwt_tf.jobs.add_class, niwt_tf.jobs.rename_class, niwt_tf.jobs.remove_class\n"
+        "assert not {'tensorflow', 'keras', 'sklearn', 'scipy', 'matplotlib'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=repository, check=True)
+
+
+def test_classes_are_changed_without_keras(bundle, repository):
+    code = (
+        "import sys\nfrom niwt_tf.cli import main\n"
+        f"assert main(['rename_class', '--bundle={bundle}', '--name=cat', '--new_name=Cat']) == 0\n"
+        "assert 'tensorflow' in sys.modules and not {'keras', 'sklearn'} & sys.modules.keys()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=repository, check=True)
+
+
+def test_two_at_once_lose_nothing(bundle, repository):
+    command = [sys.executable, "-m", "niwt_tf", "add_class", f"--bundle={bundle}", "--text=black"]
+    both = [subprocess.Popen([*command, f"--name={name}"], cwd=repository) for name in ("owl", "emu")]
+    assert [process.wait() for process in both] == [0, 0]
+    assert set(Bundle.open(bundle).labels) == {*CLASSES, "owl", "emu"}
+    assert versions(bundle) == ["1", "2", "3"]

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from niwt_tf.errors import InputError
+from niwt_tf.jobs.classify import image_files
+from niwt_tf.jobs.classify_report import as_csv, as_json, as_table, predicted
+from niwt_tf.jobs.terminal_text import padded, shown, width
+from niwt_tf.serving.answers import Predictions
+from niwt_tf.serving.loopback import loopback
+from tests.serving.client.toy_model import save_toy
+
+# A label may hold anything; these would clear the screen, break the line and turn the order of what follows.
+LABELS = ("red", "\x1b[2Jgr\neen", "\u202eblue")
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory) -> Path:
+    return save_toy(tmp_path_factory.mktemp("toy") / "models" / "1", LABELS, np.eye(3), 2).parent
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "inner").mkdir(parents=True)
+    for name, colour in (("a.png", (255, 0, 0)), ("b.png", (0, 255, 0)), ("inner/c.png", (0, 0, 255))):
+        Image.fromarray(np.full((4, 4, 3), colour, np.uint8)).save(folder / name)
+    (folder / "notes.txt").write_text("not an image")
+    return folder
+
+
+def test_a_bundle_in_this_process(niwt, toy, photos):
+    done = niwt("classify", f"--bundle={toy}", f"--images={photos}")
+    assert done.status == 0, done.err
+    lines = done.out.splitlines()
+    assert lines[0].split() == ["image", "label", "score"]
+    assert [line.split()[0] for line in lines[1:]] == [str(photos / name) for name in ("a.png", "b.png", "inner/c.png")]
+    assert lines[1].split()[1:] == ["red", "1.0000", "seen"] and lines[3].endswith("unseen")
+    assert "\x1b" not in done.out and "\u202e" not in done.out and len(lines) == 4
+    assert "\\x1b[2Jgr\\neen" in lines[2] and "\\u202eblue" in lines[3]
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+def test_a_server_answers_as_the_bundle_does(niwt, toy, photos, protocol):
+    of_bundle = niwt("classify", f"--bundle={toy}", f"--images={photos}", "--format=json", "--top=3")
+    with loopback(toy, "toy") as server:
+        flags = [f"--server={getattr(server, protocol)}", "--name=toy", f"--images={photos}", "--format=json", "--top=3"]
+        of_server = niwt("classify", *flags)
+    assert of_server.status == 0, of_server.err
+    expected, received = json.loads(of_bundle.out), json.loads(of_server.out)
+    for one, other in zip(expected, received, strict=True):
+        assert one["image"] == other["image"] and len(one["predictions"]) == 3
+        assert [best["label"] for best in one["predictions"]] == [best["label"] for best in other["predictions"]]
+        assert one["predictions"][0]["score"] == pytest.approx(other["predictions"][0]["score"], rel=1e-5)
+    assert [row["version"] for row in expected] == [1, 1, 1]
+    assert [row["version"] for row in received] == [1 if protocol == "grpc" else None] * 3
+
+
+def test_bad_images_are_named_and_the_rest_answered(niwt, toy, photos, tmp_path):
+    (photos / "bad\x1b[31m.png").write_bytes(b"not an image")
+    written = tmp_path / "answers.json"
+    done = niwt("classify", f"--bundle={toy}", f"--images={photos}", f"--json={written}")
+    assert done.status == 2
+    assert "1 of 4 cannot" in done.err and "bad\\x1b[31m.png" in done.err and "\x1b" not in done.err + done.out
+    assert sum(line.endswith("seen") for line in done.out.splitlines()) == 3
+    assert sum("error: " in line for line in done.out.splitlines()) == 1
+    records = json.loads(written.read_text())
+    assert ["error" in record for record in records] == [False, False, True, False]
+
+
+def test_explanations_are_words(niwt, toy, photos):
+    done = niwt("classify", f"--bundle={toy}", f"--images={photos / 'a.png'}", "--explain")
+    assert done.status == 0, done.err
+    assert "because of red +1, green +0, blue +0" in done.out
+    assert "by neuron 2 (blue) +1, " in done.out and "rather than " in done.out
+    done = niwt("classify", f"--bundle={toy}", f"--images={photos / 'a.png'}", "--explain", "--format=json")
+    words = json.loads(done.out)[0]["explanation"]
+    assert words["attributes"][0] == {"attribute": "red", "weight": 1.0} and words["speaks_against"][0]["weight"] == -1.0
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--images={photos}"], "Either --server or --bundle must be given. Received: neither."),
+        (["--images={photos}", "--server=grpc://localhost:1", "--bundle={toy}"], "Received: both."),
+        (["--images={photos}", "--server=grpc://localhost:1"], "--name must be given with --server"),
+        (["--images={photos}", "--bundle={toy}", "--name=birds"], "--name must be left out with --bundle"),
+        (["--bundle={toy}"], "--images must name image files"),
+        (["--images={photos}", "--bundle={photos}"], "folder must be an exported SavedModel"),
+        (["--images={photos}", "--bundle={toy}", "--explain", "--top=2"], "--top must be left out with --explain"),
+        (["--images={photos}", "--server=localhost", "--name=toy"], "server must be like grpc://localhost:8500"),
+        (["--images={photos}", "--server=http://127.0.0.1:1", "--name=toy", "--retries=0"], "must name a server that answers"),
+    ],
+)
+def test_mistakes_are_one_sentence(niwt, toy, photos, flags, sentence):
+    done = niwt("classify", *[flag.format(toy=toy, photos=photos) for flag in flags])
+    assert done.status == 2 and len(done.err.strip().splitlines()) == 1
+    assert sentence in done.err and done.out == ""
+
+
+def test_a_model_that_the_server_has_not_is_named(niwt, toy, photos):
+    with loopback(toy, "toy") as server:
+        done = niwt("classify", f"--server={server.rest}", "--name=birds", f"--images={photos}")
+    assert done.status == 2 and "--name and --model_version must name what the server has. Received: 'birds'" in done.err
+
+
+def test_folders_give_their_images_and_files_are_taken_as_they_are(photos):
+    (photos / "D.JPEG").write_bytes(b"")
+    names = [path.relative_to(photos).as_posix() for path in image_files([str(photos), str(photos / "notes.txt")])]
+    assert names == ["D.JPEG", "a.png", "b.png", "inner/c.png", "notes.txt"]
+    with pytest.raises(InputError, match="files or folders that are there"):
+        image_files([str(photos / "missing.png")])
+    (photos / "empty").mkdir()
+    with pytest.raises(InputError, match="must hold image files"):
+        image_files([str(photos / "empty")])
+
+
+RECORDS = [
+    {
+        "image": "鳥.png",
+        "version": 1,
+        "predictions": [
+            {"label": "unknown", "score": 0.25, "seen": False},
+            {"label": 'a "b", c\n', "score": 0.125, "seen": True},
+        ],
+    },
+    {"image": "b.png", "version": None, "error": "no\x07"},
+]
+
+
+def test_scores_are_written_as_short_as_they_are():
+    scores = np.float32([0.9, 0.1])
+    found = Predictions((("hen", "wren"),), (scores,), (np.array([True, False]),), (3,), {})
+    expected = [{"label": "hen", "score": 0.9, "seen": True}, {"label": "wren", "score": 0.1, "seen": False}]
+    assert predicted(["a.png"], found, 5) == [{"image": "a.png", "version": 3, "predictions": expected}]
+
+
+def test_columns_of_the_table_line_up():
+    assert as_table(RECORDS) == (
+        "image   label       score\n"
+        "鳥.png  unknown     0.2500\n"
+        '        a "b", c\\n  0.1250  seen\n'
+        "b.png   error: no\\x07\n"
+    )
+
+
+def test_csv_and_json_keep_every_letter():
+    rows = list(csv.DictReader(io.StringIO(as_csv(RECORDS))))
+    assert [row["label"] for row in rows] == ["unknown", 'a "b", c\n', ""]
+    assert [row["rank"] for row in rows] == ["1", "2", ""] and rows[2]["error"] == "no\x07"
+    assert json.loads(as_json(RECORDS)) == RECORDS and as_json(RECORDS).isascii()
+
+
+def test_what_a_terminal_would_obey_is_escaped():
+    assert shown("\x1b[31m\x07\u202e\u2066\x9b\ud800\t\u2028") == "\\x1b[31m\\x07\\u202e\\u2066\\x9b\\ud800\\t\\u2028"
+    for text in ("عنقاء", "👩\u200d🔬", "naïve", "می\u200cخواهم"):
+        assert shown(text) == text
+    assert (width("鳥"), width("e\u0301"), width("ab")) == (2, 1, 2)
+    assert padded("鳥", 4) == "鳥  "

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from niwt_tf.serving.client import Client
+from niwt_tf.serving.request_error import RequestError, grpc_code, http_status
+from niwt_tf.serving.retrying import Retrying
+
+ANSWER = {"labels": [["hen"]], "scores": [[1.0]], "is_seen": [[1.0]]}
+
+
+class Flaky(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Answers a request after as many failures as it is told."""
+
+    def __init__(self, failures: int, code: str, delay: float = 0) -> None:
+        self.failures, self.code, self.delay, self.calls = failures, code, delay, 0
+
+    def Predict(self, request, context):  # noqa: N802
+        self.calls += 1
+        time.sleep(self.delay)
+        if self.calls <= self.failures:
+            context.abort(grpc.StatusCode[self.code], "not now")
+        response = predict_pb2.PredictResponse()
+        for name, value in ANSWER.items():
+            kind = object if name == "labels" else np.float32
+            response.outputs[name].CopyFrom(tf.make_tensor_proto(np.array(value, kind)))
+        return response
+
+
+@contextmanager
+def flaky_grpc(flaky, port=0):
+    server = grpc.server(ThreadPoolExecutor(4))
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(flaky, server)
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    try:
+        yield f"grpc://127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait()
+
+
+@contextmanager
+def flaky_rest(flaky):
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):  # noqa: N802
+            self.rfile.read(int(self.headers["Content-Length"]))
+            flaky.calls += 1
+            time.sleep(flaky.delay)
+            failed = flaky.calls <= flaky.failures
+            rows = [{name: value[0] for name, value in ANSWER.items()}]
+            body = json.dumps({"error": "not now"} if failed else {"predictions": rows}).encode()
+            self.send_response(http_status(flaky.code) if failed else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format, *args):  # noqa: A002
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+
+
+PROTOCOLS = {"grpc": flaky_grpc, "rest": flaky_rest}
+
+
+@pytest.fixture(params=sorted(PROTOCOLS))
+def serve(request):
+    return PROTOCOLS[request.param]
+
+
+@pytest.mark.parametrize("code", ["UNAVAILABLE", "DEADLINE_EXCEEDED"])
+def test_what_fails_for_now_is_asked_again(serve, code):
+    flaky = Flaky(2, code)
+    with serve(flaky) as url, Client(url, "toy", retries=2) as client:
+        assert client.classify([b"image"]).labels == (("hen",),)
+    assert flaky.calls == 3
+
+
+@pytest.mark.parametrize("code", ["INVALID_ARGUMENT", "NOT_FOUND", "INTERNAL", "PERMISSION_DENIED"])
+def test_what_would_fail_again_is_not(serve, code):
+    flaky = Flaky(1, code)
+    with serve(flaky) as url, Client(url, "toy") as client, pytest.raises(RequestError, match="not now") as raised:
+        client.call("serving_default", {"image_bytes": np.array([b"image"], object)})
+    assert flaky.calls == 1 and raised.value.code == code
+
+
+def test_too_many_requests_are_asked_again_over_rest_alone():
+    """A proxy says 429 of a moment; gRPC says the same code of a message that is too large for ever."""
+    with flaky_rest(Flaky(1, "RESOURCE_EXHAUSTED")) as url, Client(url, "toy") as client:
+        assert client.classify([b"image"]).labels == (("hen",),)
+    with flaky_grpc(Flaky(1, "RESOURCE_EXHAUSTED")) as url, Client(url, "toy") as client, pytest.raises(RequestError):
+        client.classify([b"image"])
+
+
+def test_repetitions_end(serve):
+    flaky = Flaky(99, "UNAVAILABLE")
+    with serve(flaky) as url, Client(url, "toy", retries=2) as client, pytest.raises(RequestError, match="^UNAVAILABLE: not"):
+        client.classify([b"image"])
+    assert flaky.calls == 3
+
+
+def test_a_slow_server_is_left_in_time(serve):
+    flaky = Flaky(0, "OK", delay=1.5)
+    with serve(flaky) as url, Client(url, "toy", timeout=0.3) as client:
+        begun = time.monotonic()
+        with pytest.raises(RequestError) as raised:
+            client.classify([b"image"])
+        assert 0.2 < time.monotonic() - begun < 1.2
+    assert raised.value.code == "DEADLINE_EXCEEDED" and flaky.calls == 1
+
+
+def _free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.mark.parametrize("scheme", ["grpc", "http"])
+def test_a_server_that_is_not_there_is_unavailable(scheme):
+    with Client(f"{scheme}://127.0.0.1:{_free_port()}", "toy", retries=1) as client, pytest.raises(RequestError) as raised:
+        client.classify([b"image"])
+    assert raised.value.code == "UNAVAILABLE"
+
+
+def test_a_server_that_comes_up_is_found():
+    port, found = _free_port(), []
+    with Client(f"grpc://127.0.0.1:{port}", "toy", retries=20) as client:
+        asking = threading.Thread(target=lambda: found.append(client.classify([b"image"])))
+        asking.start()
+        time.sleep(0.5)
+        with flaky_grpc(Flaky(0, "OK"), port):
+            asking.join(20)
+    assert found and found[0].labels == (("hen",),)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"predictions": 3}', b'{"predictions": [{"labels": null}]}'])
+def test_an_answer_of_something_else_is_named(body):
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):  # noqa: N802
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format, *args):  # noqa: A002
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        with Client(url, "toy") as client, pytest.raises(RequestError, match="not that of a server of models"):
+            client.classify([b"image"])
+
+
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self):
+        self.now, self.waits = 100.0, []
+
+    def sleep(self, seconds):
+        self.waits.append(seconds)
+        self.now += seconds
+
+
+def _attempts(retrying, takes=0.0):
+    clock, given = Clock(), []
+
+    def attempt(seconds):
+        given.append(seconds)
+        clock.now += takes
+        raise RequestError("UNAVAILABLE", "", True)
+
+    with pytest.raises(RequestError):
+        retrying.call(attempt, clock.sleep, lambda: clock.now)
+    return clock, given
+
+
+def test_waits_grow_and_are_not_all_alike():
+    clock, _ = _attempts(Retrying(1e6, 9, first_wait=1, longest_wait=20))
+    longest = [1, 2, 4, 8, 16, 20, 20, 20, 20]
+    assert all(limit / 2 <= wait <= limit for wait, limit in zip(clock.waits, longest, strict=True))
+    assert len({wait / limit for wait, limit in zip(clock.waits, longest, strict=True)}) > 5
+
+
+def test_all_attempts_and_waits_keep_to_the_time_together():
+    clock, given = _attempts(Retrying(10, 1000, first_wait=1, longest_wait=2), takes=0.5)
+    assert given[0] == 10 and given == sorted(given, reverse=True) and given[-1] > 0
+    assert clock.now - 100 <= 10.5
+    assert 4 <= len(given) < 20
+
+
+def test_codes_and_statuses_agree():
+    for code in ("INVALID_ARGUMENT", "NOT_FOUND", "UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"):
+        assert grpc_code(http_status(code)) == code
+    assert (http_status("INVALID_ARGUMENT"), http_status("NOT_FOUND"), http_status("odd")) == (400, 404, 500)
+    assert (grpc_code(502), grpc_code(418)) == ("UNAVAILABLE", "UNKNOWN")
+
+
+def test_what_a_graph_asserted_is_said_without_its_wrapping():
+    class Refusing(Flaky):
+        def Predict(self, request, context):  # noqa: N802
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "assertion failed: [It must be a bird.] [3]\n\t [[{{node x}}]]")
+
+    with flaky_grpc(Refusing(0, "OK")) as url, Client(url, "toy") as client:
+        assert client.classify([b"image", b"other"]).errors == dict.fromkeys((0, 1), "It must be a bird.")
