@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from niwt_tf.data.schema import Knowledge
 from niwt_tf.explain.explainer import fit_explainer
 from niwt_tf.method.calibration import LogitStatistics
 from niwt_tf.method.closed_form import Blocks
@@ -14,7 +15,7 @@ from niwt_tf.method.column_map import ColumnMap
 from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
 from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.models.backbones import build_network
-from niwt_tf.serving.contents import Contents, DescribedClasses
+from niwt_tf.serving.contents import Contents
 from niwt_tf.serving.savedmodel import export_network
 from niwt_tf.studio.workshop import Workshop
 
@@ -72,7 +73,7 @@ def export_toy(folder: Path, check_images: list[Path], **without: None) -> Path:
     values = random.random((len(NAMES), 6)).astype(np.float32)
     importances = random.standard_normal((3, neurons)).astype(np.float32)
     parts = {
-        "knowledge": DescribedClasses(ATTRIBUTES, GROUPS, "attributes", values),
+        "knowledge": Knowledge(values, ATTRIBUTES, GROUPS),
         "probabilities": Probabilities(2.0),
         "column_map": column_map,
         "explainer": fit_explainer(importances, values[:3], ATTRIBUTES, GROUPS),
