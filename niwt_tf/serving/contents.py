@@ -52,7 +52,8 @@ class Contents:
         return tuple(
             Card(
                 name=name,
-                description=None if known is None else tuple(known.values[c].tolist()),
+                # The shortest text that is read back as the same float32, not that of its double.
+                description=None if known is None else tuple(float(str(value)) for value in known.values[c]),
                 source="" if known is None else known.source,
                 seen=c < num_seen,
                 made=made,

@@ -1,4 +1,4 @@
-"""Which requests a server replays while it loads a version: every signature, with one image and with several."""
+"""Which requests a server replays while it loads a version: every signature, those of files with one image and with several."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _MOST = 4  # images; a record holds them whole
 
 def warmup_requests(contents: Contents, images: CheckImages) -> list[Request]:
     """Return requests about the first images for each signature that a network with these contents is exported with."""
-    requests: list[Request] = []
+    # Pixels take much more room than files: one image must do.
+    requests: list[Request] = [("logits", {"images": images.pixels[:1]})]
     for count in sorted({1, min(len(images.paths), _MOST)}):
         encoded = [read_image(Path(path)) for path in images.paths[:count]]
         files = {"image_bytes": np.array(encoded, object)}
         requests += [
             ("serving_default", files),
-            ("logits", {"images": images.pixels[:count]}),
             ("classify", {"inputs": np.array([example(content) for content in encoded], object)}),
         ]
         if contents.explainer is not None:

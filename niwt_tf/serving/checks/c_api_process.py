@@ -1,4 +1,6 @@
-"""A SavedModel behind TensorFlow's C interface, without Python's TensorFlow: `python -m niwt_tf.serving.checks.c_api_process FOLDER`.
+"""A SavedModel behind TensorFlow's C interface, without Python's TensorFlow.
+
+`python -m niwt_tf.serving.checks.c_api_process FOLDER`.
 
 FOLDER holds request.json (`saved_model`, and `ports`: the graph's names of each signature's inputs and outputs) and
 requests.bin; each answer goes to answers.bin there.
