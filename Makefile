@@ -10,7 +10,7 @@ help:
 	@echo "make quickstart   install, render the birds data set, learn its unseen classes, export"
 	@echo "make test         install and run the default tests"
 	@echo "make lint types   ruff, mypy"
-	@echo "make bench        measure both sides of every claim about speed; an idle machine, ten minutes"
+	@echo "make bench        measure both sides of every claim about speed; an idle machine, a quarter of an hour"
 	@echo "make clean        remove what make made ($(VENV), caches); data, runs and exports stay"
 
 # A marker is written last, so an interrupted installation is taken up again.
