@@ -4,7 +4,7 @@
 
 Sides take turns (A, B, A, B, ...) in one process, so that a slow minute hits both. A ratio is that of the medians; its spread
 is the lowest and highest ratio of one repetition. Nothing here is a test: what is not reached is shown and does not fail.
-Numbers from a machine that does something else meanwhile are worth little. All of it takes under ten minutes on two cores.
+Numbers from a machine that does something else meanwhile are worth little. All of it takes a quarter of an hour on two cores.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if sys.path[0] == str(ROOT / "benchmarks"):
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-MEASUREMENTS = ("engines", "one_more_class", "stage3_birds", "importance", "inference", "quickstart")
+MEASUREMENTS = ("engines", "one_more_class", "stage3_birds", "importance", "inference", "quickstart", "serving")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from niwt_tf.serving.client import Client
-from niwt_tf.serving.request_error import RequestError
+from niwt_tf.serving.transports.request_error import RequestError
 
 # Version -> its labels; no label belongs to two.
 Known = Mapping[int, frozenset[str]]

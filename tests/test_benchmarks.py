@@ -12,10 +12,23 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks import bench, engine_sides, engines, one_more_class, quickstart, report, stage3_birds, tails
+from benchmarks import (
+    bench,
+    engine_sides,
+    engines,
+    one_more_class,
+    quickstart,
+    report,
+    serving,
+    serving_sides,
+    stage3_birds,
+    tails,
+)
 from benchmarks.harness import Goal, Measurement, Row, Series, interleaved
 from benchmarks.tape import TapeRun, run_tape
 from niwt_tf.method.transfer import TransferOptions, transfer_columns
+from niwt_tf.serving.bundle import Bundle
+from niwt_tf.serving.predict import opened
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +159,57 @@ def test_the_interval_of_a_difference_of_harmonic_means():
     assert stage3_birds.harmonic_difference(scored([0, 0, 1, 1]), scored([0, 0, 1, 1]), num_seen=1) == (0.0, 0.0)
     # All right against all wrong: 1 - 0 however the images are drawn.
     assert stage3_birds.harmonic_difference(scored([0, 0, 1, 1]), scored([1, 1, 0, 0]), num_seen=1) == (1.0, 1.0)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> serving_sides.Exported:
+    """Return an export of a random small_vgg with two photographs."""
+    return serving_sides.export("small_vgg", tmp_path_factory.mktemp("serving") / "toy", (40, 64), 2)
+
+
+@pytest.mark.slow
+def test_the_sides_of_serving_give_the_same_answers(exported):
+    with opened(exported.folder) as servable:
+        answers = {name: call() for name, call in serving_sides.sides(exported, servable, 2).items()}
+    names, scores = answers["predict_files"]
+    np.testing.assert_allclose(answers["serving_default"]["scores"], scores, rtol=1e-4, atol=1e-6)
+    assert [[name.decode() for name in row] for row in answers["serving_default"]["labels"]] == names.tolist()
+    np.testing.assert_allclose(answers["one_function"][1], scores, rtol=1e-4, atol=1e-6)
+    assert answers["one_function"][0].tolist() == answers["serving_default"]["labels"].tolist()
+    assert [name.decode() for name in answers["explain"]["label"]] == names[:, 0].tolist()
+    np.testing.assert_allclose(answers["logits"]["logits"], answers["predict_pixels"], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_class_more_of_the_benchmark_is_served(exported):
+    description = np.full((1, serving_sides.ATTRIBUTES), 10, np.float32)
+    later = Bundle.open(serving.one_more(exported.folder, description, "new"))
+    assert later.labels == (*Bundle.open(exported.folder).labels, "new")
+    pixels = exported.pixels(2)
+    with opened(later.folder) as servable:
+        answer = servable.run("logits", {"images": pixels})
+    columns, biases = later.column_map()(description)
+    expected = answer["features"] @ columns + biases
+    np.testing.assert_allclose(answer["logits"][:, -1:], expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_the_other_rows_of_serving_at_toy_size(exported, monkeypatch):
+    monkeypatch.setattr(serving, "PROCESSES", 1)
+    rows = [*serving.first_rows("toy", exported), *serving.size_rows("toy", exported)]
+    signatures = ("serving_default", "logits", "classify", "explain", "classify_with")
+    named = [f"toy, {kind}: first {signature}" for kind in ("warm", "cold") for signature in signatures]
+    assert [row.name for row in rows] == [*named, "toy: variables", "toy: whole bundle"]
+    # The head takes whole pages, and the column map lies beside it.
+    assert 1 < rows[-2].ratio < rows[-1].ratio
+
+
+def test_the_best_classes_have_the_probabilities_of_a_softmax():
+    names, scores = serving_sides.best(np.log([[1.0, 2.0, 5.0]]), np.array(["a", "b", "c"]))
+    assert names.tolist() == [["c", "b", "a"]]
+    np.testing.assert_allclose(scores, [[0.625, 0.25, 0.125]])
+
+
+def test_short_sides_are_repeated_more_often_than_long_ones():
+    case = serving.Case("small_vgg", (64, 64), 0.02)
+    assert [case.repetitions(batch) for batch in (1, 5, 32)] == [100, 20, 9]

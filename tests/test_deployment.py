@@ -20,7 +20,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from niwt_tf.models.backbones import build_network
 from niwt_tf.serving.bundle import Bundle
-from niwt_tf.serving.loopback import loopback
+from niwt_tf.serving.loopback.server import loopback
 from niwt_tf.serving.predict import opened
 from niwt_tf.serving.savedmodel import export_network
 

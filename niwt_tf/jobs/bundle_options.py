@@ -71,6 +71,6 @@ STUDIO_OPTIONS = (
     BUNDLE,
     Option("images", "str", None, "Folder of test images, in it and below; it is only read.", optional=True),
     Option("most_images", "int", 200, "Most test images that are taken, at even distances.", at_least=1, below=5001),
-    Option("port", "int", 8501, "Where the page is.", at_least=1, below=65_536),
+    Option("port", "int", 8600, "Where the page is.", at_least=1, below=65_536),
     Option("host", "str", "127.0.0.1", "From where it can be reached; 127.0.0.1 is this machine alone."),
 )

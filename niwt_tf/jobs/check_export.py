@@ -18,7 +18,7 @@ def main(argv: list[str]) -> None:
         InputError: there is no SavedModel, an image cannot be read, or a check failed.
     """
     del argv
-    from niwt_tf.serving.checking import check_export
+    from niwt_tf.serving.checks.checking import check_export
 
     values = flags.FLAGS
     if values.bundle is None:

@@ -19,9 +19,9 @@ from niwt_tf.jobs.classify_report import Record, as_csv, as_json, as_table, expl
 from niwt_tf.jobs.quiet_tensorflow import import_quietly
 from niwt_tf.jobs.terminal_text import shown
 from niwt_tf.serving.client import Client
-from niwt_tf.serving.connecting import connected
-from niwt_tf.serving.request_error import RequestError
-from niwt_tf.serving.transport import Transport
+from niwt_tf.serving.transports.connecting import connected
+from niwt_tf.serving.transports.request_error import RequestError
+from niwt_tf.serving.transports.transport import Transport
 
 _NAMED = 3
 _WRITERS = {"table": as_table, "csv": as_csv, "json": as_json}
@@ -87,7 +87,7 @@ def _transport() -> Transport:
             rule = f"--{given[0]} must be left out with --bundle; it is of a server."
             raise InputError(f"{rule} Received: {values[given[0]].value!r}.")
         import_quietly()
-        from niwt_tf.serving.client_local import LocalTransport
+        from niwt_tf.serving.transports.client_local import LocalTransport
 
         return LocalTransport(os.path.expanduser(values.bundle))
     if values.name is None:

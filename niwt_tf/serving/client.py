@@ -11,11 +11,11 @@ from types import TracebackType
 import numpy as np
 
 from niwt_tf.errors import InputError
-from niwt_tf.serving.answers import Explanations, Predictions, explanation, ranked, texts
-from niwt_tf.serving.asking import Asked, Image, Progress, ask
-from niwt_tf.serving.connecting import connected
-from niwt_tf.serving.retrying import Retrying
-from niwt_tf.serving.transport import Outputs, Transport
+from niwt_tf.serving.transports.answers import Explanations, Predictions, explanation, ranked, texts
+from niwt_tf.serving.transports.asking import Asked, Image, Progress, ask
+from niwt_tf.serving.transports.connecting import connected
+from niwt_tf.serving.transports.retrying import Retrying
+from niwt_tf.serving.transports.transport import Outputs, Transport
 
 _BATCH = 32
 _TIMEOUT = 30.0

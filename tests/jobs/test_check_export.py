@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from niwt_tf.jobs.app import run_job
-from niwt_tf.serving import checking
-from niwt_tf.serving.checking import Check
+from niwt_tf.serving.checks import checking
+from niwt_tf.serving.checks.checking import Check
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from niwt_tf.serving.check_answers import difference, fault
-from niwt_tf.serving.check_requests import strings
-from niwt_tf.serving.messages import Message
+from niwt_tf.serving.checks.check_answers import difference, fault
+from niwt_tf.serving.checks.check_requests import strings
+from niwt_tf.serving.checks.messages import Message
 
 
 def _answer(labels, scores, **others):

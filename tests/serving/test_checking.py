@@ -12,12 +12,12 @@ import pytest
 import tensorflow as tf
 
 from niwt_tf.errors import InputError
-from niwt_tf.serving import checking, native_loader
-from niwt_tf.serving.check_processes import C_API, SESSION, Said, ask
-from niwt_tf.serving.check_requests import bad_images, drawn_images, strings
-from niwt_tf.serving.checking import Check, Examination, check_export
-from niwt_tf.serving.messages import append_message, read_messages
-from niwt_tf.serving.session_process import answer_all
+from niwt_tf.serving.checks import checking, native_loader
+from niwt_tf.serving.checks.check_processes import C_API, SESSION, Said, ask
+from niwt_tf.serving.checks.check_requests import bad_images, drawn_images, strings
+from niwt_tf.serving.checks.checking import Check, Examination, check_export
+from niwt_tf.serving.checks.messages import append_message, read_messages
+from niwt_tf.serving.checks.session_process import answer_all
 from niwt_tf.serving.warmup import WARMUP, write_warmup
 from tests.serving.saved_models import brightness, save, scored
 
@@ -179,7 +179,7 @@ def test_the_bomb_is_an_image_otherwise():
 
 _DYING = """
 import os, sys
-from niwt_tf.serving.messages import append_message, read_messages, Message
+from niwt_tf.serving.checks.messages import append_message, read_messages, Message
 import numpy as np
 for number, asked in enumerate(read_messages(sys.argv[1] + "/requests.bin")):
     if number == {after}:
@@ -259,7 +259,7 @@ def test_the_native_loader_is_compiled_once_and_answers_alike(saved_model, monke
 
 _SERVER = """#!{python}
 import sys
-from niwt_tf.serving.loopback import main
+from niwt_tf.serving.loopback.server import main
 given = dict(argument[2:].split("=", 1) for argument in sys.argv[1:])
 ports = ["--grpc_port=" + given["port"], "--rest_port=" + given["rest_api_port"]]
 main([given["model_base_path"], given["model_name"], *ports])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from niwt_tf.serving.core_ops import ANSWERING, ANYWHERE
-from niwt_tf.serving.graph_checks import CheckError, check_operations, check_signatures, check_size, meta_graph
+from niwt_tf.serving.checks.core_ops import ANSWERING, ANYWHERE
+from niwt_tf.serving.checks.graph_checks import CheckError, check_operations, check_signatures, check_size, meta_graph
 from tests.serving.saved_models import brightness, save, scored
 
 NUMBERS = tf.TensorSpec([None, 3], tf.float32, name="images")

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from niwt_tf.serving.check_requests import strings
-from niwt_tf.serving.messages import Message, append_message, read_messages
+from niwt_tf.serving.checks.check_requests import strings
+from niwt_tf.serving.checks.messages import Message, append_message, read_messages
 
 
 def _messages():

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from niwt_tf.serving.client import Client
-from niwt_tf.serving.loopback import loopback
+from niwt_tf.serving.loopback.server import loopback
 from tests.serving.client.toy_model import save_toy
 
 MODEL_SERVER = "tensorflow_model_server"

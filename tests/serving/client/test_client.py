@@ -10,7 +10,7 @@ from PIL import Image
 
 from niwt_tf.errors import InputError
 from niwt_tf.serving.client import Client
-from niwt_tf.serving.request_error import RequestError
+from niwt_tf.serving.transports.request_error import RequestError
 from tests.serving.client.conftest import COLOURS, LABELS, NUM_SEEN, expected_scores, picture, png
 
 REDDISH = (200, 40, 90)

@@ -23,9 +23,9 @@ from tensorflow_serving.apis import (
 
 from niwt_tf.errors import InputError
 from niwt_tf.serving.client import Client
-from niwt_tf.serving.loopback import loopback
-from niwt_tf.serving.request_error import RequestError
-from niwt_tf.serving.served_model import ServedModel
+from niwt_tf.serving.loopback.served_model import ServedModel
+from niwt_tf.serving.loopback.server import loopback
+from niwt_tf.serving.transports.request_error import RequestError
 from niwt_tf.serving.warmup import write_warmup
 from tests.serving.client.conftest import LABELS, SERVERS, expected_scores, png, running
 

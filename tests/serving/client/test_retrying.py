@@ -15,8 +15,8 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from niwt_tf.serving.client import Client
-from niwt_tf.serving.request_error import RequestError, grpc_code, http_status
-from niwt_tf.serving.retrying import Retrying
+from niwt_tf.serving.transports.request_error import RequestError, grpc_code, http_status
+from niwt_tf.serving.transports.retrying import Retrying
 
 ANSWER = {"labels": [["hen"]], "scores": [[1.0]], "is_seen": [[1.0]]}
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from niwt_tf.files import write_json
-from niwt_tf.serving.messages import Message, append_message, read_messages
+from niwt_tf.serving.checks.messages import Message, append_message, read_messages
 
-SESSION = (sys.executable, "-m", "niwt_tf.serving.session_process")
-C_API = (sys.executable, "-m", "niwt_tf.serving.c_api_process")
-_PACKAGE = Path(__file__).resolve().parents[2]
+SESSION = (sys.executable, "-m", "niwt_tf.serving.checks.session_process")
+C_API = (sys.executable, "-m", "niwt_tf.serving.checks.c_api_process")
+_PACKAGE = Path(__file__).resolve().parents[3]
 _SECONDS = 600
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from niwt_tf.serving.core_ops import ANSWERING, ANYWHERE
+from niwt_tf.serving.checks.core_ops import ANSWERING, ANYWHERE
 
 _UNNAMED = re.compile(r"(args?|inputs?|outputs?)_?[0-9]+")
 _COMPILED = "_XlaMustCompile"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from niwt_tf.serving.messages import Message
+from niwt_tf.serving.checks.messages import Message
 
 TOLERANCE = 1e-4
 _PNG_HEADER = 24  # bytes, up to the image's sides

@@ -13,7 +13,6 @@ import argparse
 import json
 import logging
 import os
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,9 +23,9 @@ from pathlib import Path
 import grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from niwt_tf.serving.loopback_grpc import MESSAGES, ModelService, PredictionService
-from niwt_tf.serving.loopback_rest import RestServer
-from niwt_tf.serving.served_model import ServedModel
+from niwt_tf.serving.loopback.loopback_grpc import MESSAGES, ModelService, PredictionService
+from niwt_tf.serving.loopback.loopback_rest import RestServer
+from niwt_tf.serving.loopback.served_model import ServedModel
 
 _THREADS = 16
 _POLL_SECONDS = 0.2
@@ -125,9 +124,3 @@ def main(arguments: Sequence[str]) -> None:
             threading.Event().wait()
         except KeyboardInterrupt:
             return
-
-
-if __name__ == "__main__":
-    logging.basicConfig(format="loopback: %(message)s", level=logging.INFO)
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of the Session, which is meant
-    main(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""A SavedModel behind TensorFlow's C interface, without Python's TensorFlow: `python -m niwt_tf.serving.c_api_process FOLDER`.
+"""A SavedModel behind TensorFlow's C interface, without Python's TensorFlow: `python -m niwt_tf.serving.checks.c_api_process FOLDER`.
 
 FOLDER holds request.json (`saved_model`, and `ports`: the graph's names of each signature's inputs and outputs) and
 requests.bin; each answer goes to answers.bin there.
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from niwt_tf.files import read_json
-from niwt_tf.serving.messages import FLOAT, STRING, Message, append_message, read_messages
+from niwt_tf.serving.checks.messages import FLOAT, STRING, Message, append_message, read_messages
 
 _LIBRARIES = ("libtensorflow_framework.so.2", "libtensorflow_cc.so.2")
 _TEXT_BYTES = 24  # of a TF_TString

@@ -9,9 +9,9 @@ from urllib.parse import quote
 import numpy as np
 import urllib3
 
-from niwt_tf.serving.request_error import RequestError, grpc_code
-from niwt_tf.serving.rest_tensors import from_rows, to_rows
-from niwt_tf.serving.transport import Outputs
+from niwt_tf.serving.transports.request_error import RequestError, grpc_code
+from niwt_tf.serving.transports.rest_tensors import from_rows, to_rows
+from niwt_tf.serving.transports.transport import Outputs
 
 _FOR_NOW = (408, 429, 502, 503, 504)
 _CONNECTIONS = 16

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from niwt_tf.serving.predict import Servable, opened
-from niwt_tf.serving.request_error import RequestError
+from niwt_tf.serving.transports.request_error import RequestError
 from niwt_tf.serving.warmup import read_warmup
 
 DEFAULT_SIGNATURE = "serving_default"

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.data.decode import decode_image
+from niwt_tf.serving.checks.messages import Message
 from niwt_tf.serving.examples import example
-from niwt_tf.serving.messages import Message
 
 _DESCRIBED = 2
 _UNKNOWN_SIDE = 2

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from niwt_tf.serving.checks.graph_checks import CheckError, first_line
+from niwt_tf.serving.checks.messages import Message
 from niwt_tf.serving.client import Client
-from niwt_tf.serving.graph_checks import CheckError, first_line
-from niwt_tf.serving.messages import Message
-from niwt_tf.serving.request_error import RequestError
+from niwt_tf.serving.transports.request_error import RequestError
 
 PROGRAM = "tensorflow_model_server"
 _NAME = "checked"

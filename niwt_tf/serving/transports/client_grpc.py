@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from niwt_tf.serving.request_error import RequestError
-from niwt_tf.serving.transport import Outputs
+from niwt_tf.serving.transports.request_error import RequestError
+from niwt_tf.serving.transports.transport import Outputs
 
 _OPTIONS = (
     # Images are larger than gRPC's own limit of 4 MB.

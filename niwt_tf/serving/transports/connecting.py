@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from niwt_tf.errors import InputError, check_choice
-from niwt_tf.serving.transport import Transport
+from niwt_tf.serving.transports.transport import Transport
 
 
 def connected(server: str, name: str, version: int | str | None = None) -> Transport:
@@ -23,9 +23,9 @@ def connected(server: str, name: str, version: int | str | None = None) -> Trans
         raise InputError(f"server must be like grpc://localhost:8500 or http://localhost:8501. Received: {server!r}.")
     scheme = check_choice("The scheme of server", parts.scheme, ("grpc", "http", "https"))
     if scheme == "grpc":
-        from niwt_tf.serving.client_grpc import GrpcTransport
+        from niwt_tf.serving.transports.client_grpc import GrpcTransport
 
         return GrpcTransport(parts.netloc, name, version)
-    from niwt_tf.serving.client_rest import RestTransport
+    from niwt_tf.serving.transports.client_rest import RestTransport
 
     return RestTransport(f"{scheme}://{parts.netloc}", name, version)

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from niwt_tf.errors import InputError
-from niwt_tf.serving.answers import Row
-from niwt_tf.serving.request_error import RequestError
-from niwt_tf.serving.transport import Outputs
+from niwt_tf.serving.transports.answers import Row
+from niwt_tf.serving.transports.request_error import RequestError
+from niwt_tf.serving.transports.transport import Outputs
 
 Image = str | os.PathLike[str] | bytes
 Progress = Callable[[int], None]

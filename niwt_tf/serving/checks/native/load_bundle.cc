@@ -1,5 +1,5 @@
 // A SavedModel through the loader that TensorFlow Serving uses.
-// Usage: load_bundle SAVED_MODEL REQUESTS ANSWERS; the files are as niwt_tf/serving/messages.py says.
+// Usage: load_bundle SAVED_MODEL REQUESTS ANSWERS; the files are as niwt_tf/serving/checks/messages.py says.
 
 #include <cstdint>
 #include <fstream>

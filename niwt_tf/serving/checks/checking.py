@@ -13,9 +13,9 @@ import numpy as np
 
 from niwt_tf.errors import InputError
 from niwt_tf.serving.bundle import Bundle
-from niwt_tf.serving.check_answers import difference, fault
-from niwt_tf.serving.check_processes import C_API, SESSION, Said, ask
-from niwt_tf.serving.check_requests import (
+from niwt_tf.serving.checks.check_answers import difference, fault
+from niwt_tf.serving.checks.check_processes import C_API, SESSION, Said, ask
+from niwt_tf.serving.checks.check_requests import (
     NotAskedError,
     bad_images,
     drawn_images,
@@ -25,9 +25,8 @@ from niwt_tf.serving.check_requests import (
     takes_images,
     with_image,
 )
-from niwt_tf.serving.check_server import PROGRAM, ask_server, server_program
-from niwt_tf.serving.fingerprints import METADATA
-from niwt_tf.serving.graph_checks import (
+from niwt_tf.serving.checks.check_server import PROGRAM, ask_server, server_program
+from niwt_tf.serving.checks.graph_checks import (
     CheckError,
     check_operations,
     check_signatures,
@@ -36,8 +35,9 @@ from niwt_tf.serving.graph_checks import (
     meta_graph,
     signatures_of,
 )
-from niwt_tf.serving.messages import Message
-from niwt_tf.serving.native_loader import NoCompilerError, native_loader
+from niwt_tf.serving.checks.messages import Message
+from niwt_tf.serving.checks.native_loader import NoCompilerError, native_loader
+from niwt_tf.serving.fingerprints import METADATA
 from niwt_tf.serving.predict import read_image
 from niwt_tf.serving.versions import saved_model_folder
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from niwt_tf.serving.request_error import RequestError
+from niwt_tf.serving.transports.request_error import RequestError
 
 Answer = TypeVar("Answer")
 

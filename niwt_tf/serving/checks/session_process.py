@@ -1,4 +1,4 @@
-"""A SavedModel in a Session without Keras, in a process of its own: `python -m niwt_tf.serving.session_process FOLDER`.
+"""A SavedModel in a Session without Keras, in a process of its own: `python -m niwt_tf.serving.checks.session_process FOLDER`.
 
 FOLDER holds request.json (`saved_model`) and requests.bin; each answer goes to answers.bin there as soon as it is known.
 """
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from niwt_tf.files import read_json
-from niwt_tf.serving.messages import Message, append_message, read_messages
+from niwt_tf.serving.checks.messages import Message, append_message, read_messages
 
 _BLOCKED = ("keras", "tf_keras")
 _INVALID_ARGUMENT = 3

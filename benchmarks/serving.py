@@ -1,0 +1,172 @@
+"""An exported network in a Session against plain Keras, its first request, a class more in its bundle, and its size."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.birds_run import ROOT, BirdsRun
+from benchmarks.harness import Goal, Measurement, Row, Series, interleaved, say
+from benchmarks.serving_sides import ATTRIBUTES, SEEN, UNSEEN, Exported, export, sides
+from niwt_tf.serving.bundle import Bundle
+from niwt_tf.serving.cards import now
+from niwt_tf.serving.paged_head import free_slot, with_column
+from niwt_tf.serving.predict import opened
+from niwt_tf.serving.rewriting import next_version
+
+SERVING, EXPLAIN, FIRST = Goal(1.10), Goal(4.0), Goal(2.0)
+COMPUTATION, WHOLE = Goal(0.05), Goal(10.0)
+BATCHES = (1, 8, 32)
+PROCESSES = 3
+COMPUTATIONS, VERSIONS = 20, 3
+_AGAINST = (
+    ("serving_default", "predict_files", SERVING),
+    ("serving_default", "one_function", None),
+    ("explain", "predict_files", EXPLAIN),
+    ("logits", "predict_pixels", SERVING),
+)
+_LABELS = {"predict_files": "predict of files", "predict_pixels": "predict of pixels", "one_function": "one function"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network and how it is measured.
+
+    Attributes:
+        backbone: a key of BACKBONES.
+        image_sides: height and width of the photographs.
+        seconds: that an image takes, about; how often a side is repeated follows from it.
+    """
+
+    backbone: str
+    image_sides: tuple[int, int]
+    seconds: float
+
+    def repetitions(self, batch: int) -> int:
+        """Return how often a batch is measured: for about 2 s a side, but 9 to 100 times."""
+        return min(100, max(9, round(2 / (self.seconds * batch))))
+
+
+ANSWERING = (Case("small_vgg", (64, 64), 0.004), Case("mobilenet_v2", (375, 500), 0.02))
+CHANGING = "vgg16"
+
+
+def measure(birds: BirdsRun) -> Measurement:
+    """Return seconds of both sides of every figure."""
+    rows: list[Row] = []
+    tail: list[Row] = []
+    for case in ANSWERING:
+        say(f"exporting a random {case.backbone} ...")
+        exported = export(case.backbone, birds.scratch / f"serving_{case.backbone}", case.image_sides, max(BATCHES))
+        rows += request_rows(case, exported)
+        tail += first_rows(case.backbone, exported)
+        if case.backbone != "small_vgg":
+            tail += class_rows(case.backbone, exported)
+        tail += size_rows(case.backbone, exported)
+    say(f"exporting a random {CHANGING} ...")
+    exported = export(CHANGING, birds.scratch / f"serving_{CHANGING}", (375, 500), 4)
+    tail += class_rows(CHANGING, exported) + size_rows(CHANGING, exported)
+    notes = [
+        f"Random weights, {SEEN} seen and {UNSEEN} unseen classes, {ATTRIBUTES} attributes; JPEG files of 64 x 64 pixels for "
+        "small_vgg and of 500 x 375 for the others. Sides take turns in one process; the Session is as `opened` makes it.",
+        "predict of files: the same decoder in a `tf.function`, `keras.Model.predict_on_batch`, softmax and the five best by "
+        "NumPy. predict of pixels: `predict_on_batch` of what is decoded already, as the signature `logits` takes it.",
+        "one function: decoder, Keras model and the best classes traced together, without `predict`.",
+        f"First request: after the bundle's warm-up records in {PROCESSES} fresh processes, with one image that is not among "
+        "them; against the median of the later ones. Cold is without the records.",
+        "A class more: the column map read from an opened bundle and called once; and the whole next version on disk, with "
+        "opening the bundle and checking every fingerprint.",
+        "Size: of every file, and of variables/ alone. What lies beside the weights does not grow with them: cards, graph, "
+        "warm-up images; the column map and the rest of the head's last page are among the variables.",
+    ]
+    return Measurement("Serving", rows + tail, notes)
+
+
+def request_rows(case: Case, exported: Exported) -> list[Row]:
+    """Return the rows of requests against Keras."""
+    rows = []
+    with opened(exported.folder) as servable:
+        for batch in BATCHES:
+            what = f"{case.backbone}, batch {batch}"
+            seconds = interleaved(sides(exported, servable, batch), case.repetitions(batch), warm_ups=3, what=what)
+            for name, plain, goal in _AGAINST:
+                second = Series(_LABELS[plain], seconds[plain])
+                rows.append(Row(f"{what}: {name}", Series(name, seconds[name]), second, goal))
+    return rows
+
+
+def first_rows(name: str, exported: Exported) -> list[Row]:
+    """Return the rows of the first request of each signature."""
+    rows = []
+    for kind, goal in (("warm", FIRST), ("cold", None)):
+        say(f"{PROCESSES} fresh processes with {name}, {kind} ...")
+        answers = [_first_request(exported, kind) for _ in range(PROCESSES if goal else 1)]
+        for signature in answers[0]:
+            first = Series("first", [answer[signature]["first"] for answer in answers])
+            later = Series("later", [statistics.median(answer[signature]["later"]) for answer in answers])
+            rows.append(Row(f"{name}, {kind}: first {signature}", first, later, goal))
+    return rows
+
+
+def _first_request(exported: Exported, kind: str) -> dict[str, dict[str, float]]:
+    command = [sys.executable, "-m", "benchmarks.first_request", str(exported.folder), str(exported.images[-1]), kind]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace", cwd=ROOT)
+    if done.returncode != 0:
+        raise RuntimeError(f"The first request failed (status {done.returncode}): {done.stderr[-2000:]}")
+    return dict(json.loads(done.stdout))
+
+
+def class_rows(name: str, exported: Exported) -> list[Row]:
+    """Return the rows of a class more in the bundle."""
+    description = np.random.default_rng(1).uniform(0, 100, (1, ATTRIBUTES)).astype(np.float32)
+
+    bundle = Bundle.open(exported.folder, check=False)
+    held = bundle.column_map()
+
+    def computation() -> None:
+        # A bundle keeps its checkpoint open; a new one reads it again.
+        Bundle(bundle.folder, bundle.metadata, bundle.cards).column_map()(description)
+
+    calls = {"read and called": computation, "called": lambda: held(description)}
+    seconds = interleaved(calls, COMPUTATIONS, what=f"a column, {name}")
+    versions = []
+    for number in range(VERSIONS):
+        begun = time.perf_counter()
+        one_more(exported.folder, description, f"new {number}")
+        versions.append(time.perf_counter() - begun)
+    return [
+        Row(f"{name}: a column, map read too", Series("column map", seconds["read and called"]), goal=COMPUTATION),
+        Row(f"{name}: a column", Series("column map", seconds["called"]), goal=COMPUTATION),
+        Row(f"{name}: a version with a class more", Series("next version", versions), goal=WHOLE),
+    ]
+
+
+def one_more(folder: Path, description: np.ndarray, name: str) -> Path:
+    """Write the next version of a bundle, with a class that has this description [1, K]."""
+    bundle = Bundle.open(folder)
+    columns, biases = bundle.column_map()(description)
+    pages, slots = bundle.variable("columns"), bundle.variable("slots")
+    slot = free_slot(pages, slots)
+    variables = {
+        "columns": with_column(pages, slot, columns[:, 0]),
+        "slots": np.append(slots, slot),
+        "biases": np.append(bundle.variable("biases"), biases),
+        "labels": np.append(bundle.variable("labels"), name.encode()),
+        "seen": np.append(bundle.variable("seen"), np.float32(0)),
+    }
+    card = replace(bundle.cards[-1], name=name, description=tuple(description[0].tolist()), made=now())
+    return next_version(bundle, variables=variables, cards=[*bundle.cards, card])
+
+
+def size_rows(name: str, exported: Exported) -> list[Row]:
+    """Return the rows of the bundle's size against the weights'."""
+    weights = Series("weights", [exported.weight_bytes / 1e6], "MB")
+    parts = (("variables", exported.bytes_in("variables")), ("whole bundle", exported.bytes_in()))
+    return [Row(f"{name}: {what}", Series(what, [size / 1e6], "MB"), weights) for what, size in parts]
