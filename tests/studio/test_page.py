@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import sys
 from pathlib import Path
@@ -40,14 +41,14 @@ def test_classes_are_composed_and_saved(page, tmp_path):
     names = ("fur", "wings", "size", HOSTILE, "red", "# blue")
     assert [slider.label for slider in page.slider] == [plain(name) for name in names]
 
-    seen = {_headline(page)}
-    for slider in range(5):
-        for end in (page.slider[slider].min, page.slider[slider].max):
-            page.slider[slider].set_value(end).run()
-            seen.add(_headline(page))
-    assert not page.exception and len(seen) > 1
+    before = _headline(page)
+    page.slider[3].set_value(page.slider[3].max).run()
     changed = next(frame.value for frame in page.dataframe if "Changed" in frame.value.columns)
-    assert HOSTILE in changed["Changed"].tolist()[3]
+    assert changed["Changed"].tolist() == [f"colour::{HOSTILE}"]
+    for slider, end in itertools.product(range(3), ("min", "max")):
+        if _headline(page) == before:
+            page.slider[slider].set_value(getattr(page.slider[slider], end)).run()
+    assert not page.exception and _headline(page) != before
 
     page.text_input(key="search").set_value("colour red").run()
     assert [slider.label for slider in page.slider] == [plain("colour::red")]
