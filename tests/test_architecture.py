@@ -113,6 +113,29 @@ def test_no_pickle_is_read_or_written(forbidden):
     assert [module for module, path in MODULES.items() if forbidden in {name.split(".")[0] for name in _imports(path)}] == []
 
 
+def _unsafe(call: ast.Call) -> bool:
+    called = call.func.id if isinstance(call.func, ast.Name) else ""
+    allowed = {"safe_mode": False, "allow_pickle": True}
+    options = {option.arg: option.value for option in call.keywords}
+    lets = any(isinstance(options.get(name), ast.Constant) and options[name].value is to for name, to in allowed.items())
+    return called in ("eval", "exec", "compile") or lets
+
+
+def test_no_file_can_run_code():
+    calls = [
+        f"{module}:{node.lineno}"
+        for module, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and _unsafe(node)
+    ]
+    assert calls == []
+
+
+@pytest.mark.parametrize("code", ["eval('1')", "load(p, safe_mode=False)", "np.load(p, allow_pickle=True)"])
+def test_calls_that_run_code_are_seen(code):
+    assert _unsafe(ast.parse(code, mode="eval").body)
+
+
 def test_files_are_short_and_named_for_what_they_hold():
     assert [str(path) for path in EVERY_FILE if len(path.read_text(encoding="utf-8").splitlines()) > LONGEST] == []
     assert [str(path) for path in EVERY_FILE if VAGUE.search(path.stem) or VAGUE.search(path.parent.name)] == []

@@ -98,7 +98,8 @@ def as_table(records: Sequence[Record]) -> str:
             kind = "" if best["label"] == UNKNOWN else "seen" if best["seen"] else "unseen"
             start = padded("" if rank else name, first)
             lines.append(f"{start}  {padded(shown(best['label']), second)}  {best['score']:.4f}  {kind}".rstrip())
-        lines += [f"{' ' * first}  {line}" for line in _explanation_lines(record.get("explanation"))]
+        # Long lines: a column of their own would begin far to the right.
+        lines += [f"    {line}" for line in _explanation_lines(record.get("explanation"))]
     return "\n".join(lines) + "\n"
 
 
@@ -117,6 +118,6 @@ def _explanation_lines(words: Record | None) -> list[str]:
     return [
         f"because of {listed(words['attributes'])}",
         f"by {neurons}",
-        f"rather than {shown(rival['label'])} ({rival['score']:.4f}): for it {listed(words['speaks_for'])};"
-        f" against it {listed(words['speaks_against'])}",
+        f"rather than {shown(rival['label'])} ({rival['score']:.4f}) because of {listed(words['speaks_for'])};"
+        f" for {shown(rival['label'])} speaks {listed(words['speaks_against'])}",
     ]
