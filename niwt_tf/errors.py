@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -31,3 +32,9 @@ def check_choice(argument: str, received: str, choices: Iterable[str]) -> str:
         return received
     listed = ", ".join(choices)
     raise InputError(f"{argument} must be one of {listed}. Received: {received!r}.{suggestion(received, choices)}")
+
+
+def asserted(line: str) -> str:
+    """Return what a graph's assertion says, without what TensorFlow puts around it; another line as it is."""
+    found = re.fullmatch(r"assertion failed: \[(.*?)\.?\]( \[.*\])*", line)
+    return found[1] if found else line

@@ -18,8 +18,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from niwt_tf.data.decode import decode_image, decode_pixels
+from niwt_tf.data.image_header import PIXEL_LIMIT
 from niwt_tf.data.schema import Images
-from niwt_tf.errors import InputError, check_choice
+from niwt_tf.errors import InputError, asserted, check_choice
 
 AUGMENTATIONS = ("standard", "light")
 _MAX_THREADS = 16
@@ -144,7 +145,7 @@ class BadImage:
 
 
 def usable_images(
-    images: Images, max_bad_images: int = 0, max_pixels: int = 100_000_000, *, progress: bool = True
+    images: Images, max_bad_images: int = 0, max_pixels: int = PIXEL_LIMIT, *, progress: bool = True
 ) -> tuple[Images, list[BadImage]]:
     """Decode every file once and return the images that can be used and what is wrong with the others.
 
@@ -193,7 +194,7 @@ def _fault(path: Path, max_pixels: int) -> str:
         decode_pixels(tf.constant(encoded))
     except tf.errors.OpError as error:
         reason = re.sub(r"\{\{.*?\}\} *|\[Op:.*", "", error.message, flags=re.DOTALL).strip()
-        return reason.splitlines()[0].rstrip(".") if reason else type(error).__name__
+        return asserted(reason.splitlines()[0]).rstrip(".") if reason else type(error).__name__
     return ""
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from niwt_tf.data.load import load_dataset
-from niwt_tf.data.schema import Dataset, SeenData, TestData, seen_data, test_data, unseen_descriptions
+from niwt_tf.data.schema import Dataset, Knowledge, SeenData, TestData, seen_data, test_data, unseen_descriptions
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.folds import Learner
 from niwt_tf.experiments.training import learners_of
@@ -26,6 +26,7 @@ class RunData:
         dataset: everything; stages before `evaluate` do not touch it.
         seen: training images and descriptions of the seen classes.
         learners: the main one and the folds of validation classes, all made of `seen`.
+        seen_knowledge: the seen classes' descriptions, with the names of their entries.
         unseen_names: U names.
         unseen_descriptions: float32 [U, K], raw.
         execution: how networks are run over the images.
@@ -34,6 +35,7 @@ class RunData:
     dataset: Dataset
     seen: SeenData
     learners: list[Learner]
+    seen_knowledge: Knowledge
     unseen_names: tuple[str, ...]
     unseen_descriptions: np.ndarray
     execution: Execution
@@ -70,4 +72,5 @@ def load_run_data(run: Run) -> RunData:
     run.use_data(data_fingerprint(dataset))
     seen = seen_data(dataset)
     names, descriptions = unseen_descriptions(dataset)
-    return RunData(dataset, seen, learners_of(settings, seen, len(names)), names, descriptions, execution_of(run))
+    learners, known = learners_of(settings, seen, len(names)), replace(dataset.knowledge, values=seen.descriptions)
+    return RunData(dataset, seen, learners, known, names, descriptions, execution_of(run))

@@ -61,9 +61,8 @@ def stage(run: Run, data: RunData) -> None:
             np.savez(folder / "column_map.npz", **transferer.column_map.arrays())  # type: ignore[arg-type]
         if transferer.few_shot is not None:
             np.savez(folder / "few_shot.npz", **transferer.few_shot.arrays())  # type: ignore[arg-type]
-        known = data.dataset.knowledge
-        importances, descriptions = transferer.head.importance.means, data.seen.descriptions
-        explainer = fit_explainer(importances, descriptions, known.names, known.groups)
+        known = data.seen_knowledge
+        explainer = fit_explainer(transferer.head.importance.means, known.values, known.names, known.groups)
         np.savez(folder / "explainer.npz", **explainer.arrays())  # type: ignore[arg-type]
         save_probabilities(folder / "probabilities.json", transferer.probabilities)
         importance = transferer.head.importance

@@ -151,7 +151,7 @@ def _spoiled(images: Images) -> dict[str, str]:
     (root / paths[4]).write_bytes(_huge_png())
     (root / paths[6]).unlink()
     (root / paths[8]).write_bytes(b"")
-    reasons = ["Unknown image file format", "Invalid PNG data", "more pixels than", "No such file", "Input is empty"]
+    reasons = ["The image must be a JPEG", "Invalid PNG data", "more pixels than", "No such file", "The image is empty"]
     return dict(zip([paths[i] for i in (1, 3, 4, 6, 8)], reasons, strict=True))
 
 
@@ -178,7 +178,7 @@ def test_more_bad_images_than_allowed_are_an_error(images: Images) -> None:
         usable_images(images, max_bad_images=4)
     sentence = str(error.value)
     assert sentence.startswith("5 of 10 images") and "max_bad_images=4" in sentence
-    assert "photo 1 é.png (Unknown image file format" in sentence and "and 2 more" in sentence
+    assert "photo 1 é.png (The image must be a JPEG" in sentence and "and 2 more" in sentence
     assert "\n" not in sentence
 
 

@@ -34,6 +34,7 @@ def _headline(page: AppTest) -> str:
     return next(heading.value for heading in page.subheader if heading.value.startswith("It claims"))
 
 
+@pytest.mark.slow
 def test_classes_are_composed_and_saved(page, tmp_path):
     assert MultiPartParser.spool_max_size > 20 * 2**20
     assert page.warning[0].value == plain("Left out, since they cannot be decoded: 'broken [x](y).jpg'.")

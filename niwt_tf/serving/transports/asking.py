@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, asserted
 from niwt_tf.serving.transports.answers import Row
 from niwt_tf.serving.transports.request_error import RequestError
 from niwt_tf.serving.transports.transport import Outputs
@@ -91,9 +90,7 @@ def _ask(call: Call, asked: Asked, contents: Mapping[int, bytes], shared: Mappin
 
 def _reason(error: RequestError) -> str:
     """Return what a server said, without what only its makers can read."""
-    line = next(iter(error.detail.splitlines()), error.code)
-    asserted = re.fullmatch(r"assertion failed: \[(.*?)\]( \[.*\])*", line)
-    return asserted[1] if asserted else line
+    return asserted(next(iter(error.detail.splitlines()), error.code))
 
 
 def _content(image: Image) -> bytes:
