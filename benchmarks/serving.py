@@ -7,25 +7,24 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
 from benchmarks.birds_run import ROOT, BirdsRun
 from benchmarks.harness import Goal, Measurement, Row, Series, interleaved, say
 from benchmarks.serving_sides import ATTRIBUTES, SEEN, UNSEEN, Exported, export, sides
+from niwt_tf.data.described_classes import DescribedClass
+from niwt_tf.data.description import Description
 from niwt_tf.serving.bundle import Bundle
-from niwt_tf.serving.cards import now
-from niwt_tf.serving.paged_head import free_slot, with_column
+from niwt_tf.serving.classes import add_classes, write_change
 from niwt_tf.serving.predict import opened
-from niwt_tf.serving.rewriting import next_version
 
 SERVING, EXPLAIN, FIRST = Goal(1.10), Goal(4.0), Goal(2.0)
 COMPUTATION, WHOLE = Goal(0.05), Goal(10.0)
 BATCHES = (1, 8, 32)
 PROCESSES = 3
-COMPUTATIONS, VERSIONS = 20, 3
+VERSIONS = 3
 _AGAINST = (
     ("serving_default", "predict_files", SERVING),
     ("serving_default", "one_function", None),
@@ -125,44 +124,33 @@ def _first_request(exported: Exported, kind: str) -> dict[str, dict[str, float]]
 
 def class_rows(name: str, exported: Exported) -> list[Row]:
     """Return the rows of a class more in the bundle."""
-    description = np.random.default_rng(1).uniform(0, 100, (1, ATTRIBUTES)).astype(np.float32)
-
-    bundle = Bundle.open(exported.folder, check=False)
-    held = bundle.column_map()
-
-    def computation() -> None:
-        # A bundle keeps its checkpoint open; a new one reads it again.
-        Bundle(bundle.folder, bundle.metadata, bundle.cards).column_map()(description)
-
-    calls = {"read and called": computation, "called": lambda: held(description)}
-    seconds = interleaved(calls, COMPUTATIONS, what=f"a column, {name}")
-    versions = []
+    description = np.random.default_rng(1).uniform(0, 100, ATTRIBUTES).astype(np.float32)
+    bundle = Bundle.open(exported.folder)
+    computing, writing = [], []
     for number in range(VERSIONS):
         begun = time.perf_counter()
-        one_more(exported.folder, description, f"new {number}")
-        versions.append(time.perf_counter() - begun)
+        bundle = Bundle.open(bundle.folder)
+        change = add_classes(bundle, [DescribedClass(f"new {number}", Description(description))])
+        bundle = Bundle.open(write_change(bundle, change), check=False)
+        writing.append(time.perf_counter() - begun)
+        computing.append(change.milliseconds / 1000)
+    process = [added(exported, description, number) for number in range(VERSIONS)]
     return [
-        Row(f"{name}: a column, map read too", Series("column map", seconds["read and called"]), goal=COMPUTATION),
-        Row(f"{name}: a column", Series("column map", seconds["called"]), goal=COMPUTATION),
-        Row(f"{name}: a version with a class more", Series("next version", versions), goal=WHOLE),
+        Row(f"{name}: a class more, computation", Series("add_classes", computing), goal=COMPUTATION),
+        Row(f"{name}: a class more, written and compared", Series("write_change", writing), goal=WHOLE),
+        Row(f"{name}: niwt add_class", Series("process", process), goal=WHOLE),
     ]
 
 
-def one_more(folder: Path, description: np.ndarray, name: str) -> Path:
-    """Write the next version of a bundle, with a class that has this description [1, K]."""
-    bundle = Bundle.open(folder)
-    columns, biases = bundle.column_map()(description)
-    pages, slots = bundle.variable("columns"), bundle.variable("slots")
-    slot = free_slot(pages, slots)
-    variables = {
-        "columns": with_column(pages, slot, columns[:, 0]),
-        "slots": np.append(slots, slot),
-        "biases": np.append(bundle.variable("biases"), biases),
-        "labels": np.append(bundle.variable("labels"), name.encode()),
-        "seen": np.append(bundle.variable("seen"), np.float32(0)),
-    }
-    card = replace(bundle.cards[-1], name=name, description=tuple(description[0].tolist()), made=now())
-    return next_version(bundle, variables=variables, cards=[*bundle.cards, card])
+def added(exported: Exported, description: np.ndarray, number: int) -> float:
+    """Return the seconds of `niwt add_class` as a user calls it."""
+    names = Bundle.open(exported.folder, check=False).attribute_names
+    file = exported.folder.parent / "description.json"
+    file.write_text(json.dumps(dict(zip(names, description.tolist(), strict=True))))
+    command = [sys.executable, "-m", "niwt_tf", "add_class", f"--bundle={exported.folder}", f"--name=also new {number}"]
+    begun = time.perf_counter()
+    subprocess.run([*command, f"--attributes={file}"], check=True, capture_output=True, cwd=ROOT)
+    return time.perf_counter() - begun
 
 
 def size_rows(name: str, exported: Exported) -> list[Row]:

@@ -72,8 +72,7 @@ def save_model(
         )
         if transferer.column_map is not None:
             np.savez(temporary / "column_map.npz", **transferer.column_map.arrays())  # type: ignore[arg-type]
-        if transferer.few_shot is not None:
-            np.savez(temporary / "few_shot.npz", **transferer.few_shot.arrays())  # type: ignore[arg-type]
+        np.savez(temporary / "few_shot.npz", **transferer.few_shot.arrays())  # type: ignore[arg-type]
         write_json(
             temporary / "model.json",
             {
@@ -109,7 +108,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, Knowl
         choice = Choice(**{**record["choice"], "layer_weights": tuple(record["choice"]["layer_weights"])})
         column_map = _column_map(folder) if choice.engine == "closed_form" else None
         probabilities = Probabilities.from_dict(record["probabilities"])
-        few_shot = _few_shot(folder) if (folder / "few_shot.npz").exists() else None
+        few_shot = _few_shot(folder)
         known = record["format"] == _FORMAT
         known = known and data.keys() >= _ARRAYS and record.keys() >= _ENTRIES
     except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile):

@@ -1,6 +1,6 @@
 """The temperature of class probabilities and the threshold of an answer, chosen on validation classes.
 
-Both are chosen in units of each fold's `seen_margin`, as calibration is, so that they carry over to the main network.
+The temperature is chosen in units of each fold's `seen_margin`, as calibration is, so that it carries over to the main network.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class Transferer:
         calibration: what is taken off the seen logits: the trial's constant times the main network's `seen_margin`.
         column_map: the closed form of all this from a description to a column and bias; None where a descent was chosen.
         probabilities: what makes probabilities of the calibrated logits, and when to abstain.
-        few_shot: updates a column once images of its class arrive; None in models of before there was one.
+        few_shot: updates a column once images of its class arrive.
     """
 
     settings: Settings
@@ -72,7 +72,7 @@ class Transferer:
     calibration: float
     column_map: ColumnMap | None
     probabilities: Probabilities
-    few_shot: FewShotPrior | None = None
+    few_shot: FewShotPrior
 
     def columns(self, descriptions: np.ndarray) -> NewColumns:
         """Return columns for classes with raw descriptions [U, K], by the column map or all in one descent."""

@@ -37,7 +37,7 @@ def contents_of(run: Run, data: RunData, network: Network, abstain: bool = False
         probabilities=probabilities if abstain else replace(probabilities, abstain_below=0.0),
         column_map=column_map,
         explainer=Explainer.from_arrays(_arrays(folder / "explainer.npz")),
-        few_shot=FewShotPrior.from_arrays(_arrays(folder / "few_shot.npz")) if (folder / "few_shot.npz").is_file() else None,
+        few_shot=FewShotPrior.from_arrays(_arrays(folder / "few_shot.npz")),
         images=_image_counts(data, network),
         validation={name: float(value) for name, value in figures.items() if value is not None},
         how=HOW[selection["chosen"]["engine"]],

@@ -59,8 +59,7 @@ def stage(run: Run, data: RunData) -> None:
         np.savez(folder / "columns.npz", columns=new.columns, biases=new.biases, losses=new.losses)
         if transferer.column_map is not None:
             np.savez(folder / "column_map.npz", **transferer.column_map.arrays())  # type: ignore[arg-type]
-        if transferer.few_shot is not None:
-            np.savez(folder / "few_shot.npz", **transferer.few_shot.arrays())  # type: ignore[arg-type]
+        np.savez(folder / "few_shot.npz", **transferer.few_shot.arrays())  # type: ignore[arg-type]
         known = data.seen_knowledge
         explainer = fit_explainer(transferer.head.importance.means, known.values, known.names, known.groups)
         np.savez(folder / "explainer.npz", **explainer.arrays())  # type: ignore[arg-type]

@@ -80,8 +80,9 @@ def _cached(handle: str) -> Path:
 
 def _fetched(handle: str, download: bool) -> Path:
     advice = "set TFHUB_CACHE_DIR to where it is cached, or give the path of an unpacked copy"
-    if not handle.startswith(("https://", "http://")):
-        raise InputError(f"A handle of a hub module must begin with https:// or http://. Received: {handle!r}.")
+    # A module is a program: what comes over http:// may be anybody's.
+    if not handle.startswith("https://"):
+        raise InputError(f"A handle of a hub module must begin with https://. Received: {handle!r}.")
     if not download:
         raise InputError(f"The hub module must have been fetched: {advice}. Received: {handle!r}, which is not in the cache.")
     try:

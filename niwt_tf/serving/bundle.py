@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -151,5 +151,5 @@ def extra_arrays(folder: Path, name: str) -> dict[str, np.ndarray] | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
-    except (OSError, ValueError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, BadZipFile) as error:
         raise InputError(f"{path} must be arrays that `niwt export` wrote. Received: {error}.") from None

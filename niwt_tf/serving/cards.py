@@ -24,6 +24,7 @@ class Card:
         how: how its column was made.
         images: how many photographs of it were used.
         validation: figures on validation classes that say how far to trust the column, by name.
+        figures: of the column itself, by name: how near the nearest class is described, and what refining goes on from.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Card:
     how: str = ""
     images: int = 0
     validation: Mapping[str, float] = field(default_factory=dict)
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 def now() -> str:
@@ -44,7 +46,7 @@ def now() -> str:
 
 def cards_to_json(cards: Sequence[Card]) -> list[dict[str, Any]]:
     """Return cards as values for `write_json`."""
-    return [{**asdict(card), "validation": dict(card.validation)} for card in cards]
+    return [{**asdict(card), "validation": dict(card.validation), "figures": dict(card.figures)} for card in cards]
 
 
 def cards_from_json(values: Any, where: str) -> tuple[Card, ...]:
@@ -68,12 +70,17 @@ def cards_from_json(values: Any, where: str) -> tuple[Card, ...]:
                 made=_of(str, value["made"]),
                 how=_of(str, value["how"]),
                 images=_of(int, value["images"]),
-                validation={_of(str, name): float(figure) for name, figure in value["validation"].items()},
+                validation=_figures(value["validation"]),
+                figures=_figures(value["figures"]),
             )
             for value in values
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{where} must hold the cards of a bundle. Received: {type(error).__name__}: {error}.") from None
+
+
+def _figures(values: Any) -> dict[str, float]:
+    return {_of(str, name): float(figure) for name, figure in values.items()}
 
 
 def _of(kind: type, value: Any) -> Any:

@@ -152,15 +152,25 @@ def write_change(bundle: Bundle, change: Change) -> Path:
 
 def _card(bundle: Bundle, each: DescribedClass, name: str, nearest: str, cosine: float) -> Card:
     how = "from its description, by the column map"
-    figures = _figures(bundle)
+    figures = {}
     if nearest:
-        how += f"; nearest class {nearest!r}"
+        how += f" (nearest class {nearest!r})"
         figures["nearest_cosine"] = round(cosine, 6)
     values = tuple(float(value) for value in each.description.values)
-    return Card(name, values, each.description.text, each.source, seen=False, made=now(), how=how, validation=figures)
+    return Card(
+        name,
+        values,
+        each.description.text,
+        each.source,
+        seen=False,
+        made=now(),
+        how=how,
+        validation=_validation(bundle),
+        figures=figures,
+    )
 
 
-def _figures(bundle: Bundle) -> dict[str, float]:
+def _validation(bundle: Bundle) -> dict[str, float]:
     """Return how well columns from descriptions did on validation classes when the bundle was made."""
     return {name: float(value) for name, value in bundle.metadata["validation"].items()}
 

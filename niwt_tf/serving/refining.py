@@ -23,6 +23,7 @@ from niwt_tf.serving.predict import Servable, opened, read_image
 FEW_SHOT = "few_shot"
 # On the class's card; with it further images weigh no more than those before.
 SCALE = "column_scale"
+_REFINED = "; refined with "
 _BATCH = 32
 
 
@@ -50,16 +51,16 @@ def refine_class(bundle: Bundle, name: str, images: Sequence[Path]) -> Change:
         features = features_of(servable, images, int(bundle.metadata["input_size"]))
     begun = time.perf_counter()
     column, bias = column_of(pages, slot), float(biases[place])
-    refined = prior.refine(column, bias, features, images=card.images, scale=card.validation.get(SCALE))
+    refined = prior.refine(column, bias, features, images=card.images, scale=card.figures.get(SCALE))
     biases[place] = refined.bias
     cards = list(bundle.cards)
     plural = "" if refined.images == 1 else "s"
     cards[place] = replace(
         card,
         made=now(),
-        how=f"refined with {refined.images} image{plural}",
+        how=f"{card.how.partition(_REFINED)[0]}{_REFINED}{refined.images} image{plural}",
         images=refined.images,
-        validation={**card.validation, SCALE: refined.scale},
+        figures={**card.figures, SCALE: refined.scale},
     )
     variables = {"columns": with_column(pages, slot, refined.column), "biases": biases}
     return Change(variables, tuple(cards), 1000 * (time.perf_counter() - begun), recomputed=(slot,))

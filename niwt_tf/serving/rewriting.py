@@ -57,6 +57,8 @@ def next_version(
         "unseen": [card.name for card in cards if not card.seen],
     }
     changed = {**bundle.metadata, **names, **(metadata or {}), "made_from": bundle.folder.name}
+    # Measured on other classes than these.
+    changed["metrics_of"] = bundle.metadata.get("metrics_of", bundle.folder.name)
     with new_version(parent) as version:
         for entry in ("saved_model.pb", "assets", "assets.extra"):
             _copy(bundle.folder / entry, version.work / entry)

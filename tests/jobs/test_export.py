@@ -19,6 +19,8 @@ from niwt_tf.explain.explainer import fit_explainer
 from niwt_tf.files import read_json
 from niwt_tf.jobs import export
 from niwt_tf.jobs.run_directory import RunDirectory
+from niwt_tf.method.calibration import LogitStatistics
+from niwt_tf.method.few_shot import FewShotChoice, SeenMoments
 from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.models.backbones import build_network
 from niwt_tf.serving import savedmodel
@@ -74,6 +76,9 @@ def _export(tmp_path, data, seed=0, folder="exports", abstain=False, names=NAMES
                 neurons = np.random.default_rng(0).standard_normal((3, network.num_neurons))
                 explainer = fit_explainer(neurons, np.eye(4)[:3], ("a", "b", "c", "d"), ("",) * 4)
                 np.savez(written / "explainer.npz", **explainer.arrays())
+                rows = np.random.default_rng(1).random((12, network.num_features)).astype(np.float32)
+                moments = SeenMoments.of(rows, np.arange(12) % 3, LogitStatistics(-1.0, 2.0))
+                np.savez(written / "few_shot.npz", **moments.prior(FewShotChoice("within", 0.3, 2.0, 0.5), 1.0).arrays())
         export.stage(run, data, tmp_path / folder, abstain)
         return export.exported(run)
 

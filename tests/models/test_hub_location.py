@@ -66,7 +66,7 @@ def test_a_saved_network_downloads_nothing(cached, tmp_path, monkeypatch):
     ("handle", "sentence"),
     [
         ("no/such/folder", "Received: 'no/such/folder', not a folder"),
-        ("gs://bucket/module", "must begin with https:// or http://"),
+        ("gs://bucket/module", "must begin with https://"),
         ("tests", "without saved_model.pb"),
     ],
 )

@@ -60,9 +60,9 @@ def test_an_added_class_is_known_and_the_others_are_as_they_were(bundle):
     card = Bundle.open(path).cards[-1]
     assert (card.name, card.text, card.source, card.seen, card.images) == ("lynx", "some words", "a guide", False, 0)
     assert card.description == tuple(float(value) for value in new.description.values)
-    assert "by the column map; nearest class " in card.how
+    assert "by the column map (nearest class " in card.how
     assert card.validation["validation_acc_zsl"] == 0.5
-    assert -1 <= card.validation["nearest_cosine"] <= 1
+    assert -1 <= card.figures["nearest_cosine"] <= 1
     metadata = Bundle.open(path).metadata
     assert metadata["labels"][-1] == metadata["unseen"][-1] == "lynx"
     assert metadata["made_from"] == "1"
@@ -122,7 +122,7 @@ def test_nearly_the_same_description_is_warned_of(bundle):
     assert [note.split(" is ")[0] for note in change.notes] == ["'twin'", "'puma'"]
     assert "as 'ibis' is (cosine 1.000)" in change.notes[0]
     assert "as 'lynx' is" in change.notes[1]
-    assert change.cards[7].validation["nearest_cosine"] == pytest.approx(1)
+    assert change.cards[7].figures["nearest_cosine"] == pytest.approx(1)
 
 
 BAD_NAMES = {
