@@ -60,7 +60,9 @@ def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[l
     except SystemExit as end:  # absl ends every app this way
         return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:
-        print(f"\nniwt {name}: interrupted; the same command goes on from here.", file=sys.stderr)
+        resumed = any(declared.name in ("run_dir", "sweep_dir") for declared in JOBS[name].options)
+        then = "the same command goes on from here" if resumed else "nothing was written"
+        print(f"\nniwt {name}: interrupted; {then}.", file=sys.stderr)
         return 130
     except Exception as error:
         sentence = str(error) if isinstance(error, InputError) else lost_worker(error) or _file_system_sentence(error)

@@ -18,6 +18,7 @@ from niwt_tf.jobs.export_contents import contents_of
 from niwt_tf.jobs.flags import export_folder
 from niwt_tf.jobs.run_directory import Run
 from niwt_tf.method.abstaining import check_none_is_unknown
+from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.models.network import Network
 from niwt_tf.serving.savedmodel import export_network
 
@@ -61,12 +62,24 @@ def stage(run: Run, data: RunData, export_dir: Path | None = None, abstain: bool
         settings = run.settings
         metadata: dict[str, Any] = {"dataset": settings.dataset, "backbone": settings.backbone, "metrics": metrics}
         contents = contents_of(run, data, network, abstain)
+        if abstain:
+            _LOG.info("%s", _abstention(contents.probabilities))
         checked = _check_images(data)
         path = export_network(network, folder, contents=contents, k=_BEST, check_images=checked, metadata=metadata)
         sizes = _sizes(path)
         write_json(record / _RECORD, {"path": str(path), "version": int(path.name), "files": sizes})
         export.record(metrics={"bytes": sum(sizes.values())})
     _LOG.info("SavedModel: %s", path)
+
+
+def _abstention(chosen: Probabilities) -> str:
+    shares = ("known_accepted", "unknown_rejected", "new_accepted")
+    found = [chosen.figures.get(f"validation_abstain_{name}") for name in shares]
+    known, unknown, new = ("?" if share is None else f"{100 * share:.0f} %" for share in found)
+    return (
+        f"Answers 'unknown' below a probability of {chosen.abstain_below:.3f}: on validation classes {unknown} of unknown "
+        f"images, while {known} of known ones, and {new} of those known from a description, are answered."
+    )
 
 
 def exported(run: Run) -> Path | None:

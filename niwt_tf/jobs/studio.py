@@ -14,6 +14,7 @@ from niwt_tf.errors import InputError
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.changed_bundle import bundle_folder, required
 from niwt_tf.serving.bundle import Bundle
+from niwt_tf.studio.image_files import image_files
 
 _PAGE = Path(__file__).resolve().parent.parent / "studio" / "page.py"
 
@@ -32,6 +33,7 @@ def main(argv: list[str]) -> None:
     images = Path(os.path.abspath(os.path.expanduser(required("images"))))
     if not images.is_dir():
         raise InputError(f"--images must be a folder of test images. Received: {str(images)!r}.")
+    image_files(images, 1)
     _check_port(flags.FLAGS.host, flags.FLAGS.port)
     arguments = [str(_PAGE), *_options(), "--", str(bundle), str(images), str(flags.FLAGS.most_images)]
     sys.stdout.flush()

@@ -108,7 +108,8 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
         return {"labels": labels, "scores": self._scores(logits), "logits": logits}
 
     def _explain(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        answer = explanations(
+        # About the best class, whether or not it is sure enough for `serving_default` to name it.
+        return explanations(
             self._decoded(image_bytes),
             self._conv_map,
             self._features_of,
@@ -118,9 +119,6 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
             self._explainer,
             self.seen,
         )
-        unsure = answer["score"] < self.abstain_below
-        label = tf.where(unsure, UNKNOWN, answer["label"])
-        return {**answer, "label": label, "is_seen": tf.where(unsure, 0.0, answer["is_seen"])}
 
     def _explainer_tensors(self, explainer: Explainer) -> ExplainerTensors:
         self.inverse_weights = tf.Variable(explainer.weights, trainable=False)

@@ -85,7 +85,11 @@ def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
         shutil.copytree(source, target)
     elif source.exists():
-        shutil.copyfile(source, target)
+        try:
+            shutil.copyfile(source, target)
+        except OSError as error:
+            # It names the source, which nothing is wrong with.
+            raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 def _write_variables(bundle: Bundle, folder: Path, changed: Mapping[str, np.ndarray]) -> None:

@@ -27,6 +27,8 @@ def bundle(monkeypatch, tmp_path) -> Path:
     folder = tmp_path / "exports" / "3"
     folder.mkdir(parents=True)
     (folder / "saved_model.pb").write_bytes(b"")
+    (tmp_path / "one.png").touch()
+    (tmp_path / "empty").mkdir()
     monkeypatch.setattr(studio.Bundle, "open", lambda path: None)
     return folder
 
@@ -64,13 +66,14 @@ def test_a_port_that_is_taken_is_named(niwt, started, bundle, tmp_path):
     [
         (["--images=."], "--bundle must be given"),
         (["--bundle=BUNDLE"], "--images must be given"),
+        (["--bundle=BUNDLE", "--images=EMPTY"], "images must be a folder that holds image files. Received: "),
         (["--bundle=BUNDLE", "--images=nowhere"], "--images must be a folder of test images. Received: "),
         (["--bundle=nowhere", "--images=."], "folder must be an exported SavedModel"),
         (["--bundle=BUNDLE", "--images=.", "--port=70000"], "--port must be"),
     ],
 )
 def test_what_is_missing_is_one_sentence(niwt, started, bundle, flags, sentence):
-    job = niwt("studio", *(flag.replace("BUNDLE", str(bundle)) for flag in flags))
+    job = niwt("studio", *(flag.replace("BUNDLE", str(bundle)).replace("EMPTY", str(bundle.parents[1] / "empty")) for flag in flags))
     assert job.status == 2 and started == []
     assert sentence in job.err and job.err.count("\n") == 1
 

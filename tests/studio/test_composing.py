@@ -10,7 +10,8 @@ from PIL import Image
 
 from niwt_tf.errors import InputError
 from niwt_tf.studio.composing import Composition, by_group, claims, ranges, short_name
-from niwt_tf.studio.gallery import Gallery, TestImages, image_files, read_images
+from niwt_tf.studio.gallery import Gallery, TestImages, read_images
+from niwt_tf.studio.image_files import image_files
 from niwt_tf.studio.pictures import decoded, with_heat
 from niwt_tf.studio.plain_text import JOINER, plain
 

@@ -123,7 +123,7 @@ class Examination:
     def check_format(self) -> str:
         """Check format, fingerprint and cards."""
         if not self.is_bundle:
-            raise NotRunError("not a niwt bundle")
+            raise InputError(f"no {METADATA}: nothing says whether its files are as they were written")
         bundle = Bundle.open(self.folder)
         files = len(bundle.metadata["fingerprint"])
         return f"format {bundle.metadata['format']}, {len(bundle.labels)} classes, {files} fingerprints as written"
