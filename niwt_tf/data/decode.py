@@ -13,7 +13,7 @@ def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
 
     Grey becomes three equal channels, CMYK JPEG becomes RGB, 16-bit PNG keeps its upper 8 bits, and an alpha channel is
     dropped. Only core operations are used, so the function can be part of a serving signature. An image is refused before
-    any pixel is decoded where its header declares more than PIXEL_LIMIT of them.
+    any pixel is decoded where its header declares more than PIXEL_LIMIT of them, or a side of more than SIDE_LIMIT.
 
     Args:
         encoded: scalar string, the bytes of a file.
@@ -22,7 +22,7 @@ def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
         uint8 [height, width, 3], RGB.
 
     Raises:
-        tf.errors.InvalidArgumentError: the bytes are not an image that can be decoded, or one of too many pixels (when the
+        tf.errors.InvalidArgumentError: the bytes are not an image that can be decoded, or one that is too large (when the
             operation runs).
     """
     content, is_gif = checked_header(encoded)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from niwt_tf.data.decode import decode_image, decode_pixels
 from niwt_tf.data.first_frame import first_frame
-from niwt_tf.data.image_header import PIXEL_LIMIT
+from niwt_tf.data.image_header import PIXEL_LIMIT, SIDE_LIMIT
 
 SIZE = 24
 
@@ -158,21 +158,35 @@ _FORMS = ["png", "jpeg", "gif", "gif screen", "bmp", "bmp from the top", "webp",
 
 @pytest.mark.parametrize("form", _FORMS)
 def test_too_many_pixels_are_refused_by_the_header(form: str) -> None:
-    width, height = (16383, 4097) if "webp" in form else (30000, 30000)
+    width, height = (16383, 2049) if "webp" in form else (30000, 30000)
     with pytest.raises(tf.errors.InvalidArgumentError, match=f"at most {PIXEL_LIMIT} pixels. Received: {width * height}"):
         decode_pixels(tf.constant(_declaring(form, width, height)))
 
 
 @pytest.mark.parametrize("form", [form for form in _FORMS if form != "gif screen"])
 def test_the_limit_itself_goes_on_to_the_decoder(form: str) -> None:
-    width, height = (16383, 4096) if "webp" in form else (8192, 8192)
+    width, height = (16383, 2048) if "webp" in form else (8192, 4096)
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         decode_pixels(tf.constant(_declaring(form, width, height)[:-3]))
     assert "at most" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("width", "height"), [(1_000_000, 1), (70_000, 1), (1, 70_000), (SIDE_LIMIT + 1, 1)])
+def test_a_side_that_is_too_long_is_refused(width: int, height: int) -> None:
+    encoded = _encoded(Image.new("RGB", (width, height)), "PNG")
+    assert len(encoded) < 5000
+    message = f"sides of at most {SIDE_LIMIT} pixels. Received: {max(width, height)}"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        decode_image(tf.constant(encoded), SIZE)
+
+
+def test_the_longest_side_is_decoded() -> None:
+    encoded = _encoded(Image.new("RGB", (SIDE_LIMIT, 1), "red"), "PNG")
+    np.testing.assert_allclose(decode_image(tf.constant(encoded), SIZE), np.full((SIZE, SIZE, 3), [255, 0, 0]), atol=0.02)
+
+
 def test_a_png_of_the_largest_sides_overflows_nothing() -> None:
-    with pytest.raises(tf.errors.InvalidArgumentError, match="at most"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"sides of at most .* Received: {2**32 - 1}"):
         decode_pixels(tf.constant(_declaring("png", 2**32 - 1, 2**32 - 1)))
 
 

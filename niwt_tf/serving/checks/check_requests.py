@@ -38,12 +38,17 @@ def drawn_images() -> list[bytes]:
 def bad_images() -> dict[str, bytes]:
     """Return what is no image that can be decoded, by what is wrong with it."""
     good = drawn_images()[0]
-    size = struct.pack(">II", 30_000, 30_000) + bytes([8, 2, 0, 0, 0])
-    header = struct.pack(">I", 13) + b"IHDR" + size + struct.pack(">I", zlib.crc32(b"IHDR" + size))
-    pixels = zlib.compress(bytes(90_000))
-    data = struct.pack(">I", len(pixels)) + b"IDAT" + pixels + struct.pack(">I", zlib.crc32(b"IDAT" + pixels))
-    bomb = good[:8] + header + data + good[-12:]
-    return {"empty": b"", "cut off": good[: len(good) // 2], "text": b"This is no image.\n", "30000 x 30000 pixels": bomb}
+    bad = {"empty": b"", "cut off": good[: len(good) // 2], "text": b"This is no image.\n"}
+    return {**bad, "30000 x 30000 pixels": _png(30_000, 30_000), "1000000 x 1 pixels": _png(1_000_000, 1)}
+
+
+def _png(width: int, height: int) -> bytes:
+    """Return a black PNG of at most a million pixels, or the head of a larger one."""
+    rows = bytes(min(height * (1 + 3 * width), 4_000_000))
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    parts = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def request(name: str, signature: Any, images: Sequence[bytes], descriptions: np.ndarray | None) -> Message:
