@@ -93,7 +93,10 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
         return self._best(logits)
 
     def _logits(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        features = self._features(images)
+        # Only Python's interface compares a request with the shape of a signature.
+        size = self._network.input_size
+        images = tf.ensure_shape(images, [None, size, size, 3])
+        features = self._features(tf.debugging.assert_all_finite(images, "images must be finite numbers."))
         return {"logits": self._logits_of(features), "features": features}
 
     def _classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:

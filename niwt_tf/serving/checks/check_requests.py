@@ -1,4 +1,4 @@
-"""What a check asks of each signature, made from its form alone: good images, bad ones, and numbers."""
+"""What a check asks of each signature, made from its form alone: good images and numbers, and bad ones."""
 
 from __future__ import annotations
 
@@ -82,6 +82,31 @@ def with_image(message: Message, content: bytes) -> Message:
     for key in asked.keys() & set(_IMAGE_INPUTS):
         asked[key] = strings([example(content) if key == "inputs" else content])
     return Message(message.signature, asked)
+
+
+def with_bad_numbers(message: Message, signature: Any) -> list[tuple[str, Message]]:
+    """Return the request about the first image with numbers of each shape that the signature does not have, and with NaN.
+
+    Args:
+        message: a good request.
+        signature: its SignatureDef.
+
+    Returns:
+        What is wrong, and the request; none for a signature that takes no numbers.
+    """
+    first, made = row(message, 0), []
+    for key, tensor in first.tensors.items():
+        if tensor.dtype != np.float32:
+            continue
+        sides = [side.size for side in signature.inputs[key].tensor_shape.dim]
+        for axis, side in enumerate(sides):
+            for other in sorted({1, side - 1, side + 1} - {0, side}) if axis and side > 0 else ():
+                shape = [other if place == axis else size for place, size in enumerate(tensor.shape)]
+                made.append((f"{key} of shape {shape}", key, np.resize(tensor, shape)))
+        wrong = tensor.copy()
+        wrong.flat[:1] = np.nan
+        made.append((f"{key} with NaN", key, wrong))
+    return [(what, Message(message.signature, {**first.tensors, key: tensor})) for what, key, tensor in made]
 
 
 def strings(values: Sequence[bytes]) -> np.ndarray:
