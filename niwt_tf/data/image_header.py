@@ -17,7 +17,7 @@ PIXEL_LIMIT = 2**25  # 100 MB as it is decoded
 SIDE_LIMIT = 65_535  # as long as a JPEG or GIF can say; rows of that width are 176 MB in a resize to 224 x 224
 EMPTY = "The image is empty: it has no bytes."
 UNKNOWN = "The image must be a JPEG, PNG, WebP, GIF or BMP file: its first bytes are of none of these."
-ANIMATED = "The image must not be an animated WebP, which cannot be decoded."
+ANIMATED = "The image must not be animated."
 TOO_LARGE = f"The image must declare at most {PIXEL_LIMIT} pixels. Received: "
 TOO_LONG = f"The image must have sides of at most {SIDE_LIMIT} pixels. Received: "
 
@@ -83,14 +83,14 @@ _WEIGHTS = np.concatenate([kind.weights() for kind in _KINDS.values()])
 _MODULUS, _WRAP, _PLUS = ([[getattr(kind, name)] for kind in _KINDS.values()] for name in ("modulus", "wrap", "plus"))
 
 
-def checked_header(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the bytes of an image, and whether it is a GIF, once its header has been found good.
+def checked_header(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return the bytes of an image, and whether it is a GIF or a PNG, once its header has been found good.
 
     Args:
         encoded: scalar string, the bytes of a file.
 
     Returns:
-        Scalar string, `encoded`; scalar bool.
+        Scalar string, `encoded`; scalar bool, a GIF; scalar bool, a PNG.
 
     Raises:
         tf.errors.InvalidArgumentError: the bytes are empty, of no format that is decoded, an animated WebP, or declare more
@@ -109,7 +109,7 @@ def checked_header(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.where(animated, ANIMATED, tf.where(known, size, unknown))
 
     good = known & ~animated & (pixels <= PIXEL_LIMIT) & (longest <= SIDE_LIMIT)
-    return required(good, encoded, reason), found[_PLACE["gif"]]
+    return required(good, encoded, reason), found[_PLACE["gif"]], found[_PLACE["png"]]
 
 
 def too_large(pixels: tf.Tensor) -> tf.Tensor:

@@ -221,10 +221,11 @@ def test_a_decoder_without_a_limit_of_pixels(here, tmp_path):
     assert check.status == "FAILED" and "30000 x 30000 pixels must be" in check.detail
 
 
-def test_the_bombs_are_images_otherwise():
+def test_bombs_and_animations_are_images_otherwise():
     bomb = bad_images()["30000 x 30000 pixels"]
     assert tf.io.decode_raw(bomb[16:24], tf.uint8).numpy().tolist() == [0, 0, 117, 48] * 2
     assert len(bomb) < 5000
+    assert tf.io.decode_gif(bad_images()["animated"]).numpy().tolist() == [[[[255, 0, 0]]], [[[0, 255, 0]]]]
     wide = bad_images()["1000000 x 1 pixels"]
     assert tf.io.decode_png(wide).shape == (1, 1_000_000, 3) and len(wide) < 5000
 

@@ -36,10 +36,11 @@ def drawn_images() -> list[bytes]:
 
 
 def bad_images() -> dict[str, bytes]:
-    """Return what is no image that can be decoded, by what is wrong with it."""
+    """Return what is no image that may be answered, by what is wrong with it."""
     good = drawn_images()[0]
     bad = {"empty": b"", "cut off": good[: len(good) // 2], "text": b"This is no image.\n"}
-    return {**bad, "30000 x 30000 pixels": _png(30_000, 30_000), "1000000 x 1 pixels": _png(1_000_000, 1)}
+    bombs = {"30000 x 30000 pixels": _png(30_000, 30_000), "1000000 x 1 pixels": _png(1_000_000, 1)}
+    return {**bad, **bombs, "animated": _moving_gif()}
 
 
 def _png(width: int, height: int) -> bytes:
@@ -49,6 +50,13 @@ def _png(width: int, height: int) -> bytes:
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     parts = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def _moving_gif() -> bytes:
+    """Return a GIF of two frames of a pixel."""
+    screen = struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes([255, 0, 0, 0, 255, 0])  # with a table of two colours
+    frames = [b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\2\2" + pixel + b"\0" for pixel in (b"\x44\1", b"\x4c\1")]
+    return b"GIF89a" + screen + b"".join(frames) + b";"
 
 
 def request(name: str, signature: Any, images: Sequence[bytes], descriptions: np.ndarray | None) -> Message:
