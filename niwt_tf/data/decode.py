@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from niwt_tf.data.first_frame import first_frame
+from niwt_tf.data.animation import still_gif, still_png
 from niwt_tf.data.image_header import checked_header
 
 
 def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
-    """Decode one JPEG, PNG, WebP, GIF (first frame) or BMP image at its own size.
+    """Decode one JPEG, PNG, WebP, GIF or BMP image at its own size.
 
     Grey becomes three equal channels, CMYK JPEG becomes RGB, 16-bit PNG keeps its upper 8 bits, and an alpha channel is
     dropped. Only core operations are used, so the function can be part of a serving signature. An image is refused before
-    any pixel is decoded where its header declares more than PIXEL_LIMIT of them.
+    any pixel is decoded where its header declares more than PIXEL_LIMIT of them, or a side of more than SIDE_LIMIT.
+    So is an animation.
 
     Args:
         encoded: scalar string, the bytes of a file.
@@ -22,11 +23,11 @@ def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
         uint8 [height, width, 3], RGB.
 
     Raises:
-        tf.errors.InvalidArgumentError: the bytes are not an image that can be decoded, or one of too many pixels (when the
-            operation runs).
+        tf.errors.InvalidArgumentError: the bytes are not an image that can be decoded, one that is too large, or an animation
+            (when the operation runs).
     """
-    content, is_gif = checked_header(encoded)
-    content = tf.cond(is_gif, lambda: first_frame(content), lambda: content)
+    checked, is_gif, is_png = checked_header(encoded)
+    content = tf.cond(is_gif, lambda: still_gif(checked), lambda: tf.cond(is_png, lambda: still_png(checked), lambda: checked))
     image = tf.io.decode_image(content, channels=3, expand_animations=False)
     image.set_shape([None, None, 3])
     return image

@@ -1,7 +1,8 @@
-"""How many pixels an image file declares, read from its first bytes inside the graph.
+"""What sides an image file declares, read from its first bytes inside the graph.
 
-An image of 100 kB can declare 30000 x 30000 pixels, and a decoder makes room for all of them before it finds nothing there.
-The header alone shows it. Only core operations are used, and what is read is what TensorFlow's own decoders read.
+An image of 100 kB can declare 30000 x 30000 pixels, and a decoder makes room for all of them before it finds nothing there. One
+of 1 kB can be 1,000,000 x 1, and the resize keeps a row of that width for each row of the result. The header alone shows it.
+Only core operations are used, and what is read is what TensorFlow's own decoders read.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-PIXEL_LIMIT = 2**26
+PIXEL_LIMIT = 2**25  # 100 MB as it is decoded
+SIDE_LIMIT = 65_535  # as long as a JPEG or GIF can say; rows of that width are 176 MB in a resize to 224 x 224
 EMPTY = "The image is empty: it has no bytes."
 UNKNOWN = "The image must be a JPEG, PNG, WebP, GIF or BMP file: its first bytes are of none of these."
-ANIMATED = "The image must not be an animated WebP, which cannot be decoded."
+ANIMATED = "The image must not be animated."
 TOO_LARGE = f"The image must declare at most {PIXEL_LIMIT} pixels. Received: "
+TOO_LONG = f"The image must have sides of at most {SIDE_LIMIT} pixels. Received: "
 
 _BYTES = 32
 _WHOLE = 2.0**33  # more than any side
@@ -80,30 +83,33 @@ _WEIGHTS = np.concatenate([kind.weights() for kind in _KINDS.values()])
 _MODULUS, _WRAP, _PLUS = ([[getattr(kind, name)] for kind in _KINDS.values()] for name in ("modulus", "wrap", "plus"))
 
 
-def checked_header(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the bytes of an image, and whether it is a GIF, once its header has been found good.
+def checked_header(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return the bytes of an image, and whether it is a GIF or a PNG, once its header has been found good.
 
     Args:
         encoded: scalar string, the bytes of a file.
 
     Returns:
-        Scalar string, `encoded`; scalar bool.
+        Scalar string, `encoded`; scalar bool, a GIF; scalar bool, a PNG.
 
     Raises:
         tf.errors.InvalidArgumentError: the bytes are empty, of no format that is decoded, an animated WebP, or declare more
-            than PIXEL_LIMIT pixels (when the operation runs).
+            than PIXEL_LIMIT pixels or a side of more than SIDE_LIMIT (when the operation runs).
     """
     header = tf.io.decode_raw(encoded, tf.uint8, fixed_length=_BYTES)
     found = tf.reduce_all(tf.equal(tf.bitwise.bitwise_and(header, _MASKS), _EXPECTED), axis=1)
-    pixels = tf.cond(found[_PLACE["jpeg"]], lambda: _jpeg_pixels(encoded), lambda: _pixels(header, found))
+    sides = tf.cond(found[_PLACE["jpeg"]], lambda: _jpeg_sides(encoded), lambda: _sides(header, found))
+    pixels, longest = tf.reduce_prod(sides), tf.reduce_max(sides)
     known, animated = tf.reduce_any(found), found[_PLACE["animated"]]
 
     def reason() -> tf.Tensor:
         unknown = tf.where(tf.equal(encoded, ""), EMPTY, UNKNOWN)
-        return tf.where(animated, ANIMATED, tf.where(known, too_large(tf.cast(pixels, tf.int64)), unknown))
+        # The longest side first, since an integer holds it and the pixels of shorter ones.
+        size = tf.where(longest > SIDE_LIMIT, _too_long(longest), too_large(tf.cast(pixels, tf.int64)))
+        return tf.where(animated, ANIMATED, tf.where(known, size, unknown))
 
-    good = known & ~animated & (pixels <= PIXEL_LIMIT)
-    return required(good, encoded, reason), found[_PLACE["gif"]]
+    good = known & ~animated & (pixels <= PIXEL_LIMIT) & (longest <= SIDE_LIMIT)
+    return required(good, encoded, reason), found[_PLACE["gif"]], found[_PLACE["png"]]
 
 
 def too_large(pixels: tf.Tensor) -> tf.Tensor:
@@ -132,14 +138,17 @@ def required(good: tf.Tensor, value: tf.Tensor, reason: Callable[[], tf.Tensor])
     return tf.cond(good, lambda: value, refused)
 
 
-def _jpeg_pixels(encoded: tf.Tensor) -> tf.Tensor:
-    height, width, _ = tf.unstack(tf.cast(tf.io.extract_jpeg_shape(encoded), tf.float64))
-    return height * width
+def _too_long(side: tf.Tensor) -> tf.Tensor:
+    return tf.strings.join([TOO_LONG, tf.strings.as_string(tf.cast(side, tf.int64)), "."])
 
 
-def _pixels(header: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
+def _jpeg_sides(encoded: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.io.extract_jpeg_shape(encoded), tf.float64)[:2]
+
+
+def _sides(header: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
     # In float64, since the product of two sides of 32 bits is more than an integer of 64 holds.
     fields = tf.matmul(_WEIGHTS, tf.cast(header, tf.float64)[:, tf.newaxis])
     sides = tf.math.floormod(tf.floor(tf.reshape(fields, [-1, 2])), _MODULUS)
     sides = tf.minimum(sides, _WRAP - sides) + _PLUS
-    return tf.reduce_sum(tf.where(found, tf.reduce_prod(sides, axis=1), 0))
+    return tf.reduce_sum(tf.where(found[:, tf.newaxis], sides, 0), axis=0)

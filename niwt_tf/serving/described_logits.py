@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from niwt_tf.method.column_map import ColumnMap
 
+TOO_LARGE = "descriptions must not be so large that their lengths or logits overflow."
+
 
 def described_logits(
     features: tf.Tensor, descriptions: tf.Tensor, variables: Mapping[str, tf.Variable], column_map: ColumnMap
@@ -24,8 +26,11 @@ def described_logits(
         column_map: gives what is fixed: the normalisation, the blocks, and whether logits are matched.
 
     Raises:
-        tf.errors.InvalidArgumentError: a description is not finite (when the operation runs).
+        tf.errors.InvalidArgumentError: a description has another length than K, is not finite, or is too large for the logits
+            of float32 (when the operation runs).
     """
+    # Only Python's interface compares a request with the shape of a signature, and a single number would be broadcast.
+    descriptions = tf.ensure_shape(descriptions, [None, None, len(column_map.importance_map.normaliser.centre)])
     descriptions = tf.debugging.assert_all_finite(descriptions, "descriptions must be finite numbers.")
     how, blocks = column_map.importance_map.normaliser.how, column_map.blocks
     shifted = descriptions - variables["centre"]
@@ -39,12 +44,17 @@ def described_logits(
     logits = tf.einsum("be,bme->bm", tf.matmul(features, variables["basis"]), targets)
     mean, deviation, raw_bias = tf.unstack(variables["statistics"])
     if column_map.statistics is None:
-        return logits + raw_bias
+        return _finite(logits + raw_bias)
     variance = tf.einsum("bme,ef,bmf->bm", targets, variables["covariance"], targets, optimize="greedy")
     deviations = tf.sqrt(tf.maximum(variance, 0.0))
     scales = tf.where(deviations > 0, tf.math.divide_no_nan(deviation, deviations), tf.ones_like(deviations))
-    return logits * scales + mean - tf.einsum("bme,e->bm", targets, variables["means"]) * scales
+    return _finite(logits * scales + mean - tf.einsum("bme,e->bm", targets, variables["means"]) * scales)
 
 
 def _length(values: tf.Tensor) -> tf.Tensor:
-    return tf.norm(values, axis=-1, keepdims=True)
+    # What is divided by infinity is 0, as if nothing had been described.
+    return _finite(tf.norm(values, axis=-1, keepdims=True))
+
+
+def _finite(values: tf.Tensor) -> tf.Tensor:
+    return tf.debugging.assert_all_finite(values, TOO_LARGE)

@@ -24,6 +24,9 @@ from niwt_tf.serving.examples import ENCODED
 from niwt_tf.serving.map_variables import map_variables
 from niwt_tf.serving.paged_head import PAGE, paged, paged_products
 
+# An image near the limit of pixels takes some hundred megabytes while it is decoded: ten at once, the default, take gigabytes.
+_DECODED_AT_ONCE = 2
+
 
 class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables` to itself
     """The network with its classes as data. Save it with `signatures`; `hub.load` gives it back as a feature extractor."""
@@ -90,7 +93,10 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
         return self._best(logits)
 
     def _logits(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        features = self._features(images)
+        # Only Python's interface compares a request with the shape of a signature.
+        size = self._network.input_size
+        images = tf.ensure_shape(images, [None, size, size, 3])
+        features = self._features(tf.debugging.assert_all_finite(images, "images must be finite numbers."))
         return {"logits": self._logits_of(features), "features": features}
 
     def _classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -130,7 +136,12 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
     def _decoded(self, image_bytes: tf.Tensor) -> tf.Tensor:
         size = self._network.input_size
         one = tf.TensorSpec([size, size, 3], tf.float32)
-        return tf.map_fn(lambda encoded: decode_image(encoded, size), image_bytes, fn_output_signature=one)
+        return tf.map_fn(
+            lambda encoded: decode_image(encoded, size),
+            image_bytes,
+            parallel_iterations=_DECODED_AT_ONCE,
+            fn_output_signature=one,
+        )
 
     def _features(self, images: tf.Tensor) -> tf.Tensor:
         return self._features_of(self._conv_map(images))

@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from niwt_tf.data.animation import still_gif
 from niwt_tf.data.decode import decode_image, decode_pixels
-from niwt_tf.data.first_frame import first_frame
-from niwt_tf.data.image_header import PIXEL_LIMIT
+from niwt_tf.data.image_header import PIXEL_LIMIT, SIDE_LIMIT
 
 SIZE = 24
 
@@ -29,15 +29,16 @@ def _encoded(image: Image.Image, form: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
 def _png16(pixels: np.ndarray) -> bytes:
     # Pillow cannot write a PNG of three 16-bit channels.
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     height, width, _ = pixels.shape
     rows = b"".join(b"\0" + (row.astype(">u2") * 257).tobytes() for row in pixels)
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    header = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
 
 
 def _cases() -> dict[str, tuple[bytes, Image.Image]]:
@@ -76,12 +77,6 @@ def test_every_format_agrees_with_pillow(name: str) -> None:
     assert decoded.shape == (SIZE, SIZE, 3) and decoded.dtype == np.float32
     assert np.abs(decoded - expected).mean() < 2.5
     assert np.abs(decoded - expected).max() < 14
-
-
-def test_only_the_first_frame_of_an_animation_is_read() -> None:
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
-    encoded = _encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    np.testing.assert_allclose(decode_image(tf.constant(encoded), 4).numpy()[0, 0], [255, 0, 0], atol=2)
 
 
 def test_an_image_of_the_size_is_left_alone() -> None:
@@ -158,21 +153,35 @@ _FORMS = ["png", "jpeg", "gif", "gif screen", "bmp", "bmp from the top", "webp",
 
 @pytest.mark.parametrize("form", _FORMS)
 def test_too_many_pixels_are_refused_by_the_header(form: str) -> None:
-    width, height = (16383, 4097) if "webp" in form else (30000, 30000)
+    width, height = (16383, 2049) if "webp" in form else (30000, 30000)
     with pytest.raises(tf.errors.InvalidArgumentError, match=f"at most {PIXEL_LIMIT} pixels. Received: {width * height}"):
         decode_pixels(tf.constant(_declaring(form, width, height)))
 
 
 @pytest.mark.parametrize("form", [form for form in _FORMS if form != "gif screen"])
 def test_the_limit_itself_goes_on_to_the_decoder(form: str) -> None:
-    width, height = (16383, 4096) if "webp" in form else (8192, 8192)
+    width, height = (16383, 2048) if "webp" in form else (8192, 4096)
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         decode_pixels(tf.constant(_declaring(form, width, height)[:-3]))
     assert "at most" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("width", "height"), [(1_000_000, 1), (70_000, 1), (1, 70_000), (SIDE_LIMIT + 1, 1)])
+def test_a_side_that_is_too_long_is_refused(width: int, height: int) -> None:
+    encoded = _encoded(Image.new("RGB", (width, height)), "PNG")
+    assert len(encoded) < 5000
+    message = f"sides of at most {SIDE_LIMIT} pixels. Received: {max(width, height)}"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        decode_image(tf.constant(encoded), SIZE)
+
+
+def test_the_longest_side_is_decoded() -> None:
+    encoded = _encoded(Image.new("RGB", (SIDE_LIMIT, 1), "red"), "PNG")
+    np.testing.assert_allclose(decode_image(tf.constant(encoded), SIZE), np.full((SIZE, SIZE, 3), [255, 0, 0]), atol=0.02)
+
+
 def test_a_png_of_the_largest_sides_overflows_nothing() -> None:
-    with pytest.raises(tf.errors.InvalidArgumentError, match="at most"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"sides of at most .* Received: {2**32 - 1}"):
         decode_pixels(tf.constant(_declaring("png", 2**32 - 1, 2**32 - 1)))
 
 
@@ -185,12 +194,6 @@ def test_what_is_wrong_is_said(encoded: bytes, message: str) -> None:
         decode_pixels(tf.constant(encoded))
 
 
-def test_an_animated_webp_is_refused() -> None:
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
-    with pytest.raises(tf.errors.InvalidArgumentError, match="animated WebP"):
-        decode_pixels(tf.constant(_encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:])))
-
-
 def test_one_bad_image_of_a_graph_fails_it_with_the_reason() -> None:
     decode = tf.function(lambda images: tf.map_fn(lambda one: decode_image(one, 4), images, fn_output_signature=tf.float32))
     good = _encoded(_photograph(), "PNG")
@@ -199,19 +202,83 @@ def test_one_bad_image_of_a_graph_fails_it_with_the_reason() -> None:
         decode(tf.constant([good, _declaring("png", 30000, 30000)]))
 
 
-def test_a_gif_is_cut_after_its_first_frame() -> None:
-    one, many = _gif([(40, 30)], (40, 30), comments=3), _gif([(40, 30)] * 5, (40, 30), comments=3)
-    assert first_frame(tf.constant(many)).numpy() == one
-    np.testing.assert_array_equal(decode_pixels(tf.constant(many)), np.full((30, 40, 3), [255, 0, 0]))
+@pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP"])
+def test_an_animation_is_refused(form: str) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    moving = _encoded(frames[0], form, save_all=True, append_images=frames[1:])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must not be animated"):
+        decode_pixels(tf.constant(moving))
+    still = _encoded(frames[0], form, save_all=True)
+    np.testing.assert_allclose(decode_pixels(tf.constant(still)), np.full((8, 8, 3), [255, 0, 0]), atol=2)
 
 
-def test_a_later_frame_of_a_gif_takes_no_memory() -> None:
-    assert decode_pixels(tf.constant(_gif([(4, 4), (40000, 40000)], (4, 4)))).shape == (4, 4, 3)
+def test_no_frame_but_the_first_takes_memory() -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must not be animated"):
+        decode_pixels(tf.constant(_gif([(4, 4), (40000, 40000)], (4, 4))))
 
 
-def test_a_gif_of_endless_blocks_is_refused() -> None:
+@pytest.mark.parametrize(
+    "behind", [b"", b";", b"!\xfe\1c\0;", b"!\xff\x0bNETSCAPE2.0\3\1\0\0\0", b";,", b"\0\0;", b"!\xfe\x09cut"]
+)
+def test_what_lies_behind_the_frame_of_a_gif_is_no_animation(behind: bytes) -> None:
+    still = _gif([(40, 30)], (40, 30), comments=3)
+    expected = np.full((30, 40, 3), [255, 0, 0])
+    np.testing.assert_array_equal(decode_pixels(tf.constant(still[:-1] + behind)), expected)
+    assert still_gif(tf.constant(still)).numpy() == still
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must not be animated"):
+        decode_pixels(tf.constant(still[:-1] + b"!\xfe\1c\0" + still[still.index(b",") :]))
+
+
+def test_a_gif_that_is_cut_off_after_its_second_descriptor_is_an_animation() -> None:
+    moving = _gif([(40, 30)] * 2, (40, 30))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must not be animated"):
+        still_gif(tf.constant(moving[: moving.rindex(b",") + 20]))
+
+
+@pytest.mark.parametrize("place", ["before", "behind"])
+def test_a_gif_of_endless_blocks_is_refused(place: str) -> None:
+    endless = b"!\xfe\1c\1d\0" * 3000
+    still = _gif([(4, 4)], (4, 4))
+    head = still.index(b",")
+    encoded = still[:head] + endless + still[head:] if place == "before" else still[:-1] + endless + b";"
     with pytest.raises(tf.errors.InvalidArgumentError, match="first 4096 blocks"):
-        first_frame(tf.constant(_gif([(4, 4)], (4, 4), comments=3000)))
+        still_gif(tf.constant(encoded))
+
+
+@pytest.mark.parametrize(
+    ("chunk", "place", "moves"),
+    [
+        (_chunk(b"acTL", struct.pack(">II", 2, 0)), b"IDAT", True),
+        (_chunk(b"tEXt", b"k\0" + b"x" * 70_000) + _chunk(b"acTL", struct.pack(">II", 2, 0)), b"IDAT", True),
+        (_chunk(b"acTL", struct.pack(">II", 1, 0)), b"IDAT", False),  # of one frame
+        (_chunk(b"acTL", struct.pack(">II", 2, 0)), b"IEND", False),  # where it means nothing
+        (_chunk(b"tEXt", b"k\0" + _chunk(b"acTL", struct.pack(">II", 2, 0))), b"IDAT", False),  # in a text
+    ],
+)
+def test_a_png_is_animated_by_a_chunk_before_its_pixels(chunk: bytes, place: bytes, moves: bool) -> None:
+    photograph = _photograph()
+    still = _encoded(photograph, "PNG")
+    head = still.index(place) - 4
+    encoded = tf.constant(still[:head] + chunk + still[head:])
+    if moves:
+        with pytest.raises(tf.errors.InvalidArgumentError, match="must not be animated"):
+            decode_pixels(encoded)
+    else:
+        np.testing.assert_array_equal(decode_pixels(encoded), np.asarray(photograph))
+
+
+def test_a_png_of_endless_chunks_is_refused() -> None:
+    still = _encoded(_photograph(), "PNG")
+    head = still.index(b"IDAT") - 4
+    with pytest.raises(tf.errors.InvalidArgumentError, match="first 4096 chunks"):
+        decode_pixels(tf.constant(still[:head] + _chunk(b"prVt", b"") * 5000 + still[head:]))
+
+
+def test_a_png_whose_chunk_has_a_negative_length_ends_the_search() -> None:
+    still = _encoded(_photograph(), "PNG")
+    head = still.index(b"IDAT") - 4
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Invalid PNG"):
+        decode_pixels(tf.constant(still[:head] + b"\xff\xff\xff\xf0" + still[head + 4 :]))
 
 
 def test_the_shape_is_known_in_a_graph() -> None:

@@ -188,6 +188,13 @@ def test_the_limit_of_pixels_counts_by_header(images: Images) -> None:
     assert usable_images(images, max_pixels=320)[1] == []
 
 
+def test_an_animation_is_bad(images: Images) -> None:
+    frames = [Image.new("RGB", (9, 9), colour) for colour in ("red", "blue")]
+    frames[0].save(images.root / images.paths[2], "GIF", save_all=True, append_images=frames[1:])
+    with pytest.raises(InputError, match=r"photo 2 é.png \(The image must not be animated\)"):
+        usable_images(images)
+
+
 def test_a_bmp_with_a_palette_is_bad(images: Images) -> None:
     # TensorFlow would read the palette's indices as shades of grey.
     path = images.root / images.paths[0]

@@ -16,7 +16,7 @@ from niwt_tf.serving.checks import checking, native_loader
 from niwt_tf.serving.checks.check_processes import C_API, SESSION, Said, ask
 from niwt_tf.serving.checks.check_requests import bad_images, drawn_images, strings
 from niwt_tf.serving.checks.checking import Check, Examination, check_export
-from niwt_tf.serving.checks.messages import append_message, read_messages
+from niwt_tf.serving.checks.messages import Message, append_message, read_messages
 from niwt_tf.serving.checks.session_process import answer_all
 from niwt_tf.serving.warmup import WARMUP, write_warmup
 from tests.serving.saved_models import brightness, save, scored
@@ -158,6 +158,56 @@ def test_what_is_no_image_but_answered(here, tmp_path):
     assert check.detail == "serving_default: an image that is empty must be INVALID_ARGUMENT: it is answered"
 
 
+def _pixel_sums(tmp_path: Path, checked: bool) -> Path:
+    def call(images):
+        images = tf.debugging.assert_all_finite(tf.ensure_shape(images, [None, 2, 2, 3]), "finite") if checked else images
+        return {"scores": tf.reduce_sum(images, axis=[1, 2, 3])}
+
+    return save(tmp_path / "1", call, tf.TensorSpec([None, 2, 2, 3], tf.float32, name="images"))
+
+
+def test_numbers_of_another_shape_but_answered(monkeypatch, tmp_path):
+    asked = []
+
+    def refusing(command, folder, requests, ports):
+        assert command == C_API
+        asked.extend(request.tensors["images"] for request in requests)
+        return Said([Message(request.signature, code=3) for request in requests[: len(codes)]], "status 9: a crash")
+
+    monkeypatch.setattr(checking, "ask", refusing)
+    path, codes = _pixel_sums(tmp_path, True), range(8)
+    assert _one(path, "bad numbers").detail == "8 requests with other shapes or NaN: INVALID_ARGUMENT"
+    shapes = [(1, 1, 2, 3), (1, 3, 2, 3), (1, 2, 1, 3), (1, 2, 3, 3), (1, 2, 2, 1), (1, 2, 2, 2), (1, 2, 2, 4), (1, 2, 2, 3)]
+    assert [tensor.shape for tensor in asked] == shapes
+    assert np.isnan(asked[-1]).any() and not any(np.isnan(tensor).any() for tensor in asked[:-1])
+    codes = range(3)
+    dead = "serving_default: images of shape [1, 2, 3, 3]: the process ended: status 9: a crash"
+    assert _one(path, "bad numbers") == Check("bad numbers", "FAILED", dead)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("checked", [False, True])
+def test_the_c_interface_checks_no_shape_itself(tmp_path, checked):
+    check = _one(_pixel_sums(tmp_path, checked), "bad numbers")
+    wrong = "serving_default: images of shape [1, 1, 2, 3] must be INVALID_ARGUMENT: it is answered"
+    right = "8 requests with other shapes or NaN: INVALID_ARGUMENT"
+    assert check == Check("bad numbers", "ok" if checked else "FAILED", right if checked else wrong)
+
+
+@pytest.mark.slow
+def test_a_bundle_refuses_numbers_of_another_shape(saved_model):
+    # Descriptions are of 6 numbers, images of 16 x 16 x 3.
+    images = [(1, *shape) for shape in ((1, 16, 3), (15, 15, 3), (15, 16, 3), (16, 17, 3), (17, 17, 3))]
+    descriptions = [(1, 2, length) for length in (1, 5, 7)]
+    requests = [Message("logits", {"images": np.ones(shape, np.float32)}) for shape in images]
+    image = strings(drawn_images()[:1])
+    for shape in descriptions:
+        requests.append(Message("classify_with", {"image_bytes": image, "descriptions": np.ones(shape, np.float32)}))
+    answers = ask(C_API, saved_model, requests, Examination(saved_model).ports).answers
+    assert [(answer.code, "not compatible with expected shape" in answer.error) for answer in answers] == [(3, True)] * 8
+    assert _one(saved_model, "bad numbers").detail == "14 requests with other shapes or NaN: INVALID_ARGUMENT"
+
+
 def test_a_decoder_without_a_limit_of_pixels(here, tmp_path):
     good = drawn_images()[0]
 
@@ -171,10 +221,13 @@ def test_a_decoder_without_a_limit_of_pixels(here, tmp_path):
     assert check.status == "FAILED" and "30000 x 30000 pixels must be" in check.detail
 
 
-def test_the_bomb_is_an_image_otherwise():
+def test_bombs_and_animations_are_images_otherwise():
     bomb = bad_images()["30000 x 30000 pixels"]
     assert tf.io.decode_raw(bomb[16:24], tf.uint8).numpy().tolist() == [0, 0, 117, 48] * 2
-    assert len(bomb) < 1000
+    assert len(bomb) < 5000
+    assert tf.io.decode_gif(bad_images()["animated"]).numpy().tolist() == [[[[255, 0, 0]]], [[[0, 255, 0]]]]
+    wide = bad_images()["1000000 x 1 pixels"]
+    assert tf.io.decode_png(wide).shape == (1, 1_000_000, 3) and len(wide) < 5000
 
 
 _DYING = """

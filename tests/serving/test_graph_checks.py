@@ -20,6 +20,13 @@ def test_an_export_has_nothing_wrong(saved_model):
     assert "x the weights" in check_size(saved_model)
 
 
+def test_two_images_are_decoded_at_once(saved_model):
+    functions = {function.signature.name: function.node_def for function in meta_graph(saved_model).graph_def.library.function}
+    loops = [node for nodes in functions.values() for node in nodes if node.op in ("While", "StatelessWhile")]
+    decoding = [node for node in loops if any(inner.op == "DecodeImage" for inner in functions[node.attr["body"].func.name])]
+    assert decoding and {node.attr["parallel_iterations"].i for node in decoding} == {2}
+
+
 def test_every_operation_of_the_list_is_there():
     assert [name for name in sorted(ANYWHERE) if not hasattr(tf.raw_ops, name)] == []
 

@@ -45,3 +45,20 @@ def test_the_order_of_classes_is_that_of_the_slots():
     features = RANDOM.standard_normal((2, 5)).astype(np.float32)
     pages, slots = paged(columns)
     np.testing.assert_array_equal(_products(features, pages, slots[::-1]), _products(features, pages, slots)[:, ::-1])
+
+
+@pytest.mark.parametrize("batch", [1, 17, 33])
+@pytest.mark.parametrize("more", [1, 2])
+def test_more_pages_change_no_bit_at_the_size_of_a_real_head(batch, more):
+    # A plain product rounds one column alone otherwise than among others.
+    columns = RANDOM.standard_normal((2048, 1)).astype(np.float32)
+    features = RANDOM.standard_normal((batch, 2048)).astype(np.float32)
+    pages, slots = paged(columns)
+    before = _products(features, pages, slots)
+    for slot in range(1, (1 + more) * PAGE):
+        pages = with_column(pages, slot, RANDOM.standard_normal(2048).astype(np.float32))
+        if slot % PAGE == PAGE - 1:
+            after = _products(features, pages, np.arange(slot + 1))
+            np.testing.assert_array_equal(after[:, : before.shape[1]], before)
+            before = after
+    assert len(pages) == 1 + more

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from niwt_tf.data.decode import decode_image
 from niwt_tf.errors import InputError
@@ -151,6 +153,31 @@ def test_a_description_that_is_not_finite_is_refused(servable, image_paths):
     descriptions = np.full((5, 1, 6), np.nan, np.float32)
     with pytest.raises(tf.errors.InvalidArgumentError, match="descriptions must be finite"):
         servable.run("classify_with", {**_inputs(image_paths), "descriptions": descriptions})
+
+
+@pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP"])
+def test_an_animation_is_refused_and_its_first_frame_alone_is_answered(servable, form):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+
+    def answer(images):
+        buffer = io.BytesIO()
+        images[0].save(buffer, form, save_all=True, append_images=images[1:])
+        return servable.run("serving_default", {"image_bytes": np.array([buffer.getvalue()], object)})
+
+    assert answer(frames[:1])["labels"].shape == (1, 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="The image must not be animated"):
+        answer(frames)
+
+
+def test_a_description_whose_length_overflows_is_refused(servable, image_paths):
+    descriptions = np.full((5, 1, 6), 3e38, np.float32)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="descriptions must not be so large"):
+        servable.run("classify_with", {**_inputs(image_paths), "descriptions": descriptions})
+
+
+def test_pixels_that_are_not_finite_are_refused(servable, pixels):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="images must be finite"):
+        servable.run("logits", {"images": np.where(np.arange(16)[:, None] == 3, np.float32(np.nan), pixels)})
 
 
 def test_an_unsure_answer_is_unknown(network, image_paths, tmp_path, servable):

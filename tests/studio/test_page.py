@@ -83,5 +83,5 @@ def test_a_bad_upload_is_one_sentence(page):
     page.file_uploader[0].set_value(("<b>x</b>.png", b"no image", "image/png")).run()
     assert not page.exception
     assert page.error[0].value == plain(
-        "An image must be a JPEG, PNG, WebP, GIF or BMP file that is whole and not too large. Received: '<b>x</b>.png'."
+        "An image must be a JPEG, PNG, WebP, GIF or BMP file that is whole, still and not too large. Received: '<b>x</b>.png'."
     )

@@ -1,4 +1,4 @@
-"""What a check asks of each signature, made from its form alone: good images, bad ones, and numbers."""
+"""What a check asks of each signature, made from its form alone: good images and numbers, and bad ones."""
 
 from __future__ import annotations
 
@@ -36,14 +36,27 @@ def drawn_images() -> list[bytes]:
 
 
 def bad_images() -> dict[str, bytes]:
-    """Return what is no image that can be decoded, by what is wrong with it."""
+    """Return what is no image that may be answered, by what is wrong with it."""
     good = drawn_images()[0]
-    size = struct.pack(">II", 30_000, 30_000) + bytes([8, 2, 0, 0, 0])
-    header = struct.pack(">I", 13) + b"IHDR" + size + struct.pack(">I", zlib.crc32(b"IHDR" + size))
-    pixels = zlib.compress(bytes(90_000))
-    data = struct.pack(">I", len(pixels)) + b"IDAT" + pixels + struct.pack(">I", zlib.crc32(b"IDAT" + pixels))
-    bomb = good[:8] + header + data + good[-12:]
-    return {"empty": b"", "cut off": good[: len(good) // 2], "text": b"This is no image.\n", "30000 x 30000 pixels": bomb}
+    bad = {"empty": b"", "cut off": good[: len(good) // 2], "text": b"This is no image.\n"}
+    bombs = {"30000 x 30000 pixels": _png(30_000, 30_000), "1000000 x 1 pixels": _png(1_000_000, 1)}
+    return {**bad, **bombs, "animated": _moving_gif()}
+
+
+def _png(width: int, height: int) -> bytes:
+    """Return a black PNG of at most a million pixels, or the head of a larger one."""
+    rows = bytes(min(height * (1 + 3 * width), 4_000_000))
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    parts = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def _moving_gif() -> bytes:
+    """Return a GIF of two frames of a pixel."""
+    screen = struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes([255, 0, 0, 0, 255, 0])  # with a table of two colours
+    frames = [b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\2\2" + pixel + b"\0" for pixel in (b"\x44\1", b"\x4c\1")]
+    return b"GIF89a" + screen + b"".join(frames) + b";"
 
 
 def request(name: str, signature: Any, images: Sequence[bytes], descriptions: np.ndarray | None) -> Message:
@@ -77,6 +90,31 @@ def with_image(message: Message, content: bytes) -> Message:
     for key in asked.keys() & set(_IMAGE_INPUTS):
         asked[key] = strings([example(content) if key == "inputs" else content])
     return Message(message.signature, asked)
+
+
+def with_bad_numbers(message: Message, signature: Any) -> list[tuple[str, Message]]:
+    """Return the request about the first image with numbers of each shape that the signature does not have, and with NaN.
+
+    Args:
+        message: a good request.
+        signature: its SignatureDef.
+
+    Returns:
+        What is wrong, and the request; none for a signature that takes no numbers.
+    """
+    first, made = row(message, 0), []
+    for key, tensor in first.tensors.items():
+        if tensor.dtype != np.float32:
+            continue
+        sides = [side.size for side in signature.inputs[key].tensor_shape.dim]
+        for axis, side in enumerate(sides):
+            for other in sorted({1, side - 1, side + 1} - {0, side}) if axis and side > 0 else ():
+                shape = [other if place == axis else size for place, size in enumerate(tensor.shape)]
+                made.append((f"{key} of shape {shape}", key, np.resize(tensor, shape)))
+        wrong = tensor.copy()
+        wrong.flat[:1] = np.nan
+        made.append((f"{key} with NaN", key, wrong))
+    return [(what, Message(message.signature, {**first.tensors, key: tensor})) for what, key, tensor in made]
 
 
 def strings(values: Sequence[bytes]) -> np.ndarray:

@@ -23,6 +23,7 @@ from niwt_tf.serving.checks.check_requests import (
     request,
     row,
     takes_images,
+    with_bad_numbers,
     with_image,
 )
 from niwt_tf.serving.checks.check_server import PROGRAM, ask_server, server_program
@@ -115,6 +116,7 @@ class Examination:
             "batching": self.check_batching,
             "warm-up": self.check_warmup,
             "bad images": self.check_bad_images,
+            "bad numbers": self.check_bad_numbers,
             "C interface": self.check_c_interface,
             "C++ loader": self.check_native_loader,
             "model server": self.check_model_server,
@@ -190,6 +192,22 @@ class Examination:
             what, message = self.bad[len(answered)]
             self._died(message, f" for an image that is {what}" if what else " after bad images")
         return f"{', '.join(bad_images())}: INVALID_ARGUMENT, and the next is answered"
+
+    def check_bad_numbers(self) -> str:
+        """Check that numbers of another shape and NaN are INVALID_ARGUMENT through the C interface, which checks no shape."""
+        signatures = signatures_of(self.graph)
+        bad = [case for message in self.whole for case in with_bad_numbers(message, signatures[message.signature])]
+        if not bad:
+            raise NotRunError("no signature takes numbers")
+        said = ask(C_API, self.folder, [message for _, message in bad], self.ports)
+        for (what, message), answer in zip(bad, said.answers, strict=False):
+            if answer.code != _INVALID_ARGUMENT:
+                seen = first_line(answer.error) if answer.code else "it is answered"
+                raise CheckError(f"{message.signature}: {what} must be INVALID_ARGUMENT: {seen}")
+        if len(said.answers) < len(bad):
+            what, message = bad[len(said.answers)]
+            raise CheckError(f"{message.signature}: {what}: the process ended: {said.error}")
+        return f"{len(bad)} requests with other shapes or NaN: INVALID_ARGUMENT"
 
     def check_c_interface(self) -> str:
         """Check that the C interface answers as the Session does."""
