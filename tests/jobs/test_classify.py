@@ -13,7 +13,11 @@ from niwt_tf.errors import InputError
 from niwt_tf.jobs.classify import image_files
 from niwt_tf.jobs.classify_report import as_csv, as_json, as_table, predicted
 from niwt_tf.jobs.terminal_text import padded, shown, width
+from niwt_tf.method.probabilities import Probabilities
+from niwt_tf.models.backbones import build_network
+from niwt_tf.serving.contents import Contents
 from niwt_tf.serving.loopback.server import loopback
+from niwt_tf.serving.savedmodel import export_network
 from niwt_tf.serving.transports.answers import Predictions
 from tests.serving.client.toy_model import save_toy
 
@@ -143,12 +147,30 @@ def test_scores_are_written_as_short_as_they_are():
 
 
 def test_columns_of_the_table_line_up():
-    assert as_table(RECORDS) == (
+    assert as_table(RECORDS, abstains=True) == (
         "image   label       score\n"
         "鳥.png  unknown     0.2500\n"
         '        a "b", c\\n  0.1250  seen\n'
         "b.png   error: no\\x07\n"
     )
+
+
+def test_a_class_called_unknown_is_a_class_where_nothing_abstains():
+    assert "unknown     0.2500  unseen\n" in as_table(RECORDS)
+    second = [{**RECORDS[0], "predictions": RECORDS[0]["predictions"][::-1]}]
+    assert as_table(second, abstains=True).endswith("unknown     0.2500  unseen\n")  # only the first label is an abstention
+
+
+@pytest.mark.parametrize(("below", "kind"), [(0.0, "seen"), (1.1, "")])
+def test_what_unknown_means_is_read_in_the_bundle(niwt, photos, tmp_path, below, kind):
+    names = ("unknown", "wren") if not below else ("hen", "wren")
+    network = build_network("small_vgg", names, input_size=16, seed=1)
+    network = network.with_head(network.columns, np.array([0.0, -1e6]), names, 1)
+    contents = Contents(probabilities=Probabilities(1.0, below))
+    export_network(network, tmp_path / "export", contents=contents, check_images=[photos / "a.png"])
+    done = niwt("classify", f"--bundle={tmp_path / 'export'}", f"--images={photos / 'a.png'}", "--top=1")
+    assert done.status == 0, done.err
+    assert done.out.splitlines()[1].split()[1:] == ["unknown", "1.0000", *kind.split()]
 
 
 def test_csv_and_json_keep_every_letter():
