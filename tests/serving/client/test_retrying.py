@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import grpc
@@ -15,6 +15,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from niwt_tf.serving.client import Client
+from niwt_tf.serving.transports import client_rest
 from niwt_tf.serving.transports.request_error import RequestError, grpc_code, http_status
 from niwt_tf.serving.transports.retrying import Retrying
 
@@ -124,6 +125,77 @@ def test_a_slow_server_is_left_in_time(serve):
             client.classify([b"image"])
         assert 0.2 < time.monotonic() - begun < 1.2
     assert raised.value.code == "DEADLINE_EXCEEDED" and flaky.calls == 1
+
+
+@contextmanager
+def _dripping(content: bytes, at_once: int, connections=None):
+    """Answer every request with some bytes at once and then one each 0.1 s."""
+    stop = threading.Event()
+
+    def answer(connection):
+        with connection, suppress(OSError):
+            while not stop.is_set() and connection.recv(2**16):
+                connection.sendall(content[:at_once])
+                for place in range(at_once, len(content)):
+                    if stop.wait(0.1):
+                        return
+                    connection.sendall(content[place : place + 1])
+
+    def accept():
+        with suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                if connections is not None:
+                    connections.append(connection.getpeername())
+                threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=accept, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            stop.set()
+            listening.shutdown(socket.SHUT_RDWR)
+
+
+_BODY = json.dumps({"predictions": [{name: value[0] for name, value in ANSWER.items()}]}).encode()
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(_BODY)
+_CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(_BODY), _BODY)
+
+
+@pytest.mark.parametrize(
+    ("content", "at_once"),
+    [
+        pytest.param(_HEAD + _BODY, len(_HEAD), id="content of a length"),
+        pytest.param(_HEAD + _BODY, 5, id="headers"),
+        pytest.param(_CHUNKED, 60, id="chunks"),
+        pytest.param(b"HTTP/1.0 200 OK\r\n\r\n" + _BODY, 25, id="content up to the end of the connection"),
+    ],
+)
+def test_a_server_that_drips_is_left_in_time(content, at_once):
+    with _dripping(content, at_once) as url, Client(url, "toy", timeout=0.7, retries=2) as client:
+        begun = time.monotonic()
+        with pytest.raises(RequestError) as raised:
+            client.classify([b"image"])
+        assert 0.6 < time.monotonic() - begun < 1.5
+    assert raised.value.code == "DEADLINE_EXCEEDED"
+
+
+@pytest.mark.parametrize("content", [_HEAD + _BODY, _CHUNKED], ids=["length", "chunked"])
+def test_a_connection_is_kept_for_the_next_request(content):
+    connections = []
+    with _dripping(content, len(content), connections) as url, Client(url, "toy") as client:
+        for _ in range(3):
+            assert client.classify([b"image"]).labels == (("hen",),)
+    assert len(connections) == 1
+
+
+def test_an_answer_without_end_is_not_taken(monkeypatch):
+    monkeypatch.setattr(client_rest, "_LARGEST", 100)
+    content = _HEAD.replace(b"%d" % len(_BODY), b"200000") + b" " * 200000
+    with _dripping(content, len(content)) as url, Client(url, "toy") as client, pytest.raises(RequestError) as raised:
+        client.classify([b"image"])
+    assert raised.value.code == "RESOURCE_EXHAUSTED" and "larger than 100 bytes" in raised.value.detail
 
 
 def _free_port():
