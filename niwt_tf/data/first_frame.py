@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from niwt_tf.data.image_header import PIXEL_LIMIT, required, too_large
+from niwt_tf.data.image_header import required, too_large
+from niwt_tf.data.image_messages import NO_FRAME, PIXEL_LIMIT
 
-NO_FRAME = "The GIF must hold an image within its first 4096 blocks."
 _STEPS = 4096
 _RUN = 256  # blocks of data that are stepped over at once where they are equally long, as all but the last are
 _AT_BLOCK, _IN_EXTENSION, _IN_IMAGE, _AFTER_IMAGE, _LOST = range(5)

@@ -12,11 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-PIXEL_LIMIT = 2**26
-EMPTY = "The image is empty: it has no bytes."
-UNKNOWN = "The image must be a JPEG, PNG, WebP, GIF or BMP file: its first bytes are of none of these."
-ANIMATED = "The image must not be an animated WebP, which cannot be decoded."
-TOO_LARGE = f"The image must declare at most {PIXEL_LIMIT} pixels. Received: "
+from niwt_tf.data.image_messages import ANIMATED, EMPTY, PIXEL_LIMIT, TOO_LARGE, UNKNOWN
 
 _BYTES = 32
 _WHOLE = 2.0**33  # more than any side

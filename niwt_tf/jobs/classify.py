@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -134,6 +135,9 @@ def _sentence(error: RequestError) -> str:
     if error.code == "NOT_FOUND":
         return f"--name and --model_version must name what the server has. Received: {values.name!r} ({said})."
     flag = "--server" if values.server is not None else "--bundle"
+    if values.explain and re.search(r"\bexplain\b.*not found", said):
+        rule = f"--explain must be left out where {flag} has no explanations, which are exported where descriptions are known."
+        return f"{rule} Received: {values.server or values.bundle!r}."
     return f"{flag} must be able to answer this request. Received: {values.server or values.bundle!r} ({said})."
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,19 @@ def test_mistakes_are_one_sentence(niwt, toy, photos, flags, sentence):
     done = niwt("classify", *[flag.format(toy=toy, photos=photos) for flag in flags])
     assert done.status == 2 and len(done.err.strip().splitlines()) == 1
     assert sentence in done.err and done.out == ""
+
+
+@pytest.mark.parametrize("how", ["bundle", "grpc", "rest"])
+def test_explanations_that_are_not_there_are_no_fault_of_the_images(niwt, photos, tmp_path, how):
+    network = build_network("small_vgg", ("hen", "wren"), input_size=16, seed=1)
+    export_network(network, tmp_path / "toy", check_images=[photos / "a.png"])
+    flags = [f"--images={photos}", "--explain"]
+    with loopback(tmp_path / "toy", "toy") if how != "bundle" else nullcontext() as server:
+        place = f"--bundle={tmp_path / 'toy'}" if server is None else f"--server={getattr(server, how)}"
+        done = niwt("classify", place, *flags, *([] if server is None else ["--name=toy"]))
+    assert done.status == 2 and len(done.err.strip().splitlines()) == 1 and done.out == ""
+    flag = place.partition("=")[0]
+    assert f"--explain must be left out where {flag} has no explanations" in done.err
 
 
 def test_a_model_that_the_server_has_not_is_named(niwt, toy, photos):

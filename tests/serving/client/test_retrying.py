@@ -285,10 +285,45 @@ def test_codes_and_statuses_agree():
     assert (grpc_code(502), grpc_code(418)) == ("UNAVAILABLE", "UNKNOWN")
 
 
-def test_what_a_graph_asserted_is_said_without_its_wrapping():
-    class Refusing(Flaky):
-        def Predict(self, request, context):  # noqa: N802
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "assertion failed: [It must be a bird.] [3]\n\t [[{{node x}}]]")
+class Refusing(Flaky):
+    """Refuses what has bytes that begin with "bad"; `said` is of which request, counted from 0."""
 
-    with flaky_grpc(Refusing(0, "OK")) as url, Client(url, "toy") as client:
-        assert client.classify([b"image", b"other"]).errors == dict.fromkeys((0, 1), "It must be a bird.")
+    def __init__(self, said):
+        super().__init__(0, "OK")
+        self.said = said
+
+    def Predict(self, request, context):  # noqa: N802
+        content = tf.make_ndarray(request.inputs["image_bytes"])
+        if any(one.startswith(b"bad") for one in content):
+            self.calls += 1
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, self.said(self.calls - 1))
+        return super().Predict(request, context)
+
+
+_ASSERTED = "assertion failed: [The image is a bird.] [3]\n\t [[{{node x}}]]"
+
+
+@pytest.mark.parametrize(
+    ("said", "images", "errors"),
+    [
+        pytest.param(lambda call: _ASSERTED, [b"bad"] * 2, dict.fromkeys((0, 1), "The image is a bird"), id="image"),
+        pytest.param(lambda call: "Invalid PNG data, size 3", [b"bad"], {0: "Invalid PNG data, size 3"}, id="format"),
+        pytest.param(lambda call: f"row {call}", [b"bad", b"bad"], {0: "row 1", 1: "row 2"}, id="one each"),
+        pytest.param(lambda call: "odd", [b"bad", b"good"], {0: "odd"}, id="not all"),
+    ],
+)
+def test_what_is_of_an_image_is_said_of_it(said, images, errors):
+    with flaky_grpc(Refusing(said)) as url, Client(url, "toy") as client:
+        assert client.classify(images).errors == errors
+
+
+@pytest.mark.parametrize("images", [[b"bad"], [b"bad", b"bad", b"bad"]])
+def test_what_is_of_the_request_is_no_fault_of_its_images(images):
+    text = "assertion failed: [descriptions must be finite numbers.] [3]\n\t [[{{node image/decode_png}}]]"
+    with flaky_grpc(Refusing(lambda call: text)) as url, Client(url, "toy") as client:
+        with pytest.raises(RequestError) as raised:
+            client.classify(images)
+        assert str(raised.value) == "INVALID_ARGUMENT: descriptions must be finite numbers"
+        client._batch_size = 1
+        found = client.classify([b"good", *images])  # an image that was answered shows that the request is right
+        assert set(found.errors) == set(range(1, 1 + len(images)))
