@@ -102,6 +102,32 @@ def test_there_is_no_cycle():
         visit(module, ())
 
 
+def _reached(graph: dict[str, set[str]], module: str) -> set[str]:
+    """Return what a module imports, and what that imports, and so on."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        new = graph[waiting.pop()] - found
+        found |= new
+        waiting += new
+    return found
+
+
+def test_packages_of_serving_do_not_need_each_other_in_a_circle():
+    graph = {module: _imports(path) & MODULES.keys() - {module} for module, path in MODULES.items()}
+    graph["niwt_tf"] = set()  # its attributes are imported on first use
+    inner = [module for module in MODULES if module.startswith("niwt_tf.serving.") and module.count(".") > 2]
+    packages = sorted({".".join(module.split(".")[:3]) for module in inner})
+    assert "niwt_tf.serving.transports" in packages
+    needs = {package: set[str]() for package in packages}
+    for module in MODULES:
+        package = ".".join(module.split(".")[:3])
+        if package in needs:
+            reached = {".".join(other.split(".")[:3]) for other in _reached(graph, module)}
+            needs[package] |= reached & needs.keys() - {package}
+    assert [(one, other) for one in packages for other in needs[one] if one in needs[other]] == []
+
+
 def test_flags_stop_at_the_jobs():
     below = [module for module in MODULES if (_layer(module) or 0) < _layer("niwt_tf.jobs")]
     readers = [module for module in below if any(name.split(".")[0] == "absl" for name in _imports(MODULES[module]))]

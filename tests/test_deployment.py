@@ -49,8 +49,21 @@ def test_models_config():
     config = text_format.Parse((EXPORTS / "models.config").read_text(), model_server_config_pb2.ModelServerConfig())
     (model,) = config.model_config_list.config
     assert (model.name, model.base_path, model.model_platform) == ("birds", "/models/birds", "tensorflow")
-    assert model.model_version_policy.latest.num_versions == 2
     assert dict(model.version_labels) == {"stable": 1, "canary": 1}
+    for added in range(12):
+        loaded = _loaded(model.model_version_policy, list(range(1, added + 2)))
+        assert set(model.version_labels.values()) <= loaded, f"a label names no version that is loaded after {added} are added"
+        assert added + 1 in loaded, "a class that is added must be served without an edit"
+
+
+def _loaded(policy, on_disk: list[int]) -> set[int]:
+    """Return the versions that TensorFlow Serving loads under a policy."""
+    kind = policy.WhichOneof("policy_choice")
+    if kind == "all":
+        return set(on_disk)
+    if kind == "specific":
+        return set(policy.specific.versions) & set(on_disk)
+    return set(sorted(on_disk)[-(policy.latest.num_versions or 1) :])
 
 
 def test_batching_config():

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from niwt_tf.data.image_header import ANIMATED, PIXEL_LIMIT, required, too_large
+from niwt_tf.data.image_header import required, too_large
+from niwt_tf.data.image_messages import ANIMATED, PIXEL_LIMIT
 
 _STEPS = 4096
-NO_FRAME = f"The GIF must hold one image and end within its first {_STEPS} blocks."
+NO_FRAME = f"The image must be a GIF that holds one frame and ends within its first {_STEPS} blocks."
 NO_PIXELS = f"The PNG must begin its pixels within its first {_STEPS} chunks."
 _RUN = 256  # blocks of data that are stepped over at once where they are equally long, as all but the last are
 _AT_BLOCK, _IN_EXTENSION, _IN_IMAGE, _ENDED = range(4)

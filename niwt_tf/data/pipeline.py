@@ -18,7 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from niwt_tf.data.decode import decode_image, decode_pixels
-from niwt_tf.data.image_header import PIXEL_LIMIT
+from niwt_tf.data.image_messages import PIXEL_LIMIT
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError, asserted, check_choice
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -18,13 +19,17 @@ from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.classify_report import Record, as_csv, as_json, as_table, explained, predicted
 from niwt_tf.jobs.quiet_tensorflow import import_quietly
 from niwt_tf.jobs.terminal_text import shown
+from niwt_tf.serving.bundle import Bundle
 from niwt_tf.serving.client import Client
+from niwt_tf.serving.fingerprints import METADATA
+from niwt_tf.serving.naming import abstains
 from niwt_tf.serving.transports.connecting import connected
 from niwt_tf.serving.transports.request_error import RequestError
 from niwt_tf.serving.transports.transport import Transport
+from niwt_tf.serving.versions import saved_model_folder
 
 _NAMED = 3
-_WRITERS = {"table": as_table, "csv": as_csv, "json": as_json}
+_WRITERS = {"csv": as_csv, "json": as_json}
 
 
 def main(argv: list[str]) -> None:
@@ -44,13 +49,22 @@ def main(argv: list[str]) -> None:
         write_json(os.path.expanduser(values.json), records)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show every letter
-    sys.stdout.write(_WRITERS[values.format](records))
+    sys.stdout.write(as_table(records, _abstains()) if values.format == "table" else _WRITERS[values.format](records))
     sys.stdout.flush()
     bad = [record for record in records if "error" in record]
     if bad:
         listed = ", ".join(f"'{shown(record['image'])}' ({shown(record['error']).rstrip('.')})" for record in bad[:_NAMED])
         more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
         raise InputError(f"--images must be files that can be decoded; {len(bad)} of {len(records)} cannot: {listed}{more}.")
+
+
+def _abstains() -> bool:
+    """Return whether --bundle answers "unknown" of its own; a server does not say, and a class may be called so."""
+    given = flags.FLAGS.bundle
+    if given is None:
+        return False
+    folder = saved_model_folder(os.path.expanduser(given))
+    return (folder / METADATA).is_file() and abstains(Bundle.open(folder, check=False))
 
 
 def image_files(names: Sequence[str]) -> list[Path]:
@@ -121,6 +135,9 @@ def _sentence(error: RequestError) -> str:
     if error.code == "NOT_FOUND":
         return f"--name and --model_version must name what the server has. Received: {values.name!r} ({said})."
     flag = "--server" if values.server is not None else "--bundle"
+    if values.explain and re.search(r"\bexplain\b.*not found", said):
+        rule = f"--explain must be left out where {flag} has no explanations, which are exported where descriptions are known."
+        return f"{rule} Received: {values.server or values.bundle!r}."
     return f"{flag} must be able to answer this request. Received: {values.server or values.bundle!r} ({said})."
 
 

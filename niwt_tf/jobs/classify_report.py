@@ -84,8 +84,13 @@ def as_csv(records: Sequence[Record]) -> str:
     return text.getvalue()
 
 
-def as_table(records: Sequence[Record]) -> str:
-    """Return records as a table for people, without a character that a terminal would obey."""
+def as_table(records: Sequence[Record], abstains: bool = False) -> str:
+    """Return records as a table for people, without a character that a terminal would obey.
+
+    Args:
+        records: of any images.
+        abstains: whether the first label "unknown" is no class but the answer that no class is likely enough.
+    """
     names = [shown(record["image"]) for record in records]
     labels = [shown(best["label"]) for record in records for best in record.get("predictions", ())]
     first = max(map(width, [*names, "image"]))
@@ -95,7 +100,8 @@ def as_table(records: Sequence[Record]) -> str:
         if "error" in record:
             lines.append(f"{padded(name, first)}  error: {shown(record['error'])}")
         for rank, best in enumerate(record.get("predictions", ())):
-            kind = "" if best["label"] == UNKNOWN else "seen" if best["seen"] else "unseen"
+            is_class = rank or not abstains or best["label"] != UNKNOWN
+            kind = ("seen" if best["seen"] else "unseen") if is_class else ""
             start = padded("" if rank else name, first)
             lines.append(f"{start}  {padded(shown(best['label']), second)}  {best['score']:.4f}  {kind}".rstrip())
         # Long lines: a column of their own would begin far to the right.

@@ -9,6 +9,7 @@ from absl import flags
 
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.changed_bundle import bundle_folder
+from niwt_tf.jobs.terminal_text import padded, shown, width
 from niwt_tf.serving.bundle import Bundle
 from niwt_tf.serving.cards import Card, cards_to_json
 
@@ -22,20 +23,25 @@ def main(argv: list[str]) -> None:
         InputError: there is no bundle, or it is not as it was written.
     """
     del argv
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show every letter
     bundle = Bundle.open(bundle_folder())
     if flags.FLAGS.format == "json":
         value = {"bundle": str(bundle.folder), "classes": cards_to_json(bundle.cards)}
         print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
         return
     rows = [_COLUMNS, *(_row(card) for card in bundle.cards)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS) - 1)]
+    widths = [max(width(row[column]) for row in rows) for column in range(len(_COLUMNS) - 1)]
     for row in rows:
-        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip())
-    print(f"{len(bundle.cards)} classes in {bundle.folder}")
+        print("  ".join([*(padded(cell, columns) for cell, columns in zip(row, widths, strict=False)), row[-1]]).rstrip())
+    print(f"{len(bundle.cards)} classes in {shown(str(bundle.folder))}")
 
 
 def _row(card: Card) -> tuple[str, ...]:
-    return card.name, "yes" if card.seen else "no", str(card.images), " ".join(card.source.split()), card.made, card.how
+    """Return what the table has of a card; whoever wrote the bundle chose its texts, so the terminal must not obey them."""
+    source = " ".join(card.source.split())
+    cells = (card.name, "yes" if card.seen else "no", str(card.images), source, card.made, card.how)
+    return tuple(shown(cell) for cell in cells)
 
 
 if __name__ == "__main__":

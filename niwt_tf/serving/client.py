@@ -1,6 +1,9 @@
 """A client of an exported model, on a server or in this process: batches, repetition, and an answer for each image.
 
 Needs neither Keras nor, over REST, TensorFlow. Over gRPC TensorFlow is imported, since the official stubs do.
+
+gRPC is spoken in clear text, without TLS, and neither protocol sends a password: for anything beyond one machine or a network
+that is trusted, put a proxy with TLS before the server, and ask it over https.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from niwt_tf.errors import InputError
 from niwt_tf.files import remove_abandoned, sync_tree
+from niwt_tf.serving.one_change import one_change
 
 _LARGEST = 2**63 - 1
 
@@ -55,7 +56,8 @@ class NewVersion:
 def new_version(folder: str | os.PathLike[str]) -> Iterator[NewVersion]:
     """Yield a hidden folder to write; it becomes the next free version when the block ends well and vanishes if not.
 
-    Earlier versions are never touched. A parent that was made for it vanishes with it.
+    Earlier versions are never touched. A parent that was made for it vanishes with it. It appears between two changes that
+    others make under `one_change`, never within one.
 
     Raises:
         InputError: `folder` is a file.
@@ -73,7 +75,8 @@ def new_version(folder: str | os.PathLike[str]) -> Iterator[NewVersion]:
         version.work.mkdir()
         yield version
         sync_tree(version.work)
-        version.path = _moved(version.work, folder)
+        with one_change(folder):
+            version.path = _moved(version.work, folder)
     except BaseException:
         shutil.rmtree(version.work, ignore_errors=True)
         with suppress(OSError):  # another process put something there meanwhile

@@ -123,25 +123,41 @@ class Workshop:
         self.bench = _opened(Path(os.path.abspath(saved_model_folder(bundle))), read_images(images, most_images))
 
     def save(self, name: str, composition: Composition) -> tuple[Path, tuple[str, ...]]:
-        """Write the next version, with a new class, and go on with it.
+        """Write the version after the newest, with a new class, and go on with it.
 
         Returns:
             The new version's folder, and sentences that warn.
 
         Raises:
-            InputError: the name is taken or not allowed, or the bundle cannot be changed.
+            InputError: the name is taken or not allowed, the bundle cannot be changed, or the newest version is of another
+                model than the open one.
             OSError: it cannot be written.
         """
-        with self._lock:
-            folder = self.bench.bundle.folder
-            new_names(self.bench.bundle, [name])
-            with one_change(folder.parent):
-                newest = next(reversed(versions(folder.parent).values()), folder)
-                change = add_classes(self.bench.bundle, [_described(name, composition)])
-                path = write_change(self.bench.bundle, change)
+        with self._lock, one_change(self.bench.bundle.folder.parent):
+            newest = self._newest()
+            new_names(newest, [name])
+            change = add_classes(newest, [_described(name, composition)])
+            path = write_change(newest, change)
+            followed, opened = newest.folder.name, self.bench.bundle.folder.name
             self.bench = _opened(path, self.bench.gallery.images)
-        warning = f"Version {newest.name} is newer; its changes are not in what follows {folder.name}."
-        return path, (*change.notes, *([warning] if newest.name != folder.name else []))
+        came = [f"Version {followed} came after {opened}, which was open; the class was added to {followed}."]
+        return path, (*change.notes, *(came if followed != opened else []))
+
+    def _newest(self) -> Bundle:
+        """Return the newest version, which others may have made since this one was opened."""
+        opened = self.bench.bundle
+        if opened.folder not in versions(opened.folder.parent).values():
+            return opened
+        newest = Bundle.open(saved_model_folder(opened.folder.parent))
+        if _model_of(newest) != _model_of(opened):
+            rule = f"The newest version must be of the same model as version {opened.folder.name}, which is open."
+            raise InputError(f"{rule} Received: version {newest.folder.name} of another; start the studio again.")
+        return newest
+
+
+def _model_of(bundle: Bundle) -> tuple[object, object]:
+    """Return what stays as it is when classes change: the graph, and what a description means."""
+    return bundle.metadata["fingerprint"]["saved_model.pb"], bundle.metadata["knowledge"]
 
 
 def _opened(folder: Path, images: TestImages) -> Bench:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from niwt_tf.data.animation import still_gif
 from niwt_tf.data.decode import decode_image, decode_pixels
-from niwt_tf.data.image_header import PIXEL_LIMIT, SIDE_LIMIT
+from niwt_tf.data.image_messages import PIXEL_LIMIT, SIDE_LIMIT, is_of_image
 
 SIZE = 24
 
@@ -187,7 +187,7 @@ def test_a_png_of_the_largest_sides_overflows_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("encoded", "message"),
-    [(b"", "empty"), (b"text", "first bytes"), (b"GIF89a", "GIF must hold"), (b"\x89PNG\r\n\x1a\n", "first bytes")],
+    [(b"", "empty"), (b"text", "first bytes"), (b"GIF89a", "must be a GIF that"), (b"\x89PNG\r\n\x1a\n", "first bytes")],
 )
 def test_what_is_wrong_is_said(encoded: bytes, message: str) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
@@ -284,3 +284,26 @@ def test_a_png_whose_chunk_has_a_negative_length_ends_the_search() -> None:
 def test_the_shape_is_known_in_a_graph() -> None:
     graph = tf.function(lambda encoded: decode_image(encoded, SIZE)).get_concrete_function(tf.TensorSpec([], tf.string))
     assert graph.structured_outputs.shape == (SIZE, SIZE, 3)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+@pytest.mark.parametrize("kept", [0, 8, 40, 100])
+def test_what_a_decoder_refuses_is_said_of_the_image(form: str, kept: int) -> None:
+    content = _encoded(_photograph(), form)[:kept] + b"\xfe" * 7
+    with pytest.raises(tf.errors.InvalidArgumentError) as raised:
+        decode_pixels(tf.constant(content))
+    assert is_of_image(raised.value.message.splitlines()[0]), raised.value.message
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'Serving signature key "explain" not found.',
+        "Inputs do not match the signature. Sent extra: {descriptions}. Missing but required: {image_bytes}.",
+        "{{function_node __inference_image}} Incompatible shapes: [1,1,4] vs. [1,4,3]",
+        "descriptions must be finite numbers.",
+        "Cannot feed value of shape (1, 4) for Tensor 'serving_default_image_bytes:0'",
+    ],
+)
+def test_what_is_of_a_request_is_not_of_an_image(message: str) -> None:
+    assert not is_of_image(message)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,27 @@ def test_from_adding_to_removing(bundle, niwt, tmp_path):
     assert [line.split()[0] for line in table.splitlines()] == ["class", *CLASSES, "Emu", "5"]
     assert niwt("list_classes", f"--bundle={bundle / '1'}").out.count("\n") == 6
     assert versions(bundle) == ["1", "2", "3", "4", "5"]
+
+
+def test_the_list_has_nothing_that_a_terminal_would_obey(bundle, niwt):
+    hostile, wide = "\x1b[2Ja\nb\u202e", "鳥"
+    version = bundle / "1"
+    opened = Bundle.open(version)
+    cards = [replace(card, name=name) for card, name in zip(opened.cards, (hostile, wide, "eel", "fox"), strict=True)]
+    cards[0] = replace(cards[0], source=hostile, made=hostile, how=hostile)
+    write_cards(version, cards)
+    names = {"labels": [card.name for card in cards], "seen": [card.name for card in cards[:3]]}
+    write_metadata(version, {**opened.metadata, **names})
+    listed = niwt("list_classes", f"--bundle={bundle}")
+    assert listed.status == 0, listed.err
+    header, first, second, third, *rest = listed.out.splitlines()
+    assert len(rest) == 2 and "\x1b" not in listed.out and "\u202e" not in listed.out
+    assert first.startswith("\\x1b[2Ja\\nb\\u202e  yes") and first.count("\\x1b[2Ja") == 4
+    # A wide letter takes two columns, so the next cell begins one character earlier than in the other lines.
+    start = header.index("trained on")
+    assert (first.index("yes"), second.index("yes"), third.index("yes")) == (start, start - 1, start)
+    found = json.loads(niwt("list_classes", f"--bundle={bundle}", "--format=json").out)["classes"][0]
+    assert found["name"] == hostile
 
 
 def test_a_table_of_cards_makes_one_version(bundle, niwt, tmp_path):

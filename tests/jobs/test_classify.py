@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,11 @@ from niwt_tf.errors import InputError
 from niwt_tf.jobs.classify import image_files
 from niwt_tf.jobs.classify_report import as_csv, as_json, as_table, predicted
 from niwt_tf.jobs.terminal_text import padded, shown, width
+from niwt_tf.method.probabilities import Probabilities
+from niwt_tf.models.backbones import build_network
+from niwt_tf.serving.contents import Contents
 from niwt_tf.serving.loopback.server import loopback
+from niwt_tf.serving.savedmodel import export_network
 from niwt_tf.serving.transports.answers import Predictions
 from tests.serving.client.toy_model import save_toy
 
@@ -105,6 +110,19 @@ def test_mistakes_are_one_sentence(niwt, toy, photos, flags, sentence):
     assert sentence in done.err and done.out == ""
 
 
+@pytest.mark.parametrize("how", ["bundle", "grpc", "rest"])
+def test_explanations_that_are_not_there_are_no_fault_of_the_images(niwt, photos, tmp_path, how):
+    network = build_network("small_vgg", ("hen", "wren"), input_size=16, seed=1)
+    export_network(network, tmp_path / "toy", check_images=[photos / "a.png"])
+    flags = [f"--images={photos}", "--explain"]
+    with loopback(tmp_path / "toy", "toy") if how != "bundle" else nullcontext() as server:
+        place = f"--bundle={tmp_path / 'toy'}" if server is None else f"--server={getattr(server, how)}"
+        done = niwt("classify", place, *flags, *([] if server is None else ["--name=toy"]))
+    assert done.status == 2 and len(done.err.strip().splitlines()) == 1 and done.out == ""
+    flag = place.partition("=")[0]
+    assert f"--explain must be left out where {flag} has no explanations" in done.err
+
+
 def test_a_model_that_the_server_has_not_is_named(niwt, toy, photos):
     with loopback(toy, "toy") as server:
         done = niwt("classify", f"--server={server.rest}", "--name=birds", f"--images={photos}")
@@ -143,12 +161,30 @@ def test_scores_are_written_as_short_as_they_are():
 
 
 def test_columns_of_the_table_line_up():
-    assert as_table(RECORDS) == (
+    assert as_table(RECORDS, abstains=True) == (
         "image   label       score\n"
         "鳥.png  unknown     0.2500\n"
         '        a "b", c\\n  0.1250  seen\n'
         "b.png   error: no\\x07\n"
     )
+
+
+def test_a_class_called_unknown_is_a_class_where_nothing_abstains():
+    assert "unknown     0.2500  unseen\n" in as_table(RECORDS)
+    second = [{**RECORDS[0], "predictions": RECORDS[0]["predictions"][::-1]}]
+    assert as_table(second, abstains=True).endswith("unknown     0.2500  unseen\n")  # only the first label is an abstention
+
+
+@pytest.mark.parametrize(("below", "kind"), [(0.0, "seen"), (1.1, "")])
+def test_what_unknown_means_is_read_in_the_bundle(niwt, photos, tmp_path, below, kind):
+    names = ("unknown", "wren") if not below else ("hen", "wren")
+    network = build_network("small_vgg", names, input_size=16, seed=1)
+    network = network.with_head(network.columns, np.array([0.0, -1e6]), names, 1)
+    contents = Contents(probabilities=Probabilities(1.0, below))
+    export_network(network, tmp_path / "export", contents=contents, check_images=[photos / "a.png"])
+    done = niwt("classify", f"--bundle={tmp_path / 'export'}", f"--images={photos / 'a.png'}", "--top=1")
+    assert done.status == 0, done.err
+    assert done.out.splitlines()[1].split()[1:] == ["unknown", "1.0000", *kind.split()]
 
 
 def test_csv_and_json_keep_every_letter():

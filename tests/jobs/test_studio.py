@@ -73,7 +73,8 @@ def test_a_port_that_is_taken_is_named(niwt, started, bundle, tmp_path):
     ],
 )
 def test_what_is_missing_is_one_sentence(niwt, started, bundle, flags, sentence):
-    job = niwt("studio", *(flag.replace("BUNDLE", str(bundle)).replace("EMPTY", str(bundle.parents[1] / "empty")) for flag in flags))
+    empty = str(bundle.parents[1] / "empty")
+    job = niwt("studio", *(flag.replace("BUNDLE", str(bundle)).replace("EMPTY", empty) for flag in flags))
     assert job.status == 2 and started == []
     assert sentence in job.err and job.err.count("\n") == 1
 

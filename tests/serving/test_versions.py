@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from niwt_tf.errors import InputError
+from niwt_tf.serving.one_change import one_change
 from niwt_tf.serving.versions import new_version, saved_model_folder, versions
 
 
@@ -43,6 +47,35 @@ def test_a_version_made_meanwhile_is_not_replaced(tmp_path):
         assert _add(tmp_path, "first done") == tmp_path / "1"
     assert version.path == tmp_path / "2"
     assert (tmp_path / "1" / "saved_model.pb").read_text() == "first done"
+
+
+def test_a_version_appears_between_the_changes_of_others(tmp_path):
+    """An export that appeared while a class is added would be overtaken by a version that knows nothing of it."""
+    _add(tmp_path, "base")
+    code = "import sys; from pathlib import Path; from niwt_tf.serving.versions import new_version\n"
+    code += "with new_version(sys.argv[1]) as made: (made.work / 'saved_model.pb').write_text('exported')"
+    with one_change(tmp_path):
+        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
+        thread = threading.Thread(target=_add, args=(tmp_path, "exported"))
+        thread.start()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(3)
+        assert thread.is_alive() and list(versions(tmp_path)) == [1]
+        followed = (saved_model_folder(tmp_path) / "saved_model.pb").read_text()
+        assert _add(tmp_path, f"{followed} and a class") == tmp_path / "2"  # does not wait for itself
+    thread.join(30)
+    assert process.wait(30) == 0 and not thread.is_alive()
+    texts = [(path / "saved_model.pb").read_text() for path in versions(tmp_path).values()]
+    assert texts == ["base", "base and a class", "exported", "exported"]
+
+
+def test_a_folder_that_cannot_be_locked_is_written_all_the_same(tmp_path, monkeypatch, caplog):
+    def refused(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    assert _add(tmp_path) == tmp_path / "1"
+    assert "cannot be locked (No locks available)" in caplog.text
 
 
 def test_what_a_killed_process_left_is_swept(tmp_path):

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from niwt_tf.data.described_classes import DescribedClass
+from niwt_tf.data.description import Description
 from niwt_tf.errors import InputError
 from niwt_tf.serving.bundle import Bundle
+from niwt_tf.serving.classes import add_classes, write_change
 from niwt_tf.serving.predict import opened, predict
+from niwt_tf.serving.rewriting import write_metadata
 from niwt_tf.studio.workshop import Workshop
 from tests.studio.conftest import export_toy
 
@@ -71,7 +76,7 @@ def test_the_reason_for_a_claim_is_what_the_saved_class_would_answer(exported, i
     assert shop.bench.model.answer(encoded) == plain
 
     path, notes = shop.save("  a zebra\u0301 ", composition)
-    assert path == folder / "2" and all("newer" not in note for note in notes)
+    assert path == folder / "2" and all("came after" not in note for note in notes)
     card = Bundle.open(path).cards[-1]
     assert card.name == "a zebrá" and not card.seen and card.source == "niwt studio"
     np.testing.assert_array_equal(np.float32(card.description), composition.values)
@@ -89,14 +94,40 @@ def test_a_name_that_is_not_allowed_writes_nothing(workshop, exported, name):
     assert os.listdir(exported.parent) == ["1"]
 
 
-def test_a_version_that_came_meanwhile_is_kept_and_told(exported, images, tmp_path):
+def test_a_class_that_came_meanwhile_is_kept(exported, images, tmp_path):
     folder = tmp_path / "toy"
     shutil.copytree(exported, folder / "1")
     shop = Workshop(folder, images, 2)
-    shutil.copytree(exported, folder / "7")
-    path, notes = shop.save("zebra", shop.bench.start(None))
-    assert path.name == "8"
-    assert notes[-1] == "Version 7 is newer; its changes are not in what follows 1."
+    composition = shop.bench.start(None)
+    older = Bundle.open(folder)
+    theirs = DescribedClass("yak", Description(composition.edited(0, 1.0).values, ""), "niwt add_class")
+    write_change(older, add_classes(older, [theirs]))
+    path, notes = shop.save("zebra", composition.edited(1, 1.0))
+    assert path == folder / "3"
+    assert Bundle.open(folder).labels == (*older.labels, "yak", "zebra") == shop.bench.bundle.labels
+    assert notes[-1] == "Version 2 came after 1, which was open; the class was added to 2."
+    with pytest.raises(InputError, match="'yak', which there is already"):
+        shop.save("yak", composition)
+    path, notes = shop.save("zorse", composition.edited(2, 1.0))
+    assert path == folder / "4" and not any("came after" in note for note in notes)
+
+
+@pytest.mark.parametrize("other", ["graph", "knowledge"])
+def test_a_newer_version_of_another_model_is_not_added_to(exported, images, tmp_path, other):
+    folder = tmp_path / "toy"
+    shutil.copytree(exported, folder / "1")
+    shop = Workshop(folder, images, 2)
+    newer = Path(shutil.copytree(exported, folder / "2"))
+    metadata = dict(shop.bench.bundle.metadata)
+    if other == "graph":
+        with open(newer / "saved_model.pb", "ab") as file:
+            file.write(b"\x00")
+    else:
+        metadata["knowledge"] = {**metadata["knowledge"], "names": list(reversed(metadata["knowledge"]["names"]))}
+    write_metadata(newer, metadata)
+    with pytest.raises(InputError, match="same model as version 1, which is open. Received: version 2 of another"):
+        shop.save("zebra", shop.bench.start(None))
+    assert sorted(os.listdir(folder)) == ["1", "2"] and shop.bench.bundle.folder.name == "1"
 
 
 def test_words_start_a_description(workshop):

@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from niwt_tf.serving.loopback.loaded_version import DEFAULT_SIGNATURE, LoadedVersion
+from niwt_tf.serving.loaded_version import DEFAULT_SIGNATURE, LoadedVersion
 from niwt_tf.serving.loopback.served_model import ServedModel
 from niwt_tf.serving.transports.request_error import RequestError
 

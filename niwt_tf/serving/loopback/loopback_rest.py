@@ -13,7 +13,7 @@ import tensorflow as tf
 from google.protobuf.json_format import MessageToDict
 from tensorflow_serving.apis import model_pb2
 
-from niwt_tf.serving.loopback.loaded_version import LoadedVersion
+from niwt_tf.serving.loaded_version import LoadedVersion
 from niwt_tf.serving.loopback.loopback_grpc import leased, status
 from niwt_tf.serving.loopback.served_model import ServedModel
 from niwt_tf.serving.transports.request_error import RequestError, http_status

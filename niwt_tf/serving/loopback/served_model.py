@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from niwt_tf.errors import InputError
-from niwt_tf.serving.loopback.loaded_version import LoadedVersion, load_version
+from niwt_tf.serving.loaded_version import LoadedVersion, load_version
 from niwt_tf.serving.transports.request_error import RequestError
 from niwt_tf.serving.versions import versions
 

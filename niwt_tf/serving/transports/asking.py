@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from niwt_tf.data.image_messages import is_of_image
 from niwt_tf.errors import InputError, asserted
 from niwt_tf.serving.transports.answers import Row
 from niwt_tf.serving.transports.request_error import RequestError
@@ -48,7 +49,8 @@ def ask(
 
     Raises:
         InputError: no image.
-        RequestError: a batch was not answered, for another reason than its contents.
+        RequestError: a batch was not answered, for another reason than its images; also where the server says it of each
+            image alone, in one and the same sentence that is not of images.
     """
     if isinstance(images, str | bytes | os.PathLike) or not len(images):
         raise InputError(f"images must be a list of at least one image. Received: {images!r}.")
@@ -69,6 +71,23 @@ def ask(
 
 
 def _ask(call: Call, asked: Asked, contents: Mapping[int, bytes], shared: Mapping[str, np.ndarray]) -> None:
+    refused = _refusals(call, asked, contents, shared)
+    if refused and len(contents) > 1:
+        alone = [_refusals(call, asked, {place: content}, shared) for place, content in contents.items()]
+        refused = {place: error for one in alone for place, error in one.items()}
+    reasons = {place: _reason(error) for place, error in refused.items()}
+    is_one_for_all = len(reasons) == len(contents) and len(set(reasons.values())) == 1
+    # Once an image has been answered, the rest of the request is known to be right.
+    if is_one_for_all and not any(map(is_of_image, reasons.values())) and not any(row is not None for row in asked.rows):
+        place, error = refused.popitem()
+        raise RequestError(error.code, reasons[place], error.can_be_repeated)
+    asked.errors.update(reasons)
+
+
+def _refusals(
+    call: Call, asked: Asked, contents: Mapping[int, bytes], shared: Mapping[str, np.ndarray]
+) -> dict[int, RequestError]:
+    """Send one request and take its answer in; return what it was refused with, for each of its images."""
     encoded = np.empty(len(contents), object)
     encoded[:] = list(contents.values())
     repeated = {name: np.repeat(value[None], len(contents), 0) for name, value in shared.items()}
@@ -77,15 +96,11 @@ def _ask(call: Call, asked: Asked, contents: Mapping[int, bytes], shared: Mappin
     except RequestError as error:
         if error.code != "INVALID_ARGUMENT":
             raise
-        if len(contents) == 1:
-            asked.errors[next(iter(contents))] = _reason(error)
-            return
-        for place, content in contents.items():
-            _ask(call, asked, {place: content}, shared)
-        return
+        return dict.fromkeys(contents, error)
     for row, place in enumerate(contents):
         asked.rows[place] = {name: value[row] for name, value in outputs.tensors.items()}
         asked.versions[place] = outputs.version
+    return {}
 
 
 def _reason(error: RequestError) -> str:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from niwt_tf.errors import InputError
 from niwt_tf.serving.bundle import Bundle
 from niwt_tf.serving.fingerprints import METADATA
-from niwt_tf.serving.loopback.loaded_version import load_version
+from niwt_tf.serving.loaded_version import load_version
 from niwt_tf.serving.transports.transport import Outputs
 from niwt_tf.serving.versions import saved_model_folder
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from urllib.parse import quote
 
 import numpy as np
@@ -15,6 +20,55 @@ from niwt_tf.serving.transports.transport import Outputs
 
 _FOR_NOW = (408, 429, 502, 503, 504)
 _CONNECTIONS = 16
+# More than any answer has: 4096 explanations of 100 kB.
+_LARGEST = 2**29
+_PIECE = 2**16
+
+
+@contextmanager
+def _cut_off(shut: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Run a block, and end what it waits for on a socket after some seconds.
+
+    A socket's own timeout is of each read, so a server that sends a byte now and then could hold a request for ever.
+    """
+
+    def late() -> None:
+        with suppress(OSError, ValueError, RuntimeError):  # it has ended meanwhile
+            shut()
+
+    timer = threading.Timer(max(seconds, 0), late)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _headers_in_time(connection: urllib3.connection.HTTPConnection) -> AbstractContextManager[None]:
+    assert connection.timeout is not None, "every request is given a time"
+    shut = partial(socket.socket.shutdown, connection.sock, socket.SHUT_RDWR)  # of TLS too, without its farewell
+    return _cut_off(shut, connection.timeout)
+
+
+class _Http(urllib3.connection.HTTPConnection):
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
+        with _headers_in_time(self):
+            return super().getresponse()
+
+
+class _Https(urllib3.connection.HTTPSConnection):
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
+        with _headers_in_time(self):
+            return super().getresponse()
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Http
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Https
 
 
 class RestTransport:
@@ -33,30 +87,58 @@ class RestTransport:
             part = "" if version is None else f"/versions/{version}"
         self._url = f"{url}/v1/models/{quote(name, '')}{part}:predict"
         self._connections = urllib3.PoolManager(maxsize=_CONNECTIONS, retries=False)
+        self._connections.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
     def call(self, signature: str, inputs: Mapping[str, np.ndarray], seconds: float) -> Outputs:
         """See `Transport.call`."""
         body = json.dumps({"signature_name": signature, "instances": to_rows(inputs, as_bytes=True)}).encode()
-        headers, timeout = {"Content-Type": "application/json"}, urllib3.Timeout(total=seconds)
+        end = time.monotonic() + seconds
         try:
-            response = self._connections.request("POST", self._url, body=body, headers=headers, timeout=timeout)
-        except urllib3.exceptions.HTTPError as error:
+            status, content = self._exchanged(body, end)
+        except (urllib3.exceptions.HTTPError, ValueError) as error:  # TLS that is cut off is a ValueError
             # A refused connection is one of urllib3's timeouts too.
             refused = isinstance(error, urllib3.exceptions.NewConnectionError)
-            late = isinstance(error, urllib3.exceptions.TimeoutError) and not refused
-            raise RequestError("DEADLINE_EXCEEDED" if late else "UNAVAILABLE", str(error), True) from None
+            late = isinstance(error, urllib3.exceptions.TimeoutError) or time.monotonic() >= end
+            code = "DEADLINE_EXCEEDED" if late and not refused else "UNAVAILABLE"
+            raise RequestError(code, str(error), True) from None
+        if time.monotonic() >= end:  # what was cut off may look like a whole answer
+            raise RequestError("DEADLINE_EXCEEDED", f"The answer was not whole after {seconds:g} s.", True)
         try:
-            answer = json.loads(response.data)
+            answer = json.loads(content)
         except ValueError:
             answer = None
-        if response.status != 200:
+        if status != 200:
             said = answer.get("error") if isinstance(answer, dict) else None
-            text = said if isinstance(said, str) else f"HTTP status {response.status}"
-            raise RequestError(grpc_code(response.status), text, response.status in _FOR_NOW)
+            text = said if isinstance(said, str) else f"HTTP status {status}"
+            raise RequestError(grpc_code(status), text, status in _FOR_NOW)
         try:
             return Outputs(from_rows(answer["predictions"]), None)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RequestError("INTERNAL", f"The answer is not that of a server of models: {error!r}") from None
+
+    def _exchanged(self, body: bytes, end: float) -> tuple[int, bytes]:
+        """Return the status and the content that a request is answered.
+
+        Raises:
+            urllib3.exceptions.HTTPError: it is not answered, or not before `time.monotonic` is `end`.
+            RequestError: the content is too large.
+        """
+        headers, timeout = {"Content-Type": "application/json"}, urllib3.Timeout(total=max(end - time.monotonic(), 1e-3))
+        response = self._connections.request(
+            "POST", self._url, body=body, headers=headers, timeout=timeout, preload_content=False
+        )
+        content = bytearray()
+        try:
+            with _cut_off(response.shutdown, end - time.monotonic()):
+                while piece := response.read(_PIECE):
+                    content += piece
+                    if len(content) > _LARGEST:
+                        raise RequestError("RESOURCE_EXHAUSTED", f"The answer is larger than {_LARGEST} bytes.")
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
+        return response.status, bytes(content)
 
     def close(self) -> None:
         """Close the connections."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from niwt_tf.data.image_messages import is_of_image
 from niwt_tf.errors import InputError
 from niwt_tf.serving.client import Client
 from niwt_tf.serving.transports.request_error import RequestError
@@ -92,9 +93,20 @@ def test_descriptions_that_cannot_be_are_named(client, descriptions, message):
         client.classify_with([png(REDDISH)], descriptions)
 
 
-def test_descriptions_of_another_length_than_the_models_are_refused(client):
-    found = client.classify_with([png(REDDISH)], {"new": [1, 2, 3, 4]})
-    assert list(found.errors) == [0] and found.labels == ((),)
+@pytest.mark.parametrize("count", [1, 3])
+def test_descriptions_of_another_length_than_the_models_are_no_fault_of_the_images(client, count):
+    with pytest.raises(RequestError) as raised:
+        client.classify_with([png(REDDISH)] * count, {"new": [1, 2, 3, 4]})
+    assert raised.value.code == "INVALID_ARGUMENT" and not raised.value.can_be_repeated
+    assert "\n" not in raised.value.detail and not is_of_image(raised.value.detail)
+
+
+def test_images_that_are_all_bad_are_all_named(client):
+    client._batch_size = 2
+    truncated = png(REDDISH, 40)[:60]
+    found = client.classify([truncated, truncated, b"?", b"?", png(GREENISH)])
+    assert set(found.errors) == {0, 1, 2, 3} and found.labels[4]
+    assert all(map(is_of_image, found.errors.values()))
 
 
 def test_explanations_have_words_and_a_picture(client):
@@ -151,9 +163,9 @@ def test_a_signature_that_is_not_there_is_named(client):
         client.call("segment", {"image_bytes": np.array([png(REDDISH)], object)})
 
 
-def test_an_unknown_label_is_an_invalid_argument(url):
-    with Client(url, "toy", "nightly") as client:
-        assert "nightly" in client.classify([png(REDDISH)]).errors[0]
+def test_an_unknown_label_is_no_fault_of_the_images(url):
+    with Client(url, "toy", "nightly") as client, pytest.raises(RequestError, match="INVALID_ARGUMENT: .*nightly"):
+        client.classify([png(REDDISH), png(GREENISH)])
 
 
 @pytest.mark.parametrize("images", [[], "photo.png", b"..."])

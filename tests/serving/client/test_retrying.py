@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import grpc
@@ -15,6 +15,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from niwt_tf.serving.client import Client
+from niwt_tf.serving.transports import client_rest
 from niwt_tf.serving.transports.request_error import RequestError, grpc_code, http_status
 from niwt_tf.serving.transports.retrying import Retrying
 
@@ -126,6 +127,77 @@ def test_a_slow_server_is_left_in_time(serve):
     assert raised.value.code == "DEADLINE_EXCEEDED" and flaky.calls == 1
 
 
+@contextmanager
+def _dripping(content: bytes, at_once: int, connections=None):
+    """Answer every request with some bytes at once and then one each 0.1 s."""
+    stop = threading.Event()
+
+    def answer(connection):
+        with connection, suppress(OSError):
+            while not stop.is_set() and connection.recv(2**16):
+                connection.sendall(content[:at_once])
+                for place in range(at_once, len(content)):
+                    if stop.wait(0.1):
+                        return
+                    connection.sendall(content[place : place + 1])
+
+    def accept():
+        with suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                if connections is not None:
+                    connections.append(connection.getpeername())
+                threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=accept, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            stop.set()
+            listening.shutdown(socket.SHUT_RDWR)
+
+
+_BODY = json.dumps({"predictions": [{name: value[0] for name, value in ANSWER.items()}]}).encode()
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(_BODY)
+_CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(_BODY), _BODY)
+
+
+@pytest.mark.parametrize(
+    ("content", "at_once"),
+    [
+        pytest.param(_HEAD + _BODY, len(_HEAD), id="content of a length"),
+        pytest.param(_HEAD + _BODY, 5, id="headers"),
+        pytest.param(_CHUNKED, 60, id="chunks"),
+        pytest.param(b"HTTP/1.0 200 OK\r\n\r\n" + _BODY, 25, id="content up to the end of the connection"),
+    ],
+)
+def test_a_server_that_drips_is_left_in_time(content, at_once):
+    with _dripping(content, at_once) as url, Client(url, "toy", timeout=0.7, retries=2) as client:
+        begun = time.monotonic()
+        with pytest.raises(RequestError) as raised:
+            client.classify([b"image"])
+        assert 0.6 < time.monotonic() - begun < 1.5
+    assert raised.value.code == "DEADLINE_EXCEEDED"
+
+
+@pytest.mark.parametrize("content", [_HEAD + _BODY, _CHUNKED], ids=["length", "chunked"])
+def test_a_connection_is_kept_for_the_next_request(content):
+    connections = []
+    with _dripping(content, len(content), connections) as url, Client(url, "toy") as client:
+        for _ in range(3):
+            assert client.classify([b"image"]).labels == (("hen",),)
+    assert len(connections) == 1
+
+
+def test_an_answer_without_end_is_not_taken(monkeypatch):
+    monkeypatch.setattr(client_rest, "_LARGEST", 100)
+    content = _HEAD.replace(b"%d" % len(_BODY), b"200000") + b" " * 200000
+    with _dripping(content, len(content)) as url, Client(url, "toy") as client, pytest.raises(RequestError) as raised:
+        client.classify([b"image"])
+    assert raised.value.code == "RESOURCE_EXHAUSTED" and "larger than 100 bytes" in raised.value.detail
+
+
 def _free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -213,10 +285,45 @@ def test_codes_and_statuses_agree():
     assert (grpc_code(502), grpc_code(418)) == ("UNAVAILABLE", "UNKNOWN")
 
 
-def test_what_a_graph_asserted_is_said_without_its_wrapping():
-    class Refusing(Flaky):
-        def Predict(self, request, context):  # noqa: N802
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "assertion failed: [It must be a bird.] [3]\n\t [[{{node x}}]]")
+class Refusing(Flaky):
+    """Refuses what has bytes that begin with "bad"; `said` is of which request, counted from 0."""
 
-    with flaky_grpc(Refusing(0, "OK")) as url, Client(url, "toy") as client:
-        assert client.classify([b"image", b"other"]).errors == dict.fromkeys((0, 1), "It must be a bird.")
+    def __init__(self, said):
+        super().__init__(0, "OK")
+        self.said = said
+
+    def Predict(self, request, context):  # noqa: N802
+        content = tf.make_ndarray(request.inputs["image_bytes"])
+        if any(one.startswith(b"bad") for one in content):
+            self.calls += 1
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, self.said(self.calls - 1))
+        return super().Predict(request, context)
+
+
+_ASSERTED = "assertion failed: [The image is a bird.] [3]\n\t [[{{node x}}]]"
+
+
+@pytest.mark.parametrize(
+    ("said", "images", "errors"),
+    [
+        pytest.param(lambda call: _ASSERTED, [b"bad"] * 2, dict.fromkeys((0, 1), "The image is a bird"), id="image"),
+        pytest.param(lambda call: "Invalid PNG data, size 3", [b"bad"], {0: "Invalid PNG data, size 3"}, id="format"),
+        pytest.param(lambda call: f"row {call}", [b"bad", b"bad"], {0: "row 1", 1: "row 2"}, id="one each"),
+        pytest.param(lambda call: "odd", [b"bad", b"good"], {0: "odd"}, id="not all"),
+    ],
+)
+def test_what_is_of_an_image_is_said_of_it(said, images, errors):
+    with flaky_grpc(Refusing(said)) as url, Client(url, "toy") as client:
+        assert client.classify(images).errors == errors
+
+
+@pytest.mark.parametrize("images", [[b"bad"], [b"bad", b"bad", b"bad"]])
+def test_what_is_of_the_request_is_no_fault_of_its_images(images):
+    text = "assertion failed: [descriptions must be finite numbers.] [3]\n\t [[{{node image/decode_png}}]]"
+    with flaky_grpc(Refusing(lambda call: text)) as url, Client(url, "toy") as client:
+        with pytest.raises(RequestError) as raised:
+            client.classify(images)
+        assert str(raised.value) == "INVALID_ARGUMENT: descriptions must be finite numbers"
+        client._batch_size = 1
+        found = client.classify([b"good", *images])  # an image that was answered shows that the request is right
+        assert set(found.errors) == set(range(1, 1 + len(images)))
