@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import re
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +16,10 @@ import tensorflow as tf
 from PIL import Image
 from tqdm import tqdm
 
-from niwt_tf.data.decode import decode_image, decode_pixels
+from niwt_tf.data.decode import decode_image, decode_pixels, refusal
 from niwt_tf.data.image_messages import PIXEL_LIMIT
 from niwt_tf.data.schema import Images
-from niwt_tf.errors import InputError, asserted, check_choice
+from niwt_tf.errors import InputError, check_choice
 
 AUGMENTATIONS = ("standard", "light")
 _MAX_THREADS = 16
@@ -193,8 +192,7 @@ def _fault(path: Path, max_pixels: int) -> str:
     try:
         decode_pixels(tf.constant(encoded))
     except tf.errors.OpError as error:
-        reason = re.sub(r"\{\{.*?\}\} *|\[Op:.*", "", error.message, flags=re.DOTALL).strip()
-        return asserted(reason.splitlines()[0]).rstrip(".") if reason else type(error).__name__
+        return refusal(error)
     return ""
 
 
