@@ -2,9 +2,13 @@
 
     python benchmarks/serving_load.py --seconds=60 --clients=8 --bundle=exports/birds
 
-Half of the clients use gRPC, half REST; the server is a process of its own, and its memory is what is watched. Without a bundle
-a small_vgg of random weights with 50 classes is exported. The bundle is copied; version N+1 is N with every class renamed, so
-that a label tells which version it came from. The status is 1 if a request failed or an answer was mixed.
+Half of the clients use gRPC, half REST. Of seven requests one is of `explain` and one of `classify_with`, where the bundle has
+them. The server is a process of its own, and its memory is what is watched. Without a bundle a small_vgg of random weights with
+50 classes is exported. The bundle is copied; version N+1 is N with every class renamed, so that a label tells which version it
+came from. The status is 1 if a request failed or an answer was mixed.
+
+Memory counts as flat if the straight line through the last third, when only N+1 is served, rises by at most 2 % of what the
+server has there. What the swap itself left behind is told beside it: loading and freeing a version moves the level once.
 """
 
 from __future__ import annotations
@@ -30,13 +34,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from PIL import Image
 
-from benchmarks.load_clients import Seen, ask_until
+from benchmarks.load_clients import Load, Seen, ask_until
 from niwt_tf.serving.bundle import Bundle
 from niwt_tf.serving.rewriting import next_version
 
 _NAME = "model"
 _SIDES = (48, 64, 100)
 _BATCHES = (1, 1, 2, 4)
+_FLAT = 0.02
+_SAMPLES = 10
 
 
 def main() -> int:
@@ -65,12 +71,11 @@ def _measure(models: Path, seconds: float, clients: int) -> dict[str, float | st
     bundle = Bundle.open(models)
     number = int(bundle.folder.name)
     cards = [dataclasses.replace(card, name=f"next {card.name}") for card in bundle.cards]
-    known = {number: frozenset(bundle.labels), number + 1: frozenset(card.name for card in cards)}
+    load = Load.of(bundle, [card.name for card in cards], _requests())
     stop, seen = threading.Event(), [Seen() for _ in range(clients)]
-    requests = _requests()
     with _server(models) as (process, addresses):
         threads = [
-            threading.Thread(target=ask_until, args=(stop, addresses[client % 2], _NAME, requests, known, seen[client]))
+            threading.Thread(target=ask_until, args=(stop, addresses[client % 2], _NAME, load, seen[client]))
             for client in range(clients)
         ]
         begun = time.monotonic()
@@ -105,6 +110,8 @@ def _figures(
         "seconds": seconds,
         "requests answered": len(seen.seconds),
         "requests answered a second": round(len(seen.seconds) / seconds, 1),
+        "requests answered, explain": seen.signatures["explain"],
+        "requests answered, classify_with": seen.signatures["classify_with"],
         "failed requests": sum(seen.failures.values()),
         "mixed answers": seen.mixed,
         "answers of version N": seen.answers[number],
@@ -117,7 +124,26 @@ def _figures(
         "server MB a minute, after the first third": _slope(memory, seconds / 3, seconds),
         "server MB a minute, from there to N+1": _slope(memory, seconds / 3, seconds / 2),
         "server MB a minute, last third": _slope(memory, 2 * seconds / 3, seconds),
+        "server MB, last third above that before N+1": _step(memory, seconds),
+        "server memory, last third": verdict([sample for sample in memory if sample[0] >= 2 * seconds / 3]),
     }
+
+
+def _step(memory: list[tuple[float, float]], seconds: float) -> float | str:
+    before = [size for moment, size in memory if seconds / 3 <= moment < seconds / 2]
+    after = [size for moment, size in memory if moment >= 2 * seconds / 3]
+    return round(float(np.median(after) - np.median(before)), 1) if before and after else "too short"
+
+
+def verdict(memory: list[tuple[float, float]]) -> str:
+    """Return whether memory is flat over samples of (second, MB), and by how much it rises from the first to the last."""
+    if len(memory) < _SAMPLES:
+        return "too short to tell"
+    times, sizes = np.array(memory).T
+    rise = float(np.polyfit(times, sizes, 1)[0]) * (times[-1] - times[0])
+    level = float(np.median(sizes))
+    word = "flat" if rise <= _FLAT * level else "NOT flat"
+    return f"{word}: {rise:+.1f} MB in {times[-1] - times[0]:.0f} s, {rise / level:+.1%} (limit {_FLAT:+.0%})"
 
 
 def _slope(memory: list[tuple[float, float]], start: float, end: float) -> float | str:
@@ -160,6 +186,7 @@ def _requests() -> list[list[bytes]]:
 
 
 def _export_toy(models: Path) -> None:
+    from benchmarks.serving_sides import contents_for
     from niwt_tf.models.backbones import build_network
     from niwt_tf.serving.savedmodel import export_network
 
@@ -170,7 +197,7 @@ def _export_toy(models: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "check.png")
         path.write_bytes(_requests()[0][0])
-        export_network(network, models, check_images=[path])
+        export_network(network, models, contents=contents_for(network), check_images=[path])
 
 
 if __name__ == "__main__":

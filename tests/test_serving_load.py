@@ -2,30 +2,68 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from benchmarks.load_clients import Seen, version_of
-from benchmarks.serving_load import _slope
+from benchmarks.load_clients import DESCRIBED, Load, Seen, possible_versions
+from benchmarks.serving_load import _slope, verdict
+from niwt_tf.serving.bundle import Bundle
+from niwt_tf.serving.cards import Card
 
 KNOWN = {1: frozenset({"a", "b"}), 2: frozenset({"next a", "next b"})}
 
 
 @pytest.mark.parametrize(
-    ("labels", "versions", "version"),
+    ("labels", "versions", "possible"),
     [
-        ([("a", "b"), ("b",)], (1, 1), 1),
-        ([("next a",)], (2,), 2),
-        ([("next a",)], (None,), 2),  # REST does not say
-        ([("a", "next b")], (1,), None),
-        ([("a",), ("next a",)], (None, None), None),
-        ([("a",)], (2,), None),
-        ([("a",), ("b",)], (1, 2), None),
-        ([("a", "other")], (1,), None),
-        ([()], (None,), None),
+        ([("a", "b"), ("b",)], (1, 1), {1}),
+        ([("next a",)], (2,), {2}),
+        ([("next a",)], (None,), {2}),  # REST does not say
+        ([("a", DESCRIBED, "b")], (None,), {1}),
+        ([("a", "next b")], (1,), set()),
+        ([("a",), ("next a",)], (None, None), set()),
+        ([("a",)], (2,), set()),
+        ([("a",), ("b",)], (1, 2), set()),
+        ([("a", "other")], (1,), set()),
+        ([("unknown", "a")], (1,), set()),
+        ([()], (None,), set()),
     ],
 )
-def test_an_answer_is_of_one_version_or_mixed(labels, versions, version):
-    assert version_of(labels, versions, KNOWN) == version
+def test_an_answer_is_of_one_version_or_mixed(labels, versions, possible):
+    assert possible_versions(labels, versions, KNOWN) == possible
+
+
+@pytest.mark.parametrize(
+    ("labels", "versions", "possible"),
+    [
+        ([("unknown", "b")], (1,), {1}),
+        ([("unknown", "next b")], (None,), {2}),
+        ([("unknown",)], (2,), {2}),
+        ([("unknown",)], (None,), {1, 2}),  # of either, which is not mixed
+        ([("unknown", "a"), ("unknown", "next a")], (None, None), set()),
+    ],
+)
+def test_an_abstention_is_of_every_version(labels, versions, possible):
+    known = {version: names | {"unknown"} for version, names in KNOWN.items()}
+    assert possible_versions(labels, versions, known) == possible
+
+
+@pytest.mark.parametrize(("below", "extra"), [(0.0, set()), (0.5, {"unknown"})])
+def test_the_load_is_what_the_bundle_can_answer(below, extra):
+    cards = tuple(Card(name, None, "", "", True, "", "", 1, {}) for name in ("a", "b"))
+    signatures = dict.fromkeys(("serving_default", "logits", "explain", "classify_with"), {})
+    metadata = {"signatures": signatures, "probabilities": {"abstain_below": below}}
+    load = Load.of(Bundle(Path("x/3"), metadata, cards), ["c", "d"], [[b""]])
+    assert load.known == {3: {"a", "b", *extra}, 4: {"c", "d", *extra}}
+    assert set(load.signatures) == {"serving_default", "explain"}  # no class is described
+    described = (cards[0], replace(cards[1], description=(1.0, 2.0)))
+    load = Load.of(Bundle(Path("x/3"), metadata, described), ["c", "d"], [[b""]])
+    assert load.description == (1.0, 2.0) and load.signatures.count("classify_with") == 1 and len(load.signatures) == 7
 
 
 def test_clients_are_added_up():
@@ -44,3 +82,27 @@ def test_the_slope_is_of_the_samples_between_two_moments():
     assert _slope(memory, 10, 30) == pytest.approx(30.0)  # half a megabyte a second
     assert _slope(memory, 0, 30) < 0
     assert _slope(memory, 29, 30) == "too short"
+
+
+def test_memory_is_flat_or_not_by_what_it_rises():
+    def samples(slope):
+        return [(40.0 + second, 500.0 + slope * second + (3 if second % 2 else -3)) for second in range(21)]
+
+    assert verdict(samples(0.0)).startswith("flat: ")
+    assert verdict(samples(0.4)).startswith("flat: ")  # 8 MB of 500
+    assert verdict(samples(-5.0)).startswith("flat: ")
+    assert verdict(samples(0.7)).startswith("NOT flat: +14")
+    assert verdict(samples(9.0)[:9]) == "too short to tell"
+
+
+@pytest.mark.slow
+def test_a_short_load_fails_no_request_and_mixes_no_answer(tmp_path):
+    program = Path(__file__).resolve().parent.parent / "benchmarks" / "serving_load.py"
+    command = [sys.executable, str(program), "--seconds=6", "--clients=2", f"--json={tmp_path / 'load.json'}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads((tmp_path / "load.json").read_text())
+    assert figures["failed requests"] == figures["mixed answers"] == 0
+    assert figures["requests answered, explain"] and figures["requests answered, classify_with"]
+    assert figures["answers of version N"] + figures["answers of version N+1"] == figures["requests answered"]
+    assert figures["server memory, last third"] == "too short to tell"
