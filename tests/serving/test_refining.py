@@ -151,5 +151,5 @@ def test_the_job_needs_no_keras(versions, image_paths):
     flags = [f"--bundle={versions}", "--name=hen", f"--images={image_paths[0].parent}"]
     done = subprocess.run([sys.executable, "-c", code, "refine_class", *flags], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "niwt refine_class: " in done.stderr and "5 more photographs" in done.stderr
+    assert done.stdout.startswith("Refined 'hen' with 5 more photographs: ")
     assert read_json(versions / "2" / CARDS)["cards"][HEN]["images"] == 5

@@ -289,4 +289,5 @@ def test_every_backbone_can_be_exported(backbone, image_paths, tmp_path):
     path = export_network(network, tmp_path, check_images=image_paths)
     weights = sum(variable.value.numpy().nbytes for variable in network.model.weights)
     stored = sum(file.stat().st_size for file in (path / "variables").iterdir())
-    assert weights <= stored < 1.02 * weights
+    padding = (32 - 3) * network.num_features * 4  # the head takes a whole page
+    assert weights <= stored < 1.02 * (weights + padding)
