@@ -166,6 +166,7 @@ def test_every_request_of_the_readme_is_one_of_a_signature():
         assert path == f"/v1/models/birds:{'classify' if name == 'classify' else 'predict'}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["serving_default", "logits"])
 def test_the_readmes_requests_are_answered_in_its_form(folder, name):
     path, asked, answered = REQUESTS[name]

@@ -16,8 +16,8 @@ def read_text(path: Path) -> str:
         InputError: the file is absent, cannot be read or is not UTF-8.
     """
     try:
-        if path.exists() and not path.is_file():  # a device would be read for ever
-            raise InputError(f"{path} must be a file. Received: something else.")
+        if path.exists() and not path.is_file() and not path.is_dir():  # a device would be read for ever
+            raise InputError(f"{path} must be a readable file. Received: something else.")
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} must be UTF-8 text. Received: another byte at {error.start}.") from None

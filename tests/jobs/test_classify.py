@@ -110,6 +110,7 @@ def test_mistakes_are_one_sentence(niwt, toy, photos, flags, sentence):
     assert sentence in done.err and done.out == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["bundle", "grpc", "rest"])
 def test_explanations_that_are_not_there_are_no_fault_of_the_images(niwt, photos, tmp_path, how):
     network = build_network("small_vgg", ("hen", "wren"), input_size=16, seed=1)
@@ -175,6 +176,7 @@ def test_a_class_called_unknown_is_a_class_where_nothing_abstains():
     assert as_table(second, abstains=True).endswith("unknown     0.2500  unseen\n")  # only the first label is an abstention
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("below", "kind"), [(0.0, "seen"), (1.1, "")])
 def test_what_unknown_means_is_read_in_the_bundle(niwt, photos, tmp_path, below, kind):
     names = ("unknown", "wren") if not below else ("hen", "wren")

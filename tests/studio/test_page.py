@@ -18,6 +18,8 @@ import niwt_tf.studio
 from niwt_tf.studio.plain_text import plain
 from tests.studio.conftest import HOSTILE
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(niwt_tf.studio.__file__).parent / "page.py"
 
 
@@ -34,7 +36,6 @@ def _headline(page: AppTest) -> str:
     return next(heading.value for heading in page.subheader if heading.value.startswith("It claims"))
 
 
-@pytest.mark.slow
 def test_classes_are_composed_and_saved(page, tmp_path):
     assert MultiPartParser.spool_max_size > 20 * 2**20
     assert page.warning[0].value == plain("Left out, since they cannot be decoded: 'broken [x](y).jpg'.")
