@@ -80,8 +80,8 @@ def measure(birds: BirdsRun) -> Measurement:
         "one function: decoder, Keras model and the best classes traced together, without `predict`.",
         f"First request: after the bundle's warm-up records in {PROCESSES} fresh processes, with one image that is not among "
         "them; against the median of the later ones. Cold is without the records.",
-        "A class more: the column map read from an opened bundle and called once; and the whole next version on disk, with "
-        "opening the bundle and checking every fingerprint.",
+        "A class more: the computation of `add_classes`; opening the bundle with every fingerprint, computing, writing the "
+        "next version and comparing the two in a Session; and `niwt add_class` as a process, from its start to its end.",
         "Size: of every file, and of variables/ alone. What lies beside the weights does not grow with them: cards, graph, "
         "warm-up images; the column map and the rest of the head's last page are among the variables.",
     ]

@@ -232,6 +232,7 @@ def test_classes_are_changed_without_keras(bundle, repository):
     subprocess.run([sys.executable, "-c", code], cwd=repository, check=True)
 
 
+@pytest.mark.slow
 def test_two_at_once_lose_nothing(bundle, repository):
     command = [sys.executable, "-m", "niwt_tf", "add_class", f"--bundle={bundle}", "--text=black"]
     both = [subprocess.Popen([*command, f"--name={name}"], cwd=repository) for name in ("owl", "emu")]

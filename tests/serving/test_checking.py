@@ -282,6 +282,7 @@ def test_a_server_that_does_not_start(here, bundle, monkeypatch, tmp_path):
     assert _one(bundle, "model server") == Check("model server", "FAILED", "the server ended with status 3: no such option")
 
 
+@pytest.mark.slow
 def test_a_session_in_a_process_without_keras(saved_model):
     assert _one(saved_model, "session").status == "ok"
 

@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from niwt_tf.models.backbones import build_network
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def images():

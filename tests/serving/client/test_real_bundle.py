@@ -18,6 +18,8 @@ from niwt_tf.serving.rewriting import next_version
 from niwt_tf.serving.transports.client_local import LocalTransport
 from tests.serving.client.conftest import SERVERS, running
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def bundle(saved_model, tmp_path_factory) -> Path:
