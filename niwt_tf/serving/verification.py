@@ -21,6 +21,7 @@ from niwt_tf.files import read_json, write_json
 from niwt_tf.method.abstaining import UNKNOWN
 from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.models.network import Network
+from niwt_tf.serving.child_environment import child_environment
 from niwt_tf.serving.contents import Contents
 from niwt_tf.serving.examples import example
 from niwt_tf.serving.predict import read_image
@@ -28,7 +29,6 @@ from niwt_tf.serving.predict import read_image
 TOLERANCE = 1e-4
 _DESCRIBED = 2  # classes that are given again as descriptions
 _CLASSIFIED = {"classes": "labels", "scores": "scores"}
-_PACKAGE = Path(__file__).resolve().parents[2]
 
 
 class VerificationError(RuntimeError):
@@ -165,20 +165,12 @@ def ask_fresh_process(folder: Path, images: CheckImages, arrays: Mapping[str, np
     Raises:
         VerificationError: the process fails; the end of what it said is in the message.
     """
-    # On the CPU: this process may hold the whole memory of a GPU.
-    above = [str(_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(above),
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
     with tempfile.TemporaryDirectory(prefix="niwt-export-") as exchange:
         write_json(Path(exchange, "request.json"), {"saved_model": os.path.abspath(folder), "images": images.paths})
         inputs = np.array([base64.b64encode(example(read_image(Path(path)))) for path in images.paths])
         np.savez(Path(exchange, "arrays.npz"), images=images.pixels, inputs=inputs, **dict(arrays))  # type: ignore[arg-type]
         command = [sys.executable, "-m", "niwt_tf.serving.fresh_process", exchange]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+        done = subprocess.run(command, env=child_environment(), capture_output=True, text=True, errors="replace", check=False)
         if done.returncode != 0:
             raise VerificationError(
                 f"The SavedModel does not work without Keras (status {done.returncode}): {done.stderr[-2000:]}"

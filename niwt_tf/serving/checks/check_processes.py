@@ -13,10 +13,10 @@ from typing import Any
 
 from niwt_tf.files import write_json
 from niwt_tf.serving.checks.messages import Message, append_message, read_messages
+from niwt_tf.serving.child_environment import child_environment
 
 SESSION = (sys.executable, "-m", "niwt_tf.serving.checks.session_process")
 C_API = (sys.executable, "-m", "niwt_tf.serving.checks.c_api_process")
-_PACKAGE = Path(__file__).resolve().parents[3]
 _SECONDS = 600
 
 
@@ -46,14 +46,6 @@ def ask(
         ports: the graph's names of the signatures' inputs and outputs.
         plain: see command.
     """
-    above = [str(_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(above),
-        # On the CPU, since another process may hold the whole memory of a GPU.
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
     with tempfile.TemporaryDirectory(prefix="niwt-check-") as name:
         exchange = Path(name)
         questions, answers = exchange / "requests.bin", exchange / "answers.bin"
@@ -64,7 +56,8 @@ def ask(
             append_message(questions, request)
         arguments = [os.path.abspath(folder), str(questions), str(answers)] if plain else [name]
         try:
-            done = subprocess.run([*command, *arguments], env=environment, capture_output=True, timeout=_SECONDS, check=False)
+            called, environment = [*command, *arguments], child_environment()
+            done = subprocess.run(called, env=environment, capture_output=True, timeout=_SECONDS, check=False)
         except subprocess.TimeoutExpired:
             return Said(read_messages(answers), f"no end after {_SECONDS} s")
         lines = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing said"]
