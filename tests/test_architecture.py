@@ -19,6 +19,7 @@ LAYERS = (
     ("explain",),
     ("baselines",),
     ("experiments",),
+    ("report",),
     ("serving",),
     ("studio",),
     ("estimator",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -50,6 +51,25 @@ def score_network(network: Network, test: TestData, execution: Execution | None 
     logits[:, : network.num_seen] += network.calibration
     evaluation = evaluate_scores(logits, labels, network.num_seen, network.calibration)
     return Scored(logits, labels, evaluation, calibration_curve(logits, labels, network.num_seen))
+
+
+def save_scores(path: str | os.PathLike[str], scored: Scored) -> None:
+    """Write scores.npz, the logits and labels that everything else of the evaluation follows from."""
+    np.savez(path, logits=scored.logits, labels=scored.labels)
+
+
+def load_scores(path: str | os.PathLike[str], num_seen: int, calibration: float) -> Scored:
+    """Read what `save_scores` wrote.
+
+    Args:
+        path: scores.npz.
+        num_seen: S.
+        calibration: of the network that was scored.
+    """
+    with np.load(path, allow_pickle=False) as file:
+        logits, labels = file["logits"], file["labels"]
+    evaluation = evaluate_scores(logits, labels, num_seen, calibration)
+    return Scored(logits, labels, evaluation, calibration_curve(logits, labels, num_seen))
 
 
 def metrics_of(

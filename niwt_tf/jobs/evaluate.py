@@ -7,7 +7,7 @@ import sys
 from niwt_tf.experiments.plots import plot_ausuc, plot_confusion, write_per_class_csv
 from niwt_tf.experiments.prediction_sheet import prediction_sheet
 from niwt_tf.experiments.probabilities import load_probabilities
-from niwt_tf.experiments.scoring import metrics_of, score_network
+from niwt_tf.experiments.scoring import metrics_of, save_scores, score_network
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.run_data import RunData, load_run_data
@@ -18,7 +18,7 @@ SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
 
 
 def stage(run: Run, data: RunData) -> None:
-    """Write metrics.json, per_class.csv, confusion.png, ausuc.png and predictions.png."""
+    """Write metrics.json, scores.npz, per_class.csv, confusion.png, ausuc.png and predictions.png."""
     evaluate = run.stage("evaluate", settings_used=SETTINGS_USED, inputs=["transfer"], publishes=["metrics.json"])
     if evaluate.up_to_date:
         return
@@ -31,6 +31,7 @@ def stage(run: Run, data: RunData) -> None:
         others = {**figures, "seed": run.settings.seed}
         metrics = metrics_of(scored, network.num_seen, others, probabilities.temperature)
         write_json(folder / "metrics.json", metrics)
+        save_scores(folder / "scores.npz", scored)
         evaluation, names = scored.evaluation, network.class_names
         write_per_class_csv(folder / "per_class.csv", names, network.num_seen, evaluation, scored.labels)
         if len(test.images):

@@ -48,7 +48,7 @@ def stage(run: Run, data: RunData, export_dir: Path | None = None, abstain: bool
     if run.team.is_chief and (run.path / "export").exists() and exported(run) is None:
         shutil.rmtree(run.path / "export")
         _LOG.info("The SavedModel of this run is no longer there.")
-    metrics = read_json(run.path / "metrics.json") if (run.path / "metrics.json").exists() else {}
+    metrics = _metrics(run)
     extra = {"export_dir": str(folder), "k": _BEST, "metrics": metrics, "abstain": abstain}
     export = run.stage("export", settings_used=["backbone", "dataset"], inputs=["transfer"], extra=extra)
     if export.up_to_date:
@@ -70,6 +70,13 @@ def stage(run: Run, data: RunData, export_dir: Path | None = None, abstain: bool
         write_json(record / _RECORD, {"path": str(path), "version": int(path.name), "files": sizes})
         export.record(metrics={"bytes": sum(sizes.values())})
     _LOG.info("SavedModel: %s", path)
+
+
+def _metrics(run: Run) -> dict[str, Any]:
+    """Return the figures of the evaluation; those of explanations may be measured after an export, and do not outdate it."""
+    path = run.path / "metrics.json"
+    found = read_json(path) if path.exists() else {}
+    return {name: value for name, value in found.items() if not isinstance(value, dict)}
 
 
 def _abstention(chosen: Probabilities) -> str:

@@ -21,7 +21,7 @@ from niwt_tf.jobs.stage_store import StageStore
 from niwt_tf.method.team import ALONE, Team
 
 # Raised whenever the files of a stage change their form: what an earlier version wrote is then made again.
-FORMAT = 3
+FORMAT = 4
 _VERSIONS = ("niwt-tf", "tensorflow", "keras", "numpy", "scikit-learn", "pillow")
 
 
@@ -240,6 +240,13 @@ class Run:
             if name == stage or stage in self._ancestors(name):
                 for published in manifest["publishes"]:
                     (self.path / published).unlink(missing_ok=True)
+
+    def _is_published_later(self, published: str, stage: str) -> bool:
+        """Return whether a stage that stands on `stage`, and is not out of date, publishes a file of the same name."""
+        return any(
+            published in manifest["publishes"] and stage in self._ancestors(name) and not self._outdated(name)
+            for name, manifest in self._manifests().items()
+        )
 
     def _manifests(self) -> dict[str, Manifest]:
         found = {entry.name: read_manifest(entry) for entry in sorted(self.path.iterdir()) if not entry.name.startswith(".")}

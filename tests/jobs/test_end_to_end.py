@@ -62,7 +62,7 @@ def test_every_artefact_is_there(finished_run):
     assert held["importance"] == held["map"] | {"operators.npz"}
     arrays = {"columns.npz", "column_map.npz", "explainer.npz", "few_shot.npz"}
     assert held["transfer"] == {"network.keras", "selection.json", "probabilities.json", *arrays}
-    assert held["evaluate"] == {"metrics.json", "per_class.csv", "confusion.png", "ausuc.png", "predictions.png"}
+    assert held["evaluate"] == {"metrics.json", "scores.npz", "per_class.csv", "confusion.png", "ausuc.png", "predictions.png"}
     assert (finished_run.exports / "1" / "saved_model.pb").is_file()
     assert [entry.name for entry in finished_run.exports.iterdir()] == ["1"]
     assert not [file for file in path.rglob("*") if file.suffix in (".pkl", ".pickle")]

@@ -202,3 +202,26 @@ def test_what_another_version_wrote_is_made_again(tmp_path, monkeypatch):
         assert run.stage("train", []).reason == "was made with another format"
         with pytest.raises(InputError, match="was written by another version of niwt-tf: run niwt train first"):
             run.folder("train")
+
+
+def _measure(run: Run, factor: int = 10) -> None:
+    """Do a stage that publishes the same file as the one it reads, with more in it."""
+    stage = run.stage("measure", ["seed"], ["evaluate"], {"factor": factor}, publishes=["metrics.json"])
+    if not stage.up_to_date:
+        with stage.writing() as folder:
+            known = read_json(run.folder("evaluate") / "metrics.json")
+            (folder / "metrics.json").write_text(json.dumps({**known, "more": factor * known["sum"]}))
+
+
+def test_the_last_stage_that_publishes_a_file_is_the_one_that_is_seen(tmp_path):
+    def steps(seed: int, *stages) -> dict[str, int]:
+        with RunDirectory(tmp_path).locked(Settings(seed=seed), overwrite=True, given=["seed"]) as run:
+            run.use_data("d")
+            for stage in stages:
+                stage(run)
+        return read_json(tmp_path / "metrics.json")
+
+    assert steps(2, _train, _evaluate, _measure) == {"sum": 6, "more": 60}
+    assert steps(2, _train, _evaluate) == {"sum": 6, "more": 60}
+    assert steps(3, _train, _evaluate) == {"sum": 9}
+    assert steps(3, _train, _evaluate, _measure) == {"sum": 9, "more": 90}
