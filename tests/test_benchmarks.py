@@ -16,6 +16,7 @@ from benchmarks import (
     bench,
     engine_sides,
     engines,
+    grad_cam,
     one_more_class,
     quickstart,
     report,
@@ -27,6 +28,7 @@ from benchmarks import (
 from benchmarks.harness import Goal, Measurement, Row, Series, interleaved
 from benchmarks.tape import TapeRun, run_tape
 from niwt_tf.method.transfer import TransferOptions, transfer_columns
+from niwt_tf.models.backbones import build_network
 from niwt_tf.serving.bundle import Bundle
 from niwt_tf.serving.predict import opened
 from niwt_tf.serving.versions import versions
@@ -212,3 +214,12 @@ def test_the_best_classes_have_the_probabilities_of_a_softmax():
 def test_short_sides_are_repeated_more_often_than_long_ones():
     case = serving.Case("small_vgg", (64, 64), 0.02)
     assert [case.repetitions(batch) for batch in (1, 5, 32)] == [100, 20, 9]
+
+
+def test_the_sides_of_grad_cam_give_the_same_maps():
+    network = build_network("small_vgg", ["a", "b", "c"], weights="none", input_size=32)
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    (_, ours), *others = grad_cam.sides(network, pixels, np.array([2, 0]))
+    assert "plain tape" in dict(others)
+    for _, other in others:
+        np.testing.assert_allclose(grad_cam.scaled(other()), ours(), atol=1e-5)
