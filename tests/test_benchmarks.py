@@ -16,6 +16,7 @@ from benchmarks import (
     bench,
     engine_sides,
     engines,
+    faithfulness,
     grad_cam,
     one_more_class,
     quickstart,
@@ -223,3 +224,15 @@ def test_the_sides_of_grad_cam_give_the_same_maps():
     assert "plain tape" in dict(others)
     for _, other in others:
         np.testing.assert_allclose(grad_cam.scaled(other()), ours(), atol=1e-5)
+
+
+def test_the_table_of_faithfulness_has_means_over_seeds_beside_chance():
+    runs = [
+        {"energy_in_box": {"seen": {"value": value, "low": 0.1, "high": 0.9, "chance": 0.5}, "unseen": {"value": 0.25}}}
+        for value in (0.75, 0.85)
+    ]
+    text = faithfulness.table(runs)
+    # Two values 0.1 apart: Student's factor 12.706 times 0.0707 / sqrt(2).
+    assert "| energy_in_box | seen | 0.800 ± 0.635 | 0.500 | 0.300 ± 0.635 |" in text
+    assert "| energy_in_box | unseen | 0.250 ± 0.000 |  |  |" in text
+    assert "| energy_in_box | seen | 0.750 (0.100 to 0.900) | 0.500 | 0.250 |" in faithfulness.table(runs[:1])
