@@ -29,7 +29,7 @@ def confusion_chart(confusion: Confusion, names: Sequence[str], num_seen: int) -
     classes, named = len(names), len(names) <= MOST_NAMED
     left, cell = geometry(names)
     top, side = left, cell * classes
-    parts = [Markup('<rect class="sheet" x="{0:g}" y="{1:g}" width="{2:g}" height="{2:g}"/>'.format(left, top, side))]
+    parts = [Markup(f'<rect class="sheet" x="{left:g}" y="{top:g}" width="{side:g}" height="{side:g}"/>')]
     empty = np.flatnonzero(confusion.totals == 0)
     bands = "".join(f"M{left:g} {top + cell * row:.5g}h{side:g}v{cell:.5g}h-{side:g}z" for row in empty.tolist())
     if bands:

@@ -37,9 +37,8 @@ def table_of(curve: CalibrationCurve, chosen: float, rows: int = 9) -> list[tupl
     marked = {0.0: "none", chosen: "chosen"}
     constants = np.array(sorted({*np.linspace(low, high, rows).tolist(), *marked}))
     values = at_calibrations(curve, constants)
-    return [
-        (constant, *figures, marked.get(constant, "")) for constant, figures in zip(constants.tolist(), values.T.tolist(), strict=True)
-    ]
+    rows_of = zip(constants.tolist(), values.T.tolist(), strict=True)
+    return [(constant, *figures, marked.get(constant, "")) for constant, figures in rows_of]
 
 
 def ausuc_chart(curve: CalibrationCurve, chosen: float) -> Markup:
@@ -61,27 +60,28 @@ def ausuc_chart(curve: CalibrationCurve, chosen: float) -> Markup:
 
 
 def calibration_chart(curve: CalibrationCurve, chosen: float) -> Markup:
-    """Draw both accuracies and their harmonic mean over the calibration constant."""
+    """Draw both accuracies and their harmonic mean over the calibration constant, which the logits of seen classes lose."""
     low, high = calibration_range(curve, chosen)
-    frame = Frame((low, high), (0, 1), width=520, height=400)
+    frame = Frame((low, high), (0, 1), width=420, height=400)
     constants = np.linspace(low, high, _STEPS)
     values = at_calibrations(curve, constants)
     place = float(frame.across(np.array(chosen)))
     bottom = frame.height - frame.bottom
-    x_name = "calibration: what is taken off the logits of seen classes"
+    x_name = "calibration constant"
     parts = [axes(frame, round_ticks(low, high), percent_ticks(), x_name, "accuracy, %")]
     upright = '<line class="chosen-line" x1="{0:.2f}" y1="{1:.2f}" x2="{0:.2f}" y2="{2:.2f}"/>'
     parts.append(Markup(upright.format(place, bottom, frame.top)))
     parts += [line(frame, constants, values[row], css) for row, css in enumerate(("line seen", "line unseen", "line both"))]
     at_chosen = at_calibrations(curve, np.array([chosen]))[:, 0]
-    parts += [dot(frame, chosen, value, f"mark {css}", 4) for value, css in zip(at_chosen, ("seen", "unseen", "both"), strict=True)]
+    sides = zip(at_chosen.tolist(), ("seen", "unseen", "both"), strict=True)
+    parts += [dot(frame, chosen, value, f"mark {css}", 4) for value, css in sides]
     is_left = place < frame.width / 2
     text_place = place + (6 if is_left else -6)
     parts.append(label(text_place, bottom - 8, f"chosen: {chosen:.2f}", "start" if is_left else "end", "note"))
     best = int(values[2].argmax())
     description = (
-        f"At the chosen constant {chosen:.2f}: seen {100 * at_chosen[0]:.1f} %, unseen {100 * at_chosen[1]:.1f} %, harmonic mean "
-        f"{100 * at_chosen[2]:.1f} %. On these test images the harmonic mean would be highest, {100 * values[2, best]:.1f} %, "
+        f"At the chosen constant {chosen:.2f}: seen {100 * at_chosen[0]:.1f} %, unseen {100 * at_chosen[1]:.1f} %, H "
+        f"{100 * at_chosen[2]:.1f} %. On these test images H would be highest, {100 * values[2, best]:.1f} %, "
         f"near {constants[best]:.2f}; the constant was chosen without them."
     )
     return drawing("calibration", "Accuracy over the calibration constant", description, frame.width, frame.height, parts)

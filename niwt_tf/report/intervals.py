@@ -21,7 +21,7 @@ RESAMPLES = 2000
 NOTE = (
     f"Intervals are 95 % bootstrap intervals (BCa, {RESAMPLES:,} resamples, fixed seed) over classes: seen and unseen classes "
     "are drawn apart with replacement, while all classes go on competing for an image. That of the calibration error is the "
-    "value ± 1.96 bootstrap standard errors, since resampling biases it upwards. The intervals say how a figure would vary with "
+    "value ± 1.96 bootstrap standard errors, since resampling biases it upwards. They say how a figure would vary with "
     "other classes of the same kind, not with another training run; with fewer than three seen or unseen classes there is none."
 )
 _LEAST_CLASSES = 3

@@ -44,7 +44,7 @@ def summary_of(estimates: Mapping[str, Estimate], num_seen: int, num_unseen: int
         return "There is no test image, so nothing could be measured."
     if unseen is None or zsl is None:
         return (
-            f"The network names {100 * (seen or 0):.1f} % of the test images of seen classes right, with {all_classes} competing. "
+            f"The network names {100 * (seen or 0):.1f} % of the test images of seen classes right, {all_classes} competing. "
             "There is no test image of an unseen class, so what it makes of those is not measured."
         )
     first = (

@@ -12,7 +12,7 @@ _FIGURES = (
     (
         "map_rank_correlation",
         "Importance map: rank correlation",
-        "Spearman's, between predicted and measured importance of held-out seen classes; 0 is what a map that knows nothing has.",
+        "Spearman's, between predicted and measured importance of held-out seen classes; 0 for a map that knows nothing.",
     ),
     (
         "rank_correlation_within",
@@ -36,7 +36,7 @@ def map_figures(figures: Mapping[str, float | None], explainer: Explainer) -> tu
     inverse = MapFigure(
         f"Inverse map ({form}): rank correlation",
         explainer.rank_correlation,
-        f"Spearman's, between inferred and true attributes of held-out seen classes; ridge penalty {explainer.regularization:g}.",
+        f"Between inferred and true attributes of held-out seen classes; ridge penalty {explainer.regularization:g}.",
     )
     first, *others = (MapFigure(title, figures.get(name), meaning) for name, title, meaning in _FIGURES)
     return (first, inverse, *others)

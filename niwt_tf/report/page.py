@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,6 +42,7 @@ def render(contents: ReportContents) -> str:
         "figure": figure,
         "attribute": attribute_text,
         "count": count,
+        "breakable": breakable,
     }
     script, style = (_source(environment, name) for name in ("report.js", "report.css"))
     results = contents.results
@@ -87,6 +89,11 @@ def attribute_text(name: str) -> str:
     return " ".join(name.removeprefix("has_").replace("::", ": ").replace("_", " ").split()) or name
 
 
+def breakable(path: str) -> Markup:
+    """Return a path that may be broken after a slash or an underscore."""
+    return Markup("").join(part + Markup("<wbr>") if part in "/_" else part for part in re.split("([/_])", path) if part)
+
+
 def _source(environment: Environment, name: str) -> str:
     assert environment.loader is not None
     return environment.loader.get_source(environment, name)[0]
@@ -94,11 +101,12 @@ def _source(environment: Environment, name: str) -> str:
 
 def _policy(script: str) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    allowed = f"img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
 
 
 def _cells(contents: ReportContents) -> Markup | None:
-    """Return what the script needs to say which cell of the confusion matrix is under the pointer, as JSON; None if too much."""
+    """Return what the script needs to name the cell of the matrix that is under the pointer, as JSON; None if too much."""
     results, confusion = contents.results, contents.results.confusion
     if len(confusion.counts) > _MOST_CELLS:
         return None

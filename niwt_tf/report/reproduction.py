@@ -9,6 +9,7 @@ from typing import Any
 from niwt_tf.experiments.settings import SETTINGS, Settings
 from niwt_tf.report.contents import Reproduction
 
+_LONGEST_LINE = 60
 _RENDERED = {"num_species": "num_species", "images_per_species": "images_per_species", "size": "image_size", "seed": "seed"}
 
 
@@ -38,12 +39,18 @@ def reproduction_of(
     commands = []
     if rendered is not None:
         arguments = [_flag(flag, rendered[name]) for name, flag in _RENDERED.items() if name in rendered]
-        commands.append(" ".join(["niwt render", _flag("data_dir", settings.data_folder), *arguments]))
+        commands.append(_command("niwt render", _flag("data_dir", settings.data_folder), *arguments))
     folder = _flag("run_dir", run_dir)
-    commands.append(" ".join(["niwt run", folder, *given_flags(settings)]))
-    commands.append(f"niwt report {folder}")
+    commands.append(_command("niwt run", folder, *given_flags(settings)))
+    commands.append(_command("niwt report", folder))
     known = tuple((name, version) for name, version in versions.items() if version)
     return Reproduction(tuple(commands), known, data, tuple(stages))
+
+
+def _command(*parts: str) -> str:
+    """Return one line, or where that is long one a flag."""
+    line = " ".join(parts)
+    return line if len(line) <= _LONGEST_LINE else " \\\n  ".join(parts)
 
 
 def _differs(settings: Settings, declared: Any) -> bool:

@@ -110,13 +110,14 @@
     const { margin, size, names, totals, cells } = JSON.parse(data.textContent);
     const counts = new Map(cells[2].map((count, place) => [cells[0][place] * names.length + cells[1][place], count]));
     const said = document.getElementById("cell");
-    matrix.addEventListener("pointermove", event => {
+    const read = event => {
       const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix.getScreenCTM().inverse());
       const row = Math.floor((at.y - margin) / size), column = Math.floor((at.x - margin) / size);
       if (row < 0 || column < 0 || row >= names.length || column >= names.length) return;
       const count = counts.get(row * names.length + column) ?? 0;
       said.textContent = `${names[row]} named ${names[column]}: ${count} of ${totals[row]} images`;
-    });
+    };
+    ["pointermove", "pointerdown"].forEach(kind => matrix.addEventListener(kind, read));
   } else {
     document.getElementById("cell")?.remove();
   }
