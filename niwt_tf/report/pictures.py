@@ -18,8 +18,8 @@ from niwt_tf.data.thumbnail import opened, resized, thumbnail
 if TYPE_CHECKING:
     from PIL import Image
 
-_MOST_OPAQUE = 0.75  # of the heat where it is highest, so that the photograph is seen through it everywhere
-_DIMMED = 0.3  # what is left of the brightness where a neuron does not answer
+_MOST_OPAQUE = 0.8  # of the heat where it is highest, so that the photograph is seen through it everywhere
+_DIMMED = 0.6  # what is left of the brightness where a neuron does not answer
 _LINE, _LINE_EDGE = (255, 255, 255), (0, 0, 0)  # a light line with a dark edge is seen on anything and by everyone
 _EMPTY, _CROSS = (225, 225, 225), (150, 150, 150)
 _CONTEXT = 3.0  # how much wider and higher than a region its surroundings are shown
@@ -44,9 +44,9 @@ def data_uri(image: Image.Image, quality: int = 80) -> str:
 
 
 def heat_overlay(photograph: Image.Image, heat: np.ndarray) -> Image.Image:
-    """Return the photograph with a heat map over it: the hotter, the lighter and the less transparent.
+    """Return the photograph in grey with a heat map over it: the hotter, the lighter and the less transparent.
 
-    The colours are those of the served heat maps, perceptually uniform and readable without telling red from green.
+    In grey, so that every colour is the heat's. The colours are those of the served heat maps, perceptually uniform and readable without telling red from green.
 
     Args:
         photograph: RGB, of any shape.
@@ -59,14 +59,15 @@ def heat_overlay(photograph: Image.Image, heat: np.ndarray) -> Image.Image:
     heat = stretched(heat, photograph.size).clip(0.0, 1.0)
     colours = colour_table()[np.rint(255 * heat).astype(np.int64)]
     opacity = _MOST_OPAQUE * heat[:, :, None]
-    mixed = (1.0 - opacity) * np.asarray(photograph, np.float32) + opacity * colours
+    mixed = (1.0 - opacity) * _grey(photograph) + opacity * colours
     return Image.fromarray(np.rint(mixed).astype(np.uint8))
 
 
 def activation_picture(photograph: Image.Image, activations: np.ndarray) -> Image.Image:
-    """Return the photograph lit where a neuron answers and dimmed elsewhere, with a line at half of its highest activation.
+    """Return the photograph in colour where a neuron answers and in dark grey elsewhere.
 
-    No colour carries meaning. A neuron that answers nowhere leaves the photograph dim and without a line.
+    A line is drawn at half of the highest activation, so that nobody needs the colours. A neuron that answers nowhere leaves the
+    photograph grey and without a line.
 
     Args:
         photograph: RGB, of any shape.
@@ -77,8 +78,9 @@ def activation_picture(photograph: Image.Image, activations: np.ndarray) -> Imag
     highest = max(float(activations.max()), 0.0)
     share = activations.clip(0.0) / highest if highest > 0 else np.zeros_like(activations)
     share = stretched(share, photograph.size)
-    lit = np.asarray(photograph, np.float32) * (_DIMMED + (1.0 - _DIMMED) * share[:, :, None])
-    pixels = np.rint(lit).clip(0, 255).astype(np.uint8)
+    answers = share[:, :, None].clip(0.0, 1.0)
+    lit = answers * np.asarray(photograph, np.float32) + (1.0 - answers) * _DIMMED * _grey(photograph)
+    pixels = np.rint(lit).astype(np.uint8)
     line = _outline(share >= 0.5)
     pixels[_thickened(line)] = _LINE_EDGE
     pixels[line] = _LINE
@@ -135,6 +137,11 @@ def _placeholder(side: int) -> Image.Image:
     for line in ((third, third, far, far), (third, far, far, third)):
         canvas.line(line, fill=_CROSS, width=max(1, side // 48))
     return image
+
+
+def _grey(photograph: Image.Image) -> np.ndarray:
+    """Return the brightness of the pixels, float32 [height, width, 1] in 0..255."""
+    return np.asarray(photograph.convert("L"), np.float32)[:, :, None]
 
 
 def _outline(inside: np.ndarray) -> np.ndarray:
