@@ -22,8 +22,8 @@ _MOST_OPAQUE = 0.8  # of the heat where it is highest, so that the photograph is
 _DIMMED = 0.6  # what is left of the brightness where a neuron does not answer
 _LINE, _LINE_EDGE = (255, 255, 255), (0, 0, 0)  # a light line with a dark edge is seen on anything and by everyone
 _EMPTY, _CROSS = (225, 225, 225), (150, 150, 150)
-_CONTEXT = 3.0  # how much wider and higher than a region its surroundings are shown
-_LEAST_SHOWN = 0.5  # of an image's sides
+_CONTEXT = 3.0  # how much longer than a region the part of the image is that is shown
+_LEAST_SHOWN = 0.5  # of the longer side of the image
 
 
 def picture_of(path: Path, side: int = 192) -> Image.Image:
@@ -46,7 +46,8 @@ def data_uri(image: Image.Image, quality: int = 80) -> str:
 def heat_overlay(photograph: Image.Image, heat: np.ndarray) -> Image.Image:
     """Return the photograph in grey with a heat map over it: the hotter, the lighter and the less transparent.
 
-    In grey, so that every colour is the heat's. The colours are those of the served heat maps, perceptually uniform and readable without telling red from green.
+    In grey, so that every colour is the heat's. The colours are those of the served heat maps: perceptually uniform, and
+    readable without telling red from green.
 
     Args:
         photograph: RGB, of any shape.
@@ -66,8 +67,8 @@ def heat_overlay(photograph: Image.Image, heat: np.ndarray) -> Image.Image:
 def activation_picture(photograph: Image.Image, activations: np.ndarray) -> Image.Image:
     """Return the photograph in colour where a neuron answers and in dark grey elsewhere.
 
-    A line is drawn at half of the highest activation, so that nobody needs the colours. A neuron that answers nowhere leaves the
-    photograph grey and without a line.
+    A line is drawn at half of the highest activation, so that nobody needs the colours. A neuron that answers nowhere leaves
+    the photograph grey and without a line.
 
     Args:
         photograph: RGB, of any shape.
@@ -88,7 +89,9 @@ def activation_picture(photograph: Image.Image, activations: np.ndarray) -> Imag
 
 
 def region_picture(path: Path, region: np.ndarray, side: int = 88) -> Image.Image:
-    """Return a part of an image with a box around a region and its surroundings, or the placeholder.
+    """Return a square around a region, with a box around the region itself; what cannot be opened gives the placeholder.
+
+    The square ends where the image does.
 
     Args:
         path: an image file.
@@ -102,7 +105,7 @@ def region_picture(path: Path, region: np.ndarray, side: int = 88) -> Image.Imag
         return _placeholder(side)
     size = np.array(whole.size)
     low, high = region[:2] * size, region[2:] * size
-    shown = np.clip(np.maximum(_CONTEXT * (high - low), _LEAST_SHOWN * size.max()), 1.0, size)
+    shown = np.minimum(max(_CONTEXT * (high - low).max(), _LEAST_SHOWN * size.max(), 1.0), size)
     start = np.clip((low + high) / 2 - shown / 2, 0, size - shown)
     first, last = np.floor(start).astype(int), np.minimum(np.ceil(start + shown).astype(int), size)
     part = whole.crop((*first.tolist(), *last.tolist()))

@@ -147,4 +147,4 @@ def _pixels(data_uri: str) -> np.ndarray:
 
 def _described(entry: GalleryEntry) -> str:
     answer = f"answer: {entry.predicted} ({100 * entry.score:.0f} %)"
-    return f"{entry.path}, of class {entry.true_class}; {answer}. Right: Grad-CAM of the answer."
+    return f"{entry.path}, of class {entry.true_class}; {answer}. On the right: Grad-CAM of the answer."
