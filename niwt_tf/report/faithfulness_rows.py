@@ -62,7 +62,7 @@ def unmeasured_sentences(
         if not measured.get(figure.name):
             needed = _NEEDS.get(figure.name, "")
             reason = f"the data set has no {needed} of its images" if needed in missing else "there is nothing to measure it on"
-            sentences.append(f"{figure.title}: not measured, {reason}.")
+            sentences.append(f"{figure.title[:1].upper()}{figure.title[1:]}: not measured, {reason}.")
     return tuple(sentences)
 
 

@@ -1,8 +1,9 @@
-"""95 % intervals of the headline figures by a bootstrap over classes.
+"""95 % intervals of the headline figures, over classes.
 
-A class is what varies: its images resemble each other, and another choice of classes would give other figures. Seen and unseen
-classes are drawn apart, with replacement; the classes that compete for an image stay as they are. Efron, "Better Bootstrap
-Confidence Intervals" (1987), as in `scipy.stats.bootstrap`.
+A class is what varies: its images resemble each other, and another choice of classes would give other figures. Means over
+classes have Student's t interval. For H, AUSUC and the calibration error classes are drawn with replacement, seen and unseen
+ones apart; those that compete for an image stay as they are. Efron, "Better Bootstrap Confidence Intervals" (1987), as in
+`scipy.stats.bootstrap`.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from niwt_tf.experiments.scoring import Scored
+from niwt_tf.explain.intervals import plain_mean
 from niwt_tf.method.evaluation import per_class_accuracy
 from niwt_tf.method.probabilities import ECE_BINS, Probabilities
 from niwt_tf.report.contents import Estimate
 
 RESAMPLES = 2000
 NOTE = (
-    f"Intervals are 95 % bootstrap intervals (BCa, {RESAMPLES:,} resamples, fixed seed) over classes: seen and unseen classes "
-    "are drawn apart with replacement, while all classes go on competing for an image. That of the calibration error is the "
-    "value ± 1.96 bootstrap standard errors, since resampling biases it upwards. They say how a figure would vary with "
-    "other classes of the same kind, not with another training run; with fewer than three seen or unseen classes there is none."
+    "Intervals are 95 % intervals over classes. Those of the accuracies are Student's t intervals of the mean over classes; "
+    f"those of H and AUSUC are bootstrap intervals (BCa, {RESAMPLES:,} resamples, fixed seed), for which seen and unseen "
+    "classes are drawn apart while all classes go on competing for an image; that of ECE is the value ± 1.96 bootstrap "
+    "standard errors, since resampling biases it upwards. They say how a figure would vary with other classes of the same "
+    "kind, not with another training run. Too few classes have none."
 )
 _LEAST_CLASSES = 3
 _LARGEST_BATCH = 2_000_000  # entries of a temporary array
@@ -44,9 +47,6 @@ def headline_estimates(scored: Scored, num_seen: int, temperature: float, seed: 
     zsl, gaps = _zsl_accuracy(scored, num_seen), _gaps(scored, num_seen, temperature)
     area = _AreaOfClasses(scored, num_seen)
 
-    def mean(of: np.ndarray) -> Statistic:
-        return lambda classes, axis=-1: of[classes].mean(axis)
-
     def harmonic(first: np.ndarray, second: np.ndarray, axis: int = -1) -> np.ndarray:
         a, b = accuracy[first].mean(axis), accuracy[second].mean(axis)
         return np.divide(2 * a * b, a + b, out=np.zeros(np.shape(a + b)), where=a + b > 0)
@@ -57,13 +57,18 @@ def headline_estimates(scored: Scored, num_seen: int, temperature: float, seed: 
 
     sides = [side for side in (seen, unseen) if len(side)]
     return {
-        "acc_seen": _estimate([seen], mean(accuracy), seed),
-        "acc_unseen": _estimate([unseen], mean(accuracy), seed),
+        "acc_seen": _mean(accuracy[seen]),
+        "acc_unseen": _mean(accuracy[unseen]),
         "harmonic_mean": _estimate([seen, unseen], harmonic, seed),
-        "acc_zsl": _estimate([unseen], mean(zsl), seed),
+        "acc_zsl": _mean(zsl[unseen]),
         "ausuc": _estimate([seen, unseen], area, seed, max(1, _LARGEST_BATCH // max(area.size, 1))),
         "ece": _estimate(sides, error, seed, max(1, _LARGEST_BATCH // (max(len(present), 1) * ECE_BINS)), symmetric=True),
     }
+
+
+def _mean(accuracies: np.ndarray) -> Estimate:
+    found = plain_mean(accuracies)
+    return Estimate(None) if found is None else Estimate(found["value"], found.get("low"), found.get("high"))
 
 
 def _estimate(

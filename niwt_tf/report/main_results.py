@@ -9,7 +9,7 @@ from niwt_tf.report.subject import count
 
 _MEANINGS = (
     ("acc_seen", "Seen accuracy", "Test images of seen classes that got their name, all {all} competing; mean over classes."),
-    ("acc_unseen", "Unseen accuracy", "The same for classes whose photographs the network has never been trained on."),
+    ("acc_unseen", "Unseen accuracy", "The same for unseen classes, none of whose images the network was trained on."),
     ("harmonic_mean", "H", "Harmonic mean of the two: high only when both are."),
     ("acc_zsl", "ZSL", "Unseen accuracy when only the {unseen} compete."),
     ("ausuc", "AUSUC", "Area under seen over unseen accuracy, whatever the calibration constant."),

@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -65,6 +66,11 @@ def render(contents: ReportContents) -> str:
         gallery_names=_gallery_names(contents),
         gallery_kinds=_gallery_kinds(contents),
     )
+
+
+def page_sources() -> list[Path]:
+    """Return the templates, style and script that every page is made with."""
+    return sorted((Path(__file__).parent / "templates").iterdir())
 
 
 def percent(value: float | None, digits: int = 1) -> str:

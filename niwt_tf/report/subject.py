@@ -62,7 +62,7 @@ def _of_data(settings: Settings, dataset: Dataset) -> tuple[tuple[str, str], ...
     return (
         ("Data set", settings.dataset),
         ("Folder", settings.data_folder),
-        ("Seen classes", f"{len(split.seen):,}, trained on photographs"),
+        ("Seen classes", f"{len(split.seen):,}, trained on images"),
         ("Unseen classes", f"{len(split.unseen):,}, known by their descriptions alone"),
         ("Training images", f"{len(split.train):,}"),
         ("Test images", f"{len(split.test_seen):,} of seen classes, {len(split.test_unseen):,} of unseen ones"),
