@@ -22,6 +22,7 @@ from niwt_tf.report.subject import count
 
 MOST_CLASSES = 1500  # more rows than this make a browser slow
 _MOST_CELLS = 60_000
+_MINUS = "\N{MINUS SIGN}"
 
 
 def render(contents: ReportContents) -> str:
@@ -44,6 +45,7 @@ def render(contents: ReportContents) -> str:
         "attribute": attribute_text,
         "count": count,
         "breakable": breakable,
+        "signed": lambda value: f"{value:+.2f}".replace("-", _MINUS),
     }
     script, style = (_source(environment, name) for name in ("report.js", "report.css"))
     results = contents.results
@@ -87,7 +89,7 @@ def interval(estimate: Estimate) -> str:
 
 def figure(value: float | None, digits: int = 3) -> str:
     """Return a number with so many decimals, "n/a" for what is unknown."""
-    return "n/a" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+    return "n/a" if value is None or math.isnan(value) else f"{value:.{digits}f}".replace("-", _MINUS)
 
 
 def attribute_text(name: str) -> str:
