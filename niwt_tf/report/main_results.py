@@ -49,7 +49,9 @@ def summary_of(estimates: Mapping[str, Estimate], num_seen: int, num_unseen: int
         )
     first = (
         f"The network names {100 * unseen:.1f} % of the test images of {count(num_unseen, 'class')} it was only told about, "
-        f"with {all_classes} competing, and {100 * zsl:.1f} % when only those {num_unseen:,} compete "
-        f"(guessing: {100 / num_unseen:.1f} %)."
+        f"with {all_classes} competing"
     )
+    if num_unseen > 1:
+        first += f", and {100 * zsl:.1f} % when only those {num_unseen:,} compete (guessing: {100 / num_unseen:.1f} %)"
+    first += "."
     return first if seen is None else f"{first} Of images of the classes it was trained on it names {100 * seen:.1f} %."
