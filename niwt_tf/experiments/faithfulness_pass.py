@@ -6,6 +6,7 @@ Dimensions: M test images, B images of a batch, S x S pixels, H x W positions, N
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -109,7 +110,6 @@ def explain_test_images(
 def _explained(network: Network, jit: bool) -> Callable[..., tuple[tf.Tensor, ...]]:
     """Return maps, classes, others -> two maps [B, H, W], the first over pixels, its importance, and largest activations."""
 
-    @tf.function(jit_compile=jit, reduce_retracing=True)
     def explained(maps: tf.Tensor, classes: tf.Tensor, others: tf.Tensor) -> tuple[tf.Tensor, ...]:
         def logits_of(each: tf.Tensor) -> tf.Tensor:
             return network.head(network.tail(each, training=False))
@@ -120,4 +120,7 @@ def _explained(network: Network, jit: bool) -> Callable[..., tuple[tf.Tensor, ..
         over_pixels = upsampled(heat, network.input_size)
         return heat, grad_cam(maps, other_alphas), over_pixels, alphas, tf.reduce_max(maps, axis=[1, 2])
 
-    return explained
+    classes = tf.TensorSpec([None], tf.int64)
+    signature = [tf.TensorSpec([None, *network.tail.input_shape[1:]], tf.float32), classes, classes]
+    # TensorFlow warns of retracing by the line of code that a function is from; a partial is a function of its own.
+    return tf.function(partial(explained), input_signature=signature, jit_compile=jit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -95,19 +96,24 @@ def measure_sample(
 def _explain(seeing: Network, judging: Network, jit: bool) -> Explain:
     """Return pixels, classes -> Grad-CAM [B, H, W] of one network's tail and head over another's maps."""
 
-    @tf.function(jit_compile=jit, reduce_retracing=True)
     def explain(pixels: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
         maps = seeing.trunk(pixels, training=False)
         gradients = class_gradients(maps, lambda each: judging.head(judging.tail(each, training=False)), classes)
         return grad_cam(maps, importance(gradients))
 
-    return explain
+    return _traced(explain, seeing, jit)
 
 
 def _probability(network: Network, temperature: float, jit: bool) -> Explain:
-    @tf.function(jit_compile=jit, reduce_retracing=True)
     def probability(pixels: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
         logits = tf.cast(network.model(pixels, training=False), tf.float32)
         return tf.gather(tf.nn.softmax(logits / temperature), classes, batch_dims=1)
 
-    return probability
+    return _traced(probability, network, jit)
+
+
+def _traced(function: Explain, network: Network, jit: bool) -> Explain:
+    size = network.input_size
+    signature = [tf.TensorSpec([None, size, size, 3], tf.float32), tf.TensorSpec([None], tf.int64)]
+    # TensorFlow warns of retracing by the line of code that a function is from; a partial is a function of its own.
+    return tf.function(partial(function), input_signature=signature, jit_compile=jit)

@@ -14,7 +14,7 @@ def with_shuffled_weights(network: Network, seed: int) -> Network:
     """
     generator = np.random.default_rng(seed)
     shuffled = network.copy()
-    shuffled.model.set_weights(
-        [generator.permutation(weights.ravel()).reshape(weights.shape) for weights in network.model.get_weights()]
-    )
+    for variable in shuffled.model.weights:
+        values = variable.numpy()
+        variable.assign(generator.permutation(values.ravel()).reshape(values.shape))
     return shuffled
