@@ -69,8 +69,8 @@ def test_truth(dataset: Dataset) -> TestTruth:
     return TestTruth(
         test.images,
         test.num_seen,
-        _present(dataset, rows),
-        frequent_attributes(_present(dataset, split.train)),
+        present_attributes(dataset, rows),
+        frequent_attributes(present_attributes(dataset, split.train)),
         boxes,
         parts,
         image_sides(test.images) if placed else None,
@@ -81,7 +81,8 @@ def test_truth(dataset: Dataset) -> TestTruth:
 test_truth.__test__ = False  # type: ignore[attr-defined]
 
 
-def _present(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
+def present_attributes(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
+    """Return which attributes the images `rows` of a data set with a split have, bool [M, K], see `TestTruth.present`."""
     if dataset.image_attributes is not None:
         return np.asarray(dataset.image_attributes[rows] >= _TRUE)
     assert dataset.split is not None

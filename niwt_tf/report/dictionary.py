@@ -33,8 +33,10 @@ class NeuronEntry:
         auc: how well its activation tells test images with the attribute from others, in [0, 1]; None where unknown.
         auc_seen: the same over images of seen classes.
         auc_unseen: the same over images of unseen classes.
-        part_energy: share of its activation inside the part that the attribute is of, in [0, 1]; None where unknown.
+        part_energy: share of its activation near the part that the attribute is of, in [0, 1]; None where unknown.
         pictures: (`data:` address, what it shows in words) of the regions that it answers to most, the most first.
+        part_chance: what `part_energy` would be if the neuron answered alike everywhere in the object's box; None where
+            unknown.
     """
 
     neuron: int
@@ -47,6 +49,7 @@ class NeuronEntry:
     auc_unseen: float | None
     part_energy: float | None
     pictures: tuple[tuple[str, str], ...]
+    part_chance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ def _entry(
         auc_unseen=_figure(row["auc_unseen"]),
         part_energy=_figure(row["part_energy"]),
         pictures=tuple(pictures),
+        part_chance=_figure(row["part_chance"]),
     )
 
 

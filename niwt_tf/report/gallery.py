@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from niwt_tf.data.schema import Dataset, test_data
+from niwt_tf.experiments.faithfulness_truth import present_attributes
 from niwt_tf.experiments.scoring import Scored
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.grad_cam import attribute_weights
@@ -138,7 +139,7 @@ def gallery(
     words = explainer.attribute_weights(evidence.importances)
     difference = evidence.importances - evidence.true_importances
     against = attribute_weights(difference, explainer.weights).numpy()
-    truths = true_attributes(dataset, chosen)
+    truths = _true_attributes(dataset, chosen)
     names, entries = network.class_names, []
     for i, path in enumerate(images.paths):
         right = bool(predicted[i] == labels[i])
@@ -192,16 +193,12 @@ def drawn_images(
     return np.concatenate(drawn)
 
 
-def true_attributes(dataset: Dataset, chosen: np.ndarray) -> list[set[str]]:
-    """Return which attributes are true of each of the test images `chosen`, see `GalleryEntry`."""
-    split, knowledge = dataset.split, dataset.knowledge
+def _true_attributes(dataset: Dataset, chosen: np.ndarray) -> list[set[str]]:
+    """Return which attributes are true of each of the test images `chosen`."""
+    split = dataset.split
     assert split is not None
-    images = np.concatenate([split.test_seen, split.test_unseen])[chosen]
-    if dataset.image_attributes is not None:
-        true = dataset.image_attributes[images] >= 0.5
-    else:
-        true = (knowledge.values > knowledge.values[split.seen].mean(axis=0))[dataset.labels[images]]
-    return [{name for name, holds in zip(knowledge.names, row, strict=True) if holds} for row in true]
+    present = present_attributes(dataset, np.concatenate([split.test_seen, split.test_unseen])[chosen])
+    return [{name for name, holds in zip(dataset.knowledge.names, row, strict=True) if holds} for row in present]
 
 
 def _shown_neurons(explainer: Explainer, evidence: Evidence, image: int, path: Path) -> tuple[ShownNeuron, ...]:

@@ -56,9 +56,11 @@ def test_only_so_many_are_drawn(files):
 def test_figures_are_read_and_unknown_ones_are_none(files):
     known, unknown = _dictionary(files).entries[1], _dictionary(files).entries[2]
     assert (known.name, known.group, known.confidence) == ("blue", "colour", 0.97)
-    assert (known.auc, known.auc_seen, known.auc_unseen, known.part_energy) == (0.9, 0.91, 0.89, 0.4)
+    assert (known.auc, known.auc_seen, known.auc_unseen) == (0.9, 0.91, 0.89)
+    assert (known.part_energy, known.part_chance) == (0.4, 0.1)
     assert unknown.name == "spots, few"
-    assert (unknown.auc, unknown.auc_seen, unknown.auc_unseen, unknown.part_energy) == (None,) * 4
+    assert (unknown.auc, unknown.auc_seen, unknown.auc_unseen) == (None,) * 3
+    assert (unknown.part_energy, unknown.part_chance) == (None, None)
 
 
 def test_regions_are_shown_with_class_and_image_in_words(files):
