@@ -260,12 +260,7 @@ class Run:
     def _keep_config(self) -> None:
         if not self._asked or not self.team.is_chief:
             return
-        versions = {name: _version(name) for name in _VERSIONS}
-        config = {
-            "settings": self.settings.as_dict(),
-            "data": self._data,
-            "versions": {"python": platform.python_version(), **versions},
-        }
+        config = {"settings": self.settings.as_dict(), "data": self._data, "versions": versions()}
         path = self.path / "config.json"
         if not path.exists() or read_json(path) != json.loads(json.dumps(config)):
             write_json(path, config)
@@ -308,6 +303,11 @@ def _check_same(team: Team, value: Any, what: str) -> None:
             f"Every worker of --strategy=multiworker must have the same {what}. "
             f"Received: others than the chief's on worker {', '.join(differing)}."
         )
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions of Python and of the packages that results depend on; None for one that is not installed."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in _VERSIONS}}
 
 
 def _version(distribution: str) -> str | None:

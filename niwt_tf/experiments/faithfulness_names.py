@@ -1,0 +1,121 @@
+"""Whether neurons respond to what they are named after: on the test images, and inside of the named part.
+
+Dimensions: M test images, N neurons, K attributes, B images of a batch, P neurons whose name is about a part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from niwt_tf.experiments.faithfulness_truth import TestTruth
+from niwt_tf.explain.explainer import Explainer
+from niwt_tf.explain.faithfulness import GOOD_AUC, area_share, energy_in_parts, separation_auc
+from niwt_tf.explain.intervals import Figure, plain_mean, proportion
+from niwt_tf.explain.masks import over_positions
+from niwt_tf.explain.part_names import parts_of_group
+
+
+def named_attributes(explainer: Explainer) -> np.ndarray:
+    """Return the place of the attribute that names each neuron, int64 [N]; -1 where none does."""
+    places = {name: place for place, name in enumerate(explainer.attribute_names)}
+    return np.array([places[name] if name else -1 for name in explainer.neuron_names], np.int64)
+
+
+@dataclass(frozen=True)
+class NameQuality:
+    """How well names fit on one set of images.
+
+    Attributes:
+        auc: float64 [N], of the neuron's largest activation for the attribute of its name; NaN where there is none, or where
+            every image has it or no one.
+        mean_auc: mean over the confidently named neurons, or None where there are none.
+        good: share of those with an AUC above GOOD_AUC, or None.
+    """
+
+    auc: np.ndarray
+    mean_auc: Figure | None
+    good: Figure | None
+
+
+def name_quality(pooled: np.ndarray, present: np.ndarray, attributes: np.ndarray, confident: np.ndarray) -> NameQuality:
+    """Measure names on M images; chance is what the same neurons would reach with every other name in turn.
+
+    Args:
+        pooled: [M, N], largest activations.
+        present: bool [M, K].
+        attributes: [N], as `named_attributes` gives.
+        confident: bool [N].
+    """
+    auc = np.full(len(attributes), np.nan)
+    named = np.flatnonzero(attributes >= 0)
+    if not len(named) or not len(pooled):
+        return NameQuality(auc, None, None)
+    every = separation_auc(pooled[:, named], present)
+    auc[named] = every[np.arange(len(named)), attributes[named]]
+    measured = confident & np.isfinite(auc)
+    if not measured.any():
+        return NameQuality(auc, None, None)
+    others = every[measured[named]][:, np.isfinite(every[0])]
+    mean_auc, good = plain_mean(auc[measured]), proportion(int((auc[measured] > GOOD_AUC).sum()), int(measured.sum()))
+    assert mean_auc is not None
+    mean_auc["chance"], good["chance"] = float(others.mean()), float((others > GOOD_AUC).mean())
+    return NameQuality(auc, mean_auc, good)
+
+
+class PartEnergy:
+    """Where neurons that are named after a part respond, on images that have the attribute and show the part.
+
+    Attributes:
+        parts: by neuron, the parts that its name is about.
+        energy: [M], mean over an image's confidently named neurons of the share of their activation that is near the part; NaN
+            where there is no such neuron.
+        chance: [M], mean over the same neurons of the share of the object's box that is near the part.
+    """
+
+    def __init__(self, explainer: Explainer, truth: TestTruth, shape: tuple[int, int], size: int) -> None:
+        """Take maps of `shape`, of images of `size` pixels."""
+        count = len(truth.images)
+        self.energy, self.chance = np.full(count, np.nan), np.full(count, np.nan)
+        self._truth, self._shape, self._size = truth, shape, size
+        self._attributes = named_attributes(explainer)
+        self._confident = np.asarray(explainer.confident)
+        self.parts: dict[int, tuple[int, ...]] = {}
+        if truth.parts is not None:
+            groups = explainer.attribute_groups
+            found = {n: parts_of_group(groups[k], truth.part_names) for n, k in enumerate(self._attributes) if k >= 0}
+            self.parts = {n: parts for n, parts in found.items() if parts}
+        self._neurons = np.array(list(self.parts), np.int64)
+        self._kinds = list(dict.fromkeys(self.parts.values()))
+        self._kind = np.array([self._kinds.index(parts) for parts in self.parts.values()], np.int64)
+        self._sums = np.zeros((3, len(self._neurons)))
+        self._frame = over_positions(np.ones((size, size)), shape)
+
+    def add(self, maps: np.ndarray, rows: np.ndarray) -> None:
+        """Take in the activation maps [B, H, W, N] of the test images `rows`."""
+        if not len(self._neurons):
+            return
+        masks = np.stack([self._truth.parts_of(rows, parts, self._size) for parts in self._kinds], axis=1)
+        box = self._truth.boxes_of(rows, self._size)
+        shares = np.stack([area_share(masks[:, kind], box) for kind in range(len(self._kinds))], axis=1)[:, self._kind]
+        energies = energy_in_parts(maps[..., self._neurons], over_positions(masks, self._shape), self._frame)
+        energy = energies[:, np.arange(len(self._neurons)), self._kind]
+        has = self._truth.present[rows][:, self._attributes[self._neurons]]
+        valid = has & (shares > 0) & np.isfinite(energy)
+        self._sums += [np.where(valid, each, 0.0).sum(axis=0) for each in (energy, shares, np.ones_like(energy))]
+        chosen = valid & self._confident[self._neurons]
+        counts = chosen.sum(axis=1)
+        for result, values in ((self.energy, energy), (self.chance, shares)):
+            sums = np.where(chosen, values, 0.0).sum(axis=1)
+            result[rows] = np.divide(sums, counts, out=np.full(len(rows), np.nan), where=counts > 0)
+
+    def of_neurons(self) -> Mapping[int, tuple[float, float]]:
+        """Return, by neuron, its mean share near the part and the mean share of the box; only of those that were measured."""
+        energy, chance, counts = self._sums
+        measured = np.flatnonzero(counts)
+        return {
+            int(self._neurons[place]): (float(energy[place] / counts[place]), float(chance[place] / counts[place]))
+            for place in measured
+        }

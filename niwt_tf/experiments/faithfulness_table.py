@@ -1,0 +1,112 @@
+"""What each measure of faithfulness says, and all of them as a table of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+SIDES = ("seen", "unseen", "all")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """How a measure is shown.
+
+    Attributes:
+        name: its key in metrics.json.
+        title: for tables.
+        meaning: one sentence.
+        better: "higher" or "lower".
+        chance_is: what its chance level is; "" if it has none.
+    """
+
+    name: str
+    title: str
+    meaning: str
+    better: Literal["higher", "lower"]
+    chance_is: str = ""
+
+
+_HIGHER: Literal["higher"] = "higher"
+_LOWER: Literal["lower"] = "lower"
+
+FIGURES = (
+    Figure(
+        "energy_in_box", "energy in the box", "Share of the heat map that lies on the object.", _HIGHER,
+        "the box's share of the image",
+    ),
+    Figure(
+        "pointing_game", "hottest point in the box", "How often the hottest point of the heat map lies on the object.", _HIGHER,
+        "the box's share of the image",
+    ),
+    Figure(
+        "insertion_auc", "insertion",
+        "Mean probability of the class while the hottest pixels are put back first into an image of its mean colour.", _HIGHER,
+        "pixels in random order",
+    ),
+    Figure(
+        "deletion_auc", "deletion", "Mean probability of the class while the hottest pixels are taken away first.", _LOWER,
+        "pixels in random order",
+    ),
+    Figure(
+        "attribute_hit", "true words", "Share of the five attributes that a prediction is explained by that the image has.",
+        _HIGHER, "the five most frequent attributes of the training images, for every image",
+    ),
+    Figure(
+        "confident_names", "good neuron names",
+        "Share of the confidently named neurons that tell images with the named attribute from others (AUC above 0.75).",
+        _HIGHER, "the same neurons with random names",
+    ),
+    Figure(
+        "neuron_name_auc", "AUC of neuron names",
+        "How well the confidently named neurons tell images with the named attribute from others.", _HIGHER,
+        "the same neurons with random names",
+    ),
+    Figure(
+        "part_localisation", "activation at the part",
+        "Share of the activation of confidently named neurons that lies near the part in their name.", _HIGHER,
+        "the share of the object's box that is as near",
+    ),
+    Figure(
+        "random_logit_correlation", "same map, other class",
+        "Rank correlation of the heat maps of the predicted class and of a random other one.", _LOWER,
+    ),
+    Figure(
+        "random_tail_correlation", "same map, random tail",
+        "Rank correlation of the heat map with that of a network whose layers after the map have random weights.", _LOWER,
+    ),
+    Figure(
+        "random_network_correlation", "same map, random network",
+        "Rank correlation of the heat map with that of a network with random weights.", _LOWER,
+    ),
+)  # fmt: skip
+
+
+def as_text(faithfulness: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """Return the measures as aligned lines: value, 95 % interval, chance, what is better and how many images or neurons.
+
+    Args:
+        faithfulness: metrics.json's entry of that name; measures that are absent are left out.
+    """
+    rows = [("measure", "classes", "value", "95 %", "chance", "better", "count")]
+    for figure in FIGURES:
+        found = faithfulness.get(figure.name, {})
+        title = figure.title
+        for side in SIDES:
+            if side in found:
+                rows.append((title, side, *_cells(found[side]), figure.better, str(found[side]["count"])))
+                title = ""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    left = (True, True, False, False, False, True, False)
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if is_left else cell.rjust(width) for cell, width, is_left in zip(row, widths, left, strict=True)
+        ).rstrip()
+        for row in rows
+    )
+
+
+def _cells(figure: Mapping[str, Any]) -> tuple[str, str, str]:
+    interval = f"{figure['low']:.3f} to {figure['high']:.3f}" if "low" in figure else ""
+    return f"{figure['value']:.3f}", interval, f"{figure['chance']:.3f}" if "chance" in figure else ""

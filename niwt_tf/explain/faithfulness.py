@@ -1,0 +1,116 @@
+"""Whether explanations are true: each measure one function of arrays, beside what it would be by chance.
+
+A measure of images gives one value an image, NaN for an image that it cannot be measured on; `class_mean` makes a figure of
+them. Insertion and deletion are in `perturbation`, the boxes and discs that maps are compared with in `masks`.
+Dimensions: B or M images, S x S pixels, H x W positions, N neurons, K attributes, T steps.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from niwt_tf.method.rank_correlation import standardised_ranks
+
+TOP_ATTRIBUTES = 5
+GOOD_AUC = 0.75
+_COLUMNS_AT_A_TIME = 512
+
+
+def energy_in_box(heat: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return the share [B] of the positive energy of heat [B, S, S] that is inside of mask [B, S, S]; NaN for a map of 0.
+
+    The energy-based pointing game of Wang et al., "Score-CAM" (2020).
+    """
+    positive = np.maximum(heat, 0.0)
+    total = positive.sum(axis=(1, 2), dtype=np.float64)
+    inside = (positive * mask).sum(axis=(1, 2), dtype=np.float64)
+    return np.divide(inside, total, out=np.full(len(total), np.nan), where=total > 0)
+
+
+def pointing_game(heat: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return whether the maximum of heat [B, S, S] is inside of mask [B, S, S], as [B]; NaN for a map of 0.
+
+    Of several equal maxima it is the share that is inside. Zhang et al., "Top-down Neural Attention by Excitation Backprop"
+    (2018).
+    """
+    largest = heat.max(axis=(1, 2), keepdims=True)
+    at = heat == largest
+    share = (at * mask).sum(axis=(1, 2)) / at.sum(axis=(1, 2))
+    return np.where(largest[:, 0, 0] > 0, share, np.nan).astype(np.float64)
+
+
+def area_share(mask: np.ndarray, frame: np.ndarray | None = None) -> np.ndarray:
+    """Return the share [B] of the frame's area that a mask [B, S, S] covers: what a map without any knowledge would reach.
+
+    Args:
+        mask: in [0, 1].
+        frame: the same shape; None for the whole image. NaN where it is empty.
+    """
+    if frame is None:
+        return mask.mean(axis=(1, 2), dtype=np.float64)
+    whole = frame.sum(axis=(1, 2), dtype=np.float64)
+    return np.divide((mask * frame).sum(axis=(1, 2)), whole, out=np.full(len(whole), np.nan), where=whole > 0)
+
+
+def curve_area(curve: np.ndarray) -> np.ndarray:
+    """Return the area [B] under curves [B, T + 1] over equal steps from 0 to 1, by trapezoids."""
+    return (curve[:, 1:] + curve[:, :-1]).mean(axis=1, dtype=np.float64) / 2
+
+
+def attribute_hit(weights: np.ndarray, present: np.ndarray, count: int = TOP_ATTRIBUTES) -> np.ndarray:
+    """Return the share [B] of the `count` attributes with the largest weights [B, K] that are `present`, bool [B, K]."""
+    top = np.argsort(-weights, axis=1, kind="stable")[:, :count]
+    return np.take_along_axis(present, top, axis=1).mean(axis=1)
+
+
+def frequent_attributes(present: np.ndarray, count: int = TOP_ATTRIBUTES) -> np.ndarray:
+    """Return the `count` attributes that most rows of `present`, bool [M, K], have: the same answer for whatever image."""
+    return np.argsort(-present.sum(axis=0), kind="stable")[:count]
+
+
+def separation_auc(scores: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Return how well each column of scores tells images with an attribute from those without, float64 [N, K].
+
+    It is the area under the ROC curve: the share of pairs of an image with and one without in which the former scores higher,
+    ties counting half (Mann and Whitney 1947). NaN where every image has the attribute or none.
+
+    Args:
+        scores: [M, N].
+        present: bool [M, K].
+    """
+    from scipy.stats import rankdata
+
+    ranks = rankdata(scores, axis=0)
+    result = np.full((scores.shape[1], present.shape[1]), np.nan)
+    for start in range(0, present.shape[1], _COLUMNS_AT_A_TIME):
+        columns = slice(start, start + _COLUMNS_AT_A_TIME)
+        positive = present[:, columns].sum(axis=0, dtype=np.float64)
+        pairs = positive * (len(present) - positive)
+        higher = ranks.T @ present[:, columns].astype(np.float64) - positive * (positive + 1) / 2
+        np.divide(higher, pairs, out=result[:, columns], where=pairs > 0)
+    return result
+
+
+def energy_in_parts(maps: np.ndarray, masks: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """Return the share of each neuron's positive activation that lies in each part, float64 [B, N, G]; NaN for a map of 0.
+
+    Args:
+        maps: activation maps [B, H, W, N].
+        masks: [B, G, H, W], how much energy one unit at a position puts into each part once the map is upsampled.
+        frame: [H, W], how much energy it puts into the image.
+    """
+    positive = np.maximum(maps, 0.0).reshape(len(maps), -1, maps.shape[-1]).transpose(0, 2, 1).astype(np.float64)
+    inside = positive @ masks.reshape(*masks.shape[:2], -1).transpose(0, 2, 1)
+    total = positive @ frame.reshape(-1, 1)
+    return np.divide(inside, total, out=np.full(inside.shape, np.nan), where=total > 0)
+
+
+def map_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return Spearman's correlation [B] over the positions of two maps [B, H, W]; NaN where one is the same everywhere.
+
+    For a network whose weights were randomised, or another class, it must be far from 1 (Adebayo et al., "Sanity Checks for
+    Saliency Maps", 2018).
+    """
+    ranks = [standardised_ranks(each.reshape(len(each), -1)) for each in (first, second)]
+    ordered = np.logical_and(*(np.abs(each).max(axis=1) > 0 for each in ranks))
+    return np.where(ordered, (ranks[0] * ranks[1]).sum(axis=1), np.nan)

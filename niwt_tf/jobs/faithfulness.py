@@ -1,0 +1,120 @@
+"""`niwt faithfulness`: how true the explanations of the test images are, beside chance."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from niwt_tf.experiments.faithfulness import Faithfulness, Figures, measure_faithfulness
+from niwt_tf.experiments.faithfulness_table import FIGURES, SIDES, as_text
+from niwt_tf.experiments.probabilities import load_probabilities
+from niwt_tf.experiments.scoring import load_scores
+from niwt_tf.explain.explainer import Explainer
+from niwt_tf.files import read_json, write_json
+from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.run_data import RunData, load_run_data
+from niwt_tf.jobs.run_directory import Run
+from niwt_tf.models.network import Network
+
+SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
+_COLUMNS = ("value", "low", "high", "count", "chance")
+_NEURON_COLUMNS = (
+    *("neuron", "name", "group", "confidence", "confident"),
+    *("auc", "auc_seen", "auc_unseen"),
+    *("part", "part_energy", "part_chance"),
+)
+
+
+def stage(run: Run, data: RunData) -> None:
+    """Write metrics.json (evaluate's and these), faithfulness.csv, neurons.csv and activating.npz."""
+    made = run.stage("faithfulness", settings_used=SETTINGS_USED, inputs=["transfer", "evaluate"], publishes=["metrics.json"])
+    if made.up_to_date:
+        return
+    transfer, evaluate = run.folder("transfer"), run.folder("evaluate")
+    with made.writing() as folder:
+        if not run.team.is_chief:
+            return  # the others wait for the chief, who writes alone
+        network = Network.load(transfer / "network.keras")
+        with np.load(transfer / "explainer.npz", allow_pickle=False) as file:
+            explainer = Explainer.from_arrays(dict(file))
+        scored = load_scores(evaluate / "scores.npz", network.num_seen, network.calibration)
+        measured = measure_faithfulness(
+            network,
+            explainer,
+            data.dataset,
+            scored.evaluation.predictions,
+            load_probabilities(transfer / "probabilities.json").temperature,
+            data.execution,
+            run.settings.seed,
+        )
+        write_json(folder / "metrics.json", {**read_json(evaluate / "metrics.json"), "faithfulness": measured.figures})
+        _write_csv(folder / "faithfulness.csv", ("measure", "classes", *_COLUMNS), _figure_rows(measured.figures))
+        _write_neurons(folder / "neurons.csv", explainer, measured)
+        activating = measured.activating
+        np.savez(folder / "activating.npz", images=activating.images, values=activating.values, regions=activating.regions)
+        made.record(
+            metrics={
+                f"{name}_{side}": figure["value"] for name, sides in measured.figures.items() for side, figure in sides.items()
+            }
+        )
+
+
+def _figure_rows(figures: Figures) -> Iterable[Sequence[Any]]:
+    for figure in FIGURES:
+        for side in SIDES:
+            found = figures.get(figure.name, {}).get(side)
+            if found is not None:
+                yield figure.name, side, *(_rounded(found.get(column)) for column in _COLUMNS)
+
+
+def _write_neurons(path: Path, explainer: Explainer, measured: Faithfulness) -> None:
+    groups = dict(zip(explainer.attribute_names, explainer.attribute_groups, strict=True))
+    rows = []
+    for neuron, name in enumerate(explainer.neuron_names):
+        aucs = (measured.names[side].auc[neuron] for side in ("all", "seen", "unseen"))
+        energies = measured.part_energy.get(neuron, (None, None))
+        rows.append(
+            (
+                neuron,
+                name,
+                groups[name] if name else "",
+                _rounded(explainer.neuron_confidences[neuron]),
+                int(explainer.confident[neuron]),
+                *(_rounded(auc) for auc in aucs),
+                " and ".join(measured.parts.get(neuron, ())),
+                *(_rounded(energy) for energy in energies),
+            )
+        )
+    _write_csv(path, _NEURON_COLUMNS, rows)
+
+
+def _rounded(value: float | None) -> float | int | str:
+    """Return what a cell holds: nothing for what is not known."""
+    if value is None or np.isnan(value):
+        return ""
+    return value if isinstance(value, int) else round(float(value), 6)
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def main(argv: list[str]) -> None:
+    """Do the stage in the run that --run_dir names and print the table."""
+    del argv
+    with run_from_flags() as run:
+        stage(run, load_run_data(run))
+        if run.team.is_chief:
+            print(as_text(read_json(run.folder("faithfulness") / "metrics.json")["faithfulness"]))
+
+
+if __name__ == "__main__":
+    sys.exit(run_job("faithfulness", main=main))

@@ -1,0 +1,58 @@
+"""`niwt report`: a run as one HTML file that needs nothing else, and the same for TensorBoard."""
+
+from __future__ import annotations
+
+import sys
+
+from niwt_tf.files import fingerprint, replacing
+from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.report_contents import RunFiles, report_contents
+from niwt_tf.jobs.run_data import RunData, load_run_data
+from niwt_tf.jobs.run_directory import Run
+from niwt_tf.report.embeddings import class_embedding, image_embedding
+from niwt_tf.report.page import page_sources, render
+from niwt_tf.report.tensorboard import write_tensorboard
+
+SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
+_INPUTS = ("transfer", "evaluate", "faithfulness")
+
+
+def stage(run: Run, data: RunData) -> None:
+    """Write report.html and tensorboard/."""
+    extra = {"page": fingerprint(*page_sources())}
+    made = run.stage("report", settings_used=SETTINGS_USED, inputs=_INPUTS, extra=extra)
+    if made.up_to_date:
+        return
+    with made.writing() as folder:
+        files = RunFiles(run)
+        contents = report_contents(run, data, files)
+        page = render(contents)
+        with replacing(folder / "report.html") as temporary:
+            temporary.write_text(page, encoding="utf-8")
+        evaluate = run.folder("evaluate")
+        embeddings = [
+            class_embedding(files.network),
+            image_embedding(files.network, data.test(), files.scored, data.execution, seed=run.settings.seed),
+        ]
+        write_tensorboard(
+            folder / "tensorboard",
+            files.metrics,
+            contents.gallery,
+            {name: evaluate / f"{name}.png" for name in ("ausuc", "confusion", "predictions")},
+            embeddings,
+            progress=data.execution.progress,
+        )
+        made.record(metrics={"bytes": len(page.encode())})
+
+
+def main(argv: list[str]) -> None:
+    """Do the stage in the run that --run_dir names and print the path of the page."""
+    del argv
+    with run_from_flags() as run:
+        stage(run, load_run_data(run))
+        if run.team.is_chief:
+            print(run.folder("report") / "report.html")
+
+
+if __name__ == "__main__":
+    sys.exit(run_job("report", main=main))

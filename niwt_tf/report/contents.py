@@ -1,0 +1,247 @@
+"""All that the report of a run shows, ready to be laid out: plain values, no files, no networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from niwt_tf.method.evaluation import CalibrationCurve
+
+if TYPE_CHECKING:
+    from niwt_tf.report.dictionary import Dictionary
+    from niwt_tf.report.gallery import GalleryEntry
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and its 95 % interval; None where it was not measured or where no interval can be given."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A titled list of names and values.
+
+    Attributes:
+        title: what they are about.
+        rows: name and value, both for people.
+    """
+
+    title: str
+    rows: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class HeadlineRow:
+    """One of the main results.
+
+    Attributes:
+        name: short.
+        meaning: one plain sentence.
+        estimate: a fraction.
+        chance: what guessing reaches, or None.
+        better: "higher" or "lower".
+    """
+
+    name: str
+    meaning: str
+    estimate: Estimate
+    chance: float | None = None
+    better: str = "higher"
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class on the test images.
+
+    Attributes:
+        name: for people.
+        seen: whether it was trained on.
+        images: number of test images.
+        accuracy: share of them that got its name; None without images.
+        mistaken_for: the class most often named instead, "" where there is none.
+        mistaken_share: share of the images that it was named on.
+    """
+
+    name: str
+    seen: bool
+    images: int
+    accuracy: float | None
+    mistaken_for: str = ""
+    mistaken_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """The cells of a confusion matrix that are not zero.
+
+    Attributes:
+        true: int64 [P], classes of the cells' rows.
+        predicted: int64 [P], classes of the cells' columns.
+        counts: int64 [P], images.
+        totals: int64 [C], test images of each class.
+    """
+
+    true: np.ndarray
+    predicted: np.ndarray
+    counts: np.ndarray
+    totals: np.ndarray
+
+
+@dataclass(frozen=True)
+class ConfusedPair:
+    """A class that was taken for another: on how many of its images, and which share of them that is."""
+
+    true: str
+    true_seen: bool
+    predicted: str
+    predicted_seen: bool
+    count: int
+    share: float
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """The images whose highest probability lies in (low, high].
+
+    Attributes:
+        low: edge.
+        high: edge.
+        share: of all images, every class counting the same.
+        probability: their mean highest probability.
+        right: share of them that were right.
+    """
+
+    low: float
+    high: float
+    share: float
+    probability: float
+    right: float
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the evaluation found on the test images, class by class.
+
+    Attributes:
+        class_names: C names for people, seen classes first.
+        num_seen: S.
+        classes: one row a class.
+        confusion: of all classes, at the chosen calibration.
+        pairs: the most confused ones.
+        num_pairs: how many pairs are confused at all.
+        curve: of every calibration, or None without test images of both kinds.
+        calibration: the chosen constant.
+        reliability: bins that hold images.
+    """
+
+    class_names: tuple[str, ...]
+    num_seen: int
+    classes: tuple[ClassRow, ...]
+    confusion: Confusion
+    pairs: tuple[ConfusedPair, ...]
+    num_pairs: int
+    curve: CalibrationCurve | None
+    calibration: float
+    reliability: tuple[ReliabilityBin, ...]
+
+
+@dataclass(frozen=True)
+class MapFigure:
+    """A figure of the maps between descriptions and importance: its name, value and what it tells."""
+
+    name: str
+    value: float | None
+    meaning: str
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """A candidate of Stage 3 and what it reached on validation classes; `chosen` marks the one that was taken."""
+
+    engine: str
+    head_regularization: float
+    regularization: float
+    anchor: str
+    layer_weights: str
+    calibration: float | None
+    harmonic_mean: float | None
+    acc_zsl: float | None
+    mean_cosine: float | None
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class FaithfulnessRow:
+    """One measure of the explanations.
+
+    Attributes:
+        title: its name for people.
+        meaning: one plain sentence.
+        better: "higher" or "lower".
+        chance_is: what its chance level means, "" where there is none.
+        estimates: by "seen", "unseen" and "all", each with its chance level or None.
+    """
+
+    title: str
+    meaning: str
+    better: str
+    chance_is: str
+    estimates: dict[str, tuple[Estimate, float | None]]
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """How to make the run again.
+
+    Attributes:
+        commands: lines for a shell.
+        versions: name and version.
+        data: fingerprint of the data set.
+        stages: name, seconds and identity of each finished stage.
+    """
+
+    commands: tuple[str, ...]
+    versions: tuple[tuple[str, str], ...]
+    data: str
+    stages: tuple[tuple[str, float, str], ...]
+
+
+@dataclass(frozen=True)
+class ReportContents:
+    """Everything on the page.
+
+    Attributes:
+        title: of the page.
+        summary: the main result in one or two sentences.
+        facts: what was trained on what.
+        headline: the main results.
+        interval_note: how the intervals were made.
+        results: class by class.
+        map_figures: quality of the maps.
+        trials: candidates of Stage 3.
+        dictionary: the neurons' names, or None.
+        gallery: explained images.
+        faithfulness: what was measured of the explanations.
+        unmeasured: a sentence for each measure that was not.
+        reproduction: how to make the run again.
+    """
+
+    title: str
+    summary: str
+    facts: tuple[Facts, ...]
+    headline: tuple[HeadlineRow, ...]
+    interval_note: str
+    results: Results
+    map_figures: tuple[MapFigure, ...]
+    trials: tuple[TrialRow, ...]
+    dictionary: Dictionary | None
+    gallery: tuple[GalleryEntry, ...]
+    faithfulness: tuple[FaithfulnessRow, ...]
+    unmeasured: tuple[str, ...]
+    reproduction: Reproduction

@@ -1,0 +1,65 @@
+"""How good the maps between descriptions and importance are, and what Stage 3 was chosen from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from niwt_tf.explain.explainer import Explainer
+from niwt_tf.report.contents import MapFigure, TrialRow
+
+_FIGURES = (
+    (
+        "map_rank_correlation",
+        "Importance map: rank correlation",
+        "Spearman's, between predicted and measured importance of held-out seen classes; 0 for a map that knows nothing.",
+    ),
+    (
+        "rank_correlation_within",
+        "Importance within a class",
+        "Mean rank correlation of the importances of two images of one class: how far a class's mean speaks for its images.",
+    ),
+    ("rank_correlation_across", "Importance across classes", "The same for images of two classes: near 0 where they differ."),
+    (
+        "transfer_cosine",
+        "Cosine of the new columns",
+        "Between the importance that the new columns have and the importance that was predicted for them; 1 is met exactly.",
+    ),
+    ("validation_harmonic_mean", "H on validation classes", "Seen classes played unseen ones; every choice was made on this."),
+    ("validation_acc_zsl", "ZSL on validation classes", "Accuracy when only the validation classes compete."),
+)
+
+
+def map_figures(figures: Mapping[str, float | None], explainer: Explainer) -> tuple[MapFigure, ...]:
+    """Return the figures of selection.json and of the inverse map, with what they mean."""
+    form = explainer.form.replace("_", " ")
+    inverse = MapFigure(
+        f"Inverse map ({form}): rank correlation",
+        explainer.rank_correlation,
+        f"Between inferred and true attributes of held-out seen classes; ridge penalty {explainer.regularization:g}.",
+    )
+    first, *others = (MapFigure(title, figures.get(name), meaning) for name, title, meaning in _FIGURES)
+    return (first, inverse, *others)
+
+
+def trial_rows(selection: Mapping[str, Any], most: int = 200) -> tuple[TrialRow, ...]:
+    """Return the trials of selection.json, at most `most` of them; the chosen one is always among them."""
+    chosen, trials = selection["chosen"], selection["trials"]
+    kept = trials[:most]
+    if chosen not in kept:
+        kept = [*kept[: most - 1], chosen]
+    return tuple(
+        TrialRow(
+            trial["engine"],
+            trial["head_regularization"],
+            trial["regularization"],
+            trial["anchor"],
+            ", ".join(f"{weight:g}" for weight in trial["layer_weights"]),
+            trial["calibration"],
+            trial["harmonic_mean"],
+            trial["acc_zsl"],
+            trial["mean_cosine"],
+            trial == chosen,
+        )
+        for trial in kept
+    )

@@ -1,0 +1,154 @@
+"""The page itself: one HTML file that needs nothing else, laid out by the templates beside this file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from niwt_tf.experiments.class_names import readable_names
+from niwt_tf.report.confusion_chart import MOST_NAMED, confusion_chart, geometry
+from niwt_tf.report.contents import Estimate, ReportContents
+from niwt_tf.report.curves import ausuc_chart, calibration_chart, reliability_chart, table_of
+from niwt_tf.report.subject import count
+
+MOST_CLASSES = 1500  # more rows than this make a browser slow
+_MOST_CELLS = 60_000
+_MINUS = "\N{MINUS SIGN}"
+
+
+def render(contents: ReportContents) -> str:
+    """Return the page as HTML.
+
+    Every text that comes from data is escaped. The page asks for nothing from anywhere: its policy forbids it, and no script
+    runs but its own, which the policy names by its hash.
+    """
+    environment = Environment(
+        loader=PackageLoader("niwt_tf.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": percent,
+        "interval": interval,
+        "figure": figure,
+        "attribute": attribute_text,
+        "count": count,
+        "breakable": breakable,
+        "signed": lambda value: f"{value:+.2f}".replace("-", _MINUS),
+    }
+    script, style = (_source(environment, name) for name in ("report.js", "report.css"))
+    results = contents.results
+    curve, calibration = results.curve, results.calibration
+    error = next((row.estimate.value for row in contents.headline if row.name == "ECE"), None)
+    has_images = bool(results.confusion.totals.sum())
+    return environment.get_template("report.html.j2").render(
+        report=contents,
+        style=Markup(style),
+        script=Markup(script),
+        policy=_policy(script),
+        ausuc=curve and ausuc_chart(curve, calibration),
+        calibration=curve and calibration_chart(curve, calibration),
+        calibrations=table_of(curve, calibration) if curve else (),
+        reliability=results.reliability and reliability_chart(results.reliability, error),
+        confusion=confusion_chart(results.confusion, results.class_names, results.num_seen) if has_images else None,
+        cells=_cells(contents) if has_images else None,
+        class_rows=results.classes[:MOST_CLASSES],
+        many_names=len(results.class_names) > MOST_NAMED,
+        gallery_names=_gallery_names(contents),
+        gallery_kinds=_gallery_kinds(contents),
+    )
+
+
+def page_sources() -> list[Path]:
+    """Return the templates, style and script that every page is made with."""
+    return sorted((Path(__file__).parent / "templates").iterdir())
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Return a fraction as percent, "n/a" for what is unknown."""
+    return "n/a" if value is None or math.isnan(value) else f"{100 * value:.{digits}f} %"
+
+
+def interval(estimate: Estimate) -> str:
+    """Return the interval of a fraction in percent, "" where there is none."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"{100 * estimate.low:.1f} to {100 * estimate.high:.1f}"
+
+
+def figure(value: float | None, digits: int = 3) -> str:
+    """Return a number with so many decimals, "n/a" for what is unknown."""
+    return "n/a" if value is None or math.isnan(value) else f"{value:.{digits}f}".replace("-", _MINUS)
+
+
+def attribute_text(name: str) -> str:
+    """Return an attribute's name for people: "has_crown_color::red" is "crown color: red"."""
+    return " ".join(name.removeprefix("has_").replace("::", ": ").replace("_", " ").split()) or name
+
+
+def breakable(path: str) -> Markup:
+    """Return a path that may be broken after a slash or an underscore."""
+    return Markup("").join(part + Markup("<wbr>") if part in "/_" else part for part in re.split("([/_])", path) if part)
+
+
+def _source(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _policy(script: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    allowed = f"img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
+
+
+def _cells(contents: ReportContents) -> Markup | None:
+    """Return what the script needs to name the cell of the matrix that is under the pointer, as JSON; None if too much."""
+    results, confusion = contents.results, contents.results.confusion
+    if len(confusion.counts) > _MOST_CELLS:
+        return None
+    margin, size = geometry(results.class_names)
+    cells = [confusion.true.tolist(), confusion.predicted.tolist(), confusion.counts.tolist()]
+    record = {
+        "margin": margin,
+        "size": size,
+        "names": results.class_names,
+        "totals": confusion.totals.tolist(),
+        "cells": cells,
+    }
+    return _json(record)
+
+
+def _json(record: Any) -> Markup:
+    text = json.dumps(record, separators=(",", ":"))
+    # What could end the element that holds it.
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _gallery_names(contents: ReportContents) -> dict[str, str]:
+    """Return class names as people read them by those of the gallery."""
+    spelled = list(dict.fromkeys(name for each in contents.gallery for name in (each.true_class, each.predicted, each.rival)))
+    return dict(zip(spelled, readable_names(spelled), strict=True))
+
+
+def _gallery_kinds(contents: ReportContents) -> Sequence[tuple[str, str, int]]:
+    """Return key, label and number of each kind of gallery entry that there is."""
+    kinds = []
+    for seen in (False, True):
+        for right in (True, False):
+            number = sum(each.true_seen == seen and each.right == right for each in contents.gallery)
+            role, outcome = "seen" if seen else "unseen", "right" if right else "wrong"
+            if number:
+                kinds.append((f"{role}-{outcome}", f"{role}, {outcome}", number))
+    return kinds

@@ -1,0 +1,124 @@
+"use strict";
+(() => {
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+  // Controls do nothing without this script, so they are hidden until it runs.
+  all(".controls").forEach(element => { element.hidden = false; });
+
+  const root = document.documentElement;
+  const scheme = document.getElementById("scheme");
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.scheme ? root.dataset.scheme === "dark" : system.matches);
+  const label = () => { scheme.textContent = isDark() ? "Light" : "Dark"; };
+  try {
+    const kept = localStorage.getItem("niwt-scheme");
+    if (kept === "dark" || kept === "light") root.dataset.scheme = kept;
+  } catch { /* storage may be forbidden */ }
+  scheme.addEventListener("click", () => {
+    root.dataset.scheme = isDark() ? "light" : "dark";
+    try { localStorage.setItem("niwt-scheme", root.dataset.scheme); } catch { /* storage may be forbidden */ }
+    label();
+  });
+  system.addEventListener("change", label);
+  label();
+  document.getElementById("print").addEventListener("click", () => print());
+
+  // Paper shows what is folded away.
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = all("details:not([open])");
+    folded.forEach(element => { element.open = true; });
+  });
+  addEventListener("afterprint", () => {
+    folded.forEach(element => { element.open = false; });
+  });
+
+  const key = (row, column) => {
+    const cell = row.cells[column];
+    return cell.dataset.sort ?? cell.textContent.trim();
+  };
+  const asNumber = text => (/^[+-]?[\d.,]+(e[+-]?\d+)?( %)?$/i.test(text) ? parseFloat(text.replace(/,/g, "")) : NaN);
+  all("table.sortable").forEach(table => {
+    const body = table.tBodies[0];
+    const headers = all("thead th", table);
+    headers.forEach((header, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...header.childNodes);
+      header.append(button);
+      header.setAttribute("aria-sort", "none");
+      button.addEventListener("click", () => {
+        const numeric = header.classList.contains("number");
+        const before = header.getAttribute("aria-sort");
+        const order = before === "none" ? (numeric ? "descending" : "ascending") : before === "ascending" ? "descending" : "ascending";
+        headers.forEach(other => other.setAttribute("aria-sort", other === header ? order : "none"));
+        const sign = order === "ascending" ? 1 : -1;
+        const collator = new Intl.Collator(undefined, { numeric: true });
+        const rows = [...body.rows].map(row => ({ row, text: key(row, column) }));
+        rows.forEach(each => { each.number = numeric ? asNumber(each.text) : NaN; });
+        rows.sort((a, b) => {
+          if (!numeric) return sign * collator.compare(a.text, b.text);
+          const missing = Number.isNaN(a.number) - Number.isNaN(b.number);
+          return missing || sign * (a.number - b.number) || 0;
+        });
+        body.append(...rows.map(each => each.row));
+      });
+    });
+  });
+
+  all(".filter").forEach(controls => {
+    const items = [...document.getElementById(controls.dataset.filters).children];
+    const search = controls.querySelector("input[type=search]");
+    const choice = controls.querySelector("select");
+    const only = controls.querySelector("input[type=checkbox]");
+    const buttons = all("button[data-kind]", controls);
+    const output = controls.querySelector("output");
+    const apply = () => {
+      const words = search ? search.value.trim().toLowerCase() : "";
+      const pressed = buttons.find(button => button.getAttribute("aria-pressed") === "true");
+      const kind = pressed ? pressed.dataset.kind : choice ? choice.value : only && only.checked ? only.value : "";
+      let shown = 0;
+      items.forEach(item => {
+        item.hidden = !((!kind || item.dataset.kind === kind) && (!words || item.dataset.text.includes(words)));
+        shown += !item.hidden;
+      });
+      output.textContent = `${shown} of ${items.length} shown`;
+    };
+    buttons.forEach(button => button.addEventListener("click", () => {
+      buttons.forEach(other => other.setAttribute("aria-pressed", String(other === button)));
+      apply();
+    }));
+    [search, choice, only].forEach(control => control && control.addEventListener("input", apply));
+  });
+
+  const copy = document.getElementById("copy");
+  copy.addEventListener("click", async () => {
+    const commands = document.getElementById("commands");
+    const said = copy.parentElement.querySelector("output");
+    try {
+      await navigator.clipboard.writeText(commands.textContent);
+      said.textContent = "Copied.";
+    } catch {
+      getSelection().selectAllChildren(commands);
+      said.textContent = "Selected: copy it with the keyboard.";
+    }
+  });
+
+  const data = document.getElementById("cells");
+  const matrix = document.getElementById("confusion-matrix");
+  if (data && matrix) {
+    const { margin, size, names, totals, cells } = JSON.parse(data.textContent);
+    const counts = new Map(cells[2].map((count, place) => [cells[0][place] * names.length + cells[1][place], count]));
+    const said = document.getElementById("cell");
+    const read = event => {
+      const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix.getScreenCTM().inverse());
+      const row = Math.floor((at.y - margin) / size), column = Math.floor((at.x - margin) / size);
+      if (row < 0 || column < 0 || row >= names.length || column >= names.length) return;
+      const count = counts.get(row * names.length + column) ?? 0;
+      said.textContent = `${names[row]} named ${names[column]}: ${count} of ${totals[row]} images`;
+    };
+    ["pointermove", "pointerdown"].forEach(kind => matrix.addEventListener(kind, read));
+  } else {
+    document.getElementById("cell")?.remove();
+  }
+})();

@@ -1,0 +1,63 @@
+import numpy as np
+import tensorflow as tf
+
+from niwt_tf.data.decode import decode_image
+from niwt_tf.data.load import load_dataset
+from niwt_tf.experiments.faithfulness import measure_faithfulness
+from niwt_tf.experiments.faithfulness_pass import explain_test_images
+from niwt_tf.experiments.faithfulness_truth import test_truth as truth_of
+from niwt_tf.explain.explainer import Explainer
+from niwt_tf.method.execution import Execution
+from niwt_tf.models.network import Network
+
+
+def parts_of(run):
+    with np.load(run.path / "transfer" / "explainer.npz", allow_pickle=False) as file:
+        explainer = Explainer.from_arrays(dict(file))
+    return Network.load(run.path / "transfer" / "network.keras"), explainer
+
+
+def test_what_a_data_set_does_not_know_is_absent(finished_run, tiny_birds):
+    network, explainer = parts_of(finished_run)
+    known = load_dataset("birds", tiny_birds, num_unseen=3, seed=3)
+    split = known.split
+    few = type(split)("few", split.seen, split.unseen, split.train, split.test_seen[:5], split.test_unseen[:0])
+    dataset = known.replace(boxes=None, parts=None, part_names=(), image_attributes=None, split=few)
+    measured = measure_faithfulness(network, explainer, dataset, np.zeros(5, np.int64), 1.0, Execution(), 0)
+    assert measured.figures.keys() >= {"attribute_hit", "insertion_auc", "random_logit_correlation"}
+    assert not measured.figures.keys() & {"energy_in_box", "pointing_game", "part_localisation"}
+    assert all("unseen" not in figures for figures in measured.figures.values())
+    assert measured.parts == {} and measured.part_energy == {}
+
+    nothing = known.replace(
+        split=type(split)("none", split.seen, split.unseen, split.train, split.test_seen[:0], few.test_unseen)
+    )
+    assert measure_faithfulness(network, explainer, nothing, np.zeros(0, np.int64), 1.0, Execution(), 0).figures == {}
+
+
+def test_the_pass_is_each_image_explained_alone(finished_run, tiny_birds):
+    network, explainer = parts_of(finished_run)
+    truth = truth_of(load_dataset("birds", tiny_birds, num_unseen=3, seed=3))
+    images = truth.images
+    predictions = np.arange(len(images)) % len(network.class_names)
+    found = explain_test_images(network, explainer, truth, predictions, Execution(batch_size=7), 0)
+    for row in (0, len(images) - 1):
+        pixels = decode_image(tf.io.read_file(str(images.root / images.paths[row])), 32)[None]
+        maps = network.trunk(pixels, training=False)
+        with tf.GradientTape() as tape:
+            tape.watch(maps)
+            logit = network.head(network.tail(maps, training=False))[0, predictions[row]]
+        alpha = tf.reduce_mean(tape.gradient(logit, maps), axis=[1, 2])
+        heat = tf.nn.relu(tf.reduce_sum(maps * alpha[:, None, None], axis=-1, keepdims=True))
+        heat = tf.image.resize(heat, [32, 32])[..., 0].numpy()
+        x, y, width, height = truth.boxes[row]  # the files have the network's size
+        inside = [
+            [max(0.0, min(i + 1, x + width) - max(i, x)) * max(0.0, min(j + 1, y + height) - max(j, y)) for i in range(32)]
+            for j in range(32)
+        ]
+        expected = (heat[0] * inside).sum() / heat.sum() if heat.any() else np.nan
+        np.testing.assert_allclose(found.values["energy_in_box"].values[row], expected, rtol=1e-4)
+        np.testing.assert_allclose(found.values["energy_in_box"].chance[row], np.mean(inside), rtol=1e-5)
+        top = np.argsort(-explainer.attribute_weights(alpha.numpy())[0])[:5]
+        np.testing.assert_allclose(found.values["attribute_hit"].values[row], truth.present[row, top].mean())
+        np.testing.assert_allclose(found.pooled[row], maps[0].numpy().max(axis=(0, 1)), rtol=1e-5)
