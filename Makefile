@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 .PHONY: help quickstart install test lint types bench clean
 
 help:
-	@echo "make quickstart   install, render the birds data set, learn its unseen classes, export"
+	@echo "make quickstart   install, render the birds data set, learn its unseen classes, export, report"
 	@echo "make test         install and run the default tests"
 	@echo "make lint types   ruff, mypy"
 	@echo "make bench        measure both sides of every claim about speed; an idle machine, a quarter of an hour"

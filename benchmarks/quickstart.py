@@ -6,7 +6,7 @@ from benchmarks.birds_run import BirdsRun
 from benchmarks.harness import Measurement, Row, Series
 from niwt_tf.files import read_json
 
-STAGES = ("train", "importance", "map", "transfer", "evaluate", "export")
+STAGES = ("train", "importance", "map", "transfer", "evaluate", "export", "faithfulness", "report")
 
 
 def measure(birds: BirdsRun) -> Measurement:

@@ -9,7 +9,7 @@ from absl import flags
 
 from niwt_tf.experiments.summary import summary_table
 from niwt_tf.files import read_json
-from niwt_tf.jobs import evaluate, export, importance, train, transfer
+from niwt_tf.jobs import evaluate, export, faithfulness, importance, report, train, transfer
 from niwt_tf.jobs import map as mapping
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.run_data import RunData, load_run_data
@@ -28,6 +28,8 @@ _STAGES = {
     "transfer": transfer.stage,
     "evaluate": evaluate.stage,
     "export": _export,
+    "faithfulness": faithfulness.stage,
+    "report": report.stage,
 }
 
 
@@ -43,16 +45,19 @@ def main(argv: list[str]) -> None:
             stage(run, data)
             if name == last:
                 break
-        if last not in ("evaluate", "export") or not run.team.is_chief:
+        done = list(_STAGES)[: list(_STAGES).index(last) + 1]
+        if "evaluate" not in done or not run.team.is_chief:
             return
         print()
         print(summary_table(read_json(run.path / "metrics.json")))
         print()
-        if last == "export":
+        if "export" in done:
             print(f"SavedModel   {export.exported(run)}")
         sheet = run.folder("evaluate") / "predictions.png"
         if sheet.exists():
             print(f"predictions  {sheet}")
+        if "report" in done:
+            print(f"report       {run.folder('report') / 'report.html'}")
         started = sys.argv[0] if Path(sys.argv[0]).name == "niwt" else "niwt"
         print(f"next         {started} baseline --run_dir={run.path}")
 

@@ -241,12 +241,14 @@ class Run:
                 for published in manifest["publishes"]:
                     (self.path / published).unlink(missing_ok=True)
 
-    def _is_published_later(self, published: str, stage: str) -> bool:
-        """Return whether a stage that stands on `stage`, and is not out of date, publishes a file of the same name."""
-        return any(
-            published in manifest["publishes"] and stage in self._ancestors(name) and not self._outdated(name)
+    def _publisher(self, published: str, stage: str) -> str:
+        """Return whose file of that name belongs at the top: the last stage's that stands on `stage` and is not out of date."""
+        later = [
+            name
             for name, manifest in self._manifests().items()
-        )
+            if published in manifest["publishes"] and stage in self._ancestors(name) and not self._outdated(name)
+        ]
+        return max(later, key=lambda name: len(self._ancestors(name)), default=stage)
 
     def _manifests(self) -> dict[str, Manifest]:
         found = {entry.name: read_manifest(entry) for entry in sorted(self.path.iterdir()) if not entry.name.startswith(".")}

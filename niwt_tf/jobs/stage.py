@@ -202,10 +202,8 @@ class Stage:
         if not self._run.team.is_chief:
             return
         for name in self._publishes:
-            if self._run._is_published_later(name, self.name):
-                continue
             target = self._run.path / name
-            text = (self.folder / name).read_bytes()
+            text = (self._run.path / self._run._publisher(name, self.name) / name).read_bytes()
             if not target.exists() or target.read_bytes() != text:
                 with replacing(target) as temporary:
                     temporary.write_bytes(text)

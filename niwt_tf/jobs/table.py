@@ -48,9 +48,9 @@ RUN_OPTIONS = (
 UNTIL = Option(
     "until",
     "str",
-    "export",
+    "report",
     "The last stage to do.",
-    choices=("train", "importance", "map", "transfer", "evaluate", "export"),
+    choices=("train", "importance", "map", "transfer", "evaluate", "export", "faithfulness", "report"),
 )
 
 ABSTAIN = Option(
@@ -105,7 +105,7 @@ JOBS = {
     job.name: job
     for job in (
         Job("render", "Draw the birds data set in CUB's layout.", RENDER_OPTIONS, tensorflow=False),
-        Job("run", "Do every stage that is not up to date, from train to export.", (*STAGE_OPTIONS, ABSTAIN, UNTIL)),
+        Job("run", "Do every stage that is not up to date, from train to report.", (*STAGE_OPTIONS, ABSTAIN, UNTIL)),
         Job("train", "Train the network on the seen classes."),
         Job("importance", "Measure how important each neuron is to each seen class."),
         Job("map", "Learn to predict importance from class descriptions."),

@@ -223,5 +223,7 @@ def test_the_last_stage_that_publishes_a_file_is_the_one_that_is_seen(tmp_path):
 
     assert steps(2, _train, _evaluate, _measure) == {"sum": 6, "more": 60}
     assert steps(2, _train, _evaluate) == {"sum": 6, "more": 60}
+    (tmp_path / "metrics.json").unlink()
+    assert steps(2, _train, _evaluate) == {"sum": 6, "more": 60}
     assert steps(3, _train, _evaluate) == {"sum": 9}
     assert steps(3, _train, _evaluate, _measure) == {"sum": 9, "more": 90}
