@@ -28,57 +28,54 @@ class Figure:
     chance_is: str = ""
 
 
-_HIGHER: Literal["higher"] = "higher"
-_LOWER: Literal["lower"] = "lower"
-
 FIGURES = (
     Figure(
-        "energy_in_box", "energy in the box", "Share of the heat map that lies on the object.", _HIGHER,
+        "energy_in_box", "energy in the box", "Share of the heat map that lies on the object.", "higher",
         "the box's share of the image",
     ),
     Figure(
-        "pointing_game", "hottest point in the box", "How often the hottest point of the heat map lies on the object.", _HIGHER,
-        "the box's share of the image",
+        "pointing_game", "hottest point in the box", "How often the hottest point of the heat map lies on the object.",
+        "higher", "the box's share of the image",
     ),
     Figure(
         "insertion_auc", "insertion",
-        "Mean probability of the class while the hottest pixels are put back first into an image of its mean colour.", _HIGHER,
+        "Mean probability of the class while the hottest pixels are put back first into an image of its mean colour.", "higher",
         "pixels in random order",
     ),
     Figure(
-        "deletion_auc", "deletion", "Mean probability of the class while the hottest pixels are taken away first.", _LOWER,
+        "deletion_auc", "deletion", "Mean probability of the class while the hottest pixels are taken away first.", "lower",
         "pixels in random order",
     ),
     Figure(
-        "attribute_hit", "true words", "Share of the five attributes that a prediction is explained by that the image has.",
-        _HIGHER, "the five most frequent attributes of the training images, for every image",
+        "attribute_hit", "true words", "Share of the five attributes named for a prediction that are true of the image.",
+        "higher", "the five most frequent attributes of the training images, for every image",
     ),
     Figure(
         "confident_names", "good neuron names",
         "Share of the confidently named neurons that tell images with the named attribute from others (AUC above 0.75).",
-        _HIGHER, "the same neurons with random names",
+        "higher", "the same neurons with random names",
     ),
     Figure(
         "neuron_name_auc", "AUC of neuron names",
-        "How well the confidently named neurons tell images with the named attribute from others.", _HIGHER,
+        "How well the confidently named neurons tell images with the named attribute from others.", "higher",
         "the same neurons with random names",
     ),
     Figure(
         "part_localisation", "activation at the part",
-        "Share of the activation of confidently named neurons that lies near the part in their name.", _HIGHER,
+        "Share of the activation of confidently named neurons that lies near the part in their name.", "higher",
         "the share of the object's box that is as near",
     ),
     Figure(
         "random_logit_correlation", "same map, other class",
-        "Rank correlation of the heat maps of the predicted class and of a random other one.", _LOWER,
+        "Rank correlation of the heat maps of the predicted class and of a random other one.", "lower",
     ),
     Figure(
         "random_tail_correlation", "same map, random tail",
-        "Rank correlation of the heat map with that of a network whose layers after the map have random weights.", _LOWER,
+        "Rank correlation of the heat map with that of a network whose layers after the map have random weights.", "lower",
     ),
     Figure(
         "random_network_correlation", "same map, random network",
-        "Rank correlation of the heat map with that of a network with random weights.", _LOWER,
+        "Rank correlation of the heat map with that of a network with random weights.", "lower",
     ),
 )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from niwt_tf.files import fingerprint, replacing
 from niwt_tf.jobs.app import run_from_flags, run_job
@@ -14,6 +15,7 @@ from niwt_tf.report.page import page_sources, render
 from niwt_tf.report.tensorboard import write_tensorboard
 
 SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
+_PAGE = "report.html"
 _INPUTS = ("transfer", "evaluate", "faithfulness")
 
 
@@ -27,7 +29,7 @@ def stage(run: Run, data: RunData) -> None:
         files = RunFiles(run)
         contents = report_contents(run, data, files)
         page = render(contents)
-        with replacing(folder / "report.html") as temporary:
+        with replacing(folder / _PAGE) as temporary:
             temporary.write_text(page, encoding="utf-8")
         evaluate = run.folder("evaluate")
         embeddings = [
@@ -45,13 +47,22 @@ def stage(run: Run, data: RunData) -> None:
         made.record(metrics={"bytes": len(page.encode())})
 
 
+def page_of(run: Run) -> Path:
+    """Return the path of the page of the finished stage.
+
+    Raises:
+        InputError: the stage was never finished, or is out of date.
+    """
+    return run.folder("report") / _PAGE
+
+
 def main(argv: list[str]) -> None:
     """Do the stage in the run that --run_dir names and print the path of the page."""
     del argv
     with run_from_flags() as run:
         stage(run, load_run_data(run))
         if run.team.is_chief:
-            print(run.folder("report") / "report.html")
+            print(page_of(run))
 
 
 if __name__ == "__main__":

@@ -44,8 +44,10 @@ class Frame:
     def down(self, values: np.ndarray) -> np.ndarray:
         """Return the vertical places of values; they grow downwards."""
         low, high = self.y
-        return self.height - self.bottom - (np.asarray(values, np.float64) - low) / (high - low) * (
-            self.height - self.top - self.bottom
+        return (
+            self.height
+            - self.bottom
+            - (np.asarray(values, np.float64) - low) / (high - low) * (self.height - self.top - self.bottom)
         )
 
 

@@ -185,14 +185,14 @@ class FaithfulnessRow:
         meaning: one plain sentence.
         better: "higher" or "lower".
         chance_is: what its chance level means, "" where there is none.
-        estimates: by "seen", "unseen" and "all", each with its chance level or None.
+        estimates: by "seen", "unseen" and "all", each with its chance level and on how many images or neurons, or None.
     """
 
     title: str
     meaning: str
     better: str
     chance_is: str
-    estimates: dict[str, tuple[Estimate, float | None]]
+    estimates: dict[str, tuple[Estimate, float | None, int | None]]
 
 
 @dataclass(frozen=True)

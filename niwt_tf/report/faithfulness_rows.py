@@ -16,8 +16,6 @@ _NEEDS = {
     "energy_in_box": "boxes",
     "pointing_game": "boxes",
     "part_localisation": "parts",
-    "attribute_hit": "attributes",
-    "neuron_name_auc": "attributes",
 }
 
 
@@ -36,26 +34,24 @@ def faithfulness_rows(
             figure.meaning,
             figure.better,
             figure.chance_is,
-            {
-                side: (Estimate(found.get("value"), found.get("low"), found.get("high")), found.get("chance"))
-                for side, found in measured[figure.name].items()
-                if side in SIDES
-            },
+            {side: _shown(found) for side, found in measured[figure.name].items() if side in SIDES},
         )
         for figure in figures
         if measured.get(figure.name)
     )
 
 
-def unmeasured_sentences(
-    measured: Mapping[str, Any], figures: Sequence[Figure], missing: Sequence[str]
-) -> tuple[str, ...]:
+def _shown(found: Mapping[str, Any]) -> tuple[Estimate, float | None, int | None]:
+    return Estimate(found.get("value"), found.get("low"), found.get("high")), found.get("chance"), found.get("count")
+
+
+def unmeasured_sentences(measured: Mapping[str, Any], figures: Sequence[Figure], missing: Sequence[str]) -> tuple[str, ...]:
     """Return why each other figure is absent.
 
     Args:
         measured: metrics.json's "faithfulness".
         figures: all there are.
-        missing: what the data set does not have, of "boxes", "parts" and "attributes".
+        missing: what the data set does not have, "boxes" or "parts".
     """
     sentences = []
     for figure in figures:
@@ -67,6 +63,6 @@ def unmeasured_sentences(
 
 
 def missing_annotations(dataset: Dataset) -> tuple[str, ...]:
-    """Return what a data set does not know of its images, of "boxes", "parts" and "attributes"."""
-    known = {"boxes": dataset.boxes, "parts": dataset.parts, "attributes": dataset.image_attributes}
+    """Return what a data set does not know of its images, of "boxes" and "parts"."""
+    known = {"boxes": dataset.boxes, "parts": dataset.parts}
     return tuple(name for name, values in known.items() if values is None)

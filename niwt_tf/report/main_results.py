@@ -11,7 +11,7 @@ _MEANINGS = (
     ("acc_seen", "Seen accuracy", "Test images of seen classes that got their name, all {all} competing; mean over classes."),
     ("acc_unseen", "Unseen accuracy", "The same for unseen classes, none of whose images the network was trained on."),
     ("harmonic_mean", "H", "Harmonic mean of the two: high only when both are."),
-    ("acc_zsl", "ZSL", "Unseen accuracy when only the {unseen} compete."),
+    ("acc_zsl", "ZSL", "Unseen accuracy when unseen classes alone compete: {unseen}."),
     ("ausuc", "AUSUC", "Area under seen over unseen accuracy, whatever the calibration constant."),
     ("ece", "ECE", "By how much the highest probability is off the share of right answers, on average."),
 )
@@ -29,9 +29,7 @@ def headline_of(estimates: Mapping[str, Estimate], num_seen: int, num_unseen: in
     chance = {name: 1 / classes for name in ("acc_seen", "acc_unseen", "harmonic_mean")} | {"acc_zsl": 1 / num_unseen}
     words = {"all": count(classes, "class"), "unseen": count(num_unseen, "unseen class")}
     return tuple(
-        HeadlineRow(
-            title, meaning.format(**words), estimates[name], chance.get(name), "lower" if name == "ece" else "higher"
-        )
+        HeadlineRow(title, meaning.format(**words), estimates[name], chance.get(name), "lower" if name == "ece" else "higher")
         for name, title, meaning in _MEANINGS
     )
 

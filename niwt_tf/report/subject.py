@@ -94,6 +94,7 @@ def _of_transfer(settings: Settings, chosen: Mapping[str, Any]) -> tuple[tuple[s
     head = "ridge regression" if settings.head == "ridge" else "softmax, as trained"
     if settings.head == "ridge":
         head += f", penalty {chosen['head_regularization']:g}"
+    folds = f"seen classes held out in {count(settings.num_folds, 'fold')}; no test image"
     return (
         ("Seen head", head),
         ("Importance averaged over", _IMPORTANCE[settings.importance_over]),
@@ -101,7 +102,7 @@ def _of_transfer(settings: Settings, chosen: Mapping[str, Any]) -> tuple[tuple[s
         ("New columns by", f"{chosen['engine']}, λ {chosen['regularization']:g} towards {chosen['anchor']}"),
         ("Support images", f"{settings.num_support} of {settings.support}"),
         ("Further layers", ", ".join(settings.extra_layers) or "none"),
-        ("Chosen on", f"seen classes held out in {count(settings.num_folds, 'fold')}; no test image"),
+        ("Chosen on", "nothing: too few seen classes to hold any out" if chosen["harmonic_mean"] is None else folds),
     )
 
 

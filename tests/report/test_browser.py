@@ -88,7 +88,6 @@ def opened(browser, page_file):
     assert said == []
 
 
-
 def _class_rows(page) -> list[list[str]]:
     return page.eval_on_selector_all(
         "#class-rows tr:not([hidden])", "rows => rows.map(row => [...row.cells].map(cell => cell.textContent.trim()))"

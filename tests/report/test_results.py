@@ -88,7 +88,7 @@ def test_the_flags_are_taken_back():
 def test_faithfulness_is_shown_or_said_to_be_absent():
     energy = {"seen": {"value": 0.8, "low": 0.7, "high": 0.9, "chance": 0.3, "count": 4}, "unseen": {"value": 0.5, "count": 1}}
     (row,) = faithfulness_rows({"energy_in_box": energy}, FIGURES)
-    assert row.estimates == {"seen": (Estimate(0.8, 0.7, 0.9), 0.3), "unseen": (Estimate(0.5), None)}
+    assert row.estimates == {"seen": (Estimate(0.8, 0.7, 0.9), 0.3, 4), "unseen": (Estimate(0.5), None, 1)}
     absent = unmeasured_sentences({"energy_in_box": energy}, FIGURES, ("boxes", "parts"))
     assert len(absent) == len(FIGURES) - 1
     assert "Hottest point in the box: not measured, the data set has no boxes of its images." in absent
@@ -116,7 +116,7 @@ def test_figures_of_the_maps():
 
 
 def test_what_was_trained_on_what(world):
-    chosen = {"engine": "tape", "regularization": 0.1, "anchor": "zero", "head_regularization": 10.0}
+    chosen = {"engine": "tape", "regularization": 0.1, "anchor": "zero", "head_regularization": 10.0, "harmonic_mean": None}
     history = {"main": [{"phase": "head"}, {"phase": "all"}, {"phase": "all"}]}
     facts = facts_of(Settings(), world.dataset, world.network, history, chosen, {"train": 600.0, "map": 0.5})
     said = {name: value for each in facts for name, value in each.rows}
@@ -125,5 +125,6 @@ def test_what_was_trained_on_what(world):
     assert said["Layer explained"] == "map: 3 neurons at 2 × 2 positions"
     assert said["Trained"] == "all layers, 1 epoch (head) then 2 epochs (all)"
     assert said["Time"] == "train 10.0 min, map 0.5 s" and said["Known of each image"] == "its class alone"
+    assert said["Chosen on"].startswith("nothing")
     assert title_of(Settings(), world.network) == "birds: 2 seen classes, 1 unseen class"
     assert count(1000, "image") == "1,000 images"
