@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from niwt_tf.serving import verification
-from niwt_tf.serving.verification import VerificationError, ask_fresh_process, read_check_images, verify
+from niwt_tf.serving.verification import VerificationError, ask_fresh_process, further_inputs, read_check_images, verify
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +18,8 @@ def images(image_paths):
 
 
 @pytest.fixture(scope="module")
-def answer(saved_model, images, contents):
-    described = np.tile(contents.knowledge.values[-2:], (len(images.paths), 1, 1))
-    return ask_fresh_process(saved_model, images, {"descriptions": described})
+def answer(saved_model, images, network, contents):
+    return ask_fresh_process(saved_model, images, further_inputs(network, contents, len(images.paths)))
 
 
 SIGNATURE_OF = {
