@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwt_tf.explain.inverse_map import InverseMap, fit_inverse_map
-from niwt_tf.explain.neurons import name_neurons
+from niwt_tf.explain.inverse_map import FORMS, InverseMap, fit_inverse_map
+from niwt_tf.explain.neurons import CONFIDENT, name_neurons
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,12 @@ class Explainer:
         bias: float32 [K].
         attribute_names: K names.
         attribute_groups: K groups, "" where an attribute has none.
-        neuron_names: N names of attributes, "" for a neuron that speaks for none.
-        neuron_confidences: float32 [N] in [0, 1].
-        regularization: the chosen ridge penalty.
+        neuron_names: N names of attributes, "" for a neuron that goes along with none.
+        neuron_confidences: float32 [N] in [0, 1], 1 less the chance that so good a name comes about for a neuron that means
+            none of the attributes; see `name_neurons`.
+        regularization: the chosen ridge penalty, or the number of steps of the cosine form.
         rank_correlation: how well the inverse map orders the attributes of classes that were left out (Spearman).
+        form: of the inverse map, "closed_form" or "cosine".
     """
 
     weights: np.ndarray
@@ -37,6 +39,13 @@ class Explainer:
     neuron_confidences: np.ndarray
     regularization: float
     rank_correlation: float
+    form: str = FORMS[0]
+
+    @property
+    def confident(self) -> np.ndarray:
+        """Return which neurons have a name to rely on, bool [N]: those with a confidence of at least 0.95."""
+        named = np.array([name != "" for name in self.neuron_names], bool)
+        return named & (self.neuron_confidences >= CONFIDENT)
 
     def attribute_weights(self, importances: np.ndarray) -> np.ndarray:
         """Return how much importances [.., N] speak for each attribute, float32 [.., K], in deviations from the seen mean."""
@@ -48,6 +57,7 @@ class Explainer:
             "inverse_weights": self.weights,
             "inverse_bias": self.bias,
             "inverse_figures": np.array([self.regularization, self.rank_correlation]),
+            "inverse_form": np.array(self.form),
             "attribute_names": np.array(self.attribute_names, np.str_),
             "attribute_groups": np.array(self.attribute_groups, np.str_),
             "neuron_names": np.array(self.neuron_names, np.str_),
@@ -67,6 +77,7 @@ class Explainer:
             arrays["neuron_confidences"],
             regularization,
             rank_correlation,
+            str(arrays["inverse_form"]),
         )
 
 
@@ -81,15 +92,16 @@ def fit_explainer(
     """Fit the inverse map on the seen classes and name the neurons.
 
     Args:
-        importances: [S, N], mean importances of the seen classes; neurons of further layers may follow those of the network's
-            own.
+        importances: [S, N], of the seen classes and any length. Those over shared images fit best, since they differ by their
+            classes alone. Neurons of further layers may follow those of the network's own.
         descriptions: raw [S, K] of the same classes.
         names: K attribute names.
         groups: K attribute groups.
         num_neurons: N of the network's own layer, whose neurons alone are used; None takes all.
     """
-    inverse = fit_inverse_map(np.asarray(importances)[:, :num_neurons], descriptions)
-    neuron_names, confidences = name_neurons(inverse.weights, names)
+    own = np.asarray(importances)[:, :num_neurons]
+    inverse = fit_inverse_map(own, descriptions)
+    neuron_names, confidences = name_neurons(own, descriptions, names)
     return Explainer(
         inverse.weights,
         inverse.bias,
@@ -99,4 +111,5 @@ def fit_explainer(
         confidences,
         inverse.regularization,
         inverse.rank_correlation,
+        inverse.form,
     )

@@ -5,12 +5,25 @@ It is Stage 2 with its roles swapped, over the same seen classes. Dimensions: S 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from niwt_tf.method.mapping import DescriptionNormaliser, fit_ridge_map
+from niwt_tf.explain.inverse_forms import Directions, closed_form, cosine_form
+from niwt_tf.method.importance import unit
+from niwt_tf.method.mapping import DescriptionNormaliser
+from niwt_tf.method.rank_correlation import standardised_ranks
 
+_Form = Callable[[Directions, np.ndarray, Sequence[float]], Iterator[np.ndarray]]
+# What each form offers: ridge penalties, and numbers of steps after which the descent stops.
+_FORMS: dict[str, tuple[_Form, tuple[float, ...]]] = {
+    "closed_form": (closed_form, tuple(10.0 ** np.arange(-4, 3.5, 0.5))),
+    "cosine": (cosine_form, (1, 2, 5, 10, 20, 50, 100, 200)),  # type: ignore[dict-item]
+}
+FORMS = tuple(_FORMS)
+_NUM_FOLDS, _FEWEST_CLASSES = 5, 4
+_MOST_PRODUCTS = 10_000_000  # S S K: a step of the descent multiplies this often; 150 classes with 312 attributes are within
 _ROUNDING = 1e-6  # attributes whose range is below this part of their size differ by float32's rounding alone
 
 
@@ -21,13 +34,15 @@ class InverseMap:
     Attributes:
         weights: float32 [K, N]; a row is 0 where all seen classes have the same value.
         bias: float32 [K], 0 in the same rows.
-        regularization: the chosen ridge penalty.
-        rank_correlation: mean Spearman correlation, over attributes, of predicted and true ones of classes that were left out;
-            NaN where no attribute varies.
+        form: "closed_form" (ridge regression) or "cosine" (the paper's loss).
+        regularization: the chosen ridge penalty, or the number of steps of the cosine form.
+        rank_correlation: mean Spearman correlation, over attributes, of predicted and true ones of seen classes that were left
+            out; NaN where no attribute varies or there are too few classes to leave any out.
     """
 
     weights: np.ndarray
     bias: np.ndarray
+    form: str = FORMS[0]
     regularization: float = float("nan")
     rank_correlation: float = float("nan")
 
@@ -37,24 +52,65 @@ class InverseMap:
         return normaliser(np.asarray(importances, np.float32)) @ self.weights.T + self.bias
 
 
-def fit_inverse_map(importances: np.ndarray, descriptions: np.ndarray) -> InverseMap:
-    """Fit the inverse map by ridge regression; the penalty is chosen by leaving each seen class out in turn.
+def fit_inverse_map(importances: np.ndarray, descriptions: np.ndarray, *, forms: Sequence[str] = FORMS) -> InverseMap:
+    """Fit the inverse map in the form, and with the penalty or number of steps, that does best on seen classes left out.
+
+    The classes are left out in five parts, the same for every form; the mean rank correlation over them decides, and of equals
+    the first. The chosen one is then fitted on all. With fewer than 4 classes, or where a step of the descent would take too
+    long (S S K above 10,000,000), only the closed form is tried.
 
     Each attribute is centred and divided by its deviation over the seen classes: otherwise those that most classes share would
-    be predicted for every importance.
+    be predicted for every importance. The mean importance predicts deviations of 0.
 
     Args:
-        importances: [S, N], mean importances of the seen classes.
+        importances: [S, N], of the seen classes and any length.
         descriptions: raw [S, K] of the same classes.
+        forms: what to choose from.
     """
     values = np.asarray(descriptions, np.float64)
-    varies = np.ptp(values, axis=0) > _ROUNDING * np.abs(values).max(axis=0)
-    weights = np.zeros((values.shape[1], importances.shape[1]), np.float32)
+    inputs = unit(np.asarray(importances, np.float64))
+    varied = _varied(values)
+    weights = np.zeros((values.shape[1], inputs.shape[1]), np.float32)
     bias = np.zeros(len(weights), np.float32)
-    if not varies.any():
+    if not varied.any():
         return InverseMap(weights, bias)
-    targets = (values - values.mean(axis=0))[:, varies]
-    targets /= targets.std(axis=0)
-    fitted = fit_ridge_map(importances, targets, normalisation="l2")
-    weights[varies], bias[varies] = fitted.weights, fitted.bias
-    return InverseMap(weights, bias, fitted.regularization, fitted.rank_correlation)
+    if len(values) < _FEWEST_CLASSES or len(values) ** 2 * values.shape[1] > _MOST_PRODUCTS:
+        forms = FORMS[:1]
+    form, strength, correlation = _best(inputs, values[:, varied], forms)
+    directions = Directions.of(inputs)
+    (chosen,) = _FORMS[form][0](directions, _deviations(values[:, varied], values[:, varied])[0], (strength,))
+    weights[varied] = chosen.T.astype(np.float32) @ directions.basis.astype(np.float32)
+    bias[varied] = -chosen.T @ (directions.basis @ directions.centre)
+    return InverseMap(weights, bias, form, strength, correlation)
+
+
+def _best(inputs: np.ndarray, values: np.ndarray, forms: Sequence[str]) -> tuple[str, float, float]:
+    """Return the form, its strength and its mean rank correlation on left-out classes."""
+    candidates = [(form, strength) for form in forms for strength in _FORMS[form][1]]
+    sums, count = np.zeros(len(candidates)), 0
+    order = np.random.default_rng(0).permutation(len(values))
+    for held_out in np.array_split(order, min(_NUM_FOLDS, len(order))):
+        kept = np.delete(np.arange(len(values)), held_out)
+        varied = _varied(values[kept])
+        if not varied.any():
+            continue
+        targets, truth = _deviations(values[kept][:, varied], values[kept][:, varied], values[held_out][:, varied])
+        directions = Directions.of(inputs[kept])
+        others, ranks = directions.of_others(inputs[held_out]), standardised_ranks(truth)
+        paths = (weights for form in forms for weights in _FORMS[form][0](directions, targets, _FORMS[form][1]))
+        sums += [float((standardised_ranks(others @ weights) * ranks).sum()) for weights in paths]
+        count += len(held_out)
+    if not count:
+        form, strengths = FORMS[0], _FORMS[FORMS[0]][1]
+        return form, strengths[len(strengths) // 2], float("nan")
+    best = int(sums.argmax())
+    return *candidates[best], float(sums[best] / count)
+
+
+def _varied(values: np.ndarray) -> np.ndarray:
+    return np.ptp(values, axis=0) > _ROUNDING * np.abs(values).max(axis=0)
+
+
+def _deviations(reference: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return values of classes [.., K] in deviations of the reference classes from their mean."""
+    return tuple((each - reference.mean(axis=0)) / reference.std(axis=0) for each in others)
