@@ -65,6 +65,7 @@ def test_two_classes_with_one_logit_may_change_places(answer, network, images, v
     explained = {
         "label of explain": [tied.class_names[row[0]] for row in swapped],
         "score of explain": np.take_along_axis(scores, order, 1)[:, 0].tolist(),
+        "score of explain_class": scores[:, -1].tolist(),
     }
     verified(
         tied,
