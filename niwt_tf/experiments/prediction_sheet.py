@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from niwt_tf.data.schema import Images
+from niwt_tf.data.thumbnail import thumbnail
 from niwt_tf.experiments.class_names import readable_names
 from niwt_tf.files import replacing
 
@@ -75,7 +75,8 @@ def prediction_sheet(
         for position, index in enumerate(chosen):
             corner = (_MARGIN + position % _COLUMNS * _CELL_WIDTH, top + position // _COLUMNS * _CELL_HEIGHT)
             true, predicted = int(images.labels[index]), int(predictions[index])
-            _picture(sheet, canvas, corner, _thumbnail(images.root / images.paths[index]), true == predicted, true >= num_seen)
+            picture = thumbnail(images.root / images.paths[index], _SIDE)
+            _picture(sheet, canvas, corner, picture, true == predicted, true >= num_seen)
             value = float(scores[index, predicted])
             amount = f"{100 * value:.0f} %" if number == "probability" else f"score {value:.2f}"
             role = "seen" if predicted < num_seen else "unseen"
@@ -96,26 +97,6 @@ def _draw(labels: np.ndarray, num_seen: int, count: int, seed: int) -> tuple[np.
 
 def _are_probabilities(scores: np.ndarray) -> bool:
     return bool((scores >= 0).all() and np.allclose(scores.sum(axis=1), 1.0, atol=1e-3))
-
-
-def _thumbnail(path: Path) -> Image.Image | None:
-    """Return the whole image at the size of the sheet, its shape kept, or None if it cannot be opened."""
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore")  # of oddities in the file, which the caller cannot act on
-            image.draft("RGB", (2 * _SIDE, 2 * _SIDE))
-            if image.mode.startswith("I"):  # 16 bits, of which Pillow would clip values instead of keeping the upper 8 bits
-                upper = (np.asarray(image, np.float64) / 256).clip(0, 255)
-                plain = Image.fromarray(upper.astype(np.uint8)).convert("RGB")
-            else:
-                plain = image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
-    scale = _SIDE / max(plain.size)
-    size = (max(1, round(plain.width * scale)), max(1, round(plain.height * scale)))
-    return plain.resize(size, Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.LANCZOS)
 
 
 def _picture(

@@ -1,0 +1,224 @@
+"""Test images with what was predicted for them and why: as many mistakes as right answers, drawn at random.
+
+Nothing is chosen for its looks. Within right and wrong answers of unseen and of seen classes, images are drawn uniformly at
+random with a seed, at most one of a class until the classes run out.
+Dimensions: M test images, N neurons, C classes, K attributes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from niwt_tf.data.schema import Dataset, test_data
+from niwt_tf.experiments.scoring import Scored
+from niwt_tf.explain.explainer import Explainer
+from niwt_tf.explain.grad_cam import attribute_weights
+from niwt_tf.explain.words import Word, textual_explanation
+from niwt_tf.method.execution import Execution
+from niwt_tf.method.probabilities import Probabilities
+from niwt_tf.models.network import Network
+from niwt_tf.report.balanced_draw import balanced_draw
+from niwt_tf.report.evidence import Evidence, evidence_for
+from niwt_tf.report.pictures import activation_picture, data_uri, heat_overlay, picture_of
+
+_NEURONS, _AGAINST_TRUE = 3, 3
+_SIDE, _NEURON_SIDE = 192, 112  # pixels
+
+
+@dataclass(frozen=True)
+class ShownNeuron:
+    """A named neuron that counts for the predicted class of an image.
+
+    Attributes:
+        neuron: its number.
+        name: the attribute that it is named by.
+        confidence: of the name, in [0, 1].
+        weight: alpha_n * mean of a_n, its mean part in Grad-CAM before the ReLU; greater than 0.
+        picture: `data:` address of the photograph, lit where the neuron answers.
+        alt: what the picture shows, in words.
+    """
+
+    neuron: int
+    name: str
+    confidence: float
+    weight: float
+    picture: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class GalleryEntry:
+    """A test image and its explanation. Classes are called as the data set spells them.
+
+    Attributes:
+        image: `data:` address of the photograph.
+        heat: `data:` address of the photograph with Grad-CAM of the predicted class.
+        path: of the image, as in the data set.
+        true_class: its class.
+        true_seen: whether that is a seen class.
+        predicted: the class with the highest calibrated score.
+        predicted_seen: whether that is a seen class.
+        score: its probability.
+        right: whether the two are the same.
+        speaks_for: attributes that speak for the predicted class, the strongest first.
+        speaks_against: attributes that speak against it, the strongest first.
+        rival: the runner-up.
+        neurons: up to three named neurons with the largest positive parts, the largest first; those with a confident name take
+            precedence, and neurons without a name are passed over.
+        true_attributes: which of the attributes above are true of the image: by its own attributes where the data set has any,
+            else those that its class is described with more than the seen classes on average.
+        against_true: what speaks for the predicted class and against the true one; empty where the answer is right.
+    """
+
+    image: str
+    heat: str
+    path: str
+    true_class: str
+    true_seen: bool
+    predicted: str
+    predicted_seen: bool
+    score: float
+    right: bool
+    speaks_for: tuple[Word, ...]
+    speaks_against: tuple[Word, ...]
+    rival: str
+    neurons: tuple[ShownNeuron, ...]
+    true_attributes: frozenset[str]
+    against_true: tuple[Word, ...] = ()
+
+
+def gallery(
+    network: Network,
+    explainer: Explainer,
+    probabilities: Probabilities,
+    dataset: Dataset,
+    scored: Scored,
+    execution: Execution,
+    *,
+    unseen_right: int = 6,
+    unseen_wrong: int = 6,
+    seen_right: int = 3,
+    seen_wrong: int = 3,
+    seed: int = 0,
+) -> tuple[GalleryEntry, ...]:
+    """Return right and wrong answers of unseen and then of seen classes, fewer where there are not as many.
+
+    Args:
+        network: the expanded network.
+        explainer: its inverse map and names.
+        probabilities: makes the scores.
+        dataset: with the split that `scored` is of.
+        scored: the network's answers on the test images, in their order.
+        execution: how the network is run.
+        unseen_right: images of unseen classes with the right answer.
+        unseen_wrong: images of unseen classes with a wrong one.
+        seen_right: the same of seen classes.
+        seen_wrong: the same of seen classes.
+        seed: of the draw.
+    """
+    counts = (unseen_right, unseen_wrong, seen_right, seen_wrong)
+    chosen = drawn_images(scored.labels, scored.evaluation.predictions, network.num_seen, counts, seed)
+    if not len(chosen):
+        return ()
+    images = test_data(dataset).images.take(chosen)
+    labels = scored.labels[chosen]
+    logits = scored.logits[chosen].astype(np.float64)
+    logits[:, : network.num_seen] -= scored.evaluation.calibration
+    # Rounding may order two equal logits another way; the evaluation's answer holds.
+    predicted = scored.evaluation.predictions[chosen]
+    rows = np.arange(len(chosen))
+    others = logits.copy()
+    others[rows, predicted] = -np.inf
+    rivals, scores = others.argmax(axis=1), probabilities.of(logits)[rows, predicted]
+
+    evidence = evidence_for(network, images, predicted, labels, execution)
+    words = explainer.attribute_weights(evidence.importances)
+    difference = evidence.importances - evidence.true_importances
+    against = attribute_weights(difference, explainer.weights).numpy()
+    truths = true_attributes(dataset, chosen)
+    names, entries = network.class_names, []
+    for i, path in enumerate(images.paths):
+        right = bool(predicted[i] == labels[i])
+        text = textual_explanation(words[i], explainer.attribute_names, explainer.attribute_groups)
+        reasons: tuple[Word, ...] = ()
+        if not right:
+            contrast = textual_explanation(against[i], explainer.attribute_names, explainer.attribute_groups, _AGAINST_TRUE)
+            reasons = contrast.speaks_for
+        named = {word.attribute for word in (*text.speaks_for, *text.speaks_against, *reasons)}
+        photograph = picture_of(images.root / path, _SIDE)
+        entries.append(
+            GalleryEntry(
+                image=data_uri(photograph),
+                heat=data_uri(heat_overlay(photograph, evidence.heat[i])),
+                path=path,
+                true_class=names[labels[i]],
+                true_seen=bool(labels[i] < network.num_seen),
+                predicted=names[predicted[i]],
+                predicted_seen=bool(predicted[i] < network.num_seen),
+                score=float(scores[i]),
+                right=right,
+                speaks_for=text.speaks_for,
+                speaks_against=text.speaks_against,
+                rival=names[rivals[i]],
+                neurons=_shown_neurons(explainer, evidence, i, images.root / path),
+                true_attributes=frozenset(named & truths[i]),
+                against_true=reasons,
+            )
+        )
+    return tuple(entries)
+
+
+def drawn_images(
+    labels: np.ndarray, predictions: np.ndarray, num_seen: int, counts: tuple[int, int, int, int], seed: int
+) -> np.ndarray:
+    """Return indices of test images: right and wrong ones of unseen classes, then of seen classes.
+
+    Args:
+        labels: [M].
+        predictions: [M].
+        num_seen: S.
+        counts: how many of each of the four.
+        seed: of the draw. How many are drawn of one kind does not change what is drawn of another.
+    """
+    unseen, right = labels >= num_seen, labels == predictions
+    kinds = (unseen & right, unseen & ~right, ~unseen & right, ~unseen & ~right)
+    drawn = [
+        balanced_draw(labels, np.flatnonzero(kind), count, np.random.default_rng([seed, number]))
+        for number, (kind, count) in enumerate(zip(kinds, counts, strict=True))
+    ]
+    return np.concatenate(drawn)
+
+
+def true_attributes(dataset: Dataset, chosen: np.ndarray) -> list[set[str]]:
+    """Return which attributes are true of each of the test images `chosen`, see `GalleryEntry`."""
+    split, knowledge = dataset.split, dataset.knowledge
+    assert split is not None
+    images = np.concatenate([split.test_seen, split.test_unseen])[chosen]
+    if dataset.image_attributes is not None:
+        true = dataset.image_attributes[images] >= 0.5
+    else:
+        true = (knowledge.values > knowledge.values[split.seen].mean(axis=0))[dataset.labels[images]]
+    return [{name for name, holds in zip(knowledge.names, row, strict=True) if holds} for row in true]
+
+
+def _shown_neurons(explainer: Explainer, evidence: Evidence, image: int, path: Path) -> tuple[ShownNeuron, ...]:
+    parts = evidence.parts[image]
+    named = np.array([bool(name) for name in explainer.neuron_names])
+    candidates = np.flatnonzero(named & (parts > 0))
+    # Confident ones first, then by part.
+    best = candidates[np.lexsort((-parts[candidates], ~explainer.confident[candidates]))][:_NEURONS]
+    photograph = picture_of(path, _NEURON_SIDE)
+    return tuple(
+        ShownNeuron(
+            neuron=int(neuron),
+            name=explainer.neuron_names[neuron],
+            confidence=float(explainer.neuron_confidences[neuron]),
+            weight=float(parts[neuron]),
+            picture=data_uri(activation_picture(photograph, evidence.maps[image, :, :, neuron])),
+            alt=f"Where neuron {neuron}, named {explainer.neuron_names[neuron]}, answers in {path.name}",
+        )
+        for neuron in best[np.argsort(-parts[best], kind="stable")]
+    )

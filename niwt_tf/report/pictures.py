@@ -1,0 +1,159 @@
+"""Small pictures of test images, with what a network saw in them drawn over the photograph, for a page that is one file.
+
+A network squashes an image to a square; here every image keeps its own shape, and maps are stretched over it accordingly.
+Dimensions: H x W positions of a map.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from niwt_tf.data.thumbnail import opened, resized, thumbnail
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_MOST_OPAQUE = 0.8  # of the heat where it is highest, so that the photograph is seen through it everywhere
+_DIMMED = 0.6  # what is left of the brightness where a neuron does not answer
+_LINE, _LINE_EDGE = (255, 255, 255), (0, 0, 0)  # a light line with a dark edge is seen on anything and by everyone
+_EMPTY, _CROSS = (225, 225, 225), (150, 150, 150)
+_CONTEXT = 3.0  # how much longer than a region the part of the image is that is shown
+_LEAST_SHOWN = 0.5  # of the longer side of the image
+
+
+def picture_of(path: Path, side: int = 192) -> Image.Image:
+    """Return the whole image at a longer side of `side` pixels, or a grey square with a cross if it cannot be opened."""
+    return thumbnail(path, side) or _placeholder(side)
+
+
+def data_uri(image: Image.Image, quality: int = 80) -> str:
+    """Return the image as a `data:` address of a WebP file, for the `src` of an HTML image.
+
+    Args:
+        image: RGB.
+        quality: 0..100; 80 takes some 5 kB for a photograph of 192 pixels.
+    """
+    file = io.BytesIO()
+    image.save(file, format="WEBP", quality=quality, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
+
+
+def heat_overlay(photograph: Image.Image, heat: np.ndarray) -> Image.Image:
+    """Return the photograph in grey with a heat map over it: the hotter, the lighter and the less transparent.
+
+    In grey, so that every colour is the heat's. The colours are those of the served heat maps: perceptually uniform, and
+    readable without telling red from green.
+
+    Args:
+        photograph: RGB, of any shape.
+        heat: [H, W] in [0, 1].
+    """
+    from PIL import Image
+
+    from niwt_tf.explain.heat_png import colour_table
+
+    heat = stretched(heat, photograph.size).clip(0.0, 1.0)
+    colours = colour_table()[np.rint(255 * heat).astype(np.int64)]
+    opacity = _MOST_OPAQUE * heat[:, :, None]
+    mixed = (1.0 - opacity) * _grey(photograph) + opacity * colours
+    return Image.fromarray(np.rint(mixed).astype(np.uint8))
+
+
+def activation_picture(photograph: Image.Image, activations: np.ndarray) -> Image.Image:
+    """Return the photograph in colour where a neuron answers and in dark grey elsewhere.
+
+    A line is drawn at half of the highest activation, so that nobody needs the colours. A neuron that answers nowhere leaves
+    the photograph grey and without a line.
+
+    Args:
+        photograph: RGB, of any shape.
+        activations: [H, W] of one neuron, in any units; what is below 0 counts as 0.
+    """
+    from PIL import Image
+
+    highest = max(float(activations.max()), 0.0)
+    share = activations.clip(0.0) / highest if highest > 0 else np.zeros_like(activations)
+    share = stretched(share, photograph.size)
+    answers = share[:, :, None].clip(0.0, 1.0)
+    lit = answers * np.asarray(photograph, np.float32) + (1.0 - answers) * _DIMMED * _grey(photograph)
+    pixels = np.rint(lit).astype(np.uint8)
+    line = _outline(share >= 0.5)
+    pixels[_thickened(line)] = _LINE_EDGE
+    pixels[line] = _LINE
+    return Image.fromarray(pixels)
+
+
+def region_picture(path: Path, region: np.ndarray, side: int = 88) -> Image.Image:
+    """Return a square around a region, with a box around the region itself; what cannot be opened gives the placeholder.
+
+    The square ends where the image does.
+
+    Args:
+        path: an image file.
+        region: [4], x0, y0, x1, y1 as fractions of the image's width and height.
+        side: longer side of the result in pixels.
+    """
+    from PIL import ImageDraw
+
+    whole = opened(path, round(side / _LEAST_SHOWN))
+    if whole is None:
+        return _placeholder(side)
+    size = np.array(whole.size)
+    low, high = region[:2] * size, region[2:] * size
+    shown = np.minimum(max(_CONTEXT * (high - low).max(), _LEAST_SHOWN * size.max(), 1.0), size)
+    start = np.clip((low + high) / 2 - shown / 2, 0, size - shown)
+    first, last = np.floor(start).astype(int), np.minimum(np.ceil(start + shown).astype(int), size)
+    part = whole.crop((*first.tolist(), *last.tolist()))
+    picture = resized(part, side)
+    scale = np.array(picture.size) / part.size
+    corners = [np.clip((corner - first) * scale, 0, np.array(picture.size) - 1).round() for corner in (low, high)]
+    (left, top), (right, bottom) = (corner.astype(int).tolist() for corner in corners)
+    canvas = ImageDraw.Draw(picture)
+    canvas.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_LINE_EDGE, width=3)
+    canvas.rectangle((left, top, right, bottom), outline=_LINE)
+    return picture
+
+
+def stretched(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a map [H, W] as float32 [height, width], bilinear between the centres of positions and constant beyond them.
+
+    Args:
+        values: [H, W].
+        size: width and height, as Pillow counts them.
+    """
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(np.asarray(values, np.float32)).resize(size, Image.Resampling.BILINEAR))
+
+
+def _placeholder(side: int) -> Image.Image:
+    from PIL import Image, ImageDraw
+
+    image = Image.new("RGB", (side, side), _EMPTY)
+    canvas = ImageDraw.Draw(image)
+    third, far = side // 3, side - side // 3
+    for line in ((third, third, far, far), (third, far, far, third)):
+        canvas.line(line, fill=_CROSS, width=max(1, side // 48))
+    return image
+
+
+def _grey(photograph: Image.Image) -> np.ndarray:
+    """Return the brightness of the pixels, float32 [height, width, 1] in 0..255."""
+    return np.asarray(photograph.convert("L"), np.float32)[:, :, None]
+
+
+def _outline(inside: np.ndarray) -> np.ndarray:
+    """Return the pixels of a region [height, width] that touch what is not of it; the border of the image is no outline."""
+    around = np.pad(inside, 1, mode="edge")
+    surrounded = around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:]
+    return inside & ~surrounded
+
+
+def _thickened(line: np.ndarray) -> np.ndarray:
+    around = np.pad(line, 1)
+    return line | around[:-2, 1:-1] | around[2:, 1:-1] | around[1:-1, :-2] | around[1:-1, 2:]
