@@ -25,11 +25,15 @@ _CLEAR = 1e-3  # by how much B must win, in parts of the largest of the logits a
 
 @dataclass(frozen=True)
 class Edit:
-    """One attribute of a description, before and after; where one takes another's place within a group there are two."""
+    """One attribute of a description, before and after.
+
+    Where one takes another's place there are two, of which each names the `group` that they share; alone it has none.
+    """
 
     attribute: str
     before: float
     after: float
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,10 @@ def counterfactual(
     after = changed.astype(np.float32)
     columns, biases = column_map(np.stack([description, after]))
     before_logit, after_logit = np.asarray(features, np.float64) @ columns.astype(np.float64) + biases
-    touched = np.unique(edits.attributes[list(chosen.places)])
+    pairs = edits.attributes[list(chosen.places)].tolist()
+    touched = sorted({k: groups[k] if first != second else "" for first, second in pairs for k in (first, second)}.items())
     return Counterfactual(
-        tuple(Edit(names[k], _short(description[k]), _short(after[k])) for k in touched),
+        tuple(Edit(names[k], _short(description[k]), _short(after[k]), group) for k, group in touched),
         after,
         float(margin),
         float(margin - (after_logit - before_logit)),

@@ -1,25 +1,20 @@
 """From the answer of the graph about one image to the whole explanation, the counterfactual among it.
 
-Dimensions: S pixels a side, C classes, D features, K attributes.
+Dimensions: H x W positions, N neurons, C classes, D features, K attributes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 
 from niwt_tf.errors import InputError, suggestion
-from niwt_tf.explain.contrast import contrasts, named_classes
 from niwt_tf.explain.counterfactual import Counterfactual, NoCounterfactual, counterfactual
-from niwt_tf.explain.explainer import Explainer
-from niwt_tf.explain.explanations import ExplainerTensors, answers, gather_evidence
 from niwt_tf.explain.image_explanation import Contrast, ImageExplanation, NamedClass, Row, neurons_of, words_of
 from niwt_tf.method.column_map import ColumnMap
 from niwt_tf.method.probabilities import Probabilities
-from niwt_tf.models.network import Network
 
 
 @dataclass(frozen=True)
@@ -30,21 +25,19 @@ class KnownClasses:
         labels: C names.
         is_seen: C times, whether the network was trained on photographs of the class.
         is_described: C times, whether its column was made from its description alone.
-        descriptions: raw float32 [C, K], a row of NaN where nothing is known; None where that holds for all.
+        descriptions: raw float32 [C, K], a row of NaN where nothing is known.
         attribute_names: K names.
         attribute_groups: K groups, "" where an attribute has none.
         column_map: from a description to a column; None where there is none.
-        no_descriptions: why `descriptions` is None, in one sentence.
     """
 
     labels: tuple[str, ...]
     is_seen: Sequence[bool]
     is_described: Sequence[bool]
-    descriptions: np.ndarray | None
+    descriptions: np.ndarray
     attribute_names: tuple[str, ...]
     attribute_groups: tuple[str, ...]
     column_map: ColumnMap | None
-    no_descriptions: str = "The descriptions of the classes are not known."
 
 
 def check_names(labels: Sequence[str], class_name: str | None, rival: str | None, arguments: tuple[str, str]) -> None:
@@ -111,14 +104,17 @@ def complete(
     contrast = None
     if len(known.labels) > 1:
         rival = known.labels.index(bytes(row["runner_up"]).decode())
+        margin = float(logits[own]) - float(logits[rival])
+        loser = rival if margin >= 0 else own
         contrast = Contrast(
             rival=named(rival),
             speaks_for=words_of(row, "for", groups),
             speaks_against=words_of(row, "against", groups),
             neurons=neurons_of(row, "difference_", maps),
             heat=row.get("difference_heatmap"),
-            counterfactual=_counterfactual(features, known, rival, float(logits[own]) - float(logits[rival])),
-            is_described=bool(known.is_described[rival]),
+            counterfactual=_counterfactual(features, known, loser, abs(margin)),
+            changed=named(loser),
+            is_described=bool(known.is_described[loser]),
         )
     return ImageExplanation(
         own=named(own),
@@ -132,93 +128,13 @@ def complete(
 
 
 def _counterfactual(
-    features: np.ndarray, known: KnownClasses, rival: int, margin: float
+    features: np.ndarray, known: KnownClasses, loser: int, margin: float
 ) -> Counterfactual | NoCounterfactual:
     if known.column_map is None:
         return NoCounterfactual("There is no column map, which only --engine=closed_form makes.")
-    if known.descriptions is None:
-        return NoCounterfactual(known.no_descriptions)
     has_one = np.isfinite(known.descriptions).all(axis=1)
-    if not has_one[rival]:
-        return NoCounterfactual("Nothing is known of the rival's description.")
+    if not has_one[loser]:
+        return NoCounterfactual("Nothing is known of its description.")
     others = known.descriptions[has_one]
     names = known.attribute_names, known.attribute_groups
-    return counterfactual(features, known.column_map, known.descriptions[rival], margin, others, *names)
-
-
-class NetworkExplainer:
-    """Explains images by a network that is held by this process.
-
-    Args:
-        network: the expanded network.
-        explainer: of its neurons.
-        probabilities: what its logits become.
-        descriptions: raw [C, K] of its classes, or None with the reason in `no_descriptions`.
-        column_map: None where there is none.
-        no_descriptions: why there are no descriptions.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        explainer: Explainer,
-        probabilities: Probabilities,
-        descriptions: np.ndarray | None,
-        column_map: ColumnMap | None,
-        no_descriptions: str = "",
-    ) -> None:
-        self._network, self._explainer, self._probabilities = network, explainer, probabilities
-        is_seen = [c < network.num_seen for c in range(len(network.class_names))]
-        names = explainer.attribute_names, explainer.attribute_groups
-        is_described = [not seen for seen in is_seen]
-        self.known = KnownClasses(
-            network.class_names, is_seen, is_described, descriptions, *names, column_map, no_descriptions
-        )
-
-    def __call__(
-        self,
-        pixels: np.ndarray,
-        class_name: str | None = None,
-        rival: str | None = None,
-        arguments: tuple[str, str] = ("class_name", "rival"),
-    ) -> ImageExplanation:
-        """Explain one image.
-
-        Args:
-            pixels: float32 [S, S, 3], RGB in 0..255.
-            class_name: of the class; None is the best one.
-            rival: of the class it is compared with; None is the best of the others.
-            arguments: what the two are called, for messages.
-
-        Raises:
-            InputError: see `check_names`; or the rival is the best class, which is the one that is explained.
-        """
-        check_names(self.known.labels, class_name, rival, arguments)
-        images = tf.constant(np.asarray(pixels, np.float32)[None])
-        if rival is not None and class_name is None:
-            logits = self._network.model(images, training=False).numpy()[0]
-            check_rival(self.known.labels, logits, class_name, rival, arguments)
-        row, logits, features, maps = self._answer(images, class_name or "", rival or "")
-        return complete(row, logits, features, self._probabilities, self.known, maps)
-
-    def _answer(
-        self, images: tf.Tensor, class_name: str, rival: str
-    ) -> tuple[Mapping[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray]:
-        network = self._network
-        labels, seen = tf.constant(list(network.class_names)), tf.constant(self.known.is_seen, tf.float32)
-        held: list[tf.Tensor] = []
-
-        def tail(maps: tf.Tensor) -> tf.Tensor:
-            held.append(network.tail(maps, training=False))
-            return held[-1]
-
-        def logits_of(features: tf.Tensor) -> tf.Tensor:
-            return tf.cast(network.head(features), tf.float32)
-
-        choose = named_classes(tf.constant([class_name]), tf.constant([rival]), labels)
-        evidence = gather_evidence(images, lambda each: network.trunk(each, training=False), tail, logits_of, choose)
-        tensors = ExplainerTensors.of(self._explainer)
-        said = answers(evidence, network.input_size, labels, self._probabilities.temperature, tensors, seen)
-        row = {name: value.numpy()[0] for name, value in {**said, **contrasts(evidence, tensors)}.items()}
-        maps = np.asarray(tf.cast(evidence.maps, tf.float32))[0]
-        return row, evidence.logits.numpy()[0], np.asarray(tf.cast(held[-1], tf.float32))[0], maps
+    return counterfactual(features, known.column_map, known.descriptions[loser], margin, others, *names)

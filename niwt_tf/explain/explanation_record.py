@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -55,9 +56,10 @@ def _rival(contrast: Contrast) -> Record:
 def _counterfactual(contrast: Contrast) -> Record:
     found = contrast.counterfactual
     if not isinstance(found, Counterfactual):
-        return {"edits": None, "reason": found.reason}
+        return {"class": contrast.changed.label, "edits": None, "reason": found.reason}
     return {
-        "edits": [{"attribute": edit.attribute, "before": edit.before, "after": edit.after} for edit in found.edits],
+        "class": contrast.changed.label,
+        "edits": [asdict(edit) for edit in found.edits],
         "described": contrast.is_described,
         "margin_before": _short(found.margin_before),
         "margin_after": _short(found.margin_after),

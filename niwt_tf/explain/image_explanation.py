@@ -52,8 +52,10 @@ class Contrast:
         speaks_against: attributes for the rival against the class.
         neurons: that say most for the class against the rival.
         heat: float32 [H, W] in [0, 1], Grad-CAM of the difference of their logits; None where that is not known.
-        counterfactual: the smallest change of the rival's description with which it would win, or why there is none.
-        is_described: whether the rival was made from its description alone, so that the counterfactual is exact.
+        counterfactual: the smallest change of a description with which the less probable of the two would win over the
+            other, or why there is none.
+        changed: the class whose description that is.
+        is_described: whether that class was made from its description alone, so that the counterfactual is exact.
     """
 
     rival: NamedClass
@@ -62,6 +64,7 @@ class Contrast:
     neurons: tuple[NeuronReason, ...]
     heat: np.ndarray | None
     counterfactual: Counterfactual | NoCounterfactual
+    changed: NamedClass
     is_described: bool
 
 
@@ -119,14 +122,16 @@ def neurons_of(row: Row, start: str, maps: np.ndarray | None = None) -> tuple[Ne
     if f"{start}neurons" not in row:
         return ()
     names, weights = row[f"{start}neuron_names"], row[f"{start}neuron_weights"]
-    confidences: Sequence[float | None] = row.get(f"{start}neuron_confidences", [None] * len(names))
+    confidences: Sequence[float | None] = [None] * len(names)
+    if f"{start}neuron_confidences" in row:
+        confidences = row[f"{start}neuron_confidences"].tolist()
     found = []
     for number, name, weight, confidence in zip(row[f"{start}neurons"], names, weights, confidences, strict=True):
         if weight <= 0:
             continue
         place = int(_text(number).removeprefix("neuron "))
-        sure = None if confidence is None else float(confidence)
-        found.append(NeuronReason(place, _text(name), sure, float(weight), None if maps is None else maps[..., place]))
+        activation = None if maps is None else maps[..., place]
+        found.append(NeuronReason(place, _text(name), confidence, float(weight), activation))
     return tuple(found)
 
 

@@ -22,8 +22,7 @@ def listed_words(words: Iterable[Word]) -> str:
 
 def short_name(word: Word) -> str:
     """Return a word's attribute without its group, which is named beside it, for a person to read."""
-    name = word.attribute.removeprefix(f"{word.group}::") if word.group else word.attribute
-    return plain(name) or word.attribute
+    return _within(word.attribute) if word.group else plain(word.attribute)
 
 
 def neuron_title(neuron: NeuronReason) -> str:
@@ -34,21 +33,39 @@ def neuron_title(neuron: NeuronReason) -> str:
     return f"neuron {neuron.neuron}: {plain(neuron.name)}{sure}"
 
 
-def counterfactual_sentence(contrast: Contrast) -> str:
-    """Return what would have to be said of the rival for it to win, or why nothing would do."""
-    found, rival = contrast.counterfactual, plain(contrast.rival.label)
+def counterfactual_sentence(contrast: Contrast, label: str) -> str:
+    """Return what would have to be said of the class that loses for it to win, or why nothing would do.
+
+    Args:
+        contrast: of the two classes.
+        label: what `contrast.changed` is called in the sentence.
+    """
+    found = contrast.counterfactual
     if not isinstance(found, Counterfactual):
-        return f"What would make {rival} win: {found.reason[:1].lower()}{found.reason[1:]}"
-    ending = "" if contrast.is_described else " (it was learnt from photographs, so this is an estimate)"
-    return f"{rival} would win if its description had {_edited(found.edits)}{ending}."
+        return f"What would make {label} win: {found.reason[:1].lower()}{found.reason[1:]}"
+    ending = "" if contrast.is_described else " (an estimate: the class was learnt from photographs)"
+    return f"{label} would win if its description had {_edited(found.edits)}{ending}."
 
 
 def _edited(edits: tuple[Edit, ...]) -> str:
-    parts = [f"{plain(edit.attribute)} {edit.after:.3g} instead of {edit.before:.3g}" for edit in edits[:_MOST_EDITS]]
-    more = len(edits) - _MOST_EDITS
-    return ", ".join(parts) + (f" and {more} more" if more > 0 else "")
+    swaps: dict[str, list[Edit]] = {}
+    parts = []
+    for edit in edits:
+        if edit.group:
+            swaps.setdefault(edit.group, []).append(edit)
+        else:
+            parts.append(f"{plain(edit.attribute)} {edit.after:.3g} instead of {edit.before:.3g}")
+    for group, pair in swaps.items():
+        after, before = (_within(edit.attribute) for edit in sorted(pair, key=lambda edit: edit.after == 0))
+        parts.append(f"{plain(group)} {after} instead of {before}")
+    more = len(parts) - _MOST_EDITS
+    return ", ".join(parts[:_MOST_EDITS]) + (f" and {more} more" if more > 0 else "")
+
+
+def _within(attribute: str) -> str:
+    return plain(attribute.partition("::")[2] or attribute)
 
 
 def plain(name: str) -> str:
-    """Return a name of a data set as a person reads it: `has_crown_color::red` as `has crown color: red`."""
-    return " ".join(name.replace("::", ": ").replace("_", " ").split()) or name
+    """Return a name of a data set as a person reads it: `has_crown_color::red` as `crown color: red`."""
+    return " ".join(name.removeprefix("has_").replace("::", ": ").replace("_", " ").split()) or name

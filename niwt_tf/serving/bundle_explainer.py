@@ -85,14 +85,12 @@ def known_classes(bundle: Bundle) -> KnownClasses:
     names, groups = ((), ()) if knowledge is None else (tuple(knowledge["names"]), tuple(knowledge["groups"]))
     nothing = (float("nan"),) * len(names)
     rows = [nothing if card.description is None else card.description for card in cards]
-    has_any = knowledge is not None and any(card.description is not None for card in cards)
     return KnownClasses(
         labels=bundle.labels,
         is_seen=[card.seen for card in cards],
         is_described=[not card.seen and card.images == 0 for card in cards],
-        descriptions=np.array(rows, np.float32) if has_any else None,
+        descriptions=np.array(rows, np.float32),
         attribute_names=names,
         attribute_groups=groups,
         column_map=None if bundle.metadata.get("column_map") is None else bundle.column_map(),
-        no_descriptions="The bundle's cards have no descriptions.",
     )

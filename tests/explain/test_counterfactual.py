@@ -17,8 +17,10 @@ from niwt_tf.method.closed_form import Blocks
 from niwt_tf.method.column_map import ColumnMap
 from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
 
+MATCHED = LogitStatistics(-1.0, 2.0)
 
-def column_map(attributes, neurons=4, features=3, how="centred", statistics=LogitStatistics(-1.0, 2.0), seed=0):
+
+def column_map(attributes, neurons=4, features=3, how="centred", statistics=MATCHED, seed=0):
     """Return a column map of random numbers with two blocks."""
     random = np.random.default_rng(seed)
 
@@ -33,7 +35,7 @@ def column_map(attributes, neurons=4, features=3, how="centred", statistics=Logi
 
 
 def sign_map(weights, bias=0.0):
-    """Return a column map with the logit sign(w . d + b) x for features [x]: one neuron of one block, whose length becomes 1."""
+    """Return a column map with the logit sign(w . d + b) x for features [x]: of one neuron, whose length becomes 1."""
     weights = np.array([weights], np.float32)
     mapping = ImportanceMap(weights, np.array([bias], np.float32), DescriptionNormaliser("raw", np.zeros(weights.shape[1])))
     basis = np.array([[1.0, 0.0]], np.float32)
@@ -50,7 +52,7 @@ def names(count):
 
 
 @pytest.mark.parametrize("how", ["centred", "l2", "raw"])
-@pytest.mark.parametrize("statistics", [None, LogitStatistics(-1.0, 2.0)])
+@pytest.mark.parametrize("statistics", [None, MATCHED])
 def test_an_edited_logit_is_that_of_the_edited_description(how, statistics):
     random = np.random.default_rng(3)
     made = column_map(5, how=how, statistics=statistics)
@@ -118,7 +120,7 @@ def test_a_continuous_edit_is_only_as_large_as_it_must_be():
 def test_a_swap_has_two_entries():
     made, known = sign_map([-1, 2, 1]), np.eye(3, dtype=np.float32)
     found = counterfactual(np.ones(1), made, known[0], 1.5, known, names(3), ("g", "g", "g"))
-    assert found.edits == (Edit("a0", 1.0, 0.0), Edit("a1", 0.0, 1.0))
+    assert found.edits == (Edit("a0", 1.0, 0.0, "g"), Edit("a1", 0.0, 1.0, "g"))
 
 
 def test_what_cannot_win_says_why():

@@ -197,7 +197,8 @@ def test_shapes_are_known_to_the_graph():
 
 def test_an_explainer_becomes_constants():
     weights = np.arange(6, dtype=np.float32).reshape(2, 3)
-    explainer = Explainer(weights, np.ones(2, np.float32), ("ä", "b"), ("", ""), ("b", "", "ä"), np.array([0.5, 0.0, 1.0]), 1.0, 0.5)
+    confidences = np.array([0.5, 0.0, 1.0])
+    explainer = Explainer(weights, np.ones(2, np.float32), ("ä", "b"), ("", ""), ("b", "", "ä"), confidences, 1.0, 0.5)
     tensors = ExplainerTensors.of(explainer)
     np.testing.assert_array_equal(tensors.weights, weights)
     np.testing.assert_array_equal(tensors.bias, [1.0, 1.0])
