@@ -29,7 +29,7 @@ _SIDE = 384  # pixels of a photograph's longer side
 # Inches: of the sheet, of its pictures, from one to the next, of the names beside bars, and of a bar and a line of text.
 _WIDTH, _MARGIN, _PICTURE, _PITCH, _NAMES, _BAR, _LINE = 13.6, 0.3, 2.4, 2.64, 2.5, 0.27, 0.22
 _TOP, _ABOVE = 1.2, 0.7  # inches above the first pictures and above what follows
-_LABEL, _NAME, _HEADING = 36, 34, 110  # characters
+_LABEL, _SHORT, _NAME, _FILE, _HEADING = 36, 24, 34, 40, 120  # characters
 _DPI = 100
 
 
@@ -64,11 +64,12 @@ def write_explanation_sheet(path: Path, explanation: ImageExplanation, pixels: n
     sheet.bars(0.0, top, bars, words, f"Blue speaks for {label},\norange against it")
     if contrast is not None:
         rival = shorten(readable[contrast.rival.label], _LABEL)
-        title = f"Why not {rival} ({_percent(contrast.rival)})?\nBlue speaks for {label}, orange for {rival}"
+        short = [shorten(each, _SHORT) for each in (label, rival)]
+        title = f"Why not {rival} ({_percent(contrast.rival)})?\nBlue speaks for {short[0]}, orange for {short[1]}"
         sheet.bars((_WIDTH - _MARGIN) / 2, top, bars, others, title)
         top += bars + _ABOVE
         if contrast.heat is not None:
-            title = f"where it is {shorten(label, 26)}\nand not {shorten(rival, 26)}"
+            title = f"where it is {short[0]}\nand not {short[1]}"
             sheet.picture(0, top, heat_overlay(photograph, contrast.heat), title)
         sheet.sentences(1 if contrast.heat is not None else 0, top, _sentences(contrast, readable[contrast.changed.label]))
     sheet.save(path)
@@ -76,7 +77,7 @@ def write_explanation_sheet(path: Path, explanation: ImageExplanation, pixels: n
 
 def _heading(explanation: ImageExplanation, name: str, readable: Mapping[str, str]) -> str:
     own, best = explanation.own, explanation.best
-    lines = [shorten(f"{' '.join(name.split())}: {_said(own, readable)}", _HEADING)]
+    lines = [shorten(f"{shorten(' '.join(name.split()), _FILE)}: {_said(own, readable)}", _HEADING)]
     if best.label != own.label:
         lines.append(shorten(f"The most probable class is {_said(best, readable)}.", _HEADING))
     return "\n".join(lines)
@@ -84,7 +85,7 @@ def _heading(explanation: ImageExplanation, name: str, readable: Mapping[str, st
 
 def _said(named: NamedClass, readable: Mapping[str, str]) -> str:
     kind = "learnt from photographs" if named.is_seen else "learnt from its description"
-    return f"{shorten(readable[named.label], 2 * _LABEL)}, {_percent(named)}, {kind}"
+    return f"{shorten(readable[named.label], 2 * _SHORT)}, {_percent(named)}, {kind}"
 
 
 def _percent(named: NamedClass) -> str:
@@ -140,7 +141,7 @@ class _Sheet:
         self._text(left + _MARGIN, top - 0.42, title, 10)
         axes.barh(range(len(words)), weights, color=[_FOR if weight > 0 else _AGAINST for weight in weights], height=0.7)
         axes.set_ylim(height / _BAR - 0.5, -0.5)
-        axes.set_yticks(range(len(words)), [_literal(shorten(plain(word.attribute), _NAME)) for word in words], fontsize=9)
+        axes.set_yticks(range(len(words)), [_literal(_attribute(word)) for word in words], fontsize=9)
         axes.axvline(0.0, color=_FAINT, linewidth=0.8)
         axes.margins(x=0.2)
         for row, weight in enumerate(weights):
@@ -176,6 +177,12 @@ class _Sheet:
 
     def _text(self, left: float, top: float, text: str, size: float, colour: str = _INK) -> None:
         self._figure.text(left / _WIDTH, 1.0 - top / self._height, _literal(text), fontsize=size, color=colour, va="top")
+
+
+def _attribute(word: Word) -> str:
+    """Return the end of a long attribute's name, where its value is."""
+    name = plain(word.attribute)
+    return name if len(name) <= _NAME else "\N{HORIZONTAL ELLIPSIS}" + name[1 - _NAME :].lstrip()
 
 
 def _literal(text: str) -> str:
