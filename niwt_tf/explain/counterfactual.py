@@ -17,7 +17,8 @@ from niwt_tf.explain.edits import Edits, possible_edits
 from niwt_tf.method.column_map import ColumnMap
 
 MOST_EDITS = 8
-_MOST_PAIRS = 50_000
+_MOST_PAIRS = 20_000
+_MOST_ADDED = 1_000
 _MOST_SHRUNK = 512
 _HALVINGS = 20
 _CLEAR = 1e-3  # by how much B must win, in parts of the largest of the logits at stake and 1: far above float32's rounding
@@ -80,9 +81,10 @@ def counterfactual(
     """Return the smallest change of B's description with which it wins.
 
     Fewest edits first, then the smallest sum of |change| / range over the known classes. All single edits are tried, and all
-    pairs of them (of more than some 50,000 pairs, those of the edits that help most). More than two are found greedily: the
-    edit that helps most is added until B wins, at most eight, and those that turn out not to be needed are dropped. An edit of
-    an attribute with more than two values is made only as large as it must be.
+    pairs of them (of more than some 20,000 pairs, those of the edits that help most alone). More than two are found greedily:
+    of the thousand edits that help most alone the one that helps most now is added until B wins, at most eight, and those that
+    turn out not to be needed are dropped. An edit of an attribute with more than two values is made only as large as it must
+    be.
 
     Args:
         features: x, [D].
@@ -132,8 +134,7 @@ class _Search:
 
     def pair(self) -> _Chosen | None:
         """Return the smallest pair of edits that is enough."""
-        most = int((2 * _MOST_PAIRS) ** 0.5)
-        kept = np.sort(np.argsort(-self._alone, kind="stable")[:most])
+        kept = self._best(int((2 * _MOST_PAIRS) ** 0.5))
         first, second = np.triu_indices(len(kept), 1)
         pairs = np.stack([kept[first], kept[second]], axis=1)
         subjects = self._edits.subjects[pairs]
@@ -142,10 +143,9 @@ class _Search:
 
     def greedy(self) -> _Chosen | None:
         """Return edits of which none can be left out, each the one that helped most beside those before it."""
-        chosen: list[int] = []
+        chosen, kept = list[int](), self._best(_MOST_ADDED)
         while len(chosen) < MOST_EDITS:
-            taken = np.isin(self._edits.subjects, self._edits.subjects[chosen])
-            rest = np.flatnonzero(~taken)
+            rest = kept[~np.isin(self._edits.subjects[kept], self._edits.subjects[chosen])]
             if not len(rest):
                 return None
             logits = self._of(np.concatenate([np.tile(np.array(chosen, np.int64), (len(rest), 1)), rest[:, None]], axis=1))
@@ -154,6 +154,10 @@ class _Search:
                 kept = self._pruned(chosen)
                 return self._smallest(np.array([kept]), self._of(np.array([kept])))
         return None
+
+    def _best(self, most: int) -> np.ndarray:
+        """Return the places of the edits that help most alone, ascending."""
+        return np.sort(np.argsort(-self._alone, kind="stable")[:most])
 
     def _pruned(self, chosen: list[int]) -> list[int]:
         for place in list(chosen):

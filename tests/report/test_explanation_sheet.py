@@ -36,9 +36,11 @@ def drawn(tmp_path, explanation, shape=(20, 30)):
         return np.asarray(image.convert("RGB"))
 
 
-def test_without_a_rival_the_sheet_is_shorter(tmp_path):
+def test_bars_have_their_colours_and_without_a_rival_the_sheet_is_shorter(tmp_path):
     whole, alone = drawn(tmp_path, explained()), drawn(tmp_path, explained(rival=None))
     assert whole.shape[1] == alone.shape[1] and whole.shape[0] > alone.shape[0] + 200
+    for colour in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)):
+        assert (whole == colour).all(axis=2).sum() > 500
 
 
 def test_nothing_is_drawn_up_to_the_edges(tmp_path):
@@ -47,22 +49,16 @@ def test_nothing_is_drawn_up_to_the_edges(tmp_path):
     assert (edges == 255).all()
 
 
-@pytest.mark.parametrize("label", ["$x_{$", "鶴\N{BIRD}", "a\nb\x1b", "\\frac{1}"])
-def test_a_class_may_be_called_anything(tmp_path, label):
+def test_classes_and_attributes_may_be_called_anything(tmp_path):
+    label = "$x_{$ 鶴\N{BIRD} a\nb\x1b \\frac{1}"
     words = (Word(f"{label}::{label}", label, 1.0),)
     drawn(tmp_path, explained(label=label, rival=label + "2", words=words))
 
 
-@pytest.mark.parametrize("shape", [(4, 600), (600, 4), (1, 1)])
+@pytest.mark.parametrize("shape", [(4, 600), (1, 1)])
 def test_an_image_of_any_shape(tmp_path, shape):
-    drawn(tmp_path, explained(), shape)
+    drawn(tmp_path, explained(rival=None), shape)
 
 
 def test_what_is_not_known_is_left_out(tmp_path):
     drawn(tmp_path, explained(words=(), heat=False, activations=False))
-
-
-def test_bars_have_the_colours_that_the_titles_name(tmp_path):
-    pixels = drawn(tmp_path, explained()).reshape(-1, 3)
-    for colour in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)):
-        assert (pixels == colour).all(axis=1).sum() > 500
