@@ -14,6 +14,7 @@ from PIL import Image
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from niwt_tf.data.one_image import read_one_image
 from niwt_tf.data.pipeline import usable_images
 from niwt_tf.data.schema import Dataset, Images, Knowledge, seen_data, test_data, unseen_descriptions
 from niwt_tf.errors import InputError, suggestion
@@ -25,6 +26,8 @@ from niwt_tf.experiments.settings import SETTINGS, Settings
 from niwt_tf.experiments.support import check_support
 from niwt_tf.experiments.training import learners_of, train_learners
 from niwt_tf.experiments.transferring import choose
+from niwt_tf.explain.explanation_record import explanation_record
+from niwt_tf.explain.network_explainer import NetworkExplainer
 from niwt_tf.method.execution import Execution
 from niwt_tf.method.reader import Reader
 from niwt_tf.method.row_cache import GIGABYTE, RowCache
@@ -168,6 +171,29 @@ class Niwt(BaseEstimator):
     def predict_proba(self, images: Any) -> np.ndarray:
         """Return probabilities [M, C] at the temperature that validation classes chose, columns in the order of `classes_`."""
         return self.transferer_.probabilities.of(self.decision_function(images))
+
+    def explain(
+        self, image: str | os.PathLike[str], class_name: str | None = None, rival: str | None = None
+    ) -> dict[str, Any]:
+        """Return why an image is of a class and not of another: the record that `niwt explain` writes as JSON.
+
+        Args:
+            image: a file.
+            class_name: the class to explain; None is the most probable one.
+            rival: the class to compare it with; None is the best of the others.
+
+        Raises:
+            InputError: an image that cannot be decoded, or a class that is not known; the nearest is suggested.
+        """
+        check_is_fitted(self, "network_")
+        read = read_one_image(image, "image")
+        contents = contents_of_transferer(self.transferer_, self.knowledge_, self.network_)
+        assert contents.explainer is not None, "a fitted model has one"
+        explain = NetworkExplainer(
+            self.network_, contents.explainer, contents.probabilities, self.knowledge_.values, contents.column_map
+        )
+        explanation = explain(read.squashed(self.network_.input_size), class_name, rival)
+        return explanation_record(explanation, os.fspath(image), {"path": None, "version": None})
 
     def score(self, dataset: Dataset, y: None = None) -> dict[str, float | int | None]:  # type: ignore[override]
         """Return the metrics on the data set's test images, by the names of `metrics.json`.

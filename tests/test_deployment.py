@@ -160,7 +160,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 def test_every_request_of_the_readme_is_one_of_a_signature():
-    assert REQUESTS.keys() == {"serving_default", "explain", "classify_with", "logits", "classify"}
+    assert REQUESTS.keys() == {"serving_default", "explain", "explain_class", "classify_with", "logits", "classify"}
     for name, (path, asked, _) in REQUESTS.items():
         assert asked.get("signature_name", "serving_default") == name
         assert path == f"/v1/models/birds:{'classify' if name == 'classify' else 'predict'}"
@@ -200,13 +200,16 @@ def test_descriptions_in_the_readme_fit_their_answer():
 
 
 def test_the_readme_shows_what_explain_answers():
-    from niwt_tf.serving.describing import _explained
+    from niwt_tf.serving.describing import _contrasted, _explained
 
     class Toy:
         attribute_names = neuron_names = ("a", "b", "c", "d", "e")
 
     _, _, answered = REQUESTS["explain"]
     assert answered["predictions"][0].keys() == _explained(Toy(), 16).keys()
+    _, asked, answered = REQUESTS["explain_class"]
+    assert answered["predictions"][0].keys() == _explained(Toy(), 16).keys() | _contrasted(Toy()).keys()
+    assert asked["instances"][0].keys() == {"image_bytes", "class_name", "rival"}
 
 
 @pytest.mark.slow

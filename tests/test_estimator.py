@@ -268,3 +268,16 @@ def test_unfitted_it_says_so(dataset, tmp_path):
     for use in (lambda m: m.predict([]), lambda m: m.score(dataset), lambda m: m.save(tmp_path), lambda m: m.remove_class("x")):
         with pytest.raises(ValueError, match="not fitted yet"):
             use(Niwt())
+
+
+def test_explain_is_of_the_class_that_is_predicted(model, test_paths, dataset):
+    record = model.explain(test_paths[0])
+    (predicted,), (scores,) = model.predict(test_paths[:1]), model.predict_proba(test_paths[:1])
+    assert record["class"]["label"] == record["best"]["label"] == predicted
+    assert record["class"]["probability"] == pytest.approx(scores.max(), rel=1e-4)
+    other = next(name for name in model.classes_ if name != predicted)
+    assert model.explain(test_paths[0], other, predicted)["class"]["label"] == other
+    with pytest.raises(InputError, match="class_name must be one of"):
+        model.explain(test_paths[0], "no such class")
+    with pytest.raises(InputError, match="image must be a file that can be read"):
+        model.explain("gone.jpg")

@@ -17,6 +17,8 @@ from niwt_tf.explain.heat_png import heat_png
 
 _ATTRIBUTES, _NEURONS, _REASONS = 5, 3, 3
 
+Choose = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
 
 class ExplainerTensors(NamedTuple):
     """The part of an `Explainer` that a graph needs, as tensors or variables of known shape.
@@ -26,18 +28,69 @@ class ExplainerTensors(NamedTuple):
         bias: of the inverse map, float32 [K].
         attribute_names: string [K].
         neuron_names: string [N].
+        neuron_confidences: float32 [N].
     """
 
     weights: tf.Tensor
     bias: tf.Tensor
     attribute_names: tf.Tensor
     neuron_names: tf.Tensor
+    neuron_confidences: tf.Tensor
 
     @classmethod
     def of(cls, explainer: Explainer) -> ExplainerTensors:
         """Return an explainer's arrays as constants."""
         names = list(explainer.attribute_names), list(explainer.neuron_names)
-        return cls(tf.constant(explainer.weights), tf.constant(explainer.bias), *(tf.constant(each) for each in names))
+        attribute_names, neuron_names = (tf.constant(each) for each in names)
+        confidences = tf.constant(explainer.neuron_confidences, tf.float32)
+        return cls(tf.constant(explainer.weights), tf.constant(explainer.bias), attribute_names, neuron_names, confidences)
+
+
+class Evidence(NamedTuple):
+    """What a class of each image and its rival are explained from.
+
+    Attributes:
+        maps: [B, H, W, N].
+        logits: calibrated, float32 [B, C].
+        own: integer [B], the class that is explained.
+        rival: integer [B], the class it is compared with; the same one where there is no other.
+        alphas: float32 [B, N], the importance for the class's logit.
+        rival_alphas: float32 [B, N], for the rival's.
+    """
+
+    maps: tf.Tensor
+    logits: tf.Tensor
+    own: tf.Tensor
+    rival: tf.Tensor
+    alphas: tf.Tensor
+    rival_alphas: tf.Tensor
+
+    @property
+    def parts(self) -> tf.Tensor:
+        """Each neuron's mean part in Grad-CAM of the class before the ReLU, alpha_n * mean of a_n, [B, N]."""
+        return mean_parts(self.maps, self.alphas)
+
+
+def gather_evidence(
+    images: tf.Tensor,
+    trunk: Callable[[tf.Tensor], tf.Tensor],
+    tail: Callable[[tf.Tensor], tf.Tensor],
+    logits_of: Callable[[tf.Tensor], tf.Tensor],
+    choose: Choose,
+) -> Evidence:
+    """Return the evidence for two classes of each image; one pass forward and two back through tail and head.
+
+    Args:
+        images: float32 [B, S, S, 3], RGB in 0..255, S known when this is traced.
+        trunk: images -> maps [B, H, W, N], in inference mode.
+        tail: maps -> features [B, D], in inference mode.
+        logits_of: features -> calibrated logits [B, C].
+        choose: logits -> the class and its rival, integers [B].
+    """
+    maps = trunk(images)
+    logits, (own, rival), gradients = logits_with_gradients(maps, lambda each: logits_of(tail(each)), choose)
+    alphas, rival_alphas = (importance(each) for each in gradients)
+    return Evidence(maps, logits, own, rival, alphas, rival_alphas)
 
 
 def explanations(
@@ -50,23 +103,34 @@ def explanations(
     explainer: ExplainerTensors,
     seen: tf.Tensor,
 ) -> dict[str, tf.Tensor]:
-    """Explain the best class of each image; one pass forward and two back through tail and head.
+    """Explain the best class of each image against the second; see `gather_evidence` and `answers`."""
+    evidence = gather_evidence(images, trunk, tail, logits_of, best_two)
+    return answers(evidence, images.shape[1], labels, temperature, explainer, seen)
+
+
+def answers(
+    evidence: Evidence,
+    size: int,
+    labels: tf.Tensor,
+    temperature: tf.Tensor | float,
+    explainer: ExplainerTensors,
+    seen: tf.Tensor,
+) -> dict[str, tf.Tensor]:
+    """Explain one class of each image against another.
 
     Names with weights come in order of strength. Only what speaks for the point is named: where fewer entries do, the rest of a
     row is "" with weight 0. A table is as wide as there are attributes or neurons if they are fewer.
 
     Args:
-        images: float32 [B, S, S, 3], RGB in 0..255, S known when this is traced.
-        trunk: images -> maps [B, H, W, N], in inference mode.
-        tail: maps -> features [B, D], in inference mode.
-        logits_of: features -> calibrated logits [B, C].
+        evidence: for the classes.
+        size: S.
         labels: string [C]; C may change after tracing.
         temperature: scores are softmax(logits / temperature).
         explainer: the inverse map and the names.
         seen: float32 [C], 1 for seen classes and 0 for unseen ones.
 
     Returns:
-        label: string [B], the best class.
+        label: string [B], the class.
         score: float32 [B], its probability.
         is_seen: float32 [B].
         heatmap: float32 [B, H, W] in [0, 1], Grad-CAM of its logit.
@@ -75,40 +139,35 @@ def explanations(
             classes' mean.
         neurons, neuron_names, neuron_weights: [B, 3], those with the largest alpha_n * mean of a_n, which is the weight: the
             neuron's mean part in Grad-CAM before the ReLU.
-        runner_up, runner_up_score: [B], the second class; "" and 0 where there is one class alone.
+        runner_up, runner_up_score: [B], the rival; "" and 0 where there is one class alone.
         for_attributes, for_weights: [B, 3], the inverse map at the importance for the difference of the two logits (at unit
-            length, without bias): what speaks for the best class, against the runner-up. Weights are positive.
-        against_attributes, against_weights: [B, 3], what speaks for the runner-up. Weights are negative.
+            length, without bias): what speaks for the class, against the rival. Weights are positive.
+        against_attributes, against_weights: [B, 3], what speaks for the rival. Weights are negative.
     """
-    maps = trunk(images)
-    logits, (best, second), gradients = logits_with_gradients(maps, lambda each: logits_of(tail(each)), _best_two)
-    alphas, rival_alphas = (importance(each) for each in gradients)
+    maps, logits, own, rival, alphas, rival_alphas = evidence
     scores = tf.nn.softmax(logits / temperature)
     heat = grad_cam(maps, alphas)
     words = attribute_weights(alphas, explainer.weights, explainer.bias)
     alone = tf.equal(tf.shape(logits)[1], 1)
     difference = tf.where(alone, 0.0, attribute_weights(alphas - rival_alphas, explainer.weights))
-    parts = alphas * tf.reduce_mean(tf.cast(maps, tf.float32), axis=[1, 2])
-    numbers = tf.strings.join(["neuron ", tf.strings.as_string(tf.range(parts.shape[1]))])
 
-    attributes, strengths, _ = _strongest(words, explainer.attribute_names, _ATTRIBUTES)
-    neurons, neuron_weights, places = _strongest(parts, numbers, _NEURONS)
-    reasons, reason_weights, _ = _strongest(difference, explainer.attribute_names, _REASONS)
-    objections, objection_weights, _ = _strongest(difference, explainer.attribute_names, _REASONS, sign=-1.0)
-    neuron_names = tf.gather(explainer.neuron_names, places)
+    attributes, strengths, _ = strongest(words, explainer.attribute_names, _ATTRIBUTES)
+    neurons, neuron_names, neuron_weights, _ = strongest_neurons(evidence.parts, explainer)
+    reasons, reason_weights, _ = strongest(difference, explainer.attribute_names, _REASONS)
+    objections, objection_weights, _ = strongest(difference, explainer.attribute_names, _REASONS, sign=-1.0)
     return {
-        "label": tf.gather(labels, best),
-        "score": tf.gather(scores, best, batch_dims=1),
-        "is_seen": tf.gather(seen, best),
+        "label": tf.gather(labels, own),
+        "score": tf.gather(scores, own, batch_dims=1),
+        "is_seen": tf.gather(seen, own),
         "heatmap": heat,
-        "heatmap_png_bytes": heat_png(scaled_to_one(upsampled(heat, images.shape[1]))),
+        "heatmap_png_bytes": heat_png(scaled_to_one(upsampled(heat, size))),
         "attributes": attributes,
         "attribute_weights": strengths,
         "neurons": neurons,
-        "neuron_names": tf.where(neuron_weights > 0, neuron_names, ""),
+        "neuron_names": neuron_names,
         "neuron_weights": neuron_weights,
-        "runner_up": tf.where(alone, "", tf.gather(labels, second)),
-        "runner_up_score": tf.where(alone, 0.0, tf.gather(scores, second, batch_dims=1)),
+        "runner_up": tf.where(alone, "", tf.gather(labels, rival)),
+        "runner_up_score": tf.where(alone, 0.0, tf.gather(scores, rival, batch_dims=1)),
         "for_attributes": reasons,
         "for_weights": reason_weights,
         "against_attributes": objections,
@@ -116,13 +175,28 @@ def explanations(
     }
 
 
-def _best_two(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def best_two(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the best and the second class [B] of logits [B, C]; the same one twice where there is no other."""
     # By logit: scores near 1 and 0 round to ties.
     _, classes = tf.math.top_k(logits, tf.minimum(2, tf.shape(logits)[1]))
     return classes[:, 0], classes[:, -1]
 
 
-def _strongest(weights: tf.Tensor, names: tf.Tensor, count: int, sign: float = 1.0) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def mean_parts(maps: tf.Tensor, alphas: tf.Tensor) -> tf.Tensor:
+    """Return alpha_n * mean of a_n, float32 [B, N], of maps [B, H, W, N] and importances [B, N]."""
+    return alphas * tf.reduce_mean(tf.cast(maps, tf.float32), axis=[1, 2])
+
+
+def strongest_neurons(parts: tf.Tensor, explainer: ExplainerTensors) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return "neuron n", names, weights and confidences [B, min(N, 3)] of the neurons with the largest of parts [B, N]."""
+    numbers = tf.strings.join(["neuron ", tf.strings.as_string(tf.range(parts.shape[1]))])
+    neurons, weights, places = strongest(parts, numbers, _NEURONS)
+    counts = weights > 0
+    names = tf.where(counts, tf.gather(explainer.neuron_names, places), "")
+    return neurons, names, weights, tf.where(counts, tf.gather(explainer.neuron_confidences, places), 0.0)
+
+
+def strongest(weights: tf.Tensor, names: tf.Tensor, count: int, sign: float = 1.0) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Return names, weights and places [B, min(K, count)] of the largest of `sign` times weights [B, K].
 
     Those of another sign, or of 0, are called "" and weigh 0.

@@ -67,6 +67,17 @@ class RunDirectory:
             run._keep_config()
             team.barrier()
 
+    def reading(self) -> Run:
+        """Return the run in the folder, only to read what its stages have finished: nothing is held, made or written.
+
+        Raises:
+            InputError: it is no run's folder.
+        """
+        config = self._read_config()
+        if config is None:
+            raise InputError(f"--run_dir must be a run's folder, with its config.json. Received: {str(self.path)!r}.")
+        return Run(self.path, Settings.from_dict(config["settings"]), config)
+
     @contextmanager
     def _lock(self) -> Iterator[None]:
         if self.path.exists() and not self.path.is_dir():

@@ -17,6 +17,7 @@ from niwt_tf.jobs.bundle_options import (
     RENAME_CLASS_OPTIONS,
     STUDIO_OPTIONS,
 )
+from niwt_tf.jobs.explain_options import EXPLAIN_OPTIONS
 from niwt_tf.jobs.sweep_options import SWEEP_DETAILS, SWEEP_ONLY
 
 RUN_OPTIONS = (
@@ -118,6 +119,7 @@ JOBS = {
         Job("baseline", "Score ESZSL on the same features and protocol."),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
         Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
+        Job("explain", "Say why an image is of a class, and why not of another.", EXPLAIN_OPTIONS),
         Job("list_classes", "Show the class cards of an exported network.", LIST_CLASSES_OPTIONS, tensorflow=False),
         Job("add_class", "Describe classes, and an exported network knows them.", ADD_CLASS_OPTIONS, tensorflow=False),
         Job("refine_class", "Update a described class's column from photographs of it.", REFINE_CLASS_OPTIONS, False),

@@ -61,6 +61,7 @@ def stage(run: Run, data: RunData) -> None:
             np.savez(folder / "column_map.npz", **transferer.column_map.arrays())  # type: ignore[arg-type]
         np.savez(folder / "few_shot.npz", **transferer.few_shot.arrays())  # type: ignore[arg-type]
         known = data.seen_knowledge
+        np.savez(folder / "descriptions.npz", values=np.concatenate([known.values, data.unseen_descriptions]))
         targets, neurons = transferer.head.targets, transferer.network.num_neurons
         explainer = fit_explainer(targets, known.values, known.names, known.groups, num_neurons=neurons)
         np.savez(folder / "explainer.npz", **explainer.arrays())  # type: ignore[arg-type]

@@ -20,6 +20,16 @@ _PREPROCESSING = (
     "the signature `logits` takes such pixels."
 )
 _IMAGE_BYTES = {"image_bytes": "string [B], contents of image files"}
+_NAMES = {
+    "class_name": "string [B], the class to explain; empty for the best",
+    "rival": "string [B], the class to compare it with; empty for the best of the others",
+}
+_ASKED = {
+    "label": "string [B], the class that was asked for",
+    "runner_up": "string [B], the rival",
+    "for_attributes": "as of explain, for the class against the rival",
+    "against_attributes": "as of explain, for the rival",
+}
 
 
 def describe(network: Network, contents: Contents, k: int) -> dict[str, Any]:
@@ -96,7 +106,12 @@ def signature_forms(network: Network, contents: Contents, k: int) -> dict[str, A
             },
         }
     if contents.explainer is not None:
-        forms["explain"] = {"inputs": _IMAGE_BYTES, "outputs": _explained(contents.explainer, size)}
+        explained = _explained(contents.explainer, size)
+        forms["explain"] = {"inputs": _IMAGE_BYTES, "outputs": explained}
+        forms["explain_class"] = {
+            "inputs": {**_IMAGE_BYTES, **_NAMES},
+            "outputs": {**explained, **_ASKED, **_contrasted(contents.explainer)},
+        }
     return forms
 
 
@@ -120,4 +135,18 @@ def _explained(explainer: Explainer, size: int) -> dict[str, str]:
         "for_weights": f"float32 [B, {few}]",
         "against_attributes": f"string [B, {few}], that speak for the second",
         "against_weights": f"float32 [B, {few}], negative",
+    }
+
+
+def _contrasted(explainer: Explainer) -> dict[str, str]:
+    top, best = min(len(explainer.attribute_names), 5), min(len(explainer.neuron_names), 3)
+    return {
+        "opposing_attributes": f"string [B, {top}], that speak against the class, whatever the rival",
+        "opposing_weights": f"float32 [B, {top}], negative",
+        "neuron_confidences": f"float32 [B, {best}], how sure the names of `neurons` are",
+        "difference_heatmap": "float32 [B, H, W] in 0..1, Grad-CAM of the class's logit minus the rival's",
+        "difference_neurons": f"string [B, {best}], that speak for the class against the rival",
+        "difference_neuron_names": f"string [B, {best}]",
+        "difference_neuron_confidences": f"float32 [B, {best}]",
+        "difference_neuron_weights": f"float32 [B, {best}]",
     }

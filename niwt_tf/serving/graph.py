@@ -14,8 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.data.decode import decode_image
+from niwt_tf.explain.contrast import contrasts, named_classes
 from niwt_tf.explain.explainer import Explainer
-from niwt_tf.explain.explanations import ExplainerTensors, explanations
+from niwt_tf.explain.explanations import ExplainerTensors, answers, explanations, gather_evidence
 from niwt_tf.method.abstaining import UNKNOWN
 from niwt_tf.models.network import Network
 from niwt_tf.serving.contents import Contents
@@ -86,6 +87,8 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
             made["classify_with"] = (self._classify_with, [image_bytes, described])
         if self._contents.explainer is not None:
             made["explain"] = (self._explain, [image_bytes])
+            names = [tf.TensorSpec([None], tf.string, name=name) for name in ("class_name", "rival")]
+            made["explain_class"] = (self._explain_class, [image_bytes, *names])
         return {name: tf.function(call).get_concrete_function(*specs) for name, (call, specs) in made.items()}
 
     def _serving_default(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -126,12 +129,20 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
             self.seen,
         )
 
+    def _explain_class(self, image_bytes: tf.Tensor, class_name: tf.Tensor, rival: tf.Tensor) -> dict[str, tf.Tensor]:
+        images, choose = self._decoded(image_bytes), named_classes(class_name, rival, self.labels)
+        evidence = gather_evidence(images, self._conv_map, self._features_of, self._logits_of, choose)
+        known = self.labels, self.temperature, self._explainer, self.seen
+        return {**answers(evidence, self._network.input_size, *known), **contrasts(evidence, self._explainer)}
+
     def _explainer_tensors(self, explainer: Explainer) -> ExplainerTensors:
         self.inverse_weights = tf.Variable(explainer.weights, trainable=False)
         self.inverse_bias = tf.Variable(explainer.bias, trainable=False)
         self.attribute_names = tf.Variable(list(explainer.attribute_names), trainable=False)
         self.neuron_names = tf.Variable(list(explainer.neuron_names), trainable=False)
-        return ExplainerTensors(self.inverse_weights, self.inverse_bias, self.attribute_names, self.neuron_names)
+        self.neuron_confidences = tf.Variable(np.float32(explainer.neuron_confidences), trainable=False)
+        names = self.attribute_names, self.neuron_names
+        return ExplainerTensors(self.inverse_weights, self.inverse_bias, *names, self.neuron_confidences)
 
     def _decoded(self, image_bytes: tf.Tensor) -> tf.Tensor:
         size = self._network.input_size

@@ -90,8 +90,7 @@ def verify(folder: Path, network: Network, contents: Contents, images: CheckImag
         VerificationError: it does not load in a fresh process, or answers otherwise.
     """
     known = contents.knowledge
-    described = None if known is None else np.tile(known.values[-_DESCRIBED:], (len(images.paths), 1, 1)).astype(np.float32)
-    answer = ask_fresh_process(folder, images, {} if described is None else {"descriptions": described})
+    answer = ask_fresh_process(folder, images, further_inputs(network, contents, len(images.paths)))
     with tf.device("CPU:0"):  # where the fresh process computes, so that a GPU's rounding is not taken for an error
         features = network.tail(network.trunk(images.pixels, training=False), training=False)
         logits = np.asarray(tf.cast(network.head(features), tf.float32))
@@ -110,7 +109,26 @@ def verify(folder: Path, network: Network, contents: Contents, images: CheckImag
         _compare("logits of classify_with", np.array(answer["classify_with"]["logits"]), expected, far)
     if contents.explainer is not None:
         _check_explained(answer["explain"], answer["serving_default"])
+        _check_asked(answer["explain_class"], network.class_names[-1], contents.probabilities.of(logits)[:, -1])
     return Verification(len(images.paths), difference)
+
+
+def further_inputs(network: Network, contents: Contents, count: int) -> dict[str, np.ndarray]:
+    """Return what signatures take beside images, for `count` of them: the last classes, as descriptions and by name."""
+    last = np.array([network.class_names[-1].encode()] * count)
+    inputs = {"class_name": last, "rival": np.array([b""] * count)}
+    if contents.knowledge is None:
+        return inputs
+    described = np.tile(contents.knowledge.values[-_DESCRIBED:], (count, 1, 1)).astype(np.float32)
+    return {**inputs, "descriptions": described}
+
+
+def _check_asked(explained: dict[str, Any], name: str, scores: np.ndarray) -> None:
+    if set(explained["label"]) != {name}:
+        raise VerificationError(f"explain_class must be about the class {name!r}. Received: {explained['label'][0]!r}.")
+    _compare("score of explain_class", np.array(explained["score"]), scores, TOLERANCE)
+    if not np.isfinite(explained["difference_heatmap"]).all():
+        raise VerificationError("explain_class must give finite numbers. Received: NaN or infinity.")
 
 
 def _check_explained(explained: dict[str, Any], best: dict[str, Any]) -> None:

@@ -64,7 +64,7 @@ def test_a_good_bundle(here, bundle):
     found = _run(bundle, "signatures", "operations", "size", "session", "batching", "warm-up", "bad images")
     assert {check.name: check.status for check in found} == {check.name: "ok" for check in found}
     details = {check.name: check.detail for check in found}
-    assert details["session"] == "classify, classify_with, explain, logits, serving_default answer without Keras"
+    assert details["session"] == "classify, classify_with, explain, explain_class, logits, serving_default answer without Keras"
     assert details["warm-up"] == "1 records are answered"
     assert details["batching"] == "3 images together answer as each alone"
 

@@ -34,6 +34,15 @@ EXPLAINED = {
     )},
 }
 
+CONTRASTED = {
+    "opposing_attributes": ("string", [-1, 5]),
+    "opposing_weights": ("float32", [-1, 5]),
+    "neuron_confidences": ("float32", [-1, 3]),
+    "difference_heatmap": ("float32", [-1, 2, 2]),
+    **{f"difference_{name}": ("string", [-1, 3]) for name in ("neurons", "neuron_names")},
+    **{f"difference_neuron_{name}": ("float32", [-1, 3]) for name in ("confidences", "weights")},
+}
+
 
 @pytest.fixture(scope="module")
 def servable(saved_model):
@@ -81,6 +90,10 @@ def test_signatures_are_named_and_batch_first(saved_model):
             "out": {**answer, "logits": ("float32", [-1, -1])},
         },
         "explain": {"in": image_bytes, "out": EXPLAINED},
+        "explain_class": {
+            "in": {**image_bytes, "class_name": ("string", [-1]), "rival": ("string", [-1])},
+            "out": {**EXPLAINED, **CONTRASTED},
+        },
     }
     assert methods == {name: "classify" if name == "classify" else "predict" for name in found}
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from niwt_tf.serving import verification
-from niwt_tf.serving.verification import VerificationError, ask_fresh_process, read_check_images, verify
+from niwt_tf.serving.verification import VerificationError, ask_fresh_process, further_inputs, read_check_images, verify
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +18,8 @@ def images(image_paths):
 
 
 @pytest.fixture(scope="module")
-def answer(saved_model, images, contents):
-    described = np.tile(contents.knowledge.values[-2:], (len(images.paths), 1, 1))
-    return ask_fresh_process(saved_model, images, {"descriptions": described})
+def answer(saved_model, images, network, contents):
+    return ask_fresh_process(saved_model, images, further_inputs(network, contents, len(images.paths)))
 
 
 SIGNATURE_OF = {
@@ -66,6 +65,7 @@ def test_two_classes_with_one_logit_may_change_places(answer, network, images, v
     explained = {
         "label of explain": [tied.class_names[row[0]] for row in swapped],
         "score of explain": np.take_along_axis(scores, order, 1)[:, 0].tolist(),
+        "score of explain_class": scores[:, -1].tolist(),
     }
     verified(
         tied,

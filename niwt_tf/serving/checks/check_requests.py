@@ -17,6 +17,7 @@ from niwt_tf.serving.examples import example
 _DESCRIBED = 2
 _UNKNOWN_SIDE = 2
 _IMAGE_INPUTS = ("image_bytes", "inputs")
+_NAME_INPUTS = ("class_name", "rival")
 
 
 class NotAskedError(Exception):
@@ -69,7 +70,7 @@ def request(name: str, signature: Any, images: Sequence[bytes], descriptions: np
         descriptions: float32 [M, K] for an input of that name, or None for random numbers.
 
     Raises:
-        NotAskedError: an input is neither images nor numbers of known shape.
+        NotAskedError: an input is neither images nor names of classes nor numbers of known shape.
     """
     return Message(name, {key: _input(key, signature, images, descriptions) for key in sorted(signature.inputs)})
 
@@ -131,6 +132,8 @@ def _input(key: str, signature: Any, images: Sequence[bytes], descriptions: np.n
     if kind == tf.string and len(sides) == 1 and key in _IMAGE_INPUTS:
         classifies = signature.method_name == tf.saved_model.CLASSIFY_METHOD_NAME
         return strings([example(image) for image in images] if classifies else list(images))
+    if kind == tf.string and len(sides) == 1 and key in _NAME_INPUTS:
+        return strings([b""] * len(images))  # the best class, or the best of the others
     if kind != tf.float32 or not sides:
         raise NotAskedError(f"its input {key!r} is neither images nor numbers")
     if len(sides) == 4 and sides[3] == 3 and sides[1] == sides[2] > 0:

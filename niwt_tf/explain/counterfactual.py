@@ -1,0 +1,212 @@
+"""What would have to be said of class B for it to win over class A: the smallest change of B's description that does it.
+
+B's logit under a changed description d' is its logit plus x . (w(d') - w(d)) + b(d') - b(d), with (w, b) the column map and x
+the image's features. For a class that was made from its description that is exact; for one learnt from photographs it is the
+change that the column map sees. Dimensions: K attributes, D features, C known classes, E edits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from niwt_tf.explain.edited_logit import EditedLogit
+from niwt_tf.explain.edits import Edits, possible_edits
+from niwt_tf.method.column_map import ColumnMap
+
+MOST_EDITS = 8
+_MOST_PAIRS = 20_000
+_MOST_ADDED = 1_000
+_MOST_SHRUNK = 512
+_HALVINGS = 20
+_CLEAR = 1e-3  # by how much B must win, in parts of the largest of the logits at stake and 1: far above float32's rounding
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One attribute of a description, before and after.
+
+    Where one takes another's place there are two, of which each names the `group` that they share; alone it has none.
+    """
+
+    attribute: str
+    before: float
+    after: float
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Counterfactual:
+    """A changed description of class B with which it wins over class A.
+
+    Attributes:
+        edits: in the order of the attributes.
+        description: float32 [K], the changed one.
+        margin_before: A's logit minus B's.
+        margin_after: the same with the changed description, below 0.
+    """
+
+    edits: tuple[Edit, ...]
+    description: np.ndarray
+    margin_before: float
+    margin_after: float
+
+
+@dataclass(frozen=True)
+class NoCounterfactual:
+    """Why there is no changed description, in one sentence."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Edits by their places, and which part of each is made."""
+
+    places: tuple[int, ...]
+    parts: tuple[float, ...]
+
+
+def counterfactual(
+    features: np.ndarray,
+    column_map: ColumnMap,
+    description: np.ndarray,
+    margin: float,
+    known: np.ndarray,
+    names: Sequence[str],
+    groups: Sequence[str],
+) -> Counterfactual | NoCounterfactual:
+    """Return the smallest change of B's description with which it wins.
+
+    Fewest edits first, then the smallest sum of |change| / range over the known classes. All single edits are tried, and all
+    pairs of them (of more than some 20,000 pairs, those of the edits that help most alone). More than two are found greedily:
+    of the thousand edits that help most alone the one that helps most now is added until B wins, at most eight, and those that
+    turn out not to be needed are dropped. An edit of an attribute with more than two values is made only as large as it must
+    be.
+
+    Args:
+        features: x, [D].
+        column_map: description -> column and bias.
+        description: of B, raw [K].
+        margin: A's calibrated logit minus B's.
+        known: raw descriptions [C, K] of the known classes, which give the range of each attribute.
+        names: K attribute names.
+        groups: K attribute groups, "" where an attribute has none.
+    """
+    description = np.asarray(description, np.float32)
+    if margin < 0:
+        return NoCounterfactual("It wins already.")
+    edits = possible_edits(description, known, groups)
+    if not len(edits):
+        return NoCounterfactual("The known classes differ in no attribute.")
+    search = _Search(EditedLogit(features, column_map, description), edits, margin)
+    chosen = search.single() or search.pair() or search.greedy()
+    if chosen is None:
+        return NoCounterfactual(f"No change of up to {MOST_EDITS} attributes within what the known classes show is enough.")
+    changed = description.astype(np.float64)
+    for place, part in zip(chosen.places, chosen.parts, strict=True):
+        np.add.at(changed, edits.attributes[place], part * edits.changes[place])
+    after = changed.astype(np.float32)
+    columns, biases = column_map(np.stack([description, after]))
+    before_logit, after_logit = np.asarray(features, np.float64) @ columns.astype(np.float64) + biases
+    pairs = edits.attributes[list(chosen.places)].tolist()
+    touched = sorted({k: groups[k] if first != second else "" for first, second in pairs for k in (first, second)}.items())
+    return Counterfactual(
+        tuple(Edit(names[k], _short(description[k]), _short(after[k]), group) for k, group in touched),
+        after,
+        float(margin),
+        float(margin - (after_logit - before_logit)),
+    )
+
+
+class _Search:
+    def __init__(self, logit: EditedLogit, edits: Edits, margin: float) -> None:
+        self._logit, self._edits = logit, edits
+        now = float(logit(np.zeros((1, 1), np.int64), np.zeros((1, 1)))[0])
+        self._enough = now + margin + _CLEAR * max(1.0, abs(now), abs(margin))
+        self._alone = self._of(np.arange(len(edits))[:, None])
+
+    def single(self) -> _Chosen | None:
+        """Return the smallest edit that is enough by itself."""
+        return self._smallest(np.arange(len(self._edits))[:, None], self._alone)
+
+    def pair(self) -> _Chosen | None:
+        """Return the smallest pair of edits that is enough."""
+        kept = self._best(int((2 * _MOST_PAIRS) ** 0.5))
+        first, second = np.triu_indices(len(kept), 1)
+        pairs = np.stack([kept[first], kept[second]], axis=1)
+        subjects = self._edits.subjects[pairs]
+        pairs = pairs[subjects[:, 0] != subjects[:, 1]]
+        return self._smallest(pairs, self._of(pairs))
+
+    def greedy(self) -> _Chosen | None:
+        """Return edits of which none can be left out, each the one that helped most beside those before it."""
+        chosen, kept = list[int](), self._best(_MOST_ADDED)
+        while len(chosen) < MOST_EDITS:
+            rest = kept[~np.isin(self._edits.subjects[kept], self._edits.subjects[chosen])]
+            if not len(rest):
+                return None
+            logits = self._of(np.concatenate([np.tile(np.array(chosen, np.int64), (len(rest), 1)), rest[:, None]], axis=1))
+            chosen.append(int(rest[logits.argmax()]))
+            if logits.max() > self._enough:
+                kept = self._pruned(chosen)
+                return self._smallest(np.array([kept]), self._of(np.array([kept])))
+        return None
+
+    def _best(self, most: int) -> np.ndarray:
+        """Return the places of the edits that help most alone, ascending."""
+        return np.sort(np.argsort(-self._alone, kind="stable")[:most])
+
+    def _pruned(self, chosen: list[int]) -> list[int]:
+        for place in list(chosen):
+            rest = [other for other in chosen if other != place]
+            if rest and self._of(np.array([rest]))[0] > self._enough:
+                chosen = rest
+        return chosen
+
+    def _smallest(self, sets: np.ndarray, logits: np.ndarray) -> _Chosen | None:
+        """Return the smallest of those sets [U, J] of edits that are enough, with one continuous edit as small as may be."""
+        wins = np.flatnonzero(logits > self._enough)
+        if not len(wins):
+            return None
+        sizes = self._edits.sizes[sets[wins]].sum(axis=1)
+        wins = wins[np.lexsort((-logits[wins], sizes))]
+        most = np.concatenate([wins[:_MOST_SHRUNK], wins[np.argsort(-logits[wins], kind="stable")[:_MOST_SHRUNK]]])
+        sets, logits = sets[most], logits[most]
+        best, smallest = _Chosen(tuple(sets[0].tolist()), (1.0,) * sets.shape[1]), sizes.min()
+        for j in range(sets.shape[1]):
+            rows = sets[self._edits.is_continuous[sets[:, j]]]
+            parts = self._shrunk(rows, j)
+            totals = (parts * self._edits.sizes[rows]).sum(axis=1)
+            if len(rows) and totals.min() < smallest:
+                at = int(totals.argmin())
+                best, smallest = _Chosen(tuple(rows[at].tolist()), tuple(parts[at].tolist())), totals[at]
+        return best
+
+    def _shrunk(self, sets: np.ndarray, j: int) -> np.ndarray:
+        """Return which part [U, J] of each edit is made, where edit j of each set is as small as halving an interval finds."""
+        low, high = np.zeros(len(sets)), np.ones(len(sets))
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            wins = self._of(sets, self._parts(sets, j, middle)) > self._enough
+            low, high = np.where(wins, low, middle), np.where(wins, middle, high)
+        return self._parts(sets, j, high)
+
+    @staticmethod
+    def _parts(sets: np.ndarray, j: int, part: np.ndarray) -> np.ndarray:
+        parts = np.ones(sets.shape)
+        parts[:, j] = part
+        return parts
+
+    def _of(self, sets: np.ndarray, parts: np.ndarray | None = None) -> np.ndarray:
+        changes = self._edits.changes[sets]
+        scaled = changes if parts is None else changes * parts[..., None]
+        flat = len(sets), sets.shape[1] * 2
+        return self._logit(self._edits.attributes[sets].reshape(flat), scaled.reshape(flat))
+
+
+def _short(value: np.floating) -> float:
+    """Return a float32 as the shortest number that reads back as it."""
+    return float(str(np.float32(value)))

@@ -1,0 +1,86 @@
+"""`niwt explain`: say where, in which words and by which neurons a network sees a class in an image, and why not another."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from niwt_tf.data.one_image import OneImage, read_one_image
+from niwt_tf.errors import InputError
+from niwt_tf.explain.explanation_record import explanation_record
+from niwt_tf.explain.image_explanation import ImageExplanation
+from niwt_tf.files import replacing, write_json
+from niwt_tf.jobs.app import run_job
+from niwt_tf.jobs.explain_text import explanation_text
+from niwt_tf.jobs.explainer_of_run import explainer_of_run
+from niwt_tf.jobs.terminal_text import shown
+from niwt_tf.report.explanation_sheet import write_explanation_sheet
+from niwt_tf.serving.bundle_explainer import BundleExplainer
+
+_ARGUMENTS = ("--class", "--rival")
+
+
+def main(argv: list[str]) -> None:
+    """Explain --image, print it, and write <out>/<image>.png and .json, both or neither.
+
+    Raises:
+        InputError: flags that do not go together, an image that cannot be decoded, a class that is not known, no run or bundle
+            that can explain, or a file in the way.
+    """
+    del argv
+    values = flags.FLAGS
+    if values.image is None:
+        raise InputError("--image must be given: the image file, for instance --image=photo.jpg.")
+    if (values.run_dir is None) == (values.bundle is None):
+        received = "neither" if values.run_dir is None else "both"
+        raise InputError(f"Either --run_dir or --bundle must be given. Received: {received}.")
+    image = read_one_image(Path(os.path.expanduser(values.image)), "--image")
+    picture, record = _targets(Path(os.path.expanduser(values.out)), image.path)
+    explanation, model = _explained(image)
+    with replacing(record) as first, replacing(picture) as second:
+        write_json(first, explanation_record(explanation, values.image, model))
+        write_explanation_sheet(second, explanation, image.pixels, image.path.name)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show every letter
+    sys.stdout.write(explanation_text(explanation, values.image))
+    sys.stdout.write(f"Picture and record: {shown(str(picture))}, {shown(str(record))}\n")
+    sys.stdout.flush()
+
+
+def _targets(folder: Path, image: Path) -> tuple[Path, Path]:
+    """Return the files to write.
+
+    Raises:
+        InputError: the folder is a file, or the image or a folder is where one of them would be.
+    """
+    blocking = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
+    if blocking is not None:
+        raise InputError(f"--out must not be or lie in a file. Received: {str(blocking)!r}.")
+    targets = folder / f"{image.stem}.png", folder / f"{image.stem}.json"
+    for target in targets:
+        if target.is_dir() or (target.exists() and target.samefile(image)):
+            what = "a folder" if target.is_dir() else "the image itself"
+            raise InputError(f"--out must be a folder in which {target.name!r} may be written. Received: {what} of that name.")
+    return targets
+
+
+def _explained(image: OneImage) -> tuple[ImageExplanation, dict[str, Any]]:
+    values = flags.FLAGS
+    names = values["class"].value, values.rival
+    if values.bundle is not None:
+        with BundleExplainer(os.path.expanduser(values.bundle)) as explainer:
+            folder = explainer.bundle.folder
+            version = int(folder.name) if folder.name.isdecimal() else None
+            return explainer(image, *names, _ARGUMENTS), {"path": str(folder), "version": version}
+    run = Path(os.path.expanduser(values.run_dir))
+    explain = explainer_of_run(run)
+    pixels = image.squashed(explain.input_size)
+    return explain(pixels, *names, _ARGUMENTS), {"path": os.path.abspath(run), "version": None}
+
+
+if __name__ == "__main__":
+    sys.exit(run_job("explain", main=main))

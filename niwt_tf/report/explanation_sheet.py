@@ -1,0 +1,190 @@
+"""One picture that explains one image: where, in which words and by which neurons, and why not another class.
+
+Matplotlib is imported inside the functions that draw, and only its figure objects are used, so that nothing here touches the
+state of pyplot.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from niwt_tf.data.thumbnail import resized
+from niwt_tf.experiments.class_names import readable_names, shorten
+from niwt_tf.explain.image_explanation import Contrast, ImageExplanation, NamedClass, NeuronReason
+from niwt_tf.explain.sentences import counterfactual_sentence, neuron_title, plain
+from niwt_tf.explain.words import Word
+from niwt_tf.report.pictures import activation_picture, heat_overlay
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_FOR, _AGAINST, _INK, _FAINT = "#0072B2", "#D55E00", "#111111", "#555555"  # told apart by colour-blind readers
+_SIDE = 384  # pixels of a photograph's longer side
+# Inches: of the sheet, of its pictures, from one to the next, of the names beside bars, and of a bar and a line of text.
+_WIDTH, _MARGIN, _PICTURE, _PITCH, _NAMES, _BAR, _LINE = 13.6, 0.3, 2.4, 2.64, 2.5, 0.27, 0.22
+_TOP, _ABOVE = 1.2, 0.7  # inches above the first pictures and above what follows
+_LABEL, _SHORT, _NAME, _FILE, _HEADING = 36, 24, 34, 40, 120  # characters
+_DPI = 100
+
+
+def write_explanation_sheet(path: Path, explanation: ImageExplanation, pixels: np.ndarray, name: str) -> None:
+    """Write the picture as a PNG.
+
+    Args:
+        path: file to write.
+        explanation: of the image.
+        pixels: uint8 [height, width, 3], the image as it was before it was squashed to the network's square.
+        name: of the image.
+    """
+    from PIL import Image
+
+    photograph = resized(Image.fromarray(pixels), _SIDE)
+    own, contrast = explanation.own, explanation.contrast
+    labels = dict.fromkeys([own.label, explanation.best.label, *([contrast.rival.label] if contrast else [])])
+    readable = dict(zip(labels, readable_names(list(labels)), strict=True))
+    words = (*explanation.speaks_for, *explanation.speaks_against)
+    others = (*contrast.speaks_for, *contrast.speaks_against) if contrast else ()
+    bars = _BAR * max(3, len(words), len(others))
+    below = 0.0 if contrast is None else _ABOVE + (1.2 if contrast.heat is None else _PICTURE)
+    sheet = _Sheet(_TOP + _PICTURE + _ABOVE + bars + below + _MARGIN)
+    sheet.heading(_heading(explanation, name, readable))
+
+    top = _TOP
+    sheet.picture(0, top, photograph, "the image")
+    sheet.picture(1, top, heat_overlay(photograph, explanation.heat), "where the network looks")
+    sheet.neurons(2, top, explanation.neurons, photograph)
+    top += _PICTURE + _ABOVE
+    label = shorten(readable[own.label], _LABEL)
+    sheet.bars(0.0, top, bars, words, f"Blue speaks for {label},\norange against it")
+    if contrast is not None:
+        rival = shorten(readable[contrast.rival.label], _LABEL)
+        short = [shorten(each, _SHORT) for each in (label, rival)]
+        title = f"Why not {rival} ({_percent(contrast.rival)})?\nBlue speaks for {short[0]}, orange for {short[1]}"
+        sheet.bars((_WIDTH - _MARGIN) / 2, top, bars, others, title)
+        top += bars + _ABOVE
+        if contrast.heat is not None:
+            title = f"where it is {short[0]}\nand not {short[1]}"
+            sheet.picture(0, top, heat_overlay(photograph, contrast.heat), title)
+        sheet.sentences(1 if contrast.heat is not None else 0, top, _sentences(contrast, readable[contrast.changed.label]))
+    sheet.save(path)
+
+
+def _heading(explanation: ImageExplanation, name: str, readable: Mapping[str, str]) -> str:
+    own, best = explanation.own, explanation.best
+    lines = [shorten(f"{shorten(' '.join(name.split()), _FILE)}: {_said(own, readable)}", _HEADING)]
+    if best.label != own.label:
+        lines.append(shorten(f"The most probable class is {_said(best, readable)}.", _HEADING))
+    return "\n".join(lines)
+
+
+def _said(named: NamedClass, readable: Mapping[str, str]) -> str:
+    kind = "learnt from photographs" if named.is_seen else "learnt from its description"
+    return f"{shorten(readable[named.label], 2 * _SHORT)}, {_percent(named)}, {kind}"
+
+
+def _percent(named: NamedClass) -> str:
+    return f"{100 * named.probability:.1f} %"
+
+
+def _sentences(contrast: Contrast, changed: str) -> list[str]:
+    neurons = ", ".join(neuron_title(neuron) for neuron in contrast.neurons)
+    said = [f"Neurons that tell them apart: {neurons}."] if neurons else []
+    return [*said, counterfactual_sentence(contrast, changed)]
+
+
+class _Sheet:
+    """A figure on which everything has its place in inches from the left and from the top."""
+
+    def __init__(self, height: float) -> None:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        self._height = height
+        self._figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, facecolor="white")
+        FigureCanvasAgg(self._figure)
+
+    def heading(self, text: str) -> None:
+        first, _, second = text.partition("\n")
+        self._text(_MARGIN, 0.2, first, 13)
+        self._text(_MARGIN, 0.52, second, 11, _AGAINST)
+
+    def picture(self, column: int, top: float, picture: Image.Image, title: str) -> None:
+        axes = self._axes(_MARGIN + column * _PITCH, top, _PICTURE, _PICTURE)
+        axes.imshow(np.asarray(picture))
+        axes.set_title(_literal(title), fontsize=9.5, color=_INK)
+        axes.axis("off")
+
+    def neurons(self, column: int, top: float, neurons: Sequence[NeuronReason], photograph: Image.Image) -> None:
+        """Draw what the neurons answer to, or where that is not known their names alone."""
+        drawn = [neuron for neuron in neurons if neuron.activation is not None]
+        for place, neuron in enumerate(drawn):
+            assert neuron.activation is not None, "only neurons whose activation is known are drawn"
+            words = neuron_title(neuron).replace(" % sure", "\N{NO-BREAK SPACE}%\N{NO-BREAK SPACE}sure")
+            title = "\n".join(textwrap.wrap(words, 31)[:2])
+            self.picture(column + place, top, activation_picture(photograph, neuron.activation), title)
+        if not drawn:
+            names = [f"\N{BULLET} {neuron_title(neuron)}" for neuron in neurons] or ["none"]
+            self.sentences(column, top, ["The neurons that say most:", *names])
+
+    def bars(self, left: float, top: float, height: float, words: Sequence[Word], title: str) -> None:
+        """Draw a bar a word, the strongest for the class at the top and the strongest against it at the bottom."""
+        words = sorted(words, key=lambda word: -word.weight)
+        weights = [word.weight for word in words]
+        start = left + _MARGIN + _NAMES
+        axes = self._axes(start, top, (_WIDTH - _MARGIN) / 2 - _NAMES - _MARGIN, height)
+        self._text(left + _MARGIN, top - 0.42, title, 10)
+        axes.barh(range(len(words)), weights, color=[_FOR if weight > 0 else _AGAINST for weight in weights], height=0.7)
+        axes.set_ylim(height / _BAR - 0.5, -0.5)
+        axes.set_yticks(range(len(words)), [_literal(_attribute(word)) for word in words], fontsize=9)
+        axes.axvline(0.0, color=_FAINT, linewidth=0.8)
+        axes.margins(x=0.2)
+        for row, weight in enumerate(weights):
+            side, away = ("left", 4) if weight > 0 else ("right", -4)
+            style = {"textcoords": "offset points", "ha": side, "va": "center", "fontsize": 8.5, "color": _INK}
+            axes.annotate(f"{weight:+.2f}", (weight, row), xytext=(away, 0), **style)
+        if not words:
+            axes.text(0.5, 0.5, "no attribute says anything", ha="center", color=_FAINT, transform=axes.transAxes)
+        axes.set_xticks([])
+        axes.tick_params(left=False)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+
+    def sentences(self, column: int, top: float, sentences: Sequence[str]) -> None:
+        """Write sentences beside pictures, as many lines as there is room for."""
+        left = _MARGIN + column * _PITCH
+        characters = int((_WIDTH - _MARGIN - left) * 11.5)
+        lines = [line for sentence in sentences for line in textwrap.wrap(sentence, characters)]
+        most = int(_PICTURE / _LINE)
+        if len(lines) > most:
+            lines = [*lines[: most - 1], shorten(f"{lines[most - 1]} ...", characters)]
+        for number, line in enumerate(lines):
+            self._text(left + 0.1, top + 0.05 + _LINE * number, line, 10.5)
+
+    def save(self, path: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # a box in its place says so
+            self._figure.savefig(path, format="png")
+
+    def _axes(self, left: float, top: float, width: float, height: float) -> Any:
+        corner = left / _WIDTH, 1.0 - (top + height) / self._height
+        return self._figure.add_axes((*corner, width / _WIDTH, height / self._height))
+
+    def _text(self, left: float, top: float, text: str, size: float, colour: str = _INK) -> None:
+        self._figure.text(left / _WIDTH, 1.0 - top / self._height, _literal(text), fontsize=size, color=colour, va="top")
+
+
+def _attribute(word: Word) -> str:
+    """Return the end of a long attribute's name, where its value is."""
+    name = plain(word.attribute)
+    return name if len(name) <= _NAME else "\N{HORIZONTAL ELLIPSIS}" + name[1 - _NAME :].lstrip()
+
+
+def _literal(text: str) -> str:
+    """Return text of which Matplotlib makes no formula."""
+    return text.replace("$", r"\$")

@@ -1,0 +1,166 @@
+"""The whole explanation of an image by a toy network, its record and its sentences."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from niwt_tf.errors import InputError
+from niwt_tf.explain.counterfactual import Counterfactual, Edit, NoCounterfactual
+from niwt_tf.explain.explainer import Explainer
+from niwt_tf.explain.explanation_record import explanation_record
+from niwt_tf.explain.image_explanation import Contrast, NamedClass, NeuronReason
+from niwt_tf.explain.network_explainer import NetworkExplainer
+from niwt_tf.explain.sentences import counterfactual_sentence, listed_words, neuron_title, plain
+from niwt_tf.explain.words import Word
+from niwt_tf.method.closed_form import Blocks
+from niwt_tf.method.column_map import ColumnMap
+from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
+from niwt_tf.method.probabilities import Probabilities
+from niwt_tf.models.backbones import build_network
+
+NAMES = ("crow", "dove", "emu")
+DESCRIPTIONS = np.array([[1, 0, 3], [0, 1, 0], [1, 1, 5]], np.float32)
+
+
+def made(names=NAMES, num_seen=2, groups=("g::a", "g::b", ""), column_map=True):
+    """Return what explains by a network of some classes and three attributes."""
+    random = np.random.default_rng(0)
+    seen = build_network("small_vgg", names[:num_seen], input_size=16, seed=1)
+    columns = random.standard_normal((seen.num_features, len(names)))
+    network = seen.with_head(columns, np.zeros(len(names)), names, num_seen)
+    network.calibration = 0.5
+    neurons = network.num_neurons
+    weights = random.standard_normal((3, neurons)).astype(np.float32)
+    explainer = Explainer(
+        weights, np.zeros(3, np.float32), ("g::a", "g::b", "size"), tuple(group.partition("::")[0] for group in groups),
+        tuple(["size", ""] * (neurons // 2)), np.linspace(0, 1, neurons, dtype=np.float32), 1.0, 0.5,
+    )  # fmt: skip
+    mapping = ImportanceMap(
+        random.standard_normal((neurons, 3)).astype(np.float32), np.zeros(neurons, np.float32),
+        DescriptionNormaliser("centred", DESCRIPTIONS[:2].mean(axis=0)),
+    )  # fmt: skip
+    basis = random.standard_normal((network.num_features, neurons + 1)).astype(np.float32)
+    columns_of = ColumnMap(
+        mapping, Blocks.single(neurons), basis, np.zeros(neurons + 1), np.eye(neurons + 1), None, 0.0
+    )
+    described = DESCRIPTIONS[: len(names)]
+    return network, NetworkExplainer(network, explainer, Probabilities(2.0), described, columns_of if column_map else None)
+
+
+def image():
+    return np.random.default_rng(1).uniform(0, 255, (16, 16, 3)).astype(np.float32)
+
+
+def test_classes_and_probabilities_are_the_networks():
+    network, explain = made()
+    logits = network.model(image()[None], training=False).numpy()[0]
+    scores = np.exp(logits / 2) / np.exp(logits / 2).sum()
+    order = np.argsort(-logits)
+    found = explain(image())
+    assert (found.own, found.best) == (found.best, found.own)
+    assert found.own.label == NAMES[order[0]] and found.own.probability == pytest.approx(scores[order[0]], rel=1e-5)
+    assert found.contrast.rival.label == NAMES[order[1]]
+    asked = explain(image(), NAMES[order[2]])
+    assert asked.own.label == NAMES[order[2]] and asked.best == found.best
+    assert asked.contrast.rival.label == NAMES[order[0]]
+
+
+def test_the_counterfactual_is_of_the_class_that_loses():
+    network, explain = made()
+    logits = network.model(image()[None], training=False).numpy()[0]
+    first, _, last = (NAMES[c] for c in np.argsort(-logits))
+    margin = float(np.sort(logits)[-1] - np.sort(logits)[0])
+    for own, rival in ((first, last), (last, first)):
+        contrast = explain(image(), own, rival).contrast
+        assert contrast.changed.label == last
+        assert contrast.is_described == (last == "emu")
+        if isinstance(contrast.counterfactual, Counterfactual):
+            assert contrast.counterfactual.margin_before == pytest.approx(margin, rel=1e-4)
+
+
+def test_words_have_groups_and_neurons_their_activations():
+    network, explain = made()
+    found = explain(image())
+    maps = network.trunk(image()[None], training=False).numpy()[0]
+    assert {(word.attribute, word.group) for word in (*found.speaks_for, *found.speaks_against)} <= {
+        ("g::a", "g"), ("g::b", "g"), ("size", ""),
+    }  # fmt: skip
+    assert len(found.speaks_for) + len(found.speaks_against) == 3
+    for neuron in (*found.neurons, *found.contrast.neurons):
+        np.testing.assert_allclose(neuron.activation, maps[..., neuron.neuron], rtol=1e-5, atol=1e-6)
+        assert neuron.name == ("size", "")[neuron.neuron % 2]
+
+
+def test_one_class_has_no_rival():
+    _, explain = made(("crow",), 1)
+    found = explain(image())
+    assert found.contrast is None and found.own == NamedClass("crow", True, 1.0)
+    assert explanation_record(found, "a.jpg", {})["rival"] is None
+    with pytest.raises(InputError, match="rival must be one of"):
+        explain(image(), None, "dove")
+
+
+def test_without_a_column_map_the_reason_is_said():
+    _, explain = made(column_map=False)
+    record = explanation_record(explain(image()), "a.jpg", {})
+    assert "--engine=closed_form" in record["rival"]["counterfactual"]["reason"]
+    assert record["rival"]["counterfactual"]["edits"] is None
+
+
+def test_without_groups_every_word_stands_alone():
+    _, explain = made(groups=("", "", ""))
+    found = explain(image())
+    assert {word.group for word in (*found.speaks_for, *found.speaks_against)} == {""}
+
+
+@pytest.mark.parametrize(
+    ("class_name", "rival", "said"),
+    [
+        ("craw", None, "class_name must be one of the network's 3 classes. Did you mean 'crow'? Received: 'craw'."),
+        (None, "owl", "rival must be one of the network's 3 classes."),
+        ("crow", "crow", "rival must be another class than class_name. Received: 'crow' for both."),
+    ],
+)
+def test_bad_names(class_name, rival, said):
+    with pytest.raises(InputError) as raised:
+        made()[1](image(), class_name, rival)
+    assert str(raised.value).startswith(said)
+
+
+def test_the_best_class_is_no_rival_of_itself():
+    _, explain = made()
+    with pytest.raises(InputError, match="rival must be another class than the best one"):
+        explain(image(), rival=explain(image()).best.label)
+
+
+def test_a_record_is_plain_json_of_finite_numbers():
+    record = explanation_record(made()[1](image()), "ä.jpg", {"path": None, "version": 3})
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert record["image"] == "ä.jpg" and record["model"]["version"] == 3
+    assert np.array(record["heat_map"]).max() in (0.0, 1.0)
+
+
+def _contrast(counterfactual, described=True):
+    rival = NamedClass("emu", False, 0.2)
+    return Contrast(rival, (), (), (), None, counterfactual, rival, described)
+
+
+def test_sentences():
+    red, blue = (Word(f"has_wing_color::{name}", "wing_color", weight) for name, weight in (("red", 1.25), ("blue", 0.25)))
+    words = [red, Word("size", "", 0.5), blue]
+    assert listed_words(words) == "wing color: red +1.25, blue +0.25; size +0.50"
+    assert listed_words([]) == "nothing"
+    assert plain("has_bill_shape::cone") == "bill shape: cone"
+    assert neuron_title(NeuronReason(7, "has_wing_color::red", 0.97, 1.0)) == "neuron 7: wing color: red (97 % sure)"
+    assert neuron_title(NeuronReason(7, "", None, 1.0)) == "neuron 7 (no name)"
+    edits = (Edit("size", 3.0, 4.25), Edit("has_c::red", 0.0, 1.0, "c"), Edit("has_c::blue", 1.0, 0.0, "c"))
+    found = Counterfactual(edits, np.zeros(3, np.float32), 1.0, -0.1)
+    assert counterfactual_sentence(_contrast(found), "emu") == (
+        "emu would win if its description had size 4.25 instead of 3, c red instead of blue."
+    )
+    assert "an estimate: the class was learnt from photographs" in counterfactual_sentence(_contrast(found, False), "emu")
+    said = counterfactual_sentence(_contrast(NoCounterfactual("Nothing is known of its description.")), "emu")
+    assert said == "What would make emu win: nothing is known of its description."

@@ -1,0 +1,64 @@
+"""The picture of an explanation: that it can be drawn whatever the classes are called and however little is known."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from niwt_tf.explain.counterfactual import NoCounterfactual
+from niwt_tf.explain.image_explanation import Contrast, ImageExplanation, NamedClass, NeuronReason
+from niwt_tf.explain.words import Word
+from niwt_tf.report.explanation_sheet import write_explanation_sheet
+
+WORDS = (Word("has_wing_color::red", "wing_color", 1.5), Word("size", "", -0.5))
+
+
+def explained(label="crow", rival="dove", words=WORDS, heat=True, activations=True):
+    """Return an explanation with a heat map whose left half is hot; `rival` None is one class alone."""
+    hot = np.array([[1.0, 0.0], [1.0, 0.0]], np.float32)
+    neurons = tuple(NeuronReason(n, "size", 0.9, 1.0, hot if activations else None) for n in range(3))
+    own, other = NamedClass(label, True, 0.75), NamedClass(rival or "", False, 0.2)
+    contrast = Contrast(
+        other, words, words, neurons, hot if heat else None, NoCounterfactual("It is so."), other, True
+    )
+    return ImageExplanation(own, own, words, (), neurons, hot, contrast if rival else None)
+
+
+def drawn(tmp_path, explanation, shape=(20, 30)):
+    path = tmp_path / "sheet.png"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_explanation_sheet(path, explanation, np.full((*shape, 3), 200, np.uint8), "photo.jpg")
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def test_bars_have_their_colours_and_without_a_rival_the_sheet_is_shorter(tmp_path):
+    whole, alone = drawn(tmp_path, explained()), drawn(tmp_path, explained(rival=None))
+    assert whole.shape[1] == alone.shape[1] and whole.shape[0] > alone.shape[0] + 200
+    for colour in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)):
+        assert (whole == colour).all(axis=2).sum() > 500
+
+
+def test_nothing_is_drawn_up_to_the_edges(tmp_path):
+    pixels = drawn(tmp_path, explained(label="a very long name " * 30, rival="another one that is longer " * 20))
+    edges = np.concatenate([pixels[:8].reshape(-1, 3), pixels[-8:].reshape(-1, 3), pixels[:, -8:].reshape(-1, 3)])
+    assert (edges == 255).all()
+
+
+def test_classes_and_attributes_may_be_called_anything(tmp_path):
+    label = "$x_{$ 鶴\N{BIRD} a\nb\x1b \\frac{1}"
+    words = (Word(f"{label}::{label}", label, 1.0),)
+    drawn(tmp_path, explained(label=label, rival=label + "2", words=words))
+
+
+@pytest.mark.parametrize("shape", [(4, 600), (1, 1)])
+def test_an_image_of_any_shape(tmp_path, shape):
+    drawn(tmp_path, explained(rival=None), shape)
+
+
+def test_what_is_not_known_is_left_out(tmp_path):
+    drawn(tmp_path, explained(words=(), heat=False, activations=False))
