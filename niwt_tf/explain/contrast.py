@@ -12,6 +12,7 @@ from niwt_tf.explain.explanations import Choose, Evidence, ExplainerTensors, mea
 from niwt_tf.explain.grad_cam import attribute_weights, grad_cam
 
 _ATTRIBUTES = 5
+_ITSELF = "rival must be another class than the one that is explained."
 
 
 def named_classes(class_names: tf.Tensor, rivals: tf.Tensor, labels: tf.Tensor) -> Choose:
@@ -38,9 +39,6 @@ def named_classes(class_names: tf.Tensor, rivals: tf.Tensor, labels: tf.Tensor) 
         return own, required(~tf.reduce_any(same), rival, lambda: _refusal(_ITSELF, tf.boolean_mask(rivals, same)))
 
     return choose
-
-
-_ITSELF = "rival must be another class than the one that is explained."
 
 
 def _places(argument: str, names: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

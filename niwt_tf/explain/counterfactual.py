@@ -151,8 +151,8 @@ class _Search:
             logits = self._of(np.concatenate([np.tile(np.array(chosen, np.int64), (len(rest), 1)), rest[:, None]], axis=1))
             chosen.append(int(rest[logits.argmax()]))
             if logits.max() > self._enough:
-                kept = self._pruned(chosen)
-                return self._smallest(np.array([kept]), self._of(np.array([kept])))
+                needed = np.array([self._pruned(chosen)])
+                return self._smallest(needed, self._of(needed))
         return None
 
     def _best(self, most: int) -> np.ndarray:
