@@ -5,8 +5,6 @@ Dimensions: M test images, B images of a batch, S x S pixels, H x W positions, N
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,9 +14,10 @@ from tqdm import tqdm
 from niwt_tf.experiments.faithfulness_names import PartEnergy
 from niwt_tf.experiments.faithfulness_truth import TestTruth
 from niwt_tf.explain.activating import Activating, TopActivating
+from niwt_tf.explain.class_maps import explained_twice
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.faithfulness import area_share, attribute_hit, energy_in_box, map_correlation, pointing_game
-from niwt_tf.explain.grad_cam import grad_cam, importance, logits_with_gradients, upsampled
+from niwt_tf.explain.grad_cam import upsampled
 from niwt_tf.method.execution import Execution
 from niwt_tf.method.reader import Reader
 from niwt_tf.models.network import Network
@@ -73,16 +72,18 @@ def explain_test_images(
     parts = PartEnergy(explainer, truth, network.tail.input_shape[1:3], size)
     activating = TopActivating(network.num_neurons)
     energy, pointing, box_share, hit, base, logit = (np.full(count, np.nan) for _ in range(6))
-    explain = _explained(network, execution.jit)
+    explain = explained_twice(network, jit=execution.jit)
     batches = Reader(network, execution).map_batches(truth.images, keep=False)
     shown, done = execution.progress, 0
     with tqdm(total=count, desc="explaining images", unit="image", delay=5, leave=False, disable=not shown) as bar:
         for batch in batches:
             rows = np.arange(done, done + len(batch))
             chosen = (tf.constant(each[rows], tf.int64) for each in (predictions, others))
-            heat, other_heat, pixels, alphas, largest = (each.numpy() for each in explain(tf.constant(batch), *chosen))
+            heat, alphas, other_heat, _ = explain(tf.constant(batch), *chosen)
+            pixels = upsampled(heat, size).numpy()
+            heat, alphas, other_heat = (each.numpy() for each in (heat, alphas, other_heat))
             maps = np.asarray(batch)
-            pooled[rows] = largest
+            pooled[rows] = maps.max(axis=(1, 2))
             parts.add(maps, rows)
             activating.add(maps, done)
             logit[rows] = map_correlation(heat, other_heat)
@@ -105,22 +106,3 @@ def explain_test_images(
     shows = np.flatnonzero(np.isfinite(parts.energy))
     values["part_localisation"] = ImageValues(shows, parts.energy[shows], parts.chance[shows])
     return ExplainedImages(values, pooled, parts, activating.result())
-
-
-def _explained(network: Network, jit: bool) -> Callable[..., tuple[tf.Tensor, ...]]:
-    """Return maps, classes, others -> two maps [B, H, W], the first over pixels, its importance, and largest activations."""
-
-    def explained(maps: tf.Tensor, classes: tf.Tensor, others: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        def logits_of(each: tf.Tensor) -> tf.Tensor:
-            return network.head(network.tail(each, training=False))
-
-        _, _, gradients = logits_with_gradients(maps, logits_of, lambda _: (classes, others))
-        alphas, other_alphas = (importance(each) for each in gradients)
-        heat = grad_cam(maps, alphas)
-        over_pixels = upsampled(heat, network.input_size)
-        return heat, grad_cam(maps, other_alphas), over_pixels, alphas, tf.reduce_max(maps, axis=[1, 2])
-
-    classes = tf.TensorSpec([None], tf.int64)
-    signature = [tf.TensorSpec([None, *network.tail.input_shape[1:]], tf.float32), classes, classes]
-    # TensorFlow warns of retracing by the line of code that a function is from; a partial is a function of its own.
-    return tf.function(partial(explained), input_signature=signature, jit_compile=jit)

@@ -13,8 +13,9 @@ from niwt_tf.data.pipeline import image_batches
 from niwt_tf.data.schema import Images
 from niwt_tf.experiments.faithfulness_pass import ImageValues
 from niwt_tf.experiments.support import balanced_sample
+from niwt_tf.explain.class_maps import GradCam
 from niwt_tf.explain.faithfulness import curve_area, map_correlation
-from niwt_tf.explain.grad_cam import class_gradients, grad_cam, importance, upsampled
+from niwt_tf.explain.grad_cam import upsampled
 from niwt_tf.explain.perturbation import STEPS, deletion_curve, heat_order, insertion_curve
 from niwt_tf.explain.randomised import with_shuffled_weights
 from niwt_tf.method.cost import flops_of
@@ -26,8 +27,6 @@ _CURVES = 3
 # About ten seconds of two cores. A network that could not even do the fewest images in it takes longer.
 _FLOPS = 1e12
 _FEWEST, _MOST = 16, 128
-
-Explain = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def sample_size(network: Network) -> int:
@@ -58,19 +57,17 @@ def measure_sample(
     rows = np.array([places[path] for path in chosen.paths], np.int64)
     generator = np.random.default_rng(seed)
     shuffled = with_shuffled_weights(network, seed)
-    explain = (
-        _explain(network, network, execution.jit),
-        _explain(network, shuffled, execution.jit),
-        _explain(shuffled, shuffled, execution.jit),
-    )
+    pairs = (network, network), (network, shuffled), (shuffled, shuffled)
+    explain = [GradCam(seeing, judging, jit=execution.jit) for seeing, judging in pairs]
     probability = _probability(network, temperature, execution.jit)
     parts: list[tuple[np.ndarray, ...]] = []
     shown = execution.progress
     with tqdm(total=len(rows), desc="perturbing images", unit="image", delay=5, leave=False, disable=not shown) as bar:
         done = 0
         for pixels, _ in image_batches(chosen, network.input_size, execution.batch_size):
-            classes = tf.constant(predictions[rows[done : done + len(pixels)]], tf.int64)
-            heat, tail_heat, network_heat = (each(pixels, classes) for each in explain)
+            predicted = predictions[rows[done : done + len(pixels)]]
+            classes = tf.constant(predicted, tf.int64)
+            heat, tail_heat, network_heat = (each(pixels, predicted, upsample=False) for each in explain)
             order = heat_order(upsampled(heat, network.input_size).numpy(), generator)
             anyhow = heat_order(np.zeros_like(order), generator)
             parts.append(
@@ -78,8 +75,8 @@ def measure_sample(
                     curve_area(insertion_curve(probability, pixels, order, classes)),
                     curve_area(deletion_curve(probability, pixels, order, classes)),
                     curve_area(insertion_curve(probability, pixels, anyhow, classes)),
-                    map_correlation(heat.numpy(), tail_heat.numpy()),
-                    map_correlation(heat.numpy(), network_heat.numpy()),
+                    map_correlation(heat, tail_heat),
+                    map_correlation(heat, network_heat),
                 )
             )
             done += len(pixels)
@@ -93,27 +90,12 @@ def measure_sample(
     }
 
 
-def _explain(seeing: Network, judging: Network, jit: bool) -> Explain:
-    """Return pixels, classes -> Grad-CAM [B, H, W] of one network's tail and head over another's maps."""
-
-    def explain(pixels: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-        maps = seeing.trunk(pixels, training=False)
-        gradients = class_gradients(maps, lambda each: judging.head(judging.tail(each, training=False)), classes)
-        return grad_cam(maps, importance(gradients))
-
-    return _traced(explain, seeing, jit)
-
-
-def _probability(network: Network, temperature: float, jit: bool) -> Explain:
+def _probability(network: Network, temperature: float, jit: bool) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     def probability(pixels: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
         logits = tf.cast(network.model(pixels, training=False), tf.float32)
         return tf.gather(tf.nn.softmax(logits / temperature), classes, batch_dims=1)
 
-    return _traced(probability, network, jit)
-
-
-def _traced(function: Explain, network: Network, jit: bool) -> Explain:
     size = network.input_size
     signature = [tf.TensorSpec([None, size, size, 3], tf.float32), tf.TensorSpec([None], tf.int64)]
     # TensorFlow warns of retracing by the line of code that a function is from; a partial is a function of its own.
-    return tf.function(partial(function), input_signature=signature, jit_compile=jit)
+    return tf.function(partial(probability), input_signature=signature, jit_compile=jit)

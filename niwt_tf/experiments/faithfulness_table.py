@@ -47,7 +47,9 @@ FIGURES = (
         "pixels in random order",
     ),
     Figure(
-        "attribute_hit", "true words", "Share of the five attributes named for a prediction that are true of the image.",
+        "attribute_hit", "true words",
+        "Share of the five attributes named for a prediction that are true of the image. For unseen classes the words partly "
+        "repeat what the network was told: it was told their descriptions.",
         "higher", "the five most frequent attributes of the training images, for every image",
     ),
     Figure(

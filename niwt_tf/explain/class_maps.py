@@ -1,16 +1,19 @@
 """Grad-CAM of a whole network, compiled once: a map for any class of each image, or for the difference of two.
 
 Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization" (2017).
-Dimensions: B images, S pixels a side, H x W positions, C classes.
+Dimensions: B images, S pixels a side, H x W positions, N neurons, C classes.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
 
 from niwt_tf.errors import InputError
-from niwt_tf.explain.grad_cam import grad_cam, importance, logits_with_gradients, scaled_to_one, upsampled
+from niwt_tf.explain.grad_cam import class_gradients, grad_cam, importance, logits_with_gradients, scaled_to_one, upsampled
 from niwt_tf.models.network import Network
 
 _NOBODY = -1
@@ -21,17 +24,18 @@ class GradCam:
 
     Args:
         network: trunk, tail and head.
+        judging: whose tail and head give the gradients instead, as a check of what a map depends on.
         jit: whether to compile with XLA.
     """
 
-    def __init__(self, network: Network, *, jit: bool = False) -> None:
-        self._network = network
+    def __init__(self, network: Network, judging: Network | None = None, *, jit: bool = False) -> None:
+        self._network, self._judging = network, judging or network
         size = network.input_size
         pixels, whole = tf.TensorSpec([None, size, size, 3], tf.float32), tf.TensorSpec([None], tf.int32)
         # XLA compiles for a shape; a signature would hide it.
         signature = None if jit else [pixels, whole, whole]
-        self._coarse = tf.function(self._maps, input_signature=signature, jit_compile=jit)
-        self._fine = tf.function(self._upsampled_maps, input_signature=signature, jit_compile=jit)
+        self._coarse = _traced(self._maps, signature, jit)
+        self._fine = _traced(self._upsampled_maps, signature, jit)
 
     def __call__(
         self, images: np.ndarray, classes: np.ndarray, rivals: np.ndarray | None = None, *, upsample: bool = True
@@ -67,16 +71,38 @@ class GradCam:
             raise InputError(f"{name} must be indices from 0 to {known - 1}. Received: {wrong}.")
 
     def _maps(self, images: tf.Tensor, classes: tf.Tensor, rivals: tf.Tensor) -> tf.Tensor:
-        network = self._network
-        maps = network.trunk(images, training=False)
+        maps, judging = self._network.trunk(images, training=False), self._judging
+        has_rival = tf.cast(rivals != _NOBODY, judging.head.compute_dtype)[:, None]
 
         def logits_of(some: tf.Tensor) -> tf.Tensor:
-            logits = network.head(network.tail(some, training=False))
+            logits = judging.head(judging.tail(some, training=False))
             return logits - tf.gather(logits, tf.maximum(rivals, 0), batch_dims=1)[:, None] * has_rival
 
-        has_rival = tf.cast(rivals != _NOBODY, network.head.compute_dtype)[:, None]
-        _, _, (gradients,) = logits_with_gradients(maps, logits_of, lambda _: (classes,))
-        return grad_cam(maps, importance(gradients))
+        return grad_cam(maps, importance(class_gradients(maps, logits_of, classes)))
 
     def _upsampled_maps(self, images: tf.Tensor, classes: tf.Tensor, rivals: tf.Tensor) -> tf.Tensor:
         return scaled_to_one(upsampled(self._maps(images, classes, rivals), self._network.input_size))
+
+
+def explained_twice(network: Network, *, jit: bool = False) -> Callable[..., tuple[tf.Tensor, ...]]:
+    """Return a compiled function of maps that are at hand already: two classes of each image, for one pass forward.
+
+    It takes maps float32 [B, H, W, N], classes and others int64 [B], and gives Grad-CAM [B, H, W] and importance [B, N] of the
+    first, then of the second.
+    """
+
+    def explained(maps: tf.Tensor, classes: tf.Tensor, others: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def logits_of(each: tf.Tensor) -> tf.Tensor:
+            return network.head(network.tail(each, training=False))
+
+        _, _, gradients = logits_with_gradients(maps, logits_of, lambda _: (classes, others))
+        alphas, other_alphas = (importance(each) for each in gradients)
+        return grad_cam(maps, alphas), alphas, grad_cam(maps, other_alphas), other_alphas
+
+    chosen = tf.TensorSpec([None], tf.int64)
+    return _traced(explained, [tf.TensorSpec([None, *network.tail.input_shape[1:]], tf.float32), chosen, chosen], jit)
+
+
+def _traced(function: Callable[..., tf.Tensor], signature: list[tf.TensorSpec] | None, jit: bool) -> Callable[..., tf.Tensor]:
+    # TensorFlow warns of retracing by the line of code that a function is from; a partial is a function of its own.
+    return tf.function(partial(function), input_signature=signature, jit_compile=jit)

@@ -57,7 +57,7 @@ def main(argv: list[str]) -> None:
         if sheet.exists():
             print(f"predictions  {sheet}")
         if "report" in done:
-            print(f"report       {run.folder('report') / 'report.html'}")
+            print(f"report       {report.page_of(run)}")
         started = sys.argv[0] if Path(sys.argv[0]).name == "niwt" else "niwt"
         print(f"next         {started} baseline --run_dir={run.path}")
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.data.schema import Images
-from niwt_tf.explain.grad_cam import grad_cam, importance, logits_with_gradients
+from niwt_tf.explain.class_maps import explained_twice
 from niwt_tf.method.execution import Execution
 from niwt_tf.method.reader import Reader
 from niwt_tf.models.network import Network
@@ -50,16 +50,6 @@ def evidence_for(network: Network, images: Images, predicted: np.ndarray, true: 
         execution: how maps are read.
     """
     maps = Reader(network, execution).maps(images)
-    classes = tf.TensorSpec([None], tf.int64)
-
-    @tf.function(input_signature=[tf.TensorSpec([None, *maps.shape[1:]]), classes, classes], jit_compile=execution.jit)
-    def explained(batch: tf.Tensor, first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        def logits_of(each: tf.Tensor) -> tf.Tensor:
-            return network.head(network.tail(each, training=False))
-
-        _, _, gradients = logits_with_gradients(batch, logits_of, lambda _: (first, second))
-        alphas, true_alphas = (importance(gradient) for gradient in gradients)
-        return grad_cam(batch, alphas), alphas, true_alphas
-
-    answers = explained(tf.constant(maps), tf.constant(predicted, tf.int64), tf.constant(true, tf.int64))
-    return Evidence(maps, *(answer.numpy() for answer in answers))
+    classes = (tf.constant(each, tf.int64) for each in (predicted, true))
+    heat, alphas, _, true_alphas = explained_twice(network, jit=execution.jit)(tf.constant(maps), *classes)
+    return Evidence(maps, heat.numpy(), alphas.numpy(), true_alphas.numpy())

@@ -163,7 +163,13 @@ def test_the_closed_form_has_no_rate_to_try(world):
 
 
 # Who may be given a test image: evaluation alone.
-_MAY_TEST = {("scoring", "score_network"), ("baseline", "evaluate_eszsl")}
+_MAY_TEST = {
+    ("scoring", "score_network"),
+    ("baseline", "evaluate_eszsl"),
+    ("faithfulness", "measure_faithfulness"),
+    ("faithfulness_truth", "present_attributes"),
+    ("faithfulness_truth", "test_truth"),
+}
 _TEST_TYPES = {"TestData", "Dataset", "test_data", "RunData"}
 
 

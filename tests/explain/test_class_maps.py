@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from niwt_tf.errors import InputError
-from niwt_tf.explain.class_maps import GradCam
+from niwt_tf.explain.class_maps import GradCam, explained_twice
 from niwt_tf.explain.grad_cam import upsampled
 from niwt_tf.models.backbones import build_network
 
@@ -63,3 +63,24 @@ def test_no_image_gives_no_map(network):
 def test_a_class_that_is_not_there_is_refused(network, images, classes, rivals):
     with pytest.raises(InputError, match="Received"):
         GradCam(network)(images, np.array(classes), None if rivals is None else np.array(rivals))
+
+
+def test_the_gradients_may_be_those_of_another_network(network, images):
+    other = build_network("small_vgg", network.class_names, weights="none", input_size=32, seed=2)
+    classes = np.array([0, 3, 1])
+    own, judged, whole = (
+        maps(images, classes, upsample=False) for maps in (GradCam(network), GradCam(network, other), GradCam(other))
+    )
+    seen = network.trunk(images, training=False)
+    heat, _, _, _ = explained_twice(other)(seen, tf.constant(classes), tf.constant(classes))
+    np.testing.assert_allclose(judged, heat, atol=1e-5)
+    assert np.abs(judged - own).max() > 0.01 < np.abs(judged - whole).max()
+
+
+def test_two_classes_in_one_pass_are_those_of_two(network, images):
+    first, second = np.array([0, 3, 1]), np.array([2, 0, 3])
+    maps = network.trunk(images, training=False)
+    heat, alphas, other_heat, other_alphas = explained_twice(network)(maps, tf.constant(first), tf.constant(second))
+    for classes, found in ((first, heat), (second, other_heat)):
+        np.testing.assert_allclose(found, GradCam(network)(images, classes, upsample=False), atol=1e-5)
+    assert alphas.shape == other_alphas.shape == (3, network.num_neurons)

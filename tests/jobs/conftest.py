@@ -31,3 +31,9 @@ def own_data(tmp_path_factory) -> Path:
 def own_copy(own_data, tmp_path) -> Path:
     """Return a copy to spoil."""
     return Path(shutil.copytree(own_data, tmp_path / "data"))
+
+
+@pytest.fixture
+def run_copy(finished_run, tmp_path) -> Path:
+    """Return a copy of the finished run's folder."""
+    return Path(shutil.copytree(finished_run.path, tmp_path / "run"))

@@ -21,6 +21,14 @@ def test_birds(niwt, repository, tmp_path):
     assert metrics["acc_zsl"] >= 0.55
     assert metrics["rank_correlation_within"] >= 0.8
     assert metrics["rank_correlation_across"] < 0.15
+    true = metrics["faithfulness"]
+    assert true["energy_in_box"]["seen"]["value"] >= 0.8
+    assert true["energy_in_box"]["unseen"]["value"] >= true["energy_in_box"]["seen"]["value"] - 0.06
+    for side in ("seen", "unseen"):
+        assert true["attribute_hit"][side]["value"] >= true["attribute_hit"][side]["chance"] + 0.2
+        assert true["deletion_auc"][side]["value"] < true["deletion_auc"][side]["chance"] < true["insertion_auc"][side]["value"]
+    assert true["confident_names"]["all"]["value"] >= 0.6 > 0.2 >= true["confident_names"]["all"]["chance"]
+    assert (tmp_path / "run" / "report" / "report.html").stat().st_size < 15e6
     job = niwt("baseline", *common)
     assert job.status == 0, job.err
     eszsl = read_json(tmp_path / "run" / "baseline" / "eszsl.json")
