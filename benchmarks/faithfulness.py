@@ -37,25 +37,24 @@ def measured(seed: int, runs: Path, flags: Sequence[str]) -> Measured:
 
 
 def table(results: Sequence[Measured]) -> str:
-    """Return a row for each measure and group of classes: value with interval, chance, and their difference."""
-    lines = [f"| {len(results)} seeds | classes | value | chance | value - chance |", "|---|---|---|---|---|"]
+    """Return a row for each measure: value with interval and chance, for images of seen, of unseen and of all classes."""
+    header = " | ".join(f"{group} | chance" for group in GROUPS)
+    lines = [f"| seeds: {len(results)} | {header} |", "|---" * (1 + 2 * len(GROUPS)) + "|"]
     for name in dict.fromkeys(name for result in results for name in result):
-        for group in GROUPS:
-            found = [result[name][group] for result in results if group in result.get(name, {})]
-            if found:
-                lines.append(f"| {name} | {group} | {' | '.join(_cells(found))} |")
+        entries = ([result[name][group] for result in results if group in result.get(name, {})] for group in GROUPS)
+        cells = [cell for found in entries for cell in _cells(found)]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _cells(found: Sequence[Mapping[str, Any]]) -> list[str]:
+def _cells(found: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    if not found:
+        return "", ""
     values = [entry["value"] for entry in found]
     has_interval = len(found) == 1 and found[0].get("low") is not None
     shown = f"{values[0]:.3f} ({found[0]['low']:.3f} to {found[0]['high']:.3f})" if has_interval else interval(values)
     chances = [entry["chance"] for entry in found if entry.get("chance") is not None]
-    if len(chances) < len(found):
-        return [shown, "", ""]
-    gains = [value - chance for value, chance in zip(values, chances, strict=True)]
-    return [shown, f"{statistics.fmean(chances):.3f}", interval(gains)]
+    return shown, f"{statistics.fmean(chances):.3f}" if chances else ""
 
 
 def main() -> None:
