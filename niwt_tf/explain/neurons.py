@@ -17,20 +17,25 @@ from niwt_tf.method.importance import unit
 CONFIDENT = 0.95  # a confidence of at least this makes a name one to rely on
 _FEWEST_CLASSES = 4
 _BLOCK_ENTRIES = 4_000_000
+_FEWEST_ORDERS, _MOST_ORDERS = 99, 1999
+_PRODUCTS = 5e10  # a second or two
 # Values whose range is below this part of their size differ by float32's rounding alone.
 _ROUNDING = 1e-6
 _DECIMALS = 9  # equal correlations must not be told apart by rounding
+_CLOSE = 1e-5  # the same for correlations in float32
 
 
 def name_neurons(
     importances: np.ndarray, descriptions: np.ndarray, attribute_names: Sequence[str]
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """Name each neuron by the attribute with the largest Pearson correlation r with its importance, over the seen classes.
+    """Name each neuron by the attribute with the largest Pearson correlation with its importance, over the seen classes.
 
-    The confidence is 1 - min(1, A p): p is the chance that r or more comes about between values that have nothing to do with
-    each other, the upper tail of Student's t with S - 2 degrees of freedom at r sqrt((S - 2) / (1 - r^2)), and A, the number of
-    attributes that vary, is Bonferroni's correction for naming by the best of them. So a neuron without meaning gets a
-    confidence of `CONFIDENT` or more in at most 1 - `CONFIDENT` of cases. With fewer than 4 classes it is 0.
+    The confidence is 1 - p of a permutation test of the largest correlation (Westfall and Young 1993, "Resampling-Based
+    Multiple Testing"): p is the share of random orders of the classes' descriptions, the true one among them, in which some
+    attribute goes along with the neuron's importance as well as its name does. It counts that the name is the best of all
+    attributes, and holds however rare an attribute and however uneven the importances are: a neuron without meaning gets a
+    confidence of `CONFIDENT` or more in at most 1 - `CONFIDENT` of cases. The orders, 99 to 1,999 as there is time for, are
+    always the same. With fewer than 4 classes it is 0.
 
     A neuron is called "" with confidence 0 if no correlation is positive or its importance does not vary. An attribute that all
     seen classes share names nothing. Of equal correlations the first attribute names.
@@ -47,9 +52,11 @@ def name_neurons(
     attributes, varied = _standardised(np.asarray(descriptions, np.float64))
     kept = np.flatnonzero(varied)
     largest, best = np.zeros(neurons), np.zeros(neurons, np.int64)
+    confidences = np.zeros(neurons, np.float32)
     if classes > 1 and len(kept):
         directions, _ = _standardised(unit(np.asarray(importances, np.float64)))
         attributes = attributes[:, kept]
+        orders = _orders(classes, _PRODUCTS / (classes * neurons * len(kept)))
         size = max(1, _BLOCK_ENTRIES // len(kept))
         for start in range(0, neurons, size):
             block = slice(start, start + size)
@@ -57,8 +64,25 @@ def name_neurons(
             places = correlations.argmax(axis=1)
             largest[block] = np.take_along_axis(correlations, places[:, None], axis=1)[:, 0]
             best[block] = kept[places]
+            if classes >= _FEWEST_CLASSES:
+                confidences[block] = 1.0 - _chances(directions[:, block], attributes, largest[block], orders)
     names = tuple(attribute_names[k] if r > 0 else "" for k, r in zip(best.tolist(), largest, strict=True))
-    return names, _confidences(largest, classes, len(kept))
+    return names, np.where(largest > 0, confidences, 0.0).astype(np.float32)
+
+
+def _orders(classes: int, affordable: float) -> np.ndarray:
+    """Return random orders of the classes, int [P, S]."""
+    count = int(np.clip(affordable, _FEWEST_ORDERS, _MOST_ORDERS))
+    return np.random.default_rng(0).permuted(np.tile(np.arange(classes), (count, 1)), axis=1)
+
+
+def _chances(directions: np.ndarray, attributes: np.ndarray, largest: np.ndarray, orders: np.ndarray) -> np.ndarray:
+    """Return p [N] of the largest correlations [N] of standardised columns [S, N] and [S, K]."""
+    rows, columns = directions.T.astype(np.float32), attributes.astype(np.float32)
+    reached = np.ones(len(rows))
+    for order in orders:
+        reached += (rows @ columns[order]).max(axis=1) >= largest - _CLOSE
+    return reached / (len(orders) + 1)
 
 
 def _standardised(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -69,15 +93,3 @@ def _standardised(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     centred /= np.where(varied, np.abs(centred).max(axis=0), 1.0)
     norms = np.linalg.norm(centred, axis=0)
     return np.divide(centred, norms, out=np.zeros_like(centred), where=varied), varied
-
-
-def _confidences(correlations: np.ndarray, classes: int, attributes: int) -> np.ndarray:
-    from scipy.stats import t as student
-
-    if classes < _FEWEST_CLASSES:
-        return np.zeros(len(correlations), np.float32)
-    r = np.clip(correlations, 0.0, 1.0)
-    with np.errstate(divide="ignore"):
-        statistics = r * np.sqrt((classes - 2) / (1.0 - r**2))
-    chances = np.minimum(attributes * student.sf(statistics, classes - 2), 1.0)
-    return np.where(r > 0, 1.0 - chances, 0.0).astype(np.float32)
