@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -12,6 +14,16 @@ from niwt_tf.jobs.table import HELP_FLAGS, JOBS, job_help, overview
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the job that the first argument names and return the exit status: 0, or 2 for bad input."""
+    try:
+        status = _main(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more as it ends
+        return 128 + signal.SIGPIPE
+    return status
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given:
         print(overview(), file=sys.stderr)

@@ -60,3 +60,11 @@ def test_nothing_heavy_is_imported_early(code):
 def test_light_modules_import_no_tensorflow(module):
     check = f"import sys, {module}; sys.exit(int('tensorflow' in sys.modules or 'keras' in sys.modules))"
     assert subprocess.run([sys.executable, "-c", check]).returncode == 0
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    program = [sys.executable, "-m", "niwt_tf", "run", "--help"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 128 + 13

@@ -16,7 +16,7 @@ from typing import IO, Any
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.settings import SETTING_NAMES, Settings
 from niwt_tf.files import fingerprint, read_json, remove_abandoned, write_json
-from niwt_tf.jobs.stage import Manifest, Stage, read_manifest
+from niwt_tf.jobs.stage import Manifest, Stage, fault_of, read_manifest
 from niwt_tf.jobs.stage_store import StageStore
 from niwt_tf.method.team import ALONE, Team
 
@@ -224,7 +224,7 @@ class Run:
         """Return why a stage's folder cannot be read ("" if it can), going by manifests alone."""
         manifest = read_manifest(self.path / name)
         if manifest is None:
-            return "is not there"
+            return fault_of(self.path / name)
         current = json.loads(json.dumps(self.settings.as_dict()))
         if manifest["extra"].get("format") != FORMAT:
             return "was written by another version of niwt-tf"
@@ -232,7 +232,7 @@ class Run:
         if changed:
             return f"was made with another --{changed[0]}"
         if manifest["data"] != self._data:
-            return "was made of other data"
+            return "was made of other data (an image, label or description is not what it was)"
         for upstream, identity in manifest["inputs"].items():
             reason = self._outdated(upstream)
             if reason:

@@ -40,6 +40,18 @@ def read_manifest(folder: Path) -> Manifest | None:
     return manifest if intact else None
 
 
+def fault_of(folder: Path) -> str:
+    """Return why `read_manifest` gives None of a stage's folder, for people."""
+    if not folder.exists():
+        return "is not there"
+    try:
+        files = read_json(folder / "manifest.json")["files"]
+        broken = next(name for name, size in files.items() if _size(folder / name) != size)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
+        broken = "manifest.json"
+    return f"is not complete (its {broken} is missing or was changed)"
+
+
 class Stage:
     """A stage of a run. Made by `Run.stage`.
 
@@ -183,7 +195,7 @@ class Stage:
         folder = folder or self.folder
         manifest = read_manifest(folder)
         if manifest is None:
-            return "is not complete" if folder.exists() else "is not there"
+            return fault_of(folder)
         if manifest["data"] != self._parts["data"]:
             return "was made of other data"
         texts = {

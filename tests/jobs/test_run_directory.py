@@ -227,3 +227,15 @@ def test_the_last_stage_that_publishes_a_file_is_the_one_that_is_seen(tmp_path):
     assert steps(2, _train, _evaluate) == {"sum": 6, "more": 60}
     assert steps(3, _train, _evaluate) == {"sum": 9}
     assert steps(3, _train, _evaluate, _measure) == {"sum": 9, "more": 90}
+
+
+def test_a_damaged_stage_is_not_called_absent(tmp_path):
+    _both(tmp_path)
+    (tmp_path / "train" / "weights.npz").write_text("garbage")
+    with RunDirectory(tmp_path).locked(Settings(), given=[]) as run:
+        run.use_data("d")
+        with pytest.raises(InputError, match=r"is not complete \(its weights.npz is missing or was changed\)"):
+            run.folder("train")
+    (tmp_path / "train" / "manifest.json").write_text("garbage")
+    with RunDirectory(tmp_path).locked(Settings(), given=[]) as run, pytest.raises(InputError, match=r"its manifest.json is"):
+        run.folder("train")
