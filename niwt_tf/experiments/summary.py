@@ -16,7 +16,7 @@ def summary_table(metrics: Mapping[str, Any]) -> str:
     """
     seen, unseen = metrics.get("num_seen"), metrics.get("num_unseen")
     of_all = f"all {seen + unseen} classes" if seen and unseen else "all classes"
-    of_unseen = f"only the {unseen} unseen classes" if unseen else "only the unseen classes"
+    of_unseen = "only the one unseen class" if unseen == 1 else f"only the {unseen or ''} unseen classes".replace("  ", " ")
     rows = (
         ("acc_seen", "acc_seen", f"test images of seen classes, {of_all} competing"),
         ("acc_unseen", "acc_unseen", f"test images of unseen classes, {of_all} competing"),
