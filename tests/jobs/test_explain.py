@@ -149,7 +149,8 @@ def test_an_incomplete_run_names_the_job(niwt, finished_run, photo, tmp_path):
     run = shutil.copytree(finished_run.path, tmp_path / "run")
     shutil.rmtree(run / "transfer")
     done = niwt("explain", f"--image={photo}", f"--run_dir={run}", f"--out={tmp_path / 'out'}")
-    assert done.status == 2 and "must hold the stage transfer, which is not there: run niwt transfer first" in done.err
+    assert done.status == 2
+    assert f"must hold the stage transfer, which is not there: run niwt run --run_dir={run} first, which does" in done.err
     assert not (tmp_path / "out").exists()
 
 
