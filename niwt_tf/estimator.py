@@ -33,7 +33,7 @@ from niwt_tf.method.reader import Reader
 from niwt_tf.method.row_cache import GIGABYTE, RowCache
 from niwt_tf.models.network import Network
 from niwt_tf.serving.savedmodel import export_network
-from niwt_tf.serving.transferer_contents import contents_of_transferer
+from niwt_tf.serving.transferer_contents import contents_of_transferer, explainer_of_transferer
 
 _DATA_SETTINGS = frozenset(
     ("dataset", "data_dir", "split", "unseen", "num_unseen", "knowledge", "missing_images", "max_bad_images")
@@ -57,6 +57,8 @@ class Niwt(BaseEstimator):
         trials_: every candidate that was tried on validation classes.
         knowledge_: the C classes' descriptions and the names of their K entries.
     """
+
+    _explainer: NetworkExplainer | None = None
 
     def __init__(
         self,
@@ -187,12 +189,9 @@ class Niwt(BaseEstimator):
         """
         check_is_fitted(self, "network_")
         read = read_one_image(image, "image")
-        contents = contents_of_transferer(self.transferer_, self.knowledge_, self.network_)
-        assert contents.explainer is not None, "a fitted model has one"
-        explain = NetworkExplainer(
-            self.network_, contents.explainer, contents.probabilities, self.knowledge_.values, contents.column_map
-        )
-        explanation = explain(read.squashed(self.network_.input_size), class_name, rival)
+        if self._explainer is None:  # which takes its time where there are many attributes
+            self._explainer = explainer_of_transferer(self.transferer_, self.knowledge_, self.network_)
+        explanation = self._explainer(read.squashed(self.network_.input_size), class_name, rival)
         return explanation_record(explanation, os.fspath(image), {"path": None, "version": None})
 
     def score(self, dataset: Dataset, y: None = None) -> dict[str, float | int | None]:  # type: ignore[override]
@@ -295,6 +294,7 @@ class Niwt(BaseEstimator):
     def _set_network(self, network: Network) -> None:
         self.network_ = network
         self._reader = Reader(network, self._execution(self._settings()))
+        self._explainer = None  # made by the first explanation of these classes
         self.classes_ = np.array(network.class_names, dtype=object)
 
     def _logits_of_files(self, images: Images) -> np.ndarray:

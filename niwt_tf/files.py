@@ -7,8 +7,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,56 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         _sync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_all(*paths: str | os.PathLike[str]) -> Iterator[tuple[Path, ...]]:
+    """Yield a temporary sibling for each path; they become `paths` together when the block ends well.
+
+    If the block or the last step fails, every path is as it was, and folders that were made for them are gone.
+    """
+    targets = tuple(Path(path) for path in paths)
+    missing = {folder for target in targets for folder in target.parents if not folder.exists()}
+    temporaries, olds = tuple(map(_sibling, targets)), {}
+    try:
+        for target in targets:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        yield temporaries
+        for temporary in temporaries:
+            _sync(temporary)
+        try:
+            for target, temporary in zip(targets, temporaries, strict=True):
+                olds[target] = _kept(target)
+                os.replace(temporary, target)
+        except BaseException:
+            for target, old in olds.items():
+                if old is None:
+                    target.unlink(missing_ok=True)
+                else:
+                    os.replace(old, target)
+            raise
+        for folder in {target.parent for target in targets}:
+            _sync(folder)
+    except BaseException:
+        _remove(temporaries)
+        for folder in sorted(missing, key=lambda folder: -len(folder.parts)):
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+    finally:
+        _remove([*temporaries, *(_sibling(target, "old-") for target in targets)])
+
+
+def _kept(target: Path) -> Path | None:
+    """Return a copy of a file beside it, or None where there is none."""
+    if not target.exists():
+        return None
+    return Path(shutil.copy2(target, _sibling(target, "old-")))
+
+
+def _remove(files: Iterable[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from sklearn.base import clone
 
-from niwt_tf import InputError, Niwt, load_dataset
+from niwt_tf import InputError, Niwt, estimator, load_dataset
 from niwt_tf.data.decode import decode_image
 from niwt_tf.data.schema import Dataset, test_data
 from niwt_tf.estimator import _DATA_SETTINGS
@@ -268,6 +268,22 @@ def test_unfitted_it_says_so(dataset, tmp_path):
     for use in (lambda m: m.predict([]), lambda m: m.score(dataset), lambda m: m.save(tmp_path), lambda m: m.remove_class("x")):
         with pytest.raises(ValueError, match="not fitted yet"):
             use(Niwt())
+
+
+def test_what_explains_is_made_once_for_the_same_classes(model, test_paths, dataset, tmp_path, monkeypatch):
+    model.save(tmp_path / "model")
+    changed, made = Niwt.load(tmp_path / "model"), []
+    real = estimator.explainer_of_transferer
+    monkeypatch.setattr(estimator, "explainer_of_transferer", lambda *given: made.append(given) or real(*given))
+    changed.explain(test_paths[0])
+    changed.explain(test_paths[1])
+    assert len(made) == 1
+    changed.add_class("new bird", dataset.knowledge.values[0])
+    assert changed.explain(test_paths[0], "new bird")["class"]["label"] == "new bird"
+    changed.remove_class("new bird")
+    with pytest.raises(InputError, match="class_name must be one of"):
+        changed.explain(test_paths[0], "new bird")
+    assert len(made) == 3
 
 
 def test_explain_is_of_the_class_that_is_predicted(model, test_paths, dataset):

@@ -12,6 +12,7 @@ from niwt_tf.files import (
     read_json,
     remove_abandoned,
     replacing,
+    replacing_all,
     replacing_directory,
     write_json,
 )
@@ -41,6 +42,38 @@ def test_a_file_stays_when_its_writing_fails(tmp_path):
         raise RuntimeError
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_files_are_replaced_together(tmp_path):
+    targets = tmp_path / "new" / "a.txt", tmp_path / "new" / "deep" / "b.txt"
+    for text in ("one", "two"):
+        with replacing_all(*targets) as temporaries:
+            for temporary in temporaries:
+                temporary.write_text(text)
+        assert [target.read_text() for target in targets] == [text, text]
+    assert sorted(os.listdir(tmp_path / "new")) == ["a.txt", "deep"] and os.listdir(tmp_path / "new" / "deep") == ["b.txt"]
+
+
+@pytest.mark.parametrize("existing", [True, False])
+def test_of_files_that_belong_together_none_is_replaced_when_one_cannot_be(tmp_path, monkeypatch, existing):
+    targets = tmp_path / "new" / "a.txt", tmp_path / "new" / "b.txt"
+    if existing:
+        targets[0].parent.mkdir()
+        targets[0].write_text("old")
+    real = os.replace
+
+    def replace(source, target):
+        if target == targets[1]:
+            raise OSError("no")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(OSError, match="no"), replacing_all(*targets) as temporaries:
+        for temporary in temporaries:
+            temporary.write_text("new")
+    assert os.listdir(tmp_path) == (["new"] if existing else [])
+    if existing:
+        assert os.listdir(tmp_path / "new") == ["a.txt"] and targets[0].read_text() == "old"
 
 
 def test_a_directory_is_replaced_whole_or_stays(tmp_path):

@@ -14,10 +14,12 @@ import numpy as np
 
 from niwt_tf.explain.edited_logit import EditedLogit
 from niwt_tf.explain.edits import Edits, possible_edits
+from niwt_tf.explain.rounding import shortest
 from niwt_tf.method.column_map import ColumnMap
 
 MOST_EDITS = 8
 _MOST_PAIRS = 20_000
+_MOST_PRODUCTS = 5e10  # in trying pairs: some two seconds on two cores
 _MOST_ADDED = 1_000
 _MOST_SHRUNK = 512
 _HALVINGS = 20
@@ -81,10 +83,10 @@ def counterfactual(
     """Return the smallest change of B's description with which it wins.
 
     Fewest edits first, then the smallest sum of |change| / range over the known classes. All single edits are tried, and all
-    pairs of them (of more than some 20,000 pairs, those of the edits that help most alone). More than two are found greedily:
-    of the thousand edits that help most alone the one that helps most now is added until B wins, at most eight, and those that
-    turn out not to be needed are dropped. An edit of an attribute with more than two values is made only as large as it must
-    be.
+    pairs of them (of more than some 20,000 pairs, or 5e10 / N^2 where the map has N > 1,581 neurons, those of the edits that
+    help most alone). More than two are found greedily: of the thousand edits that help most alone the one that helps most now
+    is added until B wins, at most eight, and those that turn out not to be needed are dropped. An edit of an attribute with
+    more than two values is made only as large as it must be.
 
     Args:
         features: x, [D].
@@ -114,7 +116,7 @@ def counterfactual(
     pairs = edits.attributes[list(chosen.places)].tolist()
     touched = sorted({k: groups[k] if first != second else "" for first, second in pairs for k in (first, second)}.items())
     return Counterfactual(
-        tuple(Edit(names[k], _short(description[k]), _short(after[k]), group) for k, group in touched),
+        tuple(Edit(names[k], shortest(description[k]), shortest(after[k]), group) for k, group in touched),
         after,
         float(margin),
         float(margin - (after_logit - before_logit)),
@@ -134,7 +136,7 @@ class _Search:
 
     def pair(self) -> _Chosen | None:
         """Return the smallest pair of edits that is enough."""
-        kept = self._best(int((2 * _MOST_PAIRS) ** 0.5))
+        kept = self._best(int((2 * min(_MOST_PAIRS, _MOST_PRODUCTS / self._logit.products)) ** 0.5))
         first, second = np.triu_indices(len(kept), 1)
         pairs = np.stack([kept[first], kept[second]], axis=1)
         subjects = self._edits.subjects[pairs]
@@ -177,22 +179,30 @@ class _Search:
         sets, logits = sets[most], logits[most]
         best, smallest = _Chosen(tuple(sets[0].tolist()), (1.0,) * sets.shape[1]), sizes.min()
         for j in range(sets.shape[1]):
-            rows = sets[self._edits.is_continuous[sets[:, j]]]
-            parts = self._shrunk(rows, j)
+            rows, parts = self._shrunk(sets[self._edits.is_continuous[sets[:, j]]], j, smallest)
             totals = (parts * self._edits.sizes[rows]).sum(axis=1)
             if len(rows) and totals.min() < smallest:
                 at = int(totals.argmin())
                 best, smallest = _Chosen(tuple(rows[at].tolist()), tuple(parts[at].tolist())), totals[at]
         return best
 
-    def _shrunk(self, sets: np.ndarray, j: int) -> np.ndarray:
-        """Return which part [U, J] of each edit is made, where edit j of each set is as small as halving an interval finds."""
+    def _shrunk(self, sets: np.ndarray, j: int, smallest: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return sets [V, J] with the part [V, J] of each edit that is made, edit j as small as halving an interval finds.
+
+        Sets that cannot become smaller than `smallest`, or than another of them, are left out on the way.
+        """
         low, high = np.zeros(len(sets)), np.ones(len(sets))
+        own = self._edits.sizes[sets[:, j]]
+        rest = self._edits.sizes[sets].sum(axis=1) - own
         for _ in range(_HALVINGS):
+            # The slack keeps what rounding alone makes larger.
+            most = min(smallest, (rest + own * high).min(initial=np.inf)) * (1 + 1e-9)
+            kept = rest + own * low <= most
+            sets, low, high, own, rest = sets[kept], low[kept], high[kept], own[kept], rest[kept]
             middle = (low + high) / 2
             wins = self._of(sets, self._parts(sets, j, middle)) > self._enough
             low, high = np.where(wins, low, middle), np.where(wins, middle, high)
-        return self._parts(sets, j, high)
+        return sets, self._parts(sets, j, high)
 
     @staticmethod
     def _parts(sets: np.ndarray, j: int, part: np.ndarray) -> np.ndarray:
@@ -205,8 +215,3 @@ class _Search:
         scaled = changes if parts is None else changes * parts[..., None]
         flat = len(sets), sets.shape[1] * 2
         return self._logit(self._edits.attributes[sets].reshape(flat), scaled.reshape(flat))
-
-
-def _short(value: np.floating) -> float:
-    """Return a float32 as the shortest number that reads back as it."""
-    return float(str(np.float32(value)))

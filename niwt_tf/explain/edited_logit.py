@@ -32,6 +32,11 @@ class EditedLogit:
         self._by_attribute = np.ascontiguousarray(mapping.weights.T)
         self._projected = np.asarray(features, np.float64) @ column_map.basis.astype(np.float64)
 
+    @property
+    def products(self) -> int:
+        """How many multiplications an edit costs, in the main."""
+        return len(self._product) ** 2
+
     def __call__(self, attributes: np.ndarray, changes: np.ndarray) -> np.ndarray:
         """Return logits [U], not calibrated.
 

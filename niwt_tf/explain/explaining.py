@@ -90,7 +90,7 @@ def complete(
         row: what `explain_class` (or `explain`) says of it, without the axis of the batch.
         logits: calibrated, [C].
         features: [D].
-        probabilities: what the logits become.
+        probabilities: what the logits become, and when the best of them is no answer.
         known: of the classes.
         maps: float32 [H, W, N], the network's map of the image, or None.
     """
@@ -105,16 +105,22 @@ def complete(
     if len(known.labels) > 1:
         rival = known.labels.index(bytes(row["runner_up"]).decode())
         margin = float(logits[own]) - float(logits[rival])
-        loser = rival if margin >= 0 else own
+        loser, winner = (rival, own) if margin >= 0 else (own, rival)
+        found = _counterfactual(features, known, loser, abs(margin))
+        changed_logits = np.array(logits, np.float64)
+        if isinstance(found, Counterfactual):
+            changed_logits[loser] += found.margin_before - found.margin_after
         contrast = Contrast(
             rival=named(rival),
             speaks_for=words_of(row, "for", groups),
             speaks_against=words_of(row, "against", groups),
             neurons=neurons_of(row, "difference_", maps),
             heat=row.get("difference_heatmap"),
-            counterfactual=_counterfactual(features, known, loser, abs(margin)),
+            counterfactual=found,
             changed=named(loser),
             is_described=bool(known.is_described[loser]),
+            over=named(winner),
+            best_changed=known.labels[int(changed_logits.argmax())] if isinstance(found, Counterfactual) else None,
         )
     return ImageExplanation(
         own=named(own),
@@ -124,6 +130,7 @@ def complete(
         neurons=neurons_of(row, "", maps),
         heat=np.asarray(row["heatmap"]),
         contrast=contrast,
+        abstain_below=probabilities.abstain_below,
     )
 
 

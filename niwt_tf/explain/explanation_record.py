@@ -11,6 +11,7 @@ import numpy as np
 from niwt_tf import __version__
 from niwt_tf.explain.counterfactual import Counterfactual
 from niwt_tf.explain.image_explanation import Contrast, ImageExplanation, NamedClass, NeuronReason
+from niwt_tf.explain.rounding import shortest
 from niwt_tf.explain.words import Word
 
 Record = dict[str, Any]
@@ -25,15 +26,16 @@ def explanation_record(explanation: ImageExplanation, image: str, model: Record)
         model: says which model explained it.
 
     Returns:
-        image, model, niwt_tf (its version), class, best (the most probable class), speaks_for, speaks_against, neurons,
-        heat_map (rows of values in 0..1, over the whole image), and rival, which is None where there is no other class.
+        image, model, niwt_tf (its version), class, best (the most probable class, and whether it is withheld because the answer
+        is "unknown"), speaks_for, speaks_against, neurons, heat_map (rows of values in 0..1, over the whole image), and rival,
+        which is None where there is no other class.
     """
     return {
         "image": image,
         "model": model,
         "niwt_tf": __version__,
         "class": _class(explanation.own),
-        "best": _class(explanation.best),
+        "best": {**_class(explanation.best), "withheld": explanation.is_withheld},
         "speaks_for": _words(explanation.speaks_for),
         "speaks_against": _words(explanation.speaks_against),
         "neurons": _neurons(explanation.neurons),
@@ -55,23 +57,25 @@ def _rival(contrast: Contrast) -> Record:
 
 def _counterfactual(contrast: Contrast) -> Record:
     found = contrast.counterfactual
+    classes = {"class": contrast.changed.label, "over": contrast.over.label}
     if not isinstance(found, Counterfactual):
-        return {"class": contrast.changed.label, "edits": None, "reason": found.reason}
+        return {**classes, "edits": None, "reason": found.reason}
     return {
-        "class": contrast.changed.label,
+        **classes,
+        "best": contrast.best_changed,
         "edits": [asdict(edit) for edit in found.edits],
         "described": contrast.is_described,
-        "margin_before": _short(found.margin_before),
-        "margin_after": _short(found.margin_after),
+        "margin_before": shortest(found.margin_before),
+        "margin_after": shortest(found.margin_after),
     }
 
 
 def _class(named: NamedClass) -> Record:
-    return {"label": named.label, "seen": named.is_seen, "probability": _short(named.probability)}
+    return {"label": named.label, "seen": named.is_seen, "probability": shortest(named.probability)}
 
 
 def _words(words: Iterable[Word]) -> list[Record]:
-    return [{"attribute": word.attribute, "group": word.group, "weight": _short(word.weight)} for word in words]
+    return [{"attribute": word.attribute, "group": word.group, "weight": shortest(word.weight)} for word in words]
 
 
 def _neurons(neurons: Iterable[NeuronReason]) -> list[Record]:
@@ -79,8 +83,8 @@ def _neurons(neurons: Iterable[NeuronReason]) -> list[Record]:
         {
             "neuron": neuron.neuron,
             "name": neuron.name,
-            "confidence": None if neuron.confidence is None else _short(neuron.confidence),
-            "weight": _short(neuron.weight),
+            "confidence": None if neuron.confidence is None else shortest(neuron.confidence),
+            "weight": shortest(neuron.weight),
         }
         for neuron in neurons
     ]
@@ -88,8 +92,3 @@ def _neurons(neurons: Iterable[NeuronReason]) -> list[Record]:
 
 def _heat(heat: np.ndarray) -> list[list[float]]:
     return [[round(float(value), 4) for value in row] for row in heat]
-
-
-def _short(value: float) -> float:
-    """Return a float32 as the shortest number that reads back as it: 0.9, not 0.8999999761581421."""
-    return float(str(np.float32(value)))

@@ -56,6 +56,8 @@ class Contrast:
             other, or why there is none.
         changed: the class whose description that is.
         is_described: whether that class was made from its description alone, so that the counterfactual is exact.
+        over: the other of the two, which it would win over.
+        best_changed: the most probable class of all with the changed description; None where there is no counterfactual.
     """
 
     rival: NamedClass
@@ -66,6 +68,8 @@ class Contrast:
     counterfactual: Counterfactual | NoCounterfactual
     changed: NamedClass
     is_described: bool
+    over: NamedClass
+    best_changed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ class ImageExplanation:
         neurons: that say most for the class.
         heat: float32 [H, W] in [0, 1], Grad-CAM of the class's logit.
         contrast: with the rival; None where there is no other class.
+        abstain_below: whoever answers names no class where the highest probability is less; 0 answers always.
     """
 
     own: NamedClass
@@ -89,6 +94,13 @@ class ImageExplanation:
     neurons: tuple[NeuronReason, ...]
     heat: np.ndarray
     contrast: Contrast | None
+    abstain_below: float = 0.0
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether the answer for this image is "unknown" and not the most probable class."""
+        # In the graph's own precision.
+        return bool(np.float32(self.best.probability) < np.float32(self.abstain_below))
 
 
 Row = Mapping[str, np.ndarray]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from niwt_tf.explain.inverse_forms import Directions, closed_form, cosine_form
+from niwt_tf.explain.rounding import varied
 from niwt_tf.method.importance import unit
 from niwt_tf.method.mapping import DescriptionNormaliser
 from niwt_tf.method.rank_correlation import standardised_ranks
@@ -24,7 +25,6 @@ _FORMS: dict[str, tuple[_Form, tuple[float, ...]]] = {
 FORMS = tuple(_FORMS)
 _NUM_FOLDS, _FEWEST_CLASSES = 5, 4
 _MOST_PRODUCTS = 10_000_000  # S S K: a step of the descent multiplies this often; 150 classes with 312 attributes are within
-_ROUNDING = 1e-6  # attributes whose range is below this part of their size differ by float32's rounding alone
 
 
 @dataclass(frozen=True)
@@ -69,18 +69,18 @@ def fit_inverse_map(importances: np.ndarray, descriptions: np.ndarray, *, forms:
     """
     values = np.asarray(descriptions, np.float64)
     inputs = unit(np.asarray(importances, np.float64))
-    varied = _varied(values)
+    varying = varied(values)
     weights = np.zeros((values.shape[1], inputs.shape[1]), np.float32)
     bias = np.zeros(len(weights), np.float32)
-    if not varied.any():
+    if not varying.any():
         return InverseMap(weights, bias)
     if len(values) < _FEWEST_CLASSES or len(values) ** 2 * values.shape[1] > _MOST_PRODUCTS:
         forms = FORMS[:1]
-    form, strength, correlation = _best(inputs, values[:, varied], forms)
+    form, strength, correlation = _best(inputs, values[:, varying], forms)
     directions = Directions.of(inputs)
-    (chosen,) = _FORMS[form][0](directions, _deviations(values[:, varied], values[:, varied])[0], (strength,))
-    weights[varied] = chosen.T.astype(np.float32) @ directions.basis.astype(np.float32)
-    bias[varied] = -chosen.T @ (directions.basis @ directions.centre)
+    (chosen,) = _FORMS[form][0](directions, _deviations(values[:, varying], values[:, varying])[0], (strength,))
+    weights[varying] = chosen.T.astype(np.float32) @ directions.basis.astype(np.float32)
+    bias[varying] = -chosen.T @ (directions.basis @ directions.centre)
     return InverseMap(weights, bias, form, strength, correlation)
 
 
@@ -91,10 +91,10 @@ def _best(inputs: np.ndarray, values: np.ndarray, forms: Sequence[str]) -> tuple
     order = np.random.default_rng(0).permutation(len(values))
     for held_out in np.array_split(order, min(_NUM_FOLDS, len(order))):
         kept = np.delete(np.arange(len(values)), held_out)
-        varied = _varied(values[kept])
-        if not varied.any():
+        varying = varied(values[kept])
+        if not varying.any():
             continue
-        targets, truth = _deviations(values[kept][:, varied], values[kept][:, varied], values[held_out][:, varied])
+        targets, truth = _deviations(values[kept][:, varying], values[kept][:, varying], values[held_out][:, varying])
         directions = Directions.of(inputs[kept])
         others, ranks = directions.of_others(inputs[held_out]), standardised_ranks(truth)
         paths = (weights for form in forms for weights in _FORMS[form][0](directions, targets, _FORMS[form][1]))
@@ -105,10 +105,6 @@ def _best(inputs: np.ndarray, values: np.ndarray, forms: Sequence[str]) -> tuple
         return form, strengths[len(strengths) // 2], float("nan")
     best = int(sums.argmax())
     return *candidates[best], float(sums[best] / count)
-
-
-def _varied(values: np.ndarray) -> np.ndarray:
-    return np.ptp(values, axis=0) > _ROUNDING * np.abs(values).max(axis=0)
 
 
 def _deviations(reference: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -6,6 +6,7 @@ Dimensions: S pixels a side, H x W positions, N neurons, C classes, D features, 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import tensorflow as tf
@@ -39,7 +40,8 @@ class NetworkExplainer:
         descriptions: np.ndarray,
         column_map: ColumnMap | None,
     ) -> None:
-        self._network, self._explainer, self._probabilities = network, explainer, probabilities
+        self._network, self._explainer = network, explainer
+        self._probabilities = replace(probabilities, abstain_below=0.0)  # a network, unlike a bundle, always names a class
         is_seen = [c < network.num_seen for c in range(len(network.class_names))]
         names = explainer.attribute_names, explainer.attribute_groups
         is_described = [not seen for seen in is_seen]

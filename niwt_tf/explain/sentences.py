@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from niwt_tf.explain.counterfactual import Counterfactual, Edit
-from niwt_tf.explain.image_explanation import Contrast, NeuronReason
+from niwt_tf.explain.image_explanation import Contrast, ImageExplanation, NeuronReason
 from niwt_tf.explain.words import Word, grouped
+from niwt_tf.method.abstaining import UNKNOWN
 
-_MOST_EDITS = 8
 
+def listed_words(words: Iterable[Word], sign: str = "+") -> str:
+    """Return words with weights, those of one group together, or "nothing".
 
-def listed_words(words: Iterable[Word]) -> str:
-    """Return words with weights, those of one group together, or "nothing"."""
+    Args:
+        words: to list.
+        sign: "+" for weights with their signs, "" for their sizes alone, where what is said before the list has the sign.
+    """
     parts = []
     for group, members in grouped(words).items():
-        inside = ", ".join(f"{short_name(word)} {word.weight:+.2f}" for word in members)
+        inside = ", ".join(f"{short_name(word)} {_weight(word, sign)}" for word in members)
         parts.append(f"{plain(group)}: {inside}" if group else inside)
     return "; ".join(parts) or "nothing"
+
+
+def _weight(word: Word, sign: str) -> str:
+    return f"{word.weight:+.2f}" if sign else f"{abs(word.weight):.2f}"
 
 
 def short_name(word: Word) -> str:
@@ -33,18 +41,33 @@ def neuron_title(neuron: NeuronReason) -> str:
     return f"neuron {neuron.neuron}: {plain(neuron.name)}{sure}"
 
 
-def counterfactual_sentence(contrast: Contrast, label: str) -> str:
-    """Return what would have to be said of the class that loses for it to win, or why nothing would do.
+def counterfactual_sentence(contrast: Contrast, called: Mapping[str, str] | None = None) -> str:
+    """Return what would have to be said of the class that loses for it to win over the other, or why nothing would do.
 
     Args:
         contrast: of the two classes.
-        label: what `contrast.changed` is called in the sentence.
+        called: what classes are called in the sentence, by label; by default, and where one is absent, by its label.
     """
-    found = contrast.counterfactual
+    called, found = called or {}, contrast.counterfactual
+    changed, over = (called.get(each.label, each.label) for each in (contrast.changed, contrast.over))
     if not isinstance(found, Counterfactual):
-        return f"What would make {label} win: {found.reason[:1].lower()}{found.reason[1:]}"
+        return f"What would make {changed} win over {over}: {found.reason[:1].lower()}{found.reason[1:]}"
     ending = "" if contrast.is_described else " (an estimate: the class was learnt from photographs)"
-    return f"{label} would win if its description had {_edited(found.edits)}{ending}."
+    best = contrast.best_changed
+    if best is not None and best != contrast.changed.label:
+        ending += f"; the most probable class would still be {called.get(best, best)}"
+    return f"{changed} would win over {over} if its description had {_edited(found.edits)}{ending}."
+
+
+def withheld_sentence(explanation: ImageExplanation, best: str) -> str:
+    """Return why the answer for an image whose best class is withheld is "unknown".
+
+    Args:
+        explanation: of the image.
+        best: what the most probable class is called in the sentence.
+    """
+    highest, threshold = (f"{100 * share:.1f} %" for share in (explanation.best.probability, explanation.abstain_below))
+    return f'The answer is "{UNKNOWN}": {highest} for {best}, the most probable class, is below the threshold of {threshold}.'
 
 
 def _edited(edits: tuple[Edit, ...]) -> str:
@@ -58,8 +81,7 @@ def _edited(edits: tuple[Edit, ...]) -> str:
     for group, pair in swaps.items():
         after, before = (_within(edit.attribute) for edit in sorted(pair, key=lambda edit: edit.after == 0))
         parts.append(f"{plain(group)} {after} instead of {before}")
-    more = len(parts) - _MOST_EDITS
-    return ", ".join(parts[:_MOST_EDITS]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(parts)
 
 
 def _within(attribute: str) -> str:

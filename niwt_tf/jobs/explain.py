@@ -13,7 +13,7 @@ from niwt_tf.data.one_image import OneImage, read_one_image
 from niwt_tf.errors import InputError
 from niwt_tf.explain.explanation_record import explanation_record
 from niwt_tf.explain.image_explanation import ImageExplanation
-from niwt_tf.files import replacing, write_json
+from niwt_tf.files import read_json, replacing_all, write_json
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.explain_text import explanation_text
 from niwt_tf.jobs.explainer_of_run import explainer_of_run
@@ -25,7 +25,7 @@ _ARGUMENTS = ("--class", "--rival")
 
 
 def main(argv: list[str]) -> None:
-    """Explain --image, print it, and write <out>/<image>.png and .json, both or neither.
+    """Explain --image, print it, and write <out>/<image>.png and .json, both or neither; no other image's are replaced.
 
     Raises:
         InputError: flags that do not go together, an image that cannot be decoded, a class that is not known, no run or bundle
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> None:
     image = read_one_image(Path(os.path.expanduser(values.image)), "--image")
     picture, record = _targets(Path(os.path.expanduser(values.out)), image.path)
     explanation, model = _explained(image)
-    with replacing(record) as first, replacing(picture) as second:
+    with replacing_all(record, picture) as (first, second):
         write_json(first, explanation_record(explanation, values.image, model))
         write_explanation_sheet(second, explanation, image.pixels, image.path.name)
     if hasattr(sys.stdout, "reconfigure"):
@@ -55,7 +55,7 @@ def _targets(folder: Path, image: Path) -> tuple[Path, Path]:
     """Return the files to write.
 
     Raises:
-        InputError: the folder is a file, or the image or a folder is where one of them would be.
+        InputError: the folder is a file, or the image, a folder or what is not of this image is where one of them would be.
     """
     blocking = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
     if blocking is not None:
@@ -65,7 +65,19 @@ def _targets(folder: Path, image: Path) -> tuple[Path, Path]:
         if target.is_dir() or (target.exists() and target.samefile(image)):
             what = "a folder" if target.is_dir() else "the image itself"
             raise InputError(f"--out must be a folder in which {target.name!r} may be written. Received: {what} of that name.")
+    old = next((target for target in targets if target.exists()), None)
+    if old is not None and not _is_of(targets[1], image):
+        rule = f"--out must be a folder without {targets[0].name!r} and {targets[1].name!r} but those of the same image."
+        raise InputError(f"{rule} Received: {str(folder)!r}, whose {old.name!r} is not known to be of {str(image)!r}.")
     return targets
+
+
+def _is_of(record: Path, image: Path) -> bool:
+    """Return whether a file is the record of an image."""
+    try:
+        return Path(os.path.expanduser(read_json(record)["image"])).resolve() == image.resolve()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _explained(image: OneImage) -> tuple[ImageExplanation, dict[str, Any]]:

@@ -10,5 +10,5 @@ EXPLAIN_OPTIONS = (
     Option("bundle", "str", None, "Instead of a run: an exported version, or the folder of its versions.", optional=True),
     Option("class", "str", None, "The class to explain; by default the most probable one.", optional=True),
     Option("rival", "str", None, "The class to compare it with; by default the best of the others.", optional=True),
-    Option("out", "str", "explanations", "Folder for <image>.png and <image>.json."),
+    Option("out", "str", "explanations", "Folder for <image>.png and <image>.json; other images' are not replaced."),
 )

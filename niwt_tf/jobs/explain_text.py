@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from niwt_tf.explain.image_explanation import Contrast, ImageExplanation, NamedClass
-from niwt_tf.explain.sentences import counterfactual_sentence, listed_words, neuron_title
+from niwt_tf.explain.sentences import counterfactual_sentence, listed_words, neuron_title, withheld_sentence
 from niwt_tf.jobs.terminal_text import shown
 
 
@@ -13,8 +13,11 @@ def explanation_text(explanation: ImageExplanation, image: str) -> str:
     lines = [f"{image}: {_named(own)}"]
     if best.label != own.label:
         lines.append(f"  the most probable class is {_named(best)}")
+    if explanation.is_withheld:
+        lines.append(f"  {withheld_sentence(explanation, best.label)}")
     lines.append(f"  for it speaks      {listed_words(explanation.speaks_for)}")
-    lines.append(f"  against it speaks  {listed_words(explanation.speaks_against)}")
+    if explanation.speaks_against:  # which not every bundle says
+        lines.append(f"  against it speaks  {listed_words(explanation.speaks_against)}")
     neurons = ", ".join(neuron_title(neuron) for neuron in explanation.neurons)
     lines.append(f"  by                 {neurons or 'no neuron'}")
     return "\n".join(shown(line) for line in [*lines, *([] if contrast is None else _why_not(contrast))]) + "\n"
@@ -23,9 +26,9 @@ def explanation_text(explanation: ImageExplanation, image: str) -> str:
 def _why_not(contrast: Contrast) -> list[str]:
     return [
         f"Why not {_named(contrast.rival)}",
-        f"  against it speaks  {listed_words(contrast.speaks_for)}",
-        f"  for it speaks      {listed_words(contrast.speaks_against)}",
-        f"  {counterfactual_sentence(contrast, contrast.changed.label)}",
+        f"  against it speaks  {listed_words(contrast.speaks_for, sign='')}",
+        f"  for it speaks      {listed_words(contrast.speaks_against, sign='')}",
+        f"  {counterfactual_sentence(contrast)}",
     ]
 
 

@@ -75,7 +75,8 @@ class RunDirectory:
         """
         config = self._read_config()
         if config is None:
-            raise InputError(f"--run_dir must be a run's folder, with its config.json. Received: {str(self.path)!r}.")
+            rule = "--run_dir must be a run's folder, with its config.json, which niwt run makes."
+            raise InputError(f"{rule} Received: {str(self.path)!r}.")
         return Run(self.path, Settings.from_dict(config["settings"]), config)
 
     @contextmanager
@@ -195,9 +196,7 @@ class Run:
         for upstream in inputs:
             reason = self._outdated(upstream)
             if reason:
-                raise InputError(
-                    f"The stage {name} needs {upstream}, which {reason}: run niwt {upstream} --run_dir={self.path} first."
-                )
+                raise InputError(f"The stage {name} needs {upstream}, which {reason}: {self._remedy()}")
         used = {setting: getattr(self.settings, setting) for setting in settings_used}
         manifests = {upstream: read_manifest(self.path / upstream) for upstream in inputs}
         parts = {
@@ -217,8 +216,12 @@ class Run:
         """
         reason = self._outdated(name)
         if reason:
-            raise InputError(f"--run_dir {self.path} must hold the stage {name}, which {reason}: run niwt {name} first.")
+            raise InputError(f"--run_dir {self.path} must hold the stage {name}, which {reason}: {self._remedy()}")
         return self.path / name
+
+    def _remedy(self) -> str:
+        # Not the job of the stage alone, which may lack the stages before it.
+        return f"run niwt run --run_dir={self.path} first, which does all that is missing."
 
     def _outdated(self, name: str) -> str:
         """Return why a stage's folder cannot be read ("" if it can), going by manifests alone."""

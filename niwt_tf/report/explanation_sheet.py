@@ -17,7 +17,7 @@ import numpy as np
 from niwt_tf.data.thumbnail import resized
 from niwt_tf.experiments.class_names import readable_names, shorten
 from niwt_tf.explain.image_explanation import Contrast, ImageExplanation, NamedClass, NeuronReason
-from niwt_tf.explain.sentences import counterfactual_sentence, neuron_title, plain
+from niwt_tf.explain.sentences import counterfactual_sentence, neuron_title, plain, withheld_sentence
 from niwt_tf.explain.words import Word
 from niwt_tf.report.pictures import activation_picture, heat_overlay
 
@@ -71,14 +71,16 @@ def write_explanation_sheet(path: Path, explanation: ImageExplanation, pixels: n
         if contrast.heat is not None:
             title = f"where it is {short[0]}\nand not {short[1]}"
             sheet.picture(0, top, heat_overlay(photograph, contrast.heat), title)
-        sheet.sentences(1 if contrast.heat is not None else 0, top, _sentences(contrast, readable[contrast.changed.label]))
+        sheet.sentences(1 if contrast.heat is not None else 0, top, _sentences(contrast, readable))
     sheet.save(path)
 
 
 def _heading(explanation: ImageExplanation, name: str, readable: Mapping[str, str]) -> str:
     own, best = explanation.own, explanation.best
     lines = [shorten(f"{shorten(' '.join(name.split()), _FILE)}: {_said(own, readable)}", _HEADING)]
-    if best.label != own.label:
+    if explanation.is_withheld:
+        lines.append(withheld_sentence(explanation, shorten(readable[best.label], _SHORT)))
+    elif best.label != own.label:
         lines.append(shorten(f"The most probable class is {_said(best, readable)}.", _HEADING))
     return "\n".join(lines)
 
@@ -92,10 +94,10 @@ def _percent(named: NamedClass) -> str:
     return f"{100 * named.probability:.1f} %"
 
 
-def _sentences(contrast: Contrast, changed: str) -> list[str]:
+def _sentences(contrast: Contrast, readable: Mapping[str, str]) -> list[str]:
     neurons = ", ".join(neuron_title(neuron) for neuron in contrast.neurons)
     said = [f"Neurons that tell them apart: {neurons}."] if neurons else []
-    return [*said, counterfactual_sentence(contrast, changed)]
+    return [*said, counterfactual_sentence(contrast, readable)]
 
 
 class _Sheet:

@@ -29,7 +29,8 @@ class BundleExplainer:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.bundle = Bundle.open(folder, check=False)
         self.known = known_classes(self.bundle)
-        self._probabilities = Probabilities(float(self.bundle.metadata["probabilities"]["temperature"]))
+        made = self.bundle.metadata["probabilities"]
+        self._probabilities = Probabilities(float(made["temperature"]), float(made.get("abstain_below", 0.0)))
         self._opened = opened(self.bundle.folder)
         self._servable: Servable = self._opened.__enter__()
         if "explain" not in self._servable.signatures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -56,10 +57,23 @@ def opened(folder: str | os.PathLike[str]) -> Iterator[Servable]:
     session = tf.compat.v1.Session(graph=tf.Graph())
     try:
         # Not as a context: a Session's context would turn off eager execution in the caller's block.
-        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(path))
+        with _session_is_meant():
+            loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(path))
         yield Servable(session, loaded.signature_def)
     finally:
         session.close()
+
+
+@contextmanager
+def _session_is_meant() -> Iterator[None]:
+    """Keep TensorFlow from warning that loading into a Session is deprecated."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the export of a fitted model holds besides the network."""
+"""What the export of a fitted model holds besides the network, and what explains images by the model itself."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from niwt_tf.data.schema import Knowledge
 from niwt_tf.experiments.scoring import finite
 from niwt_tf.experiments.transferring import Transferer
 from niwt_tf.explain.explainer import fit_explainer
+from niwt_tf.explain.network_explainer import NetworkExplainer
 from niwt_tf.models.network import Network
 from niwt_tf.serving.contents import HOW, Contents
 
@@ -43,3 +44,10 @@ def contents_of_transferer(transferer: Transferer, knowledge: Knowledge, network
         validation={name: float(value) for name, value in figures.items() if value is not None},
         how=HOW[trial.choice.engine],
     )
+
+
+def explainer_of_transferer(transferer: Transferer, knowledge: Knowledge, network: Network) -> NetworkExplainer:
+    """Return what explains images by a network that the transferer has expanded; arguments as of `contents_of_transferer`."""
+    contents = contents_of_transferer(transferer, knowledge, network)
+    assert contents.explainer is not None, "a fitted model has one"
+    return NetworkExplainer(network, contents.explainer, contents.probabilities, knowledge.values, contents.column_map)

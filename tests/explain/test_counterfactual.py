@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from niwt_tf.explain import counterfactual as search
 from niwt_tf.explain.counterfactual import Counterfactual, Edit, NoCounterfactual, counterfactual
 from niwt_tf.explain.edited_logit import EditedLogit
 from niwt_tf.explain.edits import possible_edits
@@ -194,3 +195,14 @@ def test_ten_thousand_attributes_stay_usable():
     known = random.random((20, 10_000)).astype(np.float32)
     found = counterfactual(random.standard_normal(8), made, known[0], 0.01, known, names(10_000), ("",) * 10_000)
     assert isinstance(found, Counterfactual) and found.margin_after < 0
+
+
+def test_where_pairs_cost_too_much_edits_are_found_one_after_the_other(monkeypatch):
+    made, known = column_map(4), np.eye(4, dtype=np.float32)
+    given = np.ones(3), made, known[0], 0.5, np.concatenate([known, 1 - known]), names(4), [""] * 4
+    searched = counterfactual(*given)
+    monkeypatch.setattr(search, "_MOST_PRODUCTS", 1.0)
+    monkeypatch.setattr(search._Search, "single", lambda _: None)
+    greedy = counterfactual(*given)
+    assert isinstance(searched, Counterfactual) and isinstance(greedy, Counterfactual)
+    assert greedy.margin_after < 0

@@ -103,6 +103,23 @@ def test_few_classes_take_the_closed_form(classes):
     assert np.isnan(inverse.rank_correlation) == (classes < 3)
 
 
+@pytest.mark.parametrize(("classes", "neurons", "attributes"), [(40, 128, 47), (150, 32, 312)])
+def test_both_forms_compete_at_the_size_of_real_data(classes, neurons, attributes, monkeypatch):
+    random, tried = np.random.default_rng(0), []
+
+    def watched(name, form):
+        def fit(directions, targets, strengths):
+            tried.append(name)
+            return form(directions, targets, strengths[:1])
+
+        return fit
+
+    forms = {name: (watched(name, form), strengths[:1]) for name, (form, strengths) in inverse_map._FORMS.items()}
+    monkeypatch.setattr(inverse_map, "_FORMS", forms)
+    fit_inverse_map(random.random((classes, neurons)), random.random((classes, attributes)))
+    assert set(tried) == set(FORMS)
+
+
 def test_many_classes_and_attributes_take_the_closed_form(monkeypatch):
     data = next(world(seed, noise=0.5) for seed in range(6) if fit_inverse_map(*world(seed, noise=0.5)).form == "cosine")
     monkeypatch.setattr(inverse_map, "_MOST_PRODUCTS", 24 * 24 * 6)

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from niwt_tf.errors import InputError
+from niwt_tf.explain import explaining
 from niwt_tf.explain.counterfactual import Counterfactual, Edit, NoCounterfactual
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.explanation_record import explanation_record
 from niwt_tf.explain.image_explanation import Contrast, NamedClass, NeuronReason
 from niwt_tf.explain.network_explainer import NetworkExplainer
-from niwt_tf.explain.sentences import counterfactual_sentence, listed_words, neuron_title, plain
+from niwt_tf.explain.sentences import counterfactual_sentence, listed_words, neuron_title, plain, withheld_sentence
 from niwt_tf.explain.words import Word
 from niwt_tf.method.closed_form import Blocks
 from niwt_tf.method.column_map import ColumnMap
@@ -75,10 +76,48 @@ def test_the_counterfactual_is_of_the_class_that_loses():
     margin = float(np.sort(logits)[-1] - np.sort(logits)[0])
     for own, rival in ((first, last), (last, first)):
         contrast = explain(image(), own, rival).contrast
-        assert contrast.changed.label == last
+        assert (contrast.changed.label, contrast.over.label) == (last, first)
         assert contrast.is_described == (last == "emu")
         if isinstance(contrast.counterfactual, Counterfactual):
             assert contrast.counterfactual.margin_before == pytest.approx(margin, rel=1e-4)
+
+
+@pytest.mark.parametrize(("logits", "best"), [([5.0, 1.0, 0.0], "crow"), ([1.05, 1.0, 0.0], "emu")])
+def test_who_is_best_once_the_description_is_changed(logits, best, monkeypatch):
+    # emu rises by 1.1, past dove in either case, but not past the first crow.
+    found = Counterfactual((), np.zeros(3, np.float32), 1.0, -0.1)
+    monkeypatch.setattr(explaining, "counterfactual", lambda *_: found)
+    known = made()[1].known
+    row = {"label": np.bytes_("dove"), "runner_up": np.bytes_("emu"), "heatmap": np.zeros((2, 2))}
+    explained = explaining.complete(row, np.array(logits, np.float32), np.zeros(1), Probabilities(2.0), known)
+    contrast = explained.contrast
+    assert (contrast.changed.label, contrast.over.label, contrast.best_changed) == ("emu", "dove", best)
+    record = explanation_record(explained, "a.jpg", {})
+    assert record["best"]["label"] == "crow"
+    changed = record["rival"]["counterfactual"]
+    assert (changed["class"], changed["over"], changed["best"]) == ("emu", "dove", best)
+    still = "; the most probable class would still be crow" if best == "crow" else ""
+    assert counterfactual_sentence(contrast) == f"emu would win over dove if its description had {still}."
+
+
+def test_an_answer_that_is_not_sure_enough_is_withheld():
+    known, logits = made(column_map=False)[1].known, np.array([2.0, 0.0, 0.0], np.float32)
+    row = {"label": np.bytes_("dove"), "runner_up": np.bytes_("emu"), "heatmap": np.zeros((2, 2))}
+    share = 1 / (1 + 2 * np.exp(-2.0))  # of crow: 78.7 %
+    for threshold, withheld in ((0.0, False), (share - 0.01, False), (share + 0.01, True)):
+        explained = explaining.complete(row, logits, np.zeros(1), Probabilities(1.0, threshold), known)
+        record = explanation_record(explained, "a.jpg", {})
+        assert record["best"] == {"label": "crow", "seen": True, "probability": pytest.approx(share), "withheld": withheld}
+        assert "withheld" not in record["class"]
+    assert withheld_sentence(explained, "the crow") == (
+        'The answer is "unknown": 78.7 % for the crow, the most probable class, is below the threshold of 79.7 %.'
+    )
+
+
+def test_a_network_always_names_a_class():
+    network, explain = made()
+    sure = NetworkExplainer(network, explain._explainer, Probabilities(2.0, 1.0), DESCRIPTIONS, None)
+    assert not sure(image()).is_withheld
 
 
 def test_words_have_groups_and_neurons_their_activations():
@@ -143,24 +182,27 @@ def test_a_record_is_plain_json_of_finite_numbers():
     assert np.array(record["heat_map"]).max() in (0.0, 1.0)
 
 
-def _contrast(counterfactual, described=True):
-    rival = NamedClass("emu", False, 0.2)
-    return Contrast(rival, (), (), (), None, counterfactual, rival, described)
+def _contrast(counterfactual, described=True, best=None):
+    rival, own = NamedClass("emu", False, 0.2), NamedClass("crow", True, 0.3)
+    return Contrast(rival, (), (), (), None, counterfactual, rival, described, own, best)
 
 
 def test_sentences():
     red, blue = (Word(f"has_wing_color::{name}", "wing_color", weight) for name, weight in (("red", 1.25), ("blue", 0.25)))
     words = [red, Word("size", "", 0.5), blue]
     assert listed_words(words) == "wing color: red +1.25, blue +0.25; size +0.50"
+    assert listed_words([Word("size", "", -0.5)], sign="") == "size 0.50"
     assert listed_words([]) == "nothing"
     assert plain("has_bill_shape::cone") == "bill shape: cone"
     assert neuron_title(NeuronReason(7, "has_wing_color::red", 0.97, 1.0)) == "neuron 7: wing color: red (97 % sure)"
     assert neuron_title(NeuronReason(7, "", None, 1.0)) == "neuron 7 (no name)"
     edits = (Edit("size", 3.0, 4.25), Edit("has_c::red", 0.0, 1.0, "c"), Edit("has_c::blue", 1.0, 0.0, "c"))
     found = Counterfactual(edits, np.zeros(3, np.float32), 1.0, -0.1)
-    assert counterfactual_sentence(_contrast(found), "emu") == (
-        "emu would win if its description had size 4.25 instead of 3, c red instead of blue."
+    had = "if its description had size 4.25 instead of 3, c red instead of blue"
+    assert counterfactual_sentence(_contrast(found, best="emu")) == f"emu would win over crow {had}."
+    assert counterfactual_sentence(_contrast(found, False, best="dove"), {"crow": "Crow", "dove": "Dove"}) == (
+        f"emu would win over Crow {had} (an estimate: the class was learnt from photographs); "
+        "the most probable class would still be Dove."
     )
-    assert "an estimate: the class was learnt from photographs" in counterfactual_sentence(_contrast(found, False), "emu")
-    said = counterfactual_sentence(_contrast(NoCounterfactual("Nothing is known of its description.")), "emu")
-    assert said == "What would make emu win: nothing is known of its description."
+    said = counterfactual_sentence(_contrast(NoCounterfactual("Nothing is known of its description.")))
+    assert said == "What would make emu win over crow: nothing is known of its description."

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from niwt_tf.files import read_json
+from niwt_tf.files import read_json, write_json
 from niwt_tf.models.network import Network
+from niwt_tf.serving.fingerprints import METADATA
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_the_best_class_and_the_next_by_default(niwt, finished_run, labels, phot
     done = niwt("explain", f"--image={photo}", f"--bundle={finished_run.exports}", f"--out={tmp_path / 'out'}")
     assert done.status == 0, done.err
     record = _record(tmp_path / "out")
-    assert record["class"] == record["best"] and record["rival"]["label"] != record["class"]["label"]
+    assert record["best"] == {**record["class"], "withheld": False} and record["rival"]["label"] != record["class"]["label"]
     assert 0 < record["rival"]["probability"] <= record["class"]["probability"]
     heat = np.array(record["heat_map"])
     assert heat.shape == (4, 4) and heat.min() >= 0 and heat.max() in (0.0, 1.0)
@@ -149,7 +150,8 @@ def test_an_incomplete_run_names_the_job(niwt, finished_run, photo, tmp_path):
     run = shutil.copytree(finished_run.path, tmp_path / "run")
     shutil.rmtree(run / "transfer")
     done = niwt("explain", f"--image={photo}", f"--run_dir={run}", f"--out={tmp_path / 'out'}")
-    assert done.status == 2 and "must hold the stage transfer, which is not there: run niwt transfer first" in done.err
+    assert done.status == 2
+    assert f"must hold the stage transfer, which is not there: run niwt run --run_dir={run} first, which does" in done.err
     assert not (tmp_path / "out").exists()
 
 
@@ -162,7 +164,35 @@ def test_nothing_appears_when_the_picture_cannot_be_drawn(niwt, finished_run, ph
     monkeypatch.setattr(explain, "write_explanation_sheet", fail)
     done = niwt("explain", f"--image={photo}", f"--run_dir={finished_run.path}", f"--out={tmp_path / 'out'}")
     assert done.status == 2 and "No space left" in done.err
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_only_the_files_of_the_same_image_are_replaced(niwt, finished_run, photo, tmp_path):
+    def explained(image: Path):
+        return niwt("explain", f"--image={image}", f"--run_dir={finished_run.path}", f"--out={tmp_path / 'out'}")
+
+    assert explained(photo).status == explained(photo).status == 0
+    (tmp_path / "other").mkdir()
+    other = Path(shutil.copy(photo, tmp_path / "other"))
+    done = explained(other)
+    assert done.status == 2 and done.err.count("\n") == 1
+    assert "--out must be a folder without 'photo.png' and 'photo.json' but those of the same image" in done.err
+    assert _record(tmp_path / "out")["image"] == str(photo)
+    for name in ("photo.png", "photo.json"):  # whose they are is not known
+        (tmp_path / "out" / "photo.json").unlink(missing_ok=True)
+        (tmp_path / "out" / name).write_text("[]")
+        assert explained(photo).status == 2 and (tmp_path / "out" / name).read_text() == "[]"
+
+
+def test_a_bundle_that_abstains_is_said_to(niwt, finished_run, photo, tmp_path):
+    bundle = shutil.copytree(finished_run.exports / "1", tmp_path / "1")
+    metadata = read_json(bundle / METADATA)
+    metadata["probabilities"]["abstain_below"] = 1.0
+    write_json(bundle / METADATA, metadata)
+    done = niwt("explain", f"--image={photo}", f"--bundle={bundle}", f"--out={tmp_path / 'out'}")
+    assert done.status == 0, done.err
+    assert done.out.splitlines()[1].startswith('  The answer is "unknown": ')
+    assert _record(tmp_path / "out")["best"]["withheld"]
 
 
 def test_the_run_keeps_its_descriptions(finished_run, labels):

@@ -87,7 +87,7 @@ def test_other_data_redo_everything(tmp_path):
 
 def test_a_stage_alone_refuses_inputs_that_are_absent_or_out_of_date(tmp_path):
     with (
-        pytest.raises(InputError, match="needs train, which is not there: run niwt train"),
+        pytest.raises(InputError, match="needs train, which is not there: run niwt run --run_dir=.* first, which does all"),
         RunDirectory(tmp_path).locked(Settings()) as run,
     ):
         _evaluate(run)
@@ -200,7 +200,7 @@ def test_what_another_version_wrote_is_made_again(tmp_path, monkeypatch):
     with RunDirectory(tmp_path / "run").locked(Settings()) as run:
         run.use_data("data")
         assert run.stage("train", []).reason == "was made with another format"
-        with pytest.raises(InputError, match="was written by another version of niwt-tf: run niwt train first"):
+        with pytest.raises(InputError, match="was written by another version of niwt-tf: run niwt run --run_dir=.* first"):
             run.folder("train")
 
 

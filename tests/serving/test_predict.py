@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -30,3 +33,10 @@ def test_no_image_or_no_model_is_refused(saved_model, image_paths, tmp_path):
         predict(saved_model, image_paths, batch_size=0)
     with pytest.raises(InputError, match="must be an exported SavedModel"):
         predict(tmp_path, image_paths)
+
+
+@pytest.mark.slow
+def test_loading_does_not_say_that_a_session_is_deprecated(saved_model):
+    code = "import sys; from niwt_tf.serving.predict import opened; opened(sys.argv[1]).__enter__()"
+    done = subprocess.run([sys.executable, "-c", code, str(saved_model)], capture_output=True, text=True, check=True)
+    assert "deprecated" not in done.stderr
