@@ -93,9 +93,7 @@ def report_contents(run: Run, data: RunData, files: RunFiles) -> ReportContents:
         own_attributes=dataset.image_attributes is not None,
         faithfulness=faithfulness_rows(measured, FIGURES),
         unmeasured=unmeasured_sentences(measured, FIGURES, missing_annotations(dataset)),
-        reproduction=reproduction_of(
-            settings, _versions(run), run.data or "", stages, _rendered(settings.data_folder)
-        ),
+        reproduction=reproduction_of(settings, _versions(run), run.data or "", stages, _rendered(settings.data_folder)),
     )
 
 

@@ -39,8 +39,8 @@ def map_figures(figures: Mapping[str, float | None], explainer: Explainer) -> tu
     inverse = MapFigure(
         f"Inverse map ({form}): rank correlation",
         explainer.rank_correlation,
-        f"Spearman's, between inferred and true attributes of held-out seen classes; {chosen}. It is the best of all candidates "
-        "on the classes that chose among them, so somewhat too high.",
+        f"Spearman's, between inferred and true attributes of held-out seen classes; {chosen}. It is the best of all "
+        "candidates on the classes that chose among them, so somewhat too high.",
     )
     first, *others = (MapFigure(title, figures.get(name), meaning) for name, title, meaning in _FIGURES)
     return (first, inverse, *others)

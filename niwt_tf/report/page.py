@@ -99,7 +99,7 @@ def figure(value: float | None, digits: int = 3) -> str:
 
 def sureness(confidence: float) -> str:
     """Return a confidence in percent, rounded down: what is below a limit does not read as if it had reached it."""
-    return f"{math.floor(1000 * confidence + 1e-4) / 10:.1f} %" if confidence < 0.9995 else "over 99.9 %"
+    return f"{math.floor(1000 * confidence + 1e-4) / 10:.1f} %" if confidence < 0.9995 else "> 99.9 %"
 
 
 def breakable(path: str) -> Markup:

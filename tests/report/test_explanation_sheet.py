@@ -21,9 +21,7 @@ def explained(label="crow", rival="dove", words=WORDS, heat=True, activations=Tr
     hot = np.array([[1.0, 0.0], [1.0, 0.0]], np.float32)
     neurons = tuple(NeuronReason(n, "size", 0.9, 1.0, hot if activations else None) for n in range(3))
     own, other = NamedClass(label, True, 0.75), NamedClass(rival or "", False, 0.2)
-    contrast = Contrast(
-        other, words, words, neurons, hot if heat else None, NoCounterfactual("It is so."), other, True
-    )
+    contrast = Contrast(other, words, words, neurons, hot if heat else None, NoCounterfactual("It is so."), other, True)
     return ImageExplanation(own, own, words, (), neurons, hot, contrast if rival else None)
 
 
@@ -62,3 +60,12 @@ def test_an_image_of_any_shape(tmp_path, shape):
 
 def test_what_is_not_known_is_left_out(tmp_path):
     drawn(tmp_path, explained(words=(), heat=False, activations=False))
+
+
+def test_a_class_is_called_as_among_all_classes(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("niwt_tf.report.explanation_sheet._Sheet.heading", lambda self, text: said.append(text))
+    pixels = np.full((4, 4, 3), 200, np.uint8)
+    for names in ((), ("1.cat", "2.cat", "3.dog")):
+        write_explanation_sheet(tmp_path / "sheet.png", explained(label="1.cat", rival="3.dog"), pixels, "photo.jpg", names)
+    assert [text.split(",")[0] for text in said] == ["photo.jpg: cat", "photo.jpg: 1.cat"]

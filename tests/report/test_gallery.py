@@ -112,6 +112,15 @@ def test_confident_names_are_preferred(world, monkeypatch):
     assert [neuron.name for neuron in one.neurons] == ["is blue"]
 
 
+def test_classes_are_called_as_among_all(world, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "niwt_tf.report.gallery.readable_names", lambda names: asked.append(names) or tuple(map(str.upper, names))
+    )
+    made = _gallery(world, unseen_right=1, unseen_wrong=1, seen_right=0, seen_wrong=0)
+    assert asked == [world.network.class_names] and made[1].predicted == "RED" and made[1].true_class == "BLUE"
+
+
 def test_fewer_than_asked_and_none(world):
     predictions = world.scored.evaluation.predictions
     assert len(drawn_images(world.scored.labels, predictions, 2, (100, 6, 0, 1), 0)) == 4

@@ -132,7 +132,7 @@ def test_filters_of_texts():
     assert [sureness(value) for value in (0.0, 0.94996, 0.95, float(np.float32(0.98)), 0.99949)] == [
         "0.0 %", "94.9 %", "95.0 %", "98.0 %", "99.9 %",
     ]  # fmt: skip
-    assert sureness(0.9999) == "over 99.9 %"
+    assert sureness(0.9999) == "> 99.9 %"
     assert breakable("a_b/<c>") == "a_<wbr>b/<wbr>&lt;c&gt;"
 
 
@@ -147,6 +147,10 @@ def test_names_of_neurons_are_no_surer_than_they_are(text):
     dictionary = re.sub(r"<[^>]*>", "", text[text.index('<section id="neurons"') : text.index('<section id="maps"')])
     assert "mean none of the attributes, up to 1 in 20 reach that confidence" in dictionary
     assert dictionary.count(", unsure") == 12 - 4
+
+
+def test_why_a_figure_of_a_neuron_is_absent(text):
+    assert "n/a where every one of the test images has the attribute or none of them" in text
 
 
 def test_a_word_is_true_of_the_image_only_where_that_is_known(text):
