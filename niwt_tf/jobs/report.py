@@ -14,7 +14,8 @@ from niwt_tf.report.embeddings import class_embedding, image_embedding
 from niwt_tf.report.page import page_sources, render
 from niwt_tf.report.tensorboard import write_tensorboard
 
-SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
+# The page names the folder of the data.
+SETTINGS_USED = ("data_dir", "precision", "jit", "cache_dtype", "seed")
 _PAGE = "report.html"
 _INPUTS = ("transfer", "evaluate", "faithfulness")
 
@@ -27,21 +28,21 @@ def stage(run: Run, data: RunData) -> None:
         return
     with made.writing() as folder:
         files = RunFiles(run)
+        # The features of a team's shares of the images are exchanged; the rest the chief does alone.
+        images = image_embedding(files.network, data.test(), files.scored, data.execution, seed=run.settings.seed)
+        if not run.team.is_chief:
+            return
         contents = report_contents(run, data, files)
         page = render(contents)
         with replacing(folder / _PAGE) as temporary:
             temporary.write_text(page, encoding="utf-8")
         evaluate = run.folder("evaluate")
-        embeddings = [
-            class_embedding(files.network),
-            image_embedding(files.network, data.test(), files.scored, data.execution, seed=run.settings.seed),
-        ]
         write_tensorboard(
             folder / "tensorboard",
             files.metrics,
             contents.gallery,
             {name: evaluate / f"{name}.png" for name in ("ausuc", "confusion", "predictions")},
-            embeddings,
+            [class_embedding(files.network), images],
             progress=data.execution.progress,
         )
         made.record(metrics={"bytes": len(page.encode())})

@@ -15,7 +15,7 @@ from niwt_tf.experiments.scoring import load_scores
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.files import read_json
 from niwt_tf.jobs.run_data import RunData
-from niwt_tf.jobs.run_directory import Run, versions
+from niwt_tf.jobs.run_directory import Run
 from niwt_tf.jobs.stage import read_manifest
 from niwt_tf.models.network import Network
 from niwt_tf.report.contents import ReportContents
@@ -25,7 +25,7 @@ from niwt_tf.report.gallery import gallery
 from niwt_tf.report.intervals import NOTE, headline_estimates
 from niwt_tf.report.main_results import headline_of, summary_of
 from niwt_tf.report.map_quality import map_figures, trial_rows
-from niwt_tf.report.reproduction import reproduction_of
+from niwt_tf.report.reproduction import reproduction_of, versions_of
 from niwt_tf.report.results import results_of
 from niwt_tf.report.subject import facts_of, title_of
 
@@ -90,17 +90,22 @@ def report_contents(run: Run, data: RunData, files: RunFiles) -> ReportContents:
         gallery=gallery(
             network, files.explainer, files.probabilities, dataset, files.scored, data.execution, seed=settings.seed
         ),
+        own_attributes=dataset.image_attributes is not None,
         faithfulness=faithfulness_rows(measured, FIGURES),
         unmeasured=unmeasured_sentences(measured, FIGURES, missing_annotations(dataset)),
-        reproduction=reproduction_of(
-            settings, str(run.path), versions(), run.data or "", stages, _rendered(settings.data_folder)
-        ),
+        reproduction=reproduction_of(settings, _versions(run), run.data or "", stages, _rendered(settings.data_folder)),
     )
 
 
 def _stages(run: Run) -> list[tuple[str, float, str]]:
     found = ((name, read_manifest(run.path / name)) for name in _STAGES)
     return [(name, float(manifest["seconds"]), str(manifest["identity"])) for name, manifest in found if manifest]
+
+
+def _versions(run: Run) -> Mapping[str, str]:
+    """Return what the stages were made with, which need not be what this process has."""
+    manifests = {name: read_manifest(run.path / name) or {} for name in _STAGES}
+    return versions_of({name: manifest.get("versions", {}) for name, manifest in manifests.items()})
 
 
 def _rendered(folder: str) -> Mapping[str, Any] | None:

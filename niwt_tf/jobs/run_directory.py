@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.metadata
 import json
 import os
-import platform
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -16,13 +14,13 @@ from typing import IO, Any
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.settings import SETTING_NAMES, Settings
 from niwt_tf.files import fingerprint, read_json, remove_abandoned, write_json
+from niwt_tf.jobs.package_versions import package_versions
 from niwt_tf.jobs.stage import Manifest, Stage, fault_of, read_manifest
 from niwt_tf.jobs.stage_store import StageStore
 from niwt_tf.method.team import ALONE, Team
 
 # Raised whenever the files of a stage change their form: what an earlier version wrote is then made again.
 FORMAT = 4
-_VERSIONS = ("niwt-tf", "tensorflow", "keras", "numpy", "scikit-learn", "pillow")
 
 
 class RunDirectory:
@@ -276,7 +274,7 @@ class Run:
     def _keep_config(self) -> None:
         if not self._asked or not self.team.is_chief:
             return
-        config = {"settings": self.settings.as_dict(), "data": self._data, "versions": versions()}
+        config = {"settings": self.settings.as_dict(), "data": self._data, "versions": package_versions()}
         path = self.path / "config.json"
         if not path.exists() or read_json(path) != json.loads(json.dumps(config)):
             write_json(path, config)
@@ -319,18 +317,6 @@ def _check_same(team: Team, value: Any, what: str) -> None:
             f"Every worker of --strategy=multiworker must have the same {what}. "
             f"Received: others than the chief's on worker {', '.join(differing)}."
         )
-
-
-def versions() -> dict[str, str | None]:
-    """Return the versions of Python and of the packages that results depend on; None for one that is not installed."""
-    return {"python": platform.python_version(), **{name: _version(name) for name in _VERSIONS}}
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _show(value: Any) -> str:

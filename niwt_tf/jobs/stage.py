@@ -16,6 +16,7 @@ import numpy as np
 
 from niwt_tf.errors import InputError
 from niwt_tf.files import fingerprint, read_json, replacing, replacing_directory, sync_tree, write_json
+from niwt_tf.jobs.package_versions import package_versions
 from niwt_tf.jobs.stage_store import StageStore, link_files
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ class Stage:
                 "files": {name: (temporary / name).stat().st_size for name in contents},
                 "publishes": self._publishes,
                 "seconds": round(time.monotonic() - begun, 3),
+                "versions": package_versions(),
                 "shapes": self._shapes,
                 "metrics": self._metrics,
             }
@@ -174,7 +176,7 @@ class Stage:
 
     @property
     def manifest(self) -> Manifest:
-        """The manifest of the finished stage: settings, inputs, data, files, seconds, shapes, metrics."""
+        """The manifest of the finished stage: settings, inputs, data, files, seconds, versions, shapes, metrics."""
         return dict(read_json(self.folder / "manifest.json"))
 
     def _take_from(self, store: StageStore) -> bool:

@@ -227,6 +227,8 @@ class ReportContents:
         trials: candidates of Stage 3.
         dictionary: the neurons' names, or None.
         gallery: explained images.
+        own_attributes: whether the data set knows attributes of each image, so that a word can be true of the image; else one
+            is true of its class.
         faithfulness: what was measured of the explanations.
         unmeasured: a sentence for each measure that was not.
         reproduction: how to make the run again.
@@ -242,6 +244,7 @@ class ReportContents:
     trials: tuple[TrialRow, ...]
     dictionary: Dictionary | None
     gallery: tuple[GalleryEntry, ...]
+    own_attributes: bool
     faithfulness: tuple[FaithfulnessRow, ...]
     unmeasured: tuple[str, ...]
     reproduction: Reproduction

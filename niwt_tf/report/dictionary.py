@@ -14,6 +14,7 @@ import numpy as np
 
 from niwt_tf.data.schema import Images
 from niwt_tf.experiments.class_names import readable_names
+from niwt_tf.explain.sentences import plain
 from niwt_tf.report.pictures import data_uri, region_picture
 
 _TRUE = ("1", "true")
@@ -100,7 +101,8 @@ def _entry(
     for image, region in zip(best[neuron].tolist(), regions[neuron], strict=True):
         if image >= 0:
             path = Path(images.paths[image])
-            alt = f"{class_names[images.labels[image]]}, {path.name}"
+            shown = f"{class_names[images.labels[image]]} ({path.name})"
+            alt = f"Where neuron {neuron} ({plain(row['name'])}) answers most in an image of {shown}"
             pictures.append((data_uri(region_picture(images.root / path, region, _SIDE)), alt))
     return NeuronEntry(
         neuron=neuron,

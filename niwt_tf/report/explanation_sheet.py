@@ -33,7 +33,9 @@ _LABEL, _SHORT, _NAME, _FILE, _HEADING = 36, 24, 34, 40, 120  # characters
 _DPI = 100
 
 
-def write_explanation_sheet(path: Path, explanation: ImageExplanation, pixels: np.ndarray, name: str) -> None:
+def write_explanation_sheet(
+    path: Path, explanation: ImageExplanation, pixels: np.ndarray, name: str, class_names: Sequence[str] = ()
+) -> None:
     """Write the picture as a PNG.
 
     Args:
@@ -41,13 +43,15 @@ def write_explanation_sheet(path: Path, explanation: ImageExplanation, pixels: n
         explanation: of the image.
         pixels: uint8 [height, width, 3], the image as it was before it was squashed to the network's square.
         name: of the image.
+        class_names: of all classes, so that each is called as it is everywhere else; by default of those on the sheet alone.
     """
     from PIL import Image
 
     photograph = resized(Image.fromarray(pixels), _SIDE)
     own, contrast = explanation.own, explanation.contrast
-    labels = dict.fromkeys([own.label, explanation.best.label, *([contrast.rival.label] if contrast else [])])
-    readable = dict(zip(labels, readable_names(list(labels)), strict=True))
+    shown = [own.label, explanation.best.label, *([contrast.rival.label] if contrast else [])]
+    labels = tuple(dict.fromkeys([*class_names, *shown]))
+    readable = dict(zip(labels, readable_names(labels), strict=True))
     words = (*explanation.speaks_for, *explanation.speaks_against)
     others = (*contrast.speaks_for, *contrast.speaks_against) if contrast else ()
     bars = _BAR * max(3, len(words), len(others))

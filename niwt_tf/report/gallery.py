@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from niwt_tf.data.schema import Dataset, test_data
+from niwt_tf.experiments.class_names import readable_names
 from niwt_tf.experiments.faithfulness_truth import present_attributes
 from niwt_tf.experiments.scoring import Scored
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.grad_cam import attribute_weights
+from niwt_tf.explain.sentences import plain
 from niwt_tf.explain.words import Word, textual_explanation
 from niwt_tf.method.execution import Execution
 from niwt_tf.method.probabilities import Probabilities
@@ -37,6 +39,7 @@ class ShownNeuron:
         neuron: its number.
         name: the attribute that it is named by.
         confidence: of the name, in [0, 1].
+        confident: whether that is high enough to rely on.
         weight: alpha_n * mean of a_n, its mean part in Grad-CAM before the ReLU; greater than 0.
         picture: `data:` address of the photograph, lit where the neuron answers.
         alt: what the picture shows, in words.
@@ -45,6 +48,7 @@ class ShownNeuron:
     neuron: int
     name: str
     confidence: float
+    confident: bool
     weight: float
     picture: str
     alt: str
@@ -52,7 +56,7 @@ class ShownNeuron:
 
 @dataclass(frozen=True)
 class GalleryEntry:
-    """A test image and its explanation. Classes are called as the data set spells them.
+    """A test image and its explanation. Classes are called as `readable_names` of all classes does.
 
     Attributes:
         image: `data:` address of the photograph.
@@ -140,7 +144,7 @@ def gallery(
     difference = evidence.importances - evidence.true_importances
     against = attribute_weights(difference, explainer.weights).numpy()
     truths = _true_attributes(dataset, chosen)
-    names, entries = network.class_names, []
+    names, entries = readable_names(network.class_names), []
     for i, path in enumerate(images.paths):
         right = bool(predicted[i] == labels[i])
         text = textual_explanation(words[i], explainer.attribute_names, explainer.attribute_groups)
@@ -164,7 +168,7 @@ def gallery(
                 speaks_for=text.speaks_for,
                 speaks_against=text.speaks_against,
                 rival=names[rivals[i]],
-                neurons=_shown_neurons(explainer, evidence, i, images.root / path),
+                neurons=_shown_neurons(explainer, evidence, i, images.root / path, names[labels[i]]),
                 true_attributes=frozenset(named & truths[i]),
                 against_true=reasons,
             )
@@ -201,21 +205,24 @@ def _true_attributes(dataset: Dataset, chosen: np.ndarray) -> list[set[str]]:
     return [{name for name, holds in zip(dataset.knowledge.names, row, strict=True) if holds} for row in present]
 
 
-def _shown_neurons(explainer: Explainer, evidence: Evidence, image: int, path: Path) -> tuple[ShownNeuron, ...]:
+def _shown_neurons(
+    explainer: Explainer, evidence: Evidence, image: int, path: Path, true_class: str
+) -> tuple[ShownNeuron, ...]:
     parts = evidence.parts[image]
     named = np.array([bool(name) for name in explainer.neuron_names])
-    candidates = np.flatnonzero(named & (parts > 0))
+    candidates, confident = np.flatnonzero(named & (parts > 0)), explainer.confident
     # Confident ones first, then by part.
-    best = candidates[np.lexsort((-parts[candidates], ~explainer.confident[candidates]))][:_NEURONS]
+    best = candidates[np.lexsort((-parts[candidates], ~confident[candidates]))][:_NEURONS]
     photograph = picture_of(path, _NEURON_SIDE)
     return tuple(
         ShownNeuron(
             neuron=int(neuron),
             name=explainer.neuron_names[neuron],
             confidence=float(explainer.neuron_confidences[neuron]),
+            confident=bool(confident[neuron]),
             weight=float(parts[neuron]),
             picture=data_uri(activation_picture(photograph, evidence.maps[image, :, :, neuron])),
-            alt=f"Where neuron {neuron}, named {explainer.neuron_names[neuron]}, answers in {path.name}",
+            alt=f"Where neuron {neuron} ({plain(explainer.neuron_names[neuron])}) answers in the image of {true_class}",
         )
         for neuron in best[np.argsort(-parts[best], kind="stable")]
     )

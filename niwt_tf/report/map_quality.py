@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from niwt_tf.explain.explainer import Explainer
+from niwt_tf.explain.inverse_map import FORMS
 from niwt_tf.report.contents import MapFigure, TrialRow
 
 _FIGURES = (
@@ -33,10 +34,13 @@ _FIGURES = (
 def map_figures(figures: Mapping[str, float | None], explainer: Explainer) -> tuple[MapFigure, ...]:
     """Return the figures of selection.json and of the inverse map, with what they mean."""
     form = explainer.form.replace("_", " ")
+    strength = f"{explainer.regularization:g}"
+    chosen = f"ridge penalty {strength}" if explainer.form == FORMS[0] else f"stopped after {strength} steps of descent"
     inverse = MapFigure(
         f"Inverse map ({form}): rank correlation",
         explainer.rank_correlation,
-        f"Between inferred and true attributes of held-out seen classes; ridge penalty {explainer.regularization:g}.",
+        f"Spearman's, between inferred and true attributes of held-out seen classes; {chosen}. It is the best of all "
+        "candidates on the classes that chose among them, so somewhat too high.",
     )
     first, *others = (MapFigure(title, figures.get(name), meaning) for name, title, meaning in _FIGURES)
     return (first, inverse, *others)

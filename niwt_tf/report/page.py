@@ -14,7 +14,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from niwt_tf.experiments.class_names import readable_names
+from niwt_tf.explain.neurons import CONFIDENT
+from niwt_tf.explain.sentences import plain, short_name
+from niwt_tf.explain.words import grouped
 from niwt_tf.report.confusion_chart import MOST_NAMED, confusion_chart, geometry
 from niwt_tf.report.contents import Estimate, ReportContents
 from niwt_tf.report.curves import ausuc_chart, calibration_chart, reliability_chart, table_of
@@ -42,7 +44,10 @@ def render(contents: ReportContents) -> str:
         "percent": percent,
         "interval": interval,
         "figure": figure,
-        "attribute": attribute_text,
+        "plain": plain,
+        "short": short_name,
+        "grouped": grouped,
+        "sureness": sureness,
         "count": count,
         "breakable": breakable,
         "signed": lambda value: f"{value:+.2f}".replace("-", _MINUS),
@@ -65,7 +70,7 @@ def render(contents: ReportContents) -> str:
         cells=_cells(contents) if has_images else None,
         class_rows=results.classes[:MOST_CLASSES],
         many_names=len(results.class_names) > MOST_NAMED,
-        gallery_names=_gallery_names(contents),
+        confident=CONFIDENT,
         gallery_kinds=_gallery_kinds(contents),
     )
 
@@ -92,9 +97,9 @@ def figure(value: float | None, digits: int = 3) -> str:
     return "n/a" if value is None or math.isnan(value) else f"{value:.{digits}f}".replace("-", _MINUS)
 
 
-def attribute_text(name: str) -> str:
-    """Return an attribute's name for people: "has_crown_color::red" is "crown color: red"."""
-    return " ".join(name.removeprefix("has_").replace("::", ": ").replace("_", " ").split()) or name
+def sureness(confidence: float) -> str:
+    """Return a confidence in percent, rounded down: what is below a limit does not read as if it had reached it."""
+    return f"{math.floor(1000 * confidence + 1e-4) / 10:.1f} %" if confidence < 0.9995 else "> 99.9 %"
 
 
 def breakable(path: str) -> Markup:
@@ -134,12 +139,6 @@ def _json(record: Any) -> Markup:
     text = json.dumps(record, separators=(",", ":"))
     # What could end the element that holds it.
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
-
-
-def _gallery_names(contents: ReportContents) -> dict[str, str]:
-    """Return class names as people read them by those of the gallery."""
-    spelled = list(dict.fromkeys(name for each in contents.gallery for name in (each.true_class, each.predicted, each.rival)))
-    return dict(zip(spelled, readable_names(spelled), strict=True))
 
 
 def _gallery_kinds(contents: ReportContents) -> Sequence[tuple[str, str, int]]:

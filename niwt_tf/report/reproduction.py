@@ -10,6 +10,8 @@ from niwt_tf.experiments.settings import SETTINGS, Settings
 from niwt_tf.report.contents import Reproduction
 
 _LONGEST_LINE = 60
+# Not the run's own folder: there every stage is up to date, and a run that is moved would keep a page with its old place.
+_NEW_RUN = "runs/again"
 _RENDERED = {"num_species": "num_species", "images_per_species": "images_per_species", "size": "image_size", "seed": "seed"}
 
 
@@ -20,17 +22,15 @@ def given_flags(settings: Settings) -> list[str]:
 
 def reproduction_of(
     settings: Settings,
-    run_dir: str,
-    versions: Mapping[str, str | None],
+    versions: Mapping[str, str],
     data: str,
     stages: Sequence[tuple[str, float, str]],
     rendered: Mapping[str, Any] | None = None,
 ) -> Reproduction:
-    """Return how to make the run again.
+    """Return how to make the run again, in another folder.
 
     Args:
         settings: of the run.
-        run_dir: its folder.
         versions: of what it was made with.
         data: fingerprint of the data set.
         stages: name, seconds and identity of the finished ones.
@@ -40,11 +40,25 @@ def reproduction_of(
     if rendered is not None:
         arguments = [_flag(flag, rendered[name]) for name, flag in _RENDERED.items() if name in rendered]
         commands.append(_command("niwt render", _flag("data_dir", settings.data_folder), *arguments))
-    folder = _flag("run_dir", run_dir)
-    commands.append(_command("niwt run", folder, *given_flags(settings)))
-    commands.append(_command("niwt report", folder))
-    known = tuple((name, version) for name, version in versions.items() if version)
-    return Reproduction(tuple(commands), known, data, tuple(stages))
+    commands.append(_command("niwt run", _flag("run_dir", _NEW_RUN), *given_flags(settings)))
+    return Reproduction(tuple(commands), tuple(versions.items()), data, tuple(stages))
+
+
+def versions_of(stages: Mapping[str, Mapping[str, str | None]]) -> dict[str, str]:
+    """Return what the stages were made with, by name; where they differ, each version with its stages.
+
+    Args:
+        stages: by stage, versions by name. What no stage has is left out.
+    """
+    users: dict[str, dict[str, list[str]]] = {}
+    for stage, versions in stages.items():
+        for name, version in versions.items():
+            if version:
+                users.setdefault(name, {}).setdefault(version, []).append(stage)
+    return {
+        name: next(iter(found)) if len(found) == 1 else "; ".join(f"{each} ({', '.join(by)})" for each, by in found.items())
+        for name, found in users.items()
+    }
 
 
 def _command(*parts: str) -> str:

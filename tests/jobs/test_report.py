@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from niwt_tf.files import read_json
+from niwt_tf.jobs import report
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +35,30 @@ def test_it_names_the_page_it_wrote(reported):
     metrics = read_json(path / "metrics.json")
     assert f'<td class="number value">{100 * metrics["acc_seen"]:.1f} %</td>' in text
     assert list((path / "report" / "tensorboard").glob("events*")) and metrics["faithfulness"]
+
+
+def test_it_says_what_the_stages_were_made_with(reported):
+    path, _ = reported
+    text = (path / "report" / "report.html").read_text(encoding="utf-8")
+    versions = read_json(path / "train" / "manifest.json")["versions"]
+    assert f"<dt>keras</dt><dd>{versions['keras']}</dd>" in text
+    assert str(path) not in text and "niwt report --" not in text
+
+
+def test_of_a_team_the_chief_alone_makes_the_page(monkeypatch, tmp_path):
+    @contextmanager
+    def writing():
+        yield tmp_path
+
+    done = []
+    made = SimpleNamespace(up_to_date=False, writing=writing)
+    run = SimpleNamespace(stage=lambda *_, **__: made, team=SimpleNamespace(is_chief=False), settings=SimpleNamespace(seed=0))
+    data = SimpleNamespace(test=lambda: None, execution=None)
+    monkeypatch.setattr(report, "RunFiles", lambda run: SimpleNamespace(network=None, scored=None))
+    for name in ("image_embedding", "report_contents", "render", "write_tensorboard"):
+        monkeypatch.setattr(report, name, lambda *_, name=name, **__: done.append(name))
+    report.stage(run, data)
+    assert done == ["image_embedding"] and list(tmp_path.iterdir()) == []
 
 
 def test_it_is_not_made_twice(reported, niwt):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from niwt_tf.experiments.scoring import Scored
@@ -50,6 +52,7 @@ def contents_toy(
     neurons: int = 12,
     explained: bool = True,
     estimates: dict[str, Estimate] | None = None,
+    own_attributes: bool = True,
 ) -> ReportContents:
     """Return a page's contents; without `explained` every part that may be absent is."""
     estimates = estimates or headline_estimates(scored, num_seen, 1.0)
@@ -66,6 +69,7 @@ def contents_toy(
         trials=(trial, TrialRow("tape", 10.0, 1.0, "zero", "1", 0.25, 0.5, 0.6, 0.9, False)),
         dictionary=_dictionary(neurons) if explained else None,
         gallery=_gallery(names, num_seen) if explained else (),
+        own_attributes=own_attributes,
         faithfulness=_faithfulness() if explained else (),
         unmeasured=() if explained else ("Energy in the box: not measured, the data set has no boxes of its images.",),
         reproduction=Reproduction(("niwt run --run_dir='<x>'",), (("python", "3"),), "0" * 16, (("train", 1.5, "f" * 16),)),
@@ -82,9 +86,10 @@ def _dictionary(neurons: int) -> Dictionary:
 
 def _gallery(names: tuple[str, ...], num_seen: int) -> tuple[GalleryEntry, ...]:
     entries = []
-    words = (Word(names[0], "", 1.0), Word("has_beak::long", "beak", 0.5))
+    words = (Word(names[0], "", 1.0), Word("has_beak::long", "has_beak", 0.5), Word("has_beak::dark_red", "has_beak", 0.25))
     against = (Word(names[1], "", -0.75),)
-    neuron = ShownNeuron(3, names[0], 0.99, 0.1, PIXEL, f"Where neuron 3, named {names[0]}, answers")
+    neuron = ShownNeuron(3, names[0], 0.99, True, 0.1, PIXEL, f"Where neuron 3 ({names[0]}) answers in the image of {names[1]}")
+    unsure = replace(neuron, neuron=4, confidence=0.94996, confident=False)
     for true in (len(names) - 1, 0):
         for right in (True, False):
             named = true if right else 1
@@ -102,7 +107,7 @@ def _gallery(names: tuple[str, ...], num_seen: int) -> tuple[GalleryEntry, ...]:
                     speaks_for=words,
                     speaks_against=against,
                     rival=names[2],
-                    neurons=(neuron,) if right else (),
+                    neurons=(neuron, unsure) if right else (),
                     true_attributes=frozenset([names[0]]),
                     against_true=() if right else words,
                 )

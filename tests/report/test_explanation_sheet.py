@@ -62,3 +62,12 @@ def test_an_image_of_any_shape(tmp_path, shape):
 
 def test_what_is_not_known_is_left_out(tmp_path):
     drawn(tmp_path, explained(words=(), heat=False, activations=False))
+
+
+def test_a_class_is_called_as_among_all_classes(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("niwt_tf.report.explanation_sheet._Sheet.heading", lambda self, text: said.append(text))
+    pixels = np.full((4, 4, 3), 200, np.uint8)
+    for names in ((), ("1.cat", "2.cat", "3.dog")):
+        write_explanation_sheet(tmp_path / "sheet.png", explained(label="1.cat", rival="3.dog"), pixels, "photo.jpg", names)
+    assert [text.split(",")[0] for text in said] == ["photo.jpg: cat", "photo.jpg: 1.cat"]

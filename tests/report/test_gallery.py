@@ -86,9 +86,9 @@ def test_heat_is_where_the_colour_is(entries):
 def test_a_named_neuron_is_shown_where_it_answers(entries):
     (neuron,) = entries["blue_0.png"].neurons
     # alpha is 1 / 20 / 4 at each position, the mean activation 240 / 4.
-    assert (neuron.neuron, neuron.name, neuron.confidence) == (2, "is blue", pytest.approx(0.99))
+    assert (neuron.neuron, neuron.name, neuron.confidence, neuron.confident) == (2, "is blue", pytest.approx(0.99), True)
     assert neuron.weight == pytest.approx(60 / 80)
-    assert neuron.alt == "Where neuron 2, named is blue, answers in blue_0.png"
+    assert neuron.alt == "Where neuron 2 (is blue) answers in the image of Blue"
     picture = _pixels(neuron.picture)
     assert picture.shape == (37, 112, 3) and picture[4, 10, 2] > 200 and picture[:, 100:].max() < 20
 
@@ -108,7 +108,17 @@ def test_confident_names_are_preferred(world, monkeypatch):
     finally:
         world.network.head.kernel.assign(np.eye(3) / 20)
     assert [neuron.name for neuron in both.neurons] == ["is red", "is blue"]  # by weight
+    assert [neuron.confident for neuron in both.neurons] == [False, True]
     assert [neuron.name for neuron in one.neurons] == ["is blue"]
+
+
+def test_classes_are_called_as_among_all(world, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "niwt_tf.report.gallery.readable_names", lambda names: asked.append(names) or tuple(map(str.upper, names))
+    )
+    made = _gallery(world, unseen_right=1, unseen_wrong=1, seen_right=0, seen_wrong=0)
+    assert asked == [world.network.class_names] and made[1].predicted == "RED" and made[1].true_class == "BLUE"
 
 
 def test_fewer_than_asked_and_none(world):

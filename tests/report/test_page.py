@@ -10,7 +10,7 @@ import pytest
 
 from niwt_tf.report.contents import Estimate
 from niwt_tf.report.intervals import headline_estimates
-from niwt_tf.report.page import attribute_text, breakable, figure, interval, page_sources, percent, render
+from niwt_tf.report.page import breakable, figure, interval, page_sources, percent, render, sureness
 from tests.report.page_contents import HOSTILE, PIXEL, contents_toy, scored_toy
 
 VOID = {"meta", "link", "img", "br", "wbr", "input", "hr"}
@@ -129,9 +129,40 @@ def test_filters_of_texts():
     assert percent(0.1234) == "12.3 %" and percent(None) == percent(float("nan")) == "n/a"
     assert interval(Estimate(0.5, 0.25, 1.0)) == "25.0 to 100.0" and interval(Estimate(0.5)) == ""
     assert figure(-0.5) == "\N{MINUS SIGN}0.500" and figure(None) == "n/a"
-    assert attribute_text("has_crown_color::dark_red") == "crown color: dark red"
-    assert attribute_text("has_") == "has_" and attribute_text("is red") == "is red"
+    assert [sureness(value) for value in (0.0, 0.94996, 0.95, float(np.float32(0.98)), 0.99949)] == [
+        "0.0 %", "94.9 %", "95.0 %", "98.0 %", "99.9 %",
+    ]  # fmt: skip
+    assert sureness(0.9999) == "> 99.9 %"
     assert breakable("a_b/<c>") == "a_<wbr>b/<wbr>&lt;c&gt;"
+
+
+def _gallery_of(text):
+    return text[text.index('<section id="gallery"') : text.index('<section id="faithfulness"')]
+
+
+def test_names_of_neurons_are_no_surer_than_they_are(text):
+    shown = re.sub(r"<[^>]*>", "", _gallery_of(text))
+    assert "no. 3, 99.0 % sure" in shown and "no. 4, unsure: 94.9 %" in shown
+    assert "confident names first" in shown and "less than 95 % sure" in shown
+    dictionary = re.sub(r"<[^>]*>", "", text[text.index('<section id="neurons"') : text.index('<section id="maps"')])
+    assert "mean none of the attributes, up to 1 in 20 reach that confidence" in dictionary
+    assert dictionary.count(", unsure") == 12 - 4
+
+
+def test_why_a_figure_of_a_neuron_is_absent(text):
+    assert "n/a where every one of the test images has the attribute or none of them" in text
+
+
+def test_a_word_is_true_of_the_image_only_where_that_is_known(text):
+    of_class = render(contents_toy(scored_toy(3, 6, 8), HOSTILE, 3, own_attributes=False))
+    assert "true of the image" in text and "true of its class" not in text
+    assert "true of the image" not in of_class and 'title="true of its class"' in of_class
+
+
+def test_words_of_one_group_stand_together(text):
+    entry = _gallery_of(text).partition("<article")[2].partition("<h4>Neurons")[0]
+    words = " ".join(re.sub(r"<[^>]*>", " ", entry.partition('<ul class="words for">')[2]).split())
+    assert words.count("beak") == 1 and "beak long +0.50 dark red +0.25" in words
 
 
 def test_the_page_changes_with_its_sources():

@@ -17,9 +17,9 @@ from niwt_tf.jobs.table import JOBS
 from niwt_tf.method.evaluation import calibration_curve, evaluate_scores
 from niwt_tf.report.contents import ConfusedPair, Estimate
 from niwt_tf.report.faithfulness_rows import faithfulness_rows, unmeasured_sentences
-from niwt_tf.report.main_results import summary_of
+from niwt_tf.report.main_results import headline_of, summary_of
 from niwt_tf.report.map_quality import map_figures, trial_rows
-from niwt_tf.report.reproduction import given_flags, reproduction_of
+from niwt_tf.report.reproduction import given_flags, reproduction_of, versions_of
 from niwt_tf.report.results import results_of
 from niwt_tf.report.subject import count, facts_of, title_of
 
@@ -75,14 +75,22 @@ def test_flags_are_those_that_differ():
 
 def test_the_flags_are_taken_back():
     settings = Settings(unseen=("a b", "c'd"), data_dir="/x", transfer_lambda=(0.5, 1e-7), layer="conv 5", jit=True)
-    made = reproduction_of(settings, "runs/x", {"python": "3", "jax": None}, "f", [], {"num_species": 3, "size": 32})
-    render, run, _ = (shlex.split(command.replace("\\\n", "")) for command in made.commands)
+    made = reproduction_of(settings, {"python": "3"}, "f", [], {"num_species": 3, "size": 32})
+    render, run = (shlex.split(command.replace("\\\n", "")) for command in made.commands)
     assert render == ["niwt", "render", "--data_dir=/x", "--num_species=3", "--image_size=32"]
     assert made.versions == (("python", "3"),)
     values = FlagValues()
     define_flags(JOBS["run"], values)
     parse_flags(run[2:], values)
     assert run[:2] == ["niwt", "run"] and settings_from_flags(values)[0] == settings
+
+
+def test_versions_are_those_of_the_stages():
+    first, second = {"python": "3.11", "keras": "3.1", "jax": None}, {"python": "3.11", "keras": "3.2"}
+    assert versions_of({"train": first, "map": first, "evaluate": second, "old": {}}) == {
+        "python": "3.11",
+        "keras": "3.1 (train, map); 3.2 (evaluate)",
+    }
 
 
 def test_faithfulness_is_shown_or_said_to_be_absent():
@@ -112,7 +120,22 @@ def test_figures_of_the_maps():
     explainer = SimpleNamespace(form="closed_form", rank_correlation=0.25, regularization=3.0)
     first, inverse, *others = map_figures({"map_rank_correlation": 0.5}, explainer)
     assert first.value == 0.5 and (inverse.name, inverse.value) == ("Inverse map (closed form): rank correlation", 0.25)
+    assert "held-out seen classes; ridge penalty 3. It is the best of all candidates" in inverse.meaning
     assert all(figure.value is None for figure in others)
+
+
+def test_the_cosine_form_has_no_ridge_penalty():
+    explainer = SimpleNamespace(form="cosine", rank_correlation=0.25, regularization=20.0)
+    inverse = map_figures({}, explainer)[1]
+    assert inverse.name == "Inverse map (cosine): rank correlation"
+    assert "stopped after 20 steps of descent" in inverse.meaning and "penalty" not in inverse.meaning
+
+
+def test_evenly_guessing_is_what_chance_means():
+    estimates = dict.fromkeys(("acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ausuc", "ece"), Estimate(0.5))
+    chance = {row.name: row.chance for row in headline_of(estimates, 4, 1)}
+    # Of 100 images of either kind a guess among five classes names 20 right: H is the harmonic mean of 0.2 and 0.2.
+    assert chance == {"Seen accuracy": 0.2, "Unseen accuracy": 0.2, "H": 0.2, "ZSL": 1.0, "AUSUC": None, "ECE": None}
 
 
 def test_what_was_trained_on_what(world):
