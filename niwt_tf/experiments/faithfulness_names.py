@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwt_tf.experiments.faithfulness_truth import TestTruth
+from niwt_tf.experiments.faithfulness_truth import ImageTruth
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.faithfulness import GOOD_AUC, area_share, energy_in_parts, separation_auc
 from niwt_tf.explain.intervals import Figure, plain_mean, proportion
@@ -75,7 +75,7 @@ class PartEnergy:
         chance: [M], mean over the same neurons of the share of the object's box that is near the part.
     """
 
-    def __init__(self, explainer: Explainer, truth: TestTruth, shape: tuple[int, int], size: int) -> None:
+    def __init__(self, explainer: Explainer, truth: ImageTruth, shape: tuple[int, int], size: int) -> None:
         """Take maps of `shape`, of images of `size` pixels."""
         count = len(truth.images)
         self.energy, self.chance = np.full(count, np.nan), np.full(count, np.nan)

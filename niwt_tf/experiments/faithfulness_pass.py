@@ -12,7 +12,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from niwt_tf.experiments.faithfulness_names import PartEnergy
-from niwt_tf.experiments.faithfulness_truth import TestTruth
+from niwt_tf.experiments.faithfulness_truth import ImageTruth
 from niwt_tf.explain.activating import Activating, TopActivating
 from niwt_tf.explain.class_maps import explained_twice
 from niwt_tf.explain.explainer import Explainer
@@ -54,7 +54,7 @@ class ExplainedImages(NamedTuple):
 
 
 def explain_test_images(
-    network: Network, explainer: Explainer, truth: TestTruth, predictions: np.ndarray, execution: Execution, seed: int
+    network: Network, explainer: Explainer, truth: ImageTruth, predictions: np.ndarray, execution: Execution, seed: int
 ) -> ExplainedImages:
     """Explain the predicted class, and another that is drawn, of every test image.
 

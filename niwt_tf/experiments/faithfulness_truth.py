@@ -18,7 +18,7 @@ PART_RADIUS = 0.15
 
 
 @dataclass(frozen=True)
-class TestTruth:
+class ImageTruth:
     """The test images in the order of `test_data`, with what the data set knows of them.
 
     Attributes:
@@ -32,8 +32,6 @@ class TestTruth:
         sides: [M, 2], width and height of the files; None without boxes and parts.
         part_names: P names.
     """
-
-    __test__ = False  # not a pytest class
 
     images: Images
     num_seen: int
@@ -59,14 +57,14 @@ class TestTruth:
         return near * self.boxes_of(rows, size)
 
 
-def test_truth(dataset: Dataset) -> TestTruth:
+def truth_of_test_images(dataset: Dataset) -> ImageTruth:
     """Return what a data set with a split knows of its test images."""
     test, split = test_data(dataset), dataset.split
     assert split is not None
     rows = np.concatenate([split.test_seen, split.test_unseen])
     boxes, parts = (None if each is None else each[rows] for each in (dataset.boxes, dataset.parts))
     placed = boxes is not None or parts is not None
-    return TestTruth(
+    return ImageTruth(
         test.images,
         test.num_seen,
         present_attributes(dataset, rows),
@@ -78,11 +76,8 @@ def test_truth(dataset: Dataset) -> TestTruth:
     )
 
 
-test_truth.__test__ = False  # type: ignore[attr-defined]
-
-
 def present_attributes(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
-    """Return which attributes the images `rows` of a data set with a split have, bool [M, K], see `TestTruth.present`."""
+    """Return which attributes the images `rows` of a data set with a split have, bool [M, K], see `ImageTruth.present`."""
     if dataset.image_attributes is not None:
         return np.asarray(dataset.image_attributes[rows] >= _TRUE)
     assert dataset.split is not None

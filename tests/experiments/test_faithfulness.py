@@ -5,7 +5,7 @@ from niwt_tf.data.decode import decode_image
 from niwt_tf.data.load import load_dataset
 from niwt_tf.experiments.faithfulness import measure_faithfulness
 from niwt_tf.experiments.faithfulness_pass import explain_test_images
-from niwt_tf.experiments.faithfulness_truth import test_truth as truth_of
+from niwt_tf.experiments.faithfulness_truth import truth_of_test_images
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.method.execution import Execution
 from niwt_tf.models.network import Network
@@ -37,7 +37,7 @@ def test_what_a_data_set_does_not_know_is_absent(finished_run, tiny_birds):
 
 def test_the_pass_is_each_image_explained_alone(finished_run, tiny_birds):
     network, explainer = parts_of(finished_run)
-    truth = truth_of(load_dataset("birds", tiny_birds, num_unseen=3, seed=3))
+    truth = truth_of_test_images(load_dataset("birds", tiny_birds, num_unseen=3, seed=3))
     images = truth.images
     predictions = np.arange(len(images)) % len(network.class_names)
     found = explain_test_images(network, explainer, truth, predictions, Execution(batch_size=7), 0)

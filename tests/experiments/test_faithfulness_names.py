@@ -5,7 +5,7 @@ import pytest
 
 from niwt_tf.data.schema import Images
 from niwt_tf.experiments.faithfulness_names import PartEnergy, name_quality, named_attributes
-from niwt_tf.experiments.faithfulness_truth import TestTruth
+from niwt_tf.experiments.faithfulness_truth import ImageTruth
 from niwt_tf.explain.explainer import Explainer
 
 PRESENT = np.array([[1, 0, 1], [1, 0, 1], [0, 1, 1], [0, 1, 1]], bool)  # of the third every image has it
@@ -45,7 +45,7 @@ def test_names_that_cannot_be_measured_are_absent(names, confidences):
 
 def truth(boxes, parts):
     images = Images(Path("."), ("a", "b"), np.array([0, 1], np.int32), ("x", "y"))
-    return TestTruth(images, 1, PRESENT[[0, 2]], np.array([2]), boxes, parts, np.array([[4, 4]] * 2), ("crown", "tail"))
+    return ImageTruth(images, 1, PRESENT[[0, 2]], np.array([2]), boxes, parts, np.array([[4, 4]] * 2), ("crown", "tail"))
 
 
 def test_part_energy_by_hand():
