@@ -84,14 +84,14 @@ def explain_test_images(
             heat, alphas, other_heat = (each.numpy() for each in (heat, alphas, other_heat))
             maps = np.asarray(batch)
             pooled[rows] = maps.max(axis=(1, 2))
-            parts.add(maps, rows)
+            box = truth.boxes_of(rows, size)
+            parts.add(maps, rows, box)
             activating.add(maps, done)
             logit[rows] = map_correlation(heat, other_heat)
             present = truth.present[rows]
             hit[rows] = attribute_hit(explainer.attribute_weights(alphas), present, len(truth.frequent))
             base[rows] = present[:, truth.frequent].mean(axis=1)
             if truth.boxes is not None:
-                box = truth.boxes_of(rows, size)
                 energy[rows], pointing[rows] = energy_in_box(pixels, box), pointing_game(pixels, box)
                 box_share[rows] = area_share(box)
             done += len(rows)

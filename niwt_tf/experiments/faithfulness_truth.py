@@ -48,13 +48,12 @@ class ImageTruth:
             return np.ones((len(rows), size, size))
         return box_masks(self.boxes[rows], self.sides[rows], size)
 
-    def parts_of(self, rows: np.ndarray, parts: tuple[int, ...], size: int) -> np.ndarray:
-        """Return masks [B, size, size] of what is near the visible ones of `parts` and inside of the object's box."""
+    def near_parts(self, rows: np.ndarray, parts: tuple[int, ...], size: int) -> np.ndarray:
+        """Return masks bool [B, size, size] of what is near the visible ones of `parts`, inside of the object's box or not."""
         assert self.parts is not None and self.sides is not None
         extent = self.sides if self.boxes is None else self.boxes[:, 2:]
         radii = PART_RADIUS * extent[rows].max(axis=1)
-        near = disc_masks(self.parts[rows][:, list(parts)], radii, self.sides[rows], size)
-        return near * self.boxes_of(rows, size)
+        return disc_masks(self.parts[rows][:, list(parts)], radii, self.sides[rows], size)
 
 
 def truth_of_test_images(dataset: Dataset) -> ImageTruth:
