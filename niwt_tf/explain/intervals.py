@@ -84,7 +84,8 @@ def clustered_share(hits: np.ndarray, clusters: np.ndarray) -> Figure:
     scale = 1 + z**2 / trials
     centre = (share + z**2 / (2 * trials)) / scale
     half = z * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2)) / scale
-    return {"value": share, "low": max(centre - half, 0.0), "high": min(centre + half, 1.0), "count": len(hits)}
+    low, high = max(centre - half, 0.0), min(centre + half, 1.0)  # rounding may put them beyond a share of 0 or 1
+    return {"value": share, "low": min(low, share), "high": max(high, share), "count": len(hits)}
 
 
 def _class_means(values: np.ndarray, labels: np.ndarray) -> np.ndarray:

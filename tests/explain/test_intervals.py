@@ -67,5 +67,8 @@ def test_wilson():
 
 
 def test_a_share_of_all_keeps_a_width():
+    for count in range(1, 40):
+        none = clustered_share(np.zeros(count, bool), np.arange(count))
+        assert none["low"] == none["value"] == 0.0 < none["high"]
     figure = clustered_share(np.ones(4, bool), np.arange(4))
     assert figure["high"] == 1.0 and figure["low"] == pytest.approx(4 / (4 + 1.96**2), abs=1e-4)
