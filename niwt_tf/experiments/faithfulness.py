@@ -15,7 +15,7 @@ from niwt_tf.data.schema import Dataset
 from niwt_tf.experiments.faithfulness_names import NameQuality, name_quality, named_attributes
 from niwt_tf.experiments.faithfulness_pass import ImageValues, explain_test_images
 from niwt_tf.experiments.faithfulness_sample import measure_sample
-from niwt_tf.experiments.faithfulness_truth import test_truth
+from niwt_tf.experiments.faithfulness_truth import truth_of_test_images
 from niwt_tf.explain.activating import Activating
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.intervals import Figure, class_mean
@@ -65,7 +65,7 @@ def measure_faithfulness(
         execution: how the network is run.
         seed: of everything that is drawn.
     """
-    truth = test_truth(dataset)
+    truth = truth_of_test_images(dataset)
     labels = truth.images.labels
     explained = explain_test_images(network, explainer, truth, predictions, execution, seed)
     values = dict(explained.values)
@@ -75,7 +75,9 @@ def measure_faithfulness(
     figures = {name: _by_side(name, each, labels, sides) for name, each in values.items()}
     attributes, confident = named_attributes(explainer), np.asarray(explainer.confident)
     names = {
-        side: name_quality(explained.pooled[rows], truth.present[rows], attributes, confident)
+        side: name_quality(
+            explained.pooled[rows], truth.present[rows], attributes, confident, progress=execution.progress
+        )
         for side, rows in {"all": np.ones(len(labels), bool), **sides}.items()
     }
     figures["confident_names"] = {side: each.good for side, each in names.items() if each.good is not None}

@@ -9,13 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from tqdm import tqdm
 
-from niwt_tf.experiments.faithfulness_truth import TestTruth
+from niwt_tf.experiments.faithfulness_truth import ImageTruth
 from niwt_tf.explain.explainer import Explainer
-from niwt_tf.explain.faithfulness import GOOD_AUC, area_share, energy_in_parts, separation_auc
-from niwt_tf.explain.intervals import Figure, plain_mean, proportion
+from niwt_tf.explain.faithfulness import GOOD_AUC, area_share, energy_in_parts, paired_auc, separation_auc
+from niwt_tf.explain.intervals import Figure, clustered_mean, clustered_share
 from niwt_tf.explain.masks import over_positions
 from niwt_tf.explain.part_names import parts_of_group
+
+# Ranks and AUCs that are held at a time.
+_BLOCK_ENTRIES = 4_000_000
 
 
 def named_attributes(explainer: Explainer) -> np.ndarray:
@@ -40,29 +44,74 @@ class NameQuality:
     good: Figure | None
 
 
-def name_quality(pooled: np.ndarray, present: np.ndarray, attributes: np.ndarray, confident: np.ndarray) -> NameQuality:
-    """Measure names on M images; chance is what the same neurons would reach with every other name in turn.
+def name_quality(
+    pooled: np.ndarray, present: np.ndarray, attributes: np.ndarray, confident: np.ndarray, *, progress: bool = False
+) -> NameQuality:
+    """Measure names on M images; chance is what the same neurons would reach with every name but their own in turn.
+
+    Neurons that share a name are no independent evidence, so intervals take each name as one observation. They hold for these
+    images: that other images would give other figures is not in them.
 
     Args:
         pooled: [M, N], largest activations.
         present: bool [M, K].
         attributes: [N], as `named_attributes` gives.
         confident: bool [N].
+        progress: whether to show a bar when it takes over five seconds.
     """
     auc = np.full(len(attributes), np.nan)
-    named = np.flatnonzero(attributes >= 0)
-    if not len(named) or not len(pooled):
+    named = attributes >= 0
+    if not named.any() or not len(pooled):
         return NameQuality(auc, None, None)
-    every = separation_auc(pooled[:, named], present)
-    auc[named] = every[np.arange(len(named)), attributes[named]]
-    measured = confident & np.isfinite(auc)
+    chances = _Chances()
+    size = max(1, _BLOCK_ENTRIES // max(present.shape))
+    with tqdm(total=int(named.sum()), desc="judging names", unit="neuron", delay=5, leave=False, disable=not progress) as bar:
+        for reliable, neurons in ((which, np.flatnonzero(named & (confident == which))) for which in (True, False)):
+            for block in (neurons[start : start + size] for start in range(0, len(neurons), size)):
+                if reliable:
+                    auc[block] = chances.add(separation_auc(pooled[:, block], present), attributes[block])
+                else:
+                    auc[block] = paired_auc(pooled[:, block], present[:, attributes[block]])
+                bar.update(len(block))
+    rely = named & confident
+    measured = rely & np.isfinite(auc)
     if not measured.any():
         return NameQuality(auc, None, None)
-    others = every[measured[named]][:, np.isfinite(every[0])]
-    mean_auc, good = plain_mean(auc[measured]), proportion(int((auc[measured] > GOOD_AUC).sum()), int(measured.sum()))
-    assert mean_auc is not None
-    mean_auc["chance"], good["chance"] = float(others.mean()), float((others > GOOD_AUC).mean())
-    return NameQuality(auc, mean_auc, good)
+    good = auc[measured] > GOOD_AUC
+    figures = clustered_mean(auc[measured], attributes[measured]), clustered_share(good, attributes[measured])
+    for figure, chance in zip(figures, (chances.mean_auc, chances.good), strict=True):
+        if chance is not None:
+            figure["chance"] = chance
+        if measured.sum() < rely.sum():
+            figure["left_out"] = int(rely.sum() - measured.sum())
+    return NameQuality(auc, *figures)
+
+
+class _Chances:
+    """What neurons reach with names that are not theirs, summed up block by block."""
+
+    def __init__(self) -> None:
+        self._sum, self._good, self._count = 0.0, 0, 0
+
+    def add(self, every: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Take in the AUCs [B, K] of neurons for all attributes and return those for their own, the attributes `own` [B]."""
+        rows = np.arange(len(own))
+        result = every[rows, own]
+        others = every[np.isfinite(result)]
+        others[np.arange(len(others)), own[np.isfinite(result)]] = np.nan
+        finite = np.isfinite(others)
+        self._sum += float(others[finite].sum())
+        self._good += int((others[finite] > GOOD_AUC).sum())
+        self._count += int(finite.sum())
+        return np.asarray(result)
+
+    @property
+    def mean_auc(self) -> float | None:
+        return self._sum / self._count if self._count else None
+
+    @property
+    def good(self) -> float | None:
+        return self._good / self._count if self._count else None
 
 
 class PartEnergy:
@@ -75,7 +124,7 @@ class PartEnergy:
         chance: [M], mean over the same neurons of the share of the object's box that is near the part.
     """
 
-    def __init__(self, explainer: Explainer, truth: TestTruth, shape: tuple[int, int], size: int) -> None:
+    def __init__(self, explainer: Explainer, truth: ImageTruth, shape: tuple[int, int], size: int) -> None:
         """Take maps of `shape`, of images of `size` pixels."""
         count = len(truth.images)
         self.energy, self.chance = np.full(count, np.nan), np.full(count, np.nan)
@@ -93,14 +142,16 @@ class PartEnergy:
         self._sums = np.zeros((3, len(self._neurons)))
         self._frame = over_positions(np.ones((size, size)), shape)
 
-    def add(self, maps: np.ndarray, rows: np.ndarray) -> None:
-        """Take in the activation maps [B, H, W, N] of the test images `rows`."""
+    def add(self, maps: np.ndarray, rows: np.ndarray, box: np.ndarray) -> None:
+        """Take in the activation maps [B, H, W, N] of the test images `rows`, whose boxes are the masks [B, size, size]."""
         if not len(self._neurons):
             return
-        masks = np.stack([self._truth.parts_of(rows, parts, self._size) for parts in self._kinds], axis=1)
-        box = self._truth.boxes_of(rows, self._size)
-        shares = np.stack([area_share(masks[:, kind], box) for kind in range(len(self._kinds))], axis=1)[:, self._kind]
-        energies = energy_in_parts(maps[..., self._neurons], over_positions(masks, self._shape), self._frame)
+        shares, masks = np.empty((len(rows), len(self._kinds))), np.empty((len(rows), len(self._kinds), *self._shape))
+        for kind, parts in enumerate(self._kinds):
+            near = self._truth.near_parts(rows, parts, self._size)
+            shares[:, kind], masks[:, kind] = area_share(near, box), over_positions(near * box, self._shape)
+        shares = shares[:, self._kind]
+        energies = energy_in_parts(maps[..., self._neurons], masks, self._frame)
         energy = energies[:, np.arange(len(self._neurons)), self._kind]
         has = self._truth.present[rows][:, self._attributes[self._neurons]]
         valid = has & (shares > 0) & np.isfinite(energy)

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from niwt_tf.experiments.faithfulness_names import PartEnergy
-from niwt_tf.experiments.faithfulness_truth import TestTruth
+from niwt_tf.experiments.faithfulness_truth import ImageTruth
 from niwt_tf.explain.activating import Activating, TopActivating
 from niwt_tf.explain.class_maps import explained_twice
 from niwt_tf.explain.explainer import Explainer
@@ -54,7 +54,7 @@ class ExplainedImages(NamedTuple):
 
 
 def explain_test_images(
-    network: Network, explainer: Explainer, truth: TestTruth, predictions: np.ndarray, execution: Execution, seed: int
+    network: Network, explainer: Explainer, truth: ImageTruth, predictions: np.ndarray, execution: Execution, seed: int
 ) -> ExplainedImages:
     """Explain the predicted class, and another that is drawn, of every test image.
 
@@ -84,14 +84,14 @@ def explain_test_images(
             heat, alphas, other_heat = (each.numpy() for each in (heat, alphas, other_heat))
             maps = np.asarray(batch)
             pooled[rows] = maps.max(axis=(1, 2))
-            parts.add(maps, rows)
+            box = truth.boxes_of(rows, size)
+            parts.add(maps, rows, box)
             activating.add(maps, done)
             logit[rows] = map_correlation(heat, other_heat)
             present = truth.present[rows]
             hit[rows] = attribute_hit(explainer.attribute_weights(alphas), present, len(truth.frequent))
             base[rows] = present[:, truth.frequent].mean(axis=1)
             if truth.boxes is not None:
-                box = truth.boxes_of(rows, size)
                 energy[rows], pointing[rows] = energy_in_box(pixels, box), pointing_game(pixels, box)
                 box_share[rows] = area_share(box)
             done += len(rows)

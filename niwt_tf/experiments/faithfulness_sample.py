@@ -27,6 +27,7 @@ _CURVES = 3
 # About ten seconds of two cores. A network that could not even do the fewest images in it takes longer.
 _FLOPS = 1e12
 _FEWEST, _MOST = 16, 128
+_FEWEST_OF_A_SIDE = 8
 
 
 def sample_size(network: Network) -> int:
@@ -36,10 +37,32 @@ def sample_size(network: Network) -> int:
     return int(np.clip(affordable, _FEWEST, _MOST))
 
 
+def sample_rows(images: Images, num_seen: int, count: int, seed: int) -> np.ndarray:
+    """Return which images to measure: as even over the classes as can be, and at least 8 of seen and of unseen classes each.
+
+    Args:
+        images: M test images, labelled over seen then unseen classes.
+        num_seen: S; labels below it are seen classes.
+        count: how many, at least 16. All are taken if there are no more.
+        seed: of the draw.
+
+    Returns:
+        int64 rows, ascending.
+    """
+    sides = [np.flatnonzero((images.labels < num_seen) == seen) for seen in (True, False)]
+    seen, unseen = (len(np.unique(images.labels[side])) for side in sides)
+    wanted = int(np.clip(round(count * seen / max(seen + unseen, 1)), _FEWEST_OF_A_SIDE, count - _FEWEST_OF_A_SIDE))
+    # What one side lacks is the other's.
+    wanted = min(max(wanted, count - len(sides[1])), len(sides[0]))
+    places = {path: row for row, path in enumerate(images.paths)}
+    drawn = (balanced_sample(images.take(side), n, seed) for side, n in zip(sides, (wanted, count - wanted), strict=True))
+    return np.sort(np.array([places[path] for each in drawn for path in each.paths], np.int64))
+
+
 def measure_sample(
     network: Network, images: Images, predictions: np.ndarray, temperature: float, execution: Execution, seed: int
 ) -> dict[str, ImageValues]:
-    """Measure explanations of the predicted classes on a sample that is as even over the classes as can be.
+    """Measure explanations of the predicted classes on `sample_rows`.
 
     Insertion and deletion stand beside the same for a random order of the pixels, and the map beside that of the same class
     once tail and head, or all of the network, have random weights.
@@ -52,9 +75,8 @@ def measure_sample(
         execution: whether to compile, the batch size, and whether to show a bar.
         seed: of the sample, the random orders and the random weights.
     """
-    chosen = balanced_sample(images, sample_size(network), seed)
-    places = {path: row for row, path in enumerate(images.paths)}
-    rows = np.array([places[path] for path in chosen.paths], np.int64)
+    rows = sample_rows(images, network.num_seen, sample_size(network), seed)
+    chosen = images.take(rows)
     generator = np.random.default_rng(seed)
     shuffled = with_shuffled_weights(network, seed)
     pairs = (network, network), (network, shuffled), (shuffled, shuffled)

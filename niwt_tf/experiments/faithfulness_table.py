@@ -55,12 +55,12 @@ FIGURES = (
     Figure(
         "confident_names", "good neuron names",
         "Share of the confidently named neurons that tell images with the named attribute from others (AUC above 0.75).",
-        "higher", "the same neurons with random names",
+        "higher", "the same neurons with the other names",
     ),
     Figure(
         "neuron_name_auc", "AUC of neuron names",
         "How well the confidently named neurons tell images with the named attribute from others.", "higher",
-        "the same neurons with random names",
+        "the same neurons with the other names",
     ),
     Figure(
         "part_localisation", "activation at the part",
@@ -83,21 +83,22 @@ FIGURES = (
 
 
 def as_text(faithfulness: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    """Return the measures as aligned lines: value, 95 % interval, chance, what is better and how many images or neurons.
+    """Return the measures as aligned lines: value, 95 % interval, chance, what is better, images or neurons, left out ones.
 
     Args:
         faithfulness: metrics.json's entry of that name; measures that are absent are left out.
     """
-    rows = [("measure", "classes", "value", "95 %", "chance", "better", "count")]
+    rows = [("measure", "classes", "value", "95 %", "chance", "better", "count", "left out")]
     for figure in FIGURES:
         found = faithfulness.get(figure.name, {})
         title = figure.title
         for side in SIDES:
             if side in found:
-                rows.append((title, side, *_cells(found[side]), figure.better, str(found[side]["count"])))
+                counts = str(found[side]["count"]), str(found[side].get("left_out", ""))
+                rows.append((title, side, *_cells(found[side]), figure.better, *counts))
                 title = ""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    left = (True, True, False, False, False, True, False)
+    left = (True, True, False, False, False, True, False, False)
     return "\n".join(
         "  ".join(
             cell.ljust(width) if is_left else cell.rjust(width) for cell, width, is_left in zip(row, widths, left, strict=True)

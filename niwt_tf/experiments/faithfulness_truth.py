@@ -18,7 +18,7 @@ PART_RADIUS = 0.15
 
 
 @dataclass(frozen=True)
-class TestTruth:
+class ImageTruth:
     """The test images in the order of `test_data`, with what the data set knows of them.
 
     Attributes:
@@ -32,8 +32,6 @@ class TestTruth:
         sides: [M, 2], width and height of the files; None without boxes and parts.
         part_names: P names.
     """
-
-    __test__ = False  # not a pytest class
 
     images: Images
     num_seen: int
@@ -50,23 +48,22 @@ class TestTruth:
             return np.ones((len(rows), size, size))
         return box_masks(self.boxes[rows], self.sides[rows], size)
 
-    def parts_of(self, rows: np.ndarray, parts: tuple[int, ...], size: int) -> np.ndarray:
-        """Return masks [B, size, size] of what is near the visible ones of `parts` and inside of the object's box."""
+    def near_parts(self, rows: np.ndarray, parts: tuple[int, ...], size: int) -> np.ndarray:
+        """Return masks bool [B, size, size] of what is near the visible ones of `parts`, inside of the object's box or not."""
         assert self.parts is not None and self.sides is not None
         extent = self.sides if self.boxes is None else self.boxes[:, 2:]
         radii = PART_RADIUS * extent[rows].max(axis=1)
-        near = disc_masks(self.parts[rows][:, list(parts)], radii, self.sides[rows], size)
-        return near * self.boxes_of(rows, size)
+        return disc_masks(self.parts[rows][:, list(parts)], radii, self.sides[rows], size)
 
 
-def test_truth(dataset: Dataset) -> TestTruth:
+def truth_of_test_images(dataset: Dataset) -> ImageTruth:
     """Return what a data set with a split knows of its test images."""
     test, split = test_data(dataset), dataset.split
     assert split is not None
     rows = np.concatenate([split.test_seen, split.test_unseen])
     boxes, parts = (None if each is None else each[rows] for each in (dataset.boxes, dataset.parts))
     placed = boxes is not None or parts is not None
-    return TestTruth(
+    return ImageTruth(
         test.images,
         test.num_seen,
         present_attributes(dataset, rows),
@@ -78,11 +75,8 @@ def test_truth(dataset: Dataset) -> TestTruth:
     )
 
 
-test_truth.__test__ = False  # type: ignore[attr-defined]
-
-
 def present_attributes(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
-    """Return which attributes the images `rows` of a data set with a split have, bool [M, K], see `TestTruth.present`."""
+    """Return which attributes the images `rows` of a data set with a split have, bool [M, K], see `ImageTruth.present`."""
     if dataset.image_attributes is not None:
         return np.asarray(dataset.image_attributes[rows] >= _TRUE)
     assert dataset.split is not None

@@ -81,14 +81,27 @@ def separation_auc(scores: np.ndarray, present: np.ndarray) -> np.ndarray:
     from scipy.stats import rankdata
 
     ranks = rankdata(scores, axis=0)
-    result = np.full((scores.shape[1], present.shape[1]), np.nan)
+    result = np.empty((scores.shape[1], present.shape[1]))
     for start in range(0, present.shape[1], _COLUMNS_AT_A_TIME):
-        columns = slice(start, start + _COLUMNS_AT_A_TIME)
-        positive = present[:, columns].sum(axis=0, dtype=np.float64)
-        pairs = positive * (len(present) - positive)
-        higher = ranks.T @ present[:, columns].astype(np.float64) - positive * (positive + 1) / 2
-        np.divide(higher, pairs, out=result[:, columns], where=pairs > 0)
+        columns = present[:, start : start + _COLUMNS_AT_A_TIME].astype(np.float64)
+        result[:, start : start + _COLUMNS_AT_A_TIME] = _auc(ranks.T @ columns, columns.sum(axis=0), len(present))
     return result
+
+
+def paired_auc(scores: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Return the diagonal [N] of `separation_auc`: each column of scores [M, N] for the one column of present, bool [M, N]."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(scores, axis=0)
+    return _auc((ranks * present).sum(axis=0), present.sum(axis=0, dtype=np.float64), len(present))
+
+
+def _auc(rank_sums: np.ndarray, positive: np.ndarray, count: int) -> np.ndarray:
+    """Return the AUC from the sums of the ranks, from 1, of `positive` of `count` scores; NaN for none or all of them."""
+    pairs = np.broadcast_to(positive * (count - positive), rank_sums.shape)
+    return np.divide(
+        rank_sums - positive * (positive + 1) / 2, pairs, out=np.full(rank_sums.shape, np.nan), where=pairs > 0
+    )
 
 
 def energy_in_parts(maps: np.ndarray, masks: np.ndarray, frame: np.ndarray) -> np.ndarray:

@@ -45,12 +45,47 @@ def plain_mean(values: np.ndarray, bounds: tuple[float, float] = (0.0, 1.0)) -> 
     return _with_interval(values[measured], bounds) | {"count": int(measured.sum())}
 
 
-def proportion(hits: int, count: int) -> Figure:
-    """Return hits / count with Wilson's interval; `count` is at least 1."""
-    from scipy.stats import binomtest
+def clustered_mean(values: np.ndarray, clusters: np.ndarray, bounds: tuple[float, float] = (0.0, 1.0)) -> Figure:
+    """Return the mean of values that are not independent within a cluster.
 
-    interval = binomtest(hits, count).proportion_ci(CONFIDENCE, method="wilson")
-    return {"value": hits / count, "low": float(interval.low), "high": float(interval.high), "count": count}
+    Args:
+        values: [M], finite, at least one.
+        clusters: int [M], for instance the names that neurons share.
+        bounds: as in `class_mean`.
+
+    Returns:
+        "value", "low" and "high" (Student's t interval with the cluster-robust standard error of Liang and Zeger, "Longitudinal
+        data analysis using generalized linear models", 1986; absent for a single cluster), "count".
+    """
+    mean = float(values.mean())
+    _, position = np.unique(clusters, return_inverse=True)
+    sums = np.bincount(position, weights=values - mean)
+    figure: Figure = {"value": mean, "count": len(values)}
+    if len(sums) > 1:
+        error = math.sqrt(len(sums) / (len(sums) - 1) * float((sums**2).sum())) / len(values)
+        figure |= _interval(mean, error, len(sums) - 1, bounds)
+    return figure
+
+
+def clustered_share(hits: np.ndarray, clusters: np.ndarray) -> Figure:
+    """Return the share of hits, bool [M], with Wilson's interval (1927) for as many trials as there are clusters.
+
+    That is as if all members of a cluster said the same: on the wide side where they do not. At shares of 0 and 1, where the
+    error of `clustered_mean` is 0, it still has a width.
+
+    Args:
+        hits: bool [M], at least one.
+        clusters: int [M], as in `clustered_mean`.
+    """
+    from scipy.stats import norm
+
+    share, trials = float(hits.mean()), len(np.unique(clusters))
+    z = float(norm.ppf((1 + CONFIDENCE) / 2))
+    scale = 1 + z**2 / trials
+    centre = (share + z**2 / (2 * trials)) / scale
+    half = z * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2)) / scale
+    low, high = max(centre - half, 0.0), min(centre + half, 1.0)  # rounding may put them beyond a share of 0 or 1
+    return {"value": share, "low": min(low, share), "high": max(high, share), "count": len(hits)}
 
 
 def _class_means(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -59,10 +94,14 @@ def _class_means(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _with_interval(values: np.ndarray, bounds: tuple[float, float]) -> Figure:
-    from scipy.stats import t
-
     mean, count = float(values.mean()), len(values)
     if count == 1:
         return {"value": mean}
-    half = float(t.ppf((1 + CONFIDENCE) / 2, count - 1) * values.std(ddof=1) / math.sqrt(count))
-    return {"value": mean, "low": max(mean - half, bounds[0]), "high": min(mean + half, bounds[1])}
+    return {"value": mean} | _interval(mean, float(values.std(ddof=1)) / math.sqrt(count), count - 1, bounds)
+
+
+def _interval(mean: float, error: float, freedom: int, bounds: tuple[float, float]) -> Figure:
+    from scipy.stats import t
+
+    half = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    return {"low": max(mean - half, bounds[0]), "high": min(mean + half, bounds[1])}

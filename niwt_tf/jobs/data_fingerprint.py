@@ -25,6 +25,15 @@ def data_fingerprint(dataset: Dataset) -> str:
     return fingerprint(names, sizes, dataset.labels, dataset.knowledge.values, *roles)
 
 
+def annotation_fingerprint(dataset: Dataset) -> dict[str, str]:
+    """Return what changes with the boxes, parts and attributes of images: what explanations are measured with, and no more.
+
+    It is apart from `data_fingerprint`, so that nothing is trained again for a corrected box.
+    """
+    known = [dataset.boxes, dataset.parts, dataset.part_names, dataset.image_attributes]
+    return {"annotation": fingerprint(*known)}
+
+
 def weights_fingerprint(weights: str, backbone: str = "", *, download: bool = False) -> dict[str, str]:
     """Return what tells the contents of a file of initial weights and of a hub module from others; nothing for a name.
 

@@ -17,12 +17,13 @@ from niwt_tf.experiments.scoring import load_scores
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.data_fingerprint import annotation_fingerprint
 from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.jobs.run_directory import Run
 from niwt_tf.models.network import Network
 
 SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
-_COLUMNS = ("value", "low", "high", "count", "chance")
+_COLUMNS = ("value", "low", "high", "count", "left_out", "chance")
 _NEURON_COLUMNS = (
     *("neuron", "name", "group", "confidence", "confident"),
     *("auc", "auc_seen", "auc_unseen"),
@@ -32,7 +33,9 @@ _NEURON_COLUMNS = (
 
 def stage(run: Run, data: RunData) -> None:
     """Write metrics.json (evaluate's and these), faithfulness.csv, neurons.csv and activating.npz."""
-    made = run.stage("faithfulness", settings_used=SETTINGS_USED, inputs=["transfer", "evaluate"], publishes=["metrics.json"])
+    extra = annotation_fingerprint(data.dataset)
+    inputs = ["transfer", "evaluate"]
+    made = run.stage("faithfulness", settings_used=SETTINGS_USED, inputs=inputs, extra=extra, publishes=["metrics.json"])
     if made.up_to_date:
         return
     transfer, evaluate = run.folder("transfer"), run.folder("evaluate")

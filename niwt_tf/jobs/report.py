@@ -7,6 +7,7 @@ from pathlib import Path
 
 from niwt_tf.files import fingerprint, replacing
 from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.data_fingerprint import annotation_fingerprint
 from niwt_tf.jobs.report_contents import RunFiles, report_contents
 from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.jobs.run_directory import Run
@@ -22,7 +23,7 @@ _INPUTS = ("transfer", "evaluate", "faithfulness")
 
 def stage(run: Run, data: RunData) -> None:
     """Write report.html and tensorboard/."""
-    extra = {"page": fingerprint(*page_sources())}
+    extra = {"page": fingerprint(*page_sources()), **annotation_fingerprint(data.dataset)}
     made = run.stage("report", settings_used=SETTINGS_USED, inputs=_INPUTS, extra=extra)
     if made.up_to_date:
         return

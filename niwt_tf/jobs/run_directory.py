@@ -192,7 +192,7 @@ class Run:
             InputError: an input was never finished, or is out of date for the settings.
         """
         for upstream in inputs:
-            reason = self._outdated(upstream)
+            reason = self._outdated(upstream) or self._otherwise_made(upstream, extra or {})
             if reason:
                 raise InputError(f"The stage {name} needs {upstream}, which {reason}: {self._remedy()}")
         used = {setting: getattr(self.settings, setting) for setting in settings_used}
@@ -242,6 +242,13 @@ class Run:
             if above is None or above["identity"] != identity:
                 return f"was made from an earlier {upstream}"
         return ""
+
+    def _otherwise_made(self, name: str, extra: Mapping[str, Any]) -> str:
+        """Return why a stage does not go with what a later one depends on too, or ""."""
+        manifest = read_manifest(self.path / name)
+        known = manifest["extra"] if manifest else {}
+        changed = [key for key, value in extra.items() if key in known and known[key] != value]
+        return f"was made with another {changed[0]}" if changed else ""
 
     def _started(self, stage: str) -> None:
         """Make the folder ready for a stage to be written: the configuration kept, results that it outdates withdrawn."""

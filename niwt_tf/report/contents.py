@@ -185,14 +185,15 @@ class FaithfulnessRow:
         meaning: one plain sentence.
         better: "higher" or "lower".
         chance_is: what its chance level means, "" where there is none.
-        estimates: by "seen", "unseen" and "all", each with its chance level and on how many images or neurons, or None.
+        estimates: by "seen", "unseen" and "all", each with its chance level and on how many images or neurons, or None, and how
+            many were left out because they cannot be measured.
     """
 
     title: str
     meaning: str
     better: str
     chance_is: str
-    estimates: dict[str, tuple[Estimate, float | None, int | None]]
+    estimates: dict[str, tuple[Estimate, float | None, int | None, int]]
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,9 @@ def faithfulness_rows(
     )
 
 
-def _shown(found: Mapping[str, Any]) -> tuple[Estimate, float | None, int | None]:
-    return Estimate(found.get("value"), found.get("low"), found.get("high")), found.get("chance"), found.get("count")
+def _shown(found: Mapping[str, Any]) -> tuple[Estimate, float | None, int | None, int]:
+    estimate = Estimate(found.get("value"), found.get("low"), found.get("high"))
+    return estimate, found.get("chance"), found.get("count"), found.get("left_out", 0)
 
 
 def unmeasured_sentences(measured: Mapping[str, Any], figures: Sequence[Figure], missing: Sequence[str]) -> tuple[str, ...]:

@@ -1,11 +1,12 @@
 import numpy as np
 import tensorflow as tf
+from scipy.stats import spearmanr
 
 from niwt_tf.data.decode import decode_image
 from niwt_tf.data.load import load_dataset
 from niwt_tf.experiments.faithfulness import measure_faithfulness
 from niwt_tf.experiments.faithfulness_pass import explain_test_images
-from niwt_tf.experiments.faithfulness_truth import test_truth as truth_of
+from niwt_tf.experiments.faithfulness_truth import truth_of_test_images
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.method.execution import Execution
 from niwt_tf.models.network import Network
@@ -37,27 +38,46 @@ def test_what_a_data_set_does_not_know_is_absent(finished_run, tiny_birds):
 
 def test_the_pass_is_each_image_explained_alone(finished_run, tiny_birds):
     network, explainer = parts_of(finished_run)
-    truth = truth_of(load_dataset("birds", tiny_birds, num_unseen=3, seed=3))
+    truth = truth_of_test_images(load_dataset("birds", tiny_birds, num_unseen=3, seed=3))
     images = truth.images
     predictions = np.arange(len(images)) % len(network.class_names)
     found = explain_test_images(network, explainer, truth, predictions, Execution(batch_size=7), 0)
-    for row in (0, len(images) - 1):
+    others = (predictions + np.random.default_rng(0).integers(1, len(network.class_names), len(images))) % 10
+    assert np.all(others != predictions)
+    finite = dict.fromkeys(found.values, 0)
+    for row in range(0, len(images), 5):
         pixels = decode_image(tf.io.read_file(str(images.root / images.paths[row])), 32)[None]
         maps = network.trunk(pixels, training=False)
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(persistent=True) as tape:
             tape.watch(maps)
-            logit = network.head(network.tail(maps, training=False))[0, predictions[row]]
-        alpha = tf.reduce_mean(tape.gradient(logit, maps), axis=[1, 2])
-        heat = tf.nn.relu(tf.reduce_sum(maps * alpha[:, None, None], axis=-1, keepdims=True))
-        heat = tf.image.resize(heat, [32, 32])[..., 0].numpy()
+            logits = network.head(network.tail(maps, training=False))[0]
+            logit, other_logit = logits[predictions[row]], logits[others[row]]
+        alpha, other_alpha = (tf.reduce_mean(tape.gradient(each, maps), axis=[1, 2]) for each in (logit, other_logit))
+        coarse, other_coarse = (
+            tf.nn.relu(tf.reduce_sum(maps * each[:, None, None], axis=-1, keepdims=True)) for each in (alpha, other_alpha)
+        )
+        heat = tf.image.resize(coarse, [32, 32])[0, ..., 0].numpy()
         x, y, width, height = truth.boxes[row]  # the files have the network's size
-        inside = [
-            [max(0.0, min(i + 1, x + width) - max(i, x)) * max(0.0, min(j + 1, y + height) - max(j, y)) for i in range(32)]
-            for j in range(32)
-        ]
-        expected = (heat[0] * inside).sum() / heat.sum() if heat.any() else np.nan
-        np.testing.assert_allclose(found.values["energy_in_box"].values[row], expected, rtol=1e-4)
-        np.testing.assert_allclose(found.values["energy_in_box"].chance[row], np.mean(inside), rtol=1e-5)
+        inside = np.array(
+            [
+                [max(0.0, min(i + 1, x + width) - max(i, x)) * max(0.0, min(j + 1, y + height) - max(j, y)) for i in range(32)]
+                for j in range(32)
+            ]
+        )
+        hottest = heat >= heat.max() * (1 - 1e-6)
         top = np.argsort(-explainer.attribute_weights(alpha.numpy())[0])[:5]
-        np.testing.assert_allclose(found.values["attribute_hit"].values[row], truth.present[row, top].mean())
-        np.testing.assert_allclose(found.pooled[row], maps[0].numpy().max(axis=(0, 1)), rtol=1e-5)
+        pair = np.ravel(coarse), np.ravel(other_coarse)
+        expected = {
+            "energy_in_box": ((heat * inside).sum() / heat.sum() if heat.any() else np.nan, inside.mean()),
+            "pointing_game": (inside[hottest].mean() if heat.any() else np.nan, inside.mean()),
+            "attribute_hit": (truth.present[row, top].mean(), truth.present[row, truth.frequent].mean()),
+            "random_logit_correlation": (spearmanr(*pair)[0] if all(map(np.ptp, pair)) else np.nan, None),
+        }
+        for name, (value, chance) in expected.items():
+            finite[name] += np.isfinite(value)
+            np.testing.assert_allclose(found.values[name].values[row], value, rtol=1e-4, atol=1e-6, err_msg=name)
+            assert (found.values[name].chance is None) == (chance is None)
+            if chance is not None:
+                np.testing.assert_allclose(found.values[name].chance[row], chance, rtol=1e-5, err_msg=name)
+        np.testing.assert_allclose(found.pooled[row], maps[0].numpy().max(axis=(0, 1)), rtol=1e-5, atol=1e-6)
+    assert all(finite[name] > 2 for name in expected)

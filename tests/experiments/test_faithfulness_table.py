@@ -2,10 +2,10 @@ from niwt_tf.experiments.faithfulness_table import FIGURES, as_text
 
 
 def test_the_table_is_aligned_and_leaves_out_what_was_not_measured():
-    seen = {"value": 0.8, "low": 0.7, "high": 0.95, "count": 12, "chance": 0.25}
+    seen = {"value": 0.8, "low": 0.7, "high": 0.95, "count": 12, "left_out": 3, "chance": 0.25}
     text = as_text({"energy_in_box": {"seen": seen, "unseen": {"value": 0.5, "count": 3}}, "deletion_auc": {"seen": seen}})
     lines = [line.split() for line in text.splitlines()]
-    assert lines[1] == ["energy", "in", "the", "box", "seen", "0.800", "0.700", "to", "0.950", "0.250", "higher", "12"]
+    assert lines[1] == ["energy", "in", "the", "box", "seen", "0.800", "0.700", "to", "0.950", "0.250", "higher", "12", "3"]
     assert lines[2] == ["unseen", "0.500", "higher", "3"]  # a single class has no interval
     assert lines[3][:2] == ["deletion", "seen"] and "lower" in lines[3]
     assert len(lines) == 4

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from niwt_tf.data.schema import Dataset, Knowledge, Split
-from niwt_tf.experiments.faithfulness_truth import test_truth as truth_of
+from niwt_tf.experiments.faithfulness_truth import truth_of_test_images
 
 VALUES = np.array([[1.0, 0.0], [0.0, 0.0], [0.8, 0.2]], np.float32)
 
@@ -30,7 +30,7 @@ def dataset(tmp_path_factory):
 
 
 def test_everything_is_in_the_order_of_the_test_images(dataset):
-    truth = truth_of(dataset)
+    truth = truth_of_test_images(dataset)
     assert truth.images.paths == ("3.png", "0.png", "5.png")
     assert truth.images.labels.tolist() == [1, 0, 2] and truth.num_seen == 2
     np.testing.assert_array_equal(truth.sides, [[13, 20], [10, 20], [15, 20]])
@@ -41,13 +41,13 @@ def test_everything_is_in_the_order_of_the_test_images(dataset):
 
 
 def test_without_attributes_of_images_the_description_tells(dataset):
-    truth = truth_of(dataset.replace(image_attributes=None))
+    truth = truth_of_test_images(dataset.replace(image_attributes=None))
     # Means of the seen classes are 0.5 and 0.
     np.testing.assert_array_equal(truth.present, [[False, False], [True, False], [True, True]])
     assert truth.frequent.tolist() == [0, 1]
 
 
 def test_without_places_no_file_is_opened(dataset, tmp_path):
-    truth = truth_of(dataset.replace(root=tmp_path, boxes=None, parts=None, part_names=()))
+    truth = truth_of_test_images(dataset.replace(root=tmp_path, boxes=None, parts=None, part_names=()))
     assert truth.boxes is None and truth.sides is None
     np.testing.assert_array_equal(truth.boxes_of(np.arange(2), 3), np.ones((2, 3, 3)))

@@ -168,7 +168,7 @@ _MAY_TEST = {
     ("baseline", "evaluate_eszsl"),
     ("faithfulness", "measure_faithfulness"),
     ("faithfulness_truth", "present_attributes"),
-    ("faithfulness_truth", "test_truth"),
+    ("faithfulness_truth", "truth_of_test_images"),
 }
 _TEST_TYPES = {"TestData", "Dataset", "test_data", "RunData"}
 

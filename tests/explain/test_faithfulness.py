@@ -10,6 +10,7 @@ from niwt_tf.explain.faithfulness import (
     energy_in_parts,
     frequent_attributes,
     map_correlation,
+    paired_auc,
     pointing_game,
     separation_auc,
 )
@@ -67,6 +68,15 @@ def test_auc_is_that_of_scikit_learn(attributes):
     aucs = separation_auc(scores, present)
     for k in (0, attributes - 1):
         np.testing.assert_allclose(aucs[:, k], [roc_auc_score(present[:, k], scores[:, n]) for n in range(2)])
+
+
+def test_paired_auc_is_the_diagonal():
+    random = np.random.default_rng(1)
+    scores = random.integers(0, 6, (30, 4)).astype(np.float32)
+    present = random.uniform(size=(30, 4)) < [0.2, 0.5, 0.8, -1.0]
+    aucs = paired_auc(scores, present)
+    np.testing.assert_allclose(aucs, separation_auc(scores, present).diagonal())
+    assert np.isnan(aucs[3]) and np.isfinite(aucs[:3]).all()
 
 
 def test_energy_in_parts_by_hand():

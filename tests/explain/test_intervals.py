@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from niwt_tf.explain.intervals import class_mean, plain_mean, proportion
+from niwt_tf.explain.intervals import class_mean, clustered_mean, clustered_share, plain_mean
 
 NAN = float("nan")
 
@@ -40,11 +40,35 @@ def test_plain_mean():
     assert figure["value"] == pytest.approx(0.5) and figure["count"] == 2
 
 
+def test_members_of_a_cluster_are_one_observation():
+    values, alone = np.array([0.2, 0.4, 0.9]), np.arange(3)
+    plain = plain_mean(values)
+    # Clusters of one are independent values, whatever they are called.
+    assert clustered_mean(values, np.array([7, 1, 3])) == {key: pytest.approx(value) for key, value in plain.items()}
+    # Saying everything twice tells nothing new.
+    twice = clustered_mean(np.repeat(values, 2), np.repeat(alone, 2))
+    assert twice == {**{key: pytest.approx(plain[key]) for key in ("value", "low", "high")}, "count": 6}
+    assert clustered_mean(values, np.zeros(3, int)) == {"value": pytest.approx(0.5), "count": 3}
+
+
+def test_members_of_unequal_clusters_count_the_same():
+    # Deviations from the mean 0.5 sum to 0.2 and -0.2 in the clusters: the error is sqrt(2 * 0.08) / 4 = 0.1.
+    figure = clustered_mean(np.array([0.6, 0.5, 0.6, 0.3]), np.array([0, 0, 0, 1]), bounds=(-9.0, 9.0))
+    assert figure["value"] == pytest.approx(0.5)
+    assert figure["high"] == pytest.approx(0.5 + 12.7062 * 0.1, abs=1e-4)
+
+
 def test_wilson():
     # (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n) with p = 0.8, n = 10, z = 1.96.
-    assert proportion(8, 10) == {
-        "value": 0.8,
-        "low": pytest.approx(0.4902, abs=1e-4),
-        "high": pytest.approx(0.9433, abs=1e-4),
-        "count": 10,
-    }
+    hits = np.arange(10) < 8
+    expected = {"value": 0.8, "low": pytest.approx(0.4902, abs=1e-4), "high": pytest.approx(0.9433, abs=1e-4)}
+    assert clustered_share(hits, np.arange(10)) == {**expected, "count": 10}
+    assert clustered_share(np.repeat(hits, 3), np.repeat(np.arange(10), 3)) == {**expected, "count": 30}
+
+
+def test_a_share_of_all_keeps_a_width():
+    for count in range(1, 40):
+        none = clustered_share(np.zeros(count, bool), np.arange(count))
+        assert none["low"] == none["value"] == 0.0 < none["high"]
+    figure = clustered_share(np.ones(4, bool), np.arange(4))
+    assert figure["high"] == 1.0 and figure["low"] == pytest.approx(4 / (4 + 1.96**2), abs=1e-4)

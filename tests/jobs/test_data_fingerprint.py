@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 
 from niwt_tf.data.schema import Dataset, Knowledge, Split
-from niwt_tf.jobs.data_fingerprint import data_fingerprint
+from niwt_tf.jobs.data_fingerprint import annotation_fingerprint, data_fingerprint
 
 
 def _dataset(root) -> Dataset:
@@ -26,3 +26,23 @@ def test_it_follows_the_content_and_not_the_place(tmp_path):
     assert data_fingerprint(_dataset(first).replace(split=None)) != fingerprint
     (first / "b.png").write_bytes(b"123")
     assert data_fingerprint(_dataset(first)) != fingerprint
+
+
+def test_what_is_known_of_images_is_apart(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.png").write_bytes(b"12")
+    bare = _dataset(tmp_path)
+    boxes, parts = np.ones((3, 4), np.float32), np.ones((3, 1, 3), np.float32)
+    known = [
+        bare,
+        bare.replace(boxes=boxes),
+        bare.replace(boxes=2 * boxes),
+        bare.replace(parts=parts, part_names=("tail",)),
+        bare.replace(parts=2 * parts, part_names=("tail",)),
+        bare.replace(parts=parts, part_names=("beak",)),
+        bare.replace(image_attributes=np.eye(3, dtype=np.float32)),
+        bare.replace(image_attributes=np.zeros((3, 3), np.float32)),
+    ]
+    assert len({str(annotation_fingerprint(dataset)) for dataset in known}) == len(known)
+    assert len({data_fingerprint(dataset) for dataset in known}) == 1
+    assert annotation_fingerprint(bare.replace(labels=[0, 0, 2])) == annotation_fingerprint(bare)

@@ -52,6 +52,8 @@ def test_its_files_agree(measured):
         figure = faithfulness[row["measure"]][row["classes"]]
         assert float(row["value"]) == pytest.approx(figure["value"], abs=1e-6)
         assert (row["chance"] == "") == ("chance" not in figure)
+        assert (row["count"], row["left_out"]) == (str(figure["count"]), str(figure.get("left_out", "")))
+    assert any(row["left_out"] for row in rows)
     neurons = _rows(folder / "neurons.csv")
     with np.load(run / "transfer" / "explainer.npz", allow_pickle=False) as file:
         assert [row["name"] for row in neurons] == file["neuron_names"].tolist()
@@ -66,6 +68,20 @@ def test_it_is_done_once(niwt, measured):
     again = niwt("faithfulness", f"--run_dir={run}", "--noprogress")
     assert again.status == 0 and "faithfulness is up to date" in again.err
     assert again.out == first.out
+
+
+def test_corrected_boxes_are_measured_again_and_nothing_else_is_done(niwt, measured, tiny_birds, tmp_path):
+    run, data = (shutil.copytree(source, tmp_path / source.name) for source in (measured[0], tiny_birds))
+    boxes = data / "CUB_200_2011" / "bounding_boxes.txt"
+    boxes.write_text("".join(f"{line.split()[0]} 0 0 16 16\n" for line in boxes.read_text().splitlines()))
+    flags = f"--run_dir={run}", f"--data_dir={data}", "--overwrite", "--noprogress"
+    report = niwt("report", *flags)
+    assert report.status == 2
+    assert "The stage report needs faithfulness, which was made with another annotation: run niwt faithfulness" in report.err
+    again = niwt("faithfulness", *flags)
+    assert again.status == 0 and "faithfulness is done again: it was made with another annotation." in again.err
+    energy = read_json(run / "metrics.json")["faithfulness"]["energy_in_box"]
+    assert energy["seen"]["chance"] == pytest.approx(0.25)
 
 
 def test_it_needs_the_stages_before_it(niwt, finished_run, tmp_path):

@@ -116,5 +116,5 @@ def _gallery(names: tuple[str, ...], num_seen: int) -> tuple[GalleryEntry, ...]:
 
 
 def _faithfulness() -> tuple[FaithfulnessRow, ...]:
-    sides = {"seen": (Estimate(0.8, 0.7, 0.9), 0.3, 1200), "unseen": (Estimate(-0.1), None, None)}
+    sides = {"seen": (Estimate(0.8, 0.7, 0.9), 0.3, 1200, 34), "unseen": (Estimate(-0.1), None, None, 0)}
     return (FaithfulnessRow("energy in the box", "Share of the map on the <object>.", "higher", "the box's share", sides),)

@@ -94,9 +94,10 @@ def test_versions_are_those_of_the_stages():
 
 
 def test_faithfulness_is_shown_or_said_to_be_absent():
-    energy = {"seen": {"value": 0.8, "low": 0.7, "high": 0.9, "chance": 0.3, "count": 4}, "unseen": {"value": 0.5, "count": 1}}
+    seen = {"value": 0.8, "low": 0.7, "high": 0.9, "chance": 0.3, "count": 4, "left_out": 2}
+    energy = {"seen": seen, "unseen": {"value": 0.5, "count": 1}}
     (row,) = faithfulness_rows({"energy_in_box": energy}, FIGURES)
-    assert row.estimates == {"seen": (Estimate(0.8, 0.7, 0.9), 0.3, 4), "unseen": (Estimate(0.5), None, 1)}
+    assert row.estimates == {"seen": (Estimate(0.8, 0.7, 0.9), 0.3, 4, 2), "unseen": (Estimate(0.5), None, 1, 0)}
     absent = unmeasured_sentences({"energy_in_box": energy}, FIGURES, ("boxes", "parts"))
     assert len(absent) == len(FIGURES) - 1
     assert "Hottest point in the box: not measured, the data set has no boxes of its images." in absent
