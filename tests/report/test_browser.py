@@ -122,7 +122,7 @@ def test_filters_hide_what_they_should(opened):
     # The name itself, and whatever was mistaken for it.
     assert 1 <= len(_class_rows(page)) <= 3 and all("aaaa" in "".join(row) for row in _class_rows(page))
     classes.get_by_label("Class").fill("nothing is called so")
-    assert _class_rows(page) == [] and classes.locator("output").inner_text() == "0 of 6 shown"
+    assert _class_rows(page) == [] and classes.locator("output").inner_text() == "0 of 6 shown: no class matches"
 
     neurons = page.locator("#dictionary > li:visible")
     assert neurons.count() == 12
