@@ -21,7 +21,9 @@ def explained(label="crow", rival="dove", words=WORDS, heat=True, activations=Tr
     hot = np.array([[1.0, 0.0], [1.0, 0.0]], np.float32)
     neurons = tuple(NeuronReason(n, "size", 0.9, 1.0, hot if activations else None) for n in range(3))
     own, other = NamedClass(label, True, 0.75), NamedClass(rival or "", False, 0.2)
-    contrast = Contrast(other, words, words, neurons, hot if heat else None, NoCounterfactual("It is so."), other, True)
+    contrast = Contrast(
+        other, words, words, neurons, hot if heat else None, NoCounterfactual("It is so."), other, True
+    )
     return ImageExplanation(own, own, words, (), neurons, hot, contrast if rival else None)
 
 
