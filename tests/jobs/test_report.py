@@ -74,8 +74,6 @@ def test_a_run_without_its_measures_says_which_job_to_run(finished_run, niwt, tm
     shutil.rmtree(path / "faithfulness", ignore_errors=True)
     job = niwt("report", f"--run_dir={path}", "--noprogress")
     assert job.status == 2
-    assert (
-        job.err.strip()
-        .splitlines()[-1]
-        .endswith(f"The stage report needs faithfulness, which is not there: run niwt faithfulness --run_dir={path} first.")
+    assert job.err.strip().splitlines()[-1].endswith(
+        f"The stage report needs faithfulness, which is not there: run niwt faithfulness --run_dir={path} first."
     )
