@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,3 +63,9 @@ def test_an_image_of_any_shape(tmp_path, shape):
 
 def test_what_is_not_known_is_left_out(tmp_path):
     drawn(tmp_path, explained(words=(), heat=False, activations=False))
+
+
+def test_the_heading_says_when_the_answer_is_withheld(tmp_path):
+    sure, unsure = (drawn(tmp_path, replace(explained(), abstain_below=below)) for below in (0.5, 0.9))
+    differ = (sure != unsure).any(axis=(1, 2))
+    assert differ[:90].any() and not differ[90:].any()
