@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from niwt_tf.explain.rounding import varied
 from niwt_tf.method.importance import unit
 
 CONFIDENT = 0.95  # a confidence of at least this makes a name one to rely on
@@ -19,8 +20,6 @@ _FEWEST_CLASSES = 4
 _BLOCK_ENTRIES = 4_000_000
 _FEWEST_ORDERS, _MOST_ORDERS = 99, 1999
 _PRODUCTS = 5e10  # a second or two
-# Values whose range is below this part of their size differ by float32's rounding alone.
-_ROUNDING = 1e-6
 _DECIMALS = 9  # equal correlations must not be told apart by rounding
 _CLOSE = 1e-5  # the same for correlations in float32
 
@@ -49,8 +48,8 @@ def name_neurons(
         N names, and their confidences float32 [N] in [0, 1].
     """
     classes, neurons = np.shape(importances)
-    attributes, varied = _standardised(np.asarray(descriptions, np.float64))
-    kept = np.flatnonzero(varied)
+    attributes, varies = _standardised(np.asarray(descriptions, np.float64))
+    kept = np.flatnonzero(varies)
     largest, best = np.zeros(neurons), np.zeros(neurons, np.int64)
     confidences = np.zeros(neurons, np.float32)
     if classes > 1 and len(kept):
@@ -87,9 +86,9 @@ def _chances(directions: np.ndarray, attributes: np.ndarray, largest: np.ndarray
 
 def _standardised(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return columns of values [S, M] with mean 0 and norm 1, and which of them vary [M]; the others become 0."""
-    varied = np.ptp(values, axis=0) > _ROUNDING * np.abs(values).max(axis=0)
+    varies = varied(values)
     centred = values - values.mean(axis=0)
     # Squares of small importances would underflow.
-    centred /= np.where(varied, np.abs(centred).max(axis=0), 1.0)
+    centred /= np.where(varies, np.abs(centred).max(axis=0), 1.0)
     norms = np.linalg.norm(centred, axis=0)
-    return np.divide(centred, norms, out=np.zeros_like(centred), where=varied), varied
+    return np.divide(centred, norms, out=np.zeros_like(centred), where=varies), varies

@@ -67,7 +67,7 @@ def _targets(folder: Path, image: Path) -> tuple[Path, Path]:
             raise InputError(f"--out must be a folder in which {target.name!r} may be written. Received: {what} of that name.")
     old = next((target for target in targets if target.exists()), None)
     if old is not None and not _is_of(targets[1], image):
-        rule = f"--out must be a folder without {targets[0].name!r} and {targets[1].name!r} but those of the same image."
+        rule = f"--out must be a folder whose {targets[0].name!r} and {targets[1].name!r}, if there, are of the same image."
         raise InputError(f"{rule} Received: {str(folder)!r}, whose {old.name!r} is not known to be of {str(image)!r}.")
     return targets
 

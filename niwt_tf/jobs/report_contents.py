@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from niwt_tf.data.birds import MARKER
+from niwt_tf.data.schema import Dataset
 from niwt_tf.experiments.faithfulness_table import FIGURES
 from niwt_tf.experiments.probabilities import load_probabilities
 from niwt_tf.experiments.scoring import load_scores
@@ -18,6 +19,7 @@ from niwt_tf.jobs.run_data import RunData
 from niwt_tf.jobs.run_directory import Run
 from niwt_tf.jobs.stage import read_manifest
 from niwt_tf.models.network import Network
+from niwt_tf.report.absent_sides import absent_side_sentences
 from niwt_tf.report.contents import ReportContents
 from niwt_tf.report.dictionary import dictionary
 from niwt_tf.report.faithfulness_rows import faithfulness_rows, missing_annotations, unmeasured_sentences
@@ -92,7 +94,10 @@ def report_contents(run: Run, data: RunData, files: RunFiles) -> ReportContents:
         ),
         own_attributes=dataset.image_attributes is not None,
         faithfulness=faithfulness_rows(measured, FIGURES),
-        unmeasured=unmeasured_sentences(measured, FIGURES, missing_annotations(dataset)),
+        unmeasured=(
+            *absent_side_sentences(measured, FIGURES, _test_images(dataset)),
+            *unmeasured_sentences(measured, FIGURES, missing_annotations(dataset)),
+        ),
         calibration_chosen=files.selection["chosen"]["harmonic_mean"] is not None,
         reproduction=reproduction_of(settings, _versions(run), run.data or "", stages, _rendered(settings.data_folder)),
     )
@@ -107,6 +112,11 @@ def _versions(run: Run) -> Mapping[str, str]:
     """Return what the stages were made with, which need not be what this process has."""
     manifests = {name: read_manifest(run.path / name) or {} for name in _STAGES}
     return versions_of({name: manifest.get("versions", {}) for name, manifest in manifests.items()})
+
+
+def _test_images(dataset: Dataset) -> Mapping[str, int]:
+    assert dataset.split is not None
+    return {"seen": len(dataset.split.test_seen), "unseen": len(dataset.split.test_unseen)}
 
 
 def _rendered(folder: str) -> Mapping[str, Any] | None:

@@ -83,7 +83,7 @@ def _heading(explanation: ImageExplanation, name: str, readable: Mapping[str, st
     own, best = explanation.own, explanation.best
     lines = [shorten(f"{shorten(' '.join(name.split()), _FILE)}: {_said(own, readable)}", _HEADING)]
     if explanation.is_withheld:
-        lines.append(withheld_sentence(explanation, shorten(readable[best.label], _SHORT)))
+        lines.append(withheld_sentence(explanation, shorten(readable[best.label], _LABEL)))
     elif best.label != own.label:
         lines.append(shorten(f"The most probable class is {_said(best, readable)}.", _HEADING))
     return "\n".join(lines)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from niwt_tf.experiments.faithfulness_table import SIDES
 from niwt_tf.report.contents import Estimate, FaithfulnessRow
 
 if TYPE_CHECKING:
     from niwt_tf.data.schema import Dataset
     from niwt_tf.experiments.faithfulness_table import Figure
 
-SIDES = ("seen", "unseen", "all")
 _NEEDS = {
     "energy_in_box": "boxes",
     "pointing_game": "boxes",

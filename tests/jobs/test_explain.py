@@ -176,7 +176,7 @@ def test_only_the_files_of_the_same_image_are_replaced(niwt, finished_run, photo
     other = Path(shutil.copy(photo, tmp_path / "other"))
     done = explained(other)
     assert done.status == 2 and done.err.count("\n") == 1
-    assert "--out must be a folder without 'photo.png' and 'photo.json' but those of the same image" in done.err
+    assert "--out must be a folder whose 'photo.png' and 'photo.json', if there, are of the same image" in done.err
     assert _record(tmp_path / "out")["image"] == str(photo)
     for name in ("photo.png", "photo.json"):  # whose they are is not known
         (tmp_path / "out" / "photo.json").unlink(missing_ok=True)

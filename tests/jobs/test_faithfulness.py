@@ -77,7 +77,7 @@ def test_corrected_boxes_are_measured_again_and_nothing_else_is_done(niwt, measu
     flags = f"--run_dir={run}", f"--data_dir={data}", "--overwrite", "--noprogress"
     report = niwt("report", *flags)
     assert report.status == 2
-    assert "The stage report needs faithfulness, which was made with another annotation: run niwt faithfulness" in report.err
+    assert "The stage report needs faithfulness, which was made with another annotation: run niwt run --run_dir=" in report.err
     again = niwt("faithfulness", *flags)
     assert again.status == 0 and "faithfulness is done again: it was made with another annotation." in again.err
     energy = read_json(run / "metrics.json")["faithfulness"]["energy_in_box"]

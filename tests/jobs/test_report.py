@@ -53,7 +53,8 @@ def test_of_a_team_the_chief_alone_makes_the_page(monkeypatch, tmp_path):
     done = []
     made = SimpleNamespace(up_to_date=False, writing=writing)
     run = SimpleNamespace(stage=lambda *_, **__: made, team=SimpleNamespace(is_chief=False), settings=SimpleNamespace(seed=0))
-    data = SimpleNamespace(test=lambda: None, execution=None)
+    dataset = SimpleNamespace(boxes=None, parts=None, part_names=(), image_attributes=None)
+    data = SimpleNamespace(test=lambda: None, execution=None, dataset=dataset)
     monkeypatch.setattr(report, "RunFiles", lambda run: SimpleNamespace(network=None, scored=None))
     for name in ("image_embedding", "report_contents", "render", "write_tensorboard"):
         monkeypatch.setattr(report, name, lambda *_, name=name, **__: done.append(name))

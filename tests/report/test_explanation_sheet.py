@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,3 +72,9 @@ def test_a_class_is_called_as_among_all_classes(tmp_path, monkeypatch):
     for names in ((), ("1.cat", "2.cat", "3.dog")):
         write_explanation_sheet(tmp_path / "sheet.png", explained(label="1.cat", rival="3.dog"), pixels, "photo.jpg", names)
     assert [text.split(",")[0] for text in said] == ["photo.jpg: cat", "photo.jpg: 1.cat"]
+
+
+def test_the_heading_says_when_the_answer_is_withheld(tmp_path):
+    sure, unsure = (drawn(tmp_path, replace(explained(), abstain_below=below)) for below in (0.5, 0.9))
+    differ = (sure != unsure).any(axis=(1, 2))
+    assert differ[:90].any() and not differ[90:].any()

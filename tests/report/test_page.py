@@ -95,6 +95,12 @@ def test_controls_are_hidden_until_the_script_runs(page):
     assert len(hidden) >= 5 and all("hidden" in attributes for attributes in hidden)
 
 
+def test_how_many_were_left_out_is_said_beside_how_many_were_measured(page):
+    place = page.texts.index("n = 1,200")
+    assert page.texts[place + 1] == "34 left out"
+    assert sum(each.endswith(" left out") for each in page.texts) == 1  # nothing is said of none
+
+
 def test_what_is_absent_is_said():
     names = ("ant", "bee", "cat")
     text = render(contents_toy(scored_toy(2, 3, 4, only_seen=True), names, 2, explained=False))

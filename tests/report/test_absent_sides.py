@@ -1,0 +1,18 @@
+"""Why figures of one side are absent."""
+
+from niwt_tf.experiments.faithfulness_table import FIGURES
+from niwt_tf.report.absent_sides import absent_side_sentences
+
+
+def test_each_absent_side_has_its_reason():
+    measured = {"energy_in_box": {"seen": {}}, "insertion_auc": {"seen": {}, "unseen": {}}, "neuron_name_auc": {"all": {}}}
+    few, none = (absent_side_sentences(measured, FIGURES, {"seen": 5, "unseen": count}) for count in (2, 0))
+    assert few[:2] == (
+        "Not measured of seen classes: AUC of neuron names; none of their images could be measured.",
+        "Not measured of unseen classes: energy in the box, AUC of neuron names; none of their images could be measured.",
+    )
+    assert none[1].endswith("; there is no test image of theirs.") and few[2].startswith("All: figures of images")
+
+
+def test_nothing_is_said_where_nothing_is_absent():
+    assert absent_side_sentences({"confident_names": dict.fromkeys(("all", "seen", "unseen"), {})}, FIGURES, {"seen": 1}) == ()
