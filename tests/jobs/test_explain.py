@@ -123,7 +123,7 @@ def test_a_bundle_without_explain_class_explains_the_best_class_alone(niwt, fini
         (["--image={photo}", "--bundle={bundle}", "--rival={near}"], "--rival must be one of the network's 10 classes."),
         (["--image={photo}", "--run_dir={run}", "--class={first}", "--rival={first}"], "--rival must be another class than"),
         (["--image={photo}", "--run_dir={text}"], "--run_dir must be a run's folder"),
-        (["--image={photo}", "--bundle={empty}"], "folder must be an exported SavedModel"),
+        (["--image={photo}", "--bundle={empty}"], "--bundle must be an exported SavedModel"),
         (["--image={photo}", "--run_dir={run}", "--out={text}"], "--out must not be or lie in a file"),
         (["--image={out}/photo.png", "--run_dir={run}", "--out={out}"], "Received: the image itself of that name."),
     ],
