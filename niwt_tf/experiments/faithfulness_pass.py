@@ -89,20 +89,17 @@ def explain_test_images(
             activating.add(maps, done)
             logit[rows] = map_correlation(heat, other_heat)
             present = truth.present[rows]
-            hit[rows] = attribute_hit(explainer.attribute_weights(alphas), present, len(truth.frequent))
-            base[rows] = present[:, truth.frequent].mean(axis=1)
+            hit[rows], base[rows] = attribute_hit(explainer.attribute_weights(alphas), present, truth.frequent)
             if truth.boxes is not None:
                 energy[rows], pointing[rows] = energy_in_box(pixels, box), pointing_game(pixels, box)
                 box_share[rows] = area_share(box)
             done += len(rows)
             bar.update(len(rows))
     every = np.arange(count)
-    values = {"random_logit_correlation": ImageValues(every, logit)}
+    values = {"random_logit_correlation": ImageValues(every, logit), "attribute_hit": ImageValues(every, hit, base)}
     if truth.boxes is not None:
         values["energy_in_box"] = ImageValues(every, energy, box_share)
         values["pointing_game"] = ImageValues(every, pointing, box_share)
-    if explainer.weights.any():
-        values["attribute_hit"] = ImageValues(every, hit, base)
     shows = np.flatnonzero(np.isfinite(parts.energy))
     values["part_localisation"] = ImageValues(shows, parts.energy[shows], parts.chance[shows])
     return ExplainedImages(values, pooled, parts, activating.result())

@@ -48,9 +48,9 @@ FIGURES = (
     ),
     Figure(
         "attribute_hit", "true words",
-        "Share of the five attributes named for a prediction that are true of the image. For unseen classes the words partly "
-        "repeat what the network was told: it was told their descriptions.",
-        "higher", "the five most frequent attributes of the training images, for every image",
+        "Share of the attributes named for a prediction, five at most, that are true of the image. For unseen classes the "
+        "words partly repeat what the network was told: it was told their descriptions.",
+        "higher", "as many of the most frequent attributes of the training images",
     ),
     Figure(
         "confident_names", "good neuron names",

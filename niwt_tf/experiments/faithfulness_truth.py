@@ -26,7 +26,7 @@ class ImageTruth:
         num_seen: S.
         present: bool [M, K], whether the image has the attribute; what its class's description says where the data set knows no
             attributes of images: above the mean of the seen classes.
-        frequent: the attributes that most training images have.
+        frequent: the attributes that most training images have, the most frequent first.
         boxes: [M, 4] in pixels of the file, or None.
         parts: [M, P, 3] in pixels of the file and visibility, or None.
         sides: [M, 2], width and height of the files; None without boxes and parts.

@@ -57,10 +57,27 @@ def curve_area(curve: np.ndarray) -> np.ndarray:
     return (curve[:, 1:] + curve[:, :-1]).mean(axis=1, dtype=np.float64) / 2
 
 
-def attribute_hit(weights: np.ndarray, present: np.ndarray, count: int = TOP_ATTRIBUTES) -> np.ndarray:
-    """Return the share [B] of the `count` attributes with the largest weights [B, K] that are `present`, bool [B, K]."""
-    top = np.argsort(-weights, axis=1, kind="stable")[:, :count]
-    return np.take_along_axis(present, top, axis=1).mean(axis=1)
+def attribute_hit(weights: np.ndarray, present: np.ndarray, frequent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which share of the words said of an image are true of it, and of as many frequent attributes: both float64 [B].
+
+    The words are those of `textual_explanation`: the largest weights, as far as they are above 0. NaN for an image of which
+    none is said.
+
+    Args:
+        weights: [B, K].
+        present: bool [B, K].
+        frequent: int [T], the most frequent attributes, the most frequent first; T is also the most words of an image.
+    """
+    most = len(frequent)
+    said = np.minimum((weights > 0).sum(axis=1), most)
+    top = np.argsort(-weights, axis=1, kind="stable")[:, :most]
+    counted = np.arange(top.shape[1]) < said[:, None]
+
+    def share(attributes: np.ndarray) -> np.ndarray:
+        hits = (np.take_along_axis(present, attributes, axis=1) & counted).sum(axis=1)
+        return np.divide(hits, said, out=np.full(len(said), np.nan), where=said > 0)
+
+    return share(top), share(np.broadcast_to(frequent, top.shape))
 
 
 def frequent_attributes(present: np.ndarray, count: int = TOP_ATTRIBUTES) -> np.ndarray:

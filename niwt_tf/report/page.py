@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from niwt_tf.explain.neurons import CONFIDENT
+from niwt_tf.explain.rounding import shown_weight
 from niwt_tf.explain.sentences import plain, short_name
 from niwt_tf.explain.words import grouped
 from niwt_tf.report.confusion_chart import MOST_NAMED, confusion_chart, geometry
@@ -50,7 +51,7 @@ def render(contents: ReportContents) -> str:
         "sureness": sureness,
         "count": count,
         "breakable": breakable,
-        "signed": lambda value: f"{value:+.2f}".replace("-", _MINUS),
+        "signed": signed,
     }
     script, style = (_source(environment, name) for name in ("report.js", "report.css"))
     results = contents.results
@@ -95,6 +96,11 @@ def interval(estimate: Estimate) -> str:
 def figure(value: float | None, digits: int = 3) -> str:
     """Return a number with so many decimals, "n/a" for what is unknown."""
     return "n/a" if value is None or math.isnan(value) else f"{value:.{digits}f}".replace("-", _MINUS)
+
+
+def signed(weight: float) -> str:
+    """Return a weight as `shown_weight` does, with the sign that is as wide as a plus; that of an exponent stays."""
+    return re.sub("^-", _MINUS, shown_weight(weight))
 
 
 def sureness(confidence: float) -> str:

@@ -14,6 +14,7 @@ from niwt_tf.explain.faithfulness import (
     pointing_game,
     separation_auc,
 )
+from niwt_tf.explain.words import textual_explanation
 
 LEFT = np.array([[[1.0, 0.0], [1.0, 0.0]]])
 
@@ -42,10 +43,30 @@ def test_area_under_a_curve_is_that_of_trapezoids():
 
 
 def test_attribute_hit_is_the_share_of_the_top_that_is_true():
-    weights = np.array([[0.1, 3.0, -1.0, 2.0], [0.0, 0.0, 0.0, 0.0]])
-    present = np.array([[True, True, False, False], [True, False, True, True]])
-    np.testing.assert_allclose(attribute_hit(weights, present, 2), [0.5, 0.5])
-    np.testing.assert_allclose(attribute_hit(weights, present, 10), [0.5, 0.75])  # all there are
+    weights = np.array([[0.1, 3.0, -1.0, 2.0], [0.5, 0.0, -1.0, 0.0], [0.0, 0.0, -1.0, np.nan]])
+    present = np.array([[True, True, False, False], [True, False, True, False], [True, True, True, True]])
+    hit, chance = attribute_hit(weights, present, np.array([3, 0]))
+    # Two words of the first image, one of the second, none of the third.
+    np.testing.assert_allclose(hit, [0.5, 1.0, np.nan])
+    np.testing.assert_allclose(chance, [0.5, 0.0, np.nan])
+    hit, chance = attribute_hit(weights, present, np.array([3, 0, 1, 2]))
+    np.testing.assert_allclose(hit, [2 / 3, 1.0, np.nan])
+    np.testing.assert_allclose(chance, [2 / 3, 0.0, np.nan])
+
+
+def test_attribute_hit_counts_the_words_that_are_said():
+    random = np.random.default_rng(0)
+    weights, present = random.normal(-1, 1, (40, 9)), random.random((40, 9)) < 0.5
+    names = tuple("abcdefghi")
+    hit, chance = attribute_hit(weights, present, np.arange(5))
+    for row in range(40):
+        words = textual_explanation(weights[row], names, ("",) * 9).speaks_for
+        if words:
+            assert hit[row] == np.mean([present[row, names.index(word.attribute)] for word in words])
+            assert chance[row] == present[row, : len(words)].mean()
+        else:
+            assert np.isnan(hit[row]) and np.isnan(chance[row])
+    assert 0 < np.isnan(hit).sum() < 40
 
 
 def test_frequent_attributes_come_first_of_equals():
