@@ -24,10 +24,16 @@ def save_figure(figure: Any, path: str | os.PathLike[str]) -> None:
 
 
 @functools.cache
-def figure_font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Return the font that comes with Matplotlib, the same on every machine."""
+def figure_font(size: float, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """Return the font that comes with Matplotlib, the same on every machine; its letters are as wide as in a figure.
+
+    Args:
+        size: pixels; in a figure, points * dpi / 72.
+        bold: whether the letters are.
+    """
     import matplotlib
     from PIL import ImageFont
 
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), size)
+    path = Path(matplotlib.get_data_path(), "fonts", "ttf", name)
+    return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)

@@ -6,7 +6,6 @@ state of pyplot.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from niwt_tf.explain.image_explanation import Contrast, ImageExplanation, NamedC
 from niwt_tf.explain.rounding import shown_weight
 from niwt_tf.explain.sentences import counterfactual_sentence, empty_map_sentence, neuron_title, plain, withheld_sentence
 from niwt_tf.explain.words import Word
-from niwt_tf.report.fitted_text import broken_within, cut, cut_together, inches
+from niwt_tf.report.fitted_text import DPI, broken, broken_within, cut, cut_start, cut_together, inches
 from niwt_tf.report.pictures import activation_picture, heat_overlay
 
 if TYPE_CHECKING:
@@ -31,10 +30,9 @@ _SIDE = 384  # pixels of a photograph's longer side
 # Inches: of the sheet, of its pictures, from one to the next, of the names beside bars, and of a bar and a line of text.
 _WIDTH, _MARGIN, _PICTURE, _PITCH, _NAMES, _BAR, _LINE = 13.6, 0.3, 2.4, 2.64, 2.5, 0.27, 0.22
 _TOP, _ABOVE = 1.2, 0.7  # inches above the first pictures and above what follows
-_SHORT, _NAME, _FILE = 24, 34, 40  # characters
+_SHORT, _FILE = 24, 40  # characters
 _HALF = (_WIDTH - 3 * _MARGIN) / 2  # inches for one of two titles beside each other
-_HEADING, _SECOND, _BAR_TITLE, _TITLE = 13.0, 11.0, 10.0, 9.5  # points
-_DPI = 100
+_HEADING, _SECOND, _TEXT, _BAR_TITLE, _TITLE, _NAME = 13.0, 11.0, 10.5, 10.0, 9.5, 9.0  # points
 
 
 def write_explanation_sheet(
@@ -131,7 +129,7 @@ class _Sheet:
         from matplotlib.figure import Figure
 
         self._height = height
-        self._figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, facecolor="white")
+        self._figure = Figure(figsize=(_WIDTH, height), dpi=DPI, facecolor="white")
         FigureCanvasAgg(self._figure)
 
     def heading(self, text: str) -> None:
@@ -167,7 +165,7 @@ class _Sheet:
         self._text(left + _MARGIN, top - 0.42, title, _BAR_TITLE)
         axes.barh(range(len(words)), weights, color=[_FOR if weight > 0 else _AGAINST for weight in weights], height=0.7)
         axes.set_ylim(height / _BAR - 0.5, -0.5)
-        axes.set_yticks(range(len(words)), [_literal(_attribute(word)) for word in words], fontsize=9)
+        axes.set_yticks(range(len(words)), [_literal(_attribute(word)) for word in words], fontsize=_NAME)
         axes.axvline(0.0, color=_FAINT, linewidth=0.8)
         axes.margins(x=0.2)
         for row, weight in enumerate(weights):
@@ -183,14 +181,14 @@ class _Sheet:
 
     def sentences(self, column: int, top: float, sentences: Sequence[str]) -> None:
         """Write sentences beside pictures, as many lines as there is room for."""
-        left = _MARGIN + column * _PITCH
-        characters = int((_WIDTH - _MARGIN - left) * 11.5)
-        lines = [line for sentence in sentences for line in textwrap.wrap(sentence, characters)]
+        left = _MARGIN + column * _PITCH + 0.1
+        room = _WIDTH - _MARGIN - left
+        lines = [line for sentence in sentences for line in broken(" ".join(sentence.split()), _TEXT, room)]
         most = int(_PICTURE / _LINE)
         if len(lines) > most:
-            lines = [*lines[: most - 1], shorten(f"{lines[most - 1]} ...", characters)]
+            lines = [*lines[: most - 1], cut(f"{lines[most - 1]} \N{HORIZONTAL ELLIPSIS}", _TEXT, room)]
         for number, line in enumerate(lines):
-            self._text(left + 0.1, top + 0.05 + _LINE * number, line, 10.5)
+            self._text(left, top + 0.05 + _LINE * number, line, _TEXT)
 
     def save(self, path: Path) -> None:
         save_figure(self._figure, path)
@@ -205,8 +203,7 @@ class _Sheet:
 
 def _attribute(word: Word) -> str:
     """Return the end of a long attribute's name, where its value is."""
-    name = plain(word.attribute)
-    return name if len(name) <= _NAME else "\N{HORIZONTAL ELLIPSIS}" + name[1 - _NAME :].lstrip()
+    return cut_start(plain(word.attribute), _NAME, _NAMES - 0.2)
 
 
 def _literal(text: str) -> str:

@@ -7,20 +7,30 @@ from collections.abc import Callable, Sequence
 from niwt_tf.experiments.class_names import shorten
 from niwt_tf.experiments.saved_figure import figure_font
 
-_EM = 100  # size at which letters are measured
+DPI = 100  # of the figures: letters are as wide as whole pixels make them
 _POINTS = 72  # an inch
 _MOST = 120  # characters of a name, however narrow they are
 
 
 def inches(text: str, size: float) -> float:
     """Return how wide a line is in letters of `size` points."""
-    return float(figure_font(_EM).getlength(text)) * size / (_EM * _POINTS)
+    return float(figure_font(size * DPI / _POINTS).getlength(text)) / DPI
 
 
 def cut(text: str, size: float, room: float) -> str:
     """Return a line cut to `room` inches, with an ellipsis where something is left out."""
     (text,) = cut_together([text], lambda names: inches(names[0], size) <= room, 4 * _MOST)
     return text
+
+
+def cut_start(text: str, size: float, room: float) -> str:
+    """Return the end of a line where the whole does not fit into `room` inches, after an ellipsis."""
+    if inches(text, size) <= room:
+        return text
+    text = text[-_MOST:]
+    while text and inches(f"\N{HORIZONTAL ELLIPSIS}{text}", size) > room:
+        text = text[1:].lstrip()
+    return "\N{HORIZONTAL ELLIPSIS}" + text
 
 
 def broken(text: str, size: float, room: float) -> list[str]:
