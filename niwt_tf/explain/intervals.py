@@ -7,6 +7,9 @@ import math
 import numpy as np
 
 CONFIDENCE = 0.95
+# So few values that are all the same have an interval without a width, which would say more than they know.
+FEW = 10
+_SAME = 1e-12
 Figure = dict[str, float | int]
 
 
@@ -23,7 +26,8 @@ def class_mean(
 
     Returns:
         "value", "low" and "high" (Student's t interval over the classes; absent for a single class, which says nothing of
-        others), "count" of the images, "left_out" if there are any, "chance" if given. None where no image was measured.
+        others, and for fewer than `FEW` that are all the same), "count" of the images, "left_out" if there are any, "chance"
+        if given. None where no image was measured.
     """
     measured = np.isfinite(values)
     if not measured.any():
@@ -55,13 +59,14 @@ def clustered_mean(values: np.ndarray, clusters: np.ndarray, bounds: tuple[float
 
     Returns:
         "value", "low" and "high" (Student's t interval with the cluster-robust standard error of Liang and Zeger, "Longitudinal
-        data analysis using generalized linear models", 1986; absent for a single cluster), "count".
+        data analysis using generalized linear models", 1986; absent for a single cluster and for fewer than `FEW` whose
+        values are all the same), "count".
     """
     mean = float(values.mean())
     _, position = np.unique(clusters, return_inverse=True)
     sums = np.bincount(position, weights=values - mean)
     figure: Figure = {"value": mean, "count": len(values)}
-    if len(sums) > 1:
+    if len(sums) > 1 and not _says_nothing(values, len(sums)):
         error = math.sqrt(len(sums) / (len(sums) - 1) * float((sums**2).sum())) / len(values)
         figure |= _interval(mean, error, len(sums) - 1, bounds)
     return figure
@@ -95,9 +100,14 @@ def _class_means(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def _with_interval(values: np.ndarray, bounds: tuple[float, float]) -> Figure:
     mean, count = float(values.mean()), len(values)
-    if count == 1:
+    if count == 1 or _says_nothing(values, count):
         return {"value": mean}
     return {"value": mean} | _interval(mean, float(values.std(ddof=1)) / math.sqrt(count), count - 1, bounds)
+
+
+def _says_nothing(values: np.ndarray, count: int) -> bool:
+    """Return whether all values are the same and stand for fewer than `FEW` classes."""
+    return bool(count < FEW and np.ptp(values) <= _SAME)
 
 
 def _interval(mean: float, error: float, freedom: int, bounds: tuple[float, float]) -> Figure:

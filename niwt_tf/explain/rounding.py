@@ -23,4 +23,4 @@ def shown_weight(value: float | np.floating) -> str:
 
     So 0.5 is "+0.50", -12.345 is "-12.35" and 0.00042 is "+0.00042"; it never reads as 0 without being 0.
     """
-    return f"{value:+#.2g}" if 0 < abs(value) < _TWO_DECIMALS else f"{value:+.2f}"
+    return f"{value:+#.2g}" if 0 < abs(float(value)) < _TWO_DECIMALS else f"{value:+.2f}"

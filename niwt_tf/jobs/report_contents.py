@@ -29,7 +29,7 @@ from niwt_tf.report.reproduction import reproduction_of, versions_of
 from niwt_tf.report.results import results_of
 from niwt_tf.report.subject import facts_of, title_of
 
-_STAGES = ("train", "importance", "map", "transfer", "evaluate", "faithfulness")
+_STAGES = ("train", "importance", "map", "transfer", "evaluate", "export", "faithfulness")
 
 
 class RunFiles:
@@ -93,6 +93,7 @@ def report_contents(run: Run, data: RunData, files: RunFiles) -> ReportContents:
         own_attributes=dataset.image_attributes is not None,
         faithfulness=faithfulness_rows(measured, FIGURES),
         unmeasured=unmeasured_sentences(measured, FIGURES, missing_annotations(dataset)),
+        calibration_chosen=files.selection["chosen"]["harmonic_mean"] is not None,
         reproduction=reproduction_of(settings, _versions(run), run.data or "", stages, _rendered(settings.data_folder)),
     )
 

@@ -130,6 +130,7 @@ class Results:
 
     Attributes:
         class_names: C names for people, seen classes first.
+        exact_names: the same as the data set spells them, which is what jobs take.
         num_seen: S.
         classes: one row a class.
         confusion: of all classes, at the chosen calibration.
@@ -141,6 +142,7 @@ class Results:
     """
 
     class_names: tuple[str, ...]
+    exact_names: tuple[str, ...]
     num_seen: int
     classes: tuple[ClassRow, ...]
     confusion: Confusion
@@ -232,6 +234,7 @@ class ReportContents:
             is true of its class.
         faithfulness: what was measured of the explanations.
         unmeasured: a sentence for each measure that was not.
+        calibration_chosen: whether there were validation classes to choose the calibration constant on.
         reproduction: how to make the run again.
     """
 
@@ -248,4 +251,5 @@ class ReportContents:
     own_attributes: bool
     faithfulness: tuple[FaithfulnessRow, ...]
     unmeasured: tuple[str, ...]
+    calibration_chosen: bool
     reproduction: Reproduction

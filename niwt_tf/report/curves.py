@@ -62,7 +62,7 @@ def ausuc_chart(curve: CalibrationCurve, chosen: float) -> Markup:
 def calibration_chart(curve: CalibrationCurve, chosen: float) -> Markup:
     """Draw both accuracies and their harmonic mean over the calibration constant, which the logits of seen classes lose."""
     low, high = calibration_range(curve, chosen)
-    frame = Frame((low, high), (0, 1), width=420, height=400)
+    frame = Frame((low, high), (0, 1), width=420, height=400, top=26)
     constants = np.linspace(low, high, _STEPS)
     values = at_calibrations(curve, constants)
     place = float(frame.across(np.array(chosen)))
@@ -75,9 +75,9 @@ def calibration_chart(curve: CalibrationCurve, chosen: float) -> Markup:
     at_chosen = at_calibrations(curve, np.array([chosen]))[:, 0]
     sides = zip(at_chosen.tolist(), ("seen", "unseen", "both"), strict=True)
     parts += [dot(frame, chosen, value, f"mark {css}", 4) for value, css in sides]
+    # Above the frame, where no curve can run.
     is_left = place < frame.width / 2
-    text_place = place + (6 if is_left else -6)
-    parts.append(label(text_place, bottom - 8, f"chosen: {chosen:.2f}", "start" if is_left else "end", "note"))
+    parts.append(label(place, frame.top - 8, f"chosen: {chosen:.2f}", "start" if is_left else "end", "note"))
     best = int(values[2].argmax())
     description = (
         f"At the chosen constant {chosen:.2f}: seen {100 * at_chosen[0]:.1f} %, unseen {100 * at_chosen[1]:.1f} %, H "

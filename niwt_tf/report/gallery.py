@@ -76,6 +76,7 @@ class GalleryEntry:
         true_attributes: which of the attributes above are true of the image: by its own attributes where the data set has any,
             else those that its class is described with more than the seen classes on average.
         against_true: what speaks for the predicted class and against the true one; empty where the answer is right.
+        heat_is_empty: whether nothing in the map speaks for the predicted class, so that its picture is grey.
     """
 
     image: str
@@ -93,6 +94,7 @@ class GalleryEntry:
     neurons: tuple[ShownNeuron, ...]
     true_attributes: frozenset[str]
     against_true: tuple[Word, ...] = ()
+    heat_is_empty: bool = False
 
 
 def gallery(
@@ -171,6 +173,7 @@ def gallery(
                 neurons=_shown_neurons(explainer, evidence, i, images.root / path, names[labels[i]]),
                 true_attributes=frozenset(named & truths[i]),
                 against_true=reasons,
+                heat_is_empty=not evidence.heat[i].any(),
             )
         )
     return tuple(entries)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from niwt_tf.experiments.scoring import Scored
-from niwt_tf.explain.intervals import plain_mean
+from niwt_tf.explain.intervals import FEW, plain_mean
 from niwt_tf.method.evaluation import per_class_accuracy
 from niwt_tf.method.probabilities import ECE_BINS, Probabilities
 from niwt_tf.report.contents import Estimate
@@ -25,9 +25,11 @@ NOTE = (
     f"those of H and AUSUC are bootstrap intervals (BCa, {RESAMPLES:,} resamples, fixed seed), for which seen and unseen "
     "classes are drawn apart while all classes go on competing for an image; that of ECE is the value ± 1.96 bootstrap "
     "standard errors, since resampling biases it upwards. They say how a figure would vary with other classes of the same "
-    "kind, not with another training run. Too few classes have none."
+    "kind, not with another training run. A dash stands where there "
+    "are too few classes for an interval, or fewer than ten that all have the same value."
 )
 _LEAST_CLASSES = 3
+_SAME = 1e-12  # figures that differ by less are the same
 _LARGEST_BATCH = 2_000_000  # entries of a temporary array
 Statistic = Callable[..., np.ndarray]
 
@@ -91,6 +93,9 @@ def _estimate(
         found = bootstrap(
             tuple(sides), of_samples, n_resamples=RESAMPLES, batch=batch, vectorized=True, rng=np.random.default_rng(seed)
         )
+    least = min(len(side) for side in sides)
+    if least < FEW and np.ptp(found.bootstrap_distribution) <= _SAME:
+        return Estimate(value)
     if symmetric:
         margin = 1.96 * float(found.standard_error)
         return Estimate(value, max(value - margin, 0.0), value + margin)

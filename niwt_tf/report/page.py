@@ -53,6 +53,8 @@ def render(contents: ReportContents) -> str:
         "breakable": breakable,
         "signed": signed,
     }
+    exact = dict(zip(contents.results.class_names, contents.results.exact_names, strict=True))
+    environment.filters["exact"] = lambda name: exact.get(name, name)
     script, style = (_source(environment, name) for name in ("report.js", "report.css"))
     results = contents.results
     curve, calibration = results.curve, results.calibration

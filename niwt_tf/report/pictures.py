@@ -67,14 +67,16 @@ def heat_overlay(photograph: Image.Image, heat: np.ndarray) -> Image.Image:
 def activation_picture(photograph: Image.Image, activations: np.ndarray) -> Image.Image:
     """Return the photograph in colour where a neuron answers and in dark grey elsewhere.
 
-    A line is drawn at half of the highest activation, so that nobody needs the colours. A neuron that answers nowhere leaves
-    the photograph grey and without a line.
+    A line goes around what is above half of the highest activation, so that nobody needs the colours; a hole in that has no
+    line of its own, which would read as another region. A neuron that answers nowhere leaves the photograph grey and without a
+    line.
 
     Args:
         photograph: RGB, of any shape.
         activations: [H, W] of one neuron, in any units; what is below 0 counts as 0.
     """
     from PIL import Image
+    from scipy.ndimage import binary_fill_holes
 
     highest = max(float(activations.max()), 0.0)
     share = activations.clip(0.0) / highest if highest > 0 else np.zeros_like(activations)
@@ -82,7 +84,7 @@ def activation_picture(photograph: Image.Image, activations: np.ndarray) -> Imag
     answers = share[:, :, None].clip(0.0, 1.0)
     lit = answers * np.asarray(photograph, np.float32) + (1.0 - answers) * _DIMMED * _grey(photograph)
     pixels = np.rint(lit).astype(np.uint8)
-    line = _outline(share >= 0.5)
+    line = _outline(binary_fill_holes(share >= 0.5))
     pixels[_thickened(line)] = _LINE_EDGE
     pixels[line] = _LINE
     return Image.fromarray(pixels)

@@ -33,6 +33,7 @@ def results_of(scored: Scored, class_names: Sequence[str], num_seen: int, temper
     measurable = bool((scored.labels < num_seen).any() and (scored.labels >= num_seen).any())
     return Results(
         names,
+        tuple(class_names),
         num_seen,
         _class_rows(scored, confusion, names, num_seen),
         confusion,

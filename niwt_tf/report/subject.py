@@ -112,4 +112,5 @@ def _of_run(settings: Settings, seconds: Mapping[str, float]) -> tuple[tuple[str
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+    # A no-break space keeps the unit with its number.
+    return f"{seconds:.1f}\N{NO-BREAK SPACE}s" if seconds < 100 else f"{seconds / 60:.1f}\N{NO-BREAK SPACE}min"

@@ -29,6 +29,15 @@ def test_one_class_has_no_interval():
     assert class_mean(np.array([0.2, 0.4]), np.array([3, 3])) == {"value": pytest.approx(0.3), "count": 2}
 
 
+@pytest.mark.parametrize(("classes", "low"), [(2, None), (9, None), (10, 1.0)])
+def test_few_classes_that_are_all_the_same_have_no_interval(classes, low):
+    values, labels = np.ones(2 * classes), np.repeat(np.arange(classes), 2)
+    for figure in (class_mean(values, labels), plain_mean(np.ones(classes)), clustered_mean(values, labels)):
+        assert figure["value"] == 1.0 and figure.get("low") == figure.get("high") == low
+    values[0] = 0.5
+    assert "low" in class_mean(values, labels)
+
+
 def test_nothing_measured_is_absent():
     assert class_mean(np.array([NAN]), np.array([0])) is None
     assert class_mean(np.empty(0), np.empty(0, int)) is None

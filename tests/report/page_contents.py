@@ -72,6 +72,7 @@ def contents_toy(
         own_attributes=own_attributes,
         faithfulness=_faithfulness() if explained else (),
         unmeasured=() if explained else ("Energy in the box: not measured, the data set has no boxes of its images.",),
+        calibration_chosen=explained,
         reproduction=Reproduction(("niwt run --run_dir='<x>'",), (("python", "3"),), "0" * 16, (("train", 1.5, "f" * 16),)),
     )
 
@@ -110,6 +111,7 @@ def _gallery(names: tuple[str, ...], num_seen: int) -> tuple[GalleryEntry, ...]:
                     neurons=(neuron, unsure) if right else (),
                     true_attributes=frozenset([names[0]]),
                     against_true=() if right else words,
+                    heat_is_empty=not right,
                 )
             )
     return tuple(entries)

@@ -112,6 +112,28 @@ def test_columns_sort_by_keyboard(opened):
     assert sorted(_class_rows(page)) == sorted(before) and _class_rows(page) != before
 
 
+def test_empty_cells_come_last_whatever_the_direction(opened):
+    page = opened()
+    table = page.locator("table.sortable", has=page.locator("#class-rows"))
+    for row in (0, 3):
+        page.evaluate("row => { document.querySelectorAll('#class-rows tr')[row].cells[4].dataset.sort = ''; }", row)
+    for order in ("ascending", "descending"):
+        table.get_by_role("columnheader", name="Most often mistaken for").get_by_role("button").click()
+        said = page.eval_on_selector_all("#class-rows tr", "rows => rows.map(row => row.cells[4].dataset.sort)")
+        assert [text == "" for text in said] == [False] * 4 + [True] * 2, order
+
+
+def test_a_phone_shows_every_headline_and_says_where_there_is_more(opened):
+    page = opened(360)
+    assert page.evaluate("[...document.querySelectorAll('.stacked')].every(each => each.offsetWidth <= 328)")
+    box = page.locator(".scroll", has=page.locator("#class-rows"))
+    playwright.expect(box).to_have_class("scroll tall more")
+    assert page.locator("#results > .scroll.more").count() == 0
+    # The meaning is under its figure, as wide as the table.
+    figure, meaning = (page.locator(f".headline tbody tr:first-child > {each}").bounding_box() for each in ("th", ".meaning"))
+    assert meaning["y"] >= figure["y"] + figure["height"] and meaning["width"] > 300
+
+
 def test_filters_hide_what_they_should(opened):
     page = opened()
     classes = page.locator("[data-filters=class-rows]")
@@ -122,8 +144,12 @@ def test_filters_hide_what_they_should(opened):
     # The name itself, and whatever was mistaken for it.
     assert 1 <= len(_class_rows(page)) <= 3 and all("aaaa" in "".join(row) for row in _class_rows(page))
     classes.get_by_label("Class").fill("nothing is called so")
-    assert _class_rows(page) == [] and classes.locator("output").inner_text() == "0 of 6 shown"
+    assert _class_rows(page) == [] and classes.locator("output").inner_text() == "0 of 6 shown: no class matches"
 
+    names = page.locator("[data-filters=dictionary]")
+    names.get_by_label("Name or number").fill("nothing is called so")
+    assert names.locator("output").inner_text() == "0 of 12 shown: no neuron matches"
+    names.get_by_label("Name or number").fill("")
     neurons = page.locator("#dictionary > li:visible")
     assert neurons.count() == 12
     page.get_by_label("confident names only").focus()

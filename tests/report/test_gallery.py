@@ -83,6 +83,18 @@ def test_heat_is_where_the_colour_is(entries):
     assert colour[52:].max() < 12 and colour[:, 150:].max() < 12 and heat[52:].max() < 12
 
 
+def test_a_map_in_which_nothing_speaks_for_the_answer_is_empty(world, entries):
+    assert not any(entry.heat_is_empty for entry in entries.values())
+    # There is no green in the red image, and green has weights for nothing else.
+    predictions = world.scored.evaluation.predictions.copy()
+    red, green = (list(world.network.class_names).index(name) for name in ("Red", "Green"))
+    predictions[world.scored.labels == red] = green
+    evaluation = dataclasses.replace(world.scored.evaluation, predictions=predictions)
+    scored = dataclasses.replace(world.scored, evaluation=evaluation)
+    made = gallery(world.network, world.explainer, Probabilities(2.0), world.dataset, scored, Execution())
+    assert {entry.path for entry in made if entry.heat_is_empty} == {"red_0.png"}
+
+
 def test_a_named_neuron_is_shown_where_it_answers(entries):
     (neuron,) = entries["blue_0.png"].neurons
     # alpha is 1 / 20 / 4 at each position, the mean activation 240 / 4.

@@ -54,12 +54,20 @@ def test_what_cannot_be_known_is_not():
     assert {estimate.value for estimate in nothing.values()} == {None}
 
 
-def test_classes_that_do_not_vary_have_a_point():
+def test_many_classes_that_do_not_vary_have_a_point():
+    scored = scored_toy(10, 20, 3)
+    scored.logits[np.arange(60), scored.labels] += 50
+    estimates = headline_estimates(type(scored)(scored.logits, scored.labels, scored.evaluation, scored.curve), 10, 1.0)
+    assert (estimates["acc_zsl"].low, estimates["acc_zsl"].value, estimates["acc_zsl"].high) == (1, 1, 1)
+    assert (estimates["ausuc"].low, estimates["ausuc"].high) == pytest.approx((1, 1))
+
+
+def test_few_classes_that_do_not_vary_have_no_interval():
     scored = scored_toy(4, 8, 3)
     scored.logits[np.arange(24), scored.labels] += 50
     estimates = headline_estimates(type(scored)(scored.logits, scored.labels, scored.evaluation, scored.curve), 4, 1.0)
-    assert (estimates["acc_zsl"].low, estimates["acc_zsl"].value, estimates["acc_zsl"].high) == (1, 1, 1)
-    assert (estimates["ausuc"].low, estimates["ausuc"].high) == pytest.approx((1, 1))
+    for name in ("acc_zsl", "ausuc"):
+        assert estimates[name].value == pytest.approx(1) and (estimates[name].low, estimates[name].high) == (None, None)
 
 
 def test_the_seed_fixes_the_intervals():

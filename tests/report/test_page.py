@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from niwt_tf.report.contents import Estimate
 from niwt_tf.report.intervals import headline_estimates
-from niwt_tf.report.page import breakable, figure, interval, page_sources, percent, render, sureness
+from niwt_tf.report.page import breakable, figure, interval, page_sources, percent, render, signed, sureness
 from tests.report.page_contents import HOSTILE, PIXEL, contents_toy, scored_toy
 
 VOID = {"meta", "link", "img", "br", "wbr", "input", "hr"}
@@ -176,3 +177,47 @@ def test_cells_are_named_by_the_record_of_the_page(text):
     record = json.loads(re.search(r'id="cells">(.*?)</script>', text, re.S)[1])
     assert record["names"][0] == HOSTILE[0] and sum(record["cells"][2]) == sum(record["totals"]) == 48
     assert np.all(np.array(record["totals"]) == 8)
+
+
+def test_a_name_can_be_copied_as_jobs_take_it():
+    names = ("001.Red_Finch", "Owl", "002.Blue_Finch")
+    text = render(contents_toy(scored_toy(2, 3, 4), names, 2))
+    classes = text[text.index('<section id="classes"') : text.index('<section id="again"')]
+    assert '<bdi title="001.Red_Finch">Red Finch</bdi> <code' in classes
+    row = re.sub(r"<[^>]*>", "", classes.partition('<th scope="row">')[2].partition("</th>")[0])
+    assert row == "Red Finch 001.Red_Finch"
+    assert 'title="Owl">Owl</bdi></th>' in classes  # nothing to add where they are the same
+    before = text[: text.index('<section id="classes"')]
+    assert '<bdi title="002.Blue_Finch">Blue Finch</bdi>' in before[before.index('<section id="confusions"') :]
+
+
+def test_an_empty_map_is_said_to_be_empty(text):
+    entries = _gallery_of(text).split("<article")[1:]
+    assert ["nothing in it speaks for" in entry for entry in entries] == ["entry wrong" in entry for entry in entries]
+
+
+def test_how_the_calibration_was_chosen(text):
+    contents = contents_toy(scored_toy(3, 6, 8), HOSTILE, 3)
+    without = render(replace(contents, calibration_chosen=False))
+    assert "it was chosen on validation classes" in text and "so it is 0" not in text
+    assert "it was chosen on validation classes" not in without
+    assert "too few seen classes to choose it on, so it is 0" in without
+
+
+def test_that_no_neuron_is_named_confidently(text):
+    contents = contents_toy(scored_toy(3, 6, 8), HOSTILE, 3)
+    assert contents.dictionary is not None
+    without = render(replace(contents, dictionary=replace(contents.dictionary, num_confident=0)))
+    assert "No neuron is named confidently" in without and "No neuron is named confidently" not in text
+
+
+@pytest.mark.parametrize(("weight", "shown"), [(0.5, "+0.50"), (-0.0042, "-0.0042"), (-4.2e-7, "-4.2e-07")])
+def test_signs_are_as_wide_as_each_other(weight, shown):
+    assert signed(weight) == shown.replace("-", "\N{MINUS SIGN}", 1)
+
+
+def test_an_interval_without_a_width_is_a_dash():
+    estimates = headline_estimates(scored_toy(3, 6, 2), 3, 1.0) | {"acc_zsl": Estimate(1.0)}
+    text = render(contents_toy(scored_toy(3, 6, 2), HOSTILE, 3, estimates=estimates))
+    row = text.partition('<th scope="row">ZSL</th>')[2].partition("</tr>")[0]
+    assert '<td class="number range">–</td>' in row

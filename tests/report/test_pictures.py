@@ -64,6 +64,16 @@ def test_a_neuron_s_part_of_a_tall_photograph_keeps_its_colour():
     assert not (picture[41, 10] == 0).all()
 
 
+def test_a_hole_has_no_line_of_its_own():
+    ring = np.zeros((9, 9))
+    ring[1:8, 1:8] = 1.0
+    ring[3:6, 3:6] = 0.0
+    picture = np.asarray(activation_picture(Image.new("RGB", (90, 90), (200, 100, 0)), ring))
+    white = (picture == 255).all(axis=2)
+    assert white[:20].any() and white[:, :20].any() and not white[22:68, 22:68].any()
+    assert len(np.unique(picture[40:50, 40:50])) == 1  # and is as dark as what is outside
+
+
 def test_a_neuron_that_answers_nowhere_leaves_a_grey_photograph():
     picture = np.asarray(activation_picture(Image.new("RGB", (8, 8), (200, 100, 0)), np.full((2, 2), -1.0)))
     assert len(np.unique(picture)) == 1

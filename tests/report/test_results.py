@@ -148,7 +148,8 @@ def test_what_was_trained_on_what(world):
     assert said["Descriptions"] == "attributes: 3 attributes in 1 group"
     assert said["Layer explained"] == "map: 3 neurons at 2 × 2 positions"
     assert said["Trained"] == "all layers, 1 epoch (head) then 2 epochs (all)"
-    assert said["Time"] == "train 10.0 min, map 0.5 s" and said["Known of each image"] == "its class alone"
+    assert said["Time"] == "train 10.0\N{NO-BREAK SPACE}min, map 0.5\N{NO-BREAK SPACE}s"
+    assert said["Known of each image"] == "its class alone"
     assert said["Chosen on"].startswith("nothing")
     assert title_of(Settings(), world.network) == "birds: 2 seen classes, 1 unseen class"
     assert count(1000, "image") == "1,000 images"

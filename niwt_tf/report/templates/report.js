@@ -57,9 +57,9 @@
         const rows = [...body.rows].map(row => ({ row, text: key(row, column) }));
         rows.forEach(each => { each.number = numeric ? asNumber(each.text) : NaN; });
         rows.sort((a, b) => {
-          if (!numeric) return sign * collator.compare(a.text, b.text);
-          const missing = Number.isNaN(a.number) - Number.isNaN(b.number);
-          return missing || sign * (a.number - b.number) || 0;
+          // What is missing comes last whatever the direction.
+          const missing = numeric ? Number.isNaN(a.number) - Number.isNaN(b.number) : !a.text - !b.text;
+          return missing || sign * (numeric ? a.number - b.number : collator.compare(a.text, b.text)) || 0;
         });
         body.append(...rows.map(each => each.row));
       });
@@ -82,7 +82,7 @@
         item.hidden = !((!kind || item.dataset.kind === kind) && (!words || item.dataset.text.includes(words)));
         shown += !item.hidden;
       });
-      output.textContent = `${shown} of ${items.length} shown`;
+      output.textContent = `${shown} of ${items.length} shown${shown ? "" : `: ${controls.dataset.none}`}`;
     };
     buttons.forEach(button => button.addEventListener("click", () => {
       buttons.forEach(other => other.setAttribute("aria-pressed", String(other === button)));
@@ -90,6 +90,12 @@
     }));
     [search, choice, only].forEach(control => control && control.addEventListener("input", apply));
   });
+
+  // A box with more to the side says so; one in a closed section gets its width when that opens.
+  const watch = new ResizeObserver(entries => entries.forEach(({ target }) => {
+    target.classList.toggle("more", target.scrollWidth > target.clientWidth + 1);
+  }));
+  all(".scroll").forEach(box => watch.observe(box));
 
   const copy = document.getElementById("copy");
   copy.addEventListener("click", async () => {
