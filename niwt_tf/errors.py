@@ -6,6 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
+_LONGEST = 80  # characters of what was received
+
 
 class InputError(ValueError):
     """Bad input: the message is one sentence that names the argument or file, the rule and what was received.
@@ -19,6 +21,12 @@ def suggestion(received: str, choices: Iterable[str]) -> str:
     by_folded = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(received.lower(), list(by_folded), n=1, cutoff=0.5)
     return f" Did you mean {by_folded[near[0]]!r}?" if near else ""
+
+
+def brief(received: object) -> str:
+    """Return what was received on one line as Python writes it, cut where it is long."""
+    text = repr(received) if isinstance(received, str) else " ".join(repr(received).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def check_choice(argument: str, received: str, choices: Iterable[str]) -> str:

@@ -295,5 +295,12 @@ def test_explain_is_of_the_class_that_is_predicted(model, test_paths, dataset):
     assert model.explain(test_paths[0], other, predicted)["class"]["label"] == other
     with pytest.raises(InputError, match="class_name must be one of"):
         model.explain(test_paths[0], "no such class")
-    with pytest.raises(InputError, match="image must be a file that can be read"):
-        model.explain("gone.jpg")
+    with pytest.raises(InputError, match="class_name must be the name of a class, or None. Received: 5"):
+        model.explain(test_paths[0], 5)
+    for path in ("gone.jpg", "a\0b"):
+        with pytest.raises(InputError, match="image must be a file that can be read"):
+            model.explain(path)
+    for image in (np.zeros((4, 4, 3)), None, b"photo.jpg", [test_paths[0]]):
+        with pytest.raises(InputError, match="image must be the path of a file. Received: ") as raised:
+            model.explain(image)
+        assert "\n" not in str(raised.value)

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.data.decode import decode_image, decode_pixels, refusal
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, brief
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,14 @@ def read_one_image(path: str | os.PathLike[str], argument: str) -> OneImage:
         argument: what named it, for messages.
 
     Raises:
-        InputError: it cannot be read or decoded.
+        InputError: it is no path, or it cannot be read or decoded.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"{argument} must be the path of a file. Received: {brief(path)}.")
     try:
         encoded = Path(path).read_bytes()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
+    except (OSError, ValueError) as error:  # the latter where a path holds a zero byte
+        reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{argument} must be a file that can be read. Received: {os.fspath(path)!r} ({reason}).") from None
     try:
         return OneImage(Path(path), encoded, decode_pixels(tf.constant(encoded)).numpy())

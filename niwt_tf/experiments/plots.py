@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from niwt_tf.experiments.class_names import readable_names, shorten
+from niwt_tf.experiments.saved_figure import save_figure
 from niwt_tf.files import replacing
 from niwt_tf.method.evaluation import CalibrationCurve, Evaluation, harmonic_mean
 
@@ -126,7 +127,7 @@ def _figure(width: float, height: float) -> Any:
 
 def _save(figure: Any, path: str | Path) -> None:
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+        save_figure(figure, temporary)
 
 
 def _name_classes(axes: Any, names: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from niwt_tf.data.schema import Images
 from niwt_tf.data.thumbnail import thumbnail
 from niwt_tf.experiments.class_names import readable_names
+from niwt_tf.experiments.saved_figure import figure_font
 from niwt_tf.files import replacing
 
 if TYPE_CHECKING:
@@ -61,16 +62,16 @@ def prediction_sheet(
 
     shown = len(unseen) + len(seen)
     heading = f"Predictions for {shown} of {len(images):,} test images, drawn at random (seed {seed})"
-    canvas.text((_MARGIN, 16), heading, _INK, _font(24, bold=True))
+    canvas.text((_MARGIN, 16), heading, _INK, figure_font(24, bold=True))
     number = "probability" if _are_probabilities(scores) else "score"
     legend = f"Bold: true class. Below it: the predicted class out of all {len(images.class_names)}, its {number}, and whether "
-    canvas.text((_MARGIN, 54), legend + "it is a seen or an unseen class.", _FAINT, _font(15))
+    canvas.text((_MARGIN, 54), legend + "it is a seen or an unseen class.", _FAINT, figure_font(15))
 
     names = readable_names(images.class_names)
     top = 92
     for text, chosen in sections:
         right = int((predictions[chosen] == images.labels[chosen]).sum())
-        canvas.text((_MARGIN, top + 6), f"{text} \N{EN DASH} {right} of {len(chosen)} right", _TAG, _font(19, bold=True))
+        canvas.text((_MARGIN, top + 6), f"{text} \N{EN DASH} {right} of {len(chosen)} right", _TAG, figure_font(19, bold=True))
         top += 44
         for position, index in enumerate(chosen):
             corner = (_MARGIN + position % _COLUMNS * _CELL_WIDTH, top + position // _COLUMNS * _CELL_HEIGHT)
@@ -114,16 +115,16 @@ def _picture(
     canvas.rectangle((left, top, left + outer, top + outer), fill="#EEEEEE", outline=colour, width=_FRAME)
     middle = (left + _FRAME + _SIDE // 2, top + _FRAME + _SIDE // 2)
     if picture is None:
-        canvas.text(middle, "cannot be opened", _FAINT, _font(14), anchor="mm")
+        canvas.text(middle, "cannot be opened", _FAINT, figure_font(14), anchor="mm")
     else:
         sheet.paste(picture, (middle[0] - picture.width // 2, middle[1] - picture.height // 2))
     badge = left + outer - 28
     canvas.rectangle((badge, top, left + outer, top + 28), fill=colour)
     sign = "\N{HEAVY CHECK MARK}" if right else "\N{HEAVY BALLOT X}"
-    canvas.text((badge + 14, top + 14), sign, "white", _font(20), anchor="mm")
+    canvas.text((badge + 14, top + 14), sign, "white", figure_font(20), anchor="mm")
     if unseen:
         canvas.rectangle((left, top, left + 62, top + 22), fill=_TAG)
-        canvas.text((left + 31, top + 11), "unseen", "white", _font(13, bold=True), anchor="mm")
+        canvas.text((left + 31, top + 11), "unseen", "white", figure_font(13, bold=True), anchor="mm")
 
 
 def _caption(canvas: ImageDraw.ImageDraw, corner: tuple[int, int], true: str, predicted: str, detail: str, right: bool) -> None:
@@ -138,18 +139,9 @@ def _caption(canvas: ImageDraw.ImageDraw, corner: tuple[int, int], true: str, pr
 def _fitted(text: str, bold: bool) -> tuple[str, ImageFont.FreeTypeFont]:
     """Return the text, in a smaller font or cut where it would be wider than its cell, and the font."""
     for size in (14, 13, 12):
-        font = _font(size, bold)
+        font = figure_font(size, bold)
         if font.getlength(text) <= _CELL_WIDTH - _GAP:
             return text, font
     while len(text) > 1 and font.getlength(text + "\N{HORIZONTAL ELLIPSIS}") > _CELL_WIDTH - _GAP:
         text = text[:-1].rstrip()
     return text + "\N{HORIZONTAL ELLIPSIS}", font
-
-
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Return the font that comes with Matplotlib, the same on every machine."""
-    import matplotlib
-    from PIL import ImageFont
-
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), size)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwt_tf.errors import InputError, suggestion
+from niwt_tf.errors import InputError, brief, suggestion
 from niwt_tf.explain.counterfactual import Counterfactual, NoCounterfactual, counterfactual
 from niwt_tf.explain.image_explanation import Contrast, ImageExplanation, NamedClass, Row, neurons_of, words_of
 from niwt_tf.method.column_map import ColumnMap
@@ -50,12 +50,14 @@ def check_names(labels: Sequence[str], class_name: str | None, rival: str | None
         arguments: what the two are called, for messages.
 
     Raises:
-        InputError: there is no such class (the nearest is suggested), both are one, or there is no other class.
+        InputError: a name is no text, there is no such class (the nearest is suggested), both are one, or there is no other.
     """
     for argument, name in zip(arguments, (class_name, rival), strict=True):
+        if name is not None and not isinstance(name, str):
+            raise InputError(f"{argument} must be the name of a class, or None. Received: {brief(name)}.")
         if name is not None and name not in labels:
             rule = f"{argument} must be one of the network's {len(labels)} classes."
-            raise InputError(f"{rule}{suggestion(name, labels)} Received: {name!r}.")
+            raise InputError(f"{rule}{suggestion(name, labels)} Received: {brief(name)}.")
     if rival is not None and rival == class_name:
         raise InputError(f"{arguments[1]} must be another class than {arguments[0]}. Received: {rival!r} for both.")
     if rival is not None and len(labels) == 1:

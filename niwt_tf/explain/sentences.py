@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+
 from niwt_tf.explain.counterfactual import Counterfactual, Edit
 from niwt_tf.explain.image_explanation import Contrast, ImageExplanation, NeuronReason
+from niwt_tf.explain.neurons import CONFIDENT
+from niwt_tf.explain.rounding import shown_weight
 from niwt_tf.explain.words import Word, grouped
 from niwt_tf.method.abstaining import UNKNOWN
 
@@ -25,7 +29,7 @@ def listed_words(words: Iterable[Word], sign: str = "+") -> str:
 
 
 def _weight(word: Word, sign: str) -> str:
-    return f"{word.weight:+.2f}" if sign else f"{abs(word.weight):.2f}"
+    return shown_weight(word.weight) if sign else shown_weight(abs(word.weight)).removeprefix("+")
 
 
 def short_name(word: Word) -> str:
@@ -34,11 +38,26 @@ def short_name(word: Word) -> str:
 
 
 def neuron_title(neuron: NeuronReason) -> str:
-    """Return a neuron's number, name and the confidence in it."""
+    """Return a neuron's number, and its name with the confidence in it where that is enough to rely on, or is not known."""
     if not neuron.name:
         return f"neuron {neuron.neuron} (no name)"
-    sure = "" if neuron.confidence is None else f" ({100 * neuron.confidence:.0f} % sure)"
-    return f"neuron {neuron.neuron}: {plain(neuron.name)}{sure}"
+    if neuron.confidence is None:
+        return f"neuron {neuron.neuron}: {plain(neuron.name)}"
+    if np.float32(neuron.confidence) < np.float32(CONFIDENT):  # in the precision in which confidences are kept
+        return f"neuron {neuron.neuron} (no sure name)"
+    return f"neuron {neuron.neuron}: {plain(neuron.name)} ({100 * neuron.confidence:.0f} % sure)"
+
+
+def empty_map_sentence(heat: np.ndarray | None, pair: tuple[str, str] | None = None) -> str:
+    """Return what is said of a heat map that is 0 everywhere, "" of another one or where none is known.
+
+    Args:
+        heat: [H, W].
+        pair: what the class and its rival are called, for the map of their difference; by default it is of the class alone.
+    """
+    if heat is None or np.any(heat):
+        return ""
+    return "nothing in the map speaks for " + ("it" if pair is None else f"{pair[0]} over {pair[1]}")
 
 
 def counterfactual_sentence(contrast: Contrast, called: Mapping[str, str] | None = None) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from niwt_tf.jobs.explainer_of_run import explainer_of_run
 from niwt_tf.jobs.terminal_text import shown
 from niwt_tf.report.explanation_sheet import write_explanation_sheet
 from niwt_tf.serving.bundle_explainer import BundleExplainer
+from niwt_tf.serving.versions import saved_model_folder
 
 _ARGUMENTS = ("--class", "--rival")
 
@@ -39,16 +42,28 @@ def main(argv: list[str]) -> None:
         received = "neither" if values.run_dir is None else "both"
         raise InputError(f"Either --run_dir or --bundle must be given. Received: {received}.")
     image = read_one_image(Path(os.path.expanduser(values.image)), "--image")
-    picture, record = _targets(Path(os.path.expanduser(values.out)), image.path)
+    folder = Path(os.path.expanduser(values.out))
+    with _writing(folder):
+        picture, record = _targets(folder, image.path)
     explanation, model = _explained(image)
-    with replacing_all(record, picture) as (first, second):
-        write_json(first, explanation_record(explanation, values.image, model))
+    with _writing(folder), replacing_all(record, picture) as (first, second):
+        write_json(first, explanation_record(explanation, os.path.abspath(image.path), model))
         write_explanation_sheet(second, explanation, image.pixels, image.path.name)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show every letter
     sys.stdout.write(explanation_text(explanation, values.image))
     sys.stdout.write(f"Picture and record: {shown(str(picture))}, {shown(str(record))}\n")
     sys.stdout.flush()
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Name --out where the file system fails."""
+    try:
+        yield
+    except OSError as error:
+        rule = "--out must be a folder into which files can be written."
+        raise InputError(f"{rule} Received: {str(folder)!r} ({error.strerror or error}).") from None
 
 
 def _targets(folder: Path, image: Path) -> tuple[Path, Path]:
@@ -73,10 +88,13 @@ def _targets(folder: Path, image: Path) -> tuple[Path, Path]:
 
 
 def _is_of(record: Path, image: Path) -> bool:
-    """Return whether a file is the record of an image."""
+    """Return whether a file is our record of an image."""
     try:
-        return Path(os.path.expanduser(read_json(record)["image"])).resolve() == image.resolve()
-    except (OSError, ValueError, KeyError, TypeError):
+        value = read_json(record)
+        named = Path(value["image"])
+        ours = {"niwt_tf", "heat_map"} <= value.keys() and named.is_absolute()
+        return ours and named.resolve() == image.resolve()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
@@ -84,7 +102,7 @@ def _explained(image: OneImage) -> tuple[ImageExplanation, dict[str, Any]]:
     values = flags.FLAGS
     names = values["class"].value, values.rival
     if values.bundle is not None:
-        with BundleExplainer(os.path.expanduser(values.bundle)) as explainer:
+        with BundleExplainer(saved_model_folder(os.path.expanduser(values.bundle), "--bundle")) as explainer:
             folder = explainer.bundle.folder
             version = int(folder.name) if folder.name.isdecimal() else None
             return explainer(image, *names, _ARGUMENTS), {"path": str(folder), "version": version}

@@ -6,8 +6,6 @@ state of pyplot.
 
 from __future__ import annotations
 
-import textwrap
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +14,12 @@ import numpy as np
 
 from niwt_tf.data.thumbnail import resized
 from niwt_tf.experiments.class_names import readable_names, shorten
+from niwt_tf.experiments.saved_figure import save_figure
 from niwt_tf.explain.image_explanation import Contrast, ImageExplanation, NamedClass, NeuronReason
-from niwt_tf.explain.sentences import counterfactual_sentence, neuron_title, plain, withheld_sentence
+from niwt_tf.explain.rounding import shown_weight
+from niwt_tf.explain.sentences import counterfactual_sentence, empty_map_sentence, neuron_title, plain, withheld_sentence
 from niwt_tf.explain.words import Word
+from niwt_tf.report.fitted_text import DPI, broken, broken_within, cut, cut_start, cut_together, inches
 from niwt_tf.report.pictures import activation_picture, heat_overlay
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ _SIDE = 384  # pixels of a photograph's longer side
 # Inches: of the sheet, of its pictures, from one to the next, of the names beside bars, and of a bar and a line of text.
 _WIDTH, _MARGIN, _PICTURE, _PITCH, _NAMES, _BAR, _LINE = 13.6, 0.3, 2.4, 2.64, 2.5, 0.27, 0.22
 _TOP, _ABOVE = 1.2, 0.7  # inches above the first pictures and above what follows
-_LABEL, _SHORT, _NAME, _FILE, _HEADING = 36, 24, 34, 40, 120  # characters
-_DPI = 100
+_SHORT, _FILE = 24, 40  # characters
+_HALF = (_WIDTH - 3 * _MARGIN) / 2  # inches for one of two titles beside each other
+_HEADING, _SECOND, _TEXT, _BAR_TITLE, _TITLE, _NAME = 13.0, 11.0, 10.5, 10.0, 9.5, 9.0  # points
 
 
 def write_explanation_sheet(
@@ -61,32 +63,47 @@ def write_explanation_sheet(
 
     top = _TOP
     sheet.picture(0, top, photograph, "the image")
-    sheet.picture(1, top, heat_overlay(photograph, explanation.heat), "where the network looks")
+    where = "\n".join(filter(None, ("where the network looks", empty_map_sentence(explanation.heat))))
+    sheet.picture(1, top, heat_overlay(photograph, explanation.heat), where)
     sheet.neurons(2, top, explanation.neurons, photograph)
     top += _PICTURE + _ABOVE
-    label = shorten(readable[own.label], _LABEL)
-    sheet.bars(0.0, top, bars, words, f"Blue speaks for {label},\norange against it")
+    label = readable[own.label]
+    sheet.bars(0.0, top, bars, words, f"{_cut('Blue speaks for {},', label)}\norange against it")
     if contrast is not None:
-        rival = shorten(readable[contrast.rival.label], _LABEL)
-        short = [shorten(each, _SHORT) for each in (label, rival)]
-        title = f"Why not {rival} ({_percent(contrast.rival)})?\nBlue speaks for {short[0]}, orange for {short[1]}"
+        rival = readable[contrast.rival.label]
+        question = _cut(f"Why not {{}} ({_percent(contrast.rival)})?", rival)
+        title = f"{question}\n{_cut('Blue speaks for {}, orange for {}', label, rival)}"
         sheet.bars((_WIDTH - _MARGIN) / 2, top, bars, others, title)
         top += bars + _ABOVE
         if contrast.heat is not None:
-            title = f"where it is {short[0]}\nand not {short[1]}"
-            sheet.picture(0, top, heat_overlay(photograph, contrast.heat), title)
+            sheet.picture(0, top, heat_overlay(photograph, contrast.heat), _where(contrast, label, rival))
         sheet.sentences(1 if contrast.heat is not None else 0, top, _sentences(contrast, readable))
     sheet.save(path)
 
 
 def _heading(explanation: ImageExplanation, name: str, readable: Mapping[str, str]) -> str:
     own, best = explanation.own, explanation.best
-    lines = [shorten(f"{shorten(' '.join(name.split()), _FILE)}: {_said(own, readable)}", _HEADING)]
+    lines = [f"{shorten(' '.join(name.split()), _FILE)}: {_said(own, readable)}"]
     if explanation.is_withheld:
         lines.append(withheld_sentence(explanation, shorten(readable[best.label], _LABEL)))
     elif best.label != own.label:
-        lines.append(shorten(f"The most probable class is {_said(best, readable)}.", _HEADING))
+        lines.append(f"The most probable class is {_said(best, readable)}.")
     return "\n".join(lines)
+
+
+def _cut(template: str, *names: str) -> str:
+    """Return the title of bars with names in it, cut to its room."""
+    return template.format(*cut_together(names, lambda short: inches(template.format(*short), _BAR_TITLE) <= _HALF))
+
+
+def _where(contrast: Contrast, own: str, rival: str) -> str:
+    """Return the title of the map of the difference, at most 3 lines."""
+
+    def title(names: Sequence[str]) -> str:
+        return empty_map_sentence(contrast.heat, (names[0], names[1])) or f"where it is {names[0]} and not {names[1]}"
+
+    short = cut_together((own, rival), lambda names: broken_within(title(names), _TITLE, _PICTURE, 4).count("\n") < 3)
+    return broken_within(title(short), _TITLE, _PICTURE, 3)
 
 
 def _said(named: NamedClass, readable: Mapping[str, str]) -> str:
@@ -112,18 +129,19 @@ class _Sheet:
         from matplotlib.figure import Figure
 
         self._height = height
-        self._figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, facecolor="white")
+        self._figure = Figure(figsize=(_WIDTH, height), dpi=DPI, facecolor="white")
         FigureCanvasAgg(self._figure)
 
     def heading(self, text: str) -> None:
         first, _, second = text.partition("\n")
-        self._text(_MARGIN, 0.2, first, 13)
-        self._text(_MARGIN, 0.52, second, 11, _AGAINST)
+        room = _WIDTH - 2 * _MARGIN
+        self._text(_MARGIN, 0.2, cut(first, _HEADING, room), _HEADING)
+        self._text(_MARGIN, 0.52, cut(second, _SECOND, room), _SECOND, _AGAINST)
 
     def picture(self, column: int, top: float, picture: Image.Image, title: str) -> None:
         axes = self._axes(_MARGIN + column * _PITCH, top, _PICTURE, _PICTURE)
         axes.imshow(np.asarray(picture))
-        axes.set_title(_literal(title), fontsize=9.5, color=_INK)
+        axes.set_title(_literal(title), fontsize=_TITLE, color=_INK)
         axes.axis("off")
 
     def neurons(self, column: int, top: float, neurons: Sequence[NeuronReason], photograph: Image.Image) -> None:
@@ -132,7 +150,7 @@ class _Sheet:
         for place, neuron in enumerate(drawn):
             assert neuron.activation is not None, "only neurons whose activation is known are drawn"
             words = neuron_title(neuron).replace(" % sure", "\N{NO-BREAK SPACE}%\N{NO-BREAK SPACE}sure")
-            title = "\n".join(textwrap.wrap(words, 31)[:2])
+            title = broken_within(words, _TITLE, _PICTURE, 2)
             self.picture(column + place, top, activation_picture(photograph, neuron.activation), title)
         if not drawn:
             names = [f"\N{BULLET} {neuron_title(neuron)}" for neuron in neurons] or ["none"]
@@ -144,16 +162,16 @@ class _Sheet:
         weights = [word.weight for word in words]
         start = left + _MARGIN + _NAMES
         axes = self._axes(start, top, (_WIDTH - _MARGIN) / 2 - _NAMES - _MARGIN, height)
-        self._text(left + _MARGIN, top - 0.42, title, 10)
+        self._text(left + _MARGIN, top - 0.42, title, _BAR_TITLE)
         axes.barh(range(len(words)), weights, color=[_FOR if weight > 0 else _AGAINST for weight in weights], height=0.7)
         axes.set_ylim(height / _BAR - 0.5, -0.5)
-        axes.set_yticks(range(len(words)), [_literal(_attribute(word)) for word in words], fontsize=9)
+        axes.set_yticks(range(len(words)), [_literal(_attribute(word)) for word in words], fontsize=_NAME)
         axes.axvline(0.0, color=_FAINT, linewidth=0.8)
         axes.margins(x=0.2)
         for row, weight in enumerate(weights):
             side, away = ("left", 4) if weight > 0 else ("right", -4)
             style = {"textcoords": "offset points", "ha": side, "va": "center", "fontsize": 8.5, "color": _INK}
-            axes.annotate(f"{weight:+.2f}", (weight, row), xytext=(away, 0), **style)
+            axes.annotate(shown_weight(weight), (weight, row), xytext=(away, 0), **style)
         if not words:
             axes.text(0.5, 0.5, "no attribute says anything", ha="center", color=_FAINT, transform=axes.transAxes)
         axes.set_xticks([])
@@ -163,19 +181,17 @@ class _Sheet:
 
     def sentences(self, column: int, top: float, sentences: Sequence[str]) -> None:
         """Write sentences beside pictures, as many lines as there is room for."""
-        left = _MARGIN + column * _PITCH
-        characters = int((_WIDTH - _MARGIN - left) * 11.5)
-        lines = [line for sentence in sentences for line in textwrap.wrap(sentence, characters)]
+        left = _MARGIN + column * _PITCH + 0.1
+        room = _WIDTH - _MARGIN - left
+        lines = [line for sentence in sentences for line in broken(" ".join(sentence.split()), _TEXT, room)]
         most = int(_PICTURE / _LINE)
         if len(lines) > most:
-            lines = [*lines[: most - 1], shorten(f"{lines[most - 1]} ...", characters)]
+            lines = [*lines[: most - 1], cut(f"{lines[most - 1]} \N{HORIZONTAL ELLIPSIS}", _TEXT, room)]
         for number, line in enumerate(lines):
-            self._text(left + 0.1, top + 0.05 + _LINE * number, line, 10.5)
+            self._text(left, top + 0.05 + _LINE * number, line, _TEXT)
 
     def save(self, path: Path) -> None:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # a box in its place says so
-            self._figure.savefig(path, format="png")
+        save_figure(self._figure, path)
 
     def _axes(self, left: float, top: float, width: float, height: float) -> Any:
         corner = left / _WIDTH, 1.0 - (top + height) / self._height
@@ -187,8 +203,7 @@ class _Sheet:
 
 def _attribute(word: Word) -> str:
     """Return the end of a long attribute's name, where its value is."""
-    name = plain(word.attribute)
-    return name if len(name) <= _NAME else "\N{HORIZONTAL ELLIPSIS}" + name[1 - _NAME :].lstrip()
+    return cut_start(plain(word.attribute), _NAME, _NAMES - 0.2)
 
 
 def _literal(text: str) -> str:

@@ -26,8 +26,12 @@ def versions(folder: str | os.PathLike[str]) -> dict[int, Path]:
     return dict(sorted((number, path) for number, path in named if number <= _LARGEST))
 
 
-def saved_model_folder(folder: str | os.PathLike[str]) -> Path:
+def saved_model_folder(folder: str | os.PathLike[str], argument: str = "folder") -> Path:
     """Return `folder` if it is a SavedModel, else the newest version in it.
+
+    Args:
+        folder: a version, or the folder of the versions.
+        argument: what named it, for messages.
 
     Raises:
         InputError: it is neither.
@@ -35,7 +39,7 @@ def saved_model_folder(folder: str | os.PathLike[str]) -> Path:
     folder = Path(folder)
     found = [path for path in (folder, *reversed(versions(folder).values())) if (path / "saved_model.pb").is_file()]
     if not found:
-        raise InputError(f"folder must be an exported SavedModel or hold versions of one. Received: {str(folder)!r}.")
+        raise InputError(f"{argument} must be an exported SavedModel or hold versions of one. Received: {str(folder)!r}.")
     return found[0]
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,13 @@ def test_per_class_table(tmp_path):
         '"a, $x$ and $\\bad$",unseen,2,0.5\n'
     )
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_letters_that_the_font_lacks_warn_nobody(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plot_confusion(tmp_path / "a.png", LABELS, LABELS, ("Ünï 鳥", *NAMES[1:]), 2)
+    assert min(_pixels(tmp_path / "a.png").shape[:2]) > 400
 
 
 def test_confusion_shows_its_predictions(tmp_path):

@@ -14,7 +14,14 @@ from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.explanation_record import explanation_record
 from niwt_tf.explain.image_explanation import Contrast, NamedClass, NeuronReason
 from niwt_tf.explain.network_explainer import NetworkExplainer
-from niwt_tf.explain.sentences import counterfactual_sentence, listed_words, neuron_title, plain, withheld_sentence
+from niwt_tf.explain.sentences import (
+    counterfactual_sentence,
+    empty_map_sentence,
+    listed_words,
+    neuron_title,
+    plain,
+    withheld_sentence,
+)
 from niwt_tf.explain.words import Word
 from niwt_tf.method.closed_form import Blocks
 from niwt_tf.method.column_map import ColumnMap
@@ -159,6 +166,8 @@ def test_without_groups_every_word_stands_alone():
     ("class_name", "rival", "said"),
     [
         ("craw", None, "class_name must be one of the network's 3 classes. Did you mean 'crow'? Received: 'craw'."),
+        (3, None, "class_name must be the name of a class, or None. Received: 3."),
+        ("crow", b"dove", "rival must be the name of a class, or None. Received: b'dove'."),
         (None, "owl", "rival must be one of the network's 3 classes."),
         ("crow", "crow", "rival must be another class than class_name. Received: 'crow' for both."),
     ],
@@ -182,6 +191,13 @@ def test_a_record_is_plain_json_of_finite_numbers():
     assert np.array(record["heat_map"]).max() in (0.0, 1.0)
 
 
+def test_a_map_that_is_empty_is_said_to_be():
+    empty, hot = np.zeros((2, 2)), np.eye(2)
+    assert empty_map_sentence(hot) == empty_map_sentence(None) == ""
+    assert empty_map_sentence(empty) == "nothing in the map speaks for it"
+    assert empty_map_sentence(empty, ("crow", "emu")) == "nothing in the map speaks for crow over emu"
+
+
 def _contrast(counterfactual, described=True, best=None):
     rival, own = NamedClass("emu", False, 0.2), NamedClass("crow", True, 0.3)
     return Contrast(rival, (), (), (), None, counterfactual, rival, described, own, best)
@@ -196,6 +212,14 @@ def test_sentences():
     assert plain("has_bill_shape::cone") == "bill shape: cone"
     assert neuron_title(NeuronReason(7, "has_wing_color::red", 0.97, 1.0)) == "neuron 7: wing color: red (97 % sure)"
     assert neuron_title(NeuronReason(7, "", None, 1.0)) == "neuron 7 (no name)"
+    unsure, sure, unnamed = (NeuronReason(7, name, c, 1.0) for name, c in (("size", 0.94), ("size", 0.95), ("", 0.0)))
+    assert neuron_title(unsure) == "neuron 7 (no sure name)"
+    assert neuron_title(sure) == "neuron 7: size (95 % sure)"
+    assert neuron_title(unnamed) == "neuron 7 (no name)"
+    assert neuron_title(NeuronReason(7, "size", float(np.float32(0.95)), 1.0)) == "neuron 7: size (95 % sure)"
+    assert neuron_title(NeuronReason(7, "size", None, 1.0)) == "neuron 7: size"
+    assert listed_words([Word("size", "", 0.00042)]) == "size +0.00042"
+    assert listed_words([Word("size", "", -0.00042)], sign="") == "size 0.00042"
     edits = (Edit("size", 3.0, 4.25), Edit("has_c::red", 0.0, 1.0, "c"), Edit("has_c::blue", 1.0, 0.0, "c"))
     found = Counterfactual(edits, np.zeros(3, np.float32), 1.0, -0.1)
     had = "if its description had size 4.25 instead of 3, c red instead of blue"

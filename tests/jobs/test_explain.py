@@ -96,6 +96,23 @@ def test_the_best_class_and_the_next_by_default(niwt, finished_run, labels, phot
         assert done.status == 2 and "--rival must be another class than the best one" in done.err
 
 
+def test_a_long_name_is_cut(niwt, finished_run, photo):
+    done = niwt("explain", f"--image={photo}", f"--run_dir={finished_run.path}", f"--class={'x' * 5000}")
+    assert done.status == 2 and len(done.err) < 250
+
+
+def test_an_image_of_the_same_relative_name_is_another(niwt, finished_run, photo, tmp_path, monkeypatch):
+    statuses = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        shutil.copy(photo, tmp_path / name)
+        monkeypatch.chdir(tmp_path / name)
+        flags = ["--image=photo.jpg", f"--run_dir={finished_run.path}", f"--out={tmp_path / 'out'}"]
+        statuses.append(niwt("explain", *flags).status)
+    assert statuses == [0, 2]
+    assert _record(tmp_path / "out")["image"] == str(tmp_path / "one" / "photo.jpg")
+
+
 @pytest.mark.slow
 def test_a_bundle_without_explain_class_explains_the_best_class_alone(niwt, finished_run, photo, tmp_path, monkeypatch):
     from niwt_tf.serving.predict import Servable
@@ -123,8 +140,11 @@ def test_a_bundle_without_explain_class_explains_the_best_class_alone(niwt, fini
         (["--image={photo}", "--bundle={bundle}", "--rival={near}"], "--rival must be one of the network's 10 classes."),
         (["--image={photo}", "--run_dir={run}", "--class={first}", "--rival={first}"], "--rival must be another class than"),
         (["--image={photo}", "--run_dir={text}"], "--run_dir must be a run's folder"),
-        (["--image={photo}", "--bundle={empty}"], "folder must be an exported SavedModel"),
+        (["--image={photo}", "--bundle={empty}"], "--bundle must be an exported SavedModel"),
         (["--image={photo}", "--run_dir={run}", "--out={text}"], "--out must not be or lie in a file"),
+        (["--image={photo}", "--run_dir={run}", "--class="], "--class must not be empty. Received: ''."),
+        (["--image={photo}", "--run_dir={run}", "--rival= "], "--rival must not be empty. Received: ''."),
+        (["--image={photo}", "--run_dir={run}", "--out=/proc/x"], "--out must be a folder into which files can be written."),
         (["--image={out}/photo.png", "--run_dir={run}", "--out={out}"], "Received: the image itself of that name."),
     ],
 )
@@ -163,7 +183,9 @@ def test_nothing_appears_when_the_picture_cannot_be_drawn(niwt, finished_run, ph
 
     monkeypatch.setattr(explain, "write_explanation_sheet", fail)
     done = niwt("explain", f"--image={photo}", f"--run_dir={finished_run.path}", f"--out={tmp_path / 'out'}")
-    assert done.status == 2 and "No space left" in done.err
+    rule = "--out must be a folder into which files can be written."
+    assert done.err == f"niwt explain: {rule} Received: {str(tmp_path / 'out')!r} (No space left on device).\n"
+    assert done.status == 2
     assert not (tmp_path / "out").exists()
 
 
@@ -178,6 +200,8 @@ def test_only_the_files_of_the_same_image_are_replaced(niwt, finished_run, photo
     assert done.status == 2 and done.err.count("\n") == 1
     assert "--out must be a folder whose 'photo.png' and 'photo.json', if there, are of the same image" in done.err
     assert _record(tmp_path / "out")["image"] == str(photo)
+    write_json(tmp_path / "out" / "photo.json", {"image": str(photo), "label": "a note of the user"})
+    assert explained(photo).status == 2
     for name in ("photo.png", "photo.json"):  # whose they are is not known
         (tmp_path / "out" / "photo.json").unlink(missing_ok=True)
         (tmp_path / "out" / name).write_text("[]")

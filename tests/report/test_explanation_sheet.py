@@ -13,7 +13,9 @@ from niwt_tf.explain.counterfactual import NoCounterfactual
 from niwt_tf.explain.image_explanation import Contrast, ImageExplanation, NamedClass, NeuronReason
 from niwt_tf.explain.words import Word
 from niwt_tf.report.explanation_sheet import write_explanation_sheet
+from niwt_tf.report.fitted_text import inches
 
+SHEET = "niwt_tf.report.explanation_sheet._Sheet"
 WORDS = (Word("has_wing_color::red", "wing_color", 1.5), Word("size", "", -0.5))
 
 
@@ -50,6 +52,33 @@ def test_nothing_is_drawn_up_to_the_edges(tmp_path):
     assert (edges == 255).all()
 
 
+def _texts(tmp_path, monkeypatch, explanation):
+    """Return the titles of bars and of pictures."""
+    bars, pictures = [], []
+    monkeypatch.setattr(f"{SHEET}.bars", lambda *given: bars.append(given[-1]))
+    monkeypatch.setattr(f"{SHEET}.picture", lambda *given: pictures.append(given[-1]))
+    drawn(tmp_path, explanation)
+    return bars, pictures
+
+
+def test_titles_are_whole_where_there_is_room(tmp_path, monkeypatch):
+    own, rival = "Chestnut Tailed Kingfisher", "Red Finch"
+    bars, pictures = _texts(tmp_path, monkeypatch, explained(own, rival))
+    assert bars[0] == f"Blue speaks for {own},\norange against it"
+    assert bars[1] == f"Why not {rival} (20.0 %)?\nBlue speaks for {own}, orange for {rival}"
+    assert pictures[-1].replace("\n", " ") == f"where it is {own} and not {rival}"
+    assert all(inches(line, 9.5) <= 2.4 for line in pictures[-1].split("\n"))
+
+
+def test_an_empty_map_is_said_to_be(tmp_path, monkeypatch):
+    empty = np.zeros((2, 2), np.float32)
+    found = explained()
+    found = replace(found, heat=empty, contrast=replace(found.contrast, heat=empty))
+    titles = _texts(tmp_path, monkeypatch, found)[1]
+    assert titles[1] == "where the network looks\nnothing in the map speaks for it"
+    assert titles[-1].replace("\n", " ") == "nothing in the map speaks for crow over dove"
+
+
 def test_classes_and_attributes_may_be_called_anything(tmp_path):
     label = "$x_{$ 鶴\N{BIRD} a\nb\x1b \\frac{1}"
     words = (Word(f"{label}::{label}", label, 1.0),)
@@ -67,7 +96,7 @@ def test_what_is_not_known_is_left_out(tmp_path):
 
 def test_a_class_is_called_as_among_all_classes(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr("niwt_tf.report.explanation_sheet._Sheet.heading", lambda self, text: said.append(text))
+    monkeypatch.setattr(f"{SHEET}.heading", lambda self, text: said.append(text))
     pixels = np.full((4, 4, 3), 200, np.uint8)
     for names in ((), ("1.cat", "2.cat", "3.dog")):
         write_explanation_sheet(tmp_path / "sheet.png", explained(label="1.cat", rival="3.dog"), pixels, "photo.jpg", names)
