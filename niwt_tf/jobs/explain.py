@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,10 +45,10 @@ def main(argv: list[str]) -> None:
     folder = Path(os.path.expanduser(values.out))
     with _writing(folder):
         picture, record = _targets(folder, image.path)
-    explanation, model = _explained(image)
+    explanation, model, class_names = _explained(image)
     with _writing(folder), replacing_all(record, picture) as (first, second):
         write_json(first, explanation_record(explanation, os.path.abspath(image.path), model))
-        write_explanation_sheet(second, explanation, image.pixels, image.path.name)
+        write_explanation_sheet(second, explanation, image.pixels, image.path.name, class_names)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show every letter
     sys.stdout.write(explanation_text(explanation, values.image))
@@ -98,18 +98,20 @@ def _is_of(record: Path, image: Path) -> bool:
         return False
 
 
-def _explained(image: OneImage) -> tuple[ImageExplanation, dict[str, Any]]:
+def _explained(image: OneImage) -> tuple[ImageExplanation, dict[str, Any], Sequence[str]]:
+    """Return the explanation, what explained it, and the names of all its classes."""
     values = flags.FLAGS
     names = values["class"].value, values.rival
     if values.bundle is not None:
         with BundleExplainer(saved_model_folder(os.path.expanduser(values.bundle), "--bundle")) as explainer:
             folder = explainer.bundle.folder
             version = int(folder.name) if folder.name.isdecimal() else None
-            return explainer(image, *names, _ARGUMENTS), {"path": str(folder), "version": version}
+            said = explainer(image, *names, _ARGUMENTS)
+            return said, {"path": str(folder), "version": version}, explainer.known.labels
     run = Path(os.path.expanduser(values.run_dir))
     explain = explainer_of_run(run)
     pixels = image.squashed(explain.input_size)
-    return explain(pixels, *names, _ARGUMENTS), {"path": os.path.abspath(run), "version": None}
+    return explain(pixels, *names, _ARGUMENTS), {"path": os.path.abspath(run), "version": None}, explain.known.labels
 
 
 if __name__ == "__main__":

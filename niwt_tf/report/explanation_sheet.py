@@ -85,7 +85,7 @@ def _heading(explanation: ImageExplanation, name: str, readable: Mapping[str, st
     own, best = explanation.own, explanation.best
     lines = [f"{shorten(' '.join(name.split()), _FILE)}: {_said(own, readable)}"]
     if explanation.is_withheld:
-        lines.append(withheld_sentence(explanation, shorten(readable[best.label], _LABEL)))
+        lines.append(withheld_sentence(explanation, readable[best.label]))
     elif best.label != own.label:
         lines.append(f"The most probable class is {_said(best, readable)}.")
     return "\n".join(lines)
