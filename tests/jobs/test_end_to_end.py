@@ -220,6 +220,7 @@ def test_a_full_disk_in_training(niwt, own_data, tmp_path):
 OWN = ["--input_size=32", "--finetune=head", "--epochs=2", "--num_folds=1", "--num_support=4", "--transfer_steps=2"]
 
 
+@pytest.mark.slow
 def test_a_class_that_is_only_described(niwt, own_data, tmp_path):
     """No test image can tell of it: what stands on such images is null, and the model has it all the same."""
     run = tmp_path / "run"

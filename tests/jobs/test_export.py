@@ -111,6 +111,7 @@ def test_it_is_exported_once(tmp_path, data, verified):
     assert len(verified) == 1
 
 
+@pytest.mark.slow
 def test_another_network_folder_or_metrics_make_another_version(tmp_path, data, verified):
     _export(tmp_path, data)
     assert _export(tmp_path, data, seed=1) == tmp_path / "exports" / "2"
