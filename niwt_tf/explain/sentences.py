@@ -45,7 +45,8 @@ def neuron_title(neuron: NeuronReason) -> str:
         return f"neuron {neuron.neuron}: {plain(neuron.name)}"
     if np.float32(neuron.confidence) < np.float32(CONFIDENT):  # in the precision in which confidences are kept
         return f"neuron {neuron.neuron} (no sure name)"
-    return f"neuron {neuron.neuron}: {plain(neuron.name)} ({100 * neuron.confidence:.0f} % sure)"
+    percent = int(100 * neuron.confidence + 1e-3)  # rounded down: no name is certain; 0.95 in float32 is a little less
+    return f"neuron {neuron.neuron}: {plain(neuron.name)} ({percent} % sure)"
 
 
 def empty_map_sentence(heat: np.ndarray | None, pair: tuple[str, str] | None = None) -> str:

@@ -217,6 +217,7 @@ def test_sentences():
     assert neuron_title(sure) == "neuron 7: size (95 % sure)"
     assert neuron_title(unnamed) == "neuron 7 (no name)"
     assert neuron_title(NeuronReason(7, "size", float(np.float32(0.95)), 1.0)) == "neuron 7: size (95 % sure)"
+    assert neuron_title(NeuronReason(7, "size", float(np.float32(0.9995)), 1.0)) == "neuron 7: size (99 % sure)"
     assert neuron_title(NeuronReason(7, "size", None, 1.0)) == "neuron 7: size"
     assert listed_words([Word("size", "", 0.00042)]) == "size +0.00042"
     assert listed_words([Word("size", "", -0.00042)], sign="") == "size 0.00042"
