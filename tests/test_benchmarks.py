@@ -199,7 +199,7 @@ def test_a_class_more_is_measured_as_it_is_made(exported, monkeypatch):
 def test_the_other_rows_of_serving_at_toy_size(exported, monkeypatch):
     monkeypatch.setattr(serving, "PROCESSES", 1)
     rows = [*serving.first_rows("toy", exported), *serving.size_rows("toy", exported)]
-    signatures = ("logits", "serving_default", "classify", "explain", "classify_with")
+    signatures = ("logits", "serving_default", "classify", "explain", "explain_class", "classify_with")
     named = [f"toy, {kind}: first {signature}" for kind in ("warm", "cold") for signature in signatures]
     assert [row.name for row in rows] == [*named, "toy: variables", "toy: whole bundle"]
     # The head takes whole pages, and the column map lies beside it.

@@ -289,7 +289,7 @@ def test_a_session_in_a_process_without_keras(saved_model):
 
 @pytest.mark.slow
 def test_the_c_interface_answers_alike_and_sees_what_does_not(saved_model, monkeypatch):
-    assert _one(saved_model, "C interface") == Check("C interface", "ok", "5 signatures answer as in the Session")
+    assert _one(saved_model, "C interface") == Check("C interface", "ok", "6 signatures answer as in the Session")
 
     def other(command, *arguments, **options):
         said = ask(command, *arguments, **options)
@@ -305,7 +305,7 @@ def test_the_c_interface_answers_alike_and_sees_what_does_not(saved_model, monke
 @pytest.mark.skipif(shutil.which("g++") is None, reason="not run: no g++")
 def test_the_native_loader_is_compiled_once_and_answers_alike(saved_model, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert _one(saved_model, "C++ loader") == Check("C++ loader", "ok", "5 signatures answer as in the Session")
+    assert _one(saved_model, "C++ loader") == Check("C++ loader", "ok", "6 signatures answer as in the Session")
     (made,) = (tmp_path / "niwt-tf").iterdir()
     before = made.stat().st_mtime_ns
     assert native_loader.native_loader() == made and made.stat().st_mtime_ns == before
@@ -327,7 +327,7 @@ def test_a_server_is_asked_where_there_is_one(saved_model, monkeypatch, tmp_path
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("PYTHONPATH", str(Path(checking.__file__).parents[2]))
-    assert _one(saved_model, "model server") == Check("model server", "ok", "5 signatures answer as in the Session")
+    assert _one(saved_model, "model server") == Check("model server", "ok", "6 signatures answer as in the Session")
 
 
 @pytest.mark.skipif(shutil.which("tensorflow_model_server") is None, reason="not run: no tensorflow_model_server")
