@@ -4,20 +4,9 @@ import numpy as np
 import pytest
 
 from niwt_tf.explain.explainer import Explainer, fit_explainer
+from tests.explain.known_world import ORDER, world
 
 NAMES = ("red", "blue", "striped", "long beak", "frequent", "constant")
-# Neuron n is attribute ORDER[n]; no neuron is the constant one.
-ORDER = (3, 1, 4, 0, 2)
-
-
-def world(seed=0, classes=24, noise=0.02):
-    """Return importances [S, 5] and descriptions [S, 6]; "frequent" is there 5 times of 6, "constant" always."""
-    random = np.random.default_rng(seed)
-    descriptions = (random.uniform(size=(classes, 6)) < 0.3).astype(np.float32)
-    descriptions[:, 4] = np.arange(classes) % 6 > 0
-    descriptions[:, 5] = 0.1
-    importances = 0.2 + descriptions[:, ORDER] + noise * random.standard_normal((classes, 5))
-    return (importances / np.linalg.norm(importances, axis=1, keepdims=True)).astype(np.float32), descriptions
 
 
 def test_a_neuron_that_is_an_attribute_has_its_name():

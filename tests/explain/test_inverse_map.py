@@ -4,18 +4,7 @@ import pytest
 from niwt_tf.explain import inverse_map
 from niwt_tf.explain.inverse_map import FORMS, fit_inverse_map
 from niwt_tf.method.rank_correlation import mean_rank_correlation
-
-ORDER = (3, 1, 4, 0, 2)
-
-
-def world(seed=0, classes=24, noise=0.02):
-    """Return unit importances [S, 5] and descriptions [S, 6]: neuron n is attribute ORDER[n], the last is constant."""
-    random = np.random.default_rng(seed)
-    descriptions = (random.uniform(size=(classes, 6)) < 0.3).astype(np.float32)
-    descriptions[:, 4] = np.arange(classes) % 6 > 0
-    descriptions[:, 5] = 0.1
-    importances = 0.2 + descriptions[:, ORDER] + noise * random.standard_normal((classes, 5))
-    return (importances / np.linalg.norm(importances, axis=1, keepdims=True)).astype(np.float32), descriptions
+from tests.explain.known_world import world
 
 
 def one_form(*data, form):
