@@ -76,7 +76,7 @@ class Niwt(BaseEstimator):
         weight_decay: float = 5e-4,
         dropout: float = 0.5,
         patience: int = 5,
-        head: str = "ridge",
+        seen_head: str = "ridge",
         head_regularization: tuple[float, ...] = _PARAMETERS["head_regularization"],
         importance_over: str = "shared",
         map: str = "ridge",  # noqa: A002  the command line's name

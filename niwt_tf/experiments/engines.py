@@ -33,7 +33,7 @@ def engines_of(
         return settings.engine
     if settings.extra_layers:
         return ("closed_form",)
-    heads = len(settings.head_regularization) if settings.head == "ridge" else 1
+    heads = len(settings.head_regularization) if settings.seen_head == "ridge" else 1
     workload = Workload(
         num_images=settings.num_support,
         num_classes=num_classes,

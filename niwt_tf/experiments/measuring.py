@@ -146,7 +146,7 @@ def _candidate_heads(
     for group in _groups(settings, learners):
         reader = readers[group[0].name]
         moments: list[RidgeMoments | None] = [None] * len(group)
-        if settings.head == "ridge":
+        if settings.seen_head == "ridge":
             moments = list(_moments(reader, group, keep_maps=any(learner in asked for learner in group)))
         for learner, gathered in zip(group, moments, strict=True):
             headed = networks[learner.name]

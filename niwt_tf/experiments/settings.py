@@ -64,7 +64,7 @@ class Settings:
     dropout: float = option(0.5, "Dropout of the fully connected layers.", at_least=0, below=1)
     patience: int = option(5, "Epochs without a better validation accuracy before training stops.", at_least=1)
 
-    head: str = option(
+    seen_head: str = option(
         "ridge",
         "The seen head that importance is measured on: refitted in closed form, or as trained (the paper).",
         choices=("ridge", "softmax"),

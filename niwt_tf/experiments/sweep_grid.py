@@ -62,7 +62,7 @@ class Trial:
 
 
 def parse_grid(text: str) -> Grid:
-    """Return the grid that a text such as "head=ridge,softmax;transfer_lambda=0.01|0.1,1;seed=0,1" stands for.
+    """Return the grid that a text such as "seen_head=ridge,softmax;transfer_lambda=0.01|0.1,1;seed=0,1" stands for.
 
     Semicolons part the flags and commas the values; the items of one value that is a list are joined by |.
 

@@ -12,7 +12,7 @@ from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.jobs.run_directory import Run
 
 SETTINGS_USED = (
-    "head",
+    "seen_head",
     "head_regularization",
     "importance_over",
     "num_support",

@@ -20,7 +20,7 @@ from niwt_tf.jobs.stage_store import StageStore
 from niwt_tf.method.team import ALONE, Team
 
 # Raised whenever the files of a stage change their form: what an earlier version wrote is then made again.
-FORMAT = 4
+FORMAT = 5
 
 
 class RunDirectory:

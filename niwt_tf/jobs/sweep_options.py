@@ -6,7 +6,7 @@ from niwt_tf.experiments.options import Option
 
 SWEEP_ONLY = (
     Option("sweep_dir", "str", None, "Folder of the sweep; the same command goes on there.", optional=True),
-    Option("grid", "str", None, "Flags and the values to try, for instance 'head=ridge,softmax;seed=0,1'.", optional=True),
+    Option("grid", "str", None, "Flags and the values to try, for instance 'seen_head=ridge,softmax;seed=0,1'.", optional=True),
     Option(
         "grid_file",
         "str",
@@ -18,7 +18,7 @@ SWEEP_ONLY = (
 )
 SWEEP_DETAILS = """\
 --grid parts flags by semicolons and values by commas. The items of one value that is itself a list are joined by |:
---grid='head=ridge,softmax;transfer_lambda=0.01|0.1,1;seed=0,1,2' makes 2 x 2 x 3 trials, each with
+--grid='seen_head=ridge,softmax;transfer_lambda=0.01|0.1,1;seed=0,1,2' makes 2 x 2 x 3 trials, each with
 --transfer_lambda=0.01,0.1 or --transfer_lambda=1. Flags beside the grid are those of niwt run and go to every trial.
 A trial is a run in trials/ of --sweep_dir.
 

@@ -91,8 +91,8 @@ def _of_network(
 
 
 def _of_transfer(settings: Settings, chosen: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    head = "ridge regression" if settings.head == "ridge" else "softmax, as trained"
-    if settings.head == "ridge":
+    head = "ridge regression" if settings.seen_head == "ridge" else "softmax, as trained"
+    if settings.seen_head == "ridge":
         head += f", penalty {chosen['head_regularization']:g}"
     folds = f"seen classes held out in {count(settings.num_folds, 'fold')}; no test image"
     return (

@@ -136,13 +136,13 @@ def test_every_learner_and_head_is_measured_on_its_own_training_images(network, 
 
 def test_the_trained_head_is_the_one_candidate_of_softmax(network, learners):
     networks = _networks(network, learners)
-    found = _measure(Settings(head="softmax", importance_over="own"), learners[1:2], networks, {})
+    found = _measure(Settings(seen_head="softmax", importance_over="own"), learners[1:2], networks, {})
     np.testing.assert_array_equal(found["fold_0"][0].head.columns, networks["fold_0"].columns)
     assert len(found["fold_0"]) == 1
 
 
 def test_over_shared_images_every_class_is_asked_about_the_same_ones(network, learners):
-    settings = Settings(finetune="head", head="softmax", importance_over="shared", num_support=12)
+    settings = Settings(finetune="head", seen_head="softmax", importance_over="shared", num_support=12)
     networks = _networks(network, learners)
     operators = seen_operators(settings, learners, _readers(networks))
     found = _measure(settings, learners, networks, operators)

@@ -76,7 +76,7 @@ def test_problems_that_differ_choose_apart(sweep):
 
 
 def test_a_stage_that_trials_share_is_done_once(sweep, tmp_path):
-    assert sweep(grid="patience=1,2,3;head=ridge,softmax").status == 0
+    assert sweep(grid="patience=1,2,3;seen_head=ridge,softmax").status == 0
     logs = "\n".join(path.read_text() for path in (tmp_path / "sweep" / "logs").iterdir())
     done = {stage: logs.count(f"{stage} took") for stage in ("train", "importance", "map", "transfer", "evaluate")}
     assert done == {"train": 1, "importance": 2, "map": 2, "transfer": 6, "evaluate": 1}
@@ -154,7 +154,7 @@ def test_hparams_can_be_read_back(sweep, tmp_path):
 
 
 BAD = [
-    (["--grid=hed=ridge"], "Did you mean 'head'"),
+    (["--grid=seen_hed=ridge"], "Did you mean 'seen_head'"),
     (["--grid=run_dir=a,b"], "--grid must be made of flags that a result depends on"),
     (["--grid=seed=0,1", "--seed=2"], "--seed must be given once"),
     (["--grid=seed=0,1", "--parallel=0"], "--parallel must be at least 1. Received: 0"),
