@@ -15,7 +15,7 @@ import numpy as np
 from niwt_tf.experiments.folds import Fold
 from niwt_tf.experiments.heads import SeenHead
 from niwt_tf.experiments.measuring import MeasuredHead
-from niwt_tf.experiments.selection import FoldData, Trial, new_columns
+from niwt_tf.experiments.selection import FoldData, Trial, chosen_map, new_columns
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.method.calibration import choose_calibration, harmonic_means, logit_statistics, seen_margin
 from niwt_tf.method.evaluation import CalibrationCurve, calibration_curve
@@ -80,7 +80,8 @@ def few_shot_prior(
     """
     worlds = []
     for fold, shared in zip(folds, data, strict=True):
-        head, importance_map = measured[fold.name][trial.choice.head].head, maps[fold.name][trial.choice.head]
+        head = measured[fold.name][trial.choice.head].head
+        importance_map = chosen_map(settings, fold, measured, maps, trial.choice)
         worlds.append(world_of(settings, trial, fold, shared, head, importance_map))
     head = measured["main"][trial.choice.head].head
     moments = SeenMoments.of(features, labels, logit_statistics(features, labels, head.columns, head.biases))

@@ -210,6 +210,11 @@ def fit_maps(
     }
 
 
+def refit_map(settings: Settings, learner: Learner, head: MeasuredHead, regularization: float) -> ImportanceMap:
+    """Fit a learner's ridge map for one head again, with one penalty for all its layers."""
+    return _fit_layers(settings.replace(map_regularization=(regularization,)), learner.training.descriptions, head)
+
+
 def _headed(network: Network, head: SeenHead) -> Network:
     return network.with_head(head.columns, head.biases, network.class_names, network.num_seen)
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from tqdm import tqdm
 
-from niwt_tf.experiments.folds import Fold
+from niwt_tf.experiments.folds import Fold, Learner
 from niwt_tf.experiments.heads import SeenHead
 from niwt_tf.experiments.layers import blocks_of
-from niwt_tf.experiments.measuring import MeasuredHead
+from niwt_tf.experiments.measuring import MeasuredHead, refit_map
 from niwt_tf.experiments.readers import evaluation_sample, statistics_sample
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.support import Support, support_of
@@ -42,6 +42,7 @@ class Choice:
         learning_rate: Adam's rate for the tape's columns.
         anchor: what lambda holds the columns to, "mean" or "zero".
         layer_weights: how much the importances of each layer count, that of --layer (1) first.
+        map_regularization: penalty of the map in every learner; None leaves each learner's map as leaving classes out chose it.
     """
 
     head: int
@@ -50,6 +51,7 @@ class Choice:
     learning_rate: float
     anchor: str = "mean"
     layer_weights: tuple[float, ...] = (1.0,)
+    map_regularization: float | None = None
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,8 @@ def select(
     """Return the best trial by the folds' mean harmonic mean, and all trials.
 
     First the head is chosen, with the first engine and anchor and the middle lambda and rate; then engine, lambda, rate and
-    anchor for that head; then the weight of each further layer in turn.
+    anchor for that head; then, where the closed form is best, the penalty of its ridge map; then the weight of each further
+    layer in turn.
 
     Args:
         settings: the grids.
@@ -234,7 +237,8 @@ def select(
     """
     first, further = candidates(settings, engines, len(measured[folds[0].name]))
     layers, weights = len(settings.extra_layers), settings.extra_layer_weights
-    total = len(first) + sum(len(choices) for choices in further.values()) + layers * len(weights)
+    penalties = settings.map_regularization if settings.map == "ridge" and len(settings.map_regularization) > 1 else ()
+    total = len(first) + sum(len(choices) for choices in further.values()) + len(penalties) + layers * len(weights)
     trials: list[Trial] = []
     with tqdm(total=total, desc="select", unit="trial", disable=not progress) as bar:
 
@@ -248,6 +252,10 @@ def select(
         head = best_trial(trials).choice.head
         for choice in itertools.chain.from_iterable(further.values()):
             attempt(replace(choice, head=head))
+        best = best_trial(trials).choice
+        # A descent for each penalty would take longer than everything before.
+        for penalty in penalties if best.engine == "closed_form" else ():
+            attempt(replace(best, map_regularization=penalty))
         for layer in range(1, layers + 1):
             best = best_trial(trials).choice
             for weight in weights:
@@ -259,6 +267,19 @@ def select(
 def best_trial(trials: Sequence[Trial]) -> Trial:
     """Return the trial of the highest mean harmonic mean, the first of equals."""
     return max(trials, key=lambda trial: trial.harmonic_mean)
+
+
+def chosen_map(
+    settings: Settings,
+    learner: Learner,
+    measured: Mapping[str, Sequence[MeasuredHead]],
+    maps: Mapping[str, Sequence[ImportanceMap]],
+    choice: Choice,
+) -> ImportanceMap:
+    """Return the map of a learner that a choice asks for."""
+    if choice.map_regularization is None:
+        return maps[learner.name][choice.head]
+    return refit_map(settings, learner, measured[learner.name][choice.head], choice.map_regularization)
 
 
 def fold_scores(
@@ -288,7 +309,7 @@ def _trial(
     curves: list[CalibrationCurve] = []
     units, zsl, cosines = [], [], []
     for fold, shared in zip(folds, data, strict=True):
-        head, importance_map = measured[fold.name][choice.head].head, maps[fold.name][choice.head]
+        head, importance_map = measured[fold.name][choice.head].head, chosen_map(settings, fold, measured, maps, choice)
         scores = fold_scores(settings, fold, shared, head, importance_map, choice)
         curve = calibration_curve(scores.logits, scores.labels, scores.num_seen)
         curves.append(curve)

@@ -62,6 +62,11 @@ class Settings:
     finetune_learning_rate: float = option(1e-5, "Adam's rate for all layers of a pretrained backbone.", above=0)
     weight_decay: float = option(5e-4, "Weight decay of kernels.", at_least=0)
     dropout: float = option(0.5, "Dropout of the fully connected layers.", at_least=0, below=1)
+    attribute_loss: float = option(
+        0.0,
+        "Weight of a loss that has the features predict the class's description, while all layers are trained.",
+        at_least=0,
+    )
     patience: int = option(5, "Epochs without a better validation accuracy before training stops.", at_least=1)
 
     seen_head: str = option(

@@ -14,6 +14,7 @@ from niwt_tf.data.schema import SeenData
 from niwt_tf.experiments.folds import Learner, class_folds, main_learner
 from niwt_tf.experiments.layers import recut
 from niwt_tf.experiments.settings import Settings
+from niwt_tf.method.attribute_loss import AttributeLoss
 from niwt_tf.method.evaluation import class_normalised_accuracy
 from niwt_tf.method.execution import Execution
 from niwt_tf.method.reader import Reader
@@ -120,6 +121,7 @@ def _train(
         seed=settings.seed,
         work_dir=work_dir / learner.name if work_dir else None,
         features_of=reader.features,
+        attribute_loss=_attribute_loss(settings, learner),
         execution=reader.execution,
     )
     if mixed:
@@ -132,6 +134,13 @@ def _train(
     logits = final.features(held_out) @ network.columns + network.biases
     accuracy = class_normalised_accuracy(held_out.labels, logits.argmax(axis=1), len(network.class_names))
     return TrainedNetwork(network, history, accuracy)
+
+
+def _attribute_loss(settings: Settings, learner: Learner) -> AttributeLoss | None:
+    """Return the auxiliary loss; a head alone cannot change what features tell."""
+    if settings.attribute_loss == 0 or settings.finetune == "head":
+        return None
+    return AttributeLoss.of(learner.training.descriptions, settings.attribute_loss)
 
 
 def _new_network(settings: Settings, class_names: Sequence[str]) -> Network:

@@ -23,6 +23,7 @@ from niwt_tf.experiments.selection import (
     NewColumns,
     Trial,
     best_trial,
+    chosen_map,
     fold_data,
     fold_scores,
     new_columns,
@@ -130,7 +131,8 @@ def choose(
         (agreed,) = team.of_chief(np.array([engines.index(trial.choice.engine)]))
         trial = best_trial([each for each in trials if each.choice.engine == engines[int(agreed[0])]])
         for fold, shared in zip(folds, data, strict=True):
-            head, fold_map = measured[fold.name][trial.choice.head].head, maps[fold.name][trial.choice.head]
+            head = measured[fold.name][trial.choice.head].head
+            fold_map = chosen_map(settings, fold, measured, maps, trial.choice)
             scored.append(fold_scores(settings, fold, shared, head, fold_map, trial.choice))
     else:
         _LOG.warning("Too few seen classes or images to hold any out: the first settings are used and no calibration.")
@@ -141,7 +143,7 @@ def choose(
         trial, trials = Trial(choice, measured["main"][0].head.regularization, 0.0, unknown, unknown, unknown), []
     sample, held_out = statistics_sample(settings, main), held_out_sample(settings, main)
     index = trial.choice.head
-    chosen, importance_map = measured["main"][index], maps["main"][index]
+    chosen, importance_map = measured["main"][index], chosen_map(settings, main, measured, maps, trial.choice)
     network = networks["main"]
     headed = network.with_head(chosen.head.columns, chosen.head.biases, network.class_names, network.num_seen)
     features_of = readers["main"].features

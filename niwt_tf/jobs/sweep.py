@@ -80,7 +80,8 @@ def _complain(sweep: SweepTrials) -> None:
 def _grid(text: str | None, file: str | None) -> Grid:
     if (text is None) == (file is None):
         received = "neither" if text is None else "both"
-        raise InputError(f"One of --grid and --grid_file must be given, as --grid='seen_head=ridge,softmax'. Received: {received}.")
+        rule = "One of --grid and --grid_file must be given, as --grid='seen_head=ridge,softmax'"
+        raise InputError(f"{rule}. Received: {received}.")
     grid = parse_grid(text) if text is not None else grid_of(_read(Path(os.path.expanduser(str(file)))))
     by_name = {declared.name: declared for declared in SETTINGS}
     return {name: tuple(absolute(by_name[name], value) for value in listed) for name, listed in grid.items()}

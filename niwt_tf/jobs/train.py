@@ -26,6 +26,7 @@ SETTINGS_USED = (
     "finetune_learning_rate",
     "weight_decay",
     "dropout",
+    "attribute_loss",
     "patience",
     "num_folds",
     "validation_classes",

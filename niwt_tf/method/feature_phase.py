@@ -58,7 +58,7 @@ class FeaturePhase(Phase):
         del validation
         starts = range(0, len(self.validation_features), _AT_ONCE)
         parts = (np.asarray(self.validation_features[start : start + _AT_ONCE], np.float32) for start in starts)
-        return np.concatenate([np.asarray(self.network.head(part)).argmax(axis=1) for part in parts])
+        return np.concatenate([np.asarray(self.network.head(part))[:, : self.num_classes].argmax(axis=1) for part in parts])
 
     def _step(self, batch: tf.Tensor, labels: tf.Tensor, epoch: tf.Tensor, start: tf.Tensor) -> Step:
         """Train on features [B, D], the epoch's from `start` on."""

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError, check_choice
 from niwt_tf.files import fingerprint
+from niwt_tf.method.attribute_loss import AttributeLoss
 from niwt_tf.method.checkpoint import Progress, load_checkpoint, save_checkpoint
 from niwt_tf.method.evaluation import class_normalised_accuracy
 from niwt_tf.method.execution import Execution
@@ -55,6 +56,7 @@ def train_seen(
     seed: int = 0,
     work_dir: Path | None = None,
     features_of: Callable[[Images], np.ndarray] | None = None,
+    attribute_loss: AttributeLoss | None = None,
     execution: Execution | None = None,
 ) -> tuple[Network, list[dict[str, Any]]]:
     """Train the network's weights in place and return it with one record an epoch.
@@ -80,6 +82,8 @@ def train_seen(
         seed: of order, augmentation and dropout.
         work_dir: where the checkpoint of each epoch and `logs` for TensorBoard go; a checkpoint of the same run is resumed.
         features_of: gives the frozen network's features [M, D] of images, if they are known already.
+        attribute_loss: added to the loss while all layers are trained, over outputs that are thrown away in the end; None for
+            the classes' cross-entropy alone.
         execution: how; its team shares each batch of images, and every process ends with the same weights; a head alone is
             trained by each. The chief alone writes `work_dir`, from which a rerun with another team goes on too.
 
@@ -95,12 +99,17 @@ def train_seen(
     _seed_dropout(network.model, seed)
     execution = execution or Execution()
     team = execution.team
-    phases = _phases(network, images, validation, plan, finetune, from_scratch, features_of, execution)
+    classifier = network
+    if attribute_loss is not None:
+        network = attribute_loss.widened(network, seed)
+    phases = _phases(network, images, validation, plan, finetune, from_scratch, features_of, attribute_loss, execution)
     key = ""
     if work_dir is not None:
         if team.is_chief:
             work_dir.mkdir(parents=True, exist_ok=True)
         parts = [images.paths, images.labels.tolist(), network.class_names, plan.__dict__, finetune, from_scratch]
+        if attribute_loss is not None:
+            parts += [attribute_loss.weight, attribute_loss.targets]
         key = fingerprint(*parts, validation.paths if validation else (), *network.model.get_weights())
     resumed = load_checkpoint(work_dir, key) if work_dir is not None else None
     state = resumed[0] if resumed else Progress()
@@ -123,7 +132,9 @@ def train_seen(
         _assign(network.model.variables, list(team.of_chief(*best)))
     if writer is not None:
         writer.close()
-    return network, state.history
+    if attribute_loss is not None:
+        attribute_loss.give_back(network, classifier)
+    return classifier, state.history
 
 
 def _run(
@@ -172,7 +183,7 @@ def _agreed(phase: Phase, loss: float, accuracy: float) -> tuple[float, float, f
     predicted = phase.predict_validation()
     score = 0.0
     if predicted is not None:
-        score = class_normalised_accuracy(*predicted, len(phase.network.class_names))
+        score = class_normalised_accuracy(*predicted, phase.num_classes)
     (figures,) = phase.execution.team.of_chief(np.array([loss, accuracy, score]))
     return float(figures[0]), float(figures[1]), float(figures[2]) if predicted is not None else None
 
@@ -195,9 +206,11 @@ def _phases(
     finetune: str,
     from_scratch: bool,
     features_of: Callable[[Images], np.ndarray] | None,
+    attribute_loss: AttributeLoss | None,
     execution: Execution,
 ) -> list[Phase]:
     options: dict[str, Any] = {
+        "attribute_loss": attribute_loss,
         "batch_size": plan.batch_size,
         "weight_decay": plan.weight_decay,
         "seed": plan.seed,

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from niwt_tf.data.pipeline import image_batches
 from niwt_tf.data.schema import Images
+from niwt_tf.method.attribute_loss import AttributeLoss
 from niwt_tf.method.execution import Execution
 from niwt_tf.method.reader import Reader
 from niwt_tf.method.replicas import Replicas
@@ -45,9 +46,12 @@ class Phase(abc.ABC):
         weight_decay: float,
         seed: int,
         execution: Execution,
+        attribute_loss: AttributeLoss | None = None,
     ) -> None:
-        """Keep what is given; nothing is computed before `prepared`."""
+        """Keep what is given; nothing is computed before `prepared`. With an `attribute_loss` the network is a widened one."""
         self.network = network
+        self.attribute_loss = attribute_loss
+        self.num_classes = len(network.class_names) - (attribute_loss.targets.shape[1] if attribute_loss else 0)
         self.images = images
         self.validation = validation if validation is not None and len(validation) else None
         self.batch_size = batch_size
@@ -104,7 +108,10 @@ class Phase(abc.ABC):
         """
         with tf.GradientTape() as tape:
             logits = tf.cast(logits_of(inputs), tf.float32)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            classes = logits[:, : self.num_classes]
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, classes)
+            if self.attribute_loss is not None:
+                losses += self.attribute_loss(logits[:, self.num_classes :], labels)
             loss = tf.reduce_mean(losses) if count is None else tf.reduce_sum(losses) / count
             for penalty in penalties():
                 loss += penalty / replicas
@@ -117,7 +124,7 @@ class Phase(abc.ABC):
             for gradient, variable in zip(gradients, variables, strict=True)
         ]
         optimizer.apply(decayed, variables)
-        right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.cast(labels, tf.int32))
+        right = tf.equal(tf.argmax(classes, axis=-1, output_type=tf.int32), tf.cast(labels, tf.int32))
         return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(right, tf.float32))
 
 
@@ -193,7 +200,7 @@ class ImagePhase(Phase):
 
     def validation_predictions(self, validation: Images) -> np.ndarray:
         """Return the network's answers on the validation images; each process of the team looks at its share of them."""
-        return self._reader.logits(validation).argmax(axis=1)
+        return self._reader.logits(validation)[:, : self.num_classes].argmax(axis=1)
 
     def _batches(self, epoch: int) -> Iterator[tuple[Any, Any, int]]:
         if self._replicas is not None:

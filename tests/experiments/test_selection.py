@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 from pathlib import Path
 
@@ -31,6 +32,7 @@ SETTINGS = Settings(
     num_support=6,
     transfer_batch_size=4,
     head_regularization=(1.0, 10.0, 100.0),
+    map_regularization=(1.0,),
     engine="tape",
 )
 
@@ -160,6 +162,30 @@ def test_the_closed_form_has_no_rate_to_try(world):
     _, trials = select(SETTINGS, ("closed_form",), *world, progress=False)
     assert {trial.choice.learning_rate for trial in trials} == {1e-2}
     assert len(trials) == 3 + 1
+
+
+def test_penalties_of_the_map_are_tried_for_the_best_closed_form_alone(world):
+    settings = SETTINGS.replace(map_regularization=(0.1, 1.0, 10.0))
+    best, trials = select(settings, ("closed_form",), *world, progress=False)
+    penalties = [trial.choice.map_regularization for trial in trials]
+    assert penalties == [None] * 4 + [0.1, 1.0, 10.0]
+    start = selection.best_trial(trials[:4]).choice
+    assert {dataclasses.replace(trial.choice, map_regularization=None) for trial in trials[4:]} == {start}
+    assert best.harmonic_mean == max(trial.harmonic_mean for trial in trials)
+    _, descents = select(settings, ("tape",), *world, progress=False)
+    assert {trial.choice.map_regularization for trial in descents} == {None}
+
+
+def test_a_chosen_penalty_is_that_of_the_map(world):
+    folds, _, measured, maps = world
+    choice = Choice(1, "closed_form", 1e-2, 1e-2, map_regularization=0.3)
+    found = selection.chosen_map(SETTINGS, folds[0], measured, maps, choice)
+    expected = fit_ridge_map(
+        folds[0].training.descriptions, measured[folds[0].name][1].targets, regularizations=(0.3,), normalisation="centred"
+    )
+    np.testing.assert_array_equal(found.weights, expected.weights)
+    kept = dataclasses.replace(choice, map_regularization=None)
+    assert selection.chosen_map(SETTINGS, folds[0], measured, maps, kept) is maps[folds[0].name][1]
 
 
 # Who may be given a test image: evaluation alone.

@@ -16,7 +16,13 @@ from niwt_tf.errors import InputError
 from niwt_tf.files import write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
 
-SETTINGS_USED = {"train": ["epochs", "seed"], "importance": ["seen_head"], "map": ["map"], "transfer": ["patience"], "evaluate": []}
+SETTINGS_USED = {
+    "train": ["epochs", "seed"],
+    "importance": ["seen_head"],
+    "map": ["map"],
+    "transfer": ["patience"],
+    "evaluate": [],
+}
 UNLUCKY = 13
 
 
