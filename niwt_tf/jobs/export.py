@@ -23,7 +23,8 @@ from niwt_tf.models.network import Network
 from niwt_tf.serving.savedmodel import export_network
 
 if TYPE_CHECKING:
-    from niwt_tf.jobs.run_data import RunData
+    from niwt_tf.jobs.ledger import DIGEST
+from niwt_tf.jobs.run_data import RunData
 
 _CHECKED = 8
 _BEST = 5
@@ -73,10 +74,14 @@ def stage(run: Run, data: RunData, export_dir: Path | None = None, abstain: bool
 
 
 def _metrics(run: Run) -> dict[str, Any]:
-    """Return the figures of the evaluation; those of explanations may be measured after an export, and do not outdate it."""
+    """Return the figures of the evaluation, and why they are optimistic where they are.
+
+    Those of explanations may be measured after an export, and a later look at test images may be written down: neither
+    outdates it.
+    """
     path = run.path / "metrics.json"
     found = read_json(path) if path.exists() else {}
-    return {name: value for name, value in found.items() if not isinstance(value, dict)}
+    return {name: value for name, value in found.items() if not isinstance(value, dict) and name != DIGEST and value != []}
 
 
 def _abstention(chosen: Probabilities) -> str:
@@ -116,7 +121,8 @@ def _check_images(data: RunData) -> list[Path]:
 def main(argv: list[str]) -> None:
     """Export the run that --run_dir names."""
     del argv
-    from niwt_tf.jobs.run_data import load_run_data
+    from niwt_tf.jobs.ledger import DIGEST
+from niwt_tf.jobs.run_data import load_run_data
 
     with run_from_flags() as run:
         stage(run, load_run_data(run), abstain=flags.FLAGS.abstain)
