@@ -16,6 +16,7 @@ from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.export_contents import contents_of
 from niwt_tf.jobs.flags import export_folder
+from niwt_tf.jobs.ledger import DIGEST
 from niwt_tf.jobs.run_directory import Run
 from niwt_tf.method.abstaining import check_none_is_unknown
 from niwt_tf.method.probabilities import Probabilities
@@ -23,8 +24,7 @@ from niwt_tf.models.network import Network
 from niwt_tf.serving.savedmodel import export_network
 
 if TYPE_CHECKING:
-    from niwt_tf.jobs.ledger import DIGEST
-from niwt_tf.jobs.run_data import RunData
+    from niwt_tf.jobs.run_data import RunData
 
 _CHECKED = 8
 _BEST = 5
@@ -121,8 +121,7 @@ def _check_images(data: RunData) -> list[Path]:
 def main(argv: list[str]) -> None:
     """Export the run that --run_dir names."""
     del argv
-    from niwt_tf.jobs.ledger import DIGEST
-from niwt_tf.jobs.run_data import load_run_data
+    from niwt_tf.jobs.run_data import load_run_data
 
     with run_from_flags() as run:
         stage(run, load_run_data(run), abstain=flags.FLAGS.abstain)
