@@ -164,7 +164,7 @@ def _table(
     scores = np.array([[labelled[label][p].figures["harmonic_mean"] for label in competing] for p in usable], np.float64)
     placed = ranks(scores) if scores.size else np.empty((0, len(competing)))
     differences = {label: _differences(group, labelled[reference], usable) for label, group in labelled.items()}
-    tests = {label: paired_p(differences[label]["harmonic_mean"]) for label in labelled if label != reference}
+    tests = {label: paired_p(differences[label]["harmonic_mean"]) for label in competing if label != reference}
     adjusted = holm({label: p for label, p in tests.items() if p is not None})
     rows = [
         Row(

@@ -46,8 +46,8 @@ def _panel(axes: Any, table: Table, name: str, named: bool) -> None:
         colour = ORANGE if row.label == table.reference else BLUE
         values = [result.figures.get(name) for _, result in sorted(row.results.items())]
         known = [100 * value for value in values if value is not None]
-        # Neighbours of equal value are drawn side by side, always in the same way.
-        spread = place + np.linspace(-0.16, 0.16, len(known)) if len(known) > 1 else [place] * len(known)
+        # Below the interval, and a little apart: always the same problem in the same place.
+        spread = place + (np.linspace(0.16, 0.34, len(known)) if len(known) > 1 else np.full(len(known), 0.25))
         axes.plot(known, spread, "o", color=colour, alpha=0.28, markersize=4, markeredgewidth=0)
         mean = row.figures[name]
         if mean is None:
@@ -60,7 +60,7 @@ def _panel(axes: Any, table: Table, name: str, named: bool) -> None:
         axes.plot(100 * mean.value, place, "o", markersize=7, color=colour, markerfacecolor=face, markeredgewidth=1.6)
     labels = [shorten(row.label, _LONGEST) + (" (optimistic)" if row.optimistic else "") for row in table.rows]
     axes.set_yticks(range(len(labels)), labels if named else [""] * len(labels), fontsize=9, parse_math=False)
-    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_ylim(len(labels) - 0.4, -0.5)
     axes.set_xlabel(_TITLES[name], fontsize=9)
     axes.grid(axis="x", color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -49,8 +50,13 @@ def terminal(tables: Sequence[Table], published: Sequence[Published] = ()) -> st
         aligned = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in grid]
         ours = len(table.rows) + 1
         rule = ["-" * max(map(len, aligned))] if published else []
-        texts.append("\n".join([table.dataset, *aligned[:ours], *rule, *aligned[ours:], *notes(table)]))
+        texts.append("\n".join([table.dataset, *aligned[:ours], *rule, *aligned[ours:], *_wrapped(notes(table))]))
     return "\n\n".join(texts)
+
+
+def _wrapped(sentences: Sequence[str]) -> Iterator[str]:
+    for sentence in sentences:
+        yield from textwrap.wrap(sentence, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def cells(table: Table, published: Sequence[Published] = ()) -> list[list[str]]:
