@@ -30,11 +30,11 @@ COMPARE_OPTIONS = (
     Option("progress", "bool", True, "Show progress bars."),
 )
 COMPARE_DETAILS = """\
-Takes every run's own result and those of niwt baseline. A problem is a data set with its split, and a seed. Means are over a
-method's own problems; differences and ranks are over the problems that all methods of a table have. Runs of one method with
-other flags are rows of their own. Each data set, kind of split and number of classes has a table of its own. Unfinished stages
-are named and left out.
+Takes every run's own result and those of niwt baseline. A problem is a data set with its split, and a seed.
+Means are over a method's own problems; differences and ranks are over the problems that all methods of a table
+have. Runs of one method with other flags are rows of their own. Each data set, kind of split and number of
+classes has a table of its own. Unfinished stages are named and left out.
 
-A figure is called optimistic when test figures may have had a part in its choices: flags changed after test images had
-been scored in the run directory, or the method uses test labels, or the directory's record of test use (test_labels.json)
-is missing or was changed."""
+A figure is called optimistic when test figures may have had a part in its choices: flags changed after test
+images had been scored in the run directory, or the method uses test labels, or the directory's record of test
+use (test_labels.json) is missing or was changed."""
