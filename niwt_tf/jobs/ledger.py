@@ -242,13 +242,19 @@ def _read(path: Path) -> tuple[list[Entry], bool]:
 
 
 def _kept_digests(run_dir: Path) -> Iterator[str]:
-    """Yield the digests that the run directory's other files hold."""
-    of_stages = (*run_dir.glob("*/manifest.json"), *run_dir.glob("*/metrics.json"))
-    for path in (run_dir / "config.json", run_dir / "metrics.json", *of_stages):
-        try:
-            kept = read_json(path)
-        except (OSError, ValueError):
-            continue
-        digest = kept.get(DIGEST) if isinstance(kept, dict) else None
-        if digest is not None:
-            yield str(digest)
+    """Yield the digests that config.json, metrics.json and the stages of a run directory hold."""
+    kept = [_object(run_dir / "config.json"), _object(run_dir / "metrics.json")]
+    for path in run_dir.glob("*/manifest.json"):
+        manifest = _object(path)
+        if manifest.get("stage") == path.parent.name:  # what lies there besides is none of this run's
+            kept += [manifest, _object(path.with_name("metrics.json"))]
+    yield from (str(each[DIGEST]) for each in kept if each.get(DIGEST) is not None)
+
+
+def _object(path: Path) -> Mapping[str, Any]:
+    """Return what a JSON file holds, or nothing where there is none."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

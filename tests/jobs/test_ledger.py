@@ -218,6 +218,14 @@ def test_a_copied_or_moved_run_takes_its_record_along(tmp_path):
     assert _does(tmp_path / "d") == [TAMPERED]
 
 
+def test_what_else_lies_in_the_folder_is_another_matter(tmp_path):
+    _does(tmp_path)
+    _does(tmp_path / "within", map="cosine")
+    shutil.copytree(tmp_path / "within" / "evaluate", tmp_path / "copy of another run's")
+    with RunDirectory(tmp_path).locked(Settings(), given=[]) as run:
+        assert run.optimistic() == ()
+
+
 def test_an_interrupted_look_is_taken_up_again(tmp_path):
     def interrupted(run: Run) -> None:
         with run.stage("evaluate", ("map",), ["train"], publishes=["metrics.json"]).writing():
