@@ -21,6 +21,7 @@ from benchmarks import (
     one_more_class,
     quickstart,
     report,
+    seeds,
     serving,
     serving_sides,
     stage3_birds,
@@ -235,3 +236,23 @@ def test_the_table_of_faithfulness_has_means_over_seeds_beside_chance():
     # Two values 0.1 apart: Student's factor 12.706 times 0.0707 / sqrt(2).
     assert "| `energy_in_box` | 0.800 ± 0.635 | 0.500 | 0.250 ± 0.000 |  |  |  |" in text
     assert "| `energy_in_box` | 0.750 (0.100 to 0.900) | 0.500 | 0.250 |" in faithfulness.table(runs[:1])
+
+
+def test_the_seconds_of_seeds_part_what_is_shared_from_what_is_a_method_s_own(tmp_path):
+    own = {"importance": 5, "map": 1, "transfer": 2, "evaluate": 3}
+    took = {"train": 40.0, **own, "baseline_ale": 7, "baseline_dem": 8, "report": 9}
+    for name, seconds in took.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text(json.dumps({"seconds": seconds}))
+    found = seeds.seconds_of(tmp_path)
+    assert found == {"training, shared by all": 40, "niwt": 11, "ale": 7, "dem": 8}
+    table = seeds.seconds_table([found, {**found, "niwt": 13}])
+    assert "| niwt | 11 to 13 | 24 |" in table
+    assert table.endswith("| all | | 134 |")
+
+
+def test_figures_of_seeds_have_student_s_interval():
+    assert seeds.interval([0.75, 0.85]) == "0.800 ± 0.635"
+    assert (seeds.interval([0.5]), seeds.interval([])) == ("0.500", "n/a")
+    table = seeds.figures_table([{"validation_harmonic_mean": 0.75}, {"validation_harmonic_mean": 0.85}])
+    assert table.splitlines()[2:] == ["| validation_harmonic_mean | 0.800 ± 0.635 | 0.800 |"]
