@@ -27,14 +27,21 @@ class Part:
     missing: tuple[str, ...]
 
 
-def archive_parts(dataset: str, data_dir: str | Path, with_texts: bool = False, missing_images: str = "error") -> list[Part]:
-    """Return the parts that the Proposed Split of an archive needs; nothing is decoded.
+def archive_parts(
+    dataset: str,
+    data_dir: str | Path,
+    with_texts: bool = False,
+    missing_images: str = "error",
+    with_split: bool = True,
+) -> list[Part]:
+    """Return the parts of an archive with what of them is not there; nothing is decoded.
 
     Args:
         dataset: "cub" or "awa2".
         data_dir: the official folder or the one that holds it; it may be absent.
         with_texts: whether captions or texts of classes are needed.
         missing_images: with "drop", one image is enough.
+        with_split: whether the Proposed Split is needed.
 
     Raises:
         InputError: a file that is there and lists images is not in order.
@@ -49,8 +56,9 @@ def archive_parts(dataset: str, data_dir: str | Path, with_texts: bool = False, 
     parts = [
         Part("archive", tuple(missing)),
         Part("images", _missing_images(dataset, archive, official, splits, missing_images)),
-        Part("split", tuple(missing_split_files(splits, dataset))),
     ]
+    if with_split:
+        parts.append(Part("split", tuple(missing_split_files(splits, dataset))))
     if with_texts:
         absent = texts_folder(archive, official) is None
         parts.append(Part("texts", (f"{official / archive.texts} (or beside {archive.folder})",) if absent else ()))

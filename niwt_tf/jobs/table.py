@@ -18,6 +18,7 @@ from niwt_tf.jobs.bundle_options import (
     STUDIO_OPTIONS,
 )
 from niwt_tf.jobs.explain_options import EXPLAIN_OPTIONS
+from niwt_tf.jobs.reproduce_options import REPRODUCE_DETAILS, REPRODUCE_ONLY
 from niwt_tf.jobs.sweep_options import SWEEP_DETAILS, SWEEP_ONLY
 
 RUN_OPTIONS = (
@@ -82,6 +83,12 @@ SWEEP_OPTIONS = (
     *SETTINGS,
 )
 
+REPRODUCE_OPTIONS = (
+    *REPRODUCE_ONLY,
+    *(declared for declared in RUN_OPTIONS if declared.name != "export_dir"),
+    *SETTINGS,
+)
+
 
 @dataclass(frozen=True)
 class Job:
@@ -118,6 +125,7 @@ JOBS = {
         Job("export_onnx", "Write a run's network as one ONNX file (needs niwt-tf[onnx]).", ONNX_OPTIONS),
         Job("baseline", "Score ESZSL on the same features and protocol."),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
+        Job("reproduce", "Run rows of the paper's Table 1.", REPRODUCE_OPTIONS, False, REPRODUCE_DETAILS),
         Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
         Job("explain", "Say why an image is of a class, and why not of another.", EXPLAIN_OPTIONS),
         Job("list_classes", "Show the class cards of an exported network.", LIST_CLASSES_OPTIONS, tensorflow=False),
