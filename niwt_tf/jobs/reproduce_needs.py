@@ -48,10 +48,12 @@ def needs_text(wanted: Mapping[Row, Settings], parts: Sequence[Part], folder: Pa
         lines.append(f"  {part.name:<10}{state:<10}{_source(part.name, dataset)}")
     lines += [_weights_line(backbone) for backbone in _published(wanted)]
     size = max(cache_gigabytes(settings) for settings in wanted.values())
+    kept = sum(_networks_gigabytes(settings) for settings in wanted.values())
+    lines.append(f"Written to {folder}, where {_free(folder):.0f} GB are free:")
+    lines.append(f"  networks  about {kept:.1f} GB, all rows together")
     lines.append(
-        f"Written to {folder}: a cache of at most {min(size, cache_gb):.1f} GB (--cache_gb; all maps and features of one"
+        f"  cache     at most {min(size, cache_gb):.1f} GB (--cache_gb); one network's maps and features are {size:.1f} GB"
     )
-    lines.append(f"  network are {size:.1f} GB), and networks of under 1 GB each. Free there: {_free(folder):.0f} GB.")
     lines.append("GPU hours, at most: not measured, but estimated as the floating point operations of all forward and")
     lines.append(f"backward passes over an assumed {tflops:g} x 10^12 a second (--gpu_tflops); decoding images comes on top:")
     hours = {row: operations(settings).hours(tflops) for row, settings in wanted.items()}
