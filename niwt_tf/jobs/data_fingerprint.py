@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from niwt_tf.data.hub_location import PREFIX, is_hub, module_fingerprint
 from niwt_tf.data.schema import Dataset
 from niwt_tf.files import fingerprint
-from niwt_tf.models.hub_location import PREFIX, is_hub, module_fingerprint
 
 
 def data_fingerprint(dataset: Dataset) -> str:

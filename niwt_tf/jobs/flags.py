@@ -10,11 +10,11 @@ from typing import Any
 
 from absl import flags
 
+from niwt_tf.data.hub_location import absolute_hub, is_hub
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.experiments.options import Option
 from niwt_tf.experiments.settings import SETTING_NAMES, SETTINGS, Settings
 from niwt_tf.jobs.table import Job
-from niwt_tf.models.hub_location import absolute_hub, is_hub
 
 # These settings are names or paths; a path is made absolute, so that a run can be taken up from another folder.
 _PATHS = {declared.name for declared in SETTINGS if declared.path} | {"data_dir"}
