@@ -30,7 +30,7 @@ def choose_knowledge(dataset: Dataset, knowledge: str = "attributes", seen: np.n
         return dataset
     if knowledge == "captions":
         words = words_of(dataset, seen)
-        names = words.topic_names
+        names = words.names
         topics = Knowledge(words(class_documents(dataset)), names, ("",) * len(names), "captions", words)
         return dataset.replace(knowledge=topics, image_attributes=None)
     path = Path(knowledge).expanduser()

@@ -150,7 +150,7 @@ def test_a_text_in_the_words_of_attributes():
 
 def test_a_text_in_the_words_of_captions():
     words = Words.fit(["a red bird", "a blue owl", "a red owl"], 2)
-    seen = Knowledge(words(["a red bird", "a blue owl", "a red owl"]), words.topic_names, ("", ""), source="captions")
+    seen = Knowledge(words(["a red bird", "a blue owl", "a red owl"]), words.names, ("", ""), source="captions")
     read = described_in_words("The red bird of paradise", seen, words)
     np.testing.assert_array_equal(read.values, words(["a red bird"])[0])
     assert read.notes == ("Of the text, 2 different words are known; not known, 'paradise'.",)

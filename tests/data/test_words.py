@@ -80,4 +80,4 @@ def test_words_of_a_data_set_give_its_knowledge(cub: Path):
     assert chosen.knowledge.words is not None
     np.testing.assert_array_equal(chosen.knowledge.words.topics, words.topics)
     np.testing.assert_array_equal(words(class_documents(data)), chosen.knowledge.values)
-    assert words.topic_names == chosen.knowledge.names
+    assert words.names == chosen.knowledge.names

@@ -34,7 +34,7 @@ def test_words_of_captions_go_with_an_export(tmp_path):
     bundle = Bundle(tmp_path, {}, CARDS)
     assert bundle_words(bundle) is None
     words = Words.fit(TEXTS, 2)
-    arrays = Contents(Knowledge(words(TEXTS), words.topic_names, ("", ""), "captions", words)).extra_arrays()
+    arrays = Contents(Knowledge(words(TEXTS), words.names, ("", ""), "captions", words)).extra_arrays()
     assert arrays.keys() == {"words"}
     (tmp_path / "assets.extra").mkdir()
     np.savez(tmp_path / "assets.extra" / "words.npz", **arrays["words"])
