@@ -89,7 +89,8 @@ def _check_names(path: Path) -> None:
 
 def _named(file: Any) -> set[tuple[str, str]]:
     # A name that is not told by two texts right before it counts as "?", which is not allowed.
-    found, kept = set(), {}
+    found: set[tuple[str, str]] = set()
+    kept: dict[int, str | None] = {}
     before: list[str | None] = []
     for operation, argument, _ in pickletools.genops(file):
         name = operation.name
@@ -102,9 +103,9 @@ def _named(file: Any) -> set[tuple[str, str]]:
         elif name in ("EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID"):
             found.add(("?", name))
         if name in ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"):
-            kept[len(kept) if name == "MEMOIZE" else int(argument)] = before[-1] if before else None
+            kept[len(kept) if name == "MEMOIZE" else int(str(argument))] = before[-1] if before else None
         elif name in ("GET", "BINGET", "LONG_BINGET"):
-            before = [*before[-1:], kept.get(int(argument))]
+            before = [*before[-1:], kept.get(int(str(argument)))]
         elif name not in ("FRAME", "PROTO"):
             before = [*before[-1:], argument if isinstance(argument, str) and "UNICODE" in name else None]
     return found

@@ -1,4 +1,4 @@
-"""From a text to what a text module of TensorFlow Hub makes of its sentences (universal-sentence-encoder, nnlm and the like)."""
+"""From a text to what a text module of TensorFlow Hub makes of its sentences (universal-sentence-encoder, nnlm and others)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class TextModule:
         try:
             self._loaded: Any = tf.saved_model.load(str(folder))
         except Exception as error:  # TensorFlow raises whatever its reader of protos and tensors meets
-            raise InputError(f"A hub module must be a readable SavedModel. Received: {folder}: {_first_line(error)}.") from error
+            reason = f"{folder}: {_first_line(error)}"
+            raise InputError(f"A hub module must be a readable SavedModel. Received: {reason}.") from error
         # The call of a TF2 module, or the signature of one that was saved otherwise.
         calls = [self._loaded] if callable(self._loaded) else []
         signatures = dict(getattr(self._loaded, "signatures", {}))
@@ -90,8 +91,9 @@ class TextModule:
                 try:
                     made[start : start + len(batch)] = _numbers(self._call(tf.constant(batch)), len(batch))
                 except Exception as error:  # as above
+                    rule = f"The hub module {self._handle} must read every sentence"
                     received = f"{brief(batch[0])} and what follows: {_first_line(error)}"
-                    raise InputError(f"The hub module {self._handle} must read every sentence. Received: {received}.") from error
+                    raise InputError(f"{rule}. Received: {received}.") from error
                 bar.update(len(batch))
         if not np.isfinite(made).all():
             sentence = distinct[int(np.argmin(np.isfinite(made).all(axis=1)))]

@@ -1,8 +1,8 @@
 """The words and the sentences of a text in any script.
 
 A word is a run of two or more letters, digits or underscores, in lower case, as scikit-learn's vectorizers have it. Marks that
-belong to a letter (Arabic vowels, Devanagari vowel signs, accents that were written apart) do not end it. Chinese, Japanese, Thai
-and their like put no blanks between words: there every two neighbouring characters are one, as in Lucene's CJK analyzer.
+belong to a letter (Arabic vowels, Devanagari vowel signs, accents that were written apart) do not end it. Chinese, Japanese,
+Thai and their like put no blanks between words: there every two neighbouring characters are one, as in Lucene's CJK analyzer.
 """
 
 from __future__ import annotations

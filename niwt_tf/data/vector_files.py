@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -123,15 +123,14 @@ def _lines(path: Path, progress: bool) -> Iterator[Iterator[tuple[int, bytes]]]:
     bar = tqdm(
         total=os.path.getsize(path), unit="B", unit_scale=True, desc=path.name, delay=5, leave=False, disable=not progress
     )
-    with open(path, "rb") as raw, bar:
-        file: IO[bytes] = gzip.open(raw) if packed else raw  # type: ignore[assignment]
+    with open(path, "rb") as raw, gzip.GzipFile(fileobj=raw) as unpacked, bar:
         try:
-            yield _counted(file, raw, bar)
+            yield _counted(unpacked if packed else raw, raw, bar)
         except (EOFError, OSError, zlib.error) as error:
             raise InputError(f"{path} must be a readable file of word vectors. Received: {error}.") from None
 
 
-def _counted(file: IO[bytes], raw: IO[bytes], bar: Any) -> Iterator[tuple[int, bytes]]:
+def _counted(file: Iterable[bytes], raw: IO[bytes], bar: Any) -> Iterator[tuple[int, bytes]]:
     for number, line in enumerate(file, start=1):
         stripped = b" ".join(line.split()) if b"\t" in line else line.strip(b" \r\n")
         if number % 10_000 == 0:

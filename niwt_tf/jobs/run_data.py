@@ -68,6 +68,7 @@ def load_run_data(run: Run) -> RunData:
         missing_images=settings.missing_images,
         max_bad_images=settings.max_bad_images,
         progress=show_progress(),
+        text_features=settings.text_features,
     )
     run.use_data(data_fingerprint(dataset))
     seen = seen_data(dataset)

@@ -158,7 +158,7 @@ def test_a_text_in_the_words_of_captions():
         described_in_words("paradise", seen, words)
     with pytest.raises(InputError, match="a bundle without words.npz"):
         described_in_words("red", seen)
-    with pytest.raises(InputError, match="must make 4 topics, as the bundle has. Received: 2"):
+    with pytest.raises(InputError, match="must make 4 numbers, as the bundle has. Received: 2"):
         described_in_words("red", SEEN, words)
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from niwt_tf.data.cub import read_cub
 from niwt_tf.data.folder import read_folder
-from niwt_tf.data.knowledge import choose_knowledge, class_documents
+from niwt_tf.data.class_documents import caption_documents
+from niwt_tf.data.knowledge import choose_knowledge
 from niwt_tf.data.splits import named_split
 from niwt_tf.errors import InputError
 
@@ -47,14 +48,14 @@ def test_captions_of_seen_test_images_are_left_out(cub: Path) -> None:
     path = cub / "text_c10" / held_out.replace("Clarks", "Clark").replace(".jpg", ".txt")
     path.write_text("a secret.")
     data = named_split(read_cub(cub), ["004.Grey_Owl"])
-    assert not any("secret" in document for document in class_documents(data))
-    assert sum(document.count("grey") for document in class_documents(data)) == 6
+    assert not any("secret" in document for document in caption_documents(data))
+    assert sum(document.count("grey") for document in caption_documents(data)) == 6
 
 
 def test_class_texts(animals: Path) -> None:
     (animals / "descriptions").mkdir()
     data = named_split(read_folder(animals), ["wolf"])
-    with pytest.raises(InputError, match="needs a text for each of 6 classes. Received: none for 6, the first 'ape'"):
+    with pytest.raises(InputError, match="needs a text for each of 6 classes. Received: none for 6: 'ape', 'bear', 'cat' and 3 more"):
         choose_knowledge(data, "captions")
     for name in data.class_names:
         (animals / f"descriptions/{name}.txt").write_text(f"{name} is brown and furry")
