@@ -25,6 +25,25 @@ def data_fingerprint(dataset: Dataset) -> str:
     return fingerprint(names, sizes, dataset.labels, dataset.knowledge.values, *roles)
 
 
+def problem_fingerprint(dataset: Dataset) -> str:
+    """Return 16 hex digits that change with the names of images, the labels, the classes or the split, and with nothing else.
+
+    Two runs that have it in common are scored on the same test images, whatever describes their classes.
+    """
+    split = dataset.split
+    roles = [] if split is None else [split.seen, split.unseen, split.train, split.test_seen, split.test_unseen]
+    return fingerprint([dataset.name, dataset.class_names, dataset.paths], dataset.labels, *roles)
+
+
+def descriptions_fingerprint(dataset: Dataset) -> str | None:
+    """Return 16 hex digits that change with a table of class descriptions; None for those that are computed from texts.
+
+    What is computed (a singular value decomposition, say) has other last digits on another machine.
+    """
+    knowledge = dataset.knowledge
+    return fingerprint(knowledge.names, knowledge.values) if knowledge.words is None else None
+
+
 def annotation_fingerprint(dataset: Dataset) -> dict[str, str]:
     """Return what changes with the boxes, parts and attributes of images: what explanations are measured with, and no more.
 
