@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from niwt_tf.data.class_documents import caption_documents
 from niwt_tf.data.cub import read_cub
 from niwt_tf.data.folder import read_folder
-from niwt_tf.data.class_documents import caption_documents
 from niwt_tf.data.knowledge import choose_knowledge
 from niwt_tf.data.splits import named_split
 from niwt_tf.errors import InputError
@@ -55,7 +55,8 @@ def test_captions_of_seen_test_images_are_left_out(cub: Path) -> None:
 def test_class_texts(animals: Path) -> None:
     (animals / "descriptions").mkdir()
     data = named_split(read_folder(animals), ["wolf"])
-    with pytest.raises(InputError, match="needs a text for each of 6 classes. Received: none for 6: 'ape', 'bear', 'cat' and 3 more"):
+    sentence = "needs a text for each of 6 classes. Received: none for 6: 'ape', 'bear', 'cat' and 3 more"
+    with pytest.raises(InputError, match=sentence):
         choose_knowledge(data, "captions")
     for name in data.class_names:
         (animals / f"descriptions/{name}.txt").write_text(f"{name} is brown and furry")

@@ -9,8 +9,8 @@ import pytest
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from niwt_tf.data.cub import read_cub
 from niwt_tf.data.class_documents import caption_documents
+from niwt_tf.data.cub import read_cub
 from niwt_tf.data.knowledge import choose_knowledge
 from niwt_tf.data.splits import named_split
 from niwt_tf.data.words import Words
