@@ -1,7 +1,11 @@
-"""Reads the published embeddings of captions, one a class: `sent_splits.mat` of Xian et al. 2018 (1024 numbers for CUB)."""
+"""Reads the published embeddings of captions, one a class: `sent_splits.mat` of Xian et al. 2018 (1024 numbers for CUB).
+
+The network that made them (Reed et al. 2016) was trained on captions and images of the Proposed Split's seen classes.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from niwt_tf.data.xlsa17 import FOLDERS
 from niwt_tf.errors import InputError, brief
 
 _FILE = "sent_splits.mat"
+_LOG = logging.getLogger("niwt_tf")
 
 
 def class_sentences(dataset: Dataset, split_dir: str | Path | None = None) -> Knowledge:
@@ -34,6 +39,12 @@ def class_sentences(dataset: Dataset, split_dir: str | Path | None = None) -> Kn
     if dataset.name not in FOLDERS:
         raise InputError(f"knowledge=sentences is published for cub alone. Received: dataset {dataset.name!r}.")
     path = _find(dataset, split_dir)
+    if dataset.split is not None and dataset.split.name != "ps":
+        _LOG.warning(
+            "%s was learnt from classes that split=ps calls seen; with other splits some of them are unseen, "
+            "and figures are too good.",
+            path,
+        )
     content = read_mat(path, ["att", "allclasses_names"])
     names = [plain_name(name) for name in texts_of(path, "allclasses_names", content["allclasses_names"])]
     values = content["att"]
