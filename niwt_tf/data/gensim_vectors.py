@@ -84,7 +84,8 @@ def _check_names(path: Path) -> None:
         raise _unlike(path, error) from None
     strange = sorted(named - _ALLOWED)
     if strange:
-        raise InputError(f"{path} must hold KeyedVectors alone, saved by gensim (of a model, its wv). Received: {'.'.join(strange[0])}.")
+        rule = f"{path} must hold KeyedVectors alone, saved by gensim (of a model, its wv)"
+        raise InputError(f"{rule}. Received: {'.'.join(strange[0])}.")
 
 
 def _named(file: Any) -> set[tuple[str, str]]:

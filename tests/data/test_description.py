@@ -158,6 +158,14 @@ def test_a_text_in_the_words_of_captions():
         described_in_words("paradise", seen, words)
     with pytest.raises(InputError, match="a bundle without words.npz"):
         described_in_words("red", seen)
+    for source, sentence in {
+        "attributes + captions": "text alone cannot describe a class where the knowledge is attributes . captions: give "
+        "attributes, with a number for each of 2 entries",
+        "sentences": "cannot be turned into the published sentences' embeddings: give attributes",
+        "texts": "text needs the words that the bundle's texts were made of",
+    }.items():
+        with pytest.raises(InputError, match=sentence):
+            described_in_words("red", Knowledge(seen.values, seen.names, seen.groups, source))
     with pytest.raises(InputError, match="must make 4 numbers, as the bundle has. Received: 2"):
         described_in_words("red", SEEN, words)
 
