@@ -30,7 +30,7 @@ def stage(run: Run, data: RunData) -> None:
         probabilities = load_probabilities(transfer / "probabilities.json")
         others = {**figures, "seed": run.settings.seed}
         metrics = metrics_of(scored, network.num_seen, others, probabilities.temperature)
-        write_json(folder / "metrics.json", metrics)
+        write_json(folder / "metrics.json", {**metrics, **run.scored_test_images("evaluate", evaluate.choices)})
         save_scores(folder / "scores.npz", scored)
         evaluation, names = scored.evaluation, network.class_names
         write_per_class_csv(folder / "per_class.csv", names, network.num_seen, evaluation, scored.labels)

@@ -16,6 +16,7 @@ from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.export_contents import contents_of
 from niwt_tf.jobs.flags import export_folder
+from niwt_tf.jobs.ledger import DIGEST
 from niwt_tf.jobs.run_directory import Run
 from niwt_tf.method.abstaining import check_none_is_unknown
 from niwt_tf.method.probabilities import Probabilities
@@ -73,10 +74,14 @@ def stage(run: Run, data: RunData, export_dir: Path | None = None, abstain: bool
 
 
 def _metrics(run: Run) -> dict[str, Any]:
-    """Return the figures of the evaluation; those of explanations may be measured after an export, and do not outdate it."""
+    """Return the figures of the evaluation, and why they are optimistic where they are.
+
+    Those of explanations may be measured after an export, and a later look at test images may be written down: neither
+    outdates it.
+    """
     path = run.path / "metrics.json"
     found = read_json(path) if path.exists() else {}
-    return {name: value for name, value in found.items() if not isinstance(value, dict)}
+    return {name: value for name, value in found.items() if not isinstance(value, dict) and name != DIGEST and value != []}
 
 
 def _abstention(chosen: Probabilities) -> str:

@@ -100,6 +100,7 @@ def report_contents(run: Run, data: RunData, files: RunFiles) -> ReportContents:
         ),
         calibration_chosen=files.selection["chosen"]["harmonic_mean"] is not None,
         reproduction=reproduction_of(settings, _versions(run), run.data or "", stages, _rendered(settings.data_folder)),
+        optimistic=tuple(dict.fromkeys((*files.metrics.get("optimistic", ()), *run.optimistic()))),
     )
 
 

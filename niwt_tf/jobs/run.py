@@ -49,7 +49,8 @@ def main(argv: list[str]) -> None:
         if "evaluate" not in done or not run.team.is_chief:
             return
         print()
-        print(summary_table(read_json(run.path / "metrics.json")))
+        metrics = read_json(run.path / "metrics.json")
+        print(summary_table(metrics, tuple(dict.fromkeys((*metrics.get("optimistic", ()), *run.optimistic())))))
         print()
         if "export" in done:
             print(f"SavedModel   {export.exported(run)}")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.settings import SETTING_NAMES, Settings
 from niwt_tf.files import fingerprint, read_json, remove_abandoned, write_json
+from niwt_tf.jobs.ledger import UseOfTestImages
 from niwt_tf.jobs.package_versions import package_versions
+from niwt_tf.jobs.run_lock import held
 from niwt_tf.jobs.stage import Manifest, Stage, fault_of, read_manifest
 from niwt_tf.jobs.stage_store import StageStore
 from niwt_tf.method.team import ALONE, Team
@@ -85,7 +86,7 @@ class RunDirectory:
         missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
         lock = self.path / ".lock"
-        file = _held(lock)
+        file = held(lock)
         try:
             file.truncate(0)
             file.write(str(os.getpid()))
@@ -145,6 +146,7 @@ class Run:
         settings: what the run does: config.json's settings with those of this command in their place.
         store: finished stages of other runs, or None.
         team: the processes that work on the run; each asks for the same stages in the same order.
+        test_use: what has scored the folder's test images.
     """
 
     def __init__(self, path: Path, settings: Settings, config: Mapping[str, Any] | None, team: Team = ALONE) -> None:
@@ -152,7 +154,8 @@ class Run:
         self.team = team
         self.settings = settings
         self._before = config
-        self._data: str | None = config.get("data") if config else None
+        self._data, self._images = (config.get("data"), config.get("images")) if config else (None, None)
+        self.test_use = UseOfTestImages(path, config or {})
         self._asked = False
         self._finished = False
         self.store: StageStore | None = None
@@ -162,14 +165,43 @@ class Run:
         """Fingerprint of the data set that the stages were made of, or None before `use_data`."""
         return self._data
 
-    def use_data(self, identity: str) -> None:
-        """Say what data set this is, by its fingerprint, before any `stage`: stages made of other data are then out of date.
+    def use_data(
+        self, identity: str, problem: str | None = None, descriptions: str | None = None, images: str | None = None
+    ) -> None:
+        """Say what data set this is, before any `stage`: stages made of other data are then out of date.
+
+        Args:
+            identity: its fingerprint.
+            problem: that of its images and split alone, by default the same; see `UseOfTestImages`.
+            descriptions: that of its class descriptions, or None.
+            images: that of all but its descriptions, or None where stages are not told apart by it.
 
         Raises:
             InputError: other workers of the team have other data.
         """
         _check_same(self.team, identity, "data")
-        self._data = identity
+        self._data, self._images = identity, images
+        self.test_use.problem, self.test_use.descriptions = problem or identity, descriptions
+
+    def scored_test_images(
+        self, what: str, choices: Mapping[str, Any] | None = None, uses_test_labels: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Enter into the ledger that a stage has scored test images, before its figures are written.
+
+        Args:
+            what: the stage's name.
+            choices: `Stage.choices`; by default all settings, for a stage that shows figures of several of them.
+            uses_test_labels: what the method does with test labels beside being scored.
+
+        Returns:
+            "optimistic", reasons, and "test_ledger", a digest, which belong into the stage's metrics.json.
+        """
+        chosen = self.settings.as_dict() if choices is None else choices
+        return self.test_use.enter(what, chosen, uses_test_labels, writes=self.team.is_chief)
+
+    def optimistic(self, what: str = "evaluate") -> tuple[str, ...]:
+        """Return why a stage's test figures are optimistic by what is known today; nothing for a clean run."""
+        return self.test_use.reasons(what)
 
     def stage(
         self,
@@ -178,6 +210,7 @@ class Run:
         inputs: Sequence[str] = (),
         extra: Mapping[str, Any] | None = None,
         publishes: Sequence[str] = (),
+        described: bool = True,
     ) -> Stage:
         """Return a stage, which knows whether what it would write is there already.
 
@@ -187,6 +220,7 @@ class Run:
             inputs: stages that it reads.
             extra: whatever else its result depends on, as JSON.
             publishes: names of files in its folder that belong at the top of the run directory too (metrics.json).
+            described: whether its result depends on the classes' descriptions; otherwise runs on others share it.
 
         Raises:
             InputError: an input was never finished, or is out of date for the settings.
@@ -200,7 +234,7 @@ class Run:
         parts = {
             "settings": json.loads(json.dumps(used)),
             "inputs": {upstream: manifest["identity"] for upstream, manifest in manifests.items() if manifest},
-            "data": self._data,
+            "data": self._data if described or self._images is None else self._images,
             "extra": {"format": FORMAT, **json.loads(json.dumps(extra or {}))},
         }
         self._asked = True
@@ -232,7 +266,7 @@ class Run:
         changed = [setting for setting, value in manifest["settings"].items() if current.get(setting) != value]
         if changed:
             return f"was made with another --{changed[0]}"
-        if manifest["data"] != self._data:
+        if manifest["data"] not in (self._data, self._images):
             return "was made of other data (an image, label or description is not what it was)"
         for upstream, identity in manifest["inputs"].items():
             reason = self._outdated(upstream)
@@ -281,7 +315,8 @@ class Run:
     def _keep_config(self) -> None:
         if not self._asked or not self.team.is_chief:
             return
-        config = {"settings": self.settings.as_dict(), "data": self._data, "versions": package_versions()}
+        config = {"settings": self.settings.as_dict(), "data": self._data, "images": self._images}
+        config |= {"versions": package_versions(), **self.test_use.kept()}
         path = self.path / "config.json"
         if not path.exists() or read_json(path) != json.loads(json.dumps(config)):
             write_json(path, config)
@@ -296,24 +331,6 @@ class Run:
             (self.path / "config.json").unlink(missing_ok=True)
             for scratch in (*self.path.glob(".work-*"), self.path / ".cache"):
                 shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _held(lock: Path) -> IO[str]:
-    while True:
-        file = open(lock, "a+", encoding="utf-8")  # noqa: SIM115
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            file.close()
-            raise InputError(
-                f"--run_dir {lock.parent} must not be in use. Received: a folder that process {holder} is working in."
-            ) from None
-        with suppress(FileNotFoundError):
-            if os.fstat(file.fileno()).st_ino == lock.stat().st_ino:
-                return file
-        file.close()
 
 
 def _check_same(team: Team, value: Any, what: str) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from niwt_tf.errors import InputError
 from niwt_tf.files import fingerprint, read_json, replacing, replacing_directory, sync_tree, write_json
+from niwt_tf.jobs.ledger import DIGEST
 from niwt_tf.jobs.package_versions import package_versions
 from niwt_tf.jobs.stage_store import StageStore, link_files
 
@@ -85,6 +86,15 @@ class Stage:
             _LOG.info("%s is done again: it %s.", name, self.reason)
 
     @property
+    def choices(self) -> dict[str, Any]:
+        """The settings that its result depends on, by itself or by what it is made from: what the ledger of test use holds."""
+        found = dict(self._parts["settings"])
+        for upstream in self._parts["inputs"]:
+            for name in (upstream, *self._run._ancestors(upstream)):
+                found |= (read_manifest(self._run.path / name) or {}).get("settings", {})
+        return found
+
+    @property
     def work(self) -> Path:
         """A scratch folder that outlives an interruption, for checkpoints; emptied when the stage is finished or changes."""
         folder = self._run.path / f".work-{self.name}"
@@ -148,6 +158,7 @@ class Stage:
                 "versions": package_versions(),
                 "shapes": self._shapes,
                 "metrics": self._metrics,
+                DIGEST: self._run.test_use.scored.get(self.name),
             }
             write_json(temporary / "manifest.json", manifest)
             sync_tree(temporary)

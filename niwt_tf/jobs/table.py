@@ -167,7 +167,7 @@ def _form(declared: Option) -> str:
         return f"[no]{declared.name}"
     text = "PATH" if declared.name.endswith("_dir") else "NAME"
     values = {"int": "N", "float": "X", "strs": "a,b,...", "floats": "x,y,...", "str": text}
-    others = ["PATH"] * declared.path + [f"{declared.prefix}NAME"] * bool(declared.prefix)
+    others = ["PATH"] * declared.path + [f"{prefix}NAME" for prefix in declared.prefixes]
     choices = "|".join([*declared.choices, *others])
     return f"{declared.name}={choices or values[declared.kind]}"
 

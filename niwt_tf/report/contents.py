@@ -236,6 +236,7 @@ class ReportContents:
         unmeasured: a sentence for each measure that was not.
         calibration_chosen: whether there were validation classes to choose the calibration constant on.
         reproduction: how to make the run again.
+        optimistic: why its test figures may have had a part in its choices; empty for a clean run.
     """
 
     title: str
@@ -253,3 +254,4 @@ class ReportContents:
     unmeasured: tuple[str, ...]
     calibration_chosen: bool
     reproduction: Reproduction
+    optimistic: tuple[str, ...] = ()

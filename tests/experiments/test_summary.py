@@ -41,3 +41,12 @@ def test_missing_numbers():
     values = _values(summary_table(unknown))
     assert values.pop("acc_seen") == "25.0 %"
     assert set(values.values()) == {"n/a"}
+
+
+def test_every_test_figure_of_an_optimistic_run_is_called_so():
+    lines = summary_table(METRICS, ("one reason", "another")).splitlines()
+    assert lines[2].startswith("H           61.9 % optimistic  harmonic mean")
+    assert [line.split()[0] for line in lines if "optimistic" not in line] == ["chance"]
+    assert len({line.index(start) for line, start in zip(lines, ("test", "test", "harm", "test", "ZSL by"), strict=False)}) == 1
+    assert lines[-1] == "optimistic: one reason; another."
+    assert "optimistic" not in summary_table(METRICS)

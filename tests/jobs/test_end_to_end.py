@@ -49,7 +49,7 @@ def _identities(run: Path) -> dict[str, str]:
 
 def test_every_artefact_is_there(finished_run):
     path = finished_run.path
-    assert sorted(os.listdir(path)) == sorted([".cache", ".lock", "config.json", "metrics.json", *STAGES])
+    assert sorted(os.listdir(path)) == sorted([".cache", ".lock", "config.json", "metrics.json", "test_labels.json", *STAGES])
     held = {stage: {file.name for file in (path / stage).iterdir()} - {"manifest.json"} for stage in STAGES}
     assert held["train"] == {"main.keras", "fold_0.keras", "fold_1.keras", "history.json", "logs"}
     assert held["map"] == {"main.npz", "fold_0.npz", "fold_1.npz"}

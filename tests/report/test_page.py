@@ -112,6 +112,15 @@ def test_what_is_absent_is_said():
     assert "Grey rows have no test image" in text
 
 
+def test_an_optimistic_result_is_called_so_beside_its_figure():
+    contents = contents_toy(scored_toy(3, 6, 2), HOSTILE, 3)
+    assert "optimistic</span>" not in render(contents)
+    text = render(replace(contents, optimistic=("its <images> were seen", "so")))
+    Page(text)
+    assert text.count('% <span class="optimistic">optimistic</span></td>') == len(contents.headline)
+    assert "since its &lt;images&gt; were seen; so." in text
+
+
 def test_without_any_test_image():
     scored = scored_toy(2, 3, 0)
     text = render(contents_toy(scored, ("ant", "bee", "cat"), 2, explained=False))
