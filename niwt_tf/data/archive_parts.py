@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from niwt_tf.data.archives import ARCHIVES, Archive, missing_files, official_folder, texts_folder
+from niwt_tf.data.class_documents import listed, text_files
 from niwt_tf.data.folder import image_names
 from niwt_tf.data.lists import read_numbered_names
 from niwt_tf.data.presence import count_missing
 from niwt_tf.data.splits import published_folder
+from niwt_tf.data.table import plain_name
 from niwt_tf.data.xlsa17 import missing_split_files, read_proposed_split, split_files
 from niwt_tf.errors import InputError
 
@@ -60,8 +62,7 @@ def archive_parts(
     if with_split:
         parts.append(Part("split", tuple(missing_split_files(splits, dataset))))
     if with_texts:
-        absent = texts_folder(archive, official) is None
-        parts.append(Part("texts", (f"{official / archive.texts} (or beside {archive.folder})",) if absent else ()))
+        parts.append(Part("texts", _missing_texts(dataset, archive, official)))
     return parts
 
 
@@ -75,3 +76,15 @@ def _missing_images(dataset: str, archive: Archive, official: Path, splits: Path
     if dataset == "awa2" and split_files(splits, dataset):
         return tuple(count_missing(root, tuple(name for name, _, _ in read_proposed_split(splits, dataset))))
     return () if root.is_dir() else (f"{archive.num_images} images in {root}",)
+
+
+def _missing_texts(dataset: str, archive: Archive, official: Path) -> tuple[str, ...]:
+    folder = texts_folder(archive, official)
+    if folder is None:
+        return (f"{official / archive.texts} (or beside {archive.folder})",)
+    if dataset == "cub" or not (official / "classes.txt").is_file():
+        return ()
+    _, classes = read_numbered_names(official / "classes.txt")
+    held = text_files(folder)
+    without = [name for name in classes if plain_name(name) not in held]
+    return (f"texts of {len(without)} of {len(classes)} classes in {folder}: {listed(without)}",) if without else ()

@@ -55,7 +55,8 @@ def needs_text(wanted: Mapping[Row, Settings], parts: Sequence[Part], folder: Pa
         f"  cache     at most {min(size, cache_gb):.1f} GB (--cache_gb); one network's maps and features are {size:.1f} GB"
     )
     lines.append("GPU hours, at most: not measured, but estimated as the floating point operations of all forward and")
-    lines.append(f"backward passes over an assumed {tflops:g} x 10^12 a second (--gpu_tflops); decoding images comes on top:")
+    lines.append(f"backward passes over an assumed {tflops:g} x 10^12 a second (--gpu_tflops); what the")
+    lines.append("processor does, decoding images and solving for the ridge head, comes on top:")
     hours = {row: operations(settings).hours(tflops) for row, settings in wanted.items()}
     lines += [f"  {row.name:<36}{spent:8.2f}" for row, spent in hours.items()]
     if len(hours) > 1:

@@ -92,6 +92,14 @@ def write_awa2(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
+def write_awa2_texts(folder: Path, seed: int = 0) -> None:
+    """Write a text a class beside the official folder, as a user would."""
+    random = np.random.default_rng(seed)
+    for name in AWA2_CLASSES:
+        words = random.choice(_PREDICATES, 4, replace=False)
+        _write(folder / "descriptions" / f"{name}.txt", [f"An animal that is {words[0]} and {words[1]}.", " ".join(words[2:])])
+
+
 def _write_xlsa17(
     folder: Path,
     classes: tuple[str, ...],

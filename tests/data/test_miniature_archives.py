@@ -88,6 +88,19 @@ def test_images_that_the_split_names_are_counted_for_awa2(archives: Path, tmp_pa
     assert images.missing[0].startswith("1 of 64 images in ") and "'bat/bat_10003.jpg'" in images.missing[0]
 
 
+def test_classes_without_a_text_are_named_for_awa2(archives: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(archives / "awa2", tmp_path / "awa2"))
+    assert archive_parts("awa2", folder, with_texts=True)[3].missing[0].endswith("(or beside Animals_with_Attributes2)")
+    miniature.write_awa2_texts(folder)
+    assert archive_parts("awa2", folder, with_texts=True)[3].missing == ()
+    data = load_dataset("awa2", folder, split="ps", knowledge="texts", max_bad_images=None)
+    assert data.knowledge.source.startswith("texts") and len(data.knowledge.values) == 8
+    for name in ("bat", "killer+whale"):
+        (folder / f"descriptions/{name}.txt").unlink()
+    (texts,) = archive_parts("awa2", folder, with_texts=True)[3].missing
+    assert texts.startswith("texts of 2 of 8 classes") and texts.endswith("'killer+whale', 'bat'")
+
+
 @pytest.mark.parametrize(("name", "count"), [("cub", "11788 images in "), ("awa2", "37322 images in ")])
 def test_of_a_folder_that_is_not_there_everything_is_missing(tmp_path: Path, name: str, count: str) -> None:
     archive, images, split, texts = archive_parts(name, tmp_path / "none", with_texts=True)

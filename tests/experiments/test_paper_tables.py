@@ -6,19 +6,10 @@ from pathlib import Path
 import pytest
 from absl import flags
 
-from niwt_tf.errors import InputError
 from niwt_tf.experiments.paper_tables import TABLE_1, Row
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.jobs.flags import define_flags, parse_flags, settings_from_flags
 from niwt_tf.jobs.table import JOBS
-
-
-def knows_texts() -> bool:
-    try:
-        Settings(knowledge="texts")
-    except InputError:
-        return False
-    return True
 
 
 def test_there_is_a_row_for_every_combination() -> None:
@@ -28,8 +19,6 @@ def test_there_is_a_row_for_every_combination() -> None:
 
 @pytest.mark.parametrize("row", TABLE_1, ids=lambda row: row.name)
 def test_a_rows_settings_are_its_flagfile(repository: Path, row: Row) -> None:
-    if row.settings["knowledge"] == "texts" and not knows_texts():
-        pytest.skip("The knowledge source 'texts' is not there yet.")
     values = flags.FlagValues()
     define_flags(JOBS["run"], values)
     parse_flags([f"--flagfile={repository / 'flags' / row.name}.flags"], values)

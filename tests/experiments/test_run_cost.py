@@ -37,7 +37,7 @@ def test_a_cache_of_all_maps_of_cub() -> None:
 
 
 def test_the_most_epochs_are_those_of_training() -> None:
-    assert run_cost._MOST_EPOCHS == {"head": _EPOCHS["head"], "all": _EPOCHS["finetune"]}
+    assert {"head": _EPOCHS["head"], "all": _EPOCHS["finetune"]} == run_cost._MOST_EPOCHS
 
 
 def test_the_weights_are_those_that_the_backbones_load() -> None:
