@@ -27,11 +27,13 @@ class Reproduced:
         row: the row.
         metrics: the contents of its metrics.json, or None where it is not finished.
         changed: the flags in which its settings differ from the row's.
+        optimistic: why its test figures may have had a part in its choices; empty for a clean run.
     """
 
     row: Row
     metrics: Mapping[str, Any] | None = None
     changed: tuple[str, ...] = ()
+    optimistic: tuple[str, ...] = ()
 
     @property
     def figures(self) -> list[float | None]:
@@ -98,6 +100,8 @@ def comparison(done: Reproduced) -> str:
         lines.append(_line("difference", [_shown(value, "+") for value in _differences(done)]))
     if done.changed:
         lines.append(f"  differs from the paper's row: {' '.join(done.changed)}")
+    if done.optimistic:
+        lines.append(f"  optimistic: {'; '.join(done.optimistic)}")
     return "\n".join(lines)
 
 
@@ -108,14 +112,16 @@ def table_csv(rows: Sequence[Reproduced]) -> str:
     keys = ["row", "dataset", "backbone", "finetune", "knowledge"]
     writer.writerow(
         [*keys, *_MEASURES, *(f"paper_{name}" for name in _MEASURES), *(f"difference_{name}" for name in _MEASURES)]
-        + ["paper_row", "changed_flags"]
+        + ["paper_row", "changed_flags", "optimistic"]
     )
     for done in rows:
         row = done.row
         numbers = [*done.figures, *_listed(row.paper), *_differences(done)]
         names = [row.name, row.dataset, row.backbone, row.finetune, row.knowledge]
         state = "published" if row.paper else _no_paper(row)
-        writer.writerow([*names, *(_shown(value, empty="") for value in numbers), state, " ".join(done.changed)])
+        writer.writerow(
+            [*names, *(_shown(value, empty="") for value in numbers), state, " ".join(done.changed), "; ".join(done.optimistic)]
+        )
     return text.getvalue()
 
 
@@ -126,11 +132,13 @@ def table_markdown(rows: Sequence[Reproduced]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for done in rows:
-        numbers = [_shown(value, empty="") for value in done.figures]
+        mark = " (optimistic)" if done.optimistic else ""
+        numbers = [_shown(value, empty="") + (mark if value is not None else "") for value in done.figures]
         paper = [_shown(value) for value in _listed(done.row.paper)] if done.row.paper else [_no_paper(done.row), "", ""]
         difference = _shown(_differences(done)[2], "+", empty="")
         lines.append("| " + " | ".join([done.row.name, *numbers, *paper, difference]) + " |")
     notes = [f"{done.row.name} differs from the paper's row: `{' '.join(done.changed)}`." for done in rows if done.changed]
+    notes += [f"{done.row.name} is optimistic: {'; '.join(done.optimistic)}." for done in rows if done.optimistic]
     source = f"Accuracies in percent: U unseen, S seen classes, all competing; H their harmonic mean. Paper: {SOURCE}."
     return "\n".join([*lines, "", source, *notes]) + "\n"
 

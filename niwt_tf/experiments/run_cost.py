@@ -82,7 +82,7 @@ class Operations:
         return self.total / (tflops * 1e12) / 3600
 
 
-def operations(settings: Settings) -> Operations:
+def operations(settings: Settings, trained: bool = False) -> Operations:
     """Return an upper estimate for a run of Table 1 up to `evaluate`.
 
     A multiply-add counts as 2 operations, a backward pass as two forward ones. Training by batches ends early where the
@@ -90,6 +90,7 @@ def operations(settings: Settings) -> Operations:
 
     Args:
         settings: of one of the rows, perhaps changed.
+        trained: whether its networks are there already.
     """
     train, images = _IMAGES[settings.dataset]
     whole, tail, neurons, _ = _NETWORKS[settings.backbone]
@@ -98,7 +99,7 @@ def operations(settings: Settings) -> Operations:
     networks = 1 + settings.num_folds
     epochs = settings.epochs or _MOST_EPOCHS[settings.finetune]
     # A head alone is trained on features that are computed once.
-    training = epochs * networks * train * 3 * whole if settings.finetune == "all" else 0.0
+    training = epochs * networks * train * 3 * whole if settings.finetune == "all" and not trained else 0.0
     # Before all layers are, the head is trained on features; afterwards maps and features are others.
     times = 2 * networks if settings.finetune == "all" else 1
     passes = train * (times * whole + networks * 3 * tail) + (images - train) * whole

@@ -81,7 +81,9 @@ def reproduced(folder: Path, row: Row) -> Reproduced:
     try:
         run = RunDirectory(folder / row.name).reading()
         run.folder("evaluate")
-        return Reproduced(row, read_json(run.path / "metrics.json"), changed_flags(row, run.settings))
+        metrics = read_json(run.path / "metrics.json")
+        reasons = tuple(dict.fromkeys((*metrics.get("optimistic", ()), *run.optimistic())))
+        return Reproduced(row, metrics, changed_flags(row, run.settings), reasons)
     except (InputError, OSError, ValueError):
         return Reproduced(row)
 
@@ -123,10 +125,13 @@ def _write_table(folder: Path) -> None:
 
 
 def _more_flags(values: flags.FlagValues, folder: Path) -> list[str]:
-    """Return the flags of how, and not of what: the cache is one for all rows, whose frozen networks are often the same."""
+    """Return the flags of how, and not of what.
+
+    The cache and finished stages are shared by all rows: networks that differ in their knowledge alone are trained once.
+    """
     cache = os.path.abspath(os.path.expanduser(values.cache_dir)) if values.cache_dir else folder / ".cache"
     found = [f"--cache_dir={cache}", f"--cache_gb={values.cache_gb}", f"--strategy={values.strategy}"]
-    found += [f"--stage_store={values.stage_store}"] if values.stage_store else []
+    found.append(f"--stage_store={os.path.abspath(os.path.expanduser(values.stage_store or folder / '.stages'))}")
     found += [f"--{'' if values[name].value else 'no'}{name}" for name in ("overwrite", "progress")]
     return found
 

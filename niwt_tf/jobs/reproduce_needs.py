@@ -57,10 +57,16 @@ def needs_text(wanted: Mapping[Row, Settings], parts: Sequence[Part], folder: Pa
     lines.append("GPU hours, at most: not measured, but estimated as the floating point operations of all forward and")
     lines.append(f"backward passes over an assumed {tflops:g} x 10^12 a second (--gpu_tflops); what the")
     lines.append("processor does, decoding images and solving for the ridge head, comes on top:")
-    hours = {row: operations(settings).hours(tflops) for row, settings in wanted.items()}
-    lines += [f"  {row.name:<36}{spent:8.2f}" for row, spent in hours.items()]
-    if len(hours) > 1:
-        lines.append(f"  {'together':<36}{sum(hours.values()):8.2f}")
+    total, trained = 0.0, set()
+    for row, settings in wanted.items():
+        network = settings.replace(knowledge="attributes")
+        needed = operations(settings, trained=network in trained)
+        total += needed.hours(tflops)
+        with_others = "  (its network is an earlier row's)" if network in trained else ""
+        lines.append(f"  {row.name:<36}{needed.hours(tflops):8.2f}{with_others}")
+        trained.add(network)
+    if len(wanted) > 1:
+        lines.append(f"  {'together':<36}{total:8.2f}")
     return "\n".join(lines)
 
 

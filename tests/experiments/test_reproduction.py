@@ -65,6 +65,15 @@ def test_our_figures_stand_beside_the_papers() -> None:
     assert "no such row" in comparison(Reproduced(ROWS["awa2_vgg16_captions_all"], METRICS))
 
 
+def test_a_run_that_test_figures_may_have_chosen_is_called_optimistic() -> None:
+    done = Reproduced(PUBLISHED, METRICS, optimistic=("scored twice",))
+    assert comparison(done).splitlines()[-1] == "  optimistic: scored twice"
+    (row,) = csv.DictReader(table_csv([done]).splitlines())
+    assert row["optimistic"] == "scored twice"
+    assert "| 33.3 (optimistic) |" in table_markdown([done]) and "is optimistic: scored twice." in table_markdown([done])
+    assert "optimistic" not in table_markdown([Reproduced(PUBLISHED, METRICS)])
+
+
 def test_rows_that_have_not_run_are_empty_in_both_tables() -> None:
     rows = [Reproduced(PUBLISHED, {**METRICS, "acc_seen": None}, ("--seed=1",)), *(Reproduced(row) for row in TABLE_1[1:3])]
     first, second, third = csv.DictReader(table_csv(rows).splitlines())
