@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
-IMAGES_PER_CLASS = 8
+IMAGES_PER_CLASS, TESTED_PER_CLASS = 8, 2
 CUB_SEEN = ("001.Black_footed_Albatross", "002.Laysan_Albatross", "010.Red_winged_Blackbird", "093.Clark_Nutcracker")
 CUB_SEEN += ("095.Baltimore_Oriole", "200.Common_Yellowthroat")
 CUB_UNSEEN = ("004.Groove_billed_Ani", "185.Bohemian_Waxwing")
@@ -120,14 +120,16 @@ def _write_xlsa17(
     savemat(folder / "res101.mat", {"features": features, "image_files": files, "labels": labels}, do_compression=True)
     of_unseen = np.array([classes[label] in unseen for label, _ in rows])
     seen = random.permutation(np.flatnonzero(~of_unseen))
-    test = len(seen) // 5
+    # Every seen class has images of both kinds, as in the real split.
+    earlier = [sum(rows[other][0] == rows[row][0] for other in seen[:place]) for place, row in enumerate(seen)]
+    tested = np.array(earlier) < TESTED_PER_CLASS
     splits = {
         "allclasses_names": _cells([classes[label] for label in order]),
         "att": (strengths[order] / np.linalg.norm(strengths[order], axis=1, keepdims=True)).T,
         "original_att": strengths[order].T,
-        "test_seen_loc": _column(seen[:test]),
+        "test_seen_loc": _column(seen[tested]),
         "test_unseen_loc": _column(np.flatnonzero(of_unseen)),
-        "trainval_loc": _column(seen[test:]),
+        "trainval_loc": _column(seen[~tested]),
     }
     savemat(folder / "att_splits.mat", splits, do_compression=True)
     _write(folder / "testclasses.txt", unseen)
