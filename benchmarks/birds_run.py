@@ -64,6 +64,7 @@ class BirdsRun:
             unseen=settings.unseen,
             num_unseen=settings.num_unseen,
             knowledge=settings.knowledge,
+            text_features=settings.text_features,
             seed=settings.seed,
             max_bad_images=None,
         )

@@ -36,7 +36,10 @@ from niwt_tf.serving.savedmodel import export_network
 from niwt_tf.serving.transferer_contents import contents_of_transferer, explainer_of_transferer
 
 _DATA_SETTINGS = frozenset(
-    ("dataset", "data_dir", "split", "unseen", "num_unseen", "knowledge", "missing_images", "max_bad_images")
+    (
+        *("dataset", "data_dir", "split", "unseen", "num_unseen"),
+        *("knowledge", "text_features", "missing_images", "max_bad_images"),
+    )
 )
 _PARAMETERS = {declared.name: declared.default for declared in SETTINGS if declared.name not in _DATA_SETTINGS}
 _BATCH = 32

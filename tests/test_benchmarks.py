@@ -18,6 +18,7 @@ from benchmarks import (
     engines,
     faithfulness,
     grad_cam,
+    knowledge,
     one_more_class,
     quickstart,
     report,
@@ -256,3 +257,15 @@ def test_figures_of_seeds_have_student_s_interval():
     assert (seeds.interval([0.5]), seeds.interval([])) == ("0.500", "n/a")
     table = seeds.figures_table([{"validation_harmonic_mean": 0.75}, {"validation_harmonic_mean": 0.85}])
     assert table.splitlines()[2:] == ["| validation_harmonic_mean | 0.800 ± 0.635 | 0.800 |"]
+
+
+def test_sources_of_knowledge_are_compared_seed_by_seed():
+    def metrics(*values):
+        return [{"harmonic_mean": value, "acc_zsl": 0.5, "ausuc": 0.25} for value in values]
+
+    first, rule, attributes, captions = knowledge.table({"attributes": metrics(0.2, 0.4), "captions": metrics(0.3, 0.6)})
+    assert first == "| 2 seeds | harmonic_mean | difference | acc_zsl | difference | ausuc | difference |"
+    assert rule.count("|") == first.count("|")
+    # Student's t of one degree of freedom is 12.706; the standard errors are 0.1, 0.15 and, of the differences, 0.05.
+    assert attributes == "| attributes | 0.300 ± 1.271 |  | 0.500 ± 0.000 |  | 0.250 ± 0.000 |  |"
+    assert captions.startswith("| captions | 0.450 ± 1.906 | 0.150 ± 0.635 | 0.500 ± 0.000 | 0.000 ± 0.000 | 0.250 ± 0.000 | 0.0")

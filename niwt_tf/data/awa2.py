@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 
 import numpy as np
 
+from niwt_tf.data.archives import ARCHIVES, incomplete, missing_files, official_folder
 from niwt_tf.data.folder import image_names
 from niwt_tf.data.lists import existing_directory, read_numbered_names, read_numbers
 from niwt_tf.data.presence import MISSING_IMAGES, take_classes
 from niwt_tf.data.schema import Dataset, Knowledge
 from niwt_tf.errors import InputError, check_choice
 
-_OFFICIAL = "Animals_with_Attributes2"
+_ARCHIVE = ARCHIVES["awa2"]
+_BINARY = dataclasses.replace(_ARCHIVE, files=(*_ARCHIVE.files[:-1], ("predicate-matrix-binary.txt",)))
 _LOG = logging.getLogger("niwt_tf")
 
 
@@ -27,9 +30,13 @@ def read_awa2_classes(data_dir: str | Path, binary: bool = False) -> tuple[tuple
         binary: whether to take the 0/1 matrix and not the continuous one (0 to 100).
 
     Raises:
-        InputError: a file is absent or not in order.
+        InputError: files are absent (all are named) or not in order.
     """
-    official = _official_folder(existing_directory("data_dir", data_dir))
+    archive = _BINARY if binary else _ARCHIVE
+    official = official_folder(archive, existing_directory("data_dir", data_dir))
+    missing = missing_files(archive, official)
+    if missing:
+        raise incomplete(official, missing + _classes_without_images(official))
     _, classes = read_numbered_names(official / "classes.txt")
     _, predicates = read_numbered_names(official / "predicates.txt")
     path = official / f"predicate-matrix-{'binary' if binary else 'continuous'}.txt"
@@ -48,12 +55,14 @@ def read_awa2(data_dir: str | Path, missing_images: str = "error", binary: bool 
         binary: whether to take the 0/1 predicates.
 
     Raises:
-        InputError: a file is absent or not in order, or classes have no images.
+        InputError: files are absent (all are named) or not in order, an image's name contradicts its folder, or classes have
+            no images.
     """
     check_choice("missing_images", missing_images, MISSING_IMAGES)
     class_names, knowledge = read_awa2_classes(data_dir, binary)
-    root = _official_folder(Path(data_dir).expanduser()) / "JPEGImages"
+    root = official_folder(_BINARY if binary else _ARCHIVE, Path(data_dir).expanduser()) / "JPEGImages"
     found = {name: image_names(root / name) if (root / name).is_dir() else [] for name in class_names}
+    _check_folders(root, found)
     empty = [name for name, images in found.items() if not images]
     if len(empty) == len(class_names):
         raise InputError(f"{root} must hold images in one folder a class. Received: none for any of {len(empty)} classes.")
@@ -68,12 +77,25 @@ def read_awa2(data_dir: str | Path, missing_images: str = "error", binary: bool 
     return take_classes(dataset, np.unique(dataset.labels)) if empty else dataset
 
 
-def _official_folder(folder: Path) -> Path:
-    for candidate in (folder, folder / _OFFICIAL):
-        if (candidate / "predicates.txt").is_file():
-            return candidate
-    wanted = f"the folder {_OFFICIAL} with predicates.txt, or the folder that holds it"
-    raise InputError(f"data_dir must be {wanted}. Received: {str(folder)!r}.")
+def _classes_without_images(official: Path) -> list[str]:
+    if not (official / "classes.txt").is_file():
+        return [] if (official / "JPEGImages").is_dir() else ["JPEGImages/"]
+    _, classes = read_numbered_names(official / "classes.txt")
+    root = official / "JPEGImages"
+    empty = [name for name in classes if not (root / name).is_dir() or not image_names(root / name)]
+    return [f"images of {len(empty)} of {len(classes)} classes in JPEGImages/ (the first {empty[0]!r})"] if empty else []
+
+
+def _check_folders(root: Path, found: dict[str, list[str]]) -> None:
+    """Refuse an image that is called after another class than its folder's; other names say nothing."""
+    for name, images in found.items():
+        for image in images:
+            called = image.rpartition("_")[0]
+            if called != name and called in found:
+                raise InputError(
+                    f"{root / name / image} must be an image of the class that its folder is called after, {name!r}. "
+                    f"Received: a file called after {called!r}."
+                )
 
 
 def _filled(values: np.ndarray) -> np.ndarray:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from niwt_tf.data.lists import existing_directory, list_directory, positions, read_numbered_names, read_numbers
-from niwt_tf.data.presence import drop_missing
+from niwt_tf.data.archives import ARCHIVES, incomplete, missing_files, official_folder, texts_folder
+from niwt_tf.data.captions import class_number, read_captions
+from niwt_tf.data.lists import existing_directory, line_of, positions, read_numbered_names, read_numbers
+from niwt_tf.data.presence import count_missing, drop_missing
 from niwt_tf.data.schema import Dataset, Knowledge
 from niwt_tf.data.table import group_of
 from niwt_tf.errors import InputError
 
-_OFFICIAL = "CUB_200_2011"
+_ARCHIVE = ARCHIVES["cub"]
 
 
 def read_cub(data_dir: str | Path, missing_images: str = "error") -> Dataset:
@@ -26,11 +28,15 @@ def read_cub(data_dir: str | Path, missing_images: str = "error") -> Dataset:
         missing_images: "error", or "drop" to go on with the images (and the classes) that are there.
 
     Raises:
-        InputError: a file is absent or not in order, or listed images are missing.
+        InputError: files are absent (all are named) or not in order, a label contradicts its image's folder, or listed images
+            are missing.
     """
-    official = _official_folder(existing_directory("data_dir", data_dir))
+    official = official_folder(_ARCHIVE, existing_directory("data_dir", data_dir))
+    _check_complete(official, missing_images)
     image_ids, paths = read_numbered_names(official / "images.txt")
     class_ids, class_names = read_numbered_names(official / "classes.txt")
+    labels = _read_labels(official / "image_class_labels.txt", image_ids, class_ids)
+    _check_folders(official, paths, labels, class_names, image_ids)
     parts, part_names = _read_parts(official / "parts", image_ids)
     knowledge = _read_knowledge(official, len(class_names))
     of_images = official / "attributes/image_attribute_labels.txt"
@@ -38,7 +44,7 @@ def read_cub(data_dir: str | Path, missing_images: str = "error") -> Dataset:
         name="cub",
         root=official / "images",
         paths=tuple(paths),
-        labels=_read_labels(official / "image_class_labels.txt", image_ids, class_ids),
+        labels=labels,
         class_names=tuple(class_names),
         knowledge=knowledge,
         boxes=_read_boxes(official / "bounding_boxes.txt", image_ids),
@@ -47,15 +53,18 @@ def read_cub(data_dir: str | Path, missing_images: str = "error") -> Dataset:
         image_attributes=_read_image_attributes(of_images, image_ids, len(knowledge.names)),
     )
     dataset = drop_missing(dataset, missing_images, official / "images.txt")
-    return dataset.replace(captions=_read_captions(official, dataset.paths))
+    captions = texts_folder(_ARCHIVE, official)
+    return dataset.replace(captions=None if captions is None else read_captions(captions, dataset.paths, paths))
 
 
-def _official_folder(folder: Path) -> Path:
-    for candidate in (folder, folder / _OFFICIAL):
-        if (candidate / "images.txt").is_file():
-            return candidate
-    wanted = f"the folder {_OFFICIAL} with images.txt, or the folder that holds it"
-    raise InputError(f"data_dir must be {wanted}. Received: {str(folder)!r}.")
+def _check_complete(official: Path, missing_images: str) -> None:
+    missing = missing_files(_ARCHIVE, official)
+    if not missing:
+        return
+    listing = official / "images.txt"
+    if missing_images == "error" and listing.is_file():
+        missing += count_missing(official / "images", tuple(read_numbered_names(listing)[1]))
+    raise incomplete(official, missing)
 
 
 def _each_once(path: Path, image_ids: np.ndarray, received: np.ndarray) -> np.ndarray:
@@ -71,6 +80,22 @@ def _read_labels(path: Path, image_ids: np.ndarray, class_ids: np.ndarray) -> np
     labels = np.zeros(len(image_ids), np.int32)
     labels[rows] = positions(path, class_ids, table[:, 1])
     return labels
+
+
+def _check_folders(official: Path, paths: list[str], labels: np.ndarray, class_names: list[str], image_ids: np.ndarray) -> None:
+    """Refuse an image in the folder of another class than its label's; folders that are no class's say nothing."""
+    numbers = [class_number(name) for name in class_names]
+    class_of = {number: name for number, name in zip(numbers, class_names, strict=True)}
+    for image, path in enumerate(paths):
+        number = class_number(path.rpartition("/")[0])
+        if number == numbers[labels[image]] or number not in class_of:
+            continue
+        table = official / "image_class_labels.txt"
+        row = int(np.flatnonzero(read_numbers(table, 2)[:, 0] == image_ids[image])[0])
+        raise InputError(
+            f"{table}, line {line_of(table, row)} must give image {image_ids[image]} the class of its folder in images.txt, "
+            f"{class_of[number]!r}. Received: {class_names[labels[image]]!r} for {path!r}."
+        )
 
 
 def _read_boxes(path: Path, image_ids: np.ndarray) -> np.ndarray | None:
@@ -118,30 +143,3 @@ def _read_image_attributes(path: Path, image_ids: np.ndarray, num_attributes: in
     attributes = positions(path, np.arange(1, num_attributes + 1), table[:, 1])
     present[positions(path, image_ids, table[:, 0]), attributes] = np.clip(table[:, 2], 0, 1)
     return present
-
-
-def _number_of(class_folder: str) -> str:
-    # Captions and images spell some classes differently; the number before the dot is the same.
-    number, found, _ = class_folder.partition(".")
-    return number if found and number.isdigit() else class_folder
-
-
-def _read_captions(official: Path, paths: tuple[str, ...]) -> tuple[tuple[str, ...], ...] | None:
-    folder = next((path / "text_c10" for path in (official, official.parent) if (path / "text_c10").is_dir()), None)
-    if folder is None:
-        return None
-    folder_of = {_number_of(entry.name): entry for entry in list_directory(folder) if entry.is_dir()}
-    captions = []
-    for path in paths:
-        class_folder, _, name = path.rpartition("/")
-        captions.append(_sentences(folder_of.get(_number_of(class_folder)), Path(name).stem))
-    return tuple(captions) if any(captions) else None
-
-
-def _sentences(folder: Path | None, stem: str) -> tuple[str, ...]:
-    path = None if folder is None else folder / f"{stem}.txt"
-    if path is None or not path.is_file():
-        return ()
-    # A stray byte in one of a hundred thousand sentences says nothing about a class.
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return tuple(line.strip() for line in lines if line.strip())

@@ -13,7 +13,7 @@ from pathlib import Path
 from niwt_tf.data.description import Description, described, described_in_words, read_description, row_entries
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.data.table import read_rows
-from niwt_tf.data.words import Words
+from niwt_tf.data.text_encoder import TextEncoder
 from niwt_tf.errors import InputError, suggestion
 
 
@@ -33,14 +33,14 @@ class DescribedClass:
 
 
 def read_described_classes(
-    path: str | Path, seen: Knowledge, words: Words | None = None, missing: str = "error"
+    path: str | Path, seen: Knowledge, words: TextEncoder | None = None, missing: str = "error"
 ) -> list[DescribedClass]:
     """Read every class of a CSV, or none.
 
     Args:
         path: the CSV.
         seen: names and groups of the attributes, and the seen classes' values [S, K].
-        words: for the knowledge "captions", see `described_in_words`.
+        words: for knowledge of captions or texts, see `described_in_words`.
         missing: for attributes that are not named, see `described`.
 
     Raises:
@@ -88,7 +88,7 @@ def _ways(columns: Iterable[str], seen: Knowledge) -> list[str]:
 
 
 def _description(
-    path: Path, line: int, row: Mapping[str, str], seen: Knowledge, words: Words | None, missing: str
+    path: Path, line: int, row: Mapping[str, str], seen: Knowledge, words: TextEncoder | None, missing: str
 ) -> Description:
     where = f"{path}, line {line}"
     ways = _ways(row, seen)

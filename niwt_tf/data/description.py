@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from niwt_tf.data.attribute_words import read_attributes
+from niwt_tf.data.joint_knowledge import JOINT
 from niwt_tf.data.lists import read_text
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.data.table import finite_number, plain_name, read_rows
+from niwt_tf.data.text_encoder import TextEncoder
 from niwt_tf.data.wording import EMPTY
-from niwt_tf.data.words import Words
 from niwt_tf.errors import InputError, check_choice, suggestion
 
 MISSING = ("error", "mean")
@@ -117,31 +118,49 @@ def described(entries: Iterable[Entry], seen: Knowledge, where: str, missing: st
     return Description(values, notes=(*notes, *_units(values[told], seen.values[:, told], where)))
 
 
-def described_in_words(text: str, seen: Knowledge, words: Words | None = None) -> Description:
+def described_in_words(text: str, seen: Knowledge, words: TextEncoder | None = None) -> Description:
     """Return the description that a text makes.
 
     Args:
         text: of the class.
         seen: what the classes' descriptions are made of, and the seen classes' values [S, K].
-        words: for the knowledge "captions", what its topics are made of; otherwise attributes are looked for by their names.
+        words: for knowledge of captions or texts, what its numbers are made of; otherwise attributes are looked for by their
+            names.
 
     Raises:
-        InputError: nothing in the text is understood, or captions lack their words.
+        InputError: nothing in the text is understood, or words alone cannot make such a description.
     """
     text = text.strip()
-    if words is None and seen.source == "captions":
-        raise InputError("text needs the words that the bundle's captions were made of. Received: a bundle without words.npz.")
     if words is None:
+        _check_has_names(seen)
         reading = read_attributes(text, seen)
         return Description(reading.values, text, (f"Of the text, {reading.sentence()}",))
-    if len(words.topics) != len(seen.names):
-        raise InputError(f"words.npz must make {len(seen.names)} topics, as the bundle has. Received: {len(words.topics)}.")
+    if len(words.names) != len(seen.names):
+        raise InputError(f"words.npz must make {len(seen.names)} numbers, as the bundle has. Received: {len(words.names)}.")
     known, others = words.known(text)
     unknown = [word for word in others if word not in EMPTY]
     if not known:
         raise InputError("text must use words of the texts that the bundle was made with. Received: not one of them.")
     rest = f"; not known, {', '.join(map(repr, unknown))}" if unknown else ""
     return Description(words([text])[0], text, (f"Of the text, {len(known)} different words are known{rest}.",))
+
+
+def _check_has_names(seen: Knowledge) -> None:
+    """Check that a description is made of attributes, which a text can name.
+
+    Raises:
+        InputError: it is not.
+    """
+    advice = f"give attributes, with a number for each of {len(seen.names)} entries"
+    if JOINT in seen.source:
+        raise InputError(f"text alone cannot describe a class where the knowledge is {seen.source}: {advice}. Received: text.")
+    if seen.source == "sentences":
+        raise InputError(f"text cannot be turned into the published sentences' embeddings: {advice}. Received: text.")
+    if seen.source in ("captions", "texts"):
+        raise InputError(
+            f"text needs the words that the bundle's {seen.source} were made of, which those of a hub module are without; "
+            f"otherwise {advice}. Received: a bundle without words.npz."
+        )
 
 
 def row_entries(header: Sequence[str], cells: Sequence[str], path: Path, line: int) -> list[Entry]:

@@ -1,84 +1,94 @@
-"""Chooses what is known of each class: the attributes as read, its captions, or a table of the user's."""
+"""Chooses what is known of each class: attributes, texts, published embeddings, a table of the user's, or several of these."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from niwt_tf.data.binary_attributes import binary_attributes
+from niwt_tf.data.class_documents import caption_documents, text_documents
+from niwt_tf.data.class_sentences import class_sentences
+from niwt_tf.data.joint_knowledge import join
 from niwt_tf.data.schema import Dataset, Knowledge
 from niwt_tf.data.table import read_class_table, rows_of_classes
-from niwt_tf.data.words import Words
+from niwt_tf.data.text_knowledge import LSA, described_by_texts
 from niwt_tf.errors import InputError, suggestion
 
-_MAX_TOPICS = 100
+SOURCES = ("attributes", "binary", "captions", "sentences", "texts")
 
 
-def choose_knowledge(dataset: Dataset, knowledge: str = "attributes", seen: np.ndarray | None = None) -> Dataset:
+def choose_knowledge(
+    dataset: Dataset,
+    knowledge: str = "attributes",
+    seen: np.ndarray | None = None,
+    text_features: str = LSA,
+    split_dir: str | Path | None = None,
+    progress: bool = False,
+) -> Dataset:
     """Return the data set with the knowledge asked for.
 
     Args:
-        dataset: with a split when `seen` is None and `knowledge` is "captions".
-        knowledge: "attributes" (as the reader found them), "captions" (latent semantic analysis of each class's texts) or the
-            path of a CSV in the form of classes.csv with a row for every class.
-        seen: class indices whose texts decide vocabulary and topics; by default those of the split.
+        dataset: with the attributes as its reader found them, and with a split when `seen` is None and something is fitted.
+        knowledge: one of `SOURCES` or the path of a CSV in the form of classes.csv with a row for every class, or several of
+            these with "+" between them, see `niwt_tf.data.joint_knowledge`.
+        seen: indices of the classes on which whatever is fitted is fitted; by default those of the split.
+        text_features: how captions and texts become numbers, see `niwt_tf.data.text_knowledge`.
+        split_dir: folder of the published splits and embeddings when it is not near the archive.
+        progress: show a bar over what takes longer than 5 seconds.
 
     Raises:
-        InputError: an unknown word, classes without text, or a table that is not in order or lacks a class.
+        InputError: an unknown source or one named twice, and all that the single sources raise.
     """
-    if knowledge == "attributes":
+    sources = sources_of(knowledge)
+    if sources == ("attributes",):
         return dataset
-    if knowledge == "captions":
-        words = words_of(dataset, seen)
-        names = words.topic_names
-        topics = Knowledge(words(class_documents(dataset)), names, ("",) * len(names), "captions", words)
-        return dataset.replace(knowledge=topics, image_attributes=None)
-    path = Path(knowledge).expanduser()
-    if not path.is_file():
-        near = suggestion(knowledge, ("attributes", "captions"))
-        raise InputError(f"knowledge must be attributes, captions or the path of a CSV file. Received: {knowledge!r}.{near}")
-    chosen = rows_of_classes(path, read_class_table(path), dataset.class_names)
-    return dataset.replace(knowledge=chosen, image_attributes=None)
 
-
-def class_documents(dataset: Dataset) -> list[str]:
-    """Return one text a class: its own where the data set has class texts, otherwise its images' captions.
-
-    Captions of seen classes' test images are left out. An unseen class has no other images than those it is tested on, so
-    its captions stand for the description that a person would give (as in Reed et al. 2016).
-
-    Raises:
-        InputError: a class has no text.
-    """
-    documents = list(dataset.class_texts or [""] * len(dataset.class_names))
-    held_out = set() if dataset.split is None else set(dataset.split.test_seen.tolist())
-    sentences: list[list[str]] = [[] for _ in documents]
-    for image, captions in enumerate(dataset.captions or ()):
-        if image not in held_out:
-            sentences[dataset.labels[image]] += captions
-    documents = [text or "\n".join(lines) for text, lines in zip(documents, sentences, strict=True)]
-    without = [name for name, text in zip(dataset.class_names, documents, strict=True) if not text.strip()]
-    if without:
-        raise InputError(
-            f"knowledge=captions needs a text for each of {len(documents)} classes. "
-            f"Received: none for {len(without)}, the first {without[0]!r}."
-        )
-    return documents
-
-
-def words_of(dataset: Dataset, seen: np.ndarray | None = None) -> Words:
-    """Return what turns a text into the description that `choose_knowledge(dataset, "captions", seen)` gives its class.
-
-    Args:
-        dataset: with a split when `seen` is None; its knowledge is not looked at.
-        seen: class indices whose texts decide vocabulary and topics; by default those of the split.
-
-    Raises:
-        InputError: neither a split nor `seen`, classes without text, or seen texts without words.
-    """
-    if seen is None:
+    def fitted_on() -> np.ndarray:
+        if seen is not None:
+            return np.asarray(seen, np.int64)
         if dataset.split is None:
             raise InputError("seen must name the seen classes when the data set has no split. Received: None.")
-        seen = dataset.split.seen
-    documents = class_documents(dataset)
-    return Words.fit([documents[c] for c in np.asarray(seen, np.int64)], _MAX_TOPICS)
+        return dataset.split.seen
+
+    def texts(documents: Callable[[Dataset], list[str]], source: str) -> Knowledge:
+        return described_by_texts(documents(dataset), dataset.class_names, fitted_on(), source, text_features, progress)
+
+    made: dict[str, Callable[[], Knowledge]] = {
+        "attributes": lambda: dataset.knowledge,
+        "binary": lambda: binary_attributes(dataset, fitted_on()),
+        "captions": lambda: texts(caption_documents, "captions"),
+        "sentences": lambda: class_sentences(dataset, split_dir),
+        "texts": lambda: texts(text_documents, "texts"),
+    }
+    parts = [(_label(source), made[source]() if source in made else _table(dataset, source)) for source in sources]
+    chosen = parts[0][1] if len(parts) == 1 else join(parts, fitted_on())
+    # What is known of single images is about the attributes, and about nothing else.
+    of_images = dataset.image_attributes if sources == ("binary",) else None
+    return dataset.replace(knowledge=chosen, image_attributes=of_images)
+
+
+def sources_of(knowledge: str) -> tuple[str, ...]:
+    """Return the sources that a text names, which "+" parts; a path that has one stays whole where it is a file.
+
+    Raises:
+        InputError: a source is unknown, empty or named twice.
+    """
+    parts = [knowledge] if Path(knowledge).expanduser().is_file() else [part.strip() for part in knowledge.split("+")]
+    for place, part in enumerate(parts):
+        if part not in SOURCES and not Path(part).expanduser().is_file():
+            rule = f"{', '.join(SOURCES[:-1])}, {SOURCES[-1]}, the path of a CSV file, or several of these joined by +"
+            raise InputError(f"knowledge must be {rule}. Received: {part!r}.{suggestion(part, SOURCES)}")
+        if part in parts[:place]:
+            raise InputError(f"knowledge must name each source once. Received: {part!r} twice.")
+    return tuple(parts)
+
+
+def _label(source: str) -> str:
+    return source if source in SOURCES else Path(source).stem
+
+
+def _table(dataset: Dataset, source: str) -> Knowledge:
+    path = Path(source).expanduser()
+    return rows_of_classes(path, read_class_table(path), dataset.class_names)

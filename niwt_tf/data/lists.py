@@ -102,6 +102,11 @@ def read_numbers(path: Path, columns: int) -> np.ndarray:
     return np.array(rows).reshape(len(rows), columns)
 
 
+def line_of(path: Path, row: int) -> int:
+    """Return the line (from 1) that row `row` (from 0) of a table or list stands on: blank lines are no rows."""
+    return _lines(path)[row][0]
+
+
 def positions(path: Path, known: np.ndarray, received: np.ndarray) -> np.ndarray:
     """Return where each of `received` numbers stands in `known`.
 

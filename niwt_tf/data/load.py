@@ -34,6 +34,7 @@ def load_dataset(
     split_dir: str | Path | None = None,
     max_bad_images: int | None = 0,
     progress: bool = False,
+    text_features: str = "lsa",
 ) -> Dataset:
     """Read a data set, leave out what cannot be decoded, and choose its split and knowledge.
 
@@ -43,12 +44,14 @@ def load_dataset(
         split: "random", "ps", "ss" or the path of a CSV `image,role`.
         unseen: names of the unseen classes, with split "random".
         num_unseen: how many unseen classes to draw, with split "random".
-        knowledge: "attributes", "captions" or the path of a CSV in the form of classes.csv.
+        knowledge: "attributes", "binary", "captions", "sentences", "texts", the path of a CSV in the form of classes.csv, or
+            several of these joined by "+".
         seed: of the draws.
         missing_images: "error", or "drop" to go on without listed images that are not there.
-        split_dir: folder of the published splits when it is not near `data_dir`.
+        split_dir: folder of the published splits and embeddings when it is not near `data_dir`.
         max_bad_images: how many images that cannot be decoded may be left out; None does not try to decode them.
-        progress: show a bar while images are decoded, if that takes over 5 seconds.
+        progress: show a bar while images are decoded or texts read, if that takes over 5 seconds.
+        text_features: how captions and texts become numbers: "lsa", "vectors:PATH" or "hub:HANDLE".
 
     Raises:
         InputError: whatever is wrong, in one sentence.
@@ -57,7 +60,9 @@ def load_dataset(
     check_choice("missing_images", missing_images, MISSING_IMAGES)
     dataset = _read(name, data_dir, missing_images)
     dataset = choose_split(dataset, split, tuple(unseen), num_unseen, seed, split_dir, missing_images)
-    dataset = choose_knowledge(dataset, knowledge)
+    dataset = choose_knowledge(
+        dataset, knowledge, text_features=text_features, split_dir=split_dir, progress=progress
+    )
     if max_bad_images is not None:
         dataset = _decodable(dataset, max_bad_images, progress)
     _warn_of_constant_entries(dataset)

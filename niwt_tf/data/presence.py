@@ -25,6 +25,12 @@ def present_images(root: Path, paths: tuple[str, ...]) -> np.ndarray:
     return np.array([path.rpartition("/")[2] in held[path.rpartition("/")[0]] for path in paths], bool)
 
 
+def count_missing(root: Path, paths: tuple[str, ...]) -> list[str]:
+    """Return, for a message, how many of `paths` are not below `root`, with the first of them; nothing if all are there."""
+    absent = np.flatnonzero(~present_images(root, paths))
+    return [f"{len(absent)} of {len(paths)} images in {root} (the first {paths[absent[0]]!r})"] if len(absent) else []
+
+
 def drop_missing(dataset: Dataset, missing_images: str, listing: Path) -> Dataset:
     """Return the data set without images that are not on disk, and without the classes that then have none.
 

@@ -51,13 +51,16 @@ def split_by_roles(
     index_of = {plain_name(path): index for index, path in enumerate(dataset.paths)}
     images: dict[str, list[int]] = {"train": [], "test_seen": [], "test_unseen": []}
     used: dict[int, str] = {}
+    rows = list(rows)
     for image, role, where in rows:
         index = index_of.get(image)
         if index is None:
             if missing_images == "drop":
                 continue
             near = suggestion(image, _same_folder(image, dataset.paths))
-            raise InputError(f"{where} must name an image of the data set. Received: {image!r}, which is not there.{near}")
+            absent = sum(other not in index_of for other, _, _ in rows)
+            which = "which is not there" if absent == 1 else f"which is not there, like {absent - 1} more of {len(rows)}"
+            raise InputError(f"{where} must name an image of the data set. Received: {image!r}, {which}.{near}")
         if index in used:
             raise InputError(f"{where} must name each image once. Received: {image!r} again.")
         used[index] = role

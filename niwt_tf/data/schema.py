@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from niwt_tf.data.words import Words
+from niwt_tf.data.text_encoder import TextEncoder
 from niwt_tf.errors import InputError
 
 
@@ -29,14 +29,14 @@ class Knowledge:
         names: K unique entry names.
         groups: K group names ("" where an entry has none), for instance "crown_colour".
         source: where it comes from, for instance "attributes" or a path.
-        words: what turns the text of a later class into values, for captions.
+        words: what turns the text of a later class into values, for captions and texts.
     """
 
     values: np.ndarray
     names: tuple[str, ...]
     groups: tuple[str, ...]
     source: str = "attributes"
-    words: Words | None = None
+    words: TextEncoder | None = None
 
     def __post_init__(self) -> None:
         _check(self.values.ndim == 2, f"Knowledge.values must be [classes, entries]. Received shape {self.values.shape}.")

@@ -136,26 +136,33 @@ def choose_split(
     if split in ("ps", "ss"):
         if dataset.name not in FOLDERS:
             raise InputError(f"split={split} is published for cub and awa2 alone. Received: dataset {dataset.name!r}.")
-        return xlsa17_split(dataset, _published_folder(dataset, split, split_dir), split, missing_images, seed)
+        official = dataset.root.absolute().parent
+        folder = published_folder(official, split, split_dir)
+        if folder is None:
+            raise InputError(
+                f"split=ps needs the folder xlsa17 of published splits in {official.parent}. Received: no such folder."
+            )
+        return xlsa17_split(dataset, folder, split, missing_images, seed)
     if not Path(split).expanduser().is_file():
         near = suggestion(split, ("ps", "ss", "random"))
         raise InputError(f"split must be ps, ss, random or the path of a CSV file. Received: {split!r}.{near}")
     return csv_split(dataset, split, missing_images)
 
 
-def _published_folder(dataset: Dataset, split: str, split_dir: str | Path | None) -> Path:
-    official = dataset.root.absolute().parent
-    bases = [official, official.parent, official.parent.parent]
+def published_folder(official: Path, split: str = "ps", split_dir: str | Path | None = None) -> Path | None:
+    """Return where the published splits of an archive are, or None where split "ps" has no folder xlsa17.
+
+    Args:
+        official: the archive's folder, CUB_200_2011 or Animals_with_Attributes2.
+        split: "ps" or "ss".
+        split_dir: takes the place of looking in, beside and above `official`.
+    """
     if split_dir is not None:
         return Path(split_dir).expanduser()
+    bases = [official, official.parent, official.parent.parent]
     if split == "ss":
         return next((base for base in bases if (base / "standard_split").is_dir()), official.parent)
-    found = next((base / "xlsa17" for base in bases if (base / "xlsa17").is_dir()), None)
-    if found is None:
-        raise InputError(
-            f"split=ps needs the folder xlsa17 of published splits in {official.parent}. Received: no such folder."
-        )
-    return found
+    return next((base / "xlsa17" for base in bases if (base / "xlsa17").is_dir()), None)
 
 
 def _default_unseen(dataset: Dataset) -> int:

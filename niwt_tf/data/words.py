@@ -6,7 +6,6 @@ go with an exported network, and the sums are taken in scikit-learn's order, so 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,14 +13,13 @@ from functools import cached_property
 
 import numpy as np
 
+from niwt_tf.data.tokens import tokens
 from niwt_tf.errors import InputError
-
-_WORD = re.compile(r"\b\w\w+\b")
 
 
 @dataclass(frozen=True)
 class Words:
-    """A text -> K topic weights.
+    """A text -> K topic weights: latent semantic analysis, a `niwt_tf.data.text_encoder.TextEncoder`.
 
     Attributes:
         vocabulary: W words, ascending.
@@ -43,18 +41,20 @@ class Words:
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        vectorizer = TfidfVectorizer(stop_words="english", sublinear_tf=True)
+        vectorizer = TfidfVectorizer(
+            tokenizer=tokens, token_pattern=None, lowercase=False, stop_words="english", sublinear_tf=True
+        )
         try:
             fitted = vectorizer.fit_transform(documents)
         except ValueError as error:
-            raise InputError(f"knowledge=captions needs words in the seen classes' texts. Received: {error}.") from None
+            raise InputError(f"knowledge of texts needs words in the seen classes' texts. Received: {error}.") from None
         vocabulary = vectorizer.get_feature_names_out()
         count = min(most_topics, len(documents), len(vocabulary))
         topics = TruncatedSVD(count, n_iter=10, random_state=0).fit(fitted).components_
         return cls(tuple(vocabulary.tolist()), vectorizer.idf_, topics)
 
     @property
-    def topic_names(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """K names, each with the three words that weigh most."""
         strongest = np.argsort(-np.abs(self.topics), axis=1, kind="stable")[:, :3]
         return tuple(
@@ -68,7 +68,7 @@ class Words:
 
     def known(self, text: str) -> tuple[list[str], list[str]]:
         """Return the words of a text that are in the vocabulary and those that are not, each once, in order."""
-        words = list(dict.fromkeys(_WORD.findall(text.lower())))
+        words = list(dict.fromkeys(tokens(text)))
         return [word for word in words if word in self._places], [word for word in words if word not in self._places]
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -101,7 +101,7 @@ class Words:
         return {word: place for place, word in enumerate(self.vocabulary)}
 
     def _weights(self, text: str) -> np.ndarray:
-        counted = Counter(place for word in _WORD.findall(text.lower()) if (place := self._places.get(word)) is not None)
+        counted = Counter(place for word in tokens(text) if (place := self._places.get(word)) is not None)
         result = np.zeros(len(self.topics))
         if not counted:
             return result

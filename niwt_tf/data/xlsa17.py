@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from niwt_tf.data.lists import read_names
+from niwt_tf.data.mat_file import read_mat, texts_of, whole_numbers_of
 from niwt_tf.data.roles import read_role_list
 from niwt_tf.errors import InputError, check_choice
 
 FOLDERS = {"cub": "CUB", "awa2": "AWA2"}
+_SPLITS, _FEATURES = "att_splits.mat", "res101.mat"
 _LOCATIONS = {"trainval_loc": "train", "test_seen_loc": "test_seen", "test_unseen_loc": "test_unseen"}
 # The ten test classes of Lampert et al. 2009, which the Standard Split keeps.
 _AWA2_STANDARD = (
@@ -34,15 +36,15 @@ def read_proposed_split(folder: Path, dataset_name: str) -> list[tuple[str, str,
         InputError: neither is there, or a file is not in order.
     """
     name = FOLDERS[check_choice("The data set of split=ps", dataset_name, FOLDERS)]
-    for inner in (folder / "data" / name, folder / name, folder):
-        if (inner / "att_splits.mat").is_file() and (inner / "res101.mat").is_file():
-            return _roles_from_mat(inner / "att_splits.mat", inner / "res101.mat")
-    for inner in (folder / "lists", folder, folder.parent / "lists", folder.parent.parent / "lists"):
-        if (inner / f"{name}_PS.csv").is_file():
-            return read_role_list(inner / f"{name}_PS.csv")
+    files = split_files(folder, dataset_name)
+    if len(files) == 2:
+        return _roles_from_mat(*files)
+    if files:
+        return read_role_list(files[0])
+    missing = ", ".join(missing_split_files(folder, dataset_name))
     raise InputError(
-        f"split=ps needs att_splits.mat and res101.mat in {folder / 'data' / name} (the one counts rows of the other) "
-        f"or {folder / 'lists' / (name + '_PS.csv')}. Received: neither."
+        f"split=ps needs {_SPLITS} and {_FEATURES} in {folder / 'data' / name} (the one counts rows of the other) "
+        f"or {folder / 'lists' / (name + '_PS.csv')}. Received: no {missing}."
     )
 
 
@@ -65,13 +67,50 @@ def read_standard_split(bases: list[Path], dataset_name: str) -> tuple[str, ...]
     raise InputError(f"split=ss needs the Standard Split's class list {wanted}. Received: no such file.")
 
 
+def split_files(folder: Path, dataset_name: str) -> tuple[Path, ...]:
+    """Return the files that hold the Proposed Split: (att_splits.mat, res101.mat), a list alone, or nothing.
+
+    Args:
+        folder: as for `read_proposed_split`.
+        dataset_name: "cub" or "awa2".
+    """
+    name = FOLDERS[check_choice("The data set of split=ps", dataset_name, FOLDERS)]
+    for inner in _mat_folders(folder, name):
+        if (inner / _SPLITS).is_file() and (inner / _FEATURES).is_file():
+            return inner / _SPLITS, inner / _FEATURES
+    for inner in (folder / "lists", folder, folder.parent / "lists", folder.parent.parent / "lists"):
+        if (inner / f"{name}_PS.csv").is_file():
+            return (inner / f"{name}_PS.csv",)
+    return ()
+
+
+def missing_split_files(folder: Path, dataset_name: str) -> list[str]:
+    """Return the files of the Proposed Split that are not in `folder`; none where the list by name is there."""
+    if split_files(folder, dataset_name):
+        return []
+    name = FOLDERS[dataset_name]
+    inner = next((inner for inner in _mat_folders(folder, name) if _holds_one(inner)), folder / "data" / name)
+    return [str(inner / file) for file in (_SPLITS, _FEATURES) if not (inner / file).is_file()]
+
+
+def _mat_folders(folder: Path, name: str) -> tuple[Path, ...]:
+    return folder / "data" / name, folder / name, folder
+
+
+def _holds_one(folder: Path) -> bool:
+    return (folder / _SPLITS).is_file() or (folder / _FEATURES).is_file()
+
+
 def _roles_from_mat(splits_path: Path, features_path: Path) -> list[tuple[str, str, str]]:
-    files = [_text(cell) for cell in _load(features_path, ["image_files"])["image_files"].ravel()]
+    features = read_mat(features_path, ["image_files"], ["labels"])
+    files = texts_of(features_path, "image_files", features["image_files"])
     names = ["/".join(file.replace("\\", "/").split("/")[-2:]) for file in files]
-    splits = _load(splits_path, list(_LOCATIONS))
+    if "labels" in features:
+        _check_labels(features_path, whole_numbers_of(features_path, "labels", features["labels"]), names)
+    splits = read_mat(splits_path, list(_LOCATIONS))
     found = []
     for key, role in _LOCATIONS.items():
-        rows = splits[key].ravel().astype(np.int64) - 1
+        rows = whole_numbers_of(splits_path, key, splits[key]) - 1
         if len(rows) and (rows.min() < 0 or rows.max() >= len(names)):
             received = f"{rows.min() + 1} to {rows.max() + 1}"
             raise InputError(
@@ -81,22 +120,21 @@ def _roles_from_mat(splits_path: Path, features_path: Path) -> list[tuple[str, s
     return found
 
 
-def _load(path: Path, keys: list[str]) -> dict[str, Any]:
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    try:
-        content = loadmat(path, variable_names=keys)
-    except (OSError, ValueError, TypeError, KeyError, IndexError, NotImplementedError, MatReadError) as error:
-        raise InputError(f"{path} must be a MATLAB file of version 7.2 or before. Received: {error}.") from None
-    for key in keys:
-        if key not in content:
-            raise InputError(f"{path} must hold {', '.join(keys)}. Received: no {key}.")
-    return content
-
-
-def _text(cell: Any) -> str:
-    # loadmat wraps a string in as many arrays as the cell was nested.
-    while isinstance(cell, np.ndarray):
-        cell = cell.ravel()[0] if cell.size else ""
-    return str(cell).strip()
+def _check_labels(path: Path, labels: np.ndarray, names: list[str]) -> None:
+    """Refuse labels that do not stand for folders one for one."""
+    if len(labels) != len(names):
+        raise InputError(f"{path}: labels must have a row for each of {len(names)} image_files. Received: {len(labels)}.")
+    folders = [name.rpartition("/")[0] for name in names]
+    of_label: dict[int, Counter[str]] = {}
+    for label, folder in zip(labels.tolist(), folders, strict=True):
+        of_label.setdefault(label, Counter())[folder] += 1
+    folder_of = {label: counted.most_common(1)[0][0] for label, counted in of_label.items()}
+    label_of: dict[str, int] = {}
+    for row, (label, folder) in enumerate(zip(labels.tolist(), folders, strict=True), start=1):
+        if folder_of[label] == folder and label_of.setdefault(folder, label) == label:
+            continue
+        other = f"{label_of[folder]} elsewhere" if folder_of[label] == folder else f"that of {folder_of[label]!r}"
+        raise InputError(
+            f"{path}, row {row}: the label must go with the folder in image_files. "
+            f"Received: {label}, {other}, for {names[row - 1]!r}."
+        )

@@ -34,7 +34,8 @@ class Option:
         optional: whether None (an empty text) is allowed.
         choices: the allowed names; empty allows any.
         path: whether a path is allowed as well as the `choices`.
-        prefix: what a text may begin with instead of being one of the `choices`; empty allows none.
+        prefixes: what a text may begin with instead of being one of the `choices`; empty allows none.
+        joined: what may stand between several of the allowed texts; empty allows one alone.
         at_least: least number allowed, or None.
         above: every number allowed is greater than this, or None.
         below: every number allowed is less than this, or None.
@@ -47,7 +48,8 @@ class Option:
     optional: bool = False
     choices: tuple[str, ...] = ()
     path: bool = False
-    prefix: str = ""
+    prefixes: tuple[str, ...] = ()
+    joined: str = ""
     at_least: float | None = None
     above: float | None = None
     below: float | None = None
@@ -92,9 +94,22 @@ class Option:
         plain = self._plain(value)
         for number in plain if self.kind == "floats" else (plain,) if self.kind in ("int", "float") else ():
             self._check_number(number, value)
-        for text in (plain,) if self.kind == "str" else plain if self.kind == "strs" and self.choices else ():
+        for text in self.parts(plain) if self.kind == "str" else plain if self.kind == "strs" and self.choices else ():
             self._check_text(text)
         return plain
+
+    def parts(self, text: str) -> tuple[str, ...]:
+        """Return the texts that are joined in one; a file's name stays whole.
+
+        Raises:
+            InputError: one is named twice.
+        """
+        if not self.joined or self.joined not in text or os.path.exists(os.path.expanduser(text)):
+            return (text,)
+        parts = tuple(part.strip() for part in text.split(self.joined))
+        if len(set(parts)) < len(parts):
+            self._refuse("must not name anything twice", text)
+        return parts
 
     def _plain(self, value: Any) -> Any:
         if isinstance(value, os.PathLike):
@@ -139,13 +154,14 @@ class Option:
             self._refuse("must not be empty", value)
         if not self.choices or value in self.choices:
             return
-        if self.prefix and value.startswith(self.prefix) and len(value) > len(self.prefix):
+        if any(value.startswith(prefix) and value != prefix for prefix in self.prefixes):
             return
         # A bare word is a misspelt choice; a path has a separator, a suffix, or is there.
         if self.path and (os.sep in value or "." in value or os.path.exists(value)):
             return
         listed = ", ".join(self.choices) + (" or a path" if self.path else "")
-        listed += f" or {self.prefix}NAME" if self.prefix else ""
+        listed += "".join(f" or {prefix}NAME" for prefix in self.prefixes)
+        listed += f", or several with {self.joined} between them" if self.joined else ""
         self._refuse(f"must be one of {listed}", value, suggestion(value, self.choices))
 
     def _refuse(self, rule: str, value: Any, hint: str = "") -> NoReturn:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from niwt_tf.data.knowledge import SOURCES
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.experiments.options import Option, option, options_of
 
@@ -35,9 +36,18 @@ class Settings:
     )
     knowledge: str = option(
         "attributes",
-        "What describes a class: the data set's attributes, its captions, or a CSV whose first column is class.",
-        choices=("attributes", "captions"),
+        "What describes a class: its attributes as numbers or as yes and no, its images' captions, their published embeddings, "
+        "a text of its own, or a CSV whose first column is class; several are joined by +.",
+        choices=SOURCES,
         path=True,
+        joined="+",
+    )
+    text_features: str = option(
+        "lsa",
+        "How captions and texts become numbers: topics (TF-IDF and SVD), the mean of word vectors from a file, or a module of "
+        "TensorFlow Hub that reads sentences.",
+        choices=("lsa",),
+        prefixes=("vectors:", "hub:"),
     )
     missing_images: str = option(
         "error", "What listed but absent images are: an error, or dropped with their classes.", choices=("error", "drop")
@@ -48,7 +58,7 @@ class Settings:
         "small_vgg",
         "The network, or a TensorFlow Hub module: its handle, its folder, or its folder under TFHUB_CACHE_DIR.",
         choices=BACKBONES,
-        prefix="hub:",
+        prefixes=("hub:",),
     )
     weights: str = option("none", "Initial weights of the backbone.", choices=("imagenet", "none"), path=True)
     layer: str | None = option(

@@ -23,6 +23,7 @@ PROBLEM_FLAGS = (
     "unseen",
     "num_unseen",
     "knowledge",
+    "text_features",
     "missing_images",
     "max_bad_images",
     "seed",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from niwt_tf.data.hub_location import is_hub
 from niwt_tf.data.schema import SeenData
 from niwt_tf.experiments.folds import Learner, class_folds, main_learner
 from niwt_tf.experiments.layers import recut
@@ -21,7 +22,6 @@ from niwt_tf.method.reader import Reader
 from niwt_tf.method.training import train_seen
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.hub import settle
-from niwt_tf.models.hub_location import is_hub
 from niwt_tf.models.network import Network
 from niwt_tf.models.precision import in_precision
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from niwt_tf.data.hub_location import PREFIX, is_hub, module_fingerprint
+from niwt_tf.data.joint_knowledge import JOINT
 from niwt_tf.data.schema import Dataset
 from niwt_tf.files import fingerprint
-from niwt_tf.models.hub_location import PREFIX, is_hub, module_fingerprint
 
 
 def data_fingerprint(dataset: Dataset) -> str:
@@ -18,11 +19,18 @@ def data_fingerprint(dataset: Dataset) -> str:
     Raises:
         OSError: an image is not there.
     """
-    sizes = [os.stat(dataset.root / path).st_size for path in dataset.paths]
-    split = dataset.split
-    roles = [] if split is None else [split.seen, split.unseen, split.train, split.test_seen, split.test_unseen]
-    names = [dataset.name, dataset.class_names, dataset.paths, dataset.knowledge.names]
-    return fingerprint(names, sizes, dataset.labels, dataset.knowledge.values, *roles)
+    return fingerprint(image_fingerprint(dataset), dataset.knowledge.names, dataset.knowledge.values)
+
+
+def image_fingerprint(dataset: Dataset) -> str:
+    """Return 16 hex digits that change with all that `data_fingerprint` changes with but the knowledge.
+
+    Networks are trained on images and labels alone, so that runs on other descriptions of the same classes can share them.
+
+    Raises:
+        OSError: an image is not there.
+    """
+    return fingerprint(problem_fingerprint(dataset), [os.stat(dataset.root / path).st_size for path in dataset.paths])
 
 
 def problem_fingerprint(dataset: Dataset) -> str:
@@ -41,7 +49,8 @@ def descriptions_fingerprint(dataset: Dataset) -> str | None:
     What is computed (a singular value decomposition, say) has other last digits on another machine.
     """
     knowledge = dataset.knowledge
-    return fingerprint(knowledge.names, knowledge.values) if knowledge.words is None else None
+    computed = {"captions", "texts"}.intersection(knowledge.source.split(JOINT))
+    return None if computed else fingerprint(knowledge.names, knowledge.values)
 
 
 def annotation_fingerprint(dataset: Dataset) -> dict[str, str]:

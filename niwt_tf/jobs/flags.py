@@ -10,11 +10,12 @@ from typing import Any
 
 from absl import flags
 
+from niwt_tf.data.hub_location import absolute_hub, is_hub
+from niwt_tf.data.text_knowledge import absolute_features
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.experiments.options import Option
 from niwt_tf.experiments.settings import SETTING_NAMES, SETTINGS, Settings
 from niwt_tf.jobs.table import Job
-from niwt_tf.models.hub_location import absolute_hub, is_hub
 
 # These settings are names or paths; a path is made absolute, so that a run can be taken up from another folder.
 _PATHS = {declared.name for declared in SETTINGS if declared.path} | {"data_dir"}
@@ -93,9 +94,16 @@ def absolute(declared: Option, value: Any) -> Any:
     """Return a setting's value, made absolute if it is a path."""
     if declared.name == "backbone" and is_hub(value):
         return absolute_hub(value)
-    if declared.name in _PATHS and value is not None and value not in declared.choices:
-        return os.path.abspath(os.path.expanduser(value))
+    if declared.name == "text_features":
+        return absolute_features(value)
+    if declared.name in _PATHS and value is not None:
+        parts = declared.parts(value)
+        return declared.joined.join(part if part in declared.choices else _absolute_path(part) for part in parts)
     return value
+
+
+def _absolute_path(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def run_folder(flag_values: flags.FlagValues = flags.FLAGS) -> Path:

@@ -27,7 +27,7 @@ SETTINGS_USED = (
 
 def stage(run: Run, data: RunData) -> None:
     """Measure importance for every learner and candidate head."""
-    importance = run.stage("importance", settings_used=SETTINGS_USED, inputs=["train"])
+    importance = run.stage("importance", settings_used=SETTINGS_USED, inputs=["train"], described=False)
     if importance.up_to_date:
         return
     networks = load_networks(run.folder("train"), run.settings, data.learners)

@@ -184,8 +184,11 @@ def portable(choices: Mapping[str, Any]) -> dict[str, Any]:
         if not could_be_chosen(name):
             continue
         option = declared.get(name)
-        is_path = option is not None and (option.path or bool(option.prefix)) and value not in option.choices
-        found[name] = _content(value) if is_path and isinstance(value, str) else _plain(value)
+        if option is not None and (option.path or option.prefixes) and isinstance(value, str):
+            parts = option.parts(value)
+            found[name] = option.joined.join(part if part in option.choices else _content(part) for part in parts)
+        else:
+            found[name] = _plain(value)
     return dict(sorted(found.items()))
 
 

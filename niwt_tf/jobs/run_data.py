@@ -12,7 +12,12 @@ from niwt_tf.data.schema import Dataset, Knowledge, SeenData, TestData, seen_dat
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.folds import Learner
 from niwt_tf.experiments.training import learners_of
-from niwt_tf.jobs.data_fingerprint import data_fingerprint, descriptions_fingerprint, problem_fingerprint
+from niwt_tf.jobs.data_fingerprint import (
+    data_fingerprint,
+    descriptions_fingerprint,
+    image_fingerprint,
+    problem_fingerprint,
+)
 from niwt_tf.jobs.execution import execution_of, show_progress
 from niwt_tf.jobs.run_directory import Run
 from niwt_tf.method.execution import Execution
@@ -68,8 +73,10 @@ def load_run_data(run: Run) -> RunData:
         missing_images=settings.missing_images,
         max_bad_images=settings.max_bad_images,
         progress=show_progress(),
+        text_features=settings.text_features,
     )
-    run.use_data(data_fingerprint(dataset), problem_fingerprint(dataset), descriptions_fingerprint(dataset))
+    described = problem_fingerprint(dataset), descriptions_fingerprint(dataset)
+    run.use_data(data_fingerprint(dataset), *described, images=image_fingerprint(dataset))
     seen = seen_data(dataset)
     names, descriptions = unseen_descriptions(dataset)
     learners, known = learners_of(settings, seen, len(names)), replace(dataset.knowledge, values=seen.descriptions)

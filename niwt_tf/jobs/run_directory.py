@@ -154,7 +154,7 @@ class Run:
         self.team = team
         self.settings = settings
         self._before = config
-        self._data: str | None = config.get("data") if config else None
+        self._data, self._images = (config.get("data"), config.get("images")) if config else (None, None)
         self.test_use = UseOfTestImages(path, config or {})
         self._asked = False
         self._finished = False
@@ -165,19 +165,22 @@ class Run:
         """Fingerprint of the data set that the stages were made of, or None before `use_data`."""
         return self._data
 
-    def use_data(self, identity: str, problem: str | None = None, descriptions: str | None = None) -> None:
+    def use_data(
+        self, identity: str, problem: str | None = None, descriptions: str | None = None, images: str | None = None
+    ) -> None:
         """Say what data set this is, before any `stage`: stages made of other data are then out of date.
 
         Args:
             identity: its fingerprint.
             problem: that of its images and split alone, by default the same; see `UseOfTestImages`.
             descriptions: that of its class descriptions, or None.
+            images: that of all but its descriptions, or None where stages are not told apart by it.
 
         Raises:
             InputError: other workers of the team have other data.
         """
         _check_same(self.team, identity, "data")
-        self._data = identity
+        self._data, self._images = identity, images
         self.test_use.problem, self.test_use.descriptions = problem or identity, descriptions
 
     def scored_test_images(
@@ -207,6 +210,7 @@ class Run:
         inputs: Sequence[str] = (),
         extra: Mapping[str, Any] | None = None,
         publishes: Sequence[str] = (),
+        described: bool = True,
     ) -> Stage:
         """Return a stage, which knows whether what it would write is there already.
 
@@ -216,6 +220,7 @@ class Run:
             inputs: stages that it reads.
             extra: whatever else its result depends on, as JSON.
             publishes: names of files in its folder that belong at the top of the run directory too (metrics.json).
+            described: whether its result depends on the classes' descriptions; otherwise runs on others share it.
 
         Raises:
             InputError: an input was never finished, or is out of date for the settings.
@@ -229,7 +234,7 @@ class Run:
         parts = {
             "settings": json.loads(json.dumps(used)),
             "inputs": {upstream: manifest["identity"] for upstream, manifest in manifests.items() if manifest},
-            "data": self._data,
+            "data": self._data if described or self._images is None else self._images,
             "extra": {"format": FORMAT, **json.loads(json.dumps(extra or {}))},
         }
         self._asked = True
@@ -261,7 +266,7 @@ class Run:
         changed = [setting for setting, value in manifest["settings"].items() if current.get(setting) != value]
         if changed:
             return f"was made with another --{changed[0]}"
-        if manifest["data"] != self._data:
+        if manifest["data"] not in (self._data, self._images):
             return "was made of other data (an image, label or description is not what it was)"
         for upstream, identity in manifest["inputs"].items():
             reason = self._outdated(upstream)
@@ -310,12 +315,8 @@ class Run:
     def _keep_config(self) -> None:
         if not self._asked or not self.team.is_chief:
             return
-        config = {
-            "settings": self.settings.as_dict(),
-            "data": self._data,
-            "versions": package_versions(),
-            **self.test_use.kept(),
-        }
+        config = {"settings": self.settings.as_dict(), "data": self._data, "images": self._images}
+        config |= {"versions": package_versions(), **self.test_use.kept()}
         path = self.path / "config.json"
         if not path.exists() or read_json(path) != json.loads(json.dumps(config)):
             write_json(path, config)

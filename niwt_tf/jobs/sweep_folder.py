@@ -84,10 +84,10 @@ class SweepFolder:
             write_json(self.path / "sweep.json", description)
             yield
 
-    def data(self, trial: Trial) -> str | None:
-        """Return the fingerprint of the data that a trial's run was made of; None if it has not begun."""
+    def data(self, trial: Trial, part: str = "data") -> str | None:
+        """Return the fingerprint of the data, or of its "images", that a trial's run was made of; None if it has not begun."""
         with suppress(OSError, ValueError, KeyError, TypeError):
-            return str(read_json(self.run(trial) / "config.json")["data"])
+            return str(read_json(self.run(trial) / "config.json")[part])
         return None
 
     def manifests(self, trial: Trial) -> dict[str, Manifest]:
@@ -96,7 +96,7 @@ class SweepFolder:
         found: dict[str, Manifest] = {}
         for stage in TRIAL_STAGES:
             manifest = read_manifest(self.run(trial) / stage)
-            if manifest is None or manifest["data"] != self.data(trial):
+            if manifest is None or manifest["data"] not in (self.data(trial), self.data(trial, "images")):
                 return {}
             if any(settings.get(name) != value for name, value in manifest["settings"].items()):
                 return {}

@@ -19,6 +19,7 @@ from niwt_tf.jobs.bundle_options import (
 )
 from niwt_tf.jobs.compare_options import COMPARE_DETAILS, COMPARE_OPTIONS
 from niwt_tf.jobs.explain_options import EXPLAIN_OPTIONS
+from niwt_tf.jobs.reproduce_options import REPRODUCE_DETAILS, REPRODUCE_ONLY
 from niwt_tf.jobs.sweep_options import SWEEP_DETAILS, SWEEP_ONLY
 
 RUN_OPTIONS = (
@@ -83,6 +84,12 @@ SWEEP_OPTIONS = (
     *SETTINGS,
 )
 
+REPRODUCE_OPTIONS = (
+    *REPRODUCE_ONLY,
+    *(declared for declared in RUN_OPTIONS if declared.name != "export_dir"),
+    *SETTINGS,
+)
+
 
 @dataclass(frozen=True)
 class Job:
@@ -120,6 +127,7 @@ JOBS = {
         Job("baseline", "Score ESZSL on the same features and protocol."),
         Job("compare", "Compare methods over the seeds and splits of runs.", COMPARE_OPTIONS, False, COMPARE_DETAILS),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
+        Job("reproduce", "Run rows of the paper's Table 1.", REPRODUCE_OPTIONS, False, REPRODUCE_DETAILS),
         Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
         Job("explain", "Say why an image is of a class, and why not of another.", EXPLAIN_OPTIONS),
         Job("list_classes", "Show the class cards of an exported network.", LIST_CLASSES_OPTIONS, tensorflow=False),
@@ -161,7 +169,7 @@ def _form(declared: Option) -> str:
         return f"[no]{declared.name}"
     text = "PATH" if declared.name.endswith("_dir") else "NAME"
     values = {"int": "N", "float": "X", "strs": "a,b,...", "floats": "x,y,...", "str": text}
-    others = ["PATH"] * declared.path + [f"{declared.prefix}NAME"] * bool(declared.prefix)
+    others = ["PATH"] * declared.path + [f"{prefix}NAME" for prefix in declared.prefixes]
     choices = "|".join([*declared.choices, *others])
     return f"{declared.name}={choices or values[declared.kind]}"
 

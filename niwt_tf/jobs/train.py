@@ -40,7 +40,7 @@ SETTINGS_USED = (
 def stage(run: Run, data: RunData) -> None:
     """Train every learner, or go on where an interrupted training stopped."""
     initial = weights_fingerprint(run.settings.weights, run.settings.backbone, download=True)
-    train = run.stage("train", settings_used=SETTINGS_USED, extra=initial)
+    train = run.stage("train", settings_used=SETTINGS_USED, extra=initial, described=False)
     if train.up_to_date:
         return
     check_support(run.settings.support)

@@ -10,11 +10,11 @@ from typing import Any
 
 import keras
 
+from niwt_tf.data.hub_location import PREFIX, absolute_hub, is_hub, locate
 from niwt_tf.errors import InputError, check_choice
 from niwt_tf.models.cut import check_not_degenerate, output_of
 from niwt_tf.models.head import ClassHead
 from niwt_tf.models.hub import hub_features, layer_name
-from niwt_tf.models.hub_location import PREFIX, absolute_hub, is_hub, locate
 from niwt_tf.models.hub_module import HubModule
 from niwt_tf.models.network import Network
 from niwt_tf.models.preprocess import Preprocess
@@ -114,7 +114,7 @@ def build_network(
     """Return a new network with a random head; every class is seen.
 
     Args:
-        backbone: a key of `BACKBONES`, or "hub:" and a TensorFlow Hub module, see `niwt_tf.models.hub_location.locate`.
+        backbone: a key of `BACKBONES`, or "hub:" and a TensorFlow Hub module, see `niwt_tf.data.hub_location.locate`.
         class_names: C unique names.
         layer: where to cut; None takes the backbone's default. Of a hub module: the endpoint, None takes its only 4-D one.
         weights: "none" (random), "imagenet" (what Keras publishes, downloaded or already in its folder) or the path of a

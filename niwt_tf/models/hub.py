@@ -17,8 +17,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from niwt_tf.data.hub_location import graph_fingerprint, locate
 from niwt_tf.errors import InputError
-from niwt_tf.models.hub_location import graph_fingerprint, locate
 from niwt_tf.models.hub_module import HubModule
 
 _STANDARDISED = "standardised"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from niwt_tf.data.schema import Knowledge
-from niwt_tf.data.words import Words
+from niwt_tf.data.text_encoder import TextEncoder
+from niwt_tf.data.text_knowledge import encoder_from_arrays
 from niwt_tf.serving.bundle import Bundle, extra_arrays
 
 WORDS = "words"
@@ -24,11 +25,11 @@ def seen_knowledge(bundle: Bundle) -> Knowledge:
     return Knowledge(values, names, tuple(known["groups"]), known["source"])
 
 
-def bundle_words(bundle: Bundle) -> Words | None:
+def bundle_words(bundle: Bundle) -> TextEncoder | None:
     """Return what turns a text into a description, or None where attributes are looked for by their names.
 
     Raises:
         InputError: the file of words is damaged.
     """
     arrays = extra_arrays(bundle.folder, WORDS)
-    return None if arrays is None else Words.from_arrays(arrays)
+    return None if arrays is None else encoder_from_arrays(arrays)

@@ -68,7 +68,8 @@ class Contents:
         """Return what goes to assets.extra/<name>.npz, by name."""
         words = None if self.knowledge is None else self.knowledge.words
         parts = {"few_shot": self.few_shot, "words": words}
-        return {name: part.arrays() for name, part in parts.items() if part is not None}
+        arrays = {name: part.arrays() for name, part in parts.items() if part is not None}
+        return {name: each for name, each in arrays.items() if each is not None}
 
     def check(self, num_classes: int) -> None:
         """Check that the parts fit a network of so many classes and each other.

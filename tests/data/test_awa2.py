@@ -45,8 +45,34 @@ def test_faults(awa2: Path) -> None:
     matrix.write_text("1 2 3\n")
     with pytest.raises(InputError, match="one row for each of 4 classes. Received: 1"):
         read_awa2(awa2)
-    (awa2 / "Animals_with_Attributes2/predicates.txt").unlink()
+
+
+def test_all_that_an_archive_lacks_is_told_at_once(awa2: Path) -> None:
+    official = awa2 / "Animals_with_Attributes2"
+    for name in ("predicates.txt", "predicate-matrix-continuous.txt"):
+        (official / name).unlink()
+    shutil.rmtree(official / "JPEGImages/pig")
+    told = (
+        r"Animals_with_Attributes2 must hold the whole archive. Received: one without predicates.txt, "
+        r"predicate-matrix-continuous.txt, images of 1 of 4 classes in JPEGImages/ \(the first 'pig'\)\.$"
+    )
+    with pytest.raises(InputError, match=told):
+        read_awa2(awa2)
+    with pytest.raises(InputError, match="one without predicates.txt, images of 1"):
+        read_awa2(awa2, binary=True)
+    for name in ("classes.txt", "predicate-matrix-binary.txt"):
+        (official / name).unlink()
     with pytest.raises(InputError, match="must be the folder Animals_with_Attributes2"):
+        read_awa2(awa2)
+
+
+def test_an_image_that_is_called_after_another_class(awa2: Path) -> None:
+    images = awa2 / "Animals_with_Attributes2/JPEGImages"
+    (images / "pig/my_own.jpg").touch()  # says nothing
+    read_awa2(awa2)
+    (images / "pig/grizzly+bear_10004.jpg").touch()
+    told = r"pig/grizzly\+bear_10004.jpg must be an image of the class .*'pig'. Received: a file called after 'grizzly\+bear'"
+    with pytest.raises(InputError, match=told):
         read_awa2(awa2)
 
 

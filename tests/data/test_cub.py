@@ -98,21 +98,67 @@ def test_one_sentence_for_each_fault(cub: Path, file: str, old: str, new: str, m
         read_cub(cub)
 
 
-def test_absent_files(cub: Path, tmp_path: Path) -> None:
+def test_all_that_an_archive_lacks_is_told_at_once(cub: Path, tmp_path: Path) -> None:
     (cub / "attributes.txt").unlink()
-    with pytest.raises(InputError, match="attributes.txt in or beside"):
+    with pytest.raises(InputError, match=r"CUB_200_2011 must hold the whole.*one without attributes.txt in or beside it\.$"):
         read_cub(cub)
+    (cub / "CUB_200_2011/image_class_labels.txt").unlink()
+    shutil.rmtree(cub / "CUB_200_2011/images/003.Clarks_Tern")
+    told = (
+        r"one without image_class_labels.txt, attributes.txt in or beside it, 3 of 12 images in .*images "
+        r"\(the first '003.Clarks_Tern/bird_1_31.jpg'\)\.$"
+    )
+    with pytest.raises(InputError, match=told):
+        read_cub(cub)
+    with pytest.raises(InputError, match=r"one without image_class_labels.txt, attributes.txt in or beside it\.$"):
+        read_cub(cub, missing_images="drop")
+    (cub / "CUB_200_2011/images.txt").unlink()
+    with pytest.raises(InputError, match="one without images.txt, image_class_labels.txt, attributes.txt"):
+        read_cub(cub)
+    with pytest.raises(InputError, match="data_dir must be the folder CUB_200_2011 with images.txt, or the folder that holds"):
+        read_cub(cub / "text_c10")
+    with pytest.raises(InputError, match="no such folder"):
+        read_cub(tmp_path / "none")
+
+
+def test_files_that_hold_nothing(cub: Path) -> None:
     (cub / "CUB_200_2011/classes.txt").write_text("\n")
     with pytest.raises(InputError, match="classes.txt must list at least one name"):
         read_cub(cub)
     (cub / "CUB_200_2011/classes.txt").write_bytes(b"1 \xff\xfe")
     with pytest.raises(InputError, match="UTF-8"):
         read_cub(cub)
-    (cub / "CUB_200_2011/images.txt").unlink()
-    with pytest.raises(InputError, match="must be the folder CUB_200_2011"):
+
+
+def test_a_label_that_contradicts_its_images_folder_is_named_with_its_line(cub: Path) -> None:
+    labels = cub / "CUB_200_2011/image_class_labels.txt"
+    edit(labels, "22 2\n", "\n22 3\n")
+    told = (
+        r"image_class_labels.txt, line 9 must give image 22 the class of its folder in images.txt, '002.Blue_Wren'. "
+        r"Received: '003.Clarks_Tern' for '002.Blue_Wren/bird_2_22.jpg'"
+    )
+    with pytest.raises(InputError, match=told):
         read_cub(cub)
-    with pytest.raises(InputError, match="no such folder"):
-        read_cub(tmp_path / "none")
+
+
+def test_folders_that_are_no_classs_say_nothing_of_labels(cub: Path) -> None:
+    images = cub / "CUB_200_2011/images"
+    (images / "002.Blue_Wren").rename(images / "mixed")
+    listing = cub / "CUB_200_2011/images.txt"
+    listing.write_text(listing.read_text().replace("002.Blue_Wren", "mixed"))
+    assert read_cub(cub).labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+
+
+def test_captions_of_what_the_archive_does_not_list_are_counted(cub: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (cub / "text_c10/009.Emu").mkdir()
+    for name in ("001.Red_Finch/bird_9_99.txt", "001.Red_Finch/bird_8_98.txt", "009.Emu/emu.txt"):
+        (cub / "text_c10" / name).write_text("a bird.\n")
+    shutil.rmtree(cub / "CUB_200_2011/images/004.Grey_Owl")
+    captions = read_cub(cub, missing_images="drop").captions
+    assert captions is not None and captions[0] == ("a red bird with wings.", "this bird is red.")
+    assert "captions of 1 classes that the data set does not have; they are not used, the first '009.Emu'" in caplog.text
+    assert "captions of 2 images that the data set does not list" in caplog.text and "bird_8_98.txt" in caplog.text
+    assert "Grey_Owl" not in caplog.text  # listed, though its images are not there
 
 
 @pytest.mark.real_data

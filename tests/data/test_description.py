@@ -150,7 +150,7 @@ def test_a_text_in_the_words_of_attributes():
 
 def test_a_text_in_the_words_of_captions():
     words = Words.fit(["a red bird", "a blue owl", "a red owl"], 2)
-    seen = Knowledge(words(["a red bird", "a blue owl", "a red owl"]), words.topic_names, ("", ""), source="captions")
+    seen = Knowledge(words(["a red bird", "a blue owl", "a red owl"]), words.names, ("", ""), source="captions")
     read = described_in_words("The red bird of paradise", seen, words)
     np.testing.assert_array_equal(read.values, words(["a red bird"])[0])
     assert read.notes == ("Of the text, 2 different words are known; not known, 'paradise'.",)
@@ -158,7 +158,15 @@ def test_a_text_in_the_words_of_captions():
         described_in_words("paradise", seen, words)
     with pytest.raises(InputError, match="a bundle without words.npz"):
         described_in_words("red", seen)
-    with pytest.raises(InputError, match="must make 4 topics, as the bundle has. Received: 2"):
+    for source, sentence in {
+        "attributes + captions": "text alone cannot describe a class where the knowledge is attributes . captions: give "
+        "attributes, with a number for each of 2 entries",
+        "sentences": "cannot be turned into the published sentences' embeddings: give attributes",
+        "texts": "text needs the words that the bundle's texts were made of",
+    }.items():
+        with pytest.raises(InputError, match=sentence):
+            described_in_words("red", Knowledge(seen.values, seen.names, seen.groups, source))
+    with pytest.raises(InputError, match="must make 4 numbers, as the bundle has. Received: 2"):
         described_in_words("red", SEEN, words)
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from niwt_tf.data.class_documents import caption_documents
 from niwt_tf.data.cub import read_cub
 from niwt_tf.data.folder import read_folder
-from niwt_tf.data.knowledge import choose_knowledge, class_documents
+from niwt_tf.data.knowledge import choose_knowledge
 from niwt_tf.data.splits import named_split
 from niwt_tf.errors import InputError
 
@@ -47,14 +48,15 @@ def test_captions_of_seen_test_images_are_left_out(cub: Path) -> None:
     path = cub / "text_c10" / held_out.replace("Clarks", "Clark").replace(".jpg", ".txt")
     path.write_text("a secret.")
     data = named_split(read_cub(cub), ["004.Grey_Owl"])
-    assert not any("secret" in document for document in class_documents(data))
-    assert sum(document.count("grey") for document in class_documents(data)) == 6
+    assert not any("secret" in document for document in caption_documents(data))
+    assert sum(document.count("grey") for document in caption_documents(data)) == 6
 
 
 def test_class_texts(animals: Path) -> None:
     (animals / "descriptions").mkdir()
     data = named_split(read_folder(animals), ["wolf"])
-    with pytest.raises(InputError, match="needs a text for each of 6 classes. Received: none for 6, the first 'ape'"):
+    sentence = "needs a text for each of 6 classes. Received: none for 6: 'ape', 'bear', 'cat' and 3 more"
+    with pytest.raises(InputError, match=sentence):
         choose_knowledge(data, "captions")
     for name in data.class_names:
         (animals / f"descriptions/{name}.txt").write_text(f"{name} is brown and furry")
@@ -89,3 +91,73 @@ def test_real_captions(shared_data: Path) -> None:
     assert values.shape == (10, 9)
     unit = values / np.linalg.norm(values, axis=1, keepdims=True)
     assert np.argmax(unit[1:] @ unit[0]) + 1 in (1, 2)  # the nearest to one albatross is another
+
+
+def test_several_sources(cub: Path, animals: Path) -> None:
+    data = named_split(read_cub(cub), ["004.Grey_Owl"])
+    table = animals / "with+plus.csv"
+    table.write_text("class,size\n" + "".join(f"{name},{k}\n" for k, name in enumerate(data.class_names)))
+    assert choose_knowledge(data, str(table)).knowledge.names == ("size",)
+    other = table.rename(table.with_name("mine.csv"))
+    both = choose_knowledge(data, f"attributes+captions + {other}")
+    assert both.knowledge.values.shape == (4, 2 + 3 + 1)
+    assert both.knowledge.names[2].startswith("captions: topic 1: ")
+    assert both.knowledge.names[-1] == "mine: size"
+    assert both.knowledge.groups[:2] == data.knowledge.groups
+    assert both.knowledge.words is None
+    assert both.image_attributes is None
+    alone = choose_knowledge(data, "captions").knowledge.values
+    centred = alone - alone[:3].mean(axis=0)
+    expected = centred / np.linalg.norm(centred[:3], axis=1).mean()
+    np.testing.assert_allclose(both.knowledge.values[:, 2:5], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("knowledge", "sentence"),
+    [
+        ("attributes+captoins", "Received: 'captoins'. Did you mean 'captions'?"),
+        ("captions+attributes+captions", "must name each source once. Received: 'captions' twice."),
+        ("attributes+", "Received: ''."),
+        ("attributes+nowhere.csv", "Received: 'nowhere.csv'."),
+        ("texts", "needs the folder descriptions with a file <class>.txt for each class"),
+    ],
+)
+def test_sources_that_are_not_there(cub: Path, knowledge: str, sentence: str) -> None:
+    with pytest.raises(InputError) as raised:
+        choose_knowledge(named_split(read_cub(cub), ["004.Grey_Owl"]), knowledge)
+    assert sentence in str(raised.value)
+
+
+@pytest.mark.parametrize("where", ["", "CUB_200_2011"])
+def test_texts_of_classes_near_an_archive(cub: Path, where: str) -> None:
+    data = named_split(read_cub(cub), ["004.Grey_Owl"])
+    captions = choose_knowledge(data, "captions").knowledge.values
+    folder = cub / where / "descriptions"
+    folder.mkdir()
+    for name in data.class_names[:3]:
+        colour = name.split(".")[1].split("_")[0]
+        (folder / f"{name}.txt").write_text(f"A {colour} bird with long wings. " * 4_000)  # as long as a page of Wikipedia
+    (folder / "004.Gray_Owl.txt").write_text("A grey owl.")
+    with pytest.raises(InputError, match="none for 1: '004.Grey_Owl'. Did you mean '004.Gray_Owl'"):
+        choose_knowledge(data, "texts")
+    (folder / "004.Gray_Owl.txt").rename(folder / "004.Grey_Owl.txt")
+    with pytest.raises(InputError, match="not one of the 2 of '004.Grey_Owl'"):
+        choose_knowledge(data, "texts")
+    (folder / "004.Grey_Owl.txt").write_text("A grey owl with long wings.")
+    chosen = choose_knowledge(data, "texts").knowledge
+    assert (chosen.source, chosen.values.shape) == ("texts", (4, 3))
+    np.testing.assert_array_equal(choose_knowledge(data, "captions").knowledge.values, captions)
+
+
+def test_captions_of_some_classes_alone(cub: Path) -> None:
+    for path in (cub / "text_c10/002.Blue_Wren").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match="captions needs a text for each of 4 classes. Received: none for 1: '002.Blue"):
+        choose_knowledge(named_split(read_cub(cub), ["004.Grey_Owl"]), "captions")
+    # Captions of images that are not there, and images without captions, do no harm.
+    (cub / "text_c10/001.Red_Finch/bird_9_99.txt").write_text("a secret")
+    next((cub / "text_c10/003.Clark_Tern").iterdir()).unlink()
+    (cub / "text_c10/002.Blue_Wren/bird_1_21.txt").write_text("a blue wren")
+    (cub / "text_c10/002.Blue_Wren/bird_2_22.txt").write_text("a blue wren")
+    chosen = choose_knowledge(named_split(read_cub(cub), ["004.Grey_Owl"]), "captions")
+    assert not any("secret" in name for name in chosen.knowledge.names)

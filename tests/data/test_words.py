@@ -9,8 +9,9 @@ import pytest
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from niwt_tf.data.class_documents import caption_documents
 from niwt_tf.data.cub import read_cub
-from niwt_tf.data.knowledge import choose_knowledge, class_documents, words_of
+from niwt_tf.data.knowledge import choose_knowledge
 from niwt_tf.data.splits import named_split
 from niwt_tf.data.words import Words
 from niwt_tf.errors import InputError
@@ -73,11 +74,9 @@ def test_texts_without_words():
         Words.fit(["the and", "of"], 3)
 
 
-def test_words_of_a_data_set_give_its_knowledge(cub: Path):
+def test_the_words_of_a_data_set_give_its_knowledge(cub: Path):
     data = named_split(read_cub(cub), ["004.Grey_Owl"])
-    chosen = choose_knowledge(data, "captions")
-    words = words_of(chosen)
-    assert chosen.knowledge.words is not None
-    np.testing.assert_array_equal(chosen.knowledge.words.topics, words.topics)
-    np.testing.assert_array_equal(words(class_documents(data)), chosen.knowledge.values)
-    assert words.topic_names == chosen.knowledge.names
+    chosen = choose_knowledge(data, "captions").knowledge
+    assert chosen.words is not None
+    np.testing.assert_array_equal(chosen.words(caption_documents(data)), chosen.values)
+    assert chosen.words.names == chosen.names

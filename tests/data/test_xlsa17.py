@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
@@ -55,7 +56,7 @@ def test_found_in_and_beside_the_archive(cub: Path) -> None:
 def test_list_by_name_where_res101_is_absent(cub: Path) -> None:
     write_mat(cub / "xlsa17/data/CUB", column(1, 2, 3))
     (cub / "xlsa17/data/CUB/res101.mat").unlink()
-    with pytest.raises(InputError, match=r"att_splits.mat and res101.mat.*lists/CUB_PS.csv. Received: neither"):
+    with pytest.raises(InputError, match=r"att_splits.mat and res101.mat.*lists/CUB_PS.csv. Received: no .*res101.mat\.$"):
         choose_split(read_cub(cub), "ps")
     rows = [f"{CLASSES[i // 10]}/bird_{i % 10}_{i}.jpg,{'test_unseen' if i < 20 else 'trainval'}\n" for i in ORDER]
     (cub / "xlsa17/lists").mkdir()
@@ -72,12 +73,89 @@ def test_faults_of_the_matlab_files(cub: Path) -> None:
         with pytest.raises(InputError, match="test_unseen_loc must count 12 rows"):
             choose_split(read_cub(cub), "ps")
     savemat(folder / "att_splits.mat", {"trainval_loc": column(1)})
-    with pytest.raises(InputError, match="Received: no test_seen_loc"):
+    with pytest.raises(InputError, match="Received: trainval_loc, but no test_seen_loc"):
         choose_split(read_cub(cub), "ps")
     for junk in (b"", b"junk" * 100, (folder / "res101.mat").read_bytes()[:200], b"\x89HDF\r\n\x1a\n" + bytes(600)):
         (folder / "att_splits.mat").write_bytes(junk)
         with pytest.raises(InputError, match="must be a MATLAB file|must hold"):
             choose_split(read_cub(cub), "ps")
+
+
+def spoilt(folder: Path, name: str, **changes: object) -> None:
+    write_mat(folder, column(1, 2, 3))
+    content = {key: value for key, value in loadmat(folder / name).items() if not key.startswith("__")} | changes
+    savemat(folder / name, {key: value for key, value in content.items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("res101.mat", {"image_files": None}, "res101.mat must hold image_files. Received: features, but no image_files"),
+        ("res101.mat", {"image_files": None, "imagefiles": 1}, "but no image_files. Did you mean 'imagefiles'"),
+        (
+            "res101.mat",
+            {"image_files": np.zeros((12, 1))},
+            "image_files must be one column of texts. Received: 12 x 1 of float64",
+        ),
+        ("res101.mat", {"image_files": np.array([["a", 3]], object)}, "must be one column of texts. Received: none in row 2"),
+        ("res101.mat", {"labels": column(*range(1, 4))}, "labels must have a row for each of 12 image_files. Received: 3"),
+        ("res101.mat", {"labels": np.full((12, 1), 0.5)}, "labels must be one column of whole numbers. Received: 0.5 in row 1"),
+        (
+            "att_splits.mat",
+            {"test_seen_loc": np.ones((3, 4))},
+            "must be one column of whole numbers. Received: 3 x 4 of float64",
+        ),
+        ("att_splits.mat", {"test_seen_loc": "six"}, "test_seen_loc must be one column of whole numbers. Received: 1 of text"),
+        ("att_splits.mat", {"trainval_loc": column(4, 4)}, "trainval_loc must name each image once"),
+        (
+            "res101.mat",
+            {"labels": column(4, 4, 4, 3, 3, 3, 2, 2, 2, 1, 4, 1)},
+            "row 11: the label must go with the folder.*Received: 4, that of '004.Grey_Owl', for '001.Red_Finch/bird_2_12.jpg'",
+        ),
+        (
+            "res101.mat",
+            {"labels": column(4, 4, 4, 3, 3, 3, 2, 2, 2, 1, 5, 1)},
+            "row 11: the label must go with the folder.*Received: 5, 1 elsewhere, for '001.Red_Finch/bird_2_12.jpg'",
+        ),
+    ],
+)
+def test_one_sentence_for_each_fault_of_a_matlab_file(cub: Path, name: str, changes: dict, message: str) -> None:
+    spoilt(cub / "xlsa17/data/CUB", name, **changes)
+    with pytest.raises(InputError, match=message):
+        choose_split(read_cub(cub), "ps")
+
+
+def test_labels_are_numbers_of_folders_in_any_order_and_type(cub: Path) -> None:
+    spoilt(cub / "xlsa17/data/CUB", "res101.mat", labels=np.array([[2.0] * 3 + [7] * 3 + [1] * 3 + [4] * 3]))
+    assert choose_split(read_cub(cub), "ps").split is not None
+
+
+def test_version_7_3_of_a_matlab_file_is_told(cub: Path) -> None:
+    write_mat(cub / "xlsa17/data/CUB", column(1, 2, 3))
+    for name in ("res101.mat", "att_splits.mat"):
+        path = cub / "xlsa17/data/CUB" / name
+        before = path.read_bytes()
+        with h5py.File(path, "w", userblock_size=512) as file:
+            file["image_files"] = np.zeros(3)
+        hdf5 = path.read_bytes()
+        for begin in (b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512), bytes(512), b""):
+            path.write_bytes(begin + hdf5[512:])
+            with pytest.raises(InputError, match=f"{name} must be .* '-v7'. Received: version 7.3 .HDF5"):
+                choose_split(read_cub(cub), "ps")
+        path.write_bytes(before)
+
+
+def test_a_matlab_file_that_was_cut_short_is_told_wherever_it_ends(cub: Path) -> None:
+    write_mat(cub / "xlsa17/data/CUB", column(1, 2, 3))
+    path = cub / "xlsa17/data/CUB/res101.mat"
+    data = read_cub(cub)
+    content = loadmat(path)
+    savemat(path, {"features": content["features"], "image_files": content["image_files"]}, do_compression=True)
+    whole = path.read_bytes()
+    for end in range(0, len(whole) - 1, 7):
+        path.write_bytes(whole[:end])
+        with pytest.raises(InputError, match="res101.mat must"):
+            choose_split(data, "ps")
 
 
 def test_too_few_classes_left_after_dropping(cub: Path) -> None:
@@ -87,7 +165,7 @@ def test_too_few_classes_left_after_dropping(cub: Path) -> None:
     data = read_cub(cub, "drop")
     with pytest.raises(InputError, match="'ps' must have at least 1 unseen class"):
         choose_split(data, "ps", missing_images="drop")
-    with pytest.raises(InputError, match="att_splits.mat, test_unseen_loc must name an image.*which is not there"):
+    with pytest.raises(InputError, match="att_splits.mat, test_unseen_loc must name .*, which is not there, like 2 more of 12"):
         choose_split(data, "ps")
 
 

@@ -38,6 +38,17 @@ def test_values_become_plain():
         ({"unseen": "a"}, "--unseen must be a list of names. Received: 'a'."),
         ({"unseen": ("a", "a")}, "--unseen must not name anything twice. Received: ('a', 'a')."),
         ({"transfer_lambda": ()}, "--transfer_lambda must hold at least one number. Received: ()."),
+        ({"knowledge": "captions+captions"}, "--knowledge must not name anything twice. Received: 'captions+captions'."),
+        ({"knowledge": "captions+"}, "--knowledge must not be empty. Received: ''."),
+        (
+            {"knowledge": "captions+atributes"},
+            "--knowledge must be one of attributes, binary, captions, sentences, texts or a path, or several with + between "
+            "them. Received: 'atributes'. Did you mean 'attributes'?",
+        ),
+        (
+            {"text_features": "lda"},
+            "--text_features must be one of lsa or vectors:NAME or hub:NAME. Received: 'lda'. Did you mean 'lsa'?",
+        ),
         ({"unseen": ("a",), "num_unseen": 2}, "--unseen and --num_unseen must not both be given. Received: 'a' and 2."),
     ],
 )
@@ -49,6 +60,13 @@ def test_a_wrong_value_is_one_sentence(changes, sentence):
 
 def test_a_path_is_taken_where_one_may_stand():
     assert Settings(split="my/split.csv", weights="w.weights.h5", support="pictures/").split == "my/split.csv"
+
+
+def test_sources_are_joined_and_a_file_with_a_plus_is_one(tmp_path, monkeypatch):
+    assert Settings(knowledge="attributes+my/table.csv").knowledge == "attributes+my/table.csv"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "captions+captions").write_text("")
+    assert Settings(knowledge="captions+captions").knowledge == "captions+captions"
 
 
 def test_an_unknown_setting_is_refused():

@@ -82,6 +82,18 @@ def _split(rows: str):
     return spoil
 
 
+def _texts(**changes: str | None):
+    def spoil(folder: Path) -> None:
+        (folder / "descriptions").mkdir()
+        (folder / "v.txt").write_text("small 1 2 3\nred 1 2\n")
+        texts = {name: f"a small {name} that is red" for name in ("ant", "bee", "cat", "dog", "eel", "fox")} | changes
+        for name, text in texts.items():
+            if text is not None:
+                (folder / "descriptions" / f"{name}.txt").write_text(text)
+
+    return spoil
+
+
 def _not_weights(folder: Path) -> None:
     (folder / "w.weights.h5").write_bytes(b"no weights")
 
@@ -140,6 +152,38 @@ MISTAKES = [
     ),
     pytest.param(_nothing, ["--knowledge={data}/none.csv"], r"none\.csv", id="no knowledge file"),
     pytest.param(_nothing, ["--knowledge=captions"], r"captions", id="no captions"),
+    pytest.param(
+        _nothing, ["--knowledge=captoins"], r"--knowledge must be one of .*Did you mean 'captions'\?", id="unknown knowledge"
+    ),
+    pytest.param(_nothing, ["--knowledge=binary+binary"], r"--knowledge must not name anything twice", id="knowledge twice"),
+    pytest.param(_nothing, ["--knowledge=sentences"], r"published for cub alone", id="sentences of a folder"),
+    pytest.param(
+        _texts(fox=None), ["--knowledge=texts"], r"needs a text for each of 6 .*none for 1: 'fox'", id="a text absent"
+    ),
+    pytest.param(
+        _texts(fox="лиса рыжая"), ["--knowledge=attributes+texts"], r"not one of the 2 of 'fox'", id="words out of vocabulary"
+    ),
+    pytest.param(
+        _texts(),
+        ["--knowledge=texts", "--text_features=vectors:{data}/v.txt"],
+        r"v\.txt, line 2 must have a word and 3 numbers. Received: 'red 1 2' with 2",
+        id="a vector of another dimension",
+    ),
+    pytest.param(
+        _texts(),
+        ["--knowledge=texts", "--text_features=vectors:{data}/none.kv"],
+        r"must name a file of word vectors. Received: no such file",
+        id="no file of vectors",
+    ),
+    pytest.param(
+        _texts(),
+        ["--knowledge=texts", "--text_features=hub:{data}/images"],
+        r"A hub module must be a SavedModel",
+        id="no text module",
+    ),
+    pytest.param(
+        _nothing, ["--text_features=vector:x"], r"--text_features must be one of lsa or vectors:NAME or hub:NAME", id="features"
+    ),
     pytest.param(_nothing, ["--support={data}/none"], r"support must be seen, noise or a folder of images", id="support"),
     pytest.param(_torn, [], r"1 of 25 images in .* cannot be decoded.*ant/0\.png", id="a torn image"),
     pytest.param(_nothing, ["--validation_classes=4"], r"--validation_classes must leave at least 2 of 5", id="validation"),

@@ -3,9 +3,10 @@ from __future__ import annotations
 import shutil
 
 import numpy as np
+import pytest
 
 from niwt_tf.data.schema import Dataset, Knowledge, Split
-from niwt_tf.jobs.data_fingerprint import annotation_fingerprint, data_fingerprint
+from niwt_tf.jobs.data_fingerprint import annotation_fingerprint, data_fingerprint, descriptions_fingerprint, image_fingerprint
 
 
 def _dataset(root) -> Dataset:
@@ -26,6 +27,25 @@ def test_it_follows_the_content_and_not_the_place(tmp_path):
     assert data_fingerprint(_dataset(first).replace(split=None)) != fingerprint
     (first / "b.png").write_bytes(b"123")
     assert data_fingerprint(_dataset(first)) != fingerprint
+
+
+def test_networks_do_not_depend_on_descriptions(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.png").write_bytes(b"12")
+    data = _dataset(tmp_path)
+    other = data.replace(knowledge=Knowledge(np.ones((3, 1)), ("p",), ("",)))
+    assert image_fingerprint(other) == image_fingerprint(data)
+    assert data_fingerprint(other) != data_fingerprint(data)
+    assert image_fingerprint(data.replace(labels=[0, 0, 2])) != image_fingerprint(data)
+    (tmp_path / "b.png").write_bytes(b"123")
+    assert image_fingerprint(data) != image_fingerprint(other.replace(split=None))
+
+
+@pytest.mark.parametrize(("source", "computed"), [("binary", False), ("texts", True), ("mine.csv + captions", True)])
+def test_descriptions_made_from_texts_are_not_compared(tmp_path, source, computed):
+    data = _dataset(tmp_path)
+    known = Knowledge(data.knowledge.values, data.knowledge.names, data.knowledge.groups, source)
+    assert (descriptions_fingerprint(data.replace(knowledge=known)) is None) == computed
 
 
 def test_what_is_known_of_images_is_apart(tmp_path):

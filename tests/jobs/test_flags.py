@@ -47,6 +47,14 @@ def test_paths_become_absolute_and_names_stay(values, tmp_path, monkeypatch):
     assert (settings.split, settings.support) == ("ps", "noise")
 
 
+def test_paths_among_sources_become_absolute(values, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    parse_flags(["--knowledge=captions+d/x.csv+binary", "--text_features=vectors:v.txt"], values)
+    settings, _ = settings_from_flags(values)
+    assert settings.knowledge == f"captions+{tmp_path}/d/x.csv+binary"
+    assert settings.text_features == f"vectors:{tmp_path}/v.txt"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -56,6 +56,31 @@ def test_stages_are_done_once(tmp_path):
     assert set(config["versions"]) >= {"python", "tensorflow", "keras", "numpy"}
 
 
+def _described(path, data) -> tuple[bool, bool]:
+    """Return whether a stage of images alone, and one that reads it and the descriptions, are up to date."""
+    with RunDirectory(path).locked(Settings()) as run:
+        run.use_data(data, images="i")
+        found = []
+        for name, described, inputs in (("train", False, ()), ("map", True, ("train",))):
+            stage = run.stage(name, ["seed"], inputs, described=described)
+            found.append(stage.up_to_date)
+            if not stage.up_to_date:
+                with stage.writing() as folder:
+                    (folder / "a.txt").write_text(data)
+            run.folder(name)
+    return tuple(found)
+
+
+def test_a_stage_of_images_alone_outlives_other_descriptions(tmp_path):
+    assert _described(tmp_path, "one") == (False, False)
+    assert _described(tmp_path, "one") == (True, True)
+    assert _described(tmp_path, "two") == (True, False)
+    assert RunDirectory(tmp_path).reading().folder("train").is_dir()
+    with RunDirectory(tmp_path).locked(Settings()) as run:
+        run.use_data("two", images="j")
+        assert run.stage("train", ["seed"], described=False).reason == "was made of other data"
+
+
 def test_flags_that_are_not_given_come_from_the_run(tmp_path):
     assert _both(tmp_path, Settings(seed=7), given=["seed"]) == (True, True)
     assert _both(tmp_path, Settings(seed=0), given=[]) == (False, False)

@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from niwt_tf.data.description import described_in_words
 from niwt_tf.data.schema import Knowledge
+from niwt_tf.data.word_vectors import WordVectors
 from niwt_tf.data.words import Words
 from niwt_tf.errors import InputError
 from niwt_tf.serving.bundle import Bundle
@@ -34,7 +36,7 @@ def test_words_of_captions_go_with_an_export(tmp_path):
     bundle = Bundle(tmp_path, {}, CARDS)
     assert bundle_words(bundle) is None
     words = Words.fit(TEXTS, 2)
-    arrays = Contents(Knowledge(words(TEXTS), words.topic_names, ("", ""), "captions", words)).extra_arrays()
+    arrays = Contents(Knowledge(words(TEXTS), words.names, ("", ""), "captions", words)).extra_arrays()
     assert arrays.keys() == {"words"}
     (tmp_path / "assets.extra").mkdir()
     np.savez(tmp_path / "assets.extra" / "words.npz", **arrays["words"])
@@ -42,3 +44,22 @@ def test_words_of_captions_go_with_an_export(tmp_path):
     assert again is not None
     np.testing.assert_array_equal(again(["a blue bird"]), words(["a blue bird"]))
     assert Contents().extra_arrays() == {}
+
+
+def test_word_vectors_go_with_an_export_and_modules_do_not(tmp_path):
+    words = WordVectors(("blue", "red"), np.array([[1, 0], [0, 2]], np.float32))
+    known = Knowledge(words(TEXTS), words.names, ("", ""), "captions", words)
+    (tmp_path / "assets.extra").mkdir()
+    np.savez(tmp_path / "assets.extra" / "words.npz", **Contents(known).extra_arrays()["words"])
+    again = bundle_words(Bundle(tmp_path, {}, CARDS))
+    assert again is not None
+    read = described_in_words("a red-blue owl", known, again)
+    assert read.values.tolist() == [0.5, 1]
+    assert read.notes == ("Of the text, 2 different words are known; not known, 'owl'.",)
+
+    class Module(WordVectors):
+        def arrays(self):
+            return None
+
+    module = Module(words.vocabulary, words.vectors)
+    assert Contents(Knowledge(words(TEXTS), words.names, ("", ""), "captions", module)).extra_arrays() == {}

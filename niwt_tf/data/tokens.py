@@ -1,0 +1,72 @@
+"""The words and the sentences of a text in any script.
+
+A word is a run of two or more letters, digits or underscores, in lower case, as scikit-learn's vectorizers have it. Marks that
+belong to a letter (Arabic vowels, Devanagari vowel signs, accents that were written apart) do not end it. Chinese, Japanese,
+Thai and their like put no blanks between words: there every two neighbouring characters are one, as in Lucene's CJK analyzer.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from collections.abc import Iterator
+from functools import cache
+
+_END = re.compile(r"(?<=[.!?…؟।])\s+|(?<=[。！？])")
+_WITHOUT_BLANKS = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
+    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"  # kana and its marks
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
+)
+
+
+def tokens(text: str) -> list[str]:
+    """Return the words of a text in order, in lower case."""
+    lowered = text.lower()
+    if lowered.isascii():
+        return _plain().findall(lowered)
+    return list(_of_any_script(unicodedata.normalize("NFC", lowered)))
+
+
+def sentences(text: str) -> list[str]:
+    """Return the sentences of a text that are not blank; every line ends one, as captions stand one a line."""
+    parts = (part.strip() for line in text.splitlines() for part in _END.split(line))
+    return [part for part in parts if part]
+
+
+def _of_any_script(text: str) -> Iterator[str]:
+    for run in _runs().findall(text):
+        for part in _blankless().split(run):
+            if _blankless().fullmatch(part):
+                yield from (part[k : k + 2] for k in range(max(1, len(part) - 1)))
+            elif _plain().search(part) or (len(part) > 1 and part[0].isalnum()):
+                yield part
+
+
+@cache
+def _plain() -> re.Pattern[str]:
+    return re.compile(r"\b\w\w+\b")
+
+
+@cache
+def _runs() -> re.Pattern[str]:
+    return re.compile(rf"\w[\w{_marks()}]*")
+
+
+@cache
+def _blankless() -> re.Pattern[str]:
+    return re.compile(rf"([{_WITHOUT_BLANKS}]+)")
+
+
+@cache
+def _marks() -> str:
+    """Return the combining marks, and the joiners that some scripts write inside a word, as ranges of a character class."""
+    found = [code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) in ("Mn", "Mc")] + [0x200C, 0x200D]
+    ranges: list[list[int]] = []
+    for code in sorted(found):
+        if ranges and code == ranges[-1][1] + 1:
+            ranges[-1][1] = code
+        else:
+            ranges.append([code, code])
+    return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)

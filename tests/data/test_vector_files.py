@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import gzip
+import io
+import pickle
+import sys
+
+import numpy as np
+import pytest
+
+from niwt_tf.data.vector_files import read_vectors
+from niwt_tf.errors import InputError
+
+GLOVE = "the 0 0 0\nred 1 0 2\nblue 0.5 -1 1e-3\nNASA 3 3 3\nрыжий 4 4 4\n"
+
+
+def write(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+@pytest.mark.parametrize("header", ["", "5 3\n"])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("change", [str, lambda text: text.replace("\n", " \n"), lambda text: text.replace(" ", "\t")])
+def test_vectors_as_text(tmp_path, header, packed, change):
+    text = change(header + GLOVE).encode()
+    path = write(tmp_path, "v.txt.gz" if packed else "v.vec", gzip.compress(text) if packed else text)
+    found = read_vectors(path, {"red", "nasa", "рыжий", "absent"})
+    assert {word: vector.tolist() for word, vector in found.items()} == {
+        "red": [1, 0, 2],
+        "nasa": [3, 3, 3],
+        "рыжий": [4, 4, 4],
+    }
+    assert found["red"].dtype == np.float32
+
+
+def test_a_word_in_lower_case_goes_before_others_and_the_first_of_two_counts(tmp_path):
+    path = write(tmp_path, "v.txt", "Red 1 1\nred 2 2\nRED 3 3\nred 4 4\nBlue 5 5\nBLUE 6 6\n")
+    assert {word: vector[0] for word, vector in read_vectors(path, {"red", "blue"}).items()} == {"red": 2, "blue": 5}
+
+
+def test_a_word_with_blanks_is_passed_over(tmp_path):
+    assert read_vectors(write(tmp_path, "v.txt", "red 1 2\n. . . 3 4\nblue 5 6\n"), {"blue"})["blue"].tolist() == [5, 6]
+
+
+MISTAKES = {
+    "fewer numbers": ("red 1 2 3\nblue 1 2\n", "line 2 must have a word and 3 numbers. Received: 'blue 1 2' with 2."),
+    "fewer than announced": ("1 3\nblue 1 2\n", "line 2 must have a word and 3 numbers"),
+    "more numbers": ("red 1 2\nblue 1 2 3\n", "line 2 must have a word and 2 numbers. Received: 3 numbers."),
+    "no number": ("red 1 x\n", "line 1 must have 2 numbers after its word. Received: 'red 1 x'."),
+    "not finite": ("red 1 nan\n", "must hold finite numbers. Received: others for 'red'."),
+    "too large": ("red 1 1e60\n", "must hold finite numbers"),
+    "cut short": ("3 2\nred 1 2\n", "must have the 3 words that its first line counts. Received: 1."),
+    "words alone": ("red\nblue\n", "line 1 must have a word and its numbers"),
+    "empty": ("", "must name a file of word vectors. Received: an empty file."),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_in_text(tmp_path, mistake):
+    text, sentence = MISTAKES[mistake]
+    with np.errstate(over="ignore"), pytest.raises(InputError) as raised:
+        read_vectors(write(tmp_path, "v.txt", text), {"red", "blue"})
+    assert sentence in str(raised.value)
+    assert str(tmp_path / "v.txt") in str(raised.value)
+
+
+def test_no_file_a_folder_and_a_damaged_archive(tmp_path):
+    with pytest.raises(InputError, match="Received: no such file"):
+        read_vectors(tmp_path / "v.kv", {"red"})
+    with pytest.raises(InputError, match="Received: a folder"):
+        read_vectors(tmp_path, {"red"})
+    whole = gzip.compress(GLOVE.encode() * 500)
+    for spoilt in (b"red 1 2\n", whole[:-20], whole[:30] + b"xxxxxx" + whole[36:]):
+        with pytest.raises(InputError, match="must be a readable file of word vectors"):
+            read_vectors(write(tmp_path, "v.txt.gz", spoilt), {"red"})
+
+
+def test_gensim_is_named_where_it_is_needed_and_not_there(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gensim", None)
+    monkeypatch.setitem(sys.modules, "gensim.models", None)
+    with pytest.raises(InputError, match=r"needs gensim, which is not installed: pip install 'niwt-tf\[text\]'"):
+        read_vectors(write(tmp_path, "v.bin", b"1 1\nred \0\0\0\0"), {"red"})
+    assert read_vectors(write(tmp_path, "v.txt", GLOVE), {"red"})
+
+
+def test_a_kv_file_that_would_run_code_is_not_loaded(tmp_path):
+    class Harmful:
+        def __reduce__(self):
+            return print, ("it ran",)
+
+    for protocol in range(6):
+        with pytest.raises(InputError, match="must hold KeyedVectors alone.* Received: (__)?builtin"):
+            read_vectors(write(tmp_path, "v.kv", pickle.dumps({"vectors": [Harmful()]}, protocol)), {"red"})
+    # The names taken from the memo, and from the stack some other way.
+    for code in (
+        b"\x80\x04\x8c\x08builtins\x94\x8c\x05print\x940h\x00h\x01\x93.",
+        b"\x80\x04\x8c\x02os\x8c\x06system\x8c\x05numpy0\x93.",
+    ):
+        with pytest.raises(InputError, match="must hold KeyedVectors alone"):
+            read_vectors(write(tmp_path, "v.kv", code), {"red"})
+    with pytest.raises(InputError, match="must be word vectors that gensim or word2vec wrote"):
+        read_vectors(write(tmp_path, "v.kv", b"red 1 2 3\n"), {"red"})
+
+
+def test_files_of_gensim(tmp_path):
+    models = pytest.importorskip("gensim.models")
+    vectors = models.KeyedVectors(2)
+    vectors.add_vectors(["Red", "рыжий", "blue"], np.arange(6, dtype=np.float32).reshape(3, 2))
+    vectors.save(str(tmp_path / "whole.kv"))
+    vectors.save(str(tmp_path / "parted.kv"), sep_limit=1)
+    vectors.save_word2vec_format(str(tmp_path / "v.bin"), binary=True)
+    vectors.save_word2vec_format(str(tmp_path / "v.txt"), binary=False)
+    (tmp_path / "w.bin.gz").write_bytes(gzip.compress((tmp_path / "v.bin").read_bytes()))
+    for name in ("whole.kv", "parted.kv", "v.bin", "w.bin.gz", "v.txt"):
+        found = read_vectors(tmp_path / name, {"red", "рыжий", "grey"})
+        assert {word: vector.tolist() for word, vector in found.items()} == {"red": [0, 1], "рыжий": [2, 3]}, name
+    (tmp_path / "v.bin").write_bytes((tmp_path / "v.bin").read_bytes()[:-9])
+    (tmp_path / "parted.kv.vectors.npy").unlink()
+    (tmp_path / "whole.kv").write_bytes((tmp_path / "whole.kv").read_bytes()[:-9])
+    for name in ("v.bin", "parted.kv", "whole.kv"):
+        with pytest.raises(InputError, match="must be word vectors that gensim or word2vec wrote"):
+            read_vectors(tmp_path / name, {"red"})
+    (tmp_path / "v.bin").write_bytes((793712314).to_bytes(4, "little") + bytes(40))
+    with pytest.raises(InputError, match="Received: fastText's own; give its .vec file"):
+        read_vectors(tmp_path / "v.bin", {"red"})
+    models.Word2Vec([["red", "blue"]], vector_size=2, min_count=1, workers=1, epochs=1).save(str(tmp_path / "model.kv"))
+    with pytest.raises(InputError, match="must hold KeyedVectors alone, saved by gensim .of a model, its wv."):
+        read_vectors(tmp_path / "model.kv", {"red"})
+
+
+def test_a_bar_is_shown_only_where_it_is_asked_for(tmp_path, monkeypatch):
+    error = io.StringIO()
+    monkeypatch.setattr("sys.stderr", error)
+    read_vectors(write(tmp_path, "v.txt", "".join(f"w{k} 1 2\n" for k in range(20_001))), {"w1"}, progress=True)
+    assert error.getvalue() == ""  # under five seconds

@@ -1,0 +1,239 @@
+"""`niwt reproduce` on miniature archives: with runs that take no time, and two real ones at the end."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from absl import flags
+
+from niwt_tf.errors import InputError
+from niwt_tf.files import read_json, write_json
+from niwt_tf.jobs import reproduce
+from niwt_tf.jobs.attached_process import run_attached
+from niwt_tf.jobs.flags import define_flags, parse_flags, run_folder, settings_from_flags
+from niwt_tf.jobs.run_directory import RunDirectory
+from niwt_tf.jobs.table import JOBS
+from tests.data import miniature_archives as miniature
+
+ROWS = [f"cub_vgg16_{knowledge}_{finetune}" for finetune in ("head", "all") for knowledge in ("attributes", "captions")]
+UNLUCKY = "13"
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory) -> Path:
+    """Return a folder with both archives, cub/ and awa2/."""
+    folder: Path = tmp_path_factory.mktemp("archives")
+    miniature.write_cub(folder / "cub")
+    miniature.write_awa2(folder / "awa2")
+    return folder
+
+
+@pytest.fixture
+def call(niwt, archives, tmp_path, monkeypatch):
+    """Return a function that reproduces CUB's rows of VGG16 with fake runs; `call.runs` lists those that were started."""
+    started: list[str] = []
+
+    def fake_run(arguments: Sequence[str]) -> int:
+        values = flags.FlagValues()
+        define_flags(JOBS["run"], values)
+        parse_flags(arguments[arguments.index("run") + 1 :], values)
+        settings, given = settings_from_flags(values)
+        started.append(run_folder(values).name)
+        if f"{settings.patience}" == UNLUCKY and settings.knowledge == "attributes":
+            return 2
+        try:
+            with RunDirectory(run_folder(values)).locked(settings, values.overwrite, given) as run:
+                run.use_data("birds")
+                stage = run.stage("evaluate", ["epochs", "knowledge"], publishes=["metrics.json"])
+                if not stage.up_to_date:
+                    with stage.writing() as written:
+                        figures = {"acc_unseen": 0.3, "acc_seen": 0.5, "harmonic_mean": 0.375}
+                        write_json(written / "metrics.json", figures)
+        except InputError:
+            return 2
+        return 0
+
+    monkeypatch.setattr(reproduce, "run_attached", fake_run)
+    folder = tmp_path / "runs"
+
+    def do(*more: str, data: Path = archives / "cub"):
+        return niwt(
+            "reproduce", "--table=1", "--dataset=cub", "--backbone=vgg16", f"--data_dir={data}", f"--run_dir={folder}", *more
+        )
+
+    return SimpleNamespace(do=do, runs=started, folder=folder)
+
+
+def _table(folder: Path) -> dict[str, dict[str, str]]:
+    with open(folder / "table1.csv", encoding="utf-8", newline="") as file:
+        return {row["row"]: row for row in csv.DictReader(file)}
+
+
+def test_rows_are_run_one_after_the_other_and_stand_beside_the_papers(call):
+    job = call.do()
+    assert job.status == 0, job.err
+    assert call.runs == ROWS
+    table = _table(call.folder)
+    assert len(table) == 16 and [name for name, row in table.items() if row["harmonic_mean"]] == ROWS
+    published = table["cub_vgg16_attributes_all"]
+    assert (published["harmonic_mean"], published["paper_harmonic_mean"]) == ("37.5", "37.0")
+    assert published["difference_acc_unseen"] == "-1.5" and published["changed_flags"] == ""
+    assert "  difference                        -1.5    +5.1    +0.5" in job.out
+    assert "not at hand" in job.out and str(call.folder / "table1.md") in job.out
+    assert (
+        "| cub_vgg16_attributes_all | 30.0 | 50.0 | 37.5 | 31.5 | 44.9 | 37.0 | +0.5 |"
+        in (call.folder / "table1.md").read_text()
+    )
+
+
+def test_what_is_needed_is_said_first_and_a_dry_run_ends_there(call):
+    job = call.do("--dry_run", "--gpu_tflops=10")
+    assert job.status == 0 and call.runs == [] and not call.folder.exists()
+    for told in (
+        "CUB_200_2011.tgz, 1.1 GB",
+        "xlsa17.zip",
+        "text_c10",
+        "keras-applications/vgg16",
+        "not measured",
+        "10 x 10^12",
+    ):
+        assert told in job.out
+    assert all(f"  {row} " in job.out for row in ROWS) and "MISSING" not in job.out
+
+
+def test_all_that_is_missing_is_one_sentence_before_any_work(call, archives, tmp_path):
+    data = Path(shutil.copytree(archives / "cub", tmp_path / "cub"))
+    (data / "attributes.txt").unlink()
+    (data / "xlsa17/data/CUB/att_splits.mat").unlink()
+    shutil.rmtree(data / "text_c10")
+    shutil.rmtree(data / "CUB_200_2011/images/002.Laysan_Albatross")
+    job = call.do(f"--weights={tmp_path / 'no.h5'}", data=data)
+    assert job.status == 2 and call.runs == [] and not call.folder.exists()
+    (line,) = job.err.splitlines()
+    for told in ("attributes.txt", "8 of 64 images", "'002.Laysan_Albatross/", "att_splits.mat", "text_c10", "no.h5"):
+        assert told in line
+    assert "res101.mat" not in line and job.out.count("MISSING") == 5
+    job = call.do(data=tmp_path / "none")
+    assert job.status == 2 and "11788 images in " in job.err and "res101.mat" in job.err
+    assert call.do("--knowledge=attributes", "--finetune=head", data=data).err.count("text_c10") == 0
+
+
+def test_finished_rows_are_kept_and_changed_ones_are_told(call):
+    assert call.do("--finetune=head").status == 0
+    assert call.do().status == 0
+    assert call.runs == ROWS
+    job = call.do("--epochs=3", "--finetune=all", "--knowledge=captions")
+    assert job.status == 2  # the run was made with other flags
+    assert "1 of 1 rows failed: cub_vgg16_captions_all (status 2)" in job.err
+    job = call.do("--epochs=3", "--finetune=all", "--knowledge=captions", "--overwrite")
+    assert job.status == 0, job.err
+    assert job.out.count("differs from the paper's row: --epochs=3") == 2
+    assert _table(call.folder)["cub_vgg16_captions_all"]["changed_flags"] == "--epochs=3"
+    assert "`--epochs=3`" in (call.folder / "table1.md").read_text()
+
+
+def test_a_row_that_fails_does_not_stop_the_others(call):
+    job = call.do(f"--patience={UNLUCKY}")
+    assert job.status == 2 and call.runs == ROWS
+    assert "2 of 4 rows failed: cub_vgg16_attributes_head (status 2), cub_vgg16_attributes_all (status 2); the same" in job.err
+    table = _table(call.folder)
+    assert [table[row]["harmonic_mean"] for row in ROWS] == ["", "37.5", "", "37.5"]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["--dataset=birds"], "--dataset must be cub or awa2, the data sets of Table 1. Received: 'birds'."),
+        (["--backbone=resnet50"], "--backbone must be vgg16 or resnet101 in Table 1. Received: 'resnet50'."),
+        (["--table=2"], "--table must be 1, the paper's table of whole runs. Received: 2."),
+        (["--strategy=multiworker"], "--strategy must be none or mirrored"),
+        (["--epochs=0"], "--epochs must be at least 1"),
+        (["--gpu_tflops=0"], "--gpu_tflops must be greater than 0"),
+    ],
+)
+def test_one_sentence_for_each_wrong_flag(call, given, sentence):
+    job = call.do(*given)
+    assert job.status == 2 and job.err.count("\n") == 1 and sentence in job.err
+    assert call.runs == [] and not call.folder.exists()
+
+
+def test_the_folder_of_one_run_or_a_file_is_refused(call):
+    call.folder.mkdir()
+    write_json(call.folder / "config.json", {})
+    assert "--run_dir must be a folder of rows, not of one run" in call.do().err
+    shutil.rmtree(call.folder)
+    call.folder.touch()
+    assert "--run_dir must be a folder" in call.do().err
+
+
+def test_a_matlab_file_in_disorder_stops_before_any_work(niwt, archives, tmp_path):
+    data = Path(shutil.copytree(archives / "awa2", tmp_path / "awa2"))
+    (data / "xlsa17/data/AWA2/res101.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n")
+    job = niwt("reproduce", "--dataset=awa2", "--knowledge=attributes", f"--data_dir={data}", f"--run_dir={tmp_path / 'runs'}")
+    assert job.status == 2 and "res101.mat must be a MATLAB file of version 7 or before" in job.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_interrupted_command_ends_in_order(tmp_path):
+    inner = (
+        "import pathlib, time\n"
+        "try:\n  pathlib.Path('begun').touch()\n  time.sleep(60)\n"
+        "except KeyboardInterrupt:\n  pathlib.Path('ended').touch()"
+    )
+    outer = (
+        "import sys; from niwt_tf.jobs.attached_process import run_attached\n"
+        f"try:\n  run_attached([sys.executable, '-c', {inner!r}])\nexcept KeyboardInterrupt:\n  sys.exit(130)"
+    )
+    with subprocess.Popen([sys.executable, "-c", outer], cwd=tmp_path, env=_environment()) as process:
+        _wait_for(tmp_path / "begun")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert (tmp_path / "ended").exists()
+    assert run_attached([sys.executable, "-c", "raise SystemExit(3)"]) == 3
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+
+
+def _wait_for(path: Path, seconds: float = 30) -> None:
+    limit = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("dataset", "finetune", "knowledge"), [("cub", "head", "captions"), ("awa2", "all", "attributes")])
+def test_a_row_from_a_miniature_archive_to_its_figures(
+    niwt: Callable, archives: Path, tmp_path: Path, monkeypatch, dataset: str, finetune: str, knowledge: str
+):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+    name = f"{dataset}_vgg16_{knowledge}_{finetune}"
+    row = [f"--dataset={dataset}", "--backbone=vgg16", f"--finetune={finetune}", f"--knowledge={knowledge}"]
+    # The ridge head of 4096 features takes minutes on a processor, whatever the number of images.
+    small = ["--weights=none", "--input_size=32", "--epochs=1", "--num_folds=1", "--num_support=8", "--seen_head=softmax"]
+    folders = [f"--data_dir={archives / dataset}", f"--run_dir={tmp_path}"]
+    job = niwt("reproduce", *row, *folders, *small, "--noprogress", "--cache_gb=0")
+    assert job.status == 0, job.err
+    run = tmp_path / name
+    metrics = read_json(run / "metrics.json")
+    assert (metrics["num_seen"], metrics["num_unseen"]) == (6, 2)
+    table = _table(tmp_path)
+    assert float(table[name]["harmonic_mean"]) == pytest.approx(100 * metrics["harmonic_mean"], abs=0.05)
+    assert sum(bool(each["harmonic_mean"]) for each in table.values()) == 1
+    assert "--input_size=32" in table[name]["changed_flags"] and "split" not in table[name]["changed_flags"]
+    assert read_json(run / "config.json")["settings"]["split"] == "ps"
+    begun = time.monotonic()
+    again = niwt("reproduce", *row, *folders, *small)
+    assert again.status == 0 and f"{name} is finished." in again.out and time.monotonic() - begun < 20
