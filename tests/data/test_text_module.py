@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
+from niwt_tf.data.text_knowledge import described_by_texts
 from niwt_tf.data.text_module import TextModule
 from niwt_tf.errors import InputError
 
@@ -67,6 +69,13 @@ def test_a_text_is_the_mean_of_its_sentences(saved: Path):
     assert module(["red red", "a red one.\nгусь", "", "red red"]).tolist() == [[7, 2], [9, 0.5], [0, 0], [7, 2]]
     assert module.known("A red, red bird") == (["red", "bird"], [])
     assert module.arrays() is None
+
+
+def test_classes_described_by_a_module(saved: Path):
+    texts, names = ["red red", "a red one.\nгусь"], ("x", "y")
+    known = described_by_texts(texts, names, np.array([0]), "captions", f"hub:{saved / 'sentences'}")
+    assert known.values.tolist() == [[7, 2], [9, 0.5]]
+    assert (known.names, known.source, known.words) == (("dimension 1", "dimension 2"), "captions", None)
 
 
 def test_modules_that_cannot_be_used(saved: Path, tmp_path: Path):
