@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -25,13 +26,18 @@ class Sample:
         features: float32 [M, D], "unit" (L2-normalised) or "raw".
         labels: int [M] in 0..S-1.
         seed: of whatever a method draws.
-        progress: whether bars are shown.
     """
 
     features: np.ndarray
     labels: np.ndarray
     seed: int = 0
-    progress: bool = False
+    _kept: dict[tuple[Any, ...], Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def cached(self, key: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
+        """Return what `compute` gives, computed once for a key: for what does not depend on descriptions."""
+        if key not in self._kept:
+            self._kept[key] = compute()
+        return self._kept[key]
 
     @cached_property
     def spectrum(self) -> tuple[np.ndarray, np.ndarray]:

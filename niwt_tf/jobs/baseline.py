@@ -9,7 +9,7 @@ from typing import Any
 
 from absl import flags
 
-from niwt_tf.baselines.methods import LINEAR
+from niwt_tf.baselines.methods import BY_NAME
 from niwt_tf.baselines.names import METHODS, TITLES
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.artefacts import load_networks
@@ -67,7 +67,7 @@ def _write(
 ) -> None:
     settings, main = run.settings, data.learners[0]
     with stage.writing() as folder:
-        method = LINEAR[name]
+        method = BY_NAME[name]
         chosen, trials = choose_baseline(settings, method, folds, banks, progress=data.execution.progress)
         classifier = fit_baseline(settings, method, chosen, main, banks["main"], data.unseen_descriptions)
         scored = score_baseline(classifier, banks["main"], data.test())
