@@ -92,7 +92,7 @@ def drawn_classes(generator: np.random.Generator, labels: np.ndarray, num_classe
 
 METHOD = Method(
     "ale",
-    {"learning_rate": (0.01, 0.03, 0.1, 0.3), "epochs": (3.0, 10.0, 30.0)},
+    {"learning_rate": (0.01, 0.03, 0.1, 0.3), "epochs": (1.0, 3.0, 10.0, 30.0)},
     trained,
     features=("unit",),
 )

@@ -77,13 +77,19 @@ class Classifier:
 
 
 @dataclass
-class _Tried:
-    """How one candidate does, fold by fold."""
+class Tried:
+    """How one candidate does.
+
+    Attributes:
+        curves: one a fold.
+        margins: each fold's `seen_margin`.
+    """
 
     curves: list[CalibrationCurve]
     margins: list[float]
 
     def trial(self, features: str, descriptions: str, candidate: Mapping[str, float]) -> BaselineTrial:
+        """Return the candidate with the calibration that is best over the folds and what it reaches."""
         calibration, harmonic = choose_calibration(self.curves, self.margins)
         # Where no seen label competes, accuracy on the validation classes is the curve's last point.
         zsl = float(np.mean([curve.acc_unseen[-1] for curve in self.curves]))
@@ -102,7 +108,7 @@ def choose_baseline(
         banks: give the features of images under the fold's network, by the fold's name.
         progress: show bars.
     """
-    tried: dict[tuple[str, str, tuple[tuple[str, float], ...]], _Tried] = {}
+    tried: dict[tuple[str, str, tuple[tuple[str, float], ...]], Tried] = {}
     total = len(folds) * len(method.features) * len(method.descriptions) * int(np.prod([len(v) for v in method.grid.values()]))
     with tqdm(total=total, desc=method.name, unit="candidate", delay=5, leave=False, disable=not progress) as bar:
         for fold in folds:
@@ -114,7 +120,7 @@ def choose_baseline(
                     seen, new = described(how, fold.training.descriptions, fold.validation_descriptions)
                     for candidate, fitted in method.path(sample, seen, method.grid):
                         scores = fitted.scores(compared, seen, new)
-                        found = tried.setdefault((kind, how, tuple(candidate.items())), _Tried([], []))
+                        found = tried.setdefault((kind, how, tuple(candidate.items())), Tried([], []))
                         found.curves.append(calibration_curve(scores, evaluated.labels, len(seen)))
                         found.margins.append(seen_margin(scores[held_out, : len(seen)], evaluated.labels[held_out]))
                         bar.update()

@@ -16,6 +16,7 @@ from niwt_tf.experiments.artefacts import load_networks
 from niwt_tf.experiments.baseline import Bank, choose_baseline, fit_baseline
 from niwt_tf.experiments.baseline_scoring import baseline_metrics, score_baseline
 from niwt_tf.experiments.folds import Fold
+from niwt_tf.experiments.oracle import choose_oracle, score_oracle
 from niwt_tf.experiments.readers import readers_of
 from niwt_tf.experiments.scoring import finite, save_scores
 from niwt_tf.files import read_json, write_json
@@ -67,17 +68,22 @@ def _write(
 ) -> None:
     settings, main = run.settings, data.learners[0]
     with stage.writing() as folder:
-        method = BY_NAME[name]
-        chosen, trials = choose_baseline(settings, method, folds, banks, progress=data.execution.progress)
-        classifier = fit_baseline(settings, method, chosen, main, banks["main"], data.unseen_descriptions)
-        scored = score_baseline(classifier, banks["main"], data.test())
+        if name == "oracle":
+            chosen, trials = choose_oracle(settings, folds, banks)
+            num_classes = len(main.classes) + len(data.unseen_names)
+            scored = score_oracle(settings, chosen, main, banks["main"], num_classes, data.test())
+        else:
+            method = BY_NAME[name]
+            chosen, trials = choose_baseline(settings, method, folds, banks, progress=data.execution.progress)
+            classifier = fit_baseline(settings, method, chosen, main, banks["main"], data.unseen_descriptions)
+            scored = score_baseline(classifier, banks["main"], data.test())
         others = {
             "validation_harmonic_mean": chosen.harmonic_mean,
             "validation_acc_zsl": chosen.acc_zsl,
             "seed": settings.seed,
         }
         metrics = baseline_metrics(scored, len(main.classes), others)
-        used: list[str] = []
+        used = ["trained on images of unseen classes"] if name == "oracle" else []
         write_json(folder / "metrics.json", {**metrics, "method": name, "features": source, "uses_test_labels": used})
         tried = [_plain(trial.as_dict()) for trial in trials]
         write_json(folder / "chosen.json", {"chosen": _plain(chosen.as_dict()), "trials": tried})
