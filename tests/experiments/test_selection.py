@@ -165,7 +165,8 @@ def test_the_closed_form_has_no_rate_to_try(world):
 # Who may be given a test image: evaluation alone.
 _MAY_TEST = {
     ("scoring", "score_network"),
-    ("baseline", "evaluate_eszsl"),
+    ("baseline_scoring", "score_baseline"),
+    ("oracle", "score_oracle"),
     ("faithfulness", "measure_faithfulness"),
     ("faithfulness_truth", "present_attributes"),
     ("faithfulness_truth", "truth_of_test_images"),
