@@ -1,13 +1,13 @@
 """CNZSL: "Class Normalization for (Continual)? Generalized Zero-Shot Learning" (Skorokhodov and Elhoseiny, ICLR 2021).
 
 An MLP makes a prototype of each class from its description, and a class scores the cosine of feature and prototype, each
-scaled ("normalize + scale", by 5 or less), under cross-entropy over the seen classes. Inside, every unit is standardised over the
-classes (class normalisation, Eq. 9) after the middle layer and before the last one; descriptions have unit variance an entry
+scaled ("normalize + scale", by 5 or 3), under cross-entropy over the seen classes. Inside, every unit is standardised over
+the classes (class normalisation, Eq. 9) after the middle layer and before the last one; descriptions have the length sqrt(K)
 ("attributes normalization"), and the last layer starts with variance 1 / (H D) (Eq. 10).
 
-Three things differ from the authors' code. It divides by the variance where Eq. 9 has the deviation; here it is the deviation.
-It keeps running statistics; here those of all seen classes under the present weights are used, which every batch has anyway. And
-layers before a ReLU start with variance 2 / fan-in (He et al. 2015), which validation classes liked better.
+Three things differ from the authors' code. It divides by the variance where Eq. 9 has the deviation; here it is the
+deviation. It keeps running statistics; here those of all seen classes under the present weights are used, which every batch
+has anyway. And layers before a ReLU start with variance 2 / fan-in (He et al. 2015), which validation classes liked better.
 An unseen class is standardised with the seen classes' statistics, so that its column does not depend on other unseen classes.
 
 Dimensions: M images, D features, S seen classes, C classes, K description entries, H hidden units.

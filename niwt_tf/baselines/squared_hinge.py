@@ -1,7 +1,7 @@
 """One-versus-other support vector machines with squared hinge loss, all classes at once, by Newton's method in the primal.
 
-Chapelle, "Training a support vector machine in the primal" (2007): where the loss is smooth, each step solves a ridge regression
-on the images within the margin, and a few steps reach the minimum.
+Chapelle, "Training a support vector machine in the primal" (2007): each step solves a ridge regression on the images within
+the margin, and a few steps reach the minimum.
 
 Dimensions: M images, D features, S classes.
 """
@@ -17,7 +17,9 @@ _MOST_STEPS = 30
 _HALVINGS = 20
 
 
-def squared_hinge_path(features: np.ndarray, labels: np.ndarray, num_classes: int, penalties: Sequence[float]) -> Iterator[np.ndarray]:
+def squared_hinge_path(
+    features: np.ndarray, labels: np.ndarray, num_classes: int, penalties: Sequence[float]
+) -> Iterator[np.ndarray]:
     """Yield the columns [D, S] that minimise mean(max(0, 1 - y x.w)^2) + penalty / 2 |w|^2, for each penalty as given.
 
     Each solve starts from the one before, so the quickest order is from the largest penalty down.

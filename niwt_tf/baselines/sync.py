@@ -1,9 +1,9 @@
 """SynC, one-versus-other: "Synthesized Classifiers for Zero-Shot Learning" (Changpinyo et al., CVPR 2016).
 
 A class's column is a mixture of phantom columns V, w_c = sum_r s_cr v_r, with s_c the softmax over the phantoms of
--sigma |k_c - b_r|^2 (Eq. 2, in which sigma is 1 / sigma^2). There is a phantom at each seen class. The columns W of the seen classes minimise
-squared hinge losses, each class against the others, with penalty lambda; then V = pinv(S) W, which gives back W where S can be
-inverted.
+-sigma |k_c - b_r|^2 (Eq. 2, with sigma for its 1 / sigma^2). There is a phantom at each seen class. The columns W of the seen
+classes minimise squared hinge losses, each class against the others, with penalty lambda; then V = pinv(S) W, which gives
+back W where S can be inverted.
 
 Dimensions: M images, D features, S seen classes (as many phantoms), C classes, K description entries.
 """

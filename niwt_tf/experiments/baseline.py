@@ -15,6 +15,7 @@ from niwt_tf.baselines.interface import Fitted, Method, Sample
 from niwt_tf.data.schema import Images
 from niwt_tf.experiments.folds import Fold, Learner
 from niwt_tf.experiments.readers import evaluation_sample, held_out_sample
+from niwt_tf.experiments.scoring import finite
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.support import balanced_sample
 from niwt_tf.method.calibration import choose_calibration, seen_margin
@@ -49,8 +50,8 @@ class BaselineTrial:
 
     def as_dict(self) -> dict[str, float | str]:
         """Return everything by name, flat."""
-        own = {"features": self.features, "descriptions": self.descriptions, **self.candidate}
-        return {**own, "calibration": self.calibration, "harmonic_mean": self.harmonic_mean, "acc_zsl": self.acc_zsl}
+        kinds = {"features": self.features, "descriptions": self.descriptions}
+        return {**kinds, **self.candidate, "calibration": self.calibration, "harmonic_mean": self.harmonic_mean, "acc_zsl": self.acc_zsl}
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,11 @@ def fit_baseline(
     held_out = held_out_sample(settings, learner)
     scores = fitted.scores(scaled(bank(held_out), kind), seen, new)[:, : len(seen)]
     return Classifier(kind, fitted, seen, new, trial.calibration * seen_margin(scores, held_out.labels))
+
+
+def finite_values(values: Mapping[str, float | str]) -> dict[str, float | str | None]:
+    """Return a trial's record with None in place of what is not finite, which JSON does not have."""
+    return {name: value if isinstance(value, str) else finite(value) for name, value in values.items()}
 
 
 def described(how: str, seen: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,8 +1,8 @@
 """The ceiling: a supervised head that has seen images of the unseen classes, on the features that all methods share.
 
-It is not a zero-shot method. A class-balanced ridge head is fitted on the training images of the seen classes and on four fifths
-of the evaluated images of the unseen ones; the fifth that is left is scored, and so on round (cross-fitting). Evaluated images of
-seen classes are scored in the same way, and no head is fitted on them. So no image is scored by a head that saw it.
+It is not a zero-shot method. A class-balanced ridge head is fitted on the training images of the seen classes and on four
+fifths of the evaluated images of the unseen ones; the fifth that is left is scored, and so on round (cross-fitting). Evaluated
+images of seen classes are scored in the same way, and no head is fitted on them. So no head scores an image that it saw.
 
 Dimensions: M training images, E evaluated images, D features, S seen classes, C classes.
 """
@@ -58,7 +58,9 @@ def choose_oracle(
     return max(trials, key=lambda trial: trial.harmonic_mean), trials
 
 
-def score_oracle(settings: Settings, trial: BaselineTrial, main: Learner, bank: Bank, num_classes: int, test: TestData) -> Scored:
+def score_oracle(
+    settings: Settings, trial: BaselineTrial, main: Learner, bank: Bank, num_classes: int, test: TestData
+) -> Scored:
     """Score the test images by cross-fitted heads, with the penalty and calibration that the validation classes chose.
 
     Args:

@@ -13,12 +13,12 @@ from niwt_tf.baselines.methods import BY_NAME
 from niwt_tf.baselines.names import METHODS, TITLES
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.artefacts import load_networks
-from niwt_tf.experiments.baseline import Bank, choose_baseline, fit_baseline
+from niwt_tf.experiments.baseline import Bank, choose_baseline, finite_values, fit_baseline
 from niwt_tf.experiments.baseline_scoring import baseline_metrics, score_baseline
 from niwt_tf.experiments.folds import Fold
 from niwt_tf.experiments.oracle import choose_oracle, score_oracle
 from niwt_tf.experiments.readers import readers_of
-from niwt_tf.experiments.scoring import finite, save_scores
+from niwt_tf.experiments.scoring import save_scores
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.run_data import RunData, load_run_data
@@ -85,14 +85,10 @@ def _write(
         metrics = baseline_metrics(scored, len(main.classes), others)
         used = ["trained on images of unseen classes"] if name == "oracle" else []
         write_json(folder / "metrics.json", {**metrics, "method": name, "features": source, "uses_test_labels": used})
-        tried = [_plain(trial.as_dict()) for trial in trials]
-        write_json(folder / "chosen.json", {"chosen": _plain(chosen.as_dict()), "trials": tried})
+        tried = [finite_values(trial.as_dict()) for trial in trials]
+        write_json(folder / "chosen.json", {"chosen": finite_values(chosen.as_dict()), "trials": tried})
         save_scores(folder / "scores.npz", scored)
         stage.record(metrics={key: value for key, value in metrics.items() if value is not None})
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value if isinstance(value, str) else finite(value) for name, value in values.items()}
 
 
 def asked_methods(names: Sequence[str]) -> tuple[str, ...]:

@@ -21,8 +21,9 @@ def test_is_the_optimum_that_scikit_learn_finds(width, penalty):
     features = GENERATOR.normal(size=(45, width)) + LABELS[:, None] * GENERATOR.normal(size=width)
     (columns,) = squared_hinge_path(features, LABELS, 3, [penalty])
     for label in range(3):
-        machine = LinearSVC(loss="squared_hinge", C=1 / (penalty * 45), fit_intercept=False, dual=True, tol=1e-8, max_iter=200_000)
-        expected = machine.fit(features, LABELS == label).coef_[0]
+        strength = 1 / (penalty * 45)
+        machine = LinearSVC(loss="squared_hinge", C=strength, fit_intercept=False, dual=True, tol=1e-8, max_iter=200_000)
+        expected = machine.fit(features, label == LABELS).coef_[0]
         np.testing.assert_allclose(columns[:, label], expected, rtol=2e-3, atol=2e-4)
 
 
