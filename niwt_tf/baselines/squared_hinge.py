@@ -15,6 +15,8 @@ from scipy.linalg import cho_factor, cho_solve
 
 _MOST_STEPS = 30
 _HALVINGS = 20
+# Inner products of so many images are kept: 128 MB.
+_GRAM_IMAGES = 4096
 
 
 def squared_hinge_path(
@@ -33,19 +35,21 @@ def squared_hinge_path(
     rows = features.astype(np.float64)
     signs = np.where(labels[:, None] == np.arange(num_classes), 1.0, -1.0)
     columns = np.zeros((rows.shape[1], num_classes))
+    gram = rows @ rows.T if len(rows) <= _GRAM_IMAGES else None
     for penalty in penalties:
-        columns = np.stack([_solve(rows, signs[:, c], columns[:, c], penalty) for c in range(num_classes)], axis=1)
+        columns = np.stack([_solve(rows, gram, signs[:, c], columns[:, c], penalty) for c in range(num_classes)], axis=1)
         yield columns
 
 
-def _solve(rows: np.ndarray, signs: np.ndarray, column: np.ndarray, penalty: float) -> np.ndarray:
+def _solve(
+    rows: np.ndarray, gram: np.ndarray | None, signs: np.ndarray, column: np.ndarray, penalty: float
+) -> np.ndarray:
     count = len(rows)
     margins = 1 - signs * (rows @ column)
     value = _objective(margins, column, penalty)
     for _ in range(_MOST_STEPS):
         within = margins > 0
-        inside = rows[within]
-        target = _ridge(inside, signs[within], penalty * count / 2)
+        target = _ridge(rows, gram, within, signs[within], penalty * count / 2)
         step = target - column
         moved = signs * (rows @ step)
         size = 1.0
@@ -63,17 +67,20 @@ def _solve(rows: np.ndarray, signs: np.ndarray, column: np.ndarray, penalty: flo
     return column
 
 
-def _ridge(rows: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray:
-    """Return the minimum of |rows w - targets|^2 + penalty |w|^2, through the smaller of the two Gram matrices."""
-    if not len(rows):
+def _ridge(
+    rows: np.ndarray, gram: np.ndarray | None, within: np.ndarray, targets: np.ndarray, penalty: float
+) -> np.ndarray:
+    """Return the minimum of |rows w - targets|^2 + penalty |w|^2 over the rows `within`, by the smaller of two systems."""
+    inside = rows[within]
+    if not len(inside):
         return np.zeros(rows.shape[1])
-    if len(rows) < rows.shape[1]:
-        gram = rows @ rows.T
-        gram[np.diag_indices_from(gram)] += penalty
-        return rows.T @ cho_solve(cho_factor(gram, overwrite_a=True), targets)
-    gram = rows.T @ rows
-    gram[np.diag_indices_from(gram)] += penalty
-    return np.asarray(cho_solve(cho_factor(gram, overwrite_a=True), rows.T @ targets))
+    if len(inside) < rows.shape[1]:
+        system = inside @ inside.T if gram is None else gram[np.ix_(within, within)]
+        system[np.diag_indices_from(system)] += penalty
+        return np.asarray(inside.T @ cho_solve(cho_factor(system, overwrite_a=True), targets))
+    system = inside.T @ inside
+    system[np.diag_indices_from(system)] += penalty
+    return np.asarray(cho_solve(cho_factor(system, overwrite_a=True), inside.T @ targets))
 
 
 def _objective(margins: np.ndarray, column: np.ndarray, penalty: float) -> float:

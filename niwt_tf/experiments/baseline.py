@@ -51,7 +51,8 @@ class BaselineTrial:
     def as_dict(self) -> dict[str, float | str]:
         """Return everything by name, flat."""
         kinds = {"features": self.features, "descriptions": self.descriptions}
-        return {**kinds, **self.candidate, "calibration": self.calibration, "harmonic_mean": self.harmonic_mean, "acc_zsl": self.acc_zsl}
+        reached = {"harmonic_mean": self.harmonic_mean, "acc_zsl": self.acc_zsl}
+        return {**kinds, **self.candidate, "calibration": self.calibration, **reached}
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ def test_a_whole_run(niwt, finished_run, run_copy, tmp_path, head):
     job = niwt("baseline", f"--method={head}", *flags)
     assert job.status == 0, job.err
     ours, theirs = read_json(run_copy / "metrics.json"), read_json(run_copy / f"baseline_{head}" / "metrics.json")
-    with np.load(run_copy / "evaluate" / "scores.npz") as run, np.load(run_copy / f"baseline_{head}" / "scores.npz") as baseline:
+    scores = run_copy / "evaluate" / "scores.npz", run_copy / f"baseline_{head}" / "scores.npz"
+    with np.load(scores[0]) as run, np.load(scores[1]) as baseline:
         scale = np.abs(baseline["logits"]).max()
         np.testing.assert_allclose(run["logits"], baseline["logits"], atol=1e-4 * scale)
     for name in ("acc_seen", "acc_unseen", "harmonic_mean", "validation_harmonic_mean"):
@@ -35,7 +36,7 @@ def test_a_whole_run(niwt, finished_run, run_copy, tmp_path, head):
     assert any(layer.name == "unit_features" for layer in network.model.layers) == (selection["chosen"]["features"] == "unit")
     bundle = sorted(exports.iterdir())[-1]
     assert niwt("check_export", f"--bundle={bundle}").status == 0
-    job = niwt("add_class", f"--bundle={bundle}", "--name=newcomer", "--description=blue")
+    job = niwt("add_class", f"--bundle={bundle}", "--name=newcomer", "--text=blue")
     assert job.status == 2
     assert "--head=niwt with --engine=closed_form makes" in job.err
     unseen = read_json(bundle / "niwt.json")["unseen"][0]
