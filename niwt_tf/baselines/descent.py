@@ -32,7 +32,8 @@ class Descent:
         self._moments = [[tf.Variable(tf.zeros_like(each)) for _ in range(2)] for each in self._variables]
         self._powers = [tf.Variable(_FIRST), tf.Variable(_SECOND)]
         self._loss, self._rate, self._decay = loss, learning_rate, weight_decay
-        self._run = tf.function(self._steps, input_signature=[tf.TensorSpec([None, None], tf.int32)])
+        # Traced here, once for this loss: a function that is made anew for each candidate would be warned about.
+        self._run = tf.function(self._steps).get_concrete_function(tf.TensorSpec([None, None], tf.int32))
 
     @property
     def weights(self) -> list[np.ndarray]:

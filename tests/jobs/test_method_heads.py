@@ -36,7 +36,7 @@ def test_a_whole_run(niwt, finished_run, run_copy, tmp_path, head):
     assert any(layer.name == "unit_features" for layer in network.model.layers) == (selection["chosen"]["features"] == "unit")
     bundle = sorted(exports.iterdir())[-1]
     assert niwt("check_export", f"--bundle={bundle}").status == 0
-    job = niwt("add_class", f"--bundle={bundle}", "--name=newcomer", "--text=blue")
+    job = niwt("add_class", f"--bundle={bundle}", "--name=newcomer", "--text=black crown color")
     assert job.status == 2
     assert "--head=niwt with --engine=closed_form makes" in job.err
     unseen = read_json(bundle / "niwt.json")["unseen"][0]
