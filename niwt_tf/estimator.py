@@ -79,6 +79,7 @@ class Niwt(BaseEstimator):
         weight_decay: float = 5e-4,
         dropout: float = 0.5,
         patience: int = 5,
+        head: str = "niwt",
         seen_head: str = "ridge",
         head_regularization: tuple[float, ...] = _PARAMETERS["head_regularization"],
         importance_over: str = "shared",
@@ -124,6 +125,8 @@ class Niwt(BaseEstimator):
         """
         del y
         settings = self._settings()
+        if settings.head != "niwt":
+            raise InputError(f"head must be niwt in Python; niwt run takes others. Received: {settings.head!r}.")
         check_support(settings.support)
         seen = seen_data(dataset)
         names, descriptions = unseen_descriptions(dataset)

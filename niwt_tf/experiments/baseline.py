@@ -1,115 +1,167 @@
-"""ESZSL under NIWT's protocol: the same networks, pooled features, folds of validation classes and metrics."""
+"""Every baseline under NIWT's protocol: the same networks, features, folds of validation classes, calibration and seed.
+
+Nothing here can reach a test image: a `Learner` comes from `SeenData`, which holds none.
+"""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from tqdm import tqdm
 
-from niwt_tf.baselines.eszsl import ESZSLPath
-from niwt_tf.data.schema import Images, TestData
+from niwt_tf.baselines.interface import Fitted, Method, Sample
+from niwt_tf.data.schema import Images
 from niwt_tf.experiments.folds import Fold, Learner
+from niwt_tf.experiments.readers import evaluation_sample, held_out_sample
+from niwt_tf.experiments.scoring import finite
+from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.support import balanced_sample
 from niwt_tf.method.calibration import choose_calibration, seen_margin
-from niwt_tf.method.evaluation import CalibrationCurve, Evaluation, calibration_curve, evaluate_scores
+from niwt_tf.method.evaluation import CalibrationCurve, calibration_curve
 from niwt_tf.method.importance import unit
 from niwt_tf.method.mapping import DescriptionNormaliser
 
+Bank = Callable[[Images], np.ndarray]
 # More training images than this do not fit in memory; a sample, even over the classes, stands for them.
 TRAINING_IMAGES = 50_000
-_EVALUATED = 20_000
-_BLOCK = 4096
-GRID = tuple(10.0**power for power in range(-3, 4))
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What the validation classes choose for ESZSL.
+class BaselineTrial:
+    """A candidate and what it reached on the validation classes.
 
     Attributes:
         features: "unit" (L2-normalised) or "raw".
         descriptions: a normalisation of `DescriptionNormaliser`.
-        gamma: penalty on the features' side.
-        lambda_: penalty on the descriptions' side.
-        calibration: in units of `seen_margin` on held-out images.
-        harmonic_mean: mean over the folds.
+        candidate: the method's own parameters.
+        calibration: best constant, in units of `seen_margin` on held-out images.
+        harmonic_mean: mean over the folds, at that constant.
+        acc_zsl: mean over the folds, among the validation classes alone.
     """
 
     features: str
     descriptions: str
-    gamma: float
-    lambda_: float
+    candidate: Mapping[str, float]
     calibration: float
     harmonic_mean: float
+    acc_zsl: float
 
     def as_dict(self) -> dict[str, float | str]:
-        """Return the fields by name."""
-        return asdict(self)
+        """Return everything by name, flat."""
+        kinds = {"features": self.features, "descriptions": self.descriptions}
+        reached = {"harmonic_mean": self.harmonic_mean, "acc_zsl": self.acc_zsl}
+        return {**kinds, **self.candidate, "calibration": self.calibration, **reached}
 
 
-def choose_eszsl(
-    folds: Sequence[Fold], banks: Mapping[str, Callable[[Images], np.ndarray]]
-) -> Choice:
-    """Return the best of the grid by the folds' mean harmonic mean. Test images cannot be reached from here.
+@dataclass(frozen=True)
+class Classifier:
+    """A method fitted on all classes of a learner, with new classes beside them.
+
+    Attributes:
+        features: "unit" or "raw".
+        fitted: the method's result.
+        seen: normalised descriptions [S, K].
+        new: normalised descriptions [U, K] of classes without a training image.
+        calibration: what is taken off the seen scores.
+    """
+
+    features: str
+    fitted: Fitted
+    seen: np.ndarray
+    new: np.ndarray
+    calibration: float
+
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        """Return scores [M, S + U] before calibration of raw features [M, D]."""
+        return self.fitted.scores(scaled(features, self.features), self.seen, self.new)
+
+
+@dataclass
+class Tried:
+    """How one candidate does.
+
+    Attributes:
+        curves: one a fold.
+        margins: each fold's `seen_margin`.
+    """
+
+    curves: list[CalibrationCurve]
+    margins: list[float]
+
+    def trial(self, features: str, descriptions: str, candidate: Mapping[str, float]) -> BaselineTrial:
+        """Return the candidate with the calibration that is best over the folds and what it reaches."""
+        calibration, harmonic = choose_calibration(self.curves, self.margins)
+        # Where no seen label competes, accuracy on the validation classes is the curve's last point.
+        zsl = float(np.mean([curve.acc_unseen[-1] for curve in self.curves]))
+        return BaselineTrial(features, descriptions, candidate, calibration, harmonic, zsl)
+
+
+def choose_baseline(
+    settings: Settings, method: Method, folds: Sequence[Fold], banks: Mapping[str, Bank], *, progress: bool = False
+) -> tuple[BaselineTrial, list[BaselineTrial]]:
+    """Return the best candidate by the folds' mean harmonic mean with calibrated stacking, and all of them.
 
     Args:
+        settings: the seed.
+        method: what is fitted.
         folds: validation classes.
         banks: give the features of images under the fold's network, by the fold's name.
+        progress: show bars.
     """
-    curves: dict[tuple[str, str, float, float], list[tuple[CalibrationCurve, float]]] = {}
-    for fold in folds:
-        bank = banks[fold.name]
-        fitted_on = balanced_sample(fold.training.images, TRAINING_IMAGES, 0)
-        evaluated = balanced_sample(fold.evaluation, _EVALUATED, 0)
-        training, evaluation = bank(fitted_on), bank(evaluated)
-        held_out = evaluated.labels < len(fold.classes)
-        for kind in ("unit", "raw"):
-            x, tested = _scaled(training, kind), _scaled(evaluation, kind)
-            path = ESZSLPath(x, fitted_on.labels, fold.training.descriptions)
-            for how in ("l2", "centred"):
-                normaliser = DescriptionNormaliser.fit(fold.training.descriptions, how)
-                described = normaliser(np.concatenate([fold.training.descriptions, fold.validation_descriptions]))
-                seen = described[: len(fold.classes)]
-                path = path.with_descriptions(seen)
-                of_evaluation = path.rotated(tested, described)
-                for gamma, lambda_ in itertools.product(GRID, GRID):
-                    scores = path.scores(gamma, lambda_, of_evaluation)
-                    curve = calibration_curve(scores, evaluated.labels, len(seen))
-                    margin = seen_margin(scores[held_out, : len(seen)], evaluated.labels[held_out])
-                    curves.setdefault((kind, how, gamma, lambda_), []).append((curve, margin))
-    choices = []
-    for key, pairs in curves.items():
-        calibration, harmonic = choose_calibration([curve for curve, _ in pairs], [margin for _, margin in pairs])
-        choices.append(Choice(*key, calibration, harmonic))
-    return max(choices, key=lambda choice: choice.harmonic_mean)
+    tried: dict[tuple[str, str, tuple[tuple[str, float], ...]], Tried] = {}
+    total = len(folds) * len(method.features) * len(method.descriptions) * int(np.prod([len(v) for v in method.grid.values()]))
+    with tqdm(total=total, desc=method.name, unit="candidate", delay=5, leave=False, disable=not progress) as bar:
+        for fold in folds:
+            evaluated = evaluation_sample(settings, fold)
+            features, held_out = banks[fold.name](evaluated), evaluated.labels < len(fold.classes)
+            for kind, sample in _samples(settings, method, fold, banks[fold.name]):
+                compared = scaled(features, kind)
+                for how in method.descriptions:
+                    seen, new = described(how, fold.training.descriptions, fold.validation_descriptions)
+                    for candidate, fitted in method.path(sample, seen, method.grid):
+                        scores = fitted.scores(compared, seen, new)
+                        found = tried.setdefault((kind, how, tuple(candidate.items())), Tried([], []))
+                        found.curves.append(calibration_curve(scores, evaluated.labels, len(seen)))
+                        found.margins.append(seen_margin(scores[held_out, : len(seen)], evaluated.labels[held_out]))
+                        bar.update()
+    trials = [each.trial(kind, how, dict(candidate)) for (kind, how, candidate), each in tried.items()]
+    return max(trials, key=lambda trial: trial.harmonic_mean), trials
 
 
-def evaluate_eszsl(
-    choice: Choice,
-    main: Learner,
-    bank: Callable[[Images], np.ndarray],
-    unseen_descriptions: np.ndarray,
-    test: TestData,
-) -> Evaluation:
-    """Fit ESZSL on all seen classes as chosen, and evaluate it on the test images."""
-    normaliser = DescriptionNormaliser.fit(main.training.descriptions, choice.descriptions)
-    described = normaliser(np.concatenate([main.training.descriptions, unseen_descriptions]))
-    num_seen = len(main.training.descriptions)
-    images = balanced_sample(main.training.images, TRAINING_IMAGES, 0)
-    x = _scaled(bank(images), choice.features)
-    fitted = ESZSLPath(x, images.labels, described[:num_seen]).solve(choice.gamma, choice.lambda_)
-
-    def scores_of(asked: Images, descriptions: np.ndarray) -> np.ndarray:
-        blocks = [np.arange(start, min(start + _BLOCK, len(asked))) for start in range(0, max(len(asked), 1), _BLOCK)]
-        parts = [fitted.scores(_scaled(bank(asked.take(block)), choice.features), descriptions) for block in blocks]
-        return np.concatenate(parts)
-
-    scores, held_out = scores_of(test.images, described), scores_of(main.held_out, described[:num_seen])
-    calibration = choice.calibration * seen_margin(held_out, main.held_out.labels)
-    return evaluate_scores(scores, test.images.labels, num_seen, calibration)
+def fit_baseline(
+    settings: Settings, method: Method, trial: BaselineTrial, learner: Learner, bank: Bank, new_descriptions: np.ndarray
+) -> Classifier:
+    """Fit the chosen candidate on all classes of a learner, with new classes of raw descriptions [U, K]."""
+    ((kind, sample),) = _samples(settings, method, learner, bank, (trial.features,))
+    seen, new = described(trial.descriptions, learner.training.descriptions, new_descriptions)
+    fitted = method.fit(sample, seen, trial.candidate)
+    held_out = held_out_sample(settings, learner)
+    scores = fitted.scores(scaled(bank(held_out), kind), seen, new)[:, : len(seen)]
+    return Classifier(kind, fitted, seen, new, trial.calibration * seen_margin(scores, held_out.labels))
 
 
-def _scaled(features: np.ndarray, kind: str) -> np.ndarray:
+def finite_values(values: Mapping[str, float | str]) -> dict[str, float | str | None]:
+    """Return a trial's record with None in place of what is not finite, which JSON does not have."""
+    return {name: value if isinstance(value, str) else finite(value) for name, value in values.items()}
+
+
+def described(how: str, seen: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return seen [S, K] and new [U, K] descriptions normalised as the seen ones say."""
+    normaliser = DescriptionNormaliser.fit(seen, how)
+    return normaliser(seen), normaliser(new)
+
+
+def scaled(features: np.ndarray, kind: str) -> np.ndarray:
+    """Return features [M, D] as they are or L2-normalised."""
     return unit(features) if kind == "unit" else features
+
+
+def _samples(
+    settings: Settings, method: Method, learner: Learner, bank: Bank, kinds: Sequence[str] = ()
+) -> Iterator[tuple[str, Sample]]:
+    images = balanced_sample(learner.training.images, TRAINING_IMAGES, settings.seed)
+    features = bank(images)
+    for kind in kinds or method.features:
+        yield kind, Sample(scaled(features, kind), images.labels, settings.seed)

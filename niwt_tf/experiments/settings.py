@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from niwt_tf.baselines.names import HEADS
 from niwt_tf.data.knowledge import SOURCES
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.experiments.options import Option, option, options_of
@@ -79,6 +80,11 @@ class Settings:
     )
     patience: int = option(5, "Epochs without a better validation accuracy before training stops.", at_least=1)
 
+    head: str = option(
+        "niwt",
+        "The method that makes the classifier. Others than niwt describe seen classes too, and cannot learn classes later.",
+        choices=("niwt", *HEADS),
+    )
     seen_head: str = option(
         "ridge",
         "The seen head that importance is measured on: refitted in closed form, or as trained (the paper).",

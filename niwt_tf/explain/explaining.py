@@ -140,7 +140,7 @@ def _counterfactual(
     features: np.ndarray, known: KnownClasses, loser: int, margin: float
 ) -> Counterfactual | NoCounterfactual:
     if known.column_map is None:
-        return NoCounterfactual("There is no column map, which only --engine=closed_form makes.")
+        return NoCounterfactual("There is no column map, which only --head=niwt with --engine=closed_form makes.")
     has_one = np.isfinite(known.descriptions).all(axis=1)
     if not has_one[loser]:
         return NoCounterfactual("Nothing is known of its description.")

@@ -1,80 +1,128 @@
-"""`niwt baseline`: ESZSL on the run's own networks and features, under the same protocol."""
+"""`niwt baseline`: other methods on the run's own networks and features, under the same protocol."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from absl import flags
+
+from niwt_tf.baselines.methods import BY_NAME
+from niwt_tf.baselines.names import METHODS, TITLES
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.artefacts import load_networks
-from niwt_tf.experiments.baseline import choose_eszsl, evaluate_eszsl
+from niwt_tf.experiments.baseline import Bank, choose_baseline, finite_values, fit_baseline
+from niwt_tf.experiments.baseline_scoring import baseline_metrics, score_baseline
 from niwt_tf.experiments.folds import Fold
+from niwt_tf.experiments.oracle import choose_oracle, score_oracle
 from niwt_tf.experiments.readers import readers_of
-from niwt_tf.experiments.scoring import finite
+from niwt_tf.experiments.scoring import save_scores
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.jobs.run_directory import Run
+from niwt_tf.jobs.stage import Stage
 from niwt_tf.method.reader import Reader
 
-# What ESZSL is fitted on: what the head is applied to, or the mean of the conv map.
+# What a method is fitted on: what the head is applied to, or the mean of the conv map that NIWT reads.
 SOURCES = {"head": Reader.features, "map": Reader.pooled_maps}
-_SHOWN = ("acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ausuc")
+SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
+_SHOWN = ("acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ausuc", "validation_harmonic_mean")
 
 
-def stage(run: Run, data: RunData) -> None:
-    """Choose on the folds, fit on the seen classes, score on the test images, write eszsl.json.
+def stage(run: Run, data: RunData, methods: Sequence[str] = METHODS, source: str = "head") -> None:
+    """Choose on the folds, fit on the seen classes, score on the test images: a stage `baseline_<method>` for each method.
+
+    Args:
+        run: the locked run directory, with its stage `train`.
+        data: images and descriptions.
+        methods: names of `niwt_tf.baselines.names`.
+        source: a key of `SOURCES`.
 
     Raises:
         InputError: there are too few seen classes to hold any out, so nothing can be chosen.
     """
-    baseline = run.stage("baseline", settings_used=["precision", "jit", "cache_dtype", "seed"], inputs=["train"])
-    if baseline.up_to_date:
+    stages = {name: _stage_of(run, name, source) for name in methods}
+    missing = {name: each for name, each in stages.items() if not each.up_to_date}
+    if not missing:
         return
     folds = [learner for learner in data.learners if isinstance(learner, Fold)]
     if not folds:
         count = len(data.learners[0].classes)
         raise InputError(f"A baseline needs enough seen classes to hold some out and keep 4. Received: {count} seen classes.")
     networks = load_networks(run.folder("train"), run.settings, data.learners)
-    main, readers = data.learners[0], readers_of(run.settings, networks, data.execution)
-    with baseline.writing() as folder:
-        record: dict[str, dict[str, Any]] = {}
-        for source, features_of in SOURCES.items():
-            banks = {name: partial(features_of, reader) for name, reader in readers.items()}
-            choice = choose_eszsl(folds, banks)
-            result = evaluate_eszsl(choice, main, banks["main"], data.unseen_descriptions, data.test())
-            metrics = {name: finite(value) for name, value in result.scalars().items()}
-            record[source] = {"chosen": choice.as_dict(), "metrics": metrics}
-        run.scored_test_images("baseline", baseline.choices)
-        write_json(folder / "eszsl.json", record)
-        harmonic = {source: each["metrics"]["harmonic_mean"] for source, each in record.items()}
-        baseline.record(metrics={f"harmonic_mean_{source}": value for source, value in harmonic.items() if value is not None})
+    readers = readers_of(run.settings, networks, data.execution)
+    banks: dict[str, Bank] = {name: partial(SOURCES[source], reader) for name, reader in readers.items()}
+    for name, each in missing.items():
+        _write(run, data, each, name, source, folds, banks)
 
 
-def comparison(columns: Mapping[str, Mapping[str, float | None]]) -> str:
-    """Return the table of several methods' figures in percent."""
-    lines = [" ".join([f"{'':<14}", *(f"{name:>10}" for name in columns)])]
-    for name in _SHOWN:
-        values = [figures.get(name) for figures in columns.values()]
-        cells = ["       n/a" if value is None else f"{100 * value:9.1f}%" for value in values]
-        lines.append(" ".join([f"{name:<14}", *cells]))
+def _stage_of(run: Run, name: str, source: str) -> Stage:
+    return run.stage(f"baseline_{name}", settings_used=SETTINGS_USED, inputs=["train"], extra={"baseline_features": source})
+
+
+def _write(
+    run: Run, data: RunData, stage: Stage, name: str, source: str, folds: Sequence[Fold], banks: Mapping[str, Bank]
+) -> None:
+    settings, main = run.settings, data.learners[0]
+    with stage.writing() as folder:
+        if name == "oracle":
+            chosen, trials = choose_oracle(settings, folds, banks)
+            num_classes = len(main.classes) + len(data.unseen_names)
+            scored = score_oracle(settings, chosen, main, banks["main"], num_classes, data.test())
+        else:
+            method = BY_NAME[name]
+            chosen, trials = choose_baseline(settings, method, folds, banks, progress=data.execution.progress)
+            classifier = fit_baseline(settings, method, chosen, main, banks["main"], data.unseen_descriptions)
+            scored = score_baseline(classifier, banks["main"], data.test())
+        others = {
+            "validation_harmonic_mean": chosen.harmonic_mean,
+            "validation_acc_zsl": chosen.acc_zsl,
+            "seed": settings.seed,
+        }
+        metrics = baseline_metrics(scored, len(main.classes), others)
+        used = ["trained on images of unseen classes"] if name == "oracle" else []
+        mark = run.scored_test_images(stage.name, stage.choices, used)
+        record = {**metrics, **mark, "method": name, "features": source, "uses_test_labels": used}
+        write_json(folder / "metrics.json", record)
+        tried = [finite_values(trial.as_dict()) for trial in trials]
+        write_json(folder / "chosen.json", {"chosen": finite_values(chosen.as_dict()), "trials": tried})
+        save_scores(folder / "scores.npz", scored)
+        stage.record(metrics={key: value for key, value in metrics.items() if value is not None})
+
+
+def asked_methods(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the methods that --method names, in the order of the tables."""
+    return tuple(name for name in METHODS if name in names or "all" in names)
+
+
+def comparison(columns: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the table of several methods' figures in percent, a method a row."""
+    titles = [name.removeprefix("acc_").replace("validation_harmonic_mean", "validation") for name in _SHOWN]
+    lines = [" ".join([f"{'':<12}", *(f"{title:>14}" for title in titles)])]
+    for method, figures in columns.items():
+        values = [figures.get(name) for name in _SHOWN]
+        cells = [f"{'n/a':>14}" if value is None else f"{100 * value:13.1f}%" for value in values]
+        lines.append(" ".join([f"{method:<12}", *cells]))
     return "\n".join(lines)
 
 
 def main(argv: list[str]) -> None:
-    """Do the stage in the run that --run_dir names and print the comparison."""
+    """Do the stages in the run that --run_dir names and print the comparison."""
     del argv
+    methods, source = asked_methods(flags.FLAGS.method), flags.FLAGS.baseline_features
     with run_from_flags() as run:
-        stage(run, load_run_data(run))
+        stage(run, load_run_data(run), methods, source)
         if not run.team.is_chief:
             return
         metrics = run.path / "metrics.json"
-        eszsl = read_json(run.folder("baseline") / "eszsl.json")
-        columns = {f"ESZSL {source}": eszsl[source]["metrics"] for source in SOURCES}
-        print(comparison({"NIWT": read_json(metrics), **columns} if metrics.exists() else columns))
-        print("ESZSL head: on what the head is applied to; ESZSL map: on the mean of the conv map that NIWT reads.")
+        rows = {TITLES[name]: read_json(run.folder(f"baseline_{name}") / "metrics.json") for name in methods}
+        print(comparison({"NIWT": read_json(metrics), **rows} if metrics.exists() else rows))
+        for title, row in rows.items():
+            if row["uses_test_labels"]:
+                print(f"{title}: {', '.join(row['uses_test_labels'])}; no method, but what the features allow.")
 
 
 if __name__ == "__main__":

@@ -29,15 +29,15 @@ def contents_of(run: Run, data: RunData, network: Network, abstain: bool = False
     folder = run.folder("transfer")
     selection = read_json(folder / "selection.json")
     figures = {name: selection["figures"].get(name) for name in _FIGURES}
-    has_map = (folder / "column_map.npz").is_file()
-    column_map = ColumnMap.from_arrays(_arrays(folder / "column_map.npz")) if has_map else None
+    # A descent makes no column map, and other heads than NIWT's have no prior for photographs either.
+    column_map, few_shot = _arrays(folder / "column_map.npz"), _arrays(folder / "few_shot.npz")
     probabilities = load_probabilities(folder / "probabilities.json")
     return Contents(
         knowledge=_described(data, network),
         probabilities=probabilities if abstain else replace(probabilities, abstain_below=0.0),
-        column_map=column_map,
+        column_map=ColumnMap.from_arrays(column_map) if column_map else None,
         explainer=Explainer.from_arrays(_arrays(folder / "explainer.npz")),
-        few_shot=FewShotPrior.from_arrays(_arrays(folder / "few_shot.npz")),
+        few_shot=FewShotPrior.from_arrays(few_shot) if few_shot else None,
         images=_image_counts(data, network),
         validation={name: float(value) for name, value in figures.items() if value is not None},
         how=HOW[selection["chosen"]["engine"]],
@@ -57,5 +57,8 @@ def _image_counts(data: RunData, network: Network) -> list[int]:
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a file, or none where there is no such file."""
+    if not path.is_file():
+        return {}
     with np.load(path, allow_pickle=False) as file:
         return dict(file)

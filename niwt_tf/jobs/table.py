@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 
+from niwt_tf.baselines.names import METHODS
 from niwt_tf.experiments.options import Option
 from niwt_tf.experiments.settings import SETTINGS
 from niwt_tf.jobs.bundle_options import (
@@ -71,6 +72,17 @@ RENDER_OPTIONS = (
     Option("seed", "int", 0, "Seed of species and images.", at_least=0),
 )
 
+BASELINE_OPTIONS = (
+    Option("method", "strs", ("all",), "Methods to score beside NIWT.", choices=("all", *METHODS)),
+    Option(
+        "baseline_features",
+        "str",
+        "head",
+        "What they are fitted on: what the head is applied to, or the mean of the conv map that NIWT reads.",
+        choices=("head", "map"),
+    ),
+)
+
 ONNX_OPTIONS = (
     Option("run_dir", "str", None, "Folder of the run, which has the stage transfer.", optional=True),
     Option("path", "str", None, "File to write, .onnx; by default exports/<name of run_dir>.onnx.", optional=True),
@@ -124,8 +136,8 @@ JOBS = {
         Job("faithfulness", "Measure how true the explanations of the test images are."),
         Job("report", "Write one HTML file of the run, and the same for TensorBoard."),
         Job("export_onnx", "Write a run's network as one ONNX file (needs niwt-tf[onnx]).", ONNX_OPTIONS),
-        Job("baseline", "Score ESZSL on the same features and protocol."),
         Job("compare", "Compare methods over the seeds and splits of runs.", COMPARE_OPTIONS, False, COMPARE_DETAILS),
+        Job("baseline", "Score other methods on the same features and protocol.", (*STAGE_OPTIONS, *BASELINE_OPTIONS)),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
         Job("reproduce", "Run rows of the paper's Table 1.", REPRODUCE_OPTIONS, False, REPRODUCE_DETAILS),
         Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),

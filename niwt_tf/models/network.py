@@ -15,8 +15,9 @@ from niwt_tf.models.cut import split
 from niwt_tf.models.head import ClassHead
 from niwt_tf.models.hub import HubMap, ModuleError
 from niwt_tf.models.preprocess import Preprocess
+from niwt_tf.models.unit_features import UnitFeatures
 
-__all__ = ["HubMap", "Network", "Preprocess"]  # layers are registered for `load` by being imported
+__all__ = ["HubMap", "Network", "Preprocess", "UnitFeatures"]  # layers are registered for `load` by being imported
 
 
 class Network:
@@ -113,6 +114,11 @@ class Network:
         head.bias.assign(biases)
         head.calibration.assign(self.head.calibration)
         return Network(model, self.layer)
+
+    def with_unit_features(self) -> Network:
+        """Return a network whose tail ends by dividing the features by their length, under the same head (shared weights)."""
+        features = UnitFeatures(name="unit_features", dtype="float32")(self.head_input())
+        return Network(keras.Model(self.model.inputs[0], self.head(features), name=self.model.name), self.layer)
 
     def head_input(self) -> keras.KerasTensor:
         """Return the symbolic features [B, D] that the head is applied to."""

@@ -9,9 +9,10 @@ import keras
 from niwt_tf.models.head import ClassHead
 from niwt_tf.models.network import Network
 from niwt_tf.models.preprocess import Preprocess
+from niwt_tf.models.unit_features import UnitFeatures
 
 # Pixels need more than 8 bits, and logits are compared: both ends stay in float32.
-_KEPT = (keras.layers.InputLayer, Preprocess, ClassHead)
+_KEPT = (keras.layers.InputLayer, Preprocess, UnitFeatures, ClassHead)
 
 
 def in_precision(network: Network, policy: str) -> Network:

@@ -167,8 +167,8 @@ class TrialRow:
     """A candidate of Stage 3 and what it reached on validation classes; `chosen` marks the one that was taken."""
 
     engine: str
-    head_regularization: float
-    regularization: float
+    head_regularization: float | None
+    regularization: float | None
     anchor: str
     layer_weights: str
     calibration: float | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from niwt_tf.baselines.names import HEADS, TITLES
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.inverse_map import FORMS
 from niwt_tf.report.contents import MapFigure, TrialRow
@@ -54,16 +55,29 @@ def trial_rows(selection: Mapping[str, Any], most: int = 200) -> tuple[TrialRow,
         kept = [*kept[: most - 1], chosen]
     return tuple(
         TrialRow(
-            trial["engine"],
-            trial["head_regularization"],
-            trial["regularization"],
-            trial["anchor"],
-            ", ".join(f"{weight:g}" for weight in trial["layer_weights"]),
+            method_of(trial),
+            trial.get("head_regularization"),
+            trial.get("regularization"),
+            trial.get("anchor", ""),
+            ", ".join(f"{weight:g}" for weight in trial.get("layer_weights", ())),
             trial["calibration"],
             trial["harmonic_mean"],
             trial["acc_zsl"],
-            trial["mean_cosine"],
+            trial.get("mean_cosine"),
             trial == chosen,
         )
         for trial in kept
     )
+
+
+def method_of(trial: Mapping[str, Any]) -> str:
+    """Return the engine of a trial of Stage 3, or another method's name with its parameters."""
+    if trial["engine"] not in HEADS:
+        return str(trial["engine"])
+    known = ("engine", "calibration", "harmonic_mean", "acc_zsl")
+    own = (f"{name.replace('_', ' ')} {_short(value)}" for name, value in trial.items() if name not in known)
+    return f"{TITLES[trial['engine']]}: {', '.join(own)}"
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}"

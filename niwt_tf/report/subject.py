@@ -9,6 +9,7 @@ from niwt_tf.data.schema import Dataset
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.models.network import Network
 from niwt_tf.report.contents import Facts
+from niwt_tf.report.map_quality import method_of
 
 _IMPORTANCE = {"shared": "a sample of all seen classes", "own": "its own images"}
 _TRAINED = {"all": "all layers", "head": "the head"}
@@ -91,10 +92,13 @@ def _of_network(
 
 
 def _of_transfer(settings: Settings, chosen: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    folds = f"seen classes held out in {count(settings.num_folds, 'fold')}; no test image"
+    on = "nothing: too few seen classes to hold any out" if chosen["harmonic_mean"] is None else folds
+    if settings.head != "niwt":
+        return (("All columns by", method_of(chosen)), ("Chosen on", on))
     head = "ridge regression" if settings.seen_head == "ridge" else "softmax, as trained"
     if settings.seen_head == "ridge":
         head += f", penalty {chosen['head_regularization']:g}"
-    folds = f"seen classes held out in {count(settings.num_folds, 'fold')}; no test image"
     return (
         ("Seen head", head),
         ("Importance averaged over", _IMPORTANCE[settings.importance_over]),
@@ -102,7 +106,7 @@ def _of_transfer(settings: Settings, chosen: Mapping[str, Any]) -> tuple[tuple[s
         ("New columns by", f"{chosen['engine']}, λ {chosen['regularization']:g} towards {chosen['anchor']}"),
         ("Support images", f"{settings.num_support} of {settings.support}"),
         ("Further layers", ", ".join(settings.extra_layers) or "none"),
-        ("Chosen on", "nothing: too few seen classes to hold any out" if chosen["harmonic_mean"] is None else folds),
+        ("Chosen on", on),
     )
 
 

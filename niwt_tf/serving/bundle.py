@@ -115,7 +115,8 @@ class Bundle:
         """
         if self.metadata.get("column_map") is None:
             raise InputError(
-                f"{self.folder} must hold a column map, which only --engine=closed_form makes. Received: a bundle without one."
+                f"{self.folder} must hold a column map, which only --head=niwt with --engine=closed_form makes. "
+                "Received: a bundle without one."
             )
 
     def column_map(self) -> ColumnMap:

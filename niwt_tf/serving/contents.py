@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from niwt_tf.baselines.names import HEADS, TITLES
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
 from niwt_tf.explain.explainer import Explainer
@@ -19,6 +20,7 @@ HOW = {
     "closed_form": "from its description, in closed form",
     "operator": "from its description, by descent on exact operators",
     "tape": "from its description, by descent through nested gradients",
+    **{name: f"from its description, by {TITLES[name]}" for name in HEADS},
 }
 
 

@@ -75,7 +75,8 @@ def few_shot_prior_of(bundle: Bundle) -> FewShotPrior:
     arrays = extra_arrays(bundle.folder, FEW_SHOT)
     if arrays is None:
         raise InputError(
-            f"{bundle.folder} must hold assets.extra/{FEW_SHOT}.npz, which the export of a run writes. Received: none."
+            f"{bundle.folder} must hold assets.extra/{FEW_SHOT}.npz, which the export of a run with --head=niwt writes. "
+            "Received: none."
         )
     try:
         return FewShotPrior.from_arrays(arrays)

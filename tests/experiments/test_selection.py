@@ -191,7 +191,8 @@ def test_a_chosen_penalty_is_that_of_the_map(world):
 # Who may be given a test image: evaluation alone.
 _MAY_TEST = {
     ("scoring", "score_network"),
-    ("baseline", "evaluate_eszsl"),
+    ("baseline_scoring", "score_baseline"),
+    ("oracle", "score_oracle"),
     ("faithfulness", "measure_faithfulness"),
     ("faithfulness_truth", "present_attributes"),
     ("faithfulness_truth", "truth_of_test_images"),

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from niwt_tf.experiments import baseline
 from niwt_tf.files import read_json
 from niwt_tf.models.network import Network
 
@@ -162,21 +161,6 @@ def test_another_flag_is_named_and_overwrite_redoes_what_it_changes(niwt, finish
     reasons = ["its test images were also scored with another --transfer_steps"]
     assert read_json(run_copy / "metrics.json")["optimistic"] == reasons
     assert read_json(run_copy / "config.json")["settings"]["transfer_steps"] == 3
-
-
-def test_baseline_under_the_same_protocol(niwt, finished_run, run_copy, monkeypatch):
-    monkeypatch.setattr(baseline, "GRID", (0.1, 10.0))  # the whole grid takes long beside other tests
-    flags = _flags(run_copy, finished_run)
-    job = niwt("baseline", *flags)
-    assert job.status == 0, job.err
-    found = read_json(run_copy / "baseline" / "eszsl.json")
-    assert found.keys() == {"head", "map"}
-    for source in found.values():
-        assert source["metrics"].keys() >= {"acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ausuc"}
-        assert source["chosen"]["gamma"] in (0.1, 10.0)
-    assert job.out.splitlines()[0].split() == ["NIWT", "ESZSL", "head", "ESZSL", "map"]
-    assert "baseline is up to date." in niwt("baseline", *flags).err
-    assert read_json(run_copy / "metrics.json") == read_json(finished_run.path / "metrics.json")
 
 
 @contextmanager

@@ -1,0 +1,73 @@
+"""`niwt baseline` on a finished run."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+
+from niwt_tf.baselines.names import METHODS
+from niwt_tf.files import read_json
+from niwt_tf.jobs import baseline
+from niwt_tf.method.evaluation import evaluate_scores
+
+NETWORKS = {"hidden": 16.0, "steps": 5.0, "epochs": 1.0}
+
+
+@pytest.fixture
+def short_grids(monkeypatch):
+    """Leave two candidates to each method, and small networks."""
+
+    def short(method):
+        grid = {name: (NETWORKS.get(name, values[0]),) for name, values in method.grid.items()}
+        return dataclasses.replace(method, grid=grid, features=method.features[:1])
+
+    monkeypatch.setattr(baseline, "BY_NAME", {name: short(method) for name, method in baseline.BY_NAME.items()})
+
+
+@pytest.fixture
+def flags(run_copy, finished_run):
+    return [f"--run_dir={run_copy}", f"--export_dir={finished_run.exports}", "--noprogress"]
+
+
+def test_all_methods_beside_niwt(niwt, run_copy, flags, short_grids):
+    job = niwt("baseline", *flags)
+    assert job.status == 0, job.err
+    own = read_json(run_copy / "metrics.json")
+    for name in METHODS:
+        folder = run_copy / f"baseline_{name}"
+        metrics, chosen = read_json(folder / "metrics.json"), read_json(folder / "chosen.json")
+        assert (metrics["method"], metrics["features"]) == (name, "head")
+        assert metrics["uses_test_labels"] == (["trained on images of unseen classes"] if name == "oracle" else [])
+        for shared in ("num_seen", "num_unseen", "num_test_images", "chance_zsl", "seed"):
+            assert metrics[shared] == own[shared]
+        with np.load(folder / "scores.npz", allow_pickle=False) as file, np.load(run_copy / "evaluate" / "scores.npz") as ours:
+            np.testing.assert_array_equal(file["labels"], ours["labels"])
+            found = evaluate_scores(file["logits"], file["labels"], own["num_seen"], metrics["calibration"]).scalars()
+        assert {key: metrics[key] for key in found} == pytest.approx(found)
+        assert chosen["chosen"] in chosen["trials"]
+        assert metrics["validation_harmonic_mean"] == chosen["chosen"]["harmonic_mean"]
+    rows = [line.split()[0] for line in job.out.splitlines()[1:-1]]
+    assert rows == ["NIWT", "ALE", "DEM", "ESZSL", "SynC", "CNZSL", "class", "random", "oracle"]
+    assert job.out.splitlines()[-1].startswith("oracle: trained on images of unseen classes")
+    assert read_json(run_copy / "metrics.json") == own
+
+
+def test_a_finished_method_is_kept_and_another_source_is_not_the_same(niwt, run_copy, flags, short_grids):
+    assert niwt("baseline", "--method=random,class_mean", *flags).status == 0
+    shutil.rmtree(run_copy / "baseline_random")
+    job = niwt("baseline", "--method=class_mean,random", *flags)
+    assert "baseline_class_mean is up to date." in job.err
+    assert "baseline_random is up to date." not in job.err
+    assert not (run_copy / "baseline_ale").exists()
+    job = niwt("baseline", "--method=class_mean", "--baseline_features=map", *flags)
+    assert "baseline_class_mean is done again: it was made with another baseline_features." in job.err
+    assert read_json(run_copy / "baseline_class_mean" / "metrics.json")["features"] == "map"
+
+
+def test_a_misspelt_method_is_one_sentence(niwt, run_copy, flags):
+    job = niwt("baseline", "--method=alle", *flags)
+    assert (job.status, job.err.count("\n")) == (2, 1)
+    assert "--method must be one of all, ale, dem" in job.err
