@@ -136,11 +136,13 @@ def _train(
     return TrainedNetwork(network, history, accuracy)
 
 
+def has_attribute_loss(settings: Settings) -> bool:
+    """Return whether networks are trained on descriptions too; a head alone cannot change what features tell."""
+    return settings.attribute_loss > 0 and settings.finetune != "head"
+
+
 def _attribute_loss(settings: Settings, learner: Learner) -> AttributeLoss | None:
-    """Return the auxiliary loss; a head alone cannot change what features tell."""
-    if settings.attribute_loss == 0 or settings.finetune == "head":
-        return None
-    return AttributeLoss.of(learner.training.descriptions, settings.attribute_loss)
+    return AttributeLoss.of(learner.training.descriptions, settings.attribute_loss) if has_attribute_loss(settings) else None
 
 
 def _new_network(settings: Settings, class_names: Sequence[str]) -> Network:

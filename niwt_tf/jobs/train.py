@@ -7,7 +7,7 @@ import sys
 
 from niwt_tf.experiments.artefacts import save_networks
 from niwt_tf.experiments.support import check_support
-from niwt_tf.experiments.training import train_learners
+from niwt_tf.experiments.training import has_attribute_loss, train_learners
 from niwt_tf.files import write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.data_fingerprint import weights_fingerprint
@@ -40,7 +40,8 @@ SETTINGS_USED = (
 def stage(run: Run, data: RunData) -> None:
     """Train every learner, or go on where an interrupted training stopped."""
     initial = weights_fingerprint(run.settings.weights, run.settings.backbone, download=True)
-    train = run.stage("train", settings_used=SETTINGS_USED, extra=initial, described=False)
+    described = has_attribute_loss(run.settings)
+    train = run.stage("train", settings_used=SETTINGS_USED, extra=initial, described=described)
     if train.up_to_date:
         return
     check_support(run.settings.support)
