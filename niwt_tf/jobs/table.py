@@ -7,6 +7,12 @@ from dataclasses import dataclass
 
 from niwt_tf.experiments.options import Option
 from niwt_tf.experiments.settings import SETTINGS
+from niwt_tf.jobs.analysis_options import (
+    LAMBDA_SWEEP_OPTIONS,
+    LAYER_DEPTH_OPTIONS,
+    SUPPORT_IMAGES_OPTIONS,
+    WEIGHT_RECOVERY_OPTIONS,
+)
 from niwt_tf.jobs.bundle_options import (
     ADD_CLASS_OPTIONS,
     CHECK_OPTIONS,
@@ -117,6 +123,19 @@ JOBS = {
         Job("report", "Write one HTML file of the run, and the same for TensorBoard."),
         Job("export_onnx", "Write a run's network as one ONNX file (needs niwt-tf[onnx]).", ONNX_OPTIONS),
         Job("baseline", "Score ESZSL on the same features and protocol."),
+        Job("lambda_sweep", "Draw accuracies over Stage 3's lambda (Fig. 3b).", (*STAGE_OPTIONS, *LAMBDA_SWEEP_OPTIONS)),
+        Job(
+            "weight_recovery",
+            "Recover seen columns from noisy importances (Fig. 3a).",
+            (*STAGE_OPTIONS, *WEIGHT_RECOVERY_OPTIONS),
+        ),
+        Job("layer_depth", "Do NIWT at every block of the network (Section 5.3).", (*STAGE_OPTIONS, *LAYER_DEPTH_OPTIONS)),
+        Job(
+            "support_images",
+            "Fit new columns on seen, other and noise images (Table 2).",
+            (*STAGE_OPTIONS, *SUPPORT_IMAGES_OPTIONS),
+        ),
+        Job("consistency", "Compare importances within and across classes (Section 3.2)."),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
         Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
         Job("explain", "Say why an image is of a class, and why not of another.", EXPLAIN_OPTIONS),
@@ -137,7 +156,7 @@ USAGE = "niwt JOB [--flagfile=FILE] [--flag=value ...]"
 def overview() -> str:
     """Return what `niwt --help` prints."""
     lines = [f"usage: {USAGE}", "", "Zero-shot image classifiers from class descriptions.", "", "jobs:"]
-    lines += [f"  {job.name:<14}{job.summary}" for job in JOBS.values()]
+    lines += [f"  {job.name:<17}{job.summary}" for job in JOBS.values()]
     return "\n".join([*lines, "", "niwt JOB --help lists a job's flags; niwt --version prints the version."])
 
 
