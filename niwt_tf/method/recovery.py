@@ -92,7 +92,7 @@ def importance_system(
     gram, right = np.zeros((features, features)), np.zeros((features, classes))
     noise, shared = np.zeros((draws, features, classes)), np.zeros((draws, features, classes))
     mean = np.zeros((neurons, features))
-    common = [tf.random.stateless_normal([neurons, classes], [seed, -1 - draw], tf.float64) for draw in range(draws)]
+    common = [tf.random.stateless_normal([neurons, classes], [seed, -1 - draw], dtype=tf.float64) for draw in range(draws)]
 
     @tf.function(reduce_retracing=True)
     def sums(matrices: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -105,7 +105,7 @@ def importance_system(
             scaled = tf.reshape(tf.broadcast_to(magnitude * noise, tf.shape(importances)), [-1, classes])
             return tf.matmul(stacked, scaled, transpose_a=True)
 
-        own = [tf.random.stateless_normal(tf.shape(importances), [seed + draw, first], tf.float64) for draw in range(draws)]
+        own = [tf.random.stateless_normal(tf.shape(importances), [seed + draw, first], dtype=tf.float64) for draw in range(draws)]
         return (
             tf.matmul(stacked, stacked, transpose_a=True),
             tf.matmul(stacked, tf.reshape(importances, [-1, classes]), transpose_a=True),

@@ -14,8 +14,8 @@ from niwt_tf.experiments.scoring import finite
 from niwt_tf.explain.intervals import plain_mean
 from niwt_tf.files import replacing, write_json
 
-# How a column is shown: a fraction as percent, a plain number with three digits, a whole number, or words.
-KINDS = ("percent", "number", "count", "text")
+# How a column is shown: a fraction as percent, a number with three digits, one between -1 and 1, a whole number, or words.
+KINDS = ("percent", "number", "correlation", "count", "text")
 _DIGITS = 8
 
 
@@ -45,7 +45,7 @@ class AnalysisRecord:
         columns: of the table.
         rows: one value a column: text, numbers or None for what is unknown.
         shown: indices of the rows that the report shows; None shows all.
-        details: whatever else belongs to the outcome, as JSON.
+        details: whatever else belongs to the outcome, as JSON, under names of its own.
     """
 
     title: str
@@ -74,20 +74,18 @@ def write_record(folder: Path, name: str, record: AnalysisRecord) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(names)
         writer.writerows([["" if value is None else value for value in row] for row in rows])
-    write_json(
-        folder / f"{name}.json",
-        {
-            "title": record.title,
-            "caption": record.caption,
-            "command": record.command,
-            "columns": names,
-            "titles": [column.title for column in record.columns],
-            "kinds": [column.kind for column in record.columns],
-            "rows": rows,
-            "shown": list(range(len(rows)) if record.shown is None else record.shown),
-            **record.details,
-        },
-    )
+    table = {
+        "title": record.title,
+        "caption": record.caption,
+        "command": record.command,
+        "columns": names,
+        "titles": [column.title for column in record.columns],
+        "kinds": [column.kind for column in record.columns],
+        "rows": rows,
+        "shown": list(range(len(rows)) if record.shown is None else record.shown),
+    }
+    assert not table.keys() & record.details.keys(), "a detail must not take the place of the table"
+    write_json(folder / f"{name}.json", {**table, **record.details})
 
 
 def table_text(record: Mapping[str, Any]) -> str:
@@ -111,6 +109,8 @@ def shown_value(value: Any, kind: str) -> str:
         return "n/a"
     if kind == "percent":
         return f"{100 * value:.1f} %"
+    if kind == "correlation":
+        return f"{value:.3f}"
     return f"{value:.3g}" if kind == "number" else str(value)
 
 
