@@ -84,4 +84,4 @@ def print_analysis(run: Run, name: str) -> None:
 def command_of(run: Run, name: str, **flags: Any) -> str:
     """Return the command that makes an analysis again; flags that are None or empty are left out."""
     given = [f"--{flag}={value}" for flag, value in flags.items() if value not in (None, "", ())]
-    return " ".join(["niwt", name, f"--run_dir={run.path.name}", *given])
+    return " ".join(["niwt", name, f"--run_dir=runs/{run.path.name}", *given])

@@ -1,4 +1,4 @@
-"""`niwt lambda_sweep`: Stage 3's lambda over many decades, on test images to look at and on the folds that choose it (Fig. 3b)."""
+"""`niwt lambda_sweep`: Stage 3's lambda over many decades, on test images and on the folds that choose it (Fig. 3b)."""
 
 from __future__ import annotations
 

@@ -105,7 +105,8 @@ def importance_system(
             scaled = tf.reshape(tf.broadcast_to(magnitude * noise, tf.shape(importances)), [-1, classes])
             return tf.matmul(stacked, scaled, transpose_a=True)
 
-        own = [tf.random.stateless_normal(tf.shape(importances), [seed + draw, first], dtype=tf.float64) for draw in range(draws)]
+        shape = tf.shape(importances)
+        own = [tf.random.stateless_normal(shape, [seed + draw, first], dtype=tf.float64) for draw in range(draws)]
         return (
             tf.matmul(stacked, stacked, transpose_a=True),
             tf.matmul(stacked, tf.reshape(importances, [-1, classes]), transpose_a=True),

@@ -10,6 +10,8 @@ import numpy as np
 from niwt_tf.method.evaluation import CalibrationCurve
 
 if TYPE_CHECKING:
+    from niwt_tf.report.analyses import AnalysisFigure
+    from niwt_tf.report.baselines import BaselineRow
     from niwt_tf.report.dictionary import Dictionary
     from niwt_tf.report.gallery import GalleryEntry
 
@@ -236,6 +238,8 @@ class ReportContents:
         unmeasured: a sentence for each measure that was not.
         calibration_chosen: whether there were validation classes to choose the calibration constant on.
         reproduction: how to make the run again.
+        analyses: those that were made, in the order of the page.
+        baselines: the run's own row and those of the baselines that were made; empty without one.
     """
 
     title: str
@@ -253,3 +257,5 @@ class ReportContents:
     unmeasured: tuple[str, ...]
     calibration_chosen: bool
     reproduction: Reproduction
+    analyses: tuple[AnalysisFigure, ...] = ()
+    baselines: tuple[BaselineRow, ...] = ()

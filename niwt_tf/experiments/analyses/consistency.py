@@ -65,9 +65,8 @@ def consistency(finished: FinishedTransfer, command: str) -> AnalysisRecord:
         "Spearman's rank correlation of the importances of two training images, each for its own class: "
         f"{found.rank_correlation_within:.3f} on average for two images of one class, {found.rank_correlation_across:.3f} for "
         "images of two classes. Left: for each seen class the pairs within it and those with images of other classes (box: "
-        "middle half; whiskers: 5 % to 95 %). Right: the mean over the pairs of any two classes. No test image is looked at. The "
-        "paper found "
-        f"{PAPER['within']} and {PAPER['across']} with {PAPER['backbone']} on {PAPER['data']}, which is other data.",
+        "middle half; whiskers: 5 % to 95 %). Right: the mean over the pairs of any two classes. No test image is looked at. "
+        f"The paper found {PAPER['within']} and {PAPER['across']} with {PAPER['backbone']} on {PAPER['data']}, which is other data.",
         command,
         _COLUMNS,
         tuple(rows),
@@ -129,13 +128,14 @@ def draw_consistency(record: AnalysisRecord, path: Path) -> None:
     names, matrix = record.details["class_names"], np.array(record.details["matrix"], np.float64)
     count, named = len(names), len(names) <= _MOST_NAMES
     height = float(np.clip(0.19 * count + 1.6, 4.0, 12.0))
-    figure = new_figure(13.0, height)
-    left, right = figure.subplots(1, 2, width_ratios=(1.0, 1.15))
+    figure = new_figure(13.5, height)
+    left, right = figure.subplots(1, 2, width_ratios=(0.8, 1.4))
     order = np.argsort(np.nan_to_num(record.column("within_mean"), nan=-2.0), kind="stable")
     for side, colour, label in (("within", BLUE, "two images of the class"), ("across", ORANGE, "one image of another class")):
         _boxes(left, record, side, order, colour, label)
     left.axvline(0, color="0.6", linewidth=0.8)
-    left.set(xlim=(-1.02, 1.02), ylim=(-0.8, count - 0.2), xlabel="rank correlation of two importances")
+    left.set_xlim(right=1.02)
+    left.set(ylim=(-0.8, count - 0.2), xlabel="rank correlation of two importances")
     labels = [shorten(names[index], 24) for index in order]
     left.set_yticks(range(count), labels if named else [""] * count, fontsize=7.5, parse_math=False)
     left.set_title(f"Pairs of images, {count} seen classes", fontsize=11)

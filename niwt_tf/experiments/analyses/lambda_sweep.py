@@ -106,9 +106,9 @@ def _range(values: Sequence[float]) -> tuple[float, float, float]:
 
 def _caption(finished: FinishedTransfer, tested: bool) -> str:
     sentences = [
-        "Left: accuracy on the test images of seen and of unseen classes, all classes competing, and their harmonic mean H, for "
-        "each weight λ of Eq. 3's regulariser; bands are 95 % intervals over classes. These curves are for looking at: no choice "
-        "is made from them."
+        "Left: accuracy on the test images of seen and of unseen classes, all classes competing, and their harmonic mean H, "
+        "for each weight λ of Eq. 3's regulariser; bands are 95 % intervals over classes. These curves are for looking at: no "
+        "choice is made from them."
         if tested
         else "There are no test images, so there are no curves of them."
     ]

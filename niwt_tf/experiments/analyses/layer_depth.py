@@ -30,7 +30,7 @@ _COLUMNS = (
 
 
 class LayerReader(Reader):
-    """Reads maps at another cut of a network, uncached, and features, which do not depend on the cut, through its own reader."""
+    """Reads maps at another cut of a network, uncached, and features, which are the same at every cut, through its reader."""
 
     def __init__(self, network: Network, own: Reader) -> None:
         """Take `network`, another cut of the network that `own` reads through."""
@@ -108,8 +108,9 @@ def layer_depth(
 
 def _caption(finished: FinishedTransfer, own: str, flat: Sequence[str]) -> str:
     text = (
-        "Accuracies on test images when the same trained network is cut at other layers, from the first block to the last; bands "
-        f"are 95 % intervals over classes. Importance, map and every choice on the folds are made anew at each; the run's own layer is {own}."
+        "Accuracies on test images when the same trained network is cut at other layers, from the first block to the last; "
+        "bands are 95 % intervals over classes. Importance, map and every choice on the folds are made anew at each; these "
+        f"curves are for looking at. The run's own layer is {own}."
     )
     if flat:
         text += " Behind the dashed line: fully connected layers, whose neurons are units without positions."

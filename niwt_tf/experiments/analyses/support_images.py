@@ -16,7 +16,12 @@ from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, spread
 
 # Table 2 of the paper: H in its own setting. For reference; other data cannot be compared with it.
 PAPER = {"seen": 0.381, "imagenet": 0.370, "noise": 0.302}
-_MEASURES = {"acc_seen": ("seen", BLUE), "acc_unseen": ("unseen", ORANGE), "harmonic_mean": ("H", GREEN), "acc_zsl": ("ZSL", PURPLE)}
+_MEASURES = {
+    "acc_seen": ("seen", BLUE),
+    "acc_unseen": ("unseen", ORANGE),
+    "harmonic_mean": ("H", GREEN),
+    "acc_zsl": ("ZSL", PURPLE),
+}
 _COLUMNS = (
     Column("support", "Support images", "text"),
     *(Column("acc_seen", "Seen"), Column("acc_seen_low"), Column("acc_seen_high")),
@@ -52,8 +57,8 @@ def support_images(
     }
     return AnalysisRecord(
         "Support images",
-        f"Accuracies on test images when new columns are fitted on {count} support images of each kind; bars are 95 % intervals "
-        "over classes. Every choice, the calibration too, was made anew on the folds for each kind."
+        f"Accuracies on test images when new columns are fitted on {count} support images of each kind; thin bars are 95 % "
+        "intervals over classes. Every choice, the calibration too, was made anew on the folds for each kind."
         + ("" if finished.folds else " There were too few seen classes for folds, so the first of each grid was taken.")
         + absent,
         command,

@@ -103,7 +103,8 @@ def weight_recovery(
     rows = []
     sides = {"own": system.noise, "shared": system.shared_noise}
     steps = [(kind, float(epsilon)) for kind in sides for epsilon in epsilons]
-    for kind, epsilon in tqdm(steps, desc="recover", unit="epsilon", delay=5, leave=False, disable=not reader.execution.progress):
+    hidden = not reader.execution.progress
+    for kind, epsilon in tqdm(steps, desc="recover", unit="epsilon", delay=5, leave=False, disable=hidden):
         rights = system.right + epsilon * (sides[kind] if epsilon else sides[kind][:1])
         scores = []
         for penalty in PENALTIES:
@@ -130,7 +131,8 @@ def weight_recovery(
         "penalty_chosen_on": "held-out training images of seen classes",
     }
     shown = tuple(index for index, row in enumerate(rows) if row[1] in _SHOWN) or None
-    return AnalysisRecord("Seen columns from noisy importances", _caption(details), command, _COLUMNS, tuple(rows), shown, details)
+    title = "Seen columns from noisy importances"
+    return AnalysisRecord(title, _caption(details), command, _COLUMNS, tuple(rows), shown, details)
 
 
 def _system(finished: FinishedTransfer, num_images: int, draws: int) -> ImportanceSystem:
@@ -164,12 +166,13 @@ def _from_means(finished: FinishedTransfer, epsilon: float, draws: int) -> list[
 
 def _caption(details: dict[str, object]) -> str:
     return (
-        f"Accuracy of recovered columns on {details['measured_on']} of the seen classes, which alone compete, as a share of the "
-        "original head's; noise ε times the mean magnitude of the importance (a factor, not a percentage), bands are 95 % "
-        f"intervals over {details['draws']} draws. From the importances of each of {details['images']:,} training images, by "
-        f"least squares, {details['rank']} of {details['features']} directions of a column are determined; from a class's mean "
-        f"importance alone, {details['mean_operator_rank']}. Biases are the original ones, of which importance says nothing; "
-        "for the mean importance scale and bias are set as for a new class."
+        f"Accuracy of recovered columns on {details['measured_on']} of the seen classes, which alone compete, as a share of "
+        "the original head's. The noise is ε times the mean magnitude of the importance (a factor, not a percentage); bands are "
+        f"95 % intervals over {details['draws']} draws. From the importances of each of {details['images']:,} training images "
+        f"least squares determine {details['rank']} of {details['features']} directions of a column (no image tells of the "
+        f"others), and noise of each image's own averages out; noise that all images of a class share does not. A class's mean "
+        f"importance determines {details['mean_operator_rank']}. Biases are the original ones, of which importance says nothing; "
+        "for the mean importance, scale and bias are set as for a new class."
     )
 
 
