@@ -169,8 +169,14 @@ _MAY_TEST = {
     ("faithfulness", "measure_faithfulness"),
     ("faithfulness_truth", "present_attributes"),
     ("faithfulness_truth", "truth_of_test_images"),
+    ("finished_transfer", "read_test_features"),
+    ("finished_transfer", "evaluate_transferer"),
+    ("lambda_sweep", "lambda_sweep"),
+    ("layer_depth", "layer_depth"),
+    ("support_images", "support_images"),
+    ("weight_recovery", "weight_recovery"),
 }
-_TEST_TYPES = {"TestData", "Dataset", "test_data", "RunData"}
+_TEST_TYPES = {"TestData", "TestFeatures", "Dataset", "test_data", "RunData"}
 
 
 def _names(node: ast.AST) -> set[str]:
@@ -182,7 +188,7 @@ def test_nothing_that_trains_or_selects_takes_test_images():
     """By construction: what holds test images is named in the functions that evaluate, and nowhere else in experiments."""
     folder = Path(inspect.getfile(niwt_tf.experiments)).parent
     users = set()
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(folder.rglob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if not isinstance(node, ast.Import | ast.ImportFrom) and _names(node) & _TEST_TYPES:
                 users.add((path.stem, getattr(node, "name", ast.unparse(node)[:60])))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +65,7 @@ def consistency(finished: FinishedTransfer, command: str) -> AnalysisRecord:
         f"{found.rank_correlation_within:.3f} on average for two images of one class, {found.rank_correlation_across:.3f} for "
         "images of two classes. Left: for each seen class the pairs within it and those with images of other classes (box: "
         "middle half; whiskers: 5 % to 95 %). Right: the mean over the pairs of any two classes. No test image is looked at. "
-        f"The paper found {PAPER['within']} and {PAPER['across']} with {PAPER['backbone']} on {PAPER['data']}, which is other data.",
+        f"The paper found {PAPER['within']} and {PAPER['across']} with {PAPER['backbone']} on {PAPER['data']}, other data.",
         command,
         _COLUMNS,
         tuple(rows),
@@ -151,7 +150,7 @@ def draw_consistency(record: AnalysisRecord, path: Path) -> None:
     save(figure, path)
 
 
-def _boxes(axes: Any, record: AnalysisRecord, side: str, order: Sequence[int], colour: str, label: str) -> None:
+def _boxes(axes: Any, record: AnalysisRecord, side: str, order: np.ndarray, colour: str, label: str) -> None:
     edges = [record.column(f"{side}_q{round(100 * share):02d}") for share in _QUANTILES]
     keys = ("whislo", "q1", "med", "q3", "whishi")
     shift = 0.2 if side == "within" else -0.2

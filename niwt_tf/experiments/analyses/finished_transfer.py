@@ -77,7 +77,7 @@ def choice_of(selection: Mapping[str, Any]) -> tuple[Choice, float]:
     """Return the choice and the calibration that selection.json holds."""
     chosen = selection["chosen"]
     known = {each.name: chosen[each.name] for each in fields(Choice) if each.name in chosen}
-    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
+    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
     return Choice(**plain), float(chosen["calibration"] or 0.0)
 
 

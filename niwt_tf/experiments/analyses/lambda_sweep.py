@@ -38,9 +38,12 @@ def lambda_sweep(finished: FinishedTransfer, test: TestFeatures, grid: Sequence[
     """Return the curves over the lambdas of `grid` and the chosen one, ascending; everything else as the run chose it."""
     main, choice, head = finished.main, finished.choice, finished.head.head
     settings, network, reader = finished.settings, finished.networks["main"], finished.readers["main"]
-    made_of = finished.networks, finished.operators, finished.readers
-    data = [fold_data(settings, (choice.engine,), fold, *(by[fold.name] for by in made_of)) for fold in finished.folds]
-    support = support_of(settings, (choice.engine,), reader, main.training.images, finished.operators["main"])
+    engines, operators = (choice.engine,), finished.operators
+    data = [
+        fold_data(settings, engines, fold, finished.networks[fold.name], operators[fold.name], finished.readers[fold.name])
+        for fold in finished.folds
+    ]
+    support = support_of(settings, engines, reader, main.training.images, operators["main"])
     sample, held_out = statistics_sample(settings, main), held_out_sample(settings, main)
     features = np.array(reader.features(sample))
     unit = seen_margin(reader.features(held_out) @ head.columns + head.biases, held_out.labels)

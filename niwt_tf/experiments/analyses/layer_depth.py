@@ -72,8 +72,8 @@ def at_layer(finished: FinishedTransfer, layer: str) -> FinishedTransfer:
     operators = seen_operators(settings, finished.learners, readers)
     measured = measure_importance(settings, finished.learners, networks, operators, readers)
     maps = fit_maps(settings, finished.learners, measured)
-    changed = {"settings": settings, "networks": networks, "readers": readers}
-    return replace(finished, **changed, operators=operators, measured=measured, maps=maps)
+    cut = replace(finished, settings=settings, networks=networks, readers=readers)
+    return replace(cut, operators=operators, measured=measured, maps=maps)
 
 
 def layer_depth(

@@ -167,12 +167,12 @@ def _from_means(finished: FinishedTransfer, epsilon: float, draws: int) -> list[
 def _caption(details: dict[str, object]) -> str:
     return (
         f"Accuracy of recovered columns on {details['measured_on']} of the seen classes, which alone compete, as a share of "
-        "the original head's. The noise is ε times the mean magnitude of the importance (a factor, not a percentage); bands are "
-        f"95 % intervals over {details['draws']} draws. From the importances of each of {details['images']:,} training images "
-        f"least squares determine {details['rank']} of {details['features']} directions of a column (no image tells of the "
-        f"others), and noise of each image's own averages out; noise that all images of a class share does not. A class's mean "
-        f"importance determines {details['mean_operator_rank']}. Biases are the original ones, of which importance says nothing; "
-        "for the mean importance, scale and bias are set as for a new class."
+        "the original head's. The noise is ε times the mean magnitude of the importance (a factor, not a percentage); bands "
+        f"are 95 % intervals over {details['draws']} draws. From the importances of each of {details['images']:,} training "
+        f"images least squares determine {details['rank']} of {details['features']} directions of a column (no image tells of "
+        f"the others), and noise of each image's own averages out; noise that all images of a class share does not. A class's "
+        f"mean importance determines {details['mean_operator_rank']}. Biases are the original ones, of which importance says "
+        "nothing; for the mean importance, scale and bias are set as for a new class."
     )
 
 
