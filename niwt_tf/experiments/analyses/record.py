@@ -111,7 +111,7 @@ def shown_value(value: Any, kind: str) -> str:
         return f"{100 * value:.1f} %"
     if kind == "correlation":
         return f"{value:.3f}"
-    return f"{value:.3g}" if kind == "number" else str(value)
+    return f"{value:.4g}" if kind == "number" else str(value)
 
 
 def _plain(value: Any) -> Any:
