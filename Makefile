@@ -38,12 +38,13 @@ quickstart: $(VENV)/.installed
 	$(BIN)/niwt run --flagfile=flags/birds.flags --data_dir=data/birds --run_dir=runs/birds --export_dir=exports/birds && \
 	echo "quickstart: $$(( $$(date +%s) - start )) s after installation"
 
-# Where a run is there it is looked at as it is, whatever its data; what is up to date is not done again.
+# A run that is there is looked at as it is, once its stages are finished; what is up to date is not done again.
 analyses: $(VENV)/.installed
 	@start=$$(date +%s) && \
-	if [ ! -f $(RUN)/metrics.json ]; then \
+	made="--run_dir=$(RUN) --export_dir=exports/$(notdir $(RUN))" && \
+	if [ -f $(RUN)/config.json ]; then $(BIN)/niwt run $$made; else \
 		$(BIN)/niwt render --data_dir=data/birds && \
-		$(BIN)/niwt run --flagfile=flags/birds.flags --data_dir=data/birds --run_dir=$(RUN) --export_dir=exports/$(notdir $(RUN)); \
+		$(BIN)/niwt run --flagfile=flags/birds.flags --data_dir=data/birds $$made; \
 	fi && \
 	for analysis in $(ANALYSES); do \
 		begun=$$(date +%s); more=; \
