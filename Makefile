@@ -4,10 +4,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help quickstart install test lint types bench clean
+# RUN: the run that make analyses looks at; where it is not there, it is made as in the quickstart.
+RUN ?= runs/birds
+# IMAGENET: a folder of other photographs for a row of support images.
+IMAGENET ?=
+ANALYSES := lambda_sweep weight_recovery layer_depth support_images consistency
+
+.PHONY: help quickstart analyses install test lint types bench clean
 
 help:
 	@echo "make quickstart   install, render the birds data set, learn its unseen classes, export, report"
+	@echo "make analyses     the paper's analyses of runs/birds as pictures and tables, and its report again; 10 minutes"
 	@echo "make test         install and run the default tests"
 	@echo "make lint types   ruff, mypy"
 	@echo "make bench        measure both sides of every claim about speed; an idle machine, a quarter of an hour"
@@ -30,6 +37,23 @@ quickstart: $(VENV)/.installed
 	$(BIN)/niwt render --data_dir=data/birds && \
 	$(BIN)/niwt run --flagfile=flags/birds.flags --data_dir=data/birds --run_dir=runs/birds --export_dir=exports/birds && \
 	echo "quickstart: $$(( $$(date +%s) - start )) s after installation"
+
+# A run that is there is looked at as it is, once its stages are finished; what is up to date is not done again.
+analyses: $(VENV)/.installed
+	@start=$$(date +%s) && \
+	made="--run_dir=$(RUN) --export_dir=exports/$(notdir $(RUN))" && \
+	if [ -f $(RUN)/config.json ]; then $(BIN)/niwt run $$made; else \
+		$(BIN)/niwt render --data_dir=data/birds && \
+		$(BIN)/niwt run --flagfile=flags/birds.flags --data_dir=data/birds $$made; \
+	fi && \
+	for analysis in $(ANALYSES); do \
+		begun=$$(date +%s); more=; \
+		if [ $$analysis = support_images ] && [ -n "$(IMAGENET)" ]; then more="--imagenet_dir=$(IMAGENET)"; fi; \
+		$(BIN)/niwt $$analysis --run_dir=$(RUN) $$more || exit; \
+		echo "$$analysis: $$(( $$(date +%s) - begun )) s"; echo; \
+	done && \
+	$(BIN)/niwt report --run_dir=$(RUN) && \
+	echo "analyses: $$(( $$(date +%s) - start )) s after installation"
 
 test: $(VENV)/.developer
 	$(BIN)/python -m pytest -n 2

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from niwt_tf.files import fingerprint, replacing
+from niwt_tf.files import fingerprint, read_json, replacing
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.data_fingerprint import annotation_fingerprint
-from niwt_tf.jobs.report_contents import RunFiles, report_contents
+from niwt_tf.jobs.report_contents import RunFiles, further_stages, report_contents
 from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.jobs.run_directory import Run
 from niwt_tf.report.embeddings import class_embedding, image_embedding
@@ -23,7 +23,7 @@ _INPUTS = ("transfer", "evaluate", "faithfulness")
 
 def stage(run: Run, data: RunData) -> None:
     """Write report.html and tensorboard/."""
-    extra = {"page": fingerprint(*page_sources()), **annotation_fingerprint(data.dataset)}
+    extra = {"page": fingerprint(*page_sources()), **annotation_fingerprint(data.dataset), **_further(run)}
     made = run.stage("report", settings_used=SETTINGS_USED, inputs=_INPUTS, extra=extra)
     if made.up_to_date:
         return
@@ -47,6 +47,16 @@ def stage(run: Run, data: RunData) -> None:
             progress=data.execution.progress,
         )
         made.record(metrics={"bytes": len(page.encode())})
+
+
+def _further(run: Run) -> dict[str, dict[str, str]]:
+    """Return the identities of what the page shows where it is there: it is made again when one of them is."""
+    kinds = {"analyses": "analysis_", "baselines": "baseline_"}
+    folders = {kind: further_stages(run, prefix) for kind, prefix in kinds.items()}
+    return {
+        kind: {name: read_json(folder / "manifest.json")["identity"] for name, folder in found.items()}
+        for kind, found in folders.items()
+    }
 
 
 def page_of(run: Run) -> Path:

@@ -10,6 +10,7 @@ import numpy as np
 
 from niwt_tf.data.birds import MARKER
 from niwt_tf.data.schema import Dataset
+from niwt_tf.errors import InputError
 from niwt_tf.experiments.faithfulness_table import FIGURES
 from niwt_tf.experiments.probabilities import load_probabilities
 from niwt_tf.experiments.scoring import load_scores
@@ -20,6 +21,8 @@ from niwt_tf.jobs.run_directory import Run
 from niwt_tf.jobs.stage import read_manifest
 from niwt_tf.models.network import Network
 from niwt_tf.report.absent_sides import absent_side_sentences
+from niwt_tf.report.analyses import analysis_figures
+from niwt_tf.report.baselines import baseline_rows
 from niwt_tf.report.contents import ReportContents
 from niwt_tf.report.dictionary import dictionary
 from niwt_tf.report.faithfulness_rows import faithfulness_rows, missing_annotations, unmeasured_sentences
@@ -101,7 +104,28 @@ def report_contents(run: Run, data: RunData, files: RunFiles) -> ReportContents:
         calibration_chosen=files.selection["chosen"]["harmonic_mean"] is not None,
         reproduction=reproduction_of(settings, _versions(run), run.data or "", stages, _rendered(settings.data_folder)),
         optimistic=tuple(dict.fromkeys((*files.metrics.get("optimistic", ()), *run.optimistic()))),
+        analyses=analysis_figures(further_stages(run, "analysis_")),
+        baselines=baseline_rows(files.metrics, _baseline_metrics(run)),
     )
+
+
+def further_stages(run: Run, prefix: str) -> dict[str, Path]:
+    """Return the folders of finished stages that the page shows where they are there, by what follows `prefix` in the name.
+
+    One that is out of date is left out.
+    """
+    found = {}
+    for entry in sorted(run.path.glob(f"{prefix}*")):
+        try:
+            found[entry.name.removeprefix(prefix)] = run.folder(entry.name)
+        except InputError:
+            continue
+    return found
+
+
+def _baseline_metrics(run: Run) -> dict[str, Mapping[str, Any]]:
+    files = {name: folder / "metrics.json" for name, folder in further_stages(run, "baseline_").items()}
+    return {name: read_json(file) for name, file in files.items() if file.is_file()}
 
 
 def _stages(run: Run) -> list[tuple[str, float, str]]:

@@ -8,6 +8,12 @@ from dataclasses import dataclass
 from niwt_tf.baselines.names import METHODS
 from niwt_tf.experiments.options import Option
 from niwt_tf.experiments.settings import SETTINGS
+from niwt_tf.jobs.analysis_options import (
+    LAMBDA_SWEEP_OPTIONS,
+    LAYER_DEPTH_OPTIONS,
+    SUPPORT_IMAGES_OPTIONS,
+    WEIGHT_RECOVERY_OPTIONS,
+)
 from niwt_tf.jobs.bundle_options import (
     ADD_CLASS_OPTIONS,
     CHECK_OPTIONS,
@@ -138,6 +144,19 @@ JOBS = {
         Job("export_onnx", "Write a run's network as one ONNX file (needs niwt-tf[onnx]).", ONNX_OPTIONS),
         Job("compare", "Compare methods over the seeds and splits of runs.", COMPARE_OPTIONS, False, COMPARE_DETAILS),
         Job("baseline", "Score other methods on the same features and protocol.", (*STAGE_OPTIONS, *BASELINE_OPTIONS)),
+        Job("lambda_sweep", "Draw accuracies over Stage 3's lambda (Fig. 3b).", (*STAGE_OPTIONS, *LAMBDA_SWEEP_OPTIONS)),
+        Job(
+            "weight_recovery",
+            "Recover seen columns from noisy importances (Fig. 3a).",
+            (*STAGE_OPTIONS, *WEIGHT_RECOVERY_OPTIONS),
+        ),
+        Job("layer_depth", "Do NIWT at every block of the network (Section 5.3).", (*STAGE_OPTIONS, *LAYER_DEPTH_OPTIONS)),
+        Job(
+            "support_images",
+            "Fit new columns on seen, other and noise images (Table 2).",
+            (*STAGE_OPTIONS, *SUPPORT_IMAGES_OPTIONS),
+        ),
+        Job("consistency", "Compare importances within and across classes (Section 3.2)."),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
         Job("reproduce", "Run rows of the paper's Table 1.", REPRODUCE_OPTIONS, False, REPRODUCE_DETAILS),
         Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
@@ -159,7 +178,7 @@ USAGE = "niwt JOB [--flagfile=FILE] [--flag=value ...]"
 def overview() -> str:
     """Return what `niwt --help` prints."""
     lines = [f"usage: {USAGE}", "", "Zero-shot image classifiers from class descriptions.", "", "jobs:"]
-    lines += [f"  {job.name:<14}{job.summary}" for job in JOBS.values()]
+    lines += [f"  {job.name:<17}{job.summary}" for job in JOBS.values()]
     return "\n".join([*lines, "", "niwt JOB --help lists a job's flags; niwt --version prints the version."])
 
 

@@ -42,7 +42,10 @@ class Network:
         self.model = model
         self.layer = layer
         self.head: ClassHead = model.layers[-1]
-        self.trunk, self.tail = split(model, layer)
+        self.trunk, self.tail = self._split(model, layer)
+
+    def _split(self, model: keras.Model, layer: str) -> tuple[keras.Model, keras.Model]:
+        return split(model, layer)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -113,7 +116,7 @@ class Network:
         head.kernel.assign(columns)
         head.bias.assign(biases)
         head.calibration.assign(self.head.calibration)
-        return Network(model, self.layer)
+        return type(self)(model, self.layer)
 
     def with_unit_features(self) -> Network:
         """Return a network whose tail ends by dividing the features by their length, under the same head (shared weights)."""
@@ -182,7 +185,7 @@ class Network:
         """Return a network with its own layers and weights, equal to this one's."""
         model = keras.models.clone_model(self.model)
         model.set_weights(self.model.get_weights())
-        return Network(model, self.layer)
+        return type(self)(model, self.layer)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network as one `.keras` file, whole or not at all.

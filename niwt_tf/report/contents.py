@@ -10,6 +10,8 @@ import numpy as np
 from niwt_tf.method.evaluation import CalibrationCurve
 
 if TYPE_CHECKING:
+    from niwt_tf.report.analyses import AnalysisFigure
+    from niwt_tf.report.baselines import BaselineRow
     from niwt_tf.report.dictionary import Dictionary
     from niwt_tf.report.gallery import GalleryEntry
 
@@ -237,6 +239,8 @@ class ReportContents:
         calibration_chosen: whether there were validation classes to choose the calibration constant on.
         reproduction: how to make the run again.
         optimistic: why its test figures may have had a part in its choices; empty for a clean run.
+        analyses: those that were made, in the order of the page.
+        baselines: the run's own row and those of the baselines that were made; empty without one.
     """
 
     title: str
@@ -255,3 +259,5 @@ class ReportContents:
     calibration_chosen: bool
     reproduction: Reproduction
     optimistic: tuple[str, ...] = ()
+    analyses: tuple[AnalysisFigure, ...] = ()
+    baselines: tuple[BaselineRow, ...] = ()

@@ -18,6 +18,7 @@ from niwt_tf.explain.neurons import CONFIDENT
 from niwt_tf.explain.rounding import shown_weight
 from niwt_tf.explain.sentences import plain, short_name
 from niwt_tf.explain.words import grouped
+from niwt_tf.report.baselines import MEASURES
 from niwt_tf.report.confusion_chart import MOST_NAMED, confusion_chart, geometry
 from niwt_tf.report.contents import Estimate, ReportContents
 from niwt_tf.report.curves import ausuc_chart, calibration_chart, reliability_chart, table_of
@@ -75,6 +76,7 @@ def render(contents: ReportContents) -> str:
         many_names=len(results.class_names) > MOST_NAMED,
         confident=CONFIDENT,
         gallery_kinds=_gallery_kinds(contents),
+        measures=MEASURES,
     )
 
 

@@ -196,8 +196,14 @@ _MAY_TEST = {
     ("faithfulness", "measure_faithfulness"),
     ("faithfulness_truth", "present_attributes"),
     ("faithfulness_truth", "truth_of_test_images"),
+    ("finished_transfer", "read_test_features"),
+    ("finished_transfer", "evaluate_transferer"),
+    ("lambda_sweep", "lambda_sweep"),
+    ("layer_depth", "layer_depth"),
+    ("support_images", "support_images"),
+    ("weight_recovery", "weight_recovery"),
 }
-_TEST_TYPES = {"TestData", "Dataset", "test_data", "RunData"}
+_TEST_TYPES = {"TestData", "TestFeatures", "Dataset", "test_data", "RunData"}
 
 
 def _names(node: ast.AST) -> set[str]:

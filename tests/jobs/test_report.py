@@ -52,7 +52,8 @@ def test_of_a_team_the_chief_alone_makes_the_page(monkeypatch, tmp_path):
 
     done = []
     made = SimpleNamespace(up_to_date=False, writing=writing)
-    run = SimpleNamespace(stage=lambda *_, **__: made, team=SimpleNamespace(is_chief=False), settings=SimpleNamespace(seed=0))
+    team, settings = SimpleNamespace(is_chief=False), SimpleNamespace(seed=0)
+    run = SimpleNamespace(stage=lambda *_, **__: made, team=team, settings=settings, path=tmp_path)
     dataset = SimpleNamespace(boxes=None, parts=None, part_names=(), image_attributes=None)
     data = SimpleNamespace(test=lambda: None, execution=None, dataset=dataset)
     monkeypatch.setattr(report, "RunFiles", lambda run: SimpleNamespace(network=None, scored=None))

@@ -1,0 +1,161 @@
+"""Stage 3's lambda over many decades (NIWT Fig. 3b): what it does on test images, and on what it is chosen.
+
+The curves on test images are for looking at. The calibration of each point, like lambda itself, is chosen on the folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from niwt_tf.experiments.analyses.drawing import BLUE, GREEN, GREY, ORANGE, absent, curve, new_figure, percent_axis, save
+from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, TestFeatures
+from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, spread
+from niwt_tf.experiments.readers import held_out_sample, statistics_sample
+from niwt_tf.experiments.selection import Choice, FoldData, NewColumns, fold_data, fold_scores, new_columns
+from niwt_tf.experiments.support import support_of
+from niwt_tf.experiments.transferring import column_map_of
+from niwt_tf.method.calibration import choose_calibration, harmonic_means, seen_margin
+from niwt_tf.method.evaluation import calibration_curve
+
+_COLUMNS = (
+    *(Column("lambda", "λ", "number"), Column("chosen", "Chosen", "text")),
+    *(Column("acc_seen", "Seen"), Column("acc_seen_low"), Column("acc_seen_high")),
+    *(Column("acc_unseen", "Unseen"), Column("acc_unseen_low"), Column("acc_unseen_high")),
+    *(Column("harmonic_mean", "H"), Column("acc_zsl", "ZSL"), Column("ausuc", "AUSUC")),
+    Column("calibration", "", "number"),
+    *(Column("validation_harmonic_mean", "H on folds"), Column("validation_low"), Column("validation_high")),
+    Column("validation_acc_zsl", "ZSL on folds"),
+)
+
+
+def lambda_sweep(finished: FinishedTransfer, test: TestFeatures, grid: Sequence[float], command: str) -> AnalysisRecord:
+    """Return the curves over the lambdas of `grid` and the chosen one, ascending; everything else as the run chose it."""
+    main, choice, head = finished.main, finished.choice, finished.head.head
+    settings, network, reader = finished.settings, finished.networks["main"], finished.readers["main"]
+    engines, operators = (choice.engine,), finished.operators
+    data = [
+        fold_data(settings, engines, fold, finished.networks[fold.name], operators[fold.name], finished.readers[fold.name])
+        for fold in finished.folds
+    ]
+    support = support_of(settings, engines, reader, main.training.images, operators["main"])
+    sample, held_out = statistics_sample(settings, main), held_out_sample(settings, main)
+    features = np.array(reader.features(sample))
+    unit = seen_margin(reader.features(held_out) @ head.columns + head.biases, held_out.labels)
+    importance_map = finished.maps["main"][choice.head]
+
+    def solved(tried: Choice) -> NewColumns | tuple[np.ndarray, np.ndarray]:
+        known = settings, tried, network, head
+        column_map = column_map_of(*known, importance_map, support, features, sample.labels)
+        if column_map is not None:
+            return column_map(finished.unseen_descriptions)
+        importances = importance_map.predict(finished.unseen_descriptions)
+        return new_columns(*known, importances, support, features, sample.labels)
+
+    rows = []
+    lambdas = sorted({*map(float, grid), choice.regularization})
+    for strength in tqdm(lambdas, desc="lambda", unit="lambda", delay=5, leave=False, disable=not reader.execution.progress):
+        tried = replace(choice, regularization=strength)
+        calibration, harmonics, zsl = _on_folds(finished, data, tried)
+        new = solved(tried)
+        columns, biases = (new.columns, new.biases) if isinstance(new, NewColumns) else new
+        found = test.evaluate((head.columns, head.biases), (columns, biases), calibration * unit)
+        seen, unseen = spread(found.per_class[: test.num_seen]), spread(found.per_class[test.num_seen :])
+        mark = "chosen" if strength == choice.regularization else ""
+        scores = found.harmonic_mean, found.acc_zsl, found.ausuc, found.calibration
+        rows.append((strength, mark, *seen, *unseen, *scores, *_range(harmonics), zsl))
+    chosen = next(index for index, row in enumerate(rows) if row[1])
+    decades = [index for index, row in enumerate(rows) if abs(np.log10(row[0]) - round(np.log10(row[0]))) < 1e-6]
+    return AnalysisRecord(
+        "Weight of the regulariser",
+        _caption(finished, len(test.labels) > 0),
+        command,
+        _COLUMNS,
+        tuple(rows),
+        tuple(sorted({*decades, chosen})),
+        {
+            "chosen_lambda": choice.regularization,
+            "candidates": list(settings.transfer_lambda),
+            "chosen_on": "folds of validation classes" if finished.folds else "nothing: the first of the grid",
+            "test_curves": "for looking at: no choice is made from them",
+        },
+    )
+
+
+def _on_folds(finished: FinishedTransfer, data: Sequence[FoldData], choice: Choice) -> tuple[float, list[float], float]:
+    """Return the calibration, in units of `seen_margin`, each fold's H at it, and their mean accuracy without seen classes."""
+    curves, units = [], []
+    for fold, shared in zip(finished.folds, data, strict=True):
+        head, fold_map = finished.measured[fold.name][choice.head].head, finished.maps[fold.name][choice.head]
+        scores = fold_scores(finished.settings, fold, shared, head, fold_map, choice)
+        curves.append(calibration_curve(scores.logits, scores.labels, scores.num_seen))
+        units.append(scores.unit)
+    if not curves:
+        return 0.0, [], float("nan")
+    calibration, _ = choose_calibration(curves, units)
+    harmonics = [float(harmonic_means(c, np.array([calibration * u]))[0]) for c, u in zip(curves, units, strict=True)]
+    return calibration, harmonics, float(np.mean([each.acc_unseen[-1] for each in curves]))
+
+
+def _range(values: Sequence[float]) -> tuple[float, float, float]:
+    unknown = float("nan")
+    return (float(np.mean(values)), min(values), max(values)) if values else (unknown, unknown, unknown)
+
+
+def _caption(finished: FinishedTransfer, tested: bool) -> str:
+    sentences = [
+        "Left: accuracy on the test images of seen and of unseen classes, all classes competing, and their harmonic mean H, "
+        "for each weight λ of Eq. 3's regulariser; bands are 95 % intervals over classes. These curves are for looking at: no "
+        "choice is made from them."
+        if tested
+        else "There are no test images, so there are no curves of them."
+    ]
+    count = len(finished.folds)
+    if count:
+        sentences.append(
+            f"Right: H on {count} fold{'s' * (count != 1)} of validation classes, which the choice of λ and of each point's "
+            "calibration is made on; the band goes from the lowest fold to the highest. The line marks the chosen λ."
+        )
+    else:
+        sentences.append("There are too few seen classes for folds: λ is the first of its grid and nothing is calibrated.")
+    return " ".join(sentences)
+
+
+def draw_lambda_sweep(record: AnalysisRecord, path: Path) -> None:
+    """Draw the curves on test images and, in a panel of their own, those on the folds."""
+    figure = new_figure(10.5, 4.6)
+    left, right = figure.subplots(1, 2)
+    x, chosen = record.column("lambda"), float(record.details["chosen_lambda"])
+    shown = {"acc_seen": (BLUE, "seen classes"), "acc_unseen": (ORANGE, "unseen classes"), "harmonic_mean": (GREEN, "H")}
+    if not np.isfinite(record.column("acc_seen")).any():
+        absent(left, "no test images")
+    else:
+        for name, (colour, label) in shown.items():
+            sides = name != "harmonic_mean"
+            low, high = (record.column(f"{name}_{side}") if sides else None for side in ("low", "high"))
+            curve(left, x, record.column(name), colour, label, low, high)
+        _finish(left, x, chosen, "Test images (for looking at; nothing is chosen here)", "accuracy, %")
+    validation = record.column("validation_harmonic_mean")
+    if np.isfinite(validation).any():
+        edges = record.column("validation_low"), record.column("validation_high")
+        curve(right, x, validation, GREEN, "H, mean over folds", *edges)
+        curve(right, x, record.column("validation_acc_zsl"), GREY, "ZSL, mean over folds", linestyle=":")
+        _finish(right, x, chosen, "Folds of validation classes (λ is chosen here)", "accuracy, %")
+    else:
+        absent(right, "no folds of validation classes:\nλ is the first of its grid")
+    save(figure, path)
+
+
+def _finish(axes: Any, x: np.ndarray, chosen: float, title: str, label: str) -> None:
+    axes.axvline(chosen, color="black", linestyle="--", linewidth=1, label=f"chosen λ = {chosen:g}")
+    axes.set_xscale("log")
+    axes.set_xlim(x.min() / 1.5, x.max() * 1.5)
+    axes.set_xlabel("λ of Eq. 3")
+    axes.set_title(title, fontsize=10.5)
+    percent_axis(axes, label)
+    axes.legend(fontsize=9, frameon=False, loc="best")

@@ -1,0 +1,92 @@
+"""What new columns are fitted on (NIWT Table 2): seen training images, images of other things, or noise.
+
+Every other choice is made anew on the folds for each kind of support, as `niwt transfer` makes it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from niwt_tf.experiments.analyses.drawing import BLUE, GREEN, ORANGE, PURPLE, new_figure, percent_axis, save
+from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, TestFeatures, evaluate_transferer
+from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, spread
+
+# Table 2 of the paper: H in its own setting. For reference; other data cannot be compared with it.
+PAPER = {"seen": 0.381, "imagenet": 0.370, "noise": 0.302}
+_MEASURES = {
+    "acc_seen": ("seen", BLUE),
+    "acc_unseen": ("unseen", ORANGE),
+    "harmonic_mean": ("H", GREEN),
+    "acc_zsl": ("ZSL", PURPLE),
+}
+_COLUMNS = (
+    Column("support", "Support images", "text"),
+    *(Column("acc_seen", "Seen"), Column("acc_seen_low"), Column("acc_seen_high")),
+    *(Column("acc_unseen", "Unseen"), Column("acc_unseen_low"), Column("acc_unseen_high")),
+    *(Column("harmonic_mean", "H"), Column("acc_zsl", "ZSL"), Column("ausuc", "AUSUC")),
+    *(Column("validation_harmonic_mean", "H on folds"), Column("calibration", "", "number")),
+    *(Column("engine", kind="text"), Column("lambda", kind="number")),
+)
+
+
+def support_images(
+    finished: FinishedTransfer, test: TestFeatures, imagenet: str | None, command: str
+) -> AnalysisRecord:
+    """Return one row a kind of support; `imagenet` is a folder of other images, or None for no such row."""
+    kinds = {"seen": "seen", "noise": "noise"} if imagenet is None else {"seen": "seen", "imagenet": imagenet, "noise": "noise"}
+    titles = {"seen": "seen training images", "imagenet": "images of the folder", "noise": "noise"}
+    rows = []
+    hidden = not finished.readers["main"].execution.progress
+    for kind, support in tqdm(kinds.items(), desc="support", unit="kind", delay=5, leave=False, disable=hidden):
+        transferer = finished.transferred(finished.settings.replace(support=support))
+        found, trial = evaluate_transferer(transferer, finished.unseen_descriptions, test), transferer.trial
+        seen, unseen = spread(found.per_class[: test.num_seen]), spread(found.per_class[test.num_seen :])
+        scores = found.harmonic_mean, found.acc_zsl, found.ausuc, trial.harmonic_mean, found.calibration
+        rows.append((titles[kind], *seen, *unseen, *scores, trial.choice.engine, trial.choice.regularization))
+    absent = "" if imagenet is not None else " Without --imagenet_dir there is no row of other photographs."
+    count = finished.settings.num_support
+    details = {
+        "supports": list(kinds),
+        "num_support": count,
+        "paper_harmonic_mean": PAPER,
+        "paper_is": "the paper's Table 2, in its own setting: for reference alone",
+        "missing": [] if imagenet is not None else ["imagenet: --imagenet_dir was not given"],
+    }
+    return AnalysisRecord(
+        "Support images",
+        f"Accuracies on test images when new columns are fitted on {count} support images of each kind; thin bars are 95 % "
+        "intervals over classes. Every choice, the calibration too, was made anew on the folds for each kind."
+        + ("" if finished.folds else " There were too few seen classes for folds, so the first of each grid was taken.")
+        + absent,
+        command,
+        _COLUMNS,
+        tuple(rows),
+        None,
+        details,
+    )
+
+
+def draw_support_images(record: AnalysisRecord, path: Path) -> None:
+    """Draw a group of bars a kind of support."""
+    figure = new_figure(7.5, 4.6)
+    axes = figure.subplots()
+    places, width = np.arange(len(record.rows)), 0.2
+    for number, (name, (label, colour)) in enumerate(_MEASURES.items()):
+        values, offset = record.column(name), (number - 1.5) * width
+        error = None
+        if name in ("acc_seen", "acc_unseen"):
+            edges = values - record.column(f"{name}_low"), record.column(f"{name}_high") - values
+            error = 100 * np.nan_to_num(np.stack(edges))
+        style = {"color": colour, "label": label, "capsize": 3, "error_kw": {"elinewidth": 1, "ecolor": "0.25"}}
+        bars = axes.bar(places + offset, 100 * np.nan_to_num(values), width, yerr=error, **style)
+        texts = ["n/a" if np.isnan(value) else f"{100 * value:.1f}" for value in values]
+        axes.bar_label(bars, texts, label_type="center", fontsize=8, color="white")
+    axes.set_xticks(places, [row[0] for row in record.rows])
+    axes.set_xlabel("what new columns are fitted on")
+    percent_axis(axes, "accuracy on test images, %")
+    axes.set_title("Support images", fontsize=11)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    save(figure, path)

@@ -1,0 +1,87 @@
+"""What the jobs of the analyses share: what they read, their stage in the run directory and what they print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from niwt_tf.errors import InputError
+from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, choice_of
+from niwt_tf.experiments.analyses.record import AnalysisRecord, table_text, write_record
+from niwt_tf.experiments.artefacts import load_maps, load_measured, load_networks, load_operators
+from niwt_tf.experiments.readers import readers_of
+from niwt_tf.files import read_json
+from niwt_tf.jobs.run_data import RunData
+from niwt_tf.jobs.run_directory import Run
+
+SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
+Analyse = Callable[[FinishedTransfer, RunData], AnalysisRecord]
+Draw = Callable[[AnalysisRecord, Path], None]
+
+
+def analysis_stage(
+    run: Run, data: RunData, name: str, analyse: Analyse, draw: Draw, extra: Mapping[str, Any] | None = None
+) -> None:
+    """Write `<name>.csv`, `<name>.json` and `<name>.png` in the stage analysis_<name>, if they are not up to date.
+
+    Args:
+        run: it has the stage transfer.
+        data: of the run.
+        name: of the analysis.
+        analyse: makes the table.
+        draw: makes the picture of it.
+        extra: what else the table depends on, as JSON: the job's own flags.
+
+    Raises:
+        InputError: a stage before it is missing, or several processes work on the run.
+    """
+    if run.team.size > 1:
+        raise InputError("--strategy must be none or mirrored for an analysis. Received: 'multiworker'.")
+    made = run.stage(f"analysis_{name}", settings_used=SETTINGS_USED, inputs=["transfer"], extra=extra)
+    if made.up_to_date:
+        return
+    finished = finished_transfer(run, data)
+    with made.writing() as folder:
+        record = analyse(finished, data)
+        write_record(folder, name, record)
+        draw(record, folder / f"{name}.png")
+        made.record(shapes={"rows": (len(record.rows), len(record.columns))})
+
+
+def finished_transfer(run: Run, data: RunData) -> FinishedTransfer:
+    """Return what the run's transfer was made of.
+
+    Raises:
+        InputError: a stage is missing or out of date.
+    """
+    names = [learner.name for learner in data.learners]
+    networks = load_networks(run.folder("train"), run.settings, data.learners)
+    choice, calibration = choice_of(read_json(run.folder("transfer") / "selection.json"))
+    return FinishedTransfer(
+        run.settings,
+        data.learners,
+        networks,
+        load_measured(run.folder("importance"), names),
+        load_maps(run.folder("map"), names),
+        load_operators(run.folder("importance")),
+        readers_of(run.settings, networks, data.execution),
+        choice,
+        calibration,
+        data.unseen_names,
+        data.unseen_descriptions,
+    )
+
+
+def print_analysis(run: Run, name: str) -> None:
+    """Print the table of a finished analysis and the paths of its files."""
+    folder = run.folder(f"analysis_{name}")
+    record = read_json(folder / f"{name}.json")
+    print(f"{record['title']}\n{table_text(record)}\n{record['caption']}\n")
+    print(f"picture  {folder / f'{name}.png'}\ntable    {folder / f'{name}.csv'}")
+
+
+def command_of(run: Run, name: str, **flags: Any) -> str:
+    """Return the command that makes an analysis again; flags that are None or empty are left out."""
+    given = [f"--{flag}={value}" for flag, value in flags.items() if value not in (None, "", ())]
+    return " ".join(["niwt", name, f"--run_dir=runs/{run.path.name}", *given])

@@ -1,0 +1,39 @@
+"""`niwt lambda_sweep`: Stage 3's lambda over many decades, on test images and on the folds that choose it (Fig. 3b)."""
+
+from __future__ import annotations
+
+import sys
+
+from absl import flags
+
+from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, read_test_features
+from niwt_tf.experiments.analyses.lambda_sweep import draw_lambda_sweep, lambda_sweep
+from niwt_tf.experiments.analyses.record import AnalysisRecord
+from niwt_tf.jobs.analysis import analysis_stage, command_of, print_analysis
+from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.run_data import RunData, load_run_data
+from niwt_tf.jobs.run_directory import Run
+
+NAME = "lambda_sweep"
+
+
+def stage(run: Run, data: RunData, grid: tuple[float, ...]) -> None:
+    """Write lambda_sweep.csv, .json and .png for the lambdas of `grid` and the chosen one."""
+
+    def analyse(finished: FinishedTransfer, data: RunData) -> AnalysisRecord:
+        test = read_test_features(finished.readers["main"], data.test())
+        return lambda_sweep(finished, test, grid, command_of(run, NAME))
+
+    analysis_stage(run, data, NAME, analyse, draw_lambda_sweep, {"lambda_grid": list(grid)})
+
+
+def main(argv: list[str]) -> None:
+    """Do the analysis of the run that --run_dir names and print its table."""
+    del argv
+    with run_from_flags() as run:
+        stage(run, load_run_data(run), flags.FLAGS.lambda_grid)
+        print_analysis(run, NAME)
+
+
+if __name__ == "__main__":
+    sys.exit(run_job(NAME, main=main))

@@ -1,0 +1,49 @@
+"""`niwt layer_depth`: NIWT at every block of the trained network and at its fully connected layers (Section 5.3)."""
+
+from __future__ import annotations
+
+import sys
+
+from absl import flags
+
+from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, read_test_features
+from niwt_tf.experiments.analyses.layer_depth import draw_layer_depth, layer_depth
+from niwt_tf.experiments.analyses.record import AnalysisRecord
+from niwt_tf.jobs.analysis import analysis_stage, command_of, print_analysis
+from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.run_data import RunData, load_run_data
+from niwt_tf.jobs.run_directory import Run
+from niwt_tf.models.blocks import depth_layers
+from niwt_tf.models.unit_cut import cut_at
+
+NAME = "layer_depth"
+
+
+def stage(run: Run, data: RunData, layers: tuple[str, ...]) -> None:
+    """Write layer_depth.csv, .json and .png for `layers`, or for those that stand for the network's depth.
+
+    Raises:
+        InputError: a layer that the network cannot be cut at.
+    """
+
+    def analyse(finished: FinishedTransfer, data: RunData) -> AnalysisRecord:
+        network = finished.networks["main"]
+        asked = layers or tuple(depth_layers(network.model, network.layer))
+        for name in asked:  # a mistake is told before the minutes that the first layers take
+            cut_at(network.model, name)
+        test = read_test_features(finished.readers["main"], data.test())
+        return layer_depth(finished, test, asked, command_of(run, NAME, layers=",".join(layers)))
+
+    analysis_stage(run, data, NAME, analyse, draw_layer_depth, {"layers": list(layers)})
+
+
+def main(argv: list[str]) -> None:
+    """Do the analysis of the run that --run_dir names and print its table."""
+    del argv
+    with run_from_flags() as run:
+        stage(run, load_run_data(run), flags.FLAGS.layers)
+        print_analysis(run, NAME)
+
+
+if __name__ == "__main__":
+    sys.exit(run_job(NAME, main=main))

@@ -1,0 +1,78 @@
+"""The analyses of a run on its page: their pictures, captions and short tables."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from niwt_tf.experiments.analyses.record import shown_value
+from niwt_tf.files import read_json
+
+# In the order of the page; what is not named here comes after, by name.
+_ORDER = ("lambda_sweep", "weight_recovery", "layer_depth", "support_images", "consistency")
+
+
+@dataclass(frozen=True)
+class AnalysisFigure:
+    """One analysis.
+
+    Attributes:
+        name: of its job.
+        title: short.
+        caption: what the picture shows.
+        command: what makes it again.
+        picture: a `data:` address.
+        width: of the picture in pixels.
+        height: of the picture in pixels.
+        header: title of each column and whether it holds numbers.
+        rows: cells for people.
+    """
+
+    name: str
+    title: str
+    caption: str
+    command: str
+    picture: str
+    width: int
+    height: int
+    header: tuple[tuple[str, bool], ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def analysis_figures(folders: Mapping[str, Path]) -> tuple[AnalysisFigure, ...]:
+    """Return the analyses whose files are in `folders`, by name, in the order of the page."""
+    ordered = sorted(folders, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
+    return tuple(_figure(name, folders[name]) for name in ordered)
+
+
+def _figure(name: str, folder: Path) -> AnalysisFigure:
+    record = read_json(folder / f"{name}.json")
+    kept = [(index, title) for index, title in enumerate(record["titles"]) if title]
+    kinds = record["kinds"]
+    rows = (tuple(shown_value(record["rows"][row][index], kinds[index]) for index, _ in kept) for row in record["shown"])
+    picture, width, height = _picture(folder / f"{name}.png")
+    return AnalysisFigure(
+        name,
+        record["title"],
+        record["caption"],
+        record["command"],
+        picture,
+        width,
+        height,
+        tuple((title, kinds[index] != "text") for index, title in kept),
+        tuple(rows),
+    )
+
+
+def _picture(path: Path) -> tuple[str, int, int]:
+    """Return a picture as a `data:` address, which is lossless and smaller than the PNG, and its size in pixels."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    with Image.open(path) as image:
+        image.convert("RGB").save(file, format="WEBP", lossless=True, method=4)
+        width, height = image.size
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode('ascii')}", width, height
