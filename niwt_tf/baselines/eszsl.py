@@ -16,7 +16,8 @@ import numpy as np
 
 from niwt_tf.baselines.interface import Candidate, Columns, Fitted, Grid, Method, Sample
 
-_POWERS = tuple(10.0**power for power in range(-3, 4))
+# Raw features may be long, and gamma is in units of their squares.
+_GAMMAS, _LAMBDAS = (tuple(10.0**power for power in range(-3, end)) for end in (6, 4))
 
 
 @dataclass(frozen=True)
@@ -57,4 +58,4 @@ def solutions(sample: Sample, descriptions: np.ndarray, grid: Grid) -> Iterator[
         yield {"gamma": gamma, "lambda": penalty}, ESZSL(vectors, middle, entry_vectors)
 
 
-METHOD = Method("eszsl", {"gamma": _POWERS, "lambda": _POWERS}, solutions)
+METHOD = Method("eszsl", {"gamma": _GAMMAS, "lambda": _LAMBDAS}, solutions)
