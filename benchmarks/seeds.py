@@ -1,81 +1,102 @@
-"""Run one experiment over several seeds (each its own split) and print mean and 95 % interval, NIWT beside ESZSL.
+"""Run one experiment over several seeds, NIWT and every baseline, and print the leaderboard and what each took.
 
 python benchmarks/seeds.py --seeds=0,1,2 --runs=runs/birds_seeds -- --flagfile=flags/birds.flags --data_dir=data/birds
 
-What follows `--` goes to `niwt run` as it is. Runs that are up to date are not repeated. The interval is Student's over the
-seeds; a difference is taken seed by seed.
+What follows `--` goes to `niwt run --until=evaluate` and `niwt baseline --method=all` as it is; a seed draws its own split
+where the split is random. What is up to date is not repeated. Then `niwt compare` writes its files into comparison/ of --runs,
+and its Markdown is printed with the seconds by the manifests. seeds.json has NIWT's metrics and the seconds of every seed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from scipy.stats import t as student
+ROOT = Path(__file__).resolve().parent.parent
+if sys.path[0] == str(ROOT / "benchmarks"):
+    sys.path[0] = str(ROOT)  # run as a file, Python would look in this folder alone
 
-SHOWN = ("acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ausuc")
-UNITLESS = ("validation_harmonic_mean", "rank_correlation_within", "rank_correlation_across", "map_rank_correlation")
+from niwt_tf.experiments.intervals_over_problems import mean_of  # noqa: E402
 
-
-def interval(values: list[float]) -> str:
-    """Return "mean ± half width" of the 95 % interval."""
-    mean = statistics.fmean(values)
-    if len(values) < 2:
-        return f"{mean:.3f}"
-    half = float(student.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
-    return f"{mean:.3f} ± {half:.3f}"
+OTHER_FIGURES = ("validation_harmonic_mean", "rank_correlation_within", "rank_correlation_across", "map_rank_correlation")
+OWN_STAGES = ("importance", "map", "transfer", "evaluate")
+_BASELINE = "baseline_"
 
 
-def run(seed: int, runs: Path, flags: list[str]) -> tuple[dict[str, float], dict[str, dict[str, dict[str, float]]], float]:
-    """Return NIWT's and ESZSL's metrics of one seed, and the seconds of `niwt run` by the manifests of its stages."""
+def interval(values: Sequence[float]) -> str:
+    """Return "mean ± half width" of Student's 95 % interval."""
+    mean = mean_of(values)
+    if mean is None:
+        return "n/a"
+    return f"{mean.value:.3f}" if mean.half is None else f"{mean.value:.3f} ± {mean.half:.3f}"
+
+
+def run(seed: int, runs: Path, flags: Sequence[str]) -> Path:
+    """Do whatever is not up to date of one seed and return its run directory."""
     folder = runs / f"seed_{seed}"
     common = [f"--run_dir={folder}", f"--seed={seed}", *flags]
-    for job, more in (("run", [f"--export_dir={runs / 'exports' / str(seed)}"]), ("baseline", [])):
+    for job, more in (("run", ["--until=evaluate"]), ("baseline", ["--method=all"])):
         begun = time.monotonic()
         subprocess.run([sys.executable, "-m", "niwt_tf", job, *common, *more], check=True, stdout=subprocess.DEVNULL)
         print(f"seed {seed}: niwt {job} took {time.monotonic() - begun:.0f} s", file=sys.stderr)
-    stages = [json.loads(path.read_text()) for path in folder.glob("*/manifest.json")]
-    seconds = sum(stage["seconds"] for stage in stages if stage["stage"] != "baseline")
-    niwt = json.loads((folder / "metrics.json").read_text())
-    eszsl = json.loads((folder / "baseline" / "eszsl.json").read_text())
-    return niwt, eszsl, seconds
+    return folder
+
+
+def seconds_of(folder: Path) -> dict[str, float]:
+    """Return seconds by the manifests: of the training that all methods share, of NIWT's own stages, of each baseline."""
+    stages = {path.parent.name: float(json.loads(path.read_text())["seconds"]) for path in folder.glob("*/manifest.json")}
+    found = {"training, shared by all": stages["train"], "niwt": sum(stages[name] for name in OWN_STAGES)}
+    return found | {name.removeprefix(_BASELINE): stages[name] for name in sorted(stages) if name.startswith(_BASELINE)}
+
+
+def seconds_table(seconds: Sequence[Mapping[str, float]]) -> str:
+    """Return a row a method: the least and most seconds of a seed, and the sum."""
+    lines = ["| seconds a run | least to most | all seeds |", "|---|---|---|"]
+    for name in dict.fromkeys(name for each in seconds for name in each):
+        known = [each[name] for each in seconds if name in each]
+        lines.append(f"| {name} | {min(known):.0f} to {max(known):.0f} | {sum(known):.0f} |")
+    total = sum(sum(each.values()) for each in seconds)
+    return "\n".join([*lines, f"| all | | {total:.0f} |"])
+
+
+def figures_table(metrics: Sequence[Mapping[str, Any]]) -> str:
+    """Return a row for each of NIWT's further figures, which other methods do not have."""
+    lines = [f"| NIWT, seeds: {len(metrics)} | mean | median |", "|---|---|---|"]
+    for name in OTHER_FIGURES:
+        known = [each[name] for each in metrics if each.get(name) is not None]
+        if known:
+            lines.append(f"| {name} | {interval(known)} | {statistics.median(known):.3f} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Parse the command line, run every seed, print the table and write it as JSON."""
+    """Parse the command line, run every seed, compare, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("flags", nargs="+")
     arguments = parser.parse_args()
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
-    results = [run(seed, arguments.runs, arguments.flags) for seed in seeds]
-    print(f"| {len(seeds)} seeds | NIWT | ESZSL, head's features | difference | ESZSL, pooled map | difference |")
-    print("|---|---|---|---|---|---|")
-    table: dict[str, dict[str, str]] = {}
-    for name in SHOWN:
-        niwt = [result[0][name] for result in results]
-        row = {"niwt": interval(niwt)}
-        for source in ("head", "map"):
-            eszsl = [result[1][source]["metrics"][name] for result in results]
-            row[f"eszsl_{source}"] = interval(eszsl)
-            row[f"difference_{source}"] = interval([a - b for a, b in zip(niwt, eszsl, strict=True)])
-        table[name] = row
-        print(f"| {name} | {' | '.join(row.values())} |")
-    for name in UNITLESS:
-        values = [result[0][name] for result in results]
-        table[name] = {"niwt": interval(values)}
-        print(f"| {name} | {interval(values)} | | | | |")
-    seconds = [result[2] for result in results]
-    print(f"| seconds a run | {min(seconds):.0f} to {max(seconds):.0f} | | | | |")
-    raw = [{"seed": seed, "niwt": result[0], "eszsl": result[1]} for seed, result in zip(seeds, results, strict=True)]
-    (arguments.runs / "seeds.json").write_text(json.dumps({"table": table, "runs": raw}, indent=2) + "\n")
+    folders = [run(seed, arguments.runs, arguments.flags) for seed in seeds]
+    out = arguments.runs / "comparison"
+    listed = ",".join(map(str, folders))
+    command = [sys.executable, "-m", "niwt_tf", "compare", f"--runs={listed}", f"--out={out}", "--noprogress"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    metrics = [json.loads((folder / "metrics.json").read_text()) for folder in folders]
+    seconds = [seconds_of(folder) for folder in folders]
+    print((out / "comparison.md").read_text(encoding="utf-8"))
+    print(f"{figures_table(metrics)}\n\n{seconds_table(seconds)}")
+    record = [
+        {"seed": seed, "niwt": own, "seconds": took} for seed, own, took in zip(seeds, metrics, seconds, strict=True)
+    ]
+    (arguments.runs / "seeds.json").write_text(json.dumps(record, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from benchmarks import (
     one_more_class,
     quickstart,
     report,
+    seeds,
     serving,
     serving_sides,
     stage3_birds,
@@ -248,3 +249,23 @@ def test_sources_of_knowledge_are_compared_seed_by_seed():
     # Student's t of one degree of freedom is 12.706; the standard errors are 0.1, 0.15 and, of the differences, 0.05.
     assert attributes == "| attributes | 0.300 ± 1.271 |  | 0.500 ± 0.000 |  | 0.250 ± 0.000 |  |"
     assert captions.startswith("| captions | 0.450 ± 1.906 | 0.150 ± 0.635 | 0.500 ± 0.000 | 0.000 ± 0.000 | 0.250 ±")
+
+
+def test_the_seconds_of_seeds_part_what_is_shared_from_what_is_a_method_s_own(tmp_path):
+    own = {"importance": 5, "map": 1, "transfer": 2, "evaluate": 3}
+    took = {"train": 40.0, **own, "baseline_ale": 7, "baseline_dem": 8, "report": 9}
+    for name, seconds in took.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text(json.dumps({"seconds": seconds}))
+    found = seeds.seconds_of(tmp_path)
+    assert found == {"training, shared by all": 40, "niwt": 11, "ale": 7, "dem": 8}
+    table = seeds.seconds_table([found, {**found, "niwt": 13}])
+    assert "| niwt | 11 to 13 | 24 |" in table
+    assert table.endswith("| all | | 134 |")
+
+
+def test_figures_of_seeds_have_student_s_interval():
+    assert seeds.interval([0.75, 0.85]) == "0.800 ± 0.635"
+    assert (seeds.interval([0.5]), seeds.interval([])) == ("0.500", "n/a")
+    table = seeds.figures_table([{"validation_harmonic_mean": 0.75}, {"validation_harmonic_mean": 0.85}])
+    assert table.splitlines()[2:] == ["| validation_harmonic_mean | 0.800 ± 0.635 | 0.800 |"]

@@ -47,6 +47,7 @@ def stage(run: Run, data: RunData) -> None:
             result = evaluate_eszsl(choice, main, banks["main"], data.unseen_descriptions, data.test())
             metrics = {name: finite(value) for name, value in result.scalars().items()}
             record[source] = {"chosen": choice.as_dict(), "metrics": metrics}
+        run.scored_test_images("baseline", baseline.choices)
         write_json(folder / "eszsl.json", record)
         harmonic = {source: each["metrics"]["harmonic_mean"] for source, each in record.items()}
         baseline.record(metrics={f"harmonic_mean_{source}": value for source, value in harmonic.items() if value is not None})

@@ -25,6 +25,8 @@ _LOST = "record lost"
 # What parts the images and so makes another problem. All else that a figure depends on may be chosen by it: the seed too, where
 # the same images are tested.
 _PROBLEM = frozenset(("dataset", "data_dir", "split", "unseen", "num_unseen", "missing_images", "max_bad_images"))
+# What no stage names among its settings, since the fingerprint of the data stands for it.
+_DESCRIBING = ("knowledge", "text_features")
 _UNHASHED = frozenset(("digest", "time"))
 _KEYS = {"what", "problem", "descriptions", "choices", "uses_test_labels", "version", "time", "previous", "digest"}
 Entry = Mapping[str, Any]
@@ -147,13 +149,31 @@ class UseOfTestImages:
             self._digest = self.scored[what] = ledger.digest
         return {"optimistic": list(ledger.reasons(what, self.problem)), DIGEST: ledger.digest}
 
-    def reasons(self, what: str) -> tuple[str, ...]:
-        """Return why a stage's figures are optimistic by what is known today."""
-        return Ledger(self._run_dir).reasons(what, self.problem)
+    def reasons(self, what: str, known: bool = False) -> tuple[str, ...]:
+        """Return why a stage's figures are optimistic by what is known today.
+
+        Args:
+            what: the stage's name.
+            known: whether there are figures of it, which must then have been written down.
+        """
+        ledger = Ledger(self._run_dir)
+        missing = known and all((entry["what"], entry["problem"]) != (what, self.problem) for entry in ledger.entries)
+        found = ledger.reasons(what, self.problem)
+        return (*found, TAMPERED) if missing and TAMPERED not in found else found
 
     def kept(self) -> dict[str, str | None]:
         """Return what config.json keeps, so that a lost ledger is noticed."""
         return {"problem": self.problem, DIGEST: self._digest}
+
+
+def could_be_chosen(name: str) -> bool:
+    """Return whether a setting can be chosen by test figures, rather than being part of the problem."""
+    return name not in _PROBLEM
+
+
+def describing(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that say how classes are described, on which every result depends."""
+    return {name: settings[name] for name in _DESCRIBING if name in settings}
 
 
 def portable(choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,7 +181,7 @@ def portable(choices: Mapping[str, Any]) -> dict[str, Any]:
     declared = {option.name: option for option in SETTINGS}
     found = {}
     for name, value in choices.items():
-        if name in _PROBLEM:
+        if not could_be_chosen(name):
             continue
         option = declared.get(name)
         if option is not None and (option.path or option.prefixes) and isinstance(value, str):
@@ -187,7 +207,8 @@ def _plain(value: Any) -> Any:
 def _differing(entry: Entry, other: Entry) -> Iterator[str]:
     """Yield what both depend on and have otherwise."""
     one, two = entry["choices"], other["choices"]
-    yield from (f"--{name}" for name in one if name in two and one[name] != two[name])
+    differing = (name for name in one if name in two and one[name] != two[name])
+    yield from (f"--{name.rpartition(': ')[2]}" for name in differing)
     # Another version may read the same table otherwise.
     both = entry["descriptions"] and other["descriptions"] and entry["version"] == other["version"]
     if both and entry["descriptions"] != other["descriptions"]:
@@ -224,13 +245,19 @@ def _read(path: Path) -> tuple[list[Entry], bool]:
 
 
 def _kept_digests(run_dir: Path) -> Iterator[str]:
-    """Yield the digests that the run directory's other files hold."""
-    of_stages = (*run_dir.glob("*/manifest.json"), *run_dir.glob("*/metrics.json"))
-    for path in (run_dir / "config.json", run_dir / "metrics.json", *of_stages):
-        try:
-            kept = read_json(path)
-        except (OSError, ValueError):
-            continue
-        digest = kept.get(DIGEST) if isinstance(kept, dict) else None
-        if digest is not None:
-            yield str(digest)
+    """Yield the digests that config.json, metrics.json and the stages of a run directory hold."""
+    kept = [_object(run_dir / "config.json"), _object(run_dir / "metrics.json")]
+    for path in run_dir.glob("*/manifest.json"):
+        manifest = _object(path)
+        if manifest.get("stage") == path.parent.name:  # what lies there besides is none of this run's
+            kept += [manifest, _object(path.with_name("metrics.json"))]
+    yield from (str(each[DIGEST]) for each in kept if each.get(DIGEST) is not None)
+
+
+def _object(path: Path) -> Mapping[str, Any]:
+    """Return what a JSON file holds, or nothing where there is none."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

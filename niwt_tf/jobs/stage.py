@@ -16,7 +16,7 @@ import numpy as np
 
 from niwt_tf.errors import InputError
 from niwt_tf.files import fingerprint, read_json, replacing, replacing_directory, sync_tree, write_json
-from niwt_tf.jobs.ledger import DIGEST
+from niwt_tf.jobs.ledger import DIGEST, describing
 from niwt_tf.jobs.package_versions import package_versions
 from niwt_tf.jobs.stage_store import StageStore, link_files
 
@@ -40,6 +40,27 @@ def read_manifest(folder: Path) -> Manifest | None:
         return None
     intact = all(_size(folder / name) == size for name, size in manifest["files"].items())
     return manifest if intact else None
+
+
+def choices_of(folder: Path) -> dict[str, Any]:
+    """Return the settings that a finished stage and what it was made from were made with; nothing for one that is not."""
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return {}
+    found: dict[str, Any] = {}
+    for upstream in manifest["inputs"]:
+        found |= choices_of(folder.parent / upstream)
+    return {**found, **manifest["settings"]}
+
+
+def is_untouched(folder: Path) -> bool:
+    """Return whether the files of a finished stage's folder are, byte by byte, those that it was finished with."""
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return False
+    parts = {name: manifest[name] for name in ("settings", "inputs", "data", "extra")}
+    contents = {name: fingerprint(folder / name) for name in manifest["files"]}
+    return fingerprint(parts, contents) == manifest["identity"]
 
 
 def fault_of(folder: Path) -> str:
@@ -88,11 +109,12 @@ class Stage:
     @property
     def choices(self) -> dict[str, Any]:
         """The settings that its result depends on, by itself or by what it is made from: what the ledger of test use holds."""
-        found = dict(self._parts["settings"])
+        found = describing(self._run.settings.as_dict())
         for upstream in self._parts["inputs"]:
-            for name in (upstream, *self._run._ancestors(upstream)):
-                found |= (read_manifest(self._run.path / name) or {}).get("settings", {})
-        return found
+            found |= choices_of(self._run.path / upstream)
+        # Only this stage's: two baselines may be fitted on other features.
+        own = {f"{self.name}: {name}": value for name, value in self._parts["extra"].items() if name != "format"}
+        return {**found, **self._parts["settings"], **own}
 
     @property
     def work(self) -> Path:

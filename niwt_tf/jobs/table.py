@@ -17,6 +17,7 @@ from niwt_tf.jobs.bundle_options import (
     RENAME_CLASS_OPTIONS,
     STUDIO_OPTIONS,
 )
+from niwt_tf.jobs.compare_options import COMPARE_DETAILS, COMPARE_OPTIONS
 from niwt_tf.jobs.explain_options import EXPLAIN_OPTIONS
 from niwt_tf.jobs.sweep_options import SWEEP_DETAILS, SWEEP_ONLY
 
@@ -117,6 +118,7 @@ JOBS = {
         Job("report", "Write one HTML file of the run, and the same for TensorBoard."),
         Job("export_onnx", "Write a run's network as one ONNX file (needs niwt-tf[onnx]).", ONNX_OPTIONS),
         Job("baseline", "Score ESZSL on the same features and protocol."),
+        Job("compare", "Compare methods over the seeds and splits of runs.", COMPARE_OPTIONS, False, COMPARE_DETAILS),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
         Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
         Job("explain", "Say why an image is of a class, and why not of another.", EXPLAIN_OPTIONS),

@@ -182,7 +182,7 @@ def test_nothing_that_trains_or_selects_takes_test_images():
     """By construction: what holds test images is named in the functions that evaluate, and nowhere else in experiments."""
     folder = Path(inspect.getfile(niwt_tf.experiments)).parent
     users = set()
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(folder.rglob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if not isinstance(node, ast.Import | ast.ImportFrom) and _names(node) & _TEST_TYPES:
                 users.add((path.stem, getattr(node, "name", ast.unparse(node)[:60])))

@@ -16,6 +16,12 @@ from niwt_tf.jobs.run_directory import Run, RunDirectory
 FILE = "test_labels.json"
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    """Do not wait for the disk."""
+    monkeypatch.setattr("niwt_tf.files._sync", lambda path: None)
+
+
 def _train(run: Run) -> None:
     stage = run.stage("train", ["layer", "seed", "weights"])
     if not stage.up_to_date:
@@ -58,7 +64,7 @@ def test_the_first_look_is_clean_and_is_written_down(tmp_path):
     assert _does(tmp_path) == []
     (entry,) = read_json(tmp_path / FILE)["entries"]
     assert entry["what"] == "evaluate"
-    assert entry["choices"] == {"layer": None, "map": "ridge", "seed": 0, "weights": "none"}
+    assert entry["choices"] == {"knowledge": "attributes", "layer": None, "map": "ridge", "seed": 0, "weights": "none"}
     assert entry["time"].endswith("+00:00")
     assert read_json(tmp_path / "metrics.json")["test_ledger"] == entry["digest"]
     assert "time" not in (tmp_path / "metrics.json").read_text()
@@ -78,6 +84,27 @@ def test_a_flag_changed_after_a_look_marks_the_result_for_good(tmp_path):
 def test_what_nobody_looked_at_may_change(tmp_path):
     _does(tmp_path, _train, layer="a")
     assert _does(tmp_path, layer="b") == []
+
+
+def test_another_way_of_a_baseline_is_its_own_choice_and_no_other_s(tmp_path):
+    def fitted_on(name, features):
+        def stage(run: Run) -> None:
+            made = run.stage(name, (), ["train"], {"baseline_features": features})
+            if not made.up_to_date:
+                with made.writing() as folder:
+                    write_json(folder / "metrics.json", run.scored_test_images(name, made.choices))
+
+        return stage
+
+    _does(tmp_path, _train, fitted_on("baseline_ale", "head"), fitted_on("baseline_dem", "map"))
+    assert _marks(tmp_path, "baseline_dem") == []
+    _does(tmp_path, _train, fitted_on("baseline_ale", "map"))
+    assert _marks(tmp_path, "baseline_ale") == ["its test images were also scored with another --baseline_features"]
+
+
+def test_what_describes_the_classes_is_a_choice_though_no_stage_names_it(tmp_path):
+    _does(tmp_path)
+    assert _does(tmp_path, knowledge="captions", data="e") == ["its test images were also scored with another --knowledge"]
 
 
 def test_the_same_again_is_clean_and_adds_nothing(tmp_path):
@@ -189,6 +216,14 @@ def test_a_copied_or_moved_run_takes_its_record_along(tmp_path):
     shutil.copytree(tmp_path / "c" / "train", tmp_path / "d" / "train")
     shutil.copy(tmp_path / "c" / "config.json", tmp_path / "d")
     assert _does(tmp_path / "d") == [TAMPERED]
+
+
+def test_what_else_lies_in_the_folder_is_another_matter(tmp_path):
+    _does(tmp_path)
+    _does(tmp_path / "within", map="cosine")
+    shutil.copytree(tmp_path / "within" / "evaluate", tmp_path / "copy of another run's")
+    with RunDirectory(tmp_path).locked(Settings(), given=[]) as run:
+        assert run.optimistic() == ()
 
 
 def test_an_interrupted_look_is_taken_up_again(tmp_path):

@@ -1,0 +1,51 @@
+"""The jobs choose the same, bit by bit, whatever the test images show."""
+
+from __future__ import annotations
+
+import io
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from niwt_tf.data.load import load_dataset
+from niwt_tf.data.schema import test_data as images_to_test
+from niwt_tf.files import read_json
+
+
+def _garbage(size: int, colour: tuple[int, int, int]) -> bytes:
+    """Return an image of one colour in so many bytes: the data's fingerprint goes by sizes, and must not tell."""
+    file = io.BytesIO()
+    Image.new("RGB", (32, 32), colour).save(file, "JPEG", quality=5)
+    contents = file.getvalue()
+    assert len(contents) <= size
+    return contents + bytes(size - len(contents))
+
+
+@pytest.mark.slow
+def test_baselines_and_transfer_choose_the_same_whatever_the_test_images_show(niwt, finished_run, tiny_birds, tmp_path):
+    birds = shutil.copytree(tiny_birds, tmp_path / "birds")
+    images = images_to_test(load_dataset("birds", birds, num_unseen=3, seed=3)).images
+    colours = np.random.default_rng(0).integers(0, 256, (len(images), 3)).tolist()
+    for path, colour in zip(images.paths, colours, strict=True):
+        file = images.root / path
+        file.write_bytes(_garbage(file.stat().st_size, tuple(colour)))
+    clean, blind = (shutil.copytree(finished_run.path, tmp_path / name) for name in ("clean", "blind"))
+    shutil.rmtree(blind / ".cache", ignore_errors=True)
+    for stage in ("transfer", "evaluate", "faithfulness", "report"):
+        shutil.rmtree(blind / stage)
+    methods = "--method=eszsl,ale,class_mean"
+    assert niwt("baseline", f"--run_dir={clean}", methods, "--noprogress").status == 0
+    flags = [f"--run_dir={blind}", f"--data_dir={birds}", "--overwrite", "--noprogress"]
+    job = niwt("run", *flags, "--until=evaluate")
+    assert job.status == 0, job.err
+    # The network stays as it was trained: the data are the same by all that the run knows.
+    assert "train is up to date." in job.err
+    assert niwt("baseline", f"--run_dir={blind}", methods, "--noprogress").status == 0
+    chosen = ["transfer/selection.json", *(f"baseline_{name}/chosen.json" for name in ("eszsl", "ale", "class_mean"))]
+    for name in chosen:
+        assert (blind / name).read_bytes() == (clean / name).read_bytes(), name
+    for stage in ("evaluate", "baseline_eszsl"):
+        one, other = (read_json(run / stage / "metrics.json")["acc_seen"] for run in (clean, blind))
+        assert one != other
