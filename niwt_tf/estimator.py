@@ -80,8 +80,9 @@ class Niwt(BaseEstimator):
         dropout: float = 0.5,
         patience: int = 5,
         head: str = "niwt",
-        seen_head: str = "ridge",
+        seen_head: str | tuple[str, ...] = _PARAMETERS["seen_head"],
         head_regularization: tuple[float, ...] = _PARAMETERS["head_regularization"],
+        lda_shrinkage: tuple[float, ...] = _PARAMETERS["lda_shrinkage"],
         importance_over: str = "shared",
         map: str = "ridge",  # noqa: A002  the command line's name
         map_regularization: tuple[float, ...] = _PARAMETERS["map_regularization"],

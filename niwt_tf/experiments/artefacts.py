@@ -11,6 +11,7 @@ from niwt_tf.experiments.folds import Learner
 from niwt_tf.experiments.heads import SeenHead
 from niwt_tf.experiments.measuring import MeasuredHead
 from niwt_tf.experiments.settings import Settings
+from niwt_tf.method.discriminant import BiasForm
 from niwt_tf.method.importance import ClassImportance
 from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
 from niwt_tf.models.network import Network
@@ -59,6 +60,8 @@ def save_measured(folder: Path, measured: Mapping[str, Sequence[MeasuredHead]]) 
         np.savez(
             folder / f"{name}.npz",
             head_regularization=np.array([head.head.regularization for head in heads]),
+            head_kind=np.array([head.head.kind for head in heads]),
+            **forms_of([head.head for head in heads]),
             columns=np.stack([head.head.columns for head in heads]),
             biases=np.stack([head.head.biases for head in heads]),
             importance=np.stack([head.importance.means for head in heads]),
@@ -78,7 +81,13 @@ def load_measured(folder: Path, names: Sequence[str]) -> dict[str, list[Measured
             data = dict(file)
         measured[name] = [
             MeasuredHead(
-                SeenHead(float(data["head_regularization"][h]), data["columns"][h], data["biases"][h]),
+                SeenHead(
+                    float(data["head_regularization"][h]),
+                    data["columns"][h],
+                    data["biases"][h],
+                    str(data["head_kind"][h]),
+                    form_of(data, h),
+                ),
                 ClassImportance(
                     data["importance"][h],
                     data["counts"],
@@ -91,6 +100,24 @@ def load_measured(folder: Path, names: Sequence[str]) -> dict[str, list[Measured
             for h in range(len(data["head_regularization"]))
         ]
     return measured
+
+
+def forms_of(heads: Sequence[SeenHead]) -> dict[str, np.ndarray]:
+    """Return the discriminants' forms as arrays by name; they share centre and covariance."""
+    forms = [head.form for head in heads]
+    shared = next((form for form in forms if form is not None), None)
+    if shared is None:
+        return {}
+    numbers = [(float("nan"),) * 2 if form is None else (form.shrinkage, form.scale) for form in forms]
+    return {"form_centre": shared.centre, "form_within": shared.within, "form_numbers": np.array(numbers)}
+
+
+def form_of(data: Mapping[str, np.ndarray], head: int) -> BiasForm | None:
+    """Return the form of a head among those whose `forms_of` the arrays hold, or None where it has none."""
+    if "form_numbers" not in data or np.isnan(data["form_numbers"][head, 0]):
+        return None
+    shrinkage, scale = (float(number) for number in data["form_numbers"][head])
+    return BiasForm(data["form_centre"], data["form_within"], shrinkage, scale)
 
 
 def save_maps(folder: Path, maps: Mapping[str, Sequence[ImportanceMap]]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from niwt_tf.experiments.heads import num_heads
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.method.cost import Workload, estimated_costs
 from niwt_tf.method.operator import fits_in_memory
@@ -33,7 +34,6 @@ def engines_of(
         return settings.engine
     if settings.extra_layers:
         return ("closed_form",)
-    heads = len(settings.head_regularization) if settings.seen_head == "ridge" else 1
     workload = Workload(
         num_images=settings.num_support,
         num_classes=num_classes,
@@ -41,7 +41,7 @@ def engines_of(
         batch_size=settings.transfer_batch_size,
         num_networks=num_folds + 1,
         # Head and middle lambda are one trial; the chosen candidate is solved for once more, for its probabilities.
-        num_solutions=(heads + len(settings.transfer_lambda) * len(settings.transfer_anchor)) * num_folds + 1,
+        num_solutions=(num_heads(settings) + len(settings.transfer_lambda) * len(settings.transfer_anchor)) * num_folds + 1,
         has_mean_operator=settings.support == "seen",
     )
     costs = estimated_costs(tail, workload)

@@ -1,12 +1,13 @@
-"""The seen head that importance is measured on: the trained softmax head, or ridge heads of several strengths."""
+"""The seen heads that importance can be measured on: as trained, or ridge heads and discriminants of several strengths."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from niwt_tf.experiments.settings import Settings
+from niwt_tf.method.discriminant import BiasForm, DiscriminantPath
 from niwt_tf.method.ridge_head import RidgeHeadPath, RidgeMoments, temperature_scale
 
 
@@ -15,14 +16,29 @@ class SeenHead:
     """Columns and biases of the seen classes.
 
     Attributes:
-        regularization: the ridge penalty, 0 for the trained softmax head.
+        regularization: the ridge penalty or the shrinkage, 0 for the trained softmax head.
         columns: float32 [D, S].
         biases: float32 [S].
+        kind: "ridge", "lda" or "softmax".
+        form: gives a discriminant's new columns their biases; None for another head.
     """
 
     regularization: float
     columns: np.ndarray
     biases: np.ndarray
+    kind: str = "ridge"
+    form: BiasForm | None = None
+
+
+def kinds_of(settings: Settings) -> tuple[str, ...]:
+    """Return the kinds of heads to choose from; importances of different images have no lengths that a discriminant needs."""
+    return tuple(kind for kind in settings.seen_head if kind != "lda" or settings.importance_over == "shared")
+
+
+def num_heads(settings: Settings) -> int:
+    """Return how many candidate heads there are."""
+    sizes = {"ridge": len(settings.head_regularization), "lda": len(settings.lda_shrinkage), "softmax": 1}
+    return sum(sizes[kind] for kind in kinds_of(settings))
 
 
 def candidate_heads(
@@ -35,19 +51,32 @@ def candidate_heads(
     """Return the heads that `settings` asks to choose from.
 
     Args:
-        settings: `head_regularization`.
+        settings: the kinds and their strengths.
         trained: the head that Stage 0 left.
-        moments: of the training images; None for a softmax head, which needs none.
+        moments: of the training images; None for a softmax head alone, which needs none.
         held_out_features: [V, D] of held-out images of the same classes, for the scale of a ridge head's logits.
         held_out_labels: [V].
     """
-    if moments is None:
-        return [trained]
-    path = RidgeHeadPath(moments)
-    return [_scaled(path, strength, held_out_features, held_out_labels) for strength in settings.head_regularization]
+    heads: list[SeenHead] = []
+    for kind in kinds_of(settings):
+        if kind == "softmax" or moments is None:
+            heads.append(trained)
+        elif kind == "ridge":
+            path = RidgeHeadPath(moments)
+            heads += [SeenHead(float(each), *path.solve(each)) for each in settings.head_regularization]
+        else:
+            discriminant = DiscriminantPath(moments)
+            for each in settings.lda_shrinkage:
+                columns, biases, form = discriminant.solve(each)
+                heads.append(SeenHead(float(each), columns, biases, "lda", form))
+    return [_scaled(head, held_out_features, held_out_labels) for head in heads]
 
 
-def _scaled(path: RidgeHeadPath, strength: float, features: np.ndarray, labels: np.ndarray) -> SeenHead:
-    columns, biases = path.solve(strength)
-    scale = temperature_scale(features @ columns + biases, labels) if len(labels) else 1.0
-    return SeenHead(float(strength), (scale * columns).astype(np.float32), (scale * biases).astype(np.float32))
+def _scaled(head: SeenHead, features: np.ndarray, labels: np.ndarray) -> SeenHead:
+    """Return a refitted head with logits of the scale that probabilities need."""
+    if head.kind == "softmax" or not len(labels):
+        return head
+    scale = temperature_scale(features @ head.columns + head.biases, labels)
+    form = None if head.form is None else replace(head.form, scale=scale)
+    columns, biases = (scale * head.columns).astype(np.float32), (scale * head.biases).astype(np.float32)
+    return replace(head, columns=columns, biases=biases, form=form)

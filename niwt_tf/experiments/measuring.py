@@ -9,11 +9,12 @@ import numpy as np
 
 from niwt_tf.data.schema import Images
 from niwt_tf.experiments.folds import Fold, Learner
-from niwt_tf.experiments.heads import SeenHead, candidate_heads
+from niwt_tf.experiments.heads import SeenHead, candidate_heads, kinds_of
 from niwt_tf.experiments.layers import blocks_of, recut
 from niwt_tf.experiments.readers import prepare_choices
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.support import balanced_sample
+from niwt_tf.method.closed_form import Blocks
 from niwt_tf.method.importance import ClassImportance, shared_importance
 from niwt_tf.method.mapping import ImportanceMap, fit_cosine_map, fit_ridge_map
 from niwt_tf.method.operator import mean_operators
@@ -32,7 +33,7 @@ class MeasuredHead:
         head: columns and biases.
         importance: of images asked about their own class (Eq. 1); not measured (NaN) where it is not needed.
         targets: float32 [S, N], what the map is fitted to: the means of `importance`, or importances over shared images of all
-            layers, one after the other.
+            layers, one after the other; of length 1 in each layer but for a discriminant, whose lengths count.
         sizes: neurons of each layer, summing to the targets' N.
     """
 
@@ -128,10 +129,15 @@ def measure_importance(
         unmeasured = ClassImportance(nowhere, np.zeros(num_classes, np.int64), float("nan"), float("nan"))
         own = [each.importance for each in measured.get(learner.name, ())] or [unmeasured] * len(heads[learner.name])
         measured[learner.name] = [
-            MeasuredHead(head, importance, blocks.unit((operator @ head.columns).T), blocks.sizes)
+            MeasuredHead(head, importance, _targets(operator, head, blocks), blocks.sizes)
             for head, importance in zip(heads[learner.name], own, strict=True)
         ]
     return measured
+
+
+def _targets(operator: np.ndarray, head: SeenHead, blocks: Blocks) -> np.ndarray:
+    reached = (operator @ head.columns).T
+    return reached if head.form is not None else blocks.unit(reached)
 
 
 def _candidate_heads(
@@ -146,11 +152,11 @@ def _candidate_heads(
     for group in _groups(settings, learners):
         reader = readers[group[0].name]
         moments: list[RidgeMoments | None] = [None] * len(group)
-        if settings.seen_head == "ridge":
+        if kinds_of(settings) != ("softmax",):
             moments = list(_moments(reader, group, keep_maps=any(learner in asked for learner in group)))
         for learner, gathered in zip(group, moments, strict=True):
             headed = networks[learner.name]
-            trained = SeenHead(0.0, headed.columns, headed.biases)
+            trained = SeenHead(0.0, headed.columns, headed.biases, "softmax")
             held_out = balanced_sample(learner.held_out, _SCALE_IMAGES, settings.seed)
             heads[learner.name] = candidate_heads(settings, trained, gathered, reader.features(held_out), held_out.labels)
     return heads

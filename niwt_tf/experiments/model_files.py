@@ -11,6 +11,7 @@ import numpy as np
 
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
+from niwt_tf.experiments.artefacts import form_of, forms_of
 from niwt_tf.experiments.heads import SeenHead
 from niwt_tf.experiments.measuring import MeasuredHead
 from niwt_tf.experiments.scoring import finite
@@ -27,14 +28,14 @@ from niwt_tf.method.operator import tail_operator
 from niwt_tf.method.probabilities import Probabilities
 from niwt_tf.models.network import Network
 
-_FORMAT = 3
+_FORMAT = 4
 _ARRAYS = frozenset(
     ("columns", "biases", "importance", "targets", "counts", "map_weights", "map_bias", "map_centre")
     + ("operator", "support_maps", "features", "labels", "sizes", "class_descriptions")
 )
 _ENTRIES = frozenset(
     ("settings", "seen", "description_names", "description_groups", "description_source", "normalisation")
-    + ("map", "rank_correlation", "head_regularization")
+    + ("map", "rank_correlation", "head_regularization", "head_kind")
     + ("calibration", "trial", "choice", "probabilities")
 )
 
@@ -69,6 +70,7 @@ def save_model(
             labels=transferer.labels,
             sizes=np.array(transferer.head.sizes),
             class_descriptions=knowledge.values,
+            **forms_of([head]),  # type: ignore[arg-type]
         )
         if transferer.column_map is not None:
             np.savez(temporary / "column_map.npz", **transferer.column_map.arrays())  # type: ignore[arg-type]
@@ -86,6 +88,7 @@ def save_model(
                 "map": [fitted.regularization, finite(fitted.rank_correlation)],
                 "rank_correlation": [finite(importance.rank_correlation_within), finite(importance.rank_correlation_across)],
                 "head_regularization": head.regularization,
+                "head_kind": head.kind,
                 "calibration": transferer.calibration,
                 "trial": {name: finite(value) for name, value in asdict(transferer.trial).items() if name != "choice"},
                 "choice": asdict(transferer.trial.choice),
@@ -116,7 +119,9 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, Knowl
     if not known:
         raise InputError(f"path must be a folder that Niwt.save wrote. Received: {str(folder)!r}.")
     network = Network.load(folder / "network.keras")
-    head = SeenHead(record["head_regularization"], data["columns"], data["biases"])
+    head = SeenHead(
+        record["head_regularization"], data["columns"], data["biases"], record["head_kind"], form_of(data, 0)
+    )
     within, across = (_number(value) for value in record["rank_correlation"])
     importance = ClassImportance(data["importance"], data["counts"], within, across)
     penalty, correlation = (_number(value) for value in record["map"])
@@ -129,7 +134,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, Knowl
         headed,
         MeasuredHead(head, importance, data["targets"], tuple(data["sizes"].tolist())),
         ImportanceMap(data["map_weights"], data["map_bias"], normaliser, penalty, correlation),
-        Trial(choice, **{name: _number(value) for name, value in record["trial"].items()}),
+        Trial(choice, **{name: value if isinstance(value, str) else _number(value) for name, value in record["trial"].items()}),
         Support(data["operator"], data["support_maps"], exact),
         data["features"],
         data["labels"],

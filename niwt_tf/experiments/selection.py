@@ -65,6 +65,7 @@ class Trial:
         harmonic_mean: mean over the folds, at that constant.
         acc_zsl: mean over the folds, among the validation classes alone.
         mean_cosine: how well the new columns' importances met the predicted ones, mean over the folds.
+        head_kind: "ridge", "lda" or "softmax".
     """
 
     choice: Choice
@@ -73,6 +74,7 @@ class Trial:
     harmonic_mean: float
     acc_zsl: float
     mean_cosine: float
+    head_kind: str = "ridge"
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,9 @@ def new_columns(
     losses = np.empty(0, np.float32)
     if choice.engine == "closed_form":
         blocks = blocks_of(network, settings.extra_layers, choice.layer_weights)
-        columns = support.solution(blocks).columns(importances, head.columns, choice.regularization, choice.anchor)
+        columns = support.solution(blocks).columns(
+            importances, head.columns, choice.regularization, choice.anchor, keep_lengths=head.form is not None
+        )
         cosine = mean_cosine(support.operator, columns, importances, blocks)
     else:
         options = transfer_options(settings, choice)
@@ -171,11 +175,22 @@ def new_columns(
             )
             solved = transfer_by_operator(support.exact, importances, head.columns, head.biases, options, start=start)
         columns, cosine, losses = solved.columns, solved.mean_cosine, solved.losses
+        if head.form is not None:
+            columns = _of_length(columns, support.operator, importances)
+    if head.form is not None:
+        return NewColumns(columns, head.form.biases(columns), cosine, losses)
     biases = np.full(len(importances), head.biases.mean(), np.float32)
     if settings.column_scale == "matched":
         statistics = logit_statistics(features, labels, head.columns, head.biases)
         columns, biases = match_logits(columns, features, statistics)
     return NewColumns(columns, biases, cosine, losses)
+
+
+def _of_length(columns: np.ndarray, operator: np.ndarray, importances: np.ndarray) -> np.ndarray:
+    """Return columns [D, U] multiplied so that J w comes nearest to the importances: a descent sees directions alone."""
+    reached = operator @ columns
+    squares = np.maximum((reached * reached).sum(axis=0), 1e-30)
+    return (columns * ((reached * importances.T).sum(axis=0) / squares)).astype(np.float32)
 
 
 def fold_data(
@@ -222,9 +237,9 @@ def select(
 ) -> tuple[Trial, list[Trial]]:
     """Return the best trial by the folds' mean harmonic mean, and all trials.
 
-    First the head is chosen, with the first engine and anchor and the middle lambda and rate; then engine, lambda, rate and
-    anchor for that head; then, where the closed form is best, the penalty of its ridge map; then the weight of each further
-    layer in turn.
+    First the head is chosen, with the first engine and anchor and the middle lambda and rate. Where that engine is the closed
+    form, the penalty of the ridge map is chosen for the best head of each kind. Then engine, lambda, rate and anchor are chosen
+    for the best of all; then the weight of each further layer in turn.
 
     Args:
         settings: the grids.
@@ -238,7 +253,10 @@ def select(
     first, further = candidates(settings, engines, len(measured[folds[0].name]))
     layers, weights = len(settings.extra_layers), settings.extra_layer_weights
     penalties = settings.map_regularization if settings.map == "ridge" and len(settings.map_regularization) > 1 else ()
-    total = len(first) + sum(len(choices) for choices in further.values()) + len(penalties) + layers * len(weights)
+    if engines[0] != "closed_form":  # a descent for each penalty would take longer than everything else
+        penalties = ()
+    kinds = tuple(dict.fromkeys(each.head.kind for each in measured[folds[0].name]))
+    total = len(first) + sum(len(choices) for choices in further.values()) + len(kinds) * len(penalties) + layers * len(weights)
     trials: list[Trial] = []
     with tqdm(total=total, desc="select", unit="trial", disable=not progress) as bar:
 
@@ -249,13 +267,12 @@ def select(
 
         for choice in first:
             attempt(choice)
-        head = best_trial(trials).choice.head
-        for choice in itertools.chain.from_iterable(further.values()):
-            attempt(replace(choice, head=head))
+        for best in [best_trial([trial for trial in trials if trial.head_kind == kind]).choice for kind in kinds]:
+            for penalty in penalties:
+                attempt(replace(best, map_regularization=penalty))
         best = best_trial(trials).choice
-        # A descent for each penalty would take longer than everything before.
-        for penalty in penalties if best.engine == "closed_form" else ():
-            attempt(replace(best, map_regularization=penalty))
+        for choice in itertools.chain.from_iterable(further.values()):
+            attempt(replace(choice, head=best.head, map_regularization=best.map_regularization))
         for layer in range(1, layers + 1):
             best = best_trial(trials).choice
             for weight in weights:
@@ -309,8 +326,8 @@ def _trial(
     curves: list[CalibrationCurve] = []
     units, zsl, cosines = [], [], []
     for fold, shared in zip(folds, data, strict=True):
-        head, importance_map = measured[fold.name][choice.head].head, chosen_map(settings, fold, measured, maps, choice)
-        scores = fold_scores(settings, fold, shared, head, importance_map, choice)
+        seen, importance_map = measured[fold.name][choice.head].head, chosen_map(settings, fold, measured, maps, choice)
+        scores = fold_scores(settings, fold, shared, seen, importance_map, choice)
         curve = calibration_curve(scores.logits, scores.labels, scores.num_seen)
         curves.append(curve)
         units.append(scores.unit)
@@ -318,5 +335,7 @@ def _trial(
         zsl.append(curve.acc_unseen[-1])
         cosines.append(scores.mean_cosine)
     calibration, harmonic = choose_calibration(curves, units)
-    strength = measured[folds[0].name][choice.head].head.regularization
-    return Trial(choice, strength, calibration, harmonic, float(np.mean(zsl)), float(np.mean(cosines)))
+    head = measured[folds[0].name][choice.head].head
+    return Trial(
+        choice, head.regularization, calibration, harmonic, float(np.mean(zsl)), float(np.mean(cosines)), head.kind
+    )

@@ -85,13 +85,19 @@ class Settings:
         "The method that makes the classifier. Others than niwt describe seen classes too, and cannot learn classes later.",
         choices=("niwt", *HEADS),
     )
-    seen_head: str = option(
-        "ridge",
-        "The seen head that importance is measured on: refitted in closed form, or as trained (the paper).",
-        choices=("ridge", "softmax"),
+    seen_head: tuple[str, ...] = option(
+        ("ridge", "lda"),
+        "The seen head that importance is measured on: ridge regression or a shrunk linear discriminant of the features, or as "
+        "trained (the paper). Several are chosen between on validation classes; lda needs --importance_over=shared.",
+        choices=("ridge", "lda", "softmax"),
     )
     head_regularization: tuple[float, ...] = option(
         (3.0, 10.0, 30.0, 100.0), "Ridge penalties of the head to choose from, in units of a feature's mean variance.", above=0
+    )
+    lda_shrinkage: tuple[float, ...] = option(
+        (10.0, 100.0, 1000.0),
+        "Shrinkages of the discriminant to choose from, in units of a feature's mean variance within a class.",
+        above=0,
     )
     importance_over: str = option(
         "shared",
@@ -172,6 +178,10 @@ class Settings:
                 f"--unseen and --num_unseen must not both be given. Received: {','.join(self.unseen)!r} and {self.num_unseen}."
             )
 
+        if self.seen_head == ("lda",) and self.importance_over != "shared":
+            raise InputError(
+                f"--importance_over must be shared where --seen_head is lda alone. Received: {self.importance_over!r}."
+            )
         other = next((name for name in self.engine if name not in ("auto", "closed_form")), None)
         if self.extra_layers and other is not None:
             raise InputError(f"--engine must be closed_form or auto where --extra_layers are given. Received: {other!r}.")

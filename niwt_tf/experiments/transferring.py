@@ -140,7 +140,8 @@ def choose(
         firsts = settings.transfer_lambda[0], settings.transfer_learning_rate[0], settings.transfer_anchor[0]
         choice = Choice(0, engines[0], *firsts, alone)
         unknown = float("nan")
-        trial, trials = Trial(choice, measured["main"][0].head.regularization, 0.0, unknown, unknown, unknown), []
+        first = measured["main"][0].head
+        trial, trials = Trial(choice, first.regularization, 0.0, unknown, unknown, unknown, first.kind), []
     sample, held_out = statistics_sample(settings, main), held_out_sample(settings, main)
     index = trial.choice.head
     chosen, importance_map = measured["main"][index], chosen_map(settings, main, measured, maps, trial.choice)
@@ -178,8 +179,9 @@ def column_map_of(
         return None
     solution = support.solution(blocks_of(network, settings.extra_layers, choice.layer_weights))
     statistics = None
-    if settings.column_scale == "matched":
+    if settings.column_scale == "matched" and head.form is None:
         statistics = logit_statistics(features, labels, head.columns, head.biases)
     raw_bias = float(head.biases.mean())
     strength, anchor = choice.regularization, choice.anchor
-    return ColumnMap.of(importance_map, solution, head.columns, strength, anchor, features, statistics, raw_bias)
+    known = head.columns, strength, anchor, features, statistics, raw_bias
+    return ColumnMap.of(importance_map, solution, *known, form=head.form)

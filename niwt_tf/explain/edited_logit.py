@@ -56,10 +56,11 @@ class EditedLogit:
             added = (2 * self._shifted[attributes] + changes) * changes
             norms = np.sqrt(np.maximum((self._shifted**2).sum() + added.sum(axis=1), 0.0))[:, None]
             product = np.divide(product, norms, out=np.zeros_like(product), where=norms > 0)
-        blocks, statistics = self._map.blocks, self._map.statistics
-        targets = blocks.unit(product + self._map.importance_map.bias) * blocks.spread(blocks.weights)
-        z = np.concatenate([targets, np.ones((len(targets), 1))], axis=1)
+        statistics = self._map.statistics
+        z = self._map.targets(product + self._map.importance_map.bias)
         logits = z @ self._projected
+        if self._map.is_discriminant:
+            return np.asarray(logits - z @ self._map.means - ((z @ self._map.covariance) * z).sum(axis=1) / 2)
         if statistics is None:
             return logits + self._map.raw_bias
         deviations = np.sqrt(np.maximum(((z @ self._map.covariance) * z).sum(axis=1), 0.0))

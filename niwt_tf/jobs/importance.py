@@ -14,6 +14,7 @@ from niwt_tf.jobs.run_directory import Run
 SETTINGS_USED = (
     "seen_head",
     "head_regularization",
+    "lda_shrinkage",
     "importance_over",
     "num_support",
     "fold_importance_images",

@@ -92,8 +92,13 @@ class ClosedForm:
         reached = self.operator @ seen_columns
         return np.array([np.linalg.norm(reached[rows], axis=0).mean() for rows in self.blocks.slices])
 
-    def targets(self, importances: np.ndarray, seen_columns: np.ndarray) -> np.ndarray:
-        """Return what the scaled J w is fitted to, [U, N], for predicted importances [U, N]; only their directions matter."""
+    def targets(self, importances: np.ndarray, seen_columns: np.ndarray, *, keep_lengths: bool = False) -> np.ndarray:
+        """Return what the scaled J w is fitted to, [U, N], for predicted importances [U, N].
+
+        Only their directions matter unless `keep_lengths` is set.
+        """
+        if keep_lengths:
+            return np.asarray(importances, np.float64) * self.blocks.spread(self.scales)
         return self.blocks.unit(np.asarray(importances, np.float64)) * self.blocks.spread(self.lengths(seen_columns))
 
     def gain(self, regularization: float) -> np.ndarray:
@@ -102,7 +107,13 @@ class ClosedForm:
         return self.operator.T @ inner if self._dual else inner @ self.operator.T
 
     def columns(
-        self, importances: np.ndarray, seen_columns: np.ndarray, regularization: float, anchor: str = "mean"
+        self,
+        importances: np.ndarray,
+        seen_columns: np.ndarray,
+        regularization: float,
+        anchor: str = "mean",
+        *,
+        keep_lengths: bool = False,
     ) -> np.ndarray:
         """Return columns, float32 [D, U].
 
@@ -111,9 +122,10 @@ class ClosedForm:
             seen_columns: [D, S].
             regularization: lambda, above 0.
             anchor: what lambda holds the columns to, see `anchor_column`.
+            keep_lengths: whether the lengths of the predicted importances count.
         """
         held = anchor_column(seen_columns, anchor)
-        residuals = (self.targets(importances, seen_columns) - self.operator @ held).T
+        residuals = (self.targets(importances, seen_columns, keep_lengths=keep_lengths) - self.operator @ held).T
         inverse = self._inverse(regularization)[:, None]
         if self._dual:
             moved = self.operator.T @ (self._vectors @ (inverse * (self._vectors.T @ residuals)))

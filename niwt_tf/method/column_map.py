@@ -17,6 +17,7 @@ import numpy as np
 from niwt_tf.method.anchor import anchor_column
 from niwt_tf.method.calibration import LogitStatistics
 from niwt_tf.method.closed_form import Blocks, ClosedForm
+from niwt_tf.method.discriminant import BiasForm
 from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
 
 
@@ -32,6 +33,8 @@ class ColumnMap:
         covariance: float64 [N + 1, N + 1], C: the covariance of the same.
         statistics: of the seen logits, which new ones are matched to; None leaves columns as solved with the bias `raw_bias`.
         raw_bias: the mean seen bias.
+        is_discriminant: whether the lengths of predicted importances count, so that t keeps them, and b = -m . z - z' C z / 2
+            with m and C those of a `BiasForm` in place of the features'.
     """
 
     importance_map: ImportanceMap
@@ -41,6 +44,7 @@ class ColumnMap:
     covariance: np.ndarray
     statistics: LogitStatistics | None
     raw_bias: float
+    is_discriminant: bool = False
 
     @classmethod
     def of(
@@ -53,6 +57,7 @@ class ColumnMap:
         features: np.ndarray,
         statistics: LogitStatistics | None,
         raw_bias: float,
+        form: BiasForm | None = None,
     ) -> ColumnMap:
         """Return the form for a map and a closed form at one lambda and anchor.
 
@@ -65,11 +70,16 @@ class ColumnMap:
             features: [M, D] of seen training images.
             statistics: of the seen logits, or None to leave columns as solved.
             raw_bias: the bias of columns that are left as solved.
+            form: of a discriminant; None for another head.
         """
         gain = solution.gain(regularization)
         held = anchor_column(seen_columns, anchor)
         rest = held - gain @ (solution.operator @ held)
         basis = np.concatenate([gain, rest[:, None]], axis=1)
+        if form is not None:
+            blocks = Blocks(solution.blocks.sizes, tuple(solution.scales.tolist()))
+            shared = basis.astype(np.float32), basis.T @ form.centre, form.quadratic(basis)
+            return cls(importance_map, blocks, *shared, None, 0.0, is_discriminant=True)
         projected = features.astype(np.float64) @ basis
         means = projected.mean(axis=0)
         projected -= means
@@ -79,15 +89,22 @@ class ColumnMap:
 
     def __call__(self, descriptions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return columns float32 [D, U] and biases float32 [U] of raw descriptions [U, K]."""
-        predicted = self.blocks.unit(self.importance_map.predict(descriptions).astype(np.float64))
-        z = np.concatenate([predicted * self.blocks.spread(self.blocks.weights), np.ones((len(predicted), 1))], axis=1)
+        z = self.targets(self.importance_map.predict(descriptions).astype(np.float64))
         columns = self.basis @ z.T.astype(np.float32)
+        if self.is_discriminant:
+            squares = np.einsum("ue,ef,uf->u", z, self.covariance, z, optimize=True)
+            return columns.astype(np.float32), (-(z @ self.means) - squares / 2).astype(np.float32)
         if self.statistics is None:
             return columns, np.full(len(z), self.raw_bias, np.float32)
         deviations = np.sqrt(np.maximum(np.einsum("ue,ef,uf->u", z, self.covariance, z, optimize=True), 0.0))
         scales = np.divide(self.statistics.deviation, deviations, out=np.ones_like(deviations), where=deviations > 0)
         biases = self.statistics.mean - (z @ self.means) * scales
         return (columns * scales).astype(np.float32), biases.astype(np.float32)
+
+    def targets(self, predicted: np.ndarray) -> np.ndarray:
+        """Return z, float64 [U, N + 1], of predicted importances [U, N]."""
+        scaled = (predicted if self.is_discriminant else self.blocks.unit(predicted)) * self.blocks.spread(self.blocks.weights)
+        return np.concatenate([scaled, np.ones((len(scaled), 1))], axis=1)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return everything as arrays by name, for an .npz file; `from_arrays` takes them back."""
@@ -104,6 +121,7 @@ class ColumnMap:
             "means": self.means,
             "covariance": self.covariance,
             "statistics": np.array([matched.mean, matched.deviation, self.raw_bias]),
+            "is_discriminant": np.array(self.is_discriminant),
         }
 
     @classmethod
@@ -119,4 +137,6 @@ class ColumnMap:
             arrays["covariance"],
             None if np.isnan(mean) else LogitStatistics(mean, deviation),
             raw_bias,
+            # Bundles of before this kind of head have no entry.
+            bool(arrays.get("is_discriminant", False)),
         )

@@ -96,9 +96,12 @@ def _of_transfer(settings: Settings, chosen: Mapping[str, Any]) -> tuple[tuple[s
     on = "nothing: too few seen classes to hold any out" if chosen["harmonic_mean"] is None else folds
     if settings.head != "niwt":
         return (("All columns by", method_of(chosen)), ("Chosen on", on))
-    head = "ridge regression" if settings.seen_head == "ridge" else "softmax, as trained"
-    if settings.seen_head == "ridge":
-        head += f", penalty {chosen['head_regularization']:g}"
+    strength = f"{chosen['head_regularization']:g}"
+    head = {
+        "ridge": f"ridge regression, penalty {strength}",
+        "lda": f"linear discriminant, shrinkage {strength}",
+        "softmax": "softmax, as trained",
+    }[chosen.get("head_kind", "ridge")]
     return (
         ("Seen head", head),
         ("Importance averaged over", _IMPORTANCE[settings.importance_over]),

@@ -23,7 +23,7 @@ def described_logits(
         features: float32.
         descriptions: float32, in the units of the knowledge.
         variables: those of `map_variables.MAP_VARIABLES`.
-        column_map: gives what is fixed: the normalisation, the blocks, and whether logits are matched.
+        column_map: gives what is fixed: the normalisation, the blocks, and how a bias is found.
 
     Raises:
         tf.errors.InvalidArgumentError: a description has another length than K, is not finite, or is too large for the logits
@@ -36,19 +36,26 @@ def described_logits(
     shifted = descriptions - variables["centre"]
     normalised = descriptions if how == "raw" else tf.math.divide_no_nan(shifted, _length(shifted))
     predicted = tf.einsum("bmk,nk->bmn", normalised, variables["map_weights"]) + variables["map_bias"]
+    discriminant = column_map.is_discriminant
     parts = [
-        tf.math.divide_no_nan(predicted[..., rows], _length(predicted[..., rows])) * float(weight)
+        (predicted[..., rows] if discriminant else _directions(predicted[..., rows])) * float(weight)
         for rows, weight in zip(blocks.slices, blocks.weights, strict=True)
     ]
     targets = tf.concat([*parts, tf.ones_like(predicted[..., :1])], axis=-1)
     logits = tf.einsum("be,bme->bm", tf.matmul(features, variables["basis"]), targets)
     mean, deviation, raw_bias = tf.unstack(variables["statistics"])
-    if column_map.statistics is None:
+    if column_map.statistics is None and not discriminant:
         return _finite(logits + raw_bias)
     variance = tf.einsum("bme,ef,bmf->bm", targets, variables["covariance"], targets, optimize="greedy")
+    if discriminant:
+        return _finite(logits - tf.einsum("bme,e->bm", targets, variables["means"]) - variance / 2)
     deviations = tf.sqrt(tf.maximum(variance, 0.0))
     scales = tf.where(deviations > 0, tf.math.divide_no_nan(deviation, deviations), tf.ones_like(deviations))
     return _finite(logits * scales + mean - tf.einsum("bme,e->bm", targets, variables["means"]) * scales)
+
+
+def _directions(values: tf.Tensor) -> tf.Tensor:
+    return tf.math.divide_no_nan(values, _length(values))
 
 
 def _length(values: tf.Tensor) -> tf.Tensor:

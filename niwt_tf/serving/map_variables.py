@@ -8,7 +8,7 @@ from niwt_tf.method.column_map import ColumnMap
 
 # The names are those of `ColumnMap.arrays`.
 MAP_VARIABLES = ("map_weights", "map_bias", "centre", "basis", "means", "covariance", "statistics")
-_FIXED = ("normalisation", "block_sizes", "block_weights")
+_FIXED = ("normalisation", "block_sizes", "block_weights", "is_discriminant")
 
 
 def map_variables(column_map: ColumnMap) -> dict[str, np.ndarray]:

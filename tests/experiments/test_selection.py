@@ -164,13 +164,13 @@ def test_the_closed_form_has_no_rate_to_try(world):
     assert len(trials) == 3 + 1
 
 
-def test_penalties_of_the_map_are_tried_for_the_best_closed_form_alone(world):
+def test_penalties_of_the_map_are_tried_for_the_best_head_of_the_closed_form(world):
     settings = SETTINGS.replace(map_regularization=(0.1, 1.0, 10.0))
     best, trials = select(settings, ("closed_form",), *world, progress=False)
-    penalties = [trial.choice.map_regularization for trial in trials]
-    assert penalties == [None] * 4 + [0.1, 1.0, 10.0]
-    start = selection.best_trial(trials[:4]).choice
-    assert {dataclasses.replace(trial.choice, map_regularization=None) for trial in trials[4:]} == {start}
+    assert [trial.choice.map_regularization for trial in trials[:6]] == [None] * 3 + [0.1, 1.0, 10.0]
+    start = selection.best_trial(trials[:3]).choice
+    assert {dataclasses.replace(trial.choice, map_regularization=None) for trial in trials[3:6]} == {start}
+    assert trials[6].choice.map_regularization == selection.best_trial(trials[:6]).choice.map_regularization
     assert best.harmonic_mean == max(trial.harmonic_mean for trial in trials)
     _, descents = select(settings, ("tape",), *world, progress=False)
     assert {trial.choice.map_regularization for trial in descents} == {None}

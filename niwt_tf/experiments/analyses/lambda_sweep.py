@@ -17,7 +17,7 @@ from niwt_tf.experiments.analyses.drawing import BLUE, GREEN, GREY, ORANGE, abse
 from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, TestFeatures
 from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, spread
 from niwt_tf.experiments.readers import held_out_sample, statistics_sample
-from niwt_tf.experiments.selection import Choice, FoldData, NewColumns, fold_data, fold_scores, new_columns
+from niwt_tf.experiments.selection import Choice, FoldData, NewColumns, chosen_map, fold_data, fold_scores, new_columns
 from niwt_tf.experiments.support import support_of
 from niwt_tf.experiments.transferring import column_map_of
 from niwt_tf.method.calibration import choose_calibration, harmonic_means, seen_margin
@@ -47,7 +47,7 @@ def lambda_sweep(finished: FinishedTransfer, test: TestFeatures, grid: Sequence[
     sample, held_out = statistics_sample(settings, main), held_out_sample(settings, main)
     features = np.array(reader.features(sample))
     unit = seen_margin(reader.features(held_out) @ head.columns + head.biases, held_out.labels)
-    importance_map = finished.maps["main"][choice.head]
+    importance_map = chosen_map(settings, main, finished.measured, finished.maps, choice)
 
     def solved(tried: Choice) -> NewColumns | tuple[np.ndarray, np.ndarray]:
         known = settings, tried, network, head
@@ -91,7 +91,8 @@ def _on_folds(finished: FinishedTransfer, data: Sequence[FoldData], choice: Choi
     """Return the calibration, in units of `seen_margin`, each fold's H at it, and their mean accuracy without seen classes."""
     curves, units = [], []
     for fold, shared in zip(finished.folds, data, strict=True):
-        head, fold_map = finished.measured[fold.name][choice.head].head, finished.maps[fold.name][choice.head]
+        head = finished.measured[fold.name][choice.head].head
+        fold_map = chosen_map(finished.settings, fold, finished.measured, finished.maps, choice)
         scores = fold_scores(finished.settings, fold, shared, head, fold_map, choice)
         curves.append(calibration_curve(scores.logits, scores.labels, scores.num_seen))
         units.append(scores.unit)
