@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -53,10 +54,10 @@ def names(count):
 
 
 @pytest.mark.parametrize("how", ["centred", "l2", "raw"])
-@pytest.mark.parametrize("statistics", [None, MATCHED])
-def test_an_edited_logit_is_that_of_the_edited_description(how, statistics):
+@pytest.mark.parametrize(("statistics", "discriminant"), [(None, False), (MATCHED, False), (None, True)])
+def test_an_edited_logit_is_that_of_the_edited_description(how, statistics, discriminant):
     random = np.random.default_rng(3)
-    made = column_map(5, how=how, statistics=statistics)
+    made = dataclasses.replace(column_map(5, how=how, statistics=statistics), is_discriminant=discriminant)
     features, description = random.standard_normal(3), random.random(5)
     attributes = np.array([[0, 3], [4, 4], [2, 1]])
     changes = np.array([[0.5, -0.2], [1.0, 0.0], [0.0, 0.0]])

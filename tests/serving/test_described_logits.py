@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -57,6 +59,16 @@ def test_logits_are_those_of_the_columns(how, statistics, blocks):
     for row, described, answer in zip(features, descriptions, found, strict=True):
         columns, biases = column_map(described)
         np.testing.assert_allclose(answer, row @ columns + biases, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("how", ["raw", "l2", "centred"])
+def test_logits_of_a_discriminant_are_those_of_its_columns(how):
+    column_map, features = replace(_column_map(how, None), is_discriminant=True), _features(3)
+    descriptions = np.random.default_rng(9).uniform(-2, 2, (3, 2, K)).astype(np.float32)
+    found = _asked(column_map, features, descriptions)
+    for row, described, answer in zip(features, descriptions, found, strict=True):
+        columns, biases = column_map(described)
+        np.testing.assert_allclose(answer, row @ columns + biases, rtol=1e-4, atol=1e-3)
 
 
 def test_a_single_neuron_by_hand():
