@@ -178,6 +178,8 @@ class TrialRow:
     acc_zsl: float | None
     mean_cosine: float | None
     chosen: bool
+    head_kind: str = ""
+    map_regularization: float | None = None
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,8 @@ def trial_rows(selection: Mapping[str, Any], most: int = 200) -> tuple[TrialRow,
             trial["acc_zsl"],
             trial.get("mean_cosine"),
             trial == chosen,
+            trial.get("head_kind", ""),
+            trial.get("map_regularization"),
         )
         for trial in kept
     )
