@@ -205,6 +205,7 @@ def test_a_folder_of_something_else_is_left_alone(model, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.slow
 def test_export_is_verified(model, test_paths, tmp_path):
     path = model.export(tmp_path / "bird", check_images=test_paths[:3], k=2)
     assert path == tmp_path / "bird" / "1"

@@ -11,12 +11,11 @@ from niwt_tf.data.binary_attributes import binary_attributes
 from niwt_tf.data.class_documents import caption_documents, text_documents
 from niwt_tf.data.class_sentences import class_sentences
 from niwt_tf.data.joint_knowledge import join
+from niwt_tf.data.knowledge_names import SOURCES
 from niwt_tf.data.schema import Dataset, Knowledge
 from niwt_tf.data.table import read_class_table, rows_of_classes
 from niwt_tf.data.text_knowledge import LSA, described_by_texts
 from niwt_tf.errors import InputError, suggestion
-
-SOURCES = ("attributes", "binary", "captions", "sentences", "texts")
 
 
 def choose_knowledge(

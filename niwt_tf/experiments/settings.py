@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from niwt_tf.baselines.names import HEADS
-from niwt_tf.data.knowledge import SOURCES
+from niwt_tf.data.knowledge_names import SOURCES
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.experiments.options import Option, option, options_of
 

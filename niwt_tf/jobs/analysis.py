@@ -34,8 +34,10 @@ def analysis_stage(
         extra: what else the table depends on, as JSON: the job's own flags.
 
     Raises:
-        InputError: a stage before it is missing, or several processes work on the run.
+        InputError: a stage before it is missing, the head is another method's, or several processes work on the run.
     """
+    if run.settings.head != "niwt":
+        raise InputError(f"--head must be niwt for an analysis, which looks at Stages 1 to 3. Received: {run.settings.head!r}.")
     if run.team.size > 1:
         raise InputError("--strategy must be none or mirrored for an analysis. Received: 'multiworker'.")
     made = run.stage(f"analysis_{name}", settings_used=SETTINGS_USED, inputs=["transfer"], extra=extra)

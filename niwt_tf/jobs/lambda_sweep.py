@@ -21,6 +21,7 @@ def stage(run: Run, data: RunData, grid: tuple[float, ...]) -> None:
     """Write lambda_sweep.csv, .json and .png for the lambdas of `grid` and the chosen one."""
 
     def analyse(finished: FinishedTransfer, data: RunData) -> AnalysisRecord:
+        run.scored_test_images(f"analysis_{NAME}")
         test = read_test_features(finished.readers["main"], data.test())
         return lambda_sweep(finished, test, grid, command_of(run, NAME))
 

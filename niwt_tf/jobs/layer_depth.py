@@ -31,6 +31,7 @@ def stage(run: Run, data: RunData, layers: tuple[str, ...]) -> None:
         asked = layers or tuple(depth_layers(network.model, network.layer))
         for name in asked:  # a mistake is told before the minutes that the first layers take
             cut_at(network.model, name)
+        run.scored_test_images(f"analysis_{NAME}")
         test = read_test_features(finished.readers["main"], data.test())
         return layer_depth(finished, test, asked, command_of(run, NAME, layers=",".join(layers)))
 

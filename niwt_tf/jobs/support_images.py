@@ -30,6 +30,7 @@ def stage(run: Run, data: RunData, imagenet: str | None) -> None:
         check_support(imagenet)
 
     def analyse(finished: FinishedTransfer, data: RunData) -> AnalysisRecord:
+        run.scored_test_images(f"analysis_{NAME}")
         test = read_test_features(finished.readers["main"], data.test())
         return support_images(finished, test, imagenet, command_of(run, NAME, imagenet_dir="FOLDER" if imagenet else None))
 

@@ -23,11 +23,11 @@ SWEEP_DETAILS = """\
 A trial is a run in trials/ of --sweep_dir.
 
 Flags that make another problem repeat a configuration: dataset, data_dir, split, unseen, num_unseen, knowledge,
-text_features, missing_images, max_bad_images, seed. The other flags of the grid are the configuration. Trials end before any
-test image is scored. For each problem the configuration of the highest mean validation_harmonic_mean is chosen
-(of equal ones the first), and its trials alone are then evaluated on test images. Repetitions with the same
-images, classes, split and descriptions are one problem; others choose apart, for the validation classes of one
-are test classes of another.
+text_features, missing_images, max_bad_images, seed. The other flags of the grid are the configuration. Trials
+end before any test image is scored. For each problem the configuration of the highest mean
+validation_harmonic_mean is chosen (of equal ones the first), and its trials alone are then evaluated on test
+images. Repetitions with the same images, classes, split and descriptions are one problem; others choose apart,
+for the validation classes of one are test classes of another.
 
 In --sweep_dir: results.csv (a row a trial), configurations.csv (mean and standard deviation over repetitions),
 tensorboard/ (HParams), logs/. The same command goes on after an interruption; a larger grid adds its trials.

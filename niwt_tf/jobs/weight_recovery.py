@@ -21,6 +21,7 @@ def stage(run: Run, data: RunData, epsilons: tuple[float, ...], draws: int, num_
     """Write weight_recovery.csv, .json and .png for noise of sizes `epsilons`, each drawn `draws` times."""
 
     def analyse(finished: FinishedTransfer, data: RunData) -> AnalysisRecord:
+        run.scored_test_images(f"analysis_{NAME}")
         test = read_test_features(finished.readers["main"], data.test())
         return weight_recovery(finished, test, epsilons, draws, num_images, command_of(run, NAME))
 

@@ -92,6 +92,7 @@ def test_fingerprints_change_with_graph_and_with_variables(module, tmp_path):
     assert graph_fingerprint(other) == graph_fingerprint(module)
 
 
+@pytest.mark.slow
 def test_tensorflow_hub_is_imported_only_to_download(module):
     check = (
         "import sys; from niwt_tf.models.backbones import build_network;"

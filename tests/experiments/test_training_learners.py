@@ -14,7 +14,7 @@ from niwt_tf.method.reader import Reader
 QUICK = {"input_size": 16, "epochs": 2, "num_folds": 1, "validation_classes": 2, "batch_size": 8}
 
 
-@pytest.fixture(scope="module", params=["head", "all"])
+@pytest.fixture(scope="module", params=["head", pytest.param("all", marks=pytest.mark.slow)])
 def trained(request, coloured_seen, tmp_path_factory):
     settings = Settings(finetune=request.param, **QUICK)
     learners = learners_of(settings, coloured_seen, 2)
@@ -74,9 +74,8 @@ def test_without_a_held_out_image_there_is_no_accuracy(coloured_seen):
     assert np.isnan(results["main"].validation_accuracy)
 
 
-@pytest.mark.parametrize(
-    ("precision", "jit"), [("mixed_float16", False), pytest.param("mixed_bfloat16", True, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "jit"), [("mixed_float16", False), ("mixed_bfloat16", True)])
 def test_a_twin_is_trained_and_its_weights_are_kept_in_float32(coloured_seen, precision, jit):
     settings = Settings(finetune="all", precision=precision, jit=jit, **QUICK)
     learners = learners_of(settings, coloured_seen, 2)[:1]

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from niwt_tf.errors import InputError
+from niwt_tf.experiments.settings import Settings
 from niwt_tf.files import read_json
+from niwt_tf.jobs.analysis import analysis_stage
+from niwt_tf.jobs.run_directory import RunDirectory
 
 JOBS = ("lambda_sweep", "weight_recovery", "layer_depth", "support_images", "consistency")
 FLAGS = {
@@ -33,6 +37,13 @@ def test_a_run_that_is_not_there_is_one_sentence(niwt, tiny_birds, tmp_path, nam
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_with_another_methods_head_is_not_analysed(tmp_path):
+    locked = RunDirectory(tmp_path / "run").locked(Settings(head="eszsl"), given=["head"])
+    with pytest.raises(InputError, match=r"^--head must be niwt .* Received: 'eszsl'\.$"), locked as run:
+        analysis_stage(run, None, "consistency", None, None)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.fixture(scope="module")
 def analysed(finished_run, niwt, tmp_path_factory):
     """Return a copy of the finished run with every analysis."""
@@ -48,13 +59,33 @@ def analysed(finished_run, niwt, tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "key", "value"),
-    [("lambda_sweep", "chosen", "chosen"), ("layer_depth", "layer", "block4_relu"), ("support_images", "support", "seen training images")],
+    [
+        ("lambda_sweep", "chosen", "chosen"),
+        ("layer_depth", "layer", "block4_relu"),
+        ("support_images", "support", "seen training images"),
+    ],
 )
 def test_the_runs_own_row_has_the_runs_own_figures(analysed, name, key, value):
     metrics = read_json(analysed / "metrics.json")
     (row,) = [row for row in _rows(analysed, name) if row[key] == value]
     for measure in SHARED:
         assert float(row[measure]) == pytest.approx(metrics[measure], abs=1e-7), measure
+
+
+@pytest.mark.slow
+def test_figures_chosen_before_are_clean_and_what_is_changed_after_is_not(analysed, niwt, tmp_path):
+    path = shutil.copytree(analysed, tmp_path / "run")
+    entries = read_json(path / "test_labels.json")["entries"]
+    assert [entry["what"] for entry in entries[1:]] == [f"analysis_{name}" for name in JOBS if name != "consistency"]
+    job = niwt("baseline", f"--run_dir={path}", "--noprogress", "--method=class_mean")
+    assert job.status == 0, job.err
+    assert read_json(path / "baseline_class_mean" / "metrics.json")["optimistic"] == []
+    assert RunDirectory(path).reading().optimistic() == ()
+    job = niwt("run", f"--run_dir={path}", "--noprogress", "--overwrite", "--column_scale=raw", "--until=evaluate")
+    assert job.status == 0, job.err
+    marks = read_json(path / "metrics.json")["optimistic"]
+    assert "its test images were also scored by analysis_lambda_sweep with another --column_scale" in marks
+    assert RunDirectory(path).reading().optimistic("baseline_class_mean") == ()
 
 
 @pytest.mark.slow
@@ -100,7 +131,8 @@ def test_a_folder_of_other_images_is_a_row_and_its_absence_is_said(analysed, niw
     assert job.status == 2 and "a folder of images" in job.err
     job = niwt("support_images", f"--run_dir={path}", "--noprogress", f"--imagenet_dir={tiny_birds}")
     assert job.status == 0, job.err
-    assert [row["support"] for row in _rows(path, "support_images")] == ["seen training images", "images of the folder", "noise"]
+    rows = _rows(path, "support_images")
+    assert [row["support"] for row in rows] == ["seen training images", "images of the folder", "noise"]
 
 
 @pytest.mark.slow

@@ -30,6 +30,7 @@ def test_without_a_cache(niwt, finished_run, run_copy):
     _same(finished_run.path / "importance", run_copy / "importance")
 
 
+@pytest.mark.slow
 def test_a_cache_elsewhere_that_is_too_small(niwt, finished_run, run_copy, tmp_path):
     flags = [f"--run_dir={run_copy}", f"--cache_dir={tmp_path / 'cache'}", "--cache_gb=0.0002", "--noprogress"]
     job = niwt("importance", *flags)

@@ -83,6 +83,7 @@ def _export(tmp_path, data, seed=0, folder="exports", abstain=False, names=NAMES
         return export.exported(run)
 
 
+@pytest.mark.slow
 def test_the_stage_exports_the_expanded_network(tmp_path, data, images):
     path = _export(tmp_path, data)
     assert path == tmp_path / "exports" / "1"

@@ -201,7 +201,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupt_ends_the_trials_and_the_same_command_goes_on(sweep, tmp_path, number):
     waiting = tmp_path / "data" / "wait"
     waiting.mkdir()

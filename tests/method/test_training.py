@@ -117,8 +117,10 @@ def test_same_seed_same_weights_other_seed_others(images, validation):
     assert not np.array_equal(results[0][0], results[2][0])
 
 
-@pytest.mark.parametrize("from_scratch", [True, False])
-@pytest.mark.parametrize("stop_at", [1, 3])
+@pytest.mark.parametrize(
+    ("from_scratch", "stop_at"),
+    [(True, 1), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((True, 3), (False, 1), (False, 3)))],
+)
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(images, validation, tmp_path, monkeypatch, from_scratch, stop_at):
     options = {"from_scratch": from_scratch, "epochs": 4 if from_scratch else 2, "finetune_learning_rate": 1e-3, **QUICK}
     whole, whole_history = train_seen(small(), images, validation, **options)

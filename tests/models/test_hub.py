@@ -159,6 +159,7 @@ def test_a_broken_saved_model(tmp_path):
         build_network(f"hub:{tmp_path}", NAMES)
 
 
+@pytest.mark.slow
 def test_a_saved_network_holds_the_weights_and_is_read_by_another_process(network, images, tmp_path):
     for weight in network.model.get_layer("net_second").trainable_weights:
         weight.assign(1.5 * weight)
