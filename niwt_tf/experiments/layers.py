@@ -1,4 +1,4 @@
-"""The convolutions whose importances are matched: that of --layer, and further ones of the same network."""
+"""The layers whose importances are matched: that of --layer, and further ones of the same network."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from niwt_tf.method.closed_form import Blocks
 from niwt_tf.models.cut import check_not_degenerate, output_of
 from niwt_tf.models.network import Network
 
+# Stands for what the head is applied to: the last fully connected layer, or the pooled map.
+FEATURES = "features"
+
 
 def recut(network: Network, layers: Sequence[str]) -> list[Network]:
-    """Return the network cut at each of the further layers; weights are shared.
+    """Return the network cut at each of the further layers but `FEATURES`, whose importance is the column; weights are shared.
 
     Raises:
         InputError: a layer is unknown, degenerate, repeated, or the network's own.
@@ -20,7 +23,7 @@ def recut(network: Network, layers: Sequence[str]) -> list[Network]:
     if repeated is not None:
         raise InputError(f"--extra_layers must differ from --layer. Received: {repeated!r}.")
     cuts = []
-    for name in layers:
+    for name in (name for name in layers if name != FEATURES):
         try:
             cuts.append(Network(network.model, name))
             check_not_degenerate(network.model, name)
@@ -37,5 +40,9 @@ def blocks_of(network: Network, layers: Sequence[str], weights: Sequence[float])
         layers: the further ones, in the order in which they are stacked.
         weights: of --layer and of each further one.
     """
-    sizes = [network.num_neurons, *(int(output_of(network.model, name).shape[-1]) for name in layers)]
+    sizes = [network.num_neurons, *(_size(network, name) for name in layers)]
     return Blocks(tuple(sizes), tuple(float(weight) for weight in weights))
+
+
+def _size(network: Network, layer: str) -> int:
+    return network.num_features if layer == FEATURES else int(output_of(network.model, layer).shape[-1])

@@ -154,7 +154,9 @@ class Settings:
     )
     fold_importance_images: int = option(24, "Images of a class that importance is measured on in a fold.", at_least=1)
     extra_layers: tuple[str, ...] = option(
-        (), "Further convolutions, whose importances are predicted and matched beside those of --layer (closed form only)."
+        (),
+        "Further layers, whose importances are predicted and matched beside those of --layer (closed form only): convolutions, "
+        "or 'features', what the head is applied to.",
     )
     extra_layer_weights: tuple[float, ...] = option(
         (0.3, 1.0), "Weights of a further layer's importances to choose from; it can always be left out.", above=0
