@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from niwt_tf.experiments.settings import Settings
 from niwt_tf.files import read_json
+from niwt_tf.jobs.run_directory import RunDirectory
 
 JOBS = ("lambda_sweep", "weight_recovery", "layer_depth", "support_images", "consistency")
 FLAGS = {
@@ -48,13 +50,28 @@ def analysed(finished_run, niwt, tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "key", "value"),
-    [("lambda_sweep", "chosen", "chosen"), ("layer_depth", "layer", "block4_relu"), ("support_images", "support", "seen training images")],
+    [
+        ("lambda_sweep", "chosen", "chosen"),
+        ("layer_depth", "layer", "block4_relu"),
+        ("support_images", "support", "seen training images"),
+    ],
 )
 def test_the_runs_own_row_has_the_runs_own_figures(analysed, name, key, value):
     metrics = read_json(analysed / "metrics.json")
     (row,) = [row for row in _rows(analysed, name) if row[key] == value]
     for measure in SHARED:
         assert float(row[measure]) == pytest.approx(metrics[measure], abs=1e-7), measure
+
+
+@pytest.mark.slow
+def test_every_look_at_test_images_is_written_down_and_marks_nothing_by_itself(analysed):
+    looks = [entry["what"] for entry in read_json(analysed / "test_labels.json")["entries"]]
+    assert looks == ["evaluate", *(f"analysis_{name}" for name in JOBS if name != "consistency")]
+    for name in JOBS:
+        record = read_json(analysed / f"analysis_{name}" / f"{name}.json")
+        assert record.get("optimistic") == (None if name == "consistency" else [])
+    with RunDirectory(analysed).locked(Settings(), given=[]) as run:
+        assert run.optimistic() == ()
 
 
 @pytest.mark.slow
@@ -100,7 +117,8 @@ def test_a_folder_of_other_images_is_a_row_and_its_absence_is_said(analysed, niw
     assert job.status == 2 and "a folder of images" in job.err
     job = niwt("support_images", f"--run_dir={path}", "--noprogress", f"--imagenet_dir={tiny_birds}")
     assert job.status == 0, job.err
-    assert [row["support"] for row in _rows(path, "support_images")] == ["seen training images", "images of the folder", "noise"]
+    kinds = [row["support"] for row in _rows(path, "support_images")]
+    assert kinds == ["seen training images", "images of the folder", "noise"]
 
 
 @pytest.mark.slow
