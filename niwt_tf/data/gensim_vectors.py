@@ -1,7 +1,8 @@
 """Opens files of word vectors that gensim reads (the extra `niwt-tf[text]`): its own KeyedVectors and word2vec's binary form.
 
 gensim writes its own files as pickles, which can run code when they are loaded. So such a file is looked through first: it is
-loaded only where all that it names are KeyedVectors and numpy's arrays.
+loaded only where all that it names are KeyedVectors and numpy's arrays, and where none of its parts is another pickle: gensim
+would load that without a look.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _ALLOWED = frozenset(
         ("numpy.core.multiarray", "_reconstruct"),
     )
 )
+# What gensim keeps the names of such parts in.
+_PICKLED_PARTS = ("__scipys", "__recursive_saveloads")
 _FACEBOOK = (793712314).to_bytes(4, "little")  # fastText's magic number
 
 
@@ -35,8 +38,13 @@ def open_native(path: Path) -> Any:
     _check_names(path)
     keyed = _keyed_vectors(path)
     try:
-        vectors = keyed.load(str(path), mmap="r")
-        fits = isinstance(vectors, keyed) and len(vectors.key_to_index) == len(vectors.vectors)
+        from gensim.utils import unpickle
+
+        vectors = unpickle(str(path))
+        fits = isinstance(vectors, keyed) and all(vars(vectors).get(name, []) == [] for name in _PICKLED_PARTS)
+        if fits:  # the second half of gensim's `load`: arrays of their own files
+            keyed._load_specials(vectors, str(path), "r", False, lambda *parts: ".".join((*parts, "npy")))
+            fits = len(vectors.key_to_index) == len(vectors.vectors)
     except Exception as error:  # what a reader of damaged pickles and arrays raises has no common type
         raise _unlike(path, error) from None
     if not fits:

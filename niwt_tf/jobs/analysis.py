@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, choice_of
+from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, TestFeatures, choice_of, read_test_features
 from niwt_tf.experiments.analyses.record import AnalysisRecord, table_text, write_record
 from niwt_tf.experiments.artefacts import load_maps, load_measured, load_networks, load_operators
 from niwt_tf.experiments.readers import readers_of
@@ -16,7 +17,7 @@ from niwt_tf.jobs.run_data import RunData
 from niwt_tf.jobs.run_directory import Run
 
 SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
-Analyse = Callable[[FinishedTransfer, RunData], AnalysisRecord]
+Analyse = Callable[[FinishedTransfer, Callable[[], TestFeatures]], AnalysisRecord]
 Draw = Callable[[AnalysisRecord, Path], None]
 
 
@@ -29,7 +30,7 @@ def analysis_stage(
         run: it has the stage transfer.
         data: of the run.
         name: of the analysis.
-        analyse: makes the table.
+        analyse: makes the table; it is given what reads the test images' features, which is written down as a look at them.
         draw: makes the picture of it.
         extra: what else the table depends on, as JSON: the job's own flags.
 
@@ -43,9 +44,16 @@ def analysis_stage(
     made = run.stage(f"analysis_{name}", settings_used=SETTINGS_USED, inputs=["transfer"], extra=extra)
     if made.up_to_date:
         return
-    finished = finished_transfer(run, data)
+    finished, marks = finished_transfer(run, data), {}
+
+    def tested() -> TestFeatures:
+        # All settings: curves over some of them say how others do, too.
+        marks["optimistic"] = run.scored_test_images(made.name)["optimistic"]
+        return read_test_features(finished.readers["main"], data.test())
+
     with made.writing() as folder:
-        record = analyse(finished, data)
+        record = analyse(finished, tested)
+        record = replace(record, details={**record.details, **marks})
         write_record(folder, name, record)
         draw(record, folder / f"{name}.png")
         made.record(shapes={"rows": (len(record.rows), len(record.columns))})

@@ -99,13 +99,13 @@ def asked_methods(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def comparison(columns: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the table of several methods' figures in percent, a method a row."""
+    """Return the table of several methods' figures in percent, a method a row; an optimistic row is called so."""
     titles = [name.removeprefix("acc_").replace("validation_harmonic_mean", "validation") for name in _SHOWN]
     lines = [" ".join([f"{'':<12}", *(f"{title:>14}" for title in titles)])]
     for method, figures in columns.items():
         values = [figures.get(name) for name in _SHOWN]
         cells = [f"{'n/a':>14}" if value is None else f"{100 * value:13.1f}%" for value in values]
-        lines.append(" ".join([f"{method:<12}", *cells]))
+        lines.append(" ".join([f"{method:<12}", *cells]) + "  optimistic" * bool(figures.get("optimistic")))
     return "\n".join(lines)
 
 
@@ -117,12 +117,20 @@ def main(argv: list[str]) -> None:
         stage(run, load_run_data(run), methods, source)
         if not run.team.is_chief:
             return
-        metrics = run.path / "metrics.json"
-        rows = {TITLES[name]: read_json(run.folder(f"baseline_{name}") / "metrics.json") for name in methods}
-        print(comparison({"NIWT": read_json(metrics), **rows} if metrics.exists() else rows))
+        rows = {TITLES[name]: _marked(run, f"baseline_{name}") for name in methods}
+        if (run.path / "metrics.json").exists():
+            own = run.settings.head
+            rows = {"NIWT" if own == "niwt" else f"{TITLES[own]} head": _marked(run, "evaluate"), **rows}
+        print(comparison(rows))
         for title, row in rows.items():
-            if row["uses_test_labels"]:
-                print(f"{title}: {', '.join(row['uses_test_labels'])}; no method, but what the features allow.")
+            if row["optimistic"]:
+                print(f"{title} is optimistic: {'; '.join(row['optimistic'])}.")
+
+
+def _marked(run: Run, name: str) -> dict[str, Any]:
+    """Return a stage's metrics.json with all that is known today of why it is optimistic."""
+    metrics = read_json(run.folder(name) / "metrics.json")
+    return {**metrics, "optimistic": run.optimistic_by(metrics, name)}
 
 
 if __name__ == "__main__":

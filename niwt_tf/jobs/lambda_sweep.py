@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from absl import flags
 
-from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, read_test_features
+from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, TestFeatures
 from niwt_tf.experiments.analyses.lambda_sweep import draw_lambda_sweep, lambda_sweep
 from niwt_tf.experiments.analyses.record import AnalysisRecord
 from niwt_tf.jobs.analysis import analysis_stage, command_of, print_analysis
@@ -20,10 +21,8 @@ NAME = "lambda_sweep"
 def stage(run: Run, data: RunData, grid: tuple[float, ...]) -> None:
     """Write lambda_sweep.csv, .json and .png for the lambdas of `grid` and the chosen one."""
 
-    def analyse(finished: FinishedTransfer, data: RunData) -> AnalysisRecord:
-        run.scored_test_images(f"analysis_{NAME}")
-        test = read_test_features(finished.readers["main"], data.test())
-        return lambda_sweep(finished, test, grid, command_of(run, NAME))
+    def analyse(finished: FinishedTransfer, tested: Callable[[], TestFeatures]) -> AnalysisRecord:
+        return lambda_sweep(finished, tested(), grid, command_of(run, NAME))
 
     analysis_stage(run, data, NAME, analyse, draw_lambda_sweep, {"lambda_grid": list(grid)})
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from absl import flags
 
-from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, read_test_features
+from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, TestFeatures
 from niwt_tf.experiments.analyses.layer_depth import draw_layer_depth, layer_depth
 from niwt_tf.experiments.analyses.record import AnalysisRecord
 from niwt_tf.jobs.analysis import analysis_stage, command_of, print_analysis
@@ -26,14 +27,12 @@ def stage(run: Run, data: RunData, layers: tuple[str, ...]) -> None:
         InputError: a layer that the network cannot be cut at.
     """
 
-    def analyse(finished: FinishedTransfer, data: RunData) -> AnalysisRecord:
+    def analyse(finished: FinishedTransfer, tested: Callable[[], TestFeatures]) -> AnalysisRecord:
         network = finished.networks["main"]
         asked = layers or tuple(depth_layers(network.model, network.layer))
         for name in asked:  # a mistake is told before the minutes that the first layers take
             cut_at(network.model, name)
-        run.scored_test_images(f"analysis_{NAME}")
-        test = read_test_features(finished.readers["main"], data.test())
-        return layer_depth(finished, test, asked, command_of(run, NAME, layers=",".join(layers)))
+        return layer_depth(finished, tested(), asked, command_of(run, NAME, layers=",".join(layers)))
 
     analysis_stage(run, data, NAME, analyse, draw_layer_depth, {"layers": list(layers)})
 

@@ -81,7 +81,7 @@ def report_contents(run: Run, data: RunData, files: RunFiles) -> ReportContents:
     estimates = headline_estimates(files.scored, num_seen, temperature, settings.seed)
     stages = _stages(run)
     seconds = {name: took for name, took, _ in stages}
-    folder = files.faithfulness
+    folder, optimistic = files.faithfulness, run.optimistic_by(files.metrics)
     return ReportContents(
         title=title_of(settings, network),
         summary=summary_of(estimates, num_seen, num_unseen),
@@ -103,9 +103,11 @@ def report_contents(run: Run, data: RunData, files: RunFiles) -> ReportContents:
         ),
         calibration_chosen=files.selection["chosen"]["harmonic_mean"] is not None,
         reproduction=reproduction_of(settings, _versions(run), run.data or "", stages, _rendered(settings.data_folder)),
-        optimistic=tuple(dict.fromkeys((*files.metrics.get("optimistic", ()), *run.optimistic()))),
+        optimistic=optimistic,
         analyses=analysis_figures(further_stages(run, "analysis_")),
-        baselines=baseline_rows(files.metrics, _baseline_metrics(run)),
+        baselines=baseline_rows(
+            {**files.metrics, "optimistic": optimistic}, _baseline_metrics(run), settings.head
+        ),
     )
 
 
@@ -125,7 +127,8 @@ def further_stages(run: Run, prefix: str) -> dict[str, Path]:
 
 def _baseline_metrics(run: Run) -> dict[str, Mapping[str, Any]]:
     files = {name: folder / "metrics.json" for name, folder in further_stages(run, "baseline_").items()}
-    return {name: read_json(file) for name, file in files.items() if file.is_file()}
+    found = {name: read_json(file) for name, file in files.items() if file.is_file()}
+    return {name: {**each, "optimistic": run.optimistic_by(each, f"baseline_{name}")} for name, each in found.items()}
 
 
 def _stages(run: Run) -> list[tuple[str, float, str]]:

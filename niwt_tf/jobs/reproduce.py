@@ -82,8 +82,7 @@ def reproduced(folder: Path, row: Row) -> Reproduced:
         run = RunDirectory(folder / row.name).reading()
         run.folder("evaluate")
         metrics = read_json(run.path / "metrics.json")
-        reasons = tuple(dict.fromkeys((*metrics.get("optimistic", ()), *run.optimistic())))
-        return Reproduced(row, metrics, changed_flags(row, run.settings), reasons)
+        return Reproduced(row, metrics, changed_flags(row, run.settings), run.optimistic_by(metrics))
     except (InputError, OSError, ValueError):
         return Reproduced(row)
 

@@ -203,6 +203,10 @@ class Run:
         """Return why a stage's test figures are optimistic by what is known today; nothing for a clean run."""
         return self.test_use.reasons(what)
 
+    def optimistic_by(self, metrics: Mapping[str, Any], what: str = "evaluate") -> tuple[str, ...]:
+        """Return why a stage's test figures are optimistic by their metrics.json and by what is known today."""
+        return tuple(dict.fromkeys((*metrics.get("optimistic", ()), *self.optimistic(what))))
+
     def stage(
         self,
         name: str,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 from absl import flags
 
-from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, read_test_features
+from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, TestFeatures
 from niwt_tf.experiments.analyses.record import AnalysisRecord
 from niwt_tf.experiments.analyses.support_images import draw_support_images, support_images
 from niwt_tf.experiments.support import check_support
@@ -29,10 +30,8 @@ def stage(run: Run, data: RunData, imagenet: str | None) -> None:
     if imagenet is not None:
         check_support(imagenet)
 
-    def analyse(finished: FinishedTransfer, data: RunData) -> AnalysisRecord:
-        run.scored_test_images(f"analysis_{NAME}")
-        test = read_test_features(finished.readers["main"], data.test())
-        return support_images(finished, test, imagenet, command_of(run, NAME, imagenet_dir="FOLDER" if imagenet else None))
+    def analyse(finished: FinishedTransfer, tested: Callable[[], TestFeatures]) -> AnalysisRecord:
+        return support_images(finished, tested(), imagenet, command_of(run, NAME, imagenet_dir="FOLDER" if imagenet else None))
 
     extra = {"imagenet": None if imagenet is None else support_fingerprint(imagenet)["support"]}
     analysis_stage(run, data, NAME, analyse, draw_support_images, extra)

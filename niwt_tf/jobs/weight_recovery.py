@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from absl import flags
 
-from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, read_test_features
+from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, TestFeatures
 from niwt_tf.experiments.analyses.record import AnalysisRecord
 from niwt_tf.experiments.analyses.weight_recovery import draw_weight_recovery, weight_recovery
 from niwt_tf.jobs.analysis import analysis_stage, command_of, print_analysis
@@ -20,10 +21,8 @@ NAME = "weight_recovery"
 def stage(run: Run, data: RunData, epsilons: tuple[float, ...], draws: int, num_images: int) -> None:
     """Write weight_recovery.csv, .json and .png for noise of sizes `epsilons`, each drawn `draws` times."""
 
-    def analyse(finished: FinishedTransfer, data: RunData) -> AnalysisRecord:
-        run.scored_test_images(f"analysis_{NAME}")
-        test = read_test_features(finished.readers["main"], data.test())
-        return weight_recovery(finished, test, epsilons, draws, num_images, command_of(run, NAME))
+    def analyse(finished: FinishedTransfer, tested: Callable[[], TestFeatures]) -> AnalysisRecord:
+        return weight_recovery(finished, tested(), epsilons, draws, num_images, command_of(run, NAME))
 
     extra = {"epsilons": list(epsilons), "noise_seeds": draws, "recovery_images": num_images}
     analysis_stage(run, data, NAME, analyse, draw_weight_recovery, extra)

@@ -104,6 +104,29 @@ def test_a_kv_file_that_would_run_code_is_not_loaded(tmp_path):
         read_vectors(write(tmp_path, "v.kv", b"red 1 2 3\n"), {"red"})
 
 
+def test_a_kv_file_with_a_part_that_is_another_pickle_is_not_loaded(tmp_path):
+    models = pytest.importorskip("gensim.models")
+    ran = tmp_path / "ran"
+
+    class Harmful:
+        def __reduce__(self):
+            return ran.touch, ()
+
+    for part in ("__scipys", "__recursive_saveloads"):
+        vectors = models.KeyedVectors(2)
+        vectors.add_vectors(["red"], np.zeros((1, 2), np.float32))
+        vectors.__dict__[part] = ["more"]
+        if part == "__recursive_saveloads":
+            vectors.more = models.KeyedVectors(2)
+            vectors.more.__dict__["__scipys"] = ["more"]
+        path = write(tmp_path, "v.kv", pickle.dumps(vectors))
+        for name in ("v.kv.more.npy", "v.kv.more.more.npy"):
+            write(tmp_path, name, pickle.dumps(Harmful()))
+        with pytest.raises(InputError, match="must be word vectors that gensim or word2vec wrote. Received: another object"):
+            read_vectors(path, {"red"})
+        assert not ran.exists()
+
+
 def test_files_of_gensim(tmp_path):
     models = pytest.importorskip("gensim.models")
     vectors = models.KeyedVectors(2)

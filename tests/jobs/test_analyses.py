@@ -89,6 +89,17 @@ def test_figures_chosen_before_are_clean_and_what_is_changed_after_is_not(analys
 
 
 @pytest.mark.slow
+def test_every_look_at_test_images_is_written_down_and_marks_nothing_by_itself(analysed):
+    looks = [entry["what"] for entry in read_json(analysed / "test_labels.json")["entries"]]
+    assert looks == ["evaluate", *(f"analysis_{name}" for name in JOBS if name != "consistency")]
+    for name in JOBS:
+        record = read_json(analysed / f"analysis_{name}" / f"{name}.json")
+        assert record.get("optimistic") == (None if name == "consistency" else [])
+    with RunDirectory(analysed).locked(Settings(), given=[]) as run:
+        assert run.optimistic() == ()
+
+
+@pytest.mark.slow
 def test_test_curves_are_for_looking_at(analysed):
     record = read_json(analysed / "analysis_lambda_sweep" / "lambda_sweep.json")
     assert "no choice is made from them" in record["caption"] and record["chosen_on"] == "folds of validation classes"

@@ -51,7 +51,8 @@ def test_all_methods_beside_niwt(niwt, run_copy, flags, short_grids):
         assert metrics["validation_harmonic_mean"] == chosen["chosen"]["harmonic_mean"]
     rows = [line.split()[0] for line in job.out.splitlines()[1:-1]]
     assert rows == ["NIWT", "ALE", "DEM", "ESZSL", "SynC", "CNZSL", "class", "random", "oracle"]
-    assert job.out.splitlines()[-1].startswith("oracle: trained on images of unseen classes")
+    assert job.out.splitlines()[-1] == "oracle is optimistic: it uses test labels: trained on images of unseen classes."
+    assert [line.endswith("  optimistic") for line in job.out.splitlines()[1:-1]] == [False] * 8 + [True]
     assert read_json(run_copy / "metrics.json") == own
 
 

@@ -64,7 +64,8 @@ def test_the_first_look_is_clean_and_is_written_down(tmp_path):
     assert _does(tmp_path) == []
     (entry,) = read_json(tmp_path / FILE)["entries"]
     assert entry["what"] == "evaluate"
-    assert entry["choices"] == {"knowledge": "attributes", "layer": None, "map": "ridge", "seed": 0, "weights": "none"}
+    described = {"knowledge": "attributes", "text_features": "lsa"}
+    assert entry["choices"] == {**described, "layer": None, "map": "ridge", "seed": 0, "weights": "none"}
     assert entry["time"].endswith("+00:00")
     assert read_json(tmp_path / "metrics.json")["test_ledger"] == entry["digest"]
     assert "time" not in (tmp_path / "metrics.json").read_text()

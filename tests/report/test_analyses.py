@@ -32,7 +32,7 @@ def test_analyses_and_baselines_are_shown(tmp_path):
     assert figures[0].rows == ((HOSTILE[1], "50.0 %"), ("x", "n/a"))
     oracle = {**OWN, "features": "head", "uses_test_labels": ["trained on images of unseen classes"]}
     rows = baseline_rows(OWN, {"oracle": oracle, "eszsl": {**OWN, "features": "map", "uses_test_labels": []}})
-    assert [row.name for row in rows] == ["NIWT", "ESZSL", "Supervised oracle"]
+    assert [row.name for row in rows] == ["NIWT", "ESZSL", "oracle"]
     assert [row.remark for row in rows] == ["", "", "optimistic: trained on images of unseen classes"]
     plain = contents_toy(scored_toy(3, 6, 8), HOSTILE, 3)
     page = render(replace(plain, analyses=figures, baselines=rows))
@@ -40,6 +40,18 @@ def test_analyses_and_baselines_are_shown(tmp_path):
     assert "<script>alert(1)" not in page and "optimistic: trained on images of unseen classes" in page
     bare = render(plain)
     assert "Analyses</h2>" not in bare and "Baselines</h2>" not in bare and 'href="#analyses"' not in bare
+
+
+def test_optimistic_figures_are_called_so_in_their_own_cells_and_the_run_s_method_by_its_name():
+    looked = {**OWN, "features": "head", "uses_test_labels": [], "optimistic": ["its layer was chosen by them"]}
+    rows = baseline_rows(OWN, {"dem": looked, "ale": {**looked, "optimistic": []}}, "eszsl")
+    assert [row.name for row in rows] == ["ESZSL, the run's head", "ALE", "DEM"]
+    assert [row.remark for row in rows] == ["", "", "optimistic: its layer was chosen by them"]
+    page = render(replace(contents_toy(scored_toy(3, 6, 8), HOSTILE, 3), baselines=rows))
+    section = page[page.index('<section id="baselines"') :]
+    line = next(line for line in section.splitlines() if ">DEM<" in line)
+    assert line.count('<span class="optimistic">') == 5
+    assert section[: section.index("</section>")].count('<span class="optimistic">') == 5
 
 
 def test_without_a_baseline_there_is_no_table():

@@ -34,10 +34,8 @@ def test_a_class_of_one_image_is_drawn_without_a_box(tmp_path):
     from niwt_tf.experiments.analyses.consistency import _COLUMNS
 
     unknown = (float("nan"),) * 5
-    rows = (
-        ("a $x$", 1, float("nan"), 0.1, *unknown, *np.linspace(-1, 1, 5)),
-        ("b", 3, 0.5, 0.1, *np.linspace(0, 1, 5), *unknown),
-    )
+    first = "a $x$", 1, float("nan"), 0.1, *unknown, *np.linspace(-1, 1, 5)
+    rows = (first, ("b", 3, 0.5, 0.1, *np.linspace(0, 1, 5), *unknown))
     details = {"class_names": ["a $x$", "b"], "matrix": [[None, 0.1], [0.1, 0.5]]}
     draw_consistency(AnalysisRecord("", "", "", _COLUMNS, rows, None, details), tmp_path / "it.png")
     assert (tmp_path / "it.png").stat().st_size > 1000
