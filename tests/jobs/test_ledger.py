@@ -10,7 +10,7 @@ import pytest
 
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.files import read_json, write_json
-from niwt_tf.jobs.ledger import TAMPERED, portable
+from niwt_tf.jobs.ledger import TAMPERED, Ledger, portable
 from niwt_tf.jobs.run_directory import Run, RunDirectory
 
 FILE = "test_labels.json"
@@ -243,6 +243,13 @@ def test_another_version_of_the_package_does_not_mark(tmp_path, monkeypatch):
     monkeypatch.setattr("niwt_tf.jobs.run_directory.FORMAT", 99)
     assert _does(tmp_path) == []
     assert [entry["version"] for entry in read_json(tmp_path / FILE)["entries"]][-1] == "99"
+
+
+@pytest.mark.parametrize(("later", "marks"), [(["a"], False), (["b"], True), (["a", "b"], True)])
+def test_a_setting_that_became_a_list_is_the_same_choice(tmp_path, later, marks):
+    for layer in ("a", later):
+        Ledger(tmp_path).add("evaluate", "birds", None, {"layer": layer})
+    assert bool(Ledger(tmp_path).reasons("evaluate", "birds")) is marks
 
 
 def test_a_run_of_before_there_was_a_record_is_clean(tmp_path):
