@@ -21,7 +21,13 @@ Draw = Callable[[AnalysisRecord, Path], None]
 
 
 def analysis_stage(
-    run: Run, data: RunData, name: str, analyse: Analyse, draw: Draw, extra: Mapping[str, Any] | None = None
+    run: Run,
+    data: RunData,
+    name: str,
+    analyse: Analyse,
+    draw: Draw,
+    extra: Mapping[str, Any] | None = None,
+    scores_test_images: bool = True,
 ) -> None:
     """Write `<name>.csv`, `<name>.json` and `<name>.png` in the stage analysis_<name>, if they are not up to date.
 
@@ -32,6 +38,7 @@ def analysis_stage(
         analyse: makes the table.
         draw: makes the picture of it.
         extra: what else the table depends on, as JSON: the job's own flags.
+        scores_test_images: whether it shows figures of test images, which goes into the ledger of their use.
 
     Raises:
         InputError: a stage before it is missing, or several processes work on the run.
@@ -44,6 +51,9 @@ def analysis_stage(
     finished = finished_transfer(run, data)
     with made.writing() as folder:
         record = analyse(finished, data)
+        if scores_test_images:
+            # With all settings: figures of several layers or lambdas may choose any of them.
+            run.scored_test_images(f"analysis_{name}")
         write_record(folder, name, record)
         draw(record, folder / f"{name}.png")
         made.record(shapes={"rows": (len(record.rows), len(record.columns))})

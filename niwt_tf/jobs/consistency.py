@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 
 from niwt_tf.experiments.analyses.consistency import consistency, draw_consistency
+from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer
+from niwt_tf.experiments.analyses.record import AnalysisRecord
 from niwt_tf.jobs.analysis import analysis_stage, command_of, print_analysis
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.run_data import RunData, load_run_data
@@ -15,7 +17,11 @@ NAME = "consistency"
 
 def stage(run: Run, data: RunData) -> None:
     """Write consistency.csv, .json and .png; no test image is looked at."""
-    analysis_stage(run, data, NAME, lambda finished, _: consistency(finished, command_of(run, NAME)), draw_consistency)
+
+    def analyse(finished: FinishedTransfer, _: RunData) -> AnalysisRecord:
+        return consistency(finished, command_of(run, NAME))
+
+    analysis_stage(run, data, NAME, analyse, draw_consistency, scores_test_images=False)
 
 
 def main(argv: list[str]) -> None:
