@@ -64,7 +64,14 @@ def test_the_first_look_is_clean_and_is_written_down(tmp_path):
     assert _does(tmp_path) == []
     (entry,) = read_json(tmp_path / FILE)["entries"]
     assert entry["what"] == "evaluate"
-    assert entry["choices"] == {"knowledge": "attributes", "layer": None, "map": "ridge", "seed": 0, "weights": "none"}
+    assert entry["choices"] == {
+        "knowledge": "attributes",
+        "layer": None,
+        "map": "ridge",
+        "seed": 0,
+        "text_features": "lsa",
+        "weights": "none",
+    }
     assert entry["time"].endswith("+00:00")
     assert read_json(tmp_path / "metrics.json")["test_ledger"] == entry["digest"]
     assert "time" not in (tmp_path / "metrics.json").read_text()
