@@ -207,12 +207,17 @@ def _plain(value: Any) -> Any:
 def _differing(entry: Entry, other: Entry) -> Iterator[str]:
     """Yield what both depend on and have otherwise."""
     one, two = entry["choices"], other["choices"]
-    differing = (name for name in one if name in two and one[name] != two[name])
+    differing = (name for name in one if name in two and _as_list(one[name]) != _as_list(two[name]))
     yield from (f"--{name.rpartition(': ')[2]}" for name in differing)
     # Another version may read the same table otherwise.
     both = entry["descriptions"] and other["descriptions"] and entry["version"] == other["version"]
     if both and entry["descriptions"] != other["descriptions"]:
         yield "text or table of class descriptions"
+
+
+def _as_list(value: Any) -> Any:
+    # A setting of one value can become a list of values to choose from in a later version.
+    return value if isinstance(value, list) else [value]
 
 
 def _listed(names: Sequence[str]) -> str:
