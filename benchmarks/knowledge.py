@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import re
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from scipy.stats import t as student
+from niwt_tf.experiments.intervals_over_problems import mean_of
 
 SHOWN = ("harmonic_mean", "acc_zsl", "ausuc")
 Metrics = Mapping[str, float]
@@ -28,11 +26,10 @@ Metrics = Mapping[str, float]
 
 def interval(values: Sequence[float]) -> str:
     """Return "mean ± half width" of the 95 % interval."""
-    mean = statistics.fmean(values)
-    if len(values) < 2:
-        return f"{mean:.3f}"
-    half = float(student.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
-    return f"{mean:.3f} ± {half:.3f}"
+    mean = mean_of(values)
+    if mean is None:
+        return "n/a"
+    return f"{mean.value:.3f}" if mean.half is None else f"{mean.value:.3f} ± {mean.half:.3f}"
 
 
 def run(source: str, seed: int, runs: Path, flags: Sequence[str]) -> Metrics:

@@ -78,6 +78,7 @@ class Niwt(BaseEstimator):
         finetune_learning_rate: float = 1e-5,
         weight_decay: float = 5e-4,
         dropout: float = 0.5,
+        attribute_loss: float = 0.0,
         patience: int = 5,
         head: str = "niwt",
         seen_head: str | tuple[str, ...] = _PARAMETERS["seen_head"],

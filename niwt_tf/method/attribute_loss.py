@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from niwt_tf.errors import InputError
 from niwt_tf.models.network import Network
 
 # Class names may not hold a line feed, so no class is called like this.
@@ -37,10 +38,15 @@ class AttributeLoss:
         """Return the loss for raw descriptions [C, K]: each entry from its lowest value among the classes to its highest.
 
         Entries that all classes share say nothing and are left out.
+
+        Raises:
+            InputError: all classes share every entry.
         """
         values = np.asarray(descriptions, np.float64)
         low, span = values.min(axis=0), np.ptp(values, axis=0)
         varied = span > 0
+        if not varied.any():
+            raise InputError("attribute_loss needs descriptions that differ between classes. Received: the same for all.")
         return cls(((values - low)[:, varied] / span[varied]).astype(np.float32), float(weight))
 
     def widened(self, network: Network, seed: int) -> Network:

@@ -4,6 +4,7 @@ import tensorflow as tf
 from PIL import Image
 
 from niwt_tf.data.schema import Images
+from niwt_tf.errors import InputError
 from niwt_tf.method.attribute_loss import AttributeLoss
 from niwt_tf.method.training import train_seen
 from niwt_tf.models.backbones import build_network
@@ -17,6 +18,11 @@ def network():
 def test_targets_run_from_the_lowest_value_to_the_highest_and_shared_entries_are_left_out():
     loss = AttributeLoss.of(np.array([[0.0, 5.0, 80.0], [10.0, 5.0, 20.0], [5.0, 5.0, 50.0]]), 1.0)
     np.testing.assert_allclose(loss.targets, [[0.0, 1.0], [1.0, 0.0], [0.5, 0.5]])
+
+
+def test_descriptions_that_do_not_differ_are_refused():
+    with pytest.raises(InputError, match="attribute_loss needs descriptions that differ"):
+        AttributeLoss.of(np.full((3, 2), 7.0), 1.0)
 
 
 def test_the_loss_by_hand():
