@@ -61,7 +61,7 @@ def save_measured(folder: Path, measured: Mapping[str, Sequence[MeasuredHead]]) 
             folder / f"{name}.npz",
             head_regularization=np.array([head.head.regularization for head in heads]),
             head_kind=np.array([head.head.kind for head in heads]),
-            **forms_of([head.head for head in heads]),
+            **forms_of([head.head for head in heads]),  # type: ignore[arg-type]
             columns=np.stack([head.head.columns for head in heads]),
             biases=np.stack([head.head.biases for head in heads]),
             importance=np.stack([head.importance.means for head in heads]),

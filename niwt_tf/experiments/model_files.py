@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -134,7 +135,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, Knowl
         headed,
         MeasuredHead(head, importance, data["targets"], tuple(data["sizes"].tolist())),
         ImportanceMap(data["map_weights"], data["map_bias"], normaliser, penalty, correlation),
-        Trial(choice, **{name: value if isinstance(value, str) else _number(value) for name, value in record["trial"].items()}),
+        _trial(choice, record["trial"]),
         Support(data["operator"], data["support_maps"], exact),
         data["features"],
         data["labels"],
@@ -146,6 +147,11 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, Transferer, Knowl
     names, groups = tuple(record["description_names"]), tuple(record["description_groups"])
     knowledge = Knowledge(data["class_descriptions"], names, groups, record["description_source"])
     return network, transferer, knowledge
+
+
+def _trial(choice: Choice, record: dict[str, Any]) -> Trial:
+    plain = {name: value if isinstance(value, str) else _number(value) for name, value in record.items()}
+    return Trial(choice, **plain)  # type: ignore[arg-type]
 
 
 def _column_map(folder: Path) -> ColumnMap:

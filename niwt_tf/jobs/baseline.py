@@ -130,7 +130,7 @@ def main(argv: list[str]) -> None:
 def _marked(run: Run, name: str) -> dict[str, Any]:
     """Return a stage's metrics.json with all that is known today of why it is optimistic."""
     metrics = read_json(run.folder(name) / "metrics.json")
-    return {**metrics, "optimistic": run.optimistic_by(metrics, name)}
+    return {**metrics, "optimistic": run.optimistic(name, metrics)}
 
 
 if __name__ == "__main__":

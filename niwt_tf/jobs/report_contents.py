@@ -81,7 +81,7 @@ def report_contents(run: Run, data: RunData, files: RunFiles) -> ReportContents:
     estimates = headline_estimates(files.scored, num_seen, temperature, settings.seed)
     stages = _stages(run)
     seconds = {name: took for name, took, _ in stages}
-    folder, optimistic = files.faithfulness, run.optimistic_by(files.metrics)
+    folder, optimistic = files.faithfulness, run.optimistic(metrics=files.metrics)
     return ReportContents(
         title=title_of(settings, network),
         summary=summary_of(estimates, num_seen, num_unseen),
@@ -128,7 +128,7 @@ def further_stages(run: Run, prefix: str) -> dict[str, Path]:
 def _baseline_metrics(run: Run) -> dict[str, Mapping[str, Any]]:
     files = {name: folder / "metrics.json" for name, folder in further_stages(run, "baseline_").items()}
     found = {name: read_json(file) for name, file in files.items() if file.is_file()}
-    return {name: {**each, "optimistic": run.optimistic_by(each, f"baseline_{name}")} for name, each in found.items()}
+    return {name: {**each, "optimistic": run.optimistic(f"baseline_{name}", each)} for name, each in found.items()}
 
 
 def _stages(run: Run) -> list[tuple[str, float, str]]:

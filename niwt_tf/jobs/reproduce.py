@@ -82,7 +82,7 @@ def reproduced(folder: Path, row: Row) -> Reproduced:
         run = RunDirectory(folder / row.name).reading()
         run.folder("evaluate")
         metrics = read_json(run.path / "metrics.json")
-        return Reproduced(row, metrics, changed_flags(row, run.settings), run.optimistic_by(metrics))
+        return Reproduced(row, metrics, changed_flags(row, run.settings), run.optimistic(metrics=metrics))
     except (InputError, OSError, ValueError):
         return Reproduced(row)
 

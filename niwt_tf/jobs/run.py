@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
             return
         print()
         metrics = read_json(run.path / "metrics.json")
-        print(summary_table(metrics, run.optimistic_by(metrics)))
+        print(summary_table(metrics, run.optimistic(metrics=metrics)))
         print()
         if "export" in done:
             print(f"SavedModel   {export.exported(run)}")

@@ -199,13 +199,9 @@ class Run:
         chosen = self.settings.as_dict() if choices is None else choices
         return self.test_use.enter(what, chosen, uses_test_labels, writes=self.team.is_chief)
 
-    def optimistic(self, what: str = "evaluate") -> tuple[str, ...]:
-        """Return why a stage's test figures are optimistic by what is known today; nothing for a clean run."""
-        return self.test_use.reasons(what)
-
-    def optimistic_by(self, metrics: Mapping[str, Any], what: str = "evaluate") -> tuple[str, ...]:
-        """Return why a stage's test figures are optimistic by their metrics.json and by what is known today."""
-        return tuple(dict.fromkeys((*metrics.get("optimistic", ()), *self.optimistic(what))))
+    def optimistic(self, what: str = "evaluate", metrics: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+        """Return why a stage's figures are optimistic by what is known today, and by their metrics.json where it is given."""
+        return tuple(dict.fromkeys((*(metrics or {}).get("optimistic", ()), *self.test_use.reasons(what))))
 
     def stage(
         self,
