@@ -105,7 +105,9 @@ def report_contents(run: Run, data: RunData, files: RunFiles) -> ReportContents:
         reproduction=reproduction_of(settings, _versions(run), run.data or "", stages, _rendered(settings.data_folder)),
         optimistic=tuple(dict.fromkeys((*files.metrics.get("optimistic", ()), *run.optimistic()))),
         analyses=analysis_figures(further_stages(run, "analysis_")),
-        baselines=baseline_rows(files.metrics, _baseline_metrics(run)),
+        baselines=baseline_rows(
+            {"method": settings.head, **files.metrics, "optimistic": run.optimistic()}, _baseline_metrics(run)
+        ),
     )
 
 
@@ -125,7 +127,11 @@ def further_stages(run: Run, prefix: str) -> dict[str, Path]:
 
 def _baseline_metrics(run: Run) -> dict[str, Mapping[str, Any]]:
     files = {name: folder / "metrics.json" for name, folder in further_stages(run, "baseline_").items()}
-    return {name: read_json(file) for name, file in files.items() if file.is_file()}
+    return {
+        name: {**read_json(file), "optimistic": run.optimistic(f"baseline_{name}")}
+        for name, file in files.items()
+        if file.is_file()
+    }
 
 
 def _stages(run: Run) -> list[tuple[str, float, str]]:

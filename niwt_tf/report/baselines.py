@@ -64,5 +64,7 @@ def _values(metrics: Mapping[str, Any]) -> tuple[float | None, ...]:
 
 
 def _remark(metrics: Mapping[str, Any]) -> str:
-    reasons = metrics.get("uses_test_labels") or ()
-    return f"optimistic: {'; '.join(map(str, reasons))}" if reasons else ""
+    uses = [str(use) for use in metrics.get("uses_test_labels") or ()]
+    known = {f"it uses test labels: {use}" for use in uses}
+    reasons = [*uses, *(str(reason) for reason in metrics.get("optimistic") or () if reason not in known)]
+    return f"optimistic: {'; '.join(reasons)}" if reasons else ""

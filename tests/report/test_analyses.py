@@ -34,6 +34,12 @@ def test_analyses_and_baselines_are_shown(tmp_path):
     rows = baseline_rows(OWN, {"oracle": oracle, "eszsl": {**OWN, "features": "map", "uses_test_labels": []}})
     assert [row.name for row in rows] == ["NIWT", "ESZSL", "Supervised oracle"]
     assert [row.remark for row in rows] == ["", "", "optimistic: trained on images of unseen classes"]
+    late = {**OWN, "features": "head", "uses_test_labels": ["x"], "optimistic": ["it uses test labels: x", "also looked at y"]}
+    rows_of_head = baseline_rows({**OWN, "method": "ale", "optimistic": ["z"]}, {"oracle": late})
+    assert [(row.name, row.remark) for row in rows_of_head] == [
+        ("ALE", "optimistic: z"),
+        ("Supervised oracle", "optimistic: x; also looked at y"),
+    ]
     plain = contents_toy(scored_toy(3, 6, 8), HOSTILE, 3)
     page = render(replace(plain, analyses=figures, baselines=rows))
     assert 'href="#analyses"' in page and 'href="#baselines"' in page and page.count('<figure class="analysis">') == 3
