@@ -29,7 +29,8 @@ def caption_documents(dataset: Dataset) -> list[str]:
     for image, captions in enumerate(dataset.captions or ()):
         if image not in held_out:
             lines[dataset.labels[image]] += captions
-    return _complete(dataset, ["\n".join(of_class) for of_class in lines], "captions", "")
+    place = "" if dataset.captions else " Captions of images are read from text_c10 in or beside the archive's folder."
+    return _complete(dataset, ["\n".join(of_class) for of_class in lines], "captions", place)
 
 
 def text_documents(dataset: Dataset) -> list[str]:
@@ -49,7 +50,7 @@ def text_documents(dataset: Dataset) -> list[str]:
         )
     files = text_files(folder)
     texts = [read_text(files[name]).strip() if name in files else "" for name in map(plain_name, dataset.class_names)]
-    absent = next((name for name, text in zip(dataset.class_names, texts, strict=True) if not text), "")
+    absent = next((name for name in dataset.class_names if plain_name(name) not in files), "")
     return _complete(dataset, texts, "texts", suggestion(absent, files) if absent else "")
 
 

@@ -65,7 +65,7 @@ def load_dataset(
     )
     if max_bad_images is not None:
         dataset = _decodable(dataset, max_bad_images, progress)
-    _warn_of_constant_entries(dataset)
+    _check_constant_entries(dataset)
     return dataset
 
 
@@ -110,8 +110,10 @@ def constant_entries(dataset: Dataset) -> tuple[str, ...]:
     return tuple(dataset.knowledge.names[k] for k in constant)
 
 
-def _warn_of_constant_entries(dataset: Dataset) -> None:
+def _check_constant_entries(dataset: Dataset) -> None:
     constant = constant_entries(dataset)
+    if len(constant) == len(dataset.knowledge.names):
+        raise InputError("The knowledge must differ between seen classes. Received: the same description of all of them.")
     if constant:
         listed = ", ".join(constant[:5]) + (" and others" if len(constant) > 5 else "")
         counts = len(constant), len(dataset.knowledge.names)

@@ -50,7 +50,9 @@ class Words:
             raise InputError(f"knowledge of texts needs words in the seen classes' texts. Received: {error}.") from None
         vocabulary = vectorizer.get_feature_names_out()
         count = min(most_topics, len(documents), len(vocabulary))
-        topics = TruncatedSVD(count, n_iter=10, random_state=0).fit(fitted).components_
+        # Texts that are all the same have no variance, whose share scikit-learn would warn about; nothing here reads it.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            topics = TruncatedSVD(count, n_iter=10, random_state=0).fit(fitted).components_
         return cls(tuple(vocabulary.tolist()), vectorizer.idf_, topics)
 
     @property

@@ -93,6 +93,20 @@ def _write(
         stage.record(metrics={key: value for key, value in metrics.items() if value is not None})
 
 
+def _check_source(run: Run, methods: Sequence[str], source: str) -> None:
+    """Refuse to replace figures by those of other features: of two looks at test images the better one could be kept."""
+    for name in methods:
+        try:
+            made = read_json(run.path / f"baseline_{name}" / "metrics.json")["features"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if made != source:
+            raise InputError(
+                f"--baseline_features must be {made}, as {name} was scored in {run.path}; with --overwrite its figures are "
+                f"replaced, and called optimistic from then on. Received: {source!r}."
+            )
+
+
 def asked_methods(names: Sequence[str]) -> tuple[str, ...]:
     """Return the methods that --method names, in the order of the tables."""
     return tuple(name for name in METHODS if name in names or "all" in names)
@@ -114,6 +128,8 @@ def main(argv: list[str]) -> None:
     del argv
     methods, source = asked_methods(flags.FLAGS.method), flags.FLAGS.baseline_features
     with run_from_flags() as run:
+        if not flags.FLAGS.overwrite:
+            _check_source(run, methods, source)
         stage(run, load_run_data(run), methods, source)
         if not run.team.is_chief:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 
@@ -14,6 +15,7 @@ from niwt_tf.jobs.data_fingerprint import weights_fingerprint
 from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.jobs.run_directory import Run
 
+_LOG = logging.getLogger("niwt_tf.jobs")
 SETTINGS_USED = (
     "backbone",
     "weights",
@@ -44,6 +46,8 @@ def stage(run: Run, data: RunData) -> None:
     train = run.stage("train", settings_used=SETTINGS_USED, extra=initial, described=described)
     if train.up_to_date:
         return
+    if run.settings.attribute_loss > 0 and not described:
+        _LOG.warning("--attribute_loss does nothing where --finetune is head: nothing that makes features is trained.")
     check_support(run.settings.support)
     work = train.work
     with train.writing() as folder:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,9 @@ def test_texts_of_classes_near_an_archive(cub: Path, where: str) -> None:
     (folder / "004.Gray_Owl.txt").write_text("A grey owl.")
     with pytest.raises(InputError, match="none for 1: '004.Grey_Owl'. Did you mean '004.Gray_Owl'"):
         choose_knowledge(data, "texts")
+    (folder / "004.Grey_Owl.txt").write_text("")
+    with pytest.raises(InputError, match="none for 1: '004.Grey_Owl'.$"):
+        choose_knowledge(data, "texts")
     (folder / "004.Gray_Owl.txt").rename(folder / "004.Grey_Owl.txt")
     with pytest.raises(InputError, match="not one of the 2 of '004.Grey_Owl'"):
         choose_knowledge(data, "texts")
@@ -147,6 +151,12 @@ def test_texts_of_classes_near_an_archive(cub: Path, where: str) -> None:
     chosen = choose_knowledge(data, "texts").knowledge
     assert (chosen.source, chosen.values.shape) == ("texts", (4, 3))
     np.testing.assert_array_equal(choose_knowledge(data, "captions").knowledge.values, captions)
+
+
+def test_captions_of_no_class_at_all(cub: Path) -> None:
+    shutil.rmtree(cub / "text_c10")
+    with pytest.raises(InputError, match="none for 4: .* Captions of images are read from text_c10 in or beside"):
+        choose_knowledge(named_split(read_cub(cub), ["004.Grey_Owl"]), "captions")
 
 
 def test_captions_of_some_classes_alone(cub: Path) -> None:

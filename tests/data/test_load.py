@@ -34,10 +34,10 @@ def test_attributes_that_are_constant_over_seen_classes_are_warned_of(animals: P
 
 def test_many_constant_attributes_are_named_by_five(animals: Path, caplog: pytest.LogCaptureFixture) -> None:
     names = ("ape", "bear", "cat", "dog", "wolf", "unicorn")
-    header = "class," + ",".join(f"a{k}" for k in range(8)) + "\n"
-    (animals / "classes.csv").write_text(header + "".join(f"{name}{',0' * 8}\n" for name in names))
+    header = "class," + ",".join(f"a{k}" for k in range(9)) + "\n"
+    (animals / "classes.csv").write_text(header + "".join(f"{name}{',0' * 8},{k}\n" for k, name in enumerate(names)))
     load_dataset("folder", animals, max_bad_images=None)
-    assert "8 of 8" in caplog.text and "a4 and others" in caplog.text and "a5" not in caplog.text
+    assert "8 of 9" in caplog.text and "a4 and others" in caplog.text and "a5" not in caplog.text
 
 
 def test_wrong_names(animals: Path) -> None:
@@ -60,3 +60,10 @@ def test_real_archives(shared_data: Path) -> None:
     assert data.split is not None
     assert (len(data.split.seen), len(data.split.unseen)) == (7, 3)
     assert load_dataset("folder", shared_data / "animals", num_unseen=5, seed=2).split is not None
+
+
+def test_one_description_of_all_seen_classes_is_refused(animals: Path) -> None:
+    names = ("ape", "bear", "cat", "dog", "wolf", "unicorn")
+    (animals / "classes.csv").write_text("class,alive,furry\n" + "".join(f"{name},1,0\n" for name in names))
+    with pytest.raises(InputError, match="must differ between seen classes. Received: the same description of all"):
+        load_dataset("folder", animals, max_bad_images=None)

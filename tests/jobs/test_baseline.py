@@ -63,9 +63,14 @@ def test_a_finished_method_is_kept_and_another_source_is_not_the_same(niwt, run_
     assert "baseline_class_mean is up to date." in job.err
     assert "baseline_random is up to date." not in job.err
     assert not (run_copy / "baseline_ale").exists()
-    job = niwt("baseline", "--method=class_mean", "--baseline_features=map", *flags)
+    before = read_json(run_copy / "baseline_class_mean" / "metrics.json")
+    job = niwt("baseline", "--method=all", "--baseline_features=map", *flags)
+    assert job.status == 2 and "--baseline_features must be head, as class_mean was scored in" in job.err
+    assert read_json(run_copy / "baseline_class_mean" / "metrics.json") == before
+    job = niwt("baseline", "--method=class_mean", "--baseline_features=map", "--overwrite", *flags)
     assert "baseline_class_mean is done again: it was made with another baseline_features." in job.err
     assert read_json(run_copy / "baseline_class_mean" / "metrics.json")["features"] == "map"
+    assert "class mean is optimistic: its test images were also scored with another --baseline_features." in job.out
 
 
 def test_a_misspelt_method_is_one_sentence(niwt, run_copy, flags):
