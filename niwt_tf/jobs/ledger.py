@@ -25,6 +25,8 @@ _LOST = "record lost"
 # What parts the images and so makes another problem. All else that a figure depends on may be chosen by it: the seed too, where
 # the same images are tested.
 _PROBLEM = frozenset(("dataset", "data_dir", "split", "unseen", "num_unseen", "missing_images", "max_bad_images"))
+# How it is computed changes last digits alone.
+_MEANS = frozenset(("jit", "cache_dtype"))
 # What no stage names among its settings, since the fingerprint of the data stands for it.
 _DESCRIBING = ("knowledge", "text_features")
 _UNHASHED = frozenset(("digest", "time"))
@@ -167,8 +169,8 @@ class UseOfTestImages:
 
 
 def could_be_chosen(name: str) -> bool:
-    """Return whether a setting can be chosen by test figures, rather than being part of the problem."""
-    return name not in _PROBLEM
+    """Return whether a setting can be chosen by test figures, rather than being part of the problem or a means."""
+    return name not in _PROBLEM | _MEANS
 
 
 def describing(settings: Mapping[str, Any]) -> dict[str, Any]:
