@@ -235,7 +235,7 @@ def test_a_gif_that_is_cut_off_after_its_second_descriptor_is_an_animation() -> 
         still_gif(tf.constant(moving[: moving.rindex(b",") + 20]))
 
 
-@pytest.mark.parametrize("place", ["before", "behind"])
+@pytest.mark.parametrize("place", ["before", pytest.param("behind", marks=pytest.mark.slow)])
 def test_a_gif_of_endless_blocks_is_refused(place: str) -> None:
     endless = b"!\xfe\1c\1d\0" * 3000
     still = _gif([(4, 4)], (4, 4))

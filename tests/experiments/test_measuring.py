@@ -234,7 +234,7 @@ def test_a_team_of_two_measures_what_one_does(network, learners, coloured):
     np.testing.assert_allclose(together.rank_correlation_across, alone.rank_correlation_across, atol=1e-9)
 
 
-@pytest.mark.parametrize("finetune", ["head", "all"])
+@pytest.mark.parametrize("finetune", ["head", pytest.param("all", marks=pytest.mark.slow)])
 def test_with_a_cache_each_image_is_decoded_once_for_all_of_stage_1_and_never_for_stage_3(
     network, learners, tmp_path, monkeypatch, finetune
 ):

@@ -221,6 +221,7 @@ np.savez(sys.argv[3], **{k: v.astype("S") if v.dtype == object and "bytes" not i
 """
 
 
+@pytest.mark.slow
 def test_saved_and_loaded_in_a_session_without_keras(tmp_path):
     toy = Toy()
     tf.saved_model.save(toy, str(tmp_path / "1"), signatures={"explain": toy.explain})

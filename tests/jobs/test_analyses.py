@@ -108,15 +108,6 @@ def test_test_curves_are_for_looking_at(analysed):
 
 
 @pytest.mark.slow
-def test_the_record_of_test_use_has_what_showed_figures_of_test_images(analysed, niwt):
-    entered = {entry["what"] for entry in read_json(analysed / "test_labels.json")["entries"]}
-    assert {name for name in JOBS if f"analysis_{name}" in entered} == {*JOBS} - {"consistency"}
-    assert read_json(analysed / "metrics.json")["optimistic"] == []
-    job = niwt("report", f"--run_dir={analysed}", "--noprogress")
-    assert job.status == 0 and "optimistic" not in job.err
-
-
-@pytest.mark.slow
 def test_recovery_is_exact_without_noise(analysed):
     rows = [row for row in _rows(analysed, "weight_recovery") if row["recovered_from"].startswith("every image")]
     exact = [row for row in rows if float(row["epsilon"]) == 0]

@@ -223,6 +223,7 @@ def test_nothing_heavy_is_imported_to_list_or_to_refuse(repository):
     subprocess.run([sys.executable, "-c", code], cwd=repository, check=True)
 
 
+@pytest.mark.slow
 def test_classes_are_changed_without_keras(bundle, repository):
     code = (
         "import sys\nfrom niwt_tf.cli import main\n"

@@ -174,7 +174,7 @@ def _no_file_over(size: int):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("stage", ["importance", "map", "transfer", "evaluate", "export"])
+@pytest.mark.parametrize("stage", ["importance", "map", "transfer", "evaluate", pytest.param("export", marks=pytest.mark.slow)])
 def test_a_full_disk_in_a_stage(niwt, finished_run, run_copy, tmp_path, stage):
     flags = [f"--run_dir={run_copy}", f"--export_dir={tmp_path / 'exports'}", "--noprogress"]
     shutil.rmtree(run_copy / stage)
@@ -231,6 +231,7 @@ def test_a_class_that_is_only_described(niwt, own_data, tmp_path):
     assert (tmp_path / "exports" / "1" / "saved_model.pb").is_file()
 
 
+@pytest.mark.slow
 def test_two_seen_classes_are_too_few_to_choose_on(niwt, own_copy, tmp_path):
     """The least there can be: no fold, so the first settings are used."""
     for name in ("cat", "dog", "eel"):

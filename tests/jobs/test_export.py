@@ -122,6 +122,7 @@ def test_another_network_folder_or_metrics_make_another_version(tmp_path, data, 
     assert sorted(os.listdir(tmp_path / "exports")) == ["1", "2", "3"]
 
 
+@pytest.mark.slow
 def test_an_abstaining_network_is_another_version(tmp_path, data, verified):
     _export(tmp_path, data)
     assert _export(tmp_path, data, abstain=True) == tmp_path / "exports" / "2"
@@ -137,7 +138,9 @@ def test_a_class_called_unknown_is_exported_unless_the_network_abstains(tmp_path
     assert _export(tmp_path, data, names=names) == tmp_path / "exports" / "1"
 
 
-@pytest.mark.parametrize("lost", ["", "saved_model.pb", "variables/variables.index"])
+@pytest.mark.parametrize(
+    "lost", ["", *(pytest.param(file, marks=pytest.mark.slow) for file in ("saved_model.pb", "variables/variables.index"))]
+)
 def test_an_export_that_vanished_is_made_again(tmp_path, data, verified, lost):
     path = _export(tmp_path, data)
     if lost:
@@ -149,6 +152,7 @@ def test_an_export_that_vanished_is_made_again(tmp_path, data, verified, lost):
     assert (again / "saved_model.pb").is_file()
 
 
+@pytest.mark.slow
 def test_the_check_images_are_spread_over_the_test_images(tmp_path, data, images, verified):
     _export(tmp_path, data)
     assert verified == [[f"{i:02}.png" for i in (0, 3, 5, 8, 11, 14, 16, 19)]]

@@ -63,6 +63,7 @@ def trained(tmp_path):
     return images, train
 
 
+@pytest.mark.slow
 def test_a_weight_of_nothing_changes_no_class_gradient(trained):
     """The further outputs have no way back into trunk, tail or classes then."""
     images, train = trained
@@ -75,6 +76,7 @@ def test_a_weight_of_nothing_changes_no_class_gradient(trained):
     assert all(0 <= record["validation_accuracy"] <= 1 for record in history)
 
 
+@pytest.mark.slow
 def test_the_loss_moves_the_trunk_and_another_weight_is_another_training(trained, tmp_path):
     images, train = trained
     targets, work = np.eye(len(images.class_names), dtype=np.float32), tmp_path / "work"

@@ -61,6 +61,7 @@ def test_from_scratch_trains_its_statistics_too(folder, images):
     assert after["steps"] == 2
 
 
+@pytest.mark.slow
 def test_the_module_s_penalty_pulls_at_its_weights(folder, images, monkeypatch):
     def kernel():
         return _trained(folder, images, finetune="all", epochs=1, finetune_learning_rate=1e-2)[2]["first_kernel"]

@@ -109,7 +109,7 @@ def test_factored_and_kept_operators_agree(kind):
 
 LARGE = ("resnet50", "resnet101")
 CASES = [
-    pytest.param(name, jit, marks=pytest.mark.slow if name in LARGE else ())
+    pytest.param(name, jit, marks=pytest.mark.slow if name in (*LARGE, "efficientnet_v2_b0") else ())
     for name in BACKBONES
     for jit in (False, True)
 ]
