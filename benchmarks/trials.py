@@ -88,7 +88,8 @@ def problems_of(run_dir: Path) -> list[Problem]:
         parts = [(np.array(reader(images)), images.labels) for images in (fold.training.images, fold.held_out, fold.evaluation)]
         flat = [each for part in parts for each in part]
         trained = SeenHead(0.0, network.columns, network.biases, "softmax")
-        known = fold.training.descriptions, fold.validation_descriptions, operators[fold.name].astype(np.float64)
+        own_layer = operators[fold.name][: network.num_neurons].astype(np.float64)
+        known = fold.training.descriptions, fold.validation_descriptions, own_layer
         found.append(Problem(*flat, *known, trained))
     return found
 
