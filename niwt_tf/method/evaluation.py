@@ -63,7 +63,8 @@ class CalibrationCurve:
     @property
     def area(self) -> float:
         """AUSUC: the area under seen accuracy as a function of unseen accuracy, in [0, 1]."""
-        return float(np.sum(np.diff(self.acc_unseen) * (self.acc_seen[1:] + self.acc_seen[:-1]) / 2))
+        area = np.sum(np.diff(self.acc_unseen) * (self.acc_seen[1:] + self.acc_seen[:-1]) / 2)
+        return float(min(area, 1.0))  # sums of weights may pass 1 in their last digit
 
     def best_calibration(self) -> float:
         """Return the calibration in the middle of the interval with the highest harmonic mean.
