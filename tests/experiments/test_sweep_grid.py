@@ -13,7 +13,7 @@ penalties = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=3).map(tuple)
 GRIDS = st.fixed_dictionaries(
     {},
     optional={
-        "seen_head": st.lists(st.sampled_from(["ridge", "softmax"]), min_size=1, unique=True),
+        "map": st.lists(st.sampled_from(["ridge", "cosine"]), min_size=1, unique=True),
         "transfer_lambda": st.lists(penalties, min_size=1, max_size=3, unique=True),
         "seed": st.lists(st.integers(0, 99), min_size=1, max_size=4, unique=True),
         "jit": st.lists(st.booleans(), min_size=1, unique=True),
@@ -24,8 +24,8 @@ GRIDS = st.fixed_dictionaries(
 
 
 def test_a_grid_is_every_combination_the_last_flag_fastest():
-    grid = parse_grid("seen_head=ridge,softmax; transfer_lambda=1e-3|1e-2,1; --seed=0,1;")
-    assert grid == {"seen_head": ("ridge", "softmax"), "transfer_lambda": ((0.001, 0.01), (1.0,)), "seed": (0, 1)}
+    grid = parse_grid("map=ridge,cosine; transfer_lambda=1e-3|1e-2,1; --seed=0,1;")
+    assert grid == {"map": ("ridge", "cosine"), "transfer_lambda": ((0.001, 0.01), (1.0,)), "seed": (0, 1)}
     trials = trials_of(grid, Settings(epochs=7))
     assert [tuple(trial.values.values()) for trial in trials[:3]] == [
         ("ridge", (0.001, 0.01), 0),
@@ -33,8 +33,8 @@ def test_a_grid_is_every_combination_the_last_flag_fastest():
         ("ridge", (1.0,), 0),
     ]
     assert len(trials) == 8
-    assert trials[1].settings == Settings(epochs=7, seen_head="ridge", transfer_lambda=(0.001, 0.01), seed=1)
-    assert trials[1].configuration == (("seen_head", "ridge"), ("transfer_lambda", (0.001, 0.01)))
+    assert trials[1].settings == Settings(epochs=7, map="ridge", transfer_lambda=(0.001, 0.01), seed=1)
+    assert trials[1].configuration == (("map", "ridge"), ("transfer_lambda", (0.001, 0.01)))
     assert trials[1].repetition == (("seed", 1),)
 
 
@@ -63,21 +63,21 @@ def test_trials_differ_and_their_flags_make_their_settings(grid):
     ("text", "sentence"),
     [
         ("", "must be of the form"),
-        ("seen_head", "must be of the form flag=value,value;flag=value. Received: 'seen_head'"),
-        ("seen_head=ridge;;seed=1", "must be of the form"),
-        ("seen_hed=ridge", "Received: 'seen_hed'. Did you mean 'seen_head'"),
+        ("map", "must be of the form flag=value,value;flag=value. Received: 'map'"),
+        ("map=ridge;;seed=1", "must be of the form"),
+        ("mapp=ridge", "Received: 'mapp'"),
         ("run_dir=a,b", "must be made of flags that a result depends on. Received: 'run_dir'"),
         ("export_dir=a", "must be made of flags that a result depends on"),
         ("overwrite=true", "must be made of flags that a result depends on"),
-        ("seen_head=ridge;seen_head=softmax", "must name each flag once. Received: 'seen_head' twice"),
-        ("seen_head=", "every value of seen_head, without an empty one"),
+        ("map=ridge;map=cosine", "must name each flag once. Received: 'map' twice"),
+        ("map=", "every value of map, without an empty one"),
         ("seed=0,,1", "every value of seed, without an empty one"),
         ("seed=0,1,0", "each value of seed once. Received: 0 twice"),
         ("layer=None,None", "each value of layer once"),
         ("transfer_lambda=1,1.0", "each value of transfer_lambda once. Received: 1 twice"),
         ("transfer_lambda=1||2", "an empty item in a value of transfer_lambda"),
-        ("seen_head=ridge|softmax", "must part the values of seen_head by commas"),
-        ("seen_head=ridge,softmx", "--seen_head must be one of ridge, softmax. Received: 'softmx'"),
+        ("map=ridge|cosine", "must part the values of map by commas"),
+        ("map=ridge,cosin", "--map must be one of ridge, cosine. Received: 'cosin'"),
         ("seed=0,-1", "--seed must be at least 0"),
     ],
 )
