@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from niwt_tf.errors import InputError
 from niwt_tf.method.closed_form import Blocks
 from niwt_tf.models.cut import check_not_degenerate, output_of
@@ -42,6 +44,15 @@ def blocks_of(network: Network, layers: Sequence[str], weights: Sequence[float])
     """
     sizes = [network.num_neurons, *(_size(network, name) for name in layers)]
     return Blocks(tuple(sizes), tuple(float(weight) for weight in weights))
+
+
+def with_features(layers: Sequence[str], stacked: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the operators [L, N, D] of all layers in their order: that of the features is the identity."""
+    first, *others = stacked
+    count, _, size = first.shape
+    rest = iter(others)
+    identity = np.broadcast_to(np.eye(size, dtype=first.dtype), (count, size, size))
+    return [first, *(identity if name == FEATURES else next(rest) for name in layers)]
 
 
 def _size(network: Network, layer: str) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from niwt_tf.data.schema import Images
 from niwt_tf.experiments.folds import Fold, Learner
 from niwt_tf.experiments.heads import SeenHead, candidate_heads, kinds_of
-from niwt_tf.experiments.layers import FEATURES, blocks_of, recut
+from niwt_tf.experiments.layers import blocks_of, recut, with_features
 from niwt_tf.experiments.readers import prepare_choices
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.support import balanced_sample
@@ -76,18 +76,9 @@ def seen_operators(
             )
             for cut in cuts
         ]
-        stacked = _with_features(settings.extra_layers, stacked)
+        stacked = with_features(settings.extra_layers, stacked)
         operators.update(zip((learner.name for learner in group), np.concatenate(stacked, axis=1), strict=True))
     return operators
-
-
-def _with_features(layers: Sequence[str], stacked: list[np.ndarray]) -> list[np.ndarray]:
-    """Return the operators [L, N, D] of all layers in their order: that of the features is the identity."""
-    first, *others = stacked
-    count, _, size = first.shape
-    rest = iter(others)
-    identity = np.broadcast_to(np.eye(size, dtype=first.dtype), (count, size, size))
-    return [first, *(identity if name == FEATURES else next(rest) for name in layers)]
 
 
 def measure_importance(

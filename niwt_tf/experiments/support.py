@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from niwt_tf.data.folder import image_names
 from niwt_tf.data.pipeline import usable_images
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
+from niwt_tf.experiments.layers import recut, with_features
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.method.closed_form import Blocks, ClosedForm
 from niwt_tf.method.operator import TailOperator, mean_operators, tail_operator
@@ -64,10 +66,23 @@ def support_of(
     if settings.support != "seen" and exact is not None:
         operator = exact.mean()
     elif settings.support != "seen" and "closed_form" in engines:
-        everything = np.ones((1, len(maps)), bool)
-        shown = execution.progress
-        operator = mean_operators(tail, maps, everything, jit=execution.jit, progress=shown, team=execution.team)[0]
+        operator = _stacked_operator(settings, reader, seen_images, maps)
     return Support(operator, maps if descent else nothing, exact)
+
+
+def _stacked_operator(settings: Settings, reader: Reader, seen_images: Images, maps: np.ndarray) -> np.ndarray:
+    """Return the mean operator [N, D] of all layers over support images whose maps at the own layer are `maps`."""
+    execution = reader.execution
+
+    def mean(tail: Any, of: np.ndarray) -> np.ndarray:
+        everything, shown = np.ones((1, len(of)), bool), execution.progress
+        return mean_operators(tail, of, everything, jit=execution.jit, progress=shown, team=execution.team)
+
+    parts = [mean(reader.network.tail, maps)]
+    for cut in recut(reader.network, settings.extra_layers):
+        other = support_maps(Reader(cut, execution), settings.support, seen_images, settings.num_support, settings.seed)
+        parts.append(mean(cut.tail, other))
+    return np.concatenate(with_features(settings.extra_layers, parts), axis=1)[0]
 
 
 def balanced_sample(images: Images, count: int, seed: int) -> Images:

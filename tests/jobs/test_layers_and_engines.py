@@ -28,6 +28,8 @@ def test_further_layers_are_stacked_and_weighted(run_copy, finished_run, niwt):
         assert file["basis"].shape == (256, 128 + 256 + 64 + 1)
     with np.load(run_copy / "transfer" / "explainer.npz") as file:
         assert file["inverse_weights"].shape[1] == len(file["neuron_names"]) == 128  # explanations are of the own layer
+    job = niwt("run", *flags, "--extra_layers=features,block3_relu", "--support=noise")
+    assert job.status == 0, job.err
     assert niwt("run", *flags, "--extra_layers=block9_relu").status == 2
 
 

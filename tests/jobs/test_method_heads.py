@@ -22,7 +22,7 @@ def test_a_whole_run(niwt, finished_run, run_copy, tmp_path, head):
     assert before == {name: read_json(run_copy / name / "manifest.json")["identity"] for name in before}
     job = niwt("baseline", f"--method={head}", *flags)
     assert job.status == 0, job.err
-    assert f"\n{TITLES[head]} (head)" in job.out and "NIWT" not in job.out
+    assert f"\n{TITLES[head]} head" in job.out and "NIWT" not in job.out
     ours, theirs = read_json(run_copy / "metrics.json"), read_json(run_copy / f"baseline_{head}" / "metrics.json")
     scores = run_copy / "evaluate" / "scores.npz", run_copy / f"baseline_{head}" / "scores.npz"
     with np.load(scores[0]) as run, np.load(scores[1]) as baseline:
