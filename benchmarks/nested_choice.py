@@ -6,8 +6,9 @@ Each run below --runs must have its stages train and importance. A fold's valida
 each method chooses for itself on groups of the fold's other classes, which play the validation classes: disjoint groups first,
 then those of further permutations. So the whole procedure, choice included, is scored without a test image. The fold's network
 and mean operator know the images of the classes that are chosen on, for both methods alike (of a frozen backbone: the operator
-alone). Printed are means over the runs and the paired difference with its 95 % interval over the runs (Student's t); runs share
-classes, so the interval describes more than it proves.
+alone). NIWT chooses among heads, map's penalties and layers with lambda fixed, the class mean among all its candidates. Printed
+are means over the runs and the paired difference with its 95 % interval over the runs (Student's t); runs share classes, so the
+interval describes more than it proves.
 """
 
 from __future__ import annotations

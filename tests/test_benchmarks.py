@@ -19,6 +19,7 @@ from benchmarks import (
     faithfulness,
     grad_cam,
     knowledge,
+    nested_choice,
     one_more_class,
     quickstart,
     report,
@@ -27,6 +28,7 @@ from benchmarks import (
     serving_sides,
     stage3_birds,
     tails,
+    trials,
 )
 from benchmarks.harness import Goal, Measurement, Row, Series, interleaved
 from benchmarks.tape import TapeRun, run_tape
@@ -269,3 +271,52 @@ def test_sources_of_knowledge_are_compared_seed_by_seed():
     # Student's t of one degree of freedom is 12.706; the standard errors are 0.1, 0.15 and, of the differences, 0.05.
     assert attributes == "| attributes | 0.300 ± 1.271 |  | 0.500 ± 0.000 |  | 0.250 ± 0.000 |  |"
     assert captions.startswith("| captions | 0.450 ± 1.906 | 0.150 ± 0.635 | 0.500 ± 0.000 | 0.000 ± 0.000 | 0.250 ±")
+
+
+def nested_problem() -> trials.Problem:
+    """Return a fold of 6 seen and 2 validation classes; features: the class, 10 times it, and which of three an image is."""
+    labels, held = np.repeat(np.arange(6), 3), np.arange(6)
+
+    def features(classes: np.ndarray) -> np.ndarray:
+        return np.stack([classes, 10.0 * classes, np.arange(len(classes)) % 3], axis=1)
+
+    evaluated = np.concatenate([held, [6, 7]])
+    descriptions = np.eye(8, 5, dtype=np.float32) + np.arange(8)[:, None]
+    return trials.Problem(
+        *(features(labels), labels, features(held), held, features(evaluated), evaluated),
+        *(descriptions[:6], descriptions[6:], np.eye(3), SimpleNamespace()),
+    )
+
+
+def test_inner_problems_choose_on_a_folds_seen_classes_alone():
+    problem = nested_problem()
+    inner = list(nested_choice.inner_problems(problem, 6, np.random.default_rng(0)))
+    assert len(inner) == 6
+    taken = []
+    for each in inner:
+        assert len(each.seen) == 4
+        assert len(each.new) == 2
+        # A row of descriptions tells its class, and so does a feature.
+        classes = [int(np.flatnonzero((problem.seen == row).all(axis=1))[0]) for row in (*each.seen, *each.new)]
+        np.testing.assert_array_equal(each.features[:, 0], np.array(classes)[each.labels])
+        np.testing.assert_array_equal(each.evaluated[:, 0], np.array(classes)[each.evaluated_labels])
+        assert set(each.labels) == set(each.held_labels) == set(range(4))
+        assert set(each.evaluated_labels) == set(range(6))
+        taken.append(set(classes[4:]))
+    # Groups of a permutation share no class; a further permutation begins where one ends.
+    assert set.union(*taken[:3]) == set.union(*taken[3:]) == set(range(6))
+
+
+def test_what_inner_problems_choose_is_what_the_outer_one_is_scored_with():
+    labels = np.array([0, 1, 2])
+    right = np.array([[3.0, 1.0, 0.0], [1.0, 3.0, 0.0], [1.0, 0.0, 3.0]])
+    problem = SimpleNamespace(seen=np.zeros((2, 2)), evaluated_labels=labels)
+
+    def curves(**logits: np.ndarray) -> nested_choice.Curves:
+        return {(name,): nested_choice.measured(problem, values) for name, values in logits.items()}
+
+    inside = curves(a=right, b=right[::-1])
+    assert nested_choice.reached([inside], curves(a=right, b=right[::-1])) == (1.0, 1.0)
+    harmonic, area = nested_choice.reached([inside], curves(a=right[::-1], b=right))
+    assert harmonic == 0.0
+    assert area < 1.0
