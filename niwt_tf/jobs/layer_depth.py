@@ -41,7 +41,7 @@ def main(argv: list[str]) -> None:
     """Do the analysis of the run that --run_dir names and print its table."""
     del argv
     with run_from_flags() as run:
-        stage(run, load_run_data(run), flags.FLAGS.layers)
+        stage(run, load_run_data(run, ["transfer"]), flags.FLAGS.layers)
         print_analysis(run, NAME)
 
 

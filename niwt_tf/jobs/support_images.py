@@ -42,7 +42,7 @@ def main(argv: list[str]) -> None:
     del argv
     given = flags.FLAGS.imagenet_dir
     with run_from_flags() as run:
-        stage(run, load_run_data(run), None if given is None else os.path.abspath(os.path.expanduser(given)))
+        stage(run, load_run_data(run, ["transfer"]), None if given is None else os.path.abspath(os.path.expanduser(given)))
         print_analysis(run, NAME)
 
 

@@ -30,10 +30,14 @@ def _rows(path: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("name", JOBS)
-def test_a_run_that_is_not_there_is_one_sentence(niwt, tiny_birds, tmp_path, name):
-    job = niwt(name, f"--data_dir={tiny_birds}", f"--run_dir={tmp_path / 'run'}", "--noprogress")
-    assert job.status == 2 and "needs transfer, which is not there: run niwt run --run_dir=" in job.err
+@pytest.mark.parametrize("name", [*JOBS, "baseline", "importance", "map", "transfer", "evaluate", "export", "report"])
+def test_a_run_that_is_not_there_is_one_sentence_of_it_and_not_of_the_data(niwt, tmp_path, name):
+    job = niwt(name, f"--data_dir={tmp_path / 'none'}", f"--run_dir={tmp_path / 'run'}", "--noprogress")
+    needed = {"baseline": "train", "importance": "train", "map": "importance", "transfer": "train"}.get(name, "transfer")
+    assert job.status == 2 and job.err == (
+        f"niwt {name}: --run_dir {tmp_path / 'run'} must hold the stage {needed}, which is not there: "
+        f"run niwt run --run_dir={tmp_path / 'run'} first, which does all that is missing.\n"
+    )
     assert not (tmp_path / "run").exists()
 
 
