@@ -21,6 +21,8 @@ from niwt_tf.jobs.stage import choices_of, is_untouched
 
 _LOG = logging.getLogger("niwt_tf.jobs")
 _BASELINE = "baseline_"
+# An area or a mean of ones, added up, can be this much above one.
+_ROUNDING = 1e-9
 _RULE = "--runs must name run directories, or folders that hold some."
 
 
@@ -108,9 +110,11 @@ def _result_of(run: Run, stage: str, bound: bool) -> Result:
 
 
 def _number(value: Any) -> float | None:
-    if value is not None and not 0 <= value <= 1:
+    if value is None:
+        return None
+    if not -_ROUNDING <= value <= 1 + _ROUNDING:
         raise ValueError(f"{value!r} is no fraction")
-    return None if value is None else float(value)
+    return float(min(max(value, 0), 1))
 
 
 def _method(settings: Settings, stage: str, metrics: Mapping[str, Any]) -> str:

@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
         raise InputError("--strategy must be none or mirrored for several rows. Received: 'multiworker'.")
     settings, given = settings_from_flags()
     rows = chosen_rows({name: getattr(settings, name) for name in CHOOSING if name in given})
-    check_text_features("+".join(row.settings["knowledge"] for row in rows), settings.text_features)
+    check_text_features("+".join(sorted({row.settings["knowledge"] for row in rows})), settings.text_features)
     data_dir = os.path.abspath(settings.data_folder)
     changes = {name: getattr(settings, name) for name in given}
     wanted = {row: settings_of(row, data_dir, changes) for row in rows}

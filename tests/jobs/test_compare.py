@@ -159,6 +159,15 @@ def _adopt(folder):
     write_json(folder / "manifest.json", manifest)
 
 
+def test_what_rounding_puts_above_one_is_one(niwt, runs):
+    for path in runs.glob("*/evaluate/metrics.json"):
+        path.write_text(path.read_text().replace('"acc_zsl": 1.0', '"acc_zsl": 1.0000000000000095'))
+        _adopt(path.parent)
+    job = _compare(niwt, runs)
+    assert job.err == "" and job.status == 0
+    assert _rows(runs.parent / "out" / "comparison.csv")[0]["acc_zsl_mean"] == "1.0"
+
+
 def test_unfinished_runs_are_named_and_left_out(niwt, runs):
     shutil.rmtree(runs / "seed_0" / "evaluate")
     (runs / "seed_2" / "config.json").write_text("{")

@@ -159,6 +159,13 @@ def test_all_that_is_missing_is_one_sentence_before_any_work(call, archives, tmp
     assert call.do("--knowledge=attributes", "--finetune=head", data=data).err.count("text_c10") == 0
 
 
+def test_features_of_texts_need_a_row_of_texts(call):
+    job = call.do("--dry_run", "--knowledge=attributes", "--text_features=vectors:v.txt")
+    assert job.status == 2 and job.out == "" and "Received: 'vectors:" in job.err
+    assert job.err.startswith("niwt reproduce: --text_features must be lsa where") and "--knowledge=attributes.\n" in job.err
+    assert "--text_features=vectors:" in call.do("--dry_run", "--text_features=vectors:v.txt", "--nooverwrite").out
+
+
 def test_finished_rows_are_kept_and_changed_ones_are_told(call):
     assert call.do("--finetune=head").status == 0
     assert call.do().status == 0
