@@ -23,10 +23,12 @@ class Part:
     Attributes:
         name: "archive", "images", "split" or "texts".
         missing: what of it is not there, as a message names it; empty where it is complete.
+        count: of images, how many files of them there are and how many the official archive holds; None of other parts.
     """
 
     name: str
     missing: tuple[str, ...]
+    count: tuple[int, int] | None = None
 
 
 def archive_parts(
@@ -57,13 +59,22 @@ def archive_parts(
     splits = published_folder(official.absolute()) or official.absolute().parent / "xlsa17"
     parts = [
         Part("archive", tuple(missing)),
-        Part("images", _missing_images(dataset, archive, official, splits, missing_images)),
+        Part(
+            "images",
+            _missing_images(dataset, archive, official, splits, missing_images),
+            (_num_images(official / archive.images), archive.num_images),
+        ),
     ]
     if with_split:
         parts.append(Part("split", tuple(missing_split_files(splits, dataset))))
     if with_texts:
         parts.append(Part("texts", _missing_texts(dataset, archive, official)))
     return parts
+
+
+def _num_images(root: Path) -> int:
+    """Return how many image files the folders of the classes hold."""
+    return sum(len(image_names(folder)) for folder in root.iterdir() if folder.is_dir()) if root.is_dir() else 0
 
 
 def _missing_images(dataset: str, archive: Archive, official: Path, splits: Path, missing_images: str) -> tuple[str, ...]:

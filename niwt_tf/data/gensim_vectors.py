@@ -1,4 +1,4 @@
-"""Opens files of word vectors that gensim reads (the extra `niwt-tf[text]`): its own KeyedVectors and word2vec's binary form.
+"""Opens gensim's own files of word vectors, KeyedVectors (the extra `niwt-tf[text]`).
 
 gensim writes its own files as pickles, which can run code when they are loaded. So such a file is looked through first: it is
 loaded only where all that it names are KeyedVectors and numpy's arrays, and where none of its parts is another pickle: gensim
@@ -26,7 +26,6 @@ _ALLOWED = frozenset(
 )
 # What gensim keeps the names of such parts in.
 _PICKLED_PARTS = ("__scipys", "__recursive_saveloads")
-_FACEBOOK = (793712314).to_bytes(4, "little")  # fastText's magic number
 
 
 def open_native(path: Path) -> Any:
@@ -52,35 +51,19 @@ def open_native(path: Path) -> Any:
     return vectors
 
 
-def open_word2vec(path: Path) -> Any:
-    """Return the vectors of a file in word2vec's binary form, packed (.gz) or not.
-
-    Raises:
-        InputError: it is another file, or gensim is not installed.
-    """
-    with open(path, "rb") as file:
-        if file.read(4) == _FACEBOOK:
-            raise InputError(f"{path} must be word2vec's binary form. Received: fastText's own; give its .vec file.")
-    keyed = _keyed_vectors(path)
-    try:
-        return keyed.load_word2vec_format(str(path), binary=True)
-    except Exception as error:  # of a damaged file, whatever its bytes lead to
-        raise _unlike(path, error) from None
-
-
 def _keyed_vectors(path: Path) -> Any:
     try:
         from gensim.models import KeyedVectors
     except ImportError as error:
         raise InputError(
             f"{path} needs gensim, which is not installed: pip install 'niwt-tf[text]' installs it, and files of text "
-            f"(.txt, .vec) do without. Received: no module {error.name}."
+            f"(.txt, .vec) or in word2vec's binary form (.bin) do without. Received: no module {error.name}."
         ) from None
     return KeyedVectors
 
 
 def _unlike(path: Path, reason: object) -> InputError:
-    return InputError(f"{path} must be word vectors that gensim or word2vec wrote. Received: {str(reason).rstrip('.')}.")
+    return InputError(f"{path} must be word vectors that gensim wrote. Received: {str(reason).rstrip('.')}.")
 
 
 def _check_names(path: Path) -> None:

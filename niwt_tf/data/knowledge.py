@@ -11,7 +11,7 @@ from niwt_tf.data.binary_attributes import binary_attributes
 from niwt_tf.data.class_documents import caption_documents, text_documents
 from niwt_tf.data.class_sentences import class_sentences
 from niwt_tf.data.joint_knowledge import join
-from niwt_tf.data.knowledge_names import SOURCES
+from niwt_tf.data.knowledge_names import SOURCES, check_text_features
 from niwt_tf.data.schema import Dataset, Knowledge
 from niwt_tf.data.table import read_class_table, rows_of_classes
 from niwt_tf.data.text_knowledge import LSA, described_by_texts
@@ -38,9 +38,11 @@ def choose_knowledge(
         progress: show a bar over what takes longer than 5 seconds.
 
     Raises:
-        InputError: an unknown source or one named twice, and all that the single sources raise.
+        InputError: an unknown source or one named twice, features of texts where there are none, and all that the single
+            sources raise.
     """
     sources = sources_of(knowledge)
+    check_text_features(knowledge, text_features)
     if sources == ("attributes",):
         return dataset
 
@@ -77,11 +79,20 @@ def sources_of(knowledge: str) -> tuple[str, ...]:
     parts = [knowledge] if Path(knowledge).expanduser().is_file() else [part.strip() for part in knowledge.split("+")]
     for place, part in enumerate(parts):
         if part not in SOURCES and not Path(part).expanduser().is_file():
-            rule = f"{', '.join(SOURCES[:-1])}, {SOURCES[-1]}, the path of a CSV file, or several of these joined by +"
-            raise InputError(f"knowledge must be {rule}. Received: {part!r}.{suggestion(part, SOURCES)}")
+            rule = f"--knowledge must be {', '.join(SOURCES)}, the path of a CSV file, or several of these joined by +"
+            raise InputError(f"{rule}. Received: {_strange(part, knowledge)}.{suggestion(part, SOURCES)}")
         if part in parts[:place]:
-            raise InputError(f"knowledge must name each source once. Received: {part!r} twice.")
+            raise InputError(f"--knowledge must name each source once. Received: {part!r} twice.")
     return tuple(parts)
+
+
+def _strange(part: str, knowledge: str) -> str:
+    if not part:
+        return repr(knowledge)
+    path = Path(part).expanduser()
+    if path.is_dir():
+        return f"{part!r}, a folder"
+    return f"{part!r}, which is not there" if path.name != part or path.suffix else repr(part)
 
 
 def _label(source: str) -> str:

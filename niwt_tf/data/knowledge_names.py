@@ -2,4 +2,19 @@
 
 from __future__ import annotations
 
+from niwt_tf.errors import InputError
+
 SOURCES = ("attributes", "binary", "captions", "sentences", "texts")
+# What `text_features` makes numbers of; published sentences are numbers already.
+TEXTS = ("captions", "texts")
+
+
+def check_text_features(knowledge: str, text_features: str) -> None:
+    """Check that features of texts are asked for only where there are texts: elsewhere they would do nothing.
+
+    Raises:
+        InputError: no part of the knowledge is a text.
+    """
+    if text_features != "lsa" and not any(part.strip() in TEXTS for part in knowledge.split("+")):
+        rule = f"--text_features must be lsa where no part of --knowledge is {' or '.join(TEXTS)}"
+        raise InputError(f"{rule}. Received: {text_features!r} with --knowledge={knowledge}.")

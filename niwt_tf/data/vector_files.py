@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
-import os
-import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from niwt_tf.data.gensim_vectors import open_native, open_word2vec
+from niwt_tf.data.binary_vectors import MOST_NUMBERS, read_binary
+from niwt_tf.data.gensim_vectors import open_native
+from niwt_tf.data.vector_stream import VectorStream, opened
 from niwt_tf.errors import InputError, brief
+
+_MOST_BYTES = 1 << 24  # of one line
 
 
 def read_vectors(path: Path, wanted: Collection[str], progress: bool = False) -> dict[str, np.ndarray]:
@@ -28,15 +29,16 @@ def read_vectors(path: Path, wanted: Collection[str], progress: bool = False) ->
         progress: show a bar while text is read, if that takes over 5 seconds.
 
     Raises:
-        InputError: the file is absent, empty or damaged (a line of text is named), or gensim is needed and not installed.
+        InputError: the file is absent, empty or damaged (a line of text is named), its first line counts what is not there, or
+            gensim, for a .kv, is not installed.
     """
     check_vector_file(path)
     kind = Path(path.name.lower().removesuffix(".gz")).suffix
-    if kind in (".kv", ".bin"):
-        vectors = open_native(path) if kind == ".kv" else open_word2vec(path)
+    if kind == ".kv":
+        vectors = open_native(path)
         return _checked(path, _chosen(wanted, {form: form for form in vectors.key_to_index}, vectors.get_vector))
     spelled: dict[bytes, str] = {form.encode(): form for word in wanted for form in _forms(word)}
-    found = _read_text(path, spelled, progress)
+    found = read_binary(path, spelled, progress) if kind == ".bin" else _read_text(path, spelled, progress)
     return _checked(path, _chosen(wanted, found, found.__getitem__))
 
 
@@ -74,17 +76,20 @@ def _checked(path: Path, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _read_text(path: Path, spelled: Mapping[bytes, str], progress: bool) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     size, announced, count = 0, None, 0
-    with _lines(path, progress) as lines:
-        for number, line in lines:
+    with opened(path, progress) as stream:
+        for number, line in _lines(path, stream):
             cells = line.count(b" ")
-            if number == 1 and cells == 1 and all(part.isdigit() for part in line.split()):
-                announced, size = map(int, line.split())
+            if number == 1 and re.fullmatch(rb"[+-]?\d+ [+-]?\d+", line):
+                announced, size = _counts(path, line)
                 continue
             size = size or cells
             if cells < size or size < 1:
                 rule = f"must have a word and {size} numbers" if size else "must have a word and its numbers"
                 raise InputError(f"{path}, line {number} {rule}. Received: {brief(_shown(line))} with {cells}.")
             count += 1
+            if announced is not None and count > announced:
+                rule = f"must not be, by the {announced} words that line 1 counts"
+                raise InputError(f"{path}, line {number} {rule}. Received: {brief(_shown(line))}.")
             word = spelled.get(line.rsplit(b" ", size)[0] if cells > size else line.partition(b" ")[0])
             if cells > size and _is_number(line.rsplit(b" ", size)[0].rpartition(b" ")[2]):
                 raise InputError(f"{path}, line {number} must have a word and {size} numbers. Received: {cells} numbers.")
@@ -93,6 +98,14 @@ def _read_text(path: Path, spelled: Mapping[bytes, str], progress: bool) -> dict
     if announced is not None and count < announced:
         raise InputError(f"{path} must have the {announced} words that its first line counts. Received: {count}.")
     return found
+
+
+def _counts(path: Path, line: bytes) -> tuple[int, int]:
+    counts = [int(part) if len(part) < 19 else 0 for part in line.split()]
+    if counts[0] < 1 or not 1 <= counts[1] <= MOST_NUMBERS:
+        rule = f"must count words and the numbers of each, from 1 to {MOST_NUMBERS:,}"
+        raise InputError(f"{path}, line 1 {rule}. Received: {brief(_shown(line))}.")
+    return counts[0], counts[1]
 
 
 def _numbers(path: Path, number: int, line: bytes, size: int) -> np.ndarray:
@@ -115,25 +128,12 @@ def _shown(line: bytes) -> str:
     return line[:80].decode(errors="replace")
 
 
-@contextmanager
-def _lines(path: Path, progress: bool) -> Iterator[Iterator[tuple[int, bytes]]]:
-    from tqdm import tqdm
-
-    packed = path.name.lower().endswith(".gz")
-    bar = tqdm(
-        total=os.path.getsize(path), unit="B", unit_scale=True, desc=path.name, delay=5, leave=False, disable=not progress
-    )
-    with open(path, "rb") as raw, gzip.GzipFile(fileobj=raw) as unpacked, bar:
-        try:
-            yield _counted(unpacked if packed else raw, raw, bar)
-        except (EOFError, OSError, zlib.error) as error:
-            raise InputError(f"{path} must be a readable file of word vectors. Received: {error}.") from None
-
-
-def _counted(file: Iterable[bytes], raw: IO[bytes], bar: Any) -> Iterator[tuple[int, bytes]]:
-    for number, line in enumerate(file, start=1):
+def _lines(path: Path, stream: VectorStream) -> Iterator[tuple[int, bytes]]:
+    for number, line in enumerate(iter(lambda: stream.line(_MOST_BYTES), b""), start=1):
+        if len(line) == _MOST_BYTES:
+            raise InputError(f"{path}, line {number} must have a word and its numbers. Received: no end of the line.")
         stripped = b" ".join(line.split()) if b"\t" in line else line.strip(b" \r\n")
         if number % 10_000 == 0:
-            bar.update(raw.tell() - bar.n)
+            stream.show()
         if stripped:
             yield number, stripped

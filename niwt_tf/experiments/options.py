@@ -102,11 +102,13 @@ class Option:
         """Return the texts that are joined in one; a file's name stays whole.
 
         Raises:
-            InputError: one is named twice.
+            InputError: one is empty or named twice.
         """
         if not self.joined or self.joined not in text or os.path.exists(os.path.expanduser(text)):
             return (text,)
         parts = tuple(part.strip() for part in text.split(self.joined))
+        if not all(parts):
+            self._refuse(f"must be one of {self._listed()}, and none of them empty", text)
         if len(set(parts)) < len(parts):
             self._refuse("must not name anything twice", text)
         return parts
@@ -151,7 +153,7 @@ class Option:
 
     def _check_text(self, value: str) -> None:
         if not value:
-            self._refuse("must not be empty", value)
+            self._refuse(f"must be one of {self._listed()}" if self.choices else "must not be empty", value)
         if not self.choices or value in self.choices:
             return
         if any(value.startswith(prefix) and value != prefix for prefix in self.prefixes):
@@ -159,10 +161,12 @@ class Option:
         # A bare word is a misspelt choice; a path has a separator, a suffix, or is there.
         if self.path and (os.sep in value or "." in value or os.path.exists(value)):
             return
+        self._refuse(f"must be one of {self._listed()}", value, suggestion(value, self.choices))
+
+    def _listed(self) -> str:
         listed = ", ".join(self.choices) + (" or a path" if self.path else "")
         listed += "".join(f" or {prefix}NAME" for prefix in self.prefixes)
-        listed += f", or several with {self.joined} between them" if self.joined else ""
-        self._refuse(f"must be one of {listed}", value, suggestion(value, self.choices))
+        return listed + (f", or several with {self.joined} between them" if self.joined else "")
 
     def _refuse(self, rule: str, value: Any, hint: str = "") -> NoReturn:
         raise InputError(f"--{self.name} {rule}. Received: {value!r}.{hint}")

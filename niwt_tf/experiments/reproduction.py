@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from niwt_tf.data.knowledge_names import TEXTS
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.paper_tables import SOURCE, TABLE_1, Figures, Row
 from niwt_tf.experiments.settings import SETTING_NAMES, Settings
@@ -69,12 +70,15 @@ def settings_of(row: Row, data_dir: str, changes: Mapping[str, Any] | None = Non
     Args:
         row: of Table 1.
         data_dir: folder of the archive.
-        changes: settings that take the place of the row's; those of `CHOOSING` are passed over.
+        changes: settings that take the place of the row's; those of `CHOOSING` are passed over, and text_features where the
+            row's classes are not described by texts.
 
     Raises:
         InputError: settings that do not go together.
     """
     others = {name: value for name, value in (changes or {}).items() if name not in CHOOSING}
+    if row.settings["knowledge"] not in TEXTS:
+        others.pop("text_features", None)
     return Settings.from_dict({**row.settings, **others, "data_dir": data_dir})
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from niwt_tf.data.knowledge_names import check_text_features
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.experiments.options import Option
 from niwt_tf.experiments.settings import SETTINGS, Settings
@@ -125,6 +126,7 @@ def trials_of(grid: Grid, settings: Settings, fixed: frozenset[str] = frozenset(
         values = dict(zip(grid, combination, strict=True))
         try:
             trial = settings.replace(**values)
+            check_text_features(trial.knowledge, trial.text_features)
         except InputError as error:
             shown = ", ".join(f"{name}={shown_value(value)}" for name, value in values.items())
             raise InputError(f"The grid's trial {shown} cannot be: {error}") from None

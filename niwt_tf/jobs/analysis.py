@@ -9,7 +9,7 @@ from typing import Any
 
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, TestFeatures, choice_of, read_test_features
-from niwt_tf.experiments.analyses.record import AnalysisRecord, table_text, write_record
+from niwt_tf.experiments.analyses.record import AnalysisRecord, marked_caption, table_text, write_record
 from niwt_tf.experiments.artefacts import load_maps, load_measured, load_networks, load_operators
 from niwt_tf.experiments.readers import readers_of
 from niwt_tf.files import read_json
@@ -53,7 +53,8 @@ def analysis_stage(
 
     with made.writing() as folder:
         record = analyse(finished, tested)
-        record = replace(record, details={**record.details, **marks})
+        caption = marked_caption(record.caption, marks.get("optimistic", ()))
+        record = replace(record, caption=caption, details={**record.details, **marks})
         write_record(folder, name, record)
         draw(record, folder / f"{name}.png")
         made.record(shapes={"rows": (len(record.rows), len(record.columns))})
@@ -87,8 +88,15 @@ def print_analysis(run: Run, name: str) -> None:
     """Print the table of a finished analysis and the paths of its files."""
     folder = run.folder(f"analysis_{name}")
     record = read_json(folder / f"{name}.json")
-    print(f"{record['title']}\n{table_text(record)}\n{record['caption']}\n")
+    reasons = optimistic_today(run, name, record)
+    title = record["title"] + "  optimistic" * bool(reasons)
+    print(f"{title}\n{table_text(record)}\n{marked_caption(record['caption'], reasons)}\n")
     print(f"picture  {folder / f'{name}.png'}\ntable    {folder / f'{name}.csv'}")
+
+
+def optimistic_today(run: Run, name: str, record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return why the figures of a finished analysis (its JSON) are optimistic; nothing where it shows none of test images."""
+    return run.optimistic(f"analysis_{name}", record) if "optimistic" in record else ()
 
 
 def command_of(run: Run, name: str, **flags: Any) -> str:

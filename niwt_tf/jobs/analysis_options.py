@@ -6,7 +6,12 @@ from niwt_tf.experiments.options import Option
 
 _HALF_DECADES = tuple(float(f"{10.0 ** (power / 2):.3g}") for power in range(-12, 7))
 
-LAMBDA_SWEEP_OPTIONS = (Option("lambda_grid", "floats", _HALF_DECADES, "Weights of the regulariser to draw.", above=0),)
+# Beyond, sums of squares overflow or vanish in float32, and there is nothing to draw.
+_LEAST, _MOST = 1e-12, 1e12
+
+LAMBDA_SWEEP_OPTIONS = (
+    Option("lambda_grid", "floats", _HALF_DECADES, "Weights of the regulariser to draw.", at_least=_LEAST, below=_MOST),
+)
 
 WEIGHT_RECOVERY_OPTIONS = (
     Option(
@@ -15,6 +20,7 @@ WEIGHT_RECOVERY_OPTIONS = (
         (0.0, 0.1, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0),
         "Noise, in units of the mean magnitude of the importance that it is added to.",
         at_least=0,
+        below=_MOST,
     ),
     Option("noise_seeds", "int", 5, "Draws of the noise.", at_least=2),
     Option("recovery_images", "int", 2000, "Most training images that importances are taken of.", at_least=1),

@@ -96,7 +96,10 @@ def _store() -> Iterator[StageStore | None]:
     if flags.FLAGS.strategy == "multiworker":
         # The processes of one run would wait for each other.
         raise InputError("--stage_store must not be given with --strategy=multiworker. Received: both.")
-    with closing(StageStore(os.path.expanduser(name))) as store:
+    folder = os.path.expanduser(name)
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise InputError(f"--stage_store must be a folder. Received: {name!r}.")
+    with closing(StageStore(folder)) as store:
         yield store
 
 

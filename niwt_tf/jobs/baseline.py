@@ -130,7 +130,7 @@ def main(argv: list[str]) -> None:
     with run_from_flags() as run:
         if not flags.FLAGS.overwrite:
             _check_source(run, methods, source)
-        stage(run, load_run_data(run), methods, source)
+        stage(run, load_run_data(run, ["train"]), methods, source)
         if not run.team.is_chief:
             return
         rows = {TITLES[name]: _marked(run, f"baseline_{name}") for name in methods}

@@ -14,12 +14,15 @@ from niwt_tf.experiments.leaderboard import BOUND, FIGURES, Result
 from niwt_tf.experiments.leaderboard_bound import best_harmonic_mean
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.files import read_json
+from niwt_tf.jobs.compared_files import named, with_files
 from niwt_tf.jobs.ledger import could_be_chosen, describing
 from niwt_tf.jobs.run_directory import Run, RunDirectory
 from niwt_tf.jobs.stage import choices_of, is_untouched
 
 _LOG = logging.getLogger("niwt_tf.jobs")
 _BASELINE = "baseline_"
+# An area or a mean of ones, added up, can be this much above one.
+_ROUNDING = 1e-9
 _RULE = "--runs must name run directories, or folders that hold some."
 
 
@@ -50,7 +53,7 @@ def results_in(folders: Sequence[str], bound: bool = False, progress: bool = Fal
     if not results:
         rule = "--runs must hold a run with finished figures of test images: niwt run --until=evaluate makes them."
         raise InputError(f"{rule} Received: {len(runs)} without, the first {faults[0] if faults else runs[0]}.")
-    return results
+    return named(results)
 
 
 def _runs_in(folder: Path) -> list[Path]:
@@ -90,7 +93,8 @@ def _result_of(run: Run, stage: str, bound: bool) -> Result:
     if bound:
         figures[BOUND] = best_harmonic_mean(folder / "scores.npz", counts[0])
     made = {**describing(run.settings.as_dict()), **choices_of(folder)}
-    choices = {name: value for name, value in made.items() if could_be_chosen(name) and name != "seed"}
+    chosen = {name: value for name, value in made.items() if could_be_chosen(name) and name != "seed"}
+    choices = with_files(chosen, run.test_use.scored_with(stage))
     optimistic += [f"it uses test labels: {use}" for use in uses]
     optimistic += run.test_use.reasons(stage, known=True)
     return Result(
@@ -106,9 +110,11 @@ def _result_of(run: Run, stage: str, bound: bool) -> Result:
 
 
 def _number(value: Any) -> float | None:
-    if value is not None and not 0 <= value <= 1:
+    if value is None:
+        return None
+    if not -_ROUNDING <= value <= 1 + _ROUNDING:
         raise ValueError(f"{value!r} is no fraction")
-    return None if value is None else float(value)
+    return float(min(max(value, 0), 1))
 
 
 def _method(settings: Settings, stage: str, metrics: Mapping[str, Any]) -> str:

@@ -124,7 +124,7 @@ def main(argv: list[str]) -> None:
     from niwt_tf.jobs.run_data import load_run_data
 
     with run_from_flags() as run:
-        stage(run, load_run_data(run), abstain=flags.FLAGS.abstain)
+        stage(run, load_run_data(run, ["transfer"]), abstain=flags.FLAGS.abstain)
 
 
 if __name__ == "__main__":

@@ -30,12 +30,13 @@ _NEURON_COLUMNS = (
     *("part", "part_energy", "part_chance"),
 )
 
+_INPUTS = ("transfer", "evaluate")
+
 
 def stage(run: Run, data: RunData) -> None:
     """Write metrics.json (evaluate's and these), faithfulness.csv, neurons.csv and activating.npz."""
     extra = annotation_fingerprint(data.dataset)
-    inputs = ["transfer", "evaluate"]
-    made = run.stage("faithfulness", settings_used=SETTINGS_USED, inputs=inputs, extra=extra, publishes=["metrics.json"])
+    made = run.stage("faithfulness", settings_used=SETTINGS_USED, inputs=_INPUTS, extra=extra, publishes=["metrics.json"])
     if made.up_to_date:
         return
     transfer, evaluate = run.folder("transfer"), run.folder("evaluate")
@@ -114,7 +115,7 @@ def main(argv: list[str]) -> None:
     """Do the stage in the run that --run_dir names and print the table."""
     del argv
     with run_from_flags() as run:
-        stage(run, load_run_data(run))
+        stage(run, load_run_data(run, _INPUTS))
         if run.team.is_chief:
             print(as_text(read_json(run.folder("faithfulness") / "metrics.json")["faithfulness"]))
 

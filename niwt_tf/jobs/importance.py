@@ -51,7 +51,7 @@ def main(argv: list[str]) -> None:
     """Do the stage in the run that --run_dir names."""
     del argv
     with run_from_flags() as run:
-        stage(run, load_run_data(run))
+        stage(run, load_run_data(run, ["train"]))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def main(argv: list[str]) -> None:
     """Do the analysis of the run that --run_dir names and print its table."""
     del argv
     with run_from_flags() as run:
-        stage(run, load_run_data(run), flags.FLAGS.lambda_grid)
+        stage(run, load_run_data(run, ["transfer"]), tuple(dict.fromkeys(flags.FLAGS.lambda_grid)))
         print_analysis(run, NAME)
 
 

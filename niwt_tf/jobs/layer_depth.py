@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from absl import flags
 
+from niwt_tf.errors import InputError
 from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, TestFeatures
 from niwt_tf.experiments.analyses.layer_depth import draw_layer_depth, layer_depth
 from niwt_tf.experiments.analyses.record import AnalysisRecord
@@ -31,7 +32,10 @@ def stage(run: Run, data: RunData, layers: tuple[str, ...]) -> None:
         network = finished.networks["main"]
         asked = layers or tuple(depth_layers(network.model, network.layer))
         for name in asked:  # a mistake is told before the minutes that the first layers take
-            cut_at(network.model, name)
+            try:
+                cut_at(network.model, name)
+            except InputError as error:
+                raise InputError(f"--layers: {error}") from None
         return layer_depth(finished, tested(), asked, command_of(run, NAME, layers=",".join(layers)))
 
     analysis_stage(run, data, NAME, analyse, draw_layer_depth, {"layers": list(layers)})
@@ -41,7 +45,7 @@ def main(argv: list[str]) -> None:
     """Do the analysis of the run that --run_dir names and print its table."""
     del argv
     with run_from_flags() as run:
-        stage(run, load_run_data(run), flags.FLAGS.layers)
+        stage(run, load_run_data(run, ["transfer"]), flags.FLAGS.layers)
         print_analysis(run, NAME)
 
 

@@ -163,6 +163,11 @@ class UseOfTestImages:
         found = ledger.reasons(what, self.problem)
         return (*found, TAMPERED) if missing and TAMPERED not in found else found
 
+    def scored_with(self, what: str) -> list[Mapping[str, Any]]:
+        """Return the choices that a stage has scored these test images with, in order; a file stands by its contents."""
+        entries = Ledger(self._run_dir).entries
+        return [entry["choices"] for entry in entries if (entry["what"], entry["problem"]) == (what, self.problem)]
+
     def kept(self) -> dict[str, str | None]:
         """Return what config.json keeps, so that a lost ledger is noticed."""
         return {"problem": self.problem, DIGEST: self._digest}

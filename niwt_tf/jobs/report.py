@@ -72,7 +72,7 @@ def main(argv: list[str]) -> None:
     """Do the stage in the run that --run_dir names and print the path of the page."""
     del argv
     with run_from_flags() as run:
-        stage(run, load_run_data(run))
+        stage(run, load_run_data(run, _INPUTS))
         if run.team.is_chief:
             print(page_of(run))
 

@@ -16,12 +16,13 @@ from niwt_tf.experiments.probabilities import load_probabilities
 from niwt_tf.experiments.scoring import load_scores
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.files import read_json
+from niwt_tf.jobs.analysis import optimistic_today
 from niwt_tf.jobs.run_data import RunData
 from niwt_tf.jobs.run_directory import Run
 from niwt_tf.jobs.stage import read_manifest
 from niwt_tf.models.network import Network
 from niwt_tf.report.absent_sides import absent_side_sentences
-from niwt_tf.report.analyses import analysis_figures
+from niwt_tf.report.analyses import AnalysisFigure, analysis_figures
 from niwt_tf.report.baselines import baseline_rows
 from niwt_tf.report.contents import ReportContents
 from niwt_tf.report.dictionary import dictionary
@@ -104,7 +105,7 @@ def report_contents(run: Run, data: RunData, files: RunFiles) -> ReportContents:
         calibration_chosen=files.selection["chosen"]["harmonic_mean"] is not None,
         reproduction=reproduction_of(settings, _versions(run), run.data or "", stages, _rendered(settings.data_folder)),
         optimistic=optimistic,
-        analyses=analysis_figures(further_stages(run, "analysis_")),
+        analyses=_analyses(run),
         baselines=baseline_rows(
             {**files.metrics, "optimistic": optimistic}, _baseline_metrics(run), settings.head
         ),
@@ -123,6 +124,12 @@ def further_stages(run: Run, prefix: str) -> dict[str, Path]:
         except InputError:
             continue
     return found
+
+
+def _analyses(run: Run) -> tuple[AnalysisFigure, ...]:
+    folders = further_stages(run, "analysis_")
+    records = {name: read_json(folder / f"{name}.json") for name, folder in folders.items()}
+    return analysis_figures(folders, {name: optimistic_today(run, name, record) for name, record in records.items()})
 
 
 def _baseline_metrics(run: Run) -> dict[str, Mapping[str, Any]]:

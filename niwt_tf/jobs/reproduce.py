@@ -11,6 +11,7 @@ from typing import Any
 
 from absl import flags
 
+from niwt_tf.data.knowledge_names import check_text_features
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.paper_tables import TABLE_1, Row
 from niwt_tf.experiments.reproduction import (
@@ -30,9 +31,8 @@ from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.attached_process import run_attached
 from niwt_tf.jobs.flags import settings_from_flags
 from niwt_tf.jobs.reproduce_needs import needs_text, parts_needed
+from niwt_tf.jobs.reproduce_options import DEFAULT_FOLDER
 from niwt_tf.jobs.run_directory import RunDirectory
-
-_DEFAULT_FOLDER = "runs/table1"
 
 
 def main(argv: list[str]) -> None:
@@ -45,20 +45,21 @@ def main(argv: list[str]) -> None:
         raise InputError("--strategy must be none or mirrored for several rows. Received: 'multiworker'.")
     settings, given = settings_from_flags()
     rows = chosen_rows({name: getattr(settings, name) for name in CHOOSING if name in given})
+    check_text_features("+".join(sorted({row.settings["knowledge"] for row in rows})), settings.text_features)
     data_dir = os.path.abspath(settings.data_folder)
     changes = {name: getattr(settings, name) for name in given}
     wanted = {row: settings_of(row, data_dir, changes) for row in rows}
-    folder = Path(os.path.abspath(os.path.expanduser(values.run_dir or _DEFAULT_FOLDER)))
+    folder = Path(os.path.abspath(os.path.expanduser(values.run_dir or DEFAULT_FOLDER)))
     _check_folder(folder)
     parts = parts_needed(wanted)
     print(needs_text(wanted, parts, folder, values.cache_gb, values.gpu_tflops))
     for row, of_row in wanted.items():
         _tell_changes(row, of_row)
-    if values.dry_run:
-        return
     missing = [name for part in parts for name in part.missing]
     if missing:
         raise InputError(f"All that the rows need must be there. Received: --data_dir={data_dir} without {', '.join(missing)}.")
+    if values.dry_run:
+        return
     previous = signal.signal(signal.SIGTERM, _interrupted)
     try:
         failed = _run_all(folder, wanted, _more_flags(values, folder))

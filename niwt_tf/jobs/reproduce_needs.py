@@ -45,7 +45,7 @@ def needs_text(wanted: Mapping[Row, Settings], parts: Sequence[Part], folder: Pa
     lines = [f"Table 1: {len(wanted)} row{'s' * (len(wanted) > 1)}. Paper: {SOURCE}.", f"Read from {data_dir}:"]
     for part in parts:
         state = "MISSING" if part.missing else "there"
-        lines.append(f"  {part.name:<10}{state:<10}{_source(part.name, dataset)}")
+        lines.append(f"  {part.name:<10}{state:<10}{_source(part.name, dataset)}{_count(part)}")
     lines += [_weights_line(backbone) for backbone in _published(wanted)]
     size = max(cache_gigabytes(settings) for settings in wanted.values())
     kept = sum(_networks_gigabytes(settings) for settings in wanted.values())
@@ -68,6 +68,12 @@ def needs_text(wanted: Mapping[Row, Settings], parts: Sequence[Part], folder: Pa
     if len(wanted) > 1:
         lines.append(f"  {'together':<36}{total:8.2f}")
     return "\n".join(lines)
+
+
+def _count(part: Part) -> str:
+    if part.count is None or part.count[0] == part.count[1]:
+        return ""
+    return f"; {part.count[0]:,} are there, the official archive has {part.count[1]:,}: figures will not be the paper's"
 
 
 def _source(name: str, dataset: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,12 +51,18 @@ class RunData:
         return test_data(self.dataset)
 
 
-def load_run_data(run: Run) -> RunData:
+def load_run_data(run: Run, needs: Sequence[str] = ()) -> RunData:
     """Read the data that the run's settings name and tell the run what they are.
 
+    Args:
+        run: the locked run directory.
+        needs: stages that it must have. Looked for first: of a misspelt --run_dir, not even the data set is known.
+
     Raises:
-        InputError: whatever is wrong with them, in one sentence.
+        InputError: such a stage is missing, or whatever is wrong with the data, in one sentence.
     """
+    for stage in needs:
+        run.folder(stage)
     settings = run.settings
     if settings.dataset == "birds" and not Path(settings.data_folder).exists():
         raise InputError(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from absl import flags
 
+from niwt_tf.errors import InputError
 from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, TestFeatures
 from niwt_tf.experiments.analyses.record import AnalysisRecord
 from niwt_tf.experiments.analyses.support_images import draw_support_images, support_images
@@ -28,7 +29,11 @@ def stage(run: Run, data: RunData, imagenet: str | None) -> None:
         InputError: the folder holds no images.
     """
     if imagenet is not None:
-        check_support(imagenet)
+        try:
+            check_support(imagenet)
+        except InputError as error:
+            received = str(error).partition("Received: ")[2]
+            raise InputError(f"--imagenet_dir must be a folder of images. Received: {received}") from None
 
     def analyse(finished: FinishedTransfer, tested: Callable[[], TestFeatures]) -> AnalysisRecord:
         return support_images(finished, tested(), imagenet, command_of(run, NAME, imagenet_dir="FOLDER" if imagenet else None))
@@ -42,7 +47,7 @@ def main(argv: list[str]) -> None:
     del argv
     given = flags.FLAGS.imagenet_dir
     with run_from_flags() as run:
-        stage(run, load_run_data(run), None if given is None else os.path.abspath(os.path.expanduser(given)))
+        stage(run, load_run_data(run, ["transfer"]), None if given is None else os.path.abspath(os.path.expanduser(given)))
         print_analysis(run, NAME)
 
 

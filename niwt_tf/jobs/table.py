@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from niwt_tf.baselines.names import METHODS
 from niwt_tf.experiments.options import Option
@@ -26,7 +27,7 @@ from niwt_tf.jobs.bundle_options import (
 )
 from niwt_tf.jobs.compare_options import COMPARE_DETAILS, COMPARE_OPTIONS
 from niwt_tf.jobs.explain_options import EXPLAIN_OPTIONS
-from niwt_tf.jobs.reproduce_options import REPRODUCE_DETAILS, REPRODUCE_ONLY
+from niwt_tf.jobs.reproduce_options import REPRODUCE_DEFAULTS, REPRODUCE_DETAILS, REPRODUCE_ONLY
 from niwt_tf.jobs.sweep_options import SWEEP_DETAILS, SWEEP_ONLY
 
 RUN_OPTIONS = (
@@ -119,6 +120,7 @@ class Job:
         options: the flags that it takes.
         tensorflow: whether it needs TensorFlow at its start.
         details: more lines for `niwt JOB --help`.
+        defaults: what a flag that is left out means to this job, for people, where the option's own default does not tell.
     """
 
     name: str
@@ -126,6 +128,7 @@ class Job:
     options: tuple[Option, ...] = STAGE_OPTIONS
     tensorflow: bool = True
     details: str = ""
+    defaults: Mapping[str, str] = field(default_factory=dict)
 
 
 JOBS = {
@@ -158,7 +161,11 @@ JOBS = {
         ),
         Job("consistency", "Compare importances within and across classes (Section 3.2)."),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
-        Job("reproduce", "Run rows of the paper's Table 1.", REPRODUCE_OPTIONS, False, REPRODUCE_DETAILS),
+        Job(
+            "reproduce",
+            "Run rows of the paper's Table 1.",
+            *(REPRODUCE_OPTIONS, False, REPRODUCE_DETAILS, REPRODUCE_DEFAULTS),
+        ),
         Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
         Job("explain", "Say why an image is of a class, and why not of another.", EXPLAIN_OPTIONS),
         Job("list_classes", "Show the class cards of an exported network.", LIST_CLASSES_OPTIONS, tensorflow=False),
@@ -190,7 +197,8 @@ def job_help(job: Job) -> str:
     lines.append("flags:")
     for declared in job.options:
         lines.append(f"  --{_form(declared)}")
-        lines += textwrap.wrap(declared.help + _default(declared), 100, initial_indent="      ", subsequent_indent="      ")
+        default = f" (default: {job.defaults[declared.name]})" if declared.name in job.defaults else _default(declared)
+        lines += textwrap.wrap(declared.help + default, 100, initial_indent="      ", subsequent_indent="      ")
     lines.append("  --flagfile=FILE\n      A file of flags, one a line; # starts a comment.")
     return "\n".join(lines)
 

@@ -48,12 +48,13 @@ SETTINGS_USED = (
     "cache_dtype",
     "seed",
 )
+_INPUTS = ("train", "importance", "map")
 
 
 def stage(run: Run, data: RunData) -> None:
     """Choose on the folds, solve for the unseen classes, write the expanded network."""
     extra = support_fingerprint(run.settings.support)
-    transfer = run.stage("transfer", settings_used=SETTINGS_USED, inputs=["train", "importance", "map"], extra=extra)
+    transfer = run.stage("transfer", settings_used=SETTINGS_USED, inputs=_INPUTS, extra=extra)
     if transfer.up_to_date:
         return
     networks = load_networks(run.folder("train"), run.settings, data.learners)
@@ -139,7 +140,7 @@ def main(argv: list[str]) -> None:
     """Do the stage in the run that --run_dir names."""
     del argv
     with run_from_flags() as run:
-        stage(run, load_run_data(run))
+        stage(run, load_run_data(run, _INPUTS))
 
 
 if __name__ == "__main__":

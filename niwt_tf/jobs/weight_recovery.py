@@ -33,7 +33,8 @@ def main(argv: list[str]) -> None:
     del argv
     given = flags.FLAGS
     with run_from_flags() as run:
-        stage(run, load_run_data(run), given.epsilons, given.noise_seeds, given.recovery_images)
+        epsilons = tuple(dict.fromkeys(given.epsilons))
+        stage(run, load_run_data(run, ["transfer"]), epsilons, given.noise_seeds, given.recovery_images)
         print_analysis(run, NAME)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from niwt_tf.experiments.analyses.record import shown_value
+from niwt_tf.experiments.analyses.record import marked_caption, shown_value
 from niwt_tf.files import read_json
 
 # In the order of the page; what is not named here comes after, by name.
@@ -29,6 +29,7 @@ class AnalysisFigure:
         height: of the picture in pixels.
         header: title of each column and whether it holds numbers.
         rows: cells for people.
+        optimistic: whether test figures may have had a part in its figures; the caption says why.
     """
 
     name: str
@@ -40,15 +41,24 @@ class AnalysisFigure:
     height: int
     header: tuple[tuple[str, bool], ...]
     rows: tuple[tuple[str, ...], ...]
+    optimistic: bool = False
 
 
-def analysis_figures(folders: Mapping[str, Path]) -> tuple[AnalysisFigure, ...]:
-    """Return the analyses whose files are in `folders`, by name, in the order of the page."""
+def analysis_figures(
+    folders: Mapping[str, Path], optimistic: Mapping[str, Sequence[str]] | None = None
+) -> tuple[AnalysisFigure, ...]:
+    """Return the analyses of a run in the order of the page.
+
+    Args:
+        folders: where their files are, by name.
+        optimistic: why the figures of some are, by name.
+    """
+    marks = optimistic or {}
     ordered = sorted(folders, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
-    return tuple(_figure(name, folders[name]) for name in ordered)
+    return tuple(_figure(name, folders[name], marks.get(name, ())) for name in ordered)
 
 
-def _figure(name: str, folder: Path) -> AnalysisFigure:
+def _figure(name: str, folder: Path, optimistic: Sequence[str]) -> AnalysisFigure:
     record = read_json(folder / f"{name}.json")
     kept = [(index, title) for index, title in enumerate(record["titles"]) if title]
     kinds = record["kinds"]
@@ -57,13 +67,14 @@ def _figure(name: str, folder: Path) -> AnalysisFigure:
     return AnalysisFigure(
         name,
         record["title"],
-        record["caption"],
+        marked_caption(record["caption"], optimistic),
         record["command"],
         picture,
         width,
         height,
         tuple((title, kinds[index] != "text") for index, title in kept),
         tuple(rows),
+        bool(optimistic),
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from niwt_tf.data.class_documents import caption_documents
 from niwt_tf.data.cub import read_cub
 from niwt_tf.data.folder import read_folder
 from niwt_tf.data.knowledge import choose_knowledge
+from niwt_tf.data.knowledge_names import SOURCES
 from niwt_tf.data.splits import named_split
 from niwt_tf.errors import InputError
 
@@ -83,6 +85,27 @@ def test_a_table_of_the_users(animals: Path) -> None:
         choose_knowledge(data, str(path))
     with pytest.raises(InputError, match="knowledge must be.*Received: 'atributes'. Did you mean 'attributes'"):
         choose_knowledge(data, "atributes")
+    rule = f"--knowledge must be {', '.join(SOURCES)}, the path of a CSV file, or several of these joined by +"
+    for text, received in (
+        (f"attributes+{animals}/none.csv", f"'{animals}/none.csv', which is not there."),
+        ("none.csv", "'none.csv', which is not there."),
+        (str(animals), f"'{animals}', a folder."),
+        ("attributes+", "'attributes+'."),
+        ("", "''."),
+    ):
+        with pytest.raises(InputError) as raised:
+            choose_knowledge(data, text)
+        assert str(raised.value) == f"{rule}. Received: {received}"
+
+
+def test_features_of_texts_are_asked_for_only_where_there_are_texts(animals: Path) -> None:
+    data = read_folder(animals)
+    for knowledge in ("attributes", "attributes+binary", "sentences"):
+        received = f"Received: 'vectors:v.txt' with --knowledge={knowledge}."
+        with pytest.raises(InputError, match=re.escape(f"is captions or texts. {received}")):
+            choose_knowledge(data, knowledge, text_features="vectors:v.txt")
+    with pytest.raises(InputError, match=r"needs the folder descriptions"):
+        choose_knowledge(named_split(data, ["wolf"]), "attributes+texts", text_features="vectors:v.txt")
 
 
 @pytest.mark.real_data
@@ -118,8 +141,8 @@ def test_several_sources(cub: Path, animals: Path) -> None:
     [
         ("attributes+captoins", "Received: 'captoins'. Did you mean 'captions'?"),
         ("captions+attributes+captions", "must name each source once. Received: 'captions' twice."),
-        ("attributes+", "Received: ''."),
-        ("attributes+nowhere.csv", "Received: 'nowhere.csv'."),
+        ("attributes+", "Received: 'attributes+'."),
+        ("attributes+nowhere.csv", "Received: 'nowhere.csv', which is not there."),
         ("texts", "needs the folder descriptions with a file <class>.txt for each class"),
     ],
 )

@@ -53,6 +53,16 @@ MISTAKES = {
     "too large": ("red 1 1e60\n", "must hold finite numbers"),
     "cut short": ("3 2\nred 1 2\n", "must have the 3 words that its first line counts. Received: 1."),
     "words alone": ("red\nblue\n", "line 1 must have a word and its numbers"),
+    "more than announced": ("1 2\nred 1 2\nblue 1 2\n", "line 3 must not be, by the 1 words that line 1 counts"),
+    "another size announced": ("2 3\nred 1 2\nblue 1 2\n", "line 2 must have a word and 3 numbers"),
+    "a smaller size announced": ("2 1\nred 1 2\nblue 1 2\n", "line 2 must have a word and 1 numbers. Received: 2 numbers"),
+    "a negative count": ("-2 2\nred 1 2\n", "line 1 must count words and the numbers of each, from 1 to 100,000"),
+    "a negative size": ("2 -2\nred 1 2\n", "line 1 must count words and the numbers of each, from 1 to 100,000"),
+    "nothing announced": ("0 0\n", "line 1 must count words"),
+    "an absurd size": ("2 999999999999\nred 1 2\n", "line 1 must count words"),
+    "a count of too many digits": ("9" * 5000 + " 2\nred 1 2\n", "line 1 must count words"),
+    "an absurd count": ("999999999999999 2\nred 1 2\n", "must have the 999999999999999 words that its first line counts"),
+    "a line without an end": ("red" + " 1" * (1 << 23), "must have a word and its numbers. Received: no end of the line"),
     "empty": ("", "must name a file of word vectors. Received: an empty file."),
 }
 
@@ -81,8 +91,63 @@ def test_gensim_is_named_where_it_is_needed_and_not_there(tmp_path, monkeypatch)
     monkeypatch.setitem(sys.modules, "gensim", None)
     monkeypatch.setitem(sys.modules, "gensim.models", None)
     with pytest.raises(InputError, match=r"needs gensim, which is not installed: pip install 'niwt-tf\[text\]'"):
-        read_vectors(write(tmp_path, "v.bin", b"1 1\nred \0\0\0\0"), {"red"})
+        read_vectors(write(tmp_path, "v.kv", pickle.dumps([])), {"red"})
     assert read_vectors(write(tmp_path, "v.txt", GLOVE), {"red"})
+    assert read_vectors(write(tmp_path, "v.bin", b"1 1\nred \0\0\0\0"), {"red"})
+
+
+def _binary(header: str, words: str = "red Blue grey red", size: int = 2, end: str = "") -> bytes:
+    rows = enumerate(words.split())
+    return f"{header}\n".encode() + b"".join(
+        f"{word} ".encode() + np.full(size, place, "<f4").tobytes() + end.encode() for place, word in rows
+    )
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_vectors_in_binary_form_need_no_more_than_the_wanted_ones(tmp_path, end, monkeypatch):
+    monkeypatch.setattr("niwt_tf.data.binary_vectors._CHUNK", 5)  # pieces that end anywhere
+    data = _binary("4 2", end=end)
+    for name, written in (("v.bin", data), ("v.bin.gz", gzip.compress(data))):
+        found = read_vectors(write(tmp_path, name, written), {"red", "blue", "absent"})
+        assert {word: vector.tolist() for word, vector in found.items()} == {"red": [0, 0], "blue": [1, 1]}
+        assert found["red"].dtype == np.float32
+
+
+BINARY_MISTAKES = {
+    "more announced": ("5 2", "must have the 5 vectors of 2 numbers that its first line counts. Received: 4."),
+    "fewer announced": ("3 2", "must have the 3 vectors of 2 numbers that its first line counts. Received: more after them."),
+    "a larger size": ("4 3", "must have the 4 vectors of 3 numbers that its first line counts. Received: "),
+    "a smaller size": ("4 1", "must have the 4 vectors of 1 numbers that its first line counts. Received: "),
+    "an absurd count": ("999999999999999999 2", "numbers that its first line counts. Received: 4."),
+    "an absurd size": ("4 999999999999", "line 1 must count words and the numbers of each, from 1 to 100,000"),
+    "a negative count": ("-4 2", "line 1 must count words"),
+    "a negative size": ("4 -2", "line 1 must count words"),
+    "none": ("0 2", "line 1 must count words"),
+    "too many digits": ("9" * 5000 + " 2", "line 1 must count words"),
+    "no counts": ("red", "line 1 must count words and the numbers of each, from 1 to 100,000, as word2vec's binary form does"),
+}
+
+
+@pytest.mark.parametrize("mistake", BINARY_MISTAKES)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_binary_file_whose_first_line_lies(tmp_path, mistake, packed):
+    header, sentence = BINARY_MISTAKES[mistake]
+    data = _binary(header)
+    path = write(tmp_path, "v.bin.gz" if packed else "v.bin", gzip.compress(data) if packed else data)
+    with pytest.raises(InputError) as raised:
+        read_vectors(path, {"red"})
+    assert sentence in str(raised.value) and str(path) in str(raised.value)
+
+
+def test_a_binary_file_that_is_cut_short_or_without_words(tmp_path):
+    data = _binary("4 2")
+    for cut in range(4, len(data)):
+        with pytest.raises(InputError, match="must have the 4 vectors of 2 numbers that its first line counts. Received: "):
+            read_vectors(write(tmp_path, "v.bin", data[:cut]), {"red"})
+    with pytest.raises(InputError, match="Received: no word before vector 1"):
+        read_vectors(write(tmp_path, "v.bin", b"4 2\n" + b"x" * 20_000), {"red"})
+    with pytest.raises(InputError, match="must be a readable file of word vectors"):
+        read_vectors(write(tmp_path, "v.bin.gz", gzip.compress(data * 99)[:-9]), {"red"})
 
 
 def test_a_kv_file_that_would_run_code_is_not_loaded(tmp_path):
@@ -100,7 +165,7 @@ def test_a_kv_file_that_would_run_code_is_not_loaded(tmp_path):
     ):
         with pytest.raises(InputError, match="must hold KeyedVectors alone"):
             read_vectors(write(tmp_path, "v.kv", code), {"red"})
-    with pytest.raises(InputError, match="must be word vectors that gensim or word2vec wrote"):
+    with pytest.raises(InputError, match="must be word vectors that gensim wrote"):
         read_vectors(write(tmp_path, "v.kv", b"red 1 2 3\n"), {"red"})
 
 
@@ -122,7 +187,7 @@ def test_a_kv_file_with_a_part_that_is_another_pickle_is_not_loaded(tmp_path):
         path = write(tmp_path, "v.kv", pickle.dumps(vectors))
         for name in ("v.kv.more.npy", "v.kv.more.more.npy"):
             write(tmp_path, name, pickle.dumps(Harmful()))
-        with pytest.raises(InputError, match="must be word vectors that gensim or word2vec wrote. Received: another object"):
+        with pytest.raises(InputError, match="must be word vectors that gensim wrote. Received: another object"):
             read_vectors(path, {"red"})
         assert not ran.exists()
 
@@ -139,11 +204,10 @@ def test_files_of_gensim(tmp_path):
     for name in ("whole.kv", "parted.kv", "v.bin", "w.bin.gz", "v.txt"):
         found = read_vectors(tmp_path / name, {"red", "рыжий", "grey"})
         assert {word: vector.tolist() for word, vector in found.items()} == {"red": [0, 1], "рыжий": [2, 3]}, name
-    (tmp_path / "v.bin").write_bytes((tmp_path / "v.bin").read_bytes()[:-9])
     (tmp_path / "parted.kv.vectors.npy").unlink()
     (tmp_path / "whole.kv").write_bytes((tmp_path / "whole.kv").read_bytes()[:-9])
-    for name in ("v.bin", "parted.kv", "whole.kv"):
-        with pytest.raises(InputError, match="must be word vectors that gensim or word2vec wrote"):
+    for name in ("parted.kv", "whole.kv"):
+        with pytest.raises(InputError, match="must be word vectors that gensim wrote"):
             read_vectors(tmp_path / name, {"red"})
     (tmp_path / "v.bin").write_bytes((793712314).to_bytes(4, "little") + bytes(40))
     with pytest.raises(InputError, match="Received: fastText's own; give its .vec file"):

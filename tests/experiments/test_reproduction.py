@@ -49,6 +49,9 @@ def test_flags_take_the_place_of_the_rows_and_are_told() -> None:
     assert (settings.dataset, settings.data_dir, settings.epochs) == ("cub", "data", 1)
     told = changed_flags(PUBLISHED, settings)
     assert set(told) == {"--weights=none", "--epochs=1", "--transfer_lambda=0.1,1", "--num_folds=3"}
+    vectors = {"text_features": "vectors:v.txt"}
+    assert settings_of(PUBLISHED, "data", vectors) == settings_of(PUBLISHED, "data")
+    assert settings_of(ROWS["cub_vgg16_captions_all"], "data", vectors).text_features == "vectors:v.txt"
 
 
 def test_our_figures_stand_beside_the_papers() -> None:

@@ -23,6 +23,11 @@ def test_values_become_plain():
     assert type(settings.learning_rate) is float
 
 
+_KNOWLEDGE = (
+    "--knowledge must be one of attributes, binary, captions, sentences, texts or a path, or several with + between them"
+)
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -39,11 +44,18 @@ def test_values_become_plain():
         ({"unseen": ("a", "a")}, "--unseen must not name anything twice. Received: ('a', 'a')."),
         ({"transfer_lambda": ()}, "--transfer_lambda must hold at least one number. Received: ()."),
         ({"knowledge": "captions+captions"}, "--knowledge must not name anything twice. Received: 'captions+captions'."),
-        ({"knowledge": "captions+"}, "--knowledge must not be empty. Received: ''."),
+        *(
+            ({"knowledge": text}, f"{_KNOWLEDGE}{rest}. Received: {text!r}.")
+            for text, rest in (
+                ("", ""),
+                ("+", ", and none of them empty"),
+                ("captions+", ", and none of them empty"),
+                ("+a.csv", ", and none of them empty"),
+            )
+        ),
         (
             {"knowledge": "captions+atributes"},
-            "--knowledge must be one of attributes, binary, captions, sentences, texts or a path, or several with + between "
-            "them. Received: 'atributes'. Did you mean 'attributes'?",
+            f"{_KNOWLEDGE}. Received: 'atributes'. Did you mean 'attributes'?",
         ),
         (
             {"text_features": "lda"},

@@ -110,6 +110,8 @@ def test_what_trials_may_not_be():
         trials_of({"seed": tuple(range(101)), "patience": tuple(range(1, 101))}, Settings())
     with pytest.raises(InputError, match="The grid's trial unseen=a cannot be: --unseen and --num_unseen"):
         trials_of({"unseen": (("a",),)}, Settings(num_unseen=2))
+    with pytest.raises(InputError, match="The grid's trial knowledge=attributes cannot be: --text_features must be lsa where"):
+        trials_of({"knowledge": ("captions", "attributes")}, Settings(text_features="vectors:v.txt"))
     with pytest.raises(InputError, match="something that a flag can say"):
         flags_of(Settings(unseen=("a,b",)))
 

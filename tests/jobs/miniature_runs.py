@@ -42,7 +42,7 @@ def make_run(path: Path, h: float | None, baselines: Mapping[str, float] | None 
     settings = Settings(**given)
     with RunDirectory(path).locked(settings, overwrite=True, given=list(given)) as run:
         run.use_data(data or f"data of seed {run.settings.seed}")
-        train = run.stage("train", ["layer", "seed"])
+        train = run.stage("train", ["layer", "weights", "seed"])
         if not train.up_to_date:
             with train.writing() as folder:
                 write_json(folder / "weights.json", [run.settings.layer])

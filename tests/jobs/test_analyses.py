@@ -11,6 +11,7 @@ import pytest
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.files import read_json
+from niwt_tf.jobs import support_images
 from niwt_tf.jobs.analysis import analysis_stage
 from niwt_tf.jobs.run_directory import RunDirectory
 
@@ -30,11 +31,35 @@ def _rows(path: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("name", JOBS)
-def test_a_run_that_is_not_there_is_one_sentence(niwt, tiny_birds, tmp_path, name):
-    job = niwt(name, f"--data_dir={tiny_birds}", f"--run_dir={tmp_path / 'run'}", "--noprogress")
-    assert job.status == 2 and "needs transfer, which is not there: run niwt run --run_dir=" in job.err
+@pytest.mark.parametrize("name", [*JOBS, "baseline", "importance", "map", "transfer", "evaluate", "export", "report"])
+def test_a_run_that_is_not_there_is_one_sentence_of_it_and_not_of_the_data(niwt, tmp_path, name):
+    job = niwt(name, f"--data_dir={tmp_path / 'none'}", f"--run_dir={tmp_path / 'run'}", "--noprogress")
+    needed = {"baseline": "train", "importance": "train", "map": "importance", "transfer": "train"}.get(name, "transfer")
+    assert job.status == 2 and job.err == (
+        f"niwt {name}: --run_dir {tmp_path / 'run'} must hold the stage {needed}, which is not there: "
+        f"run niwt run --run_dir={tmp_path / 'run'} first, which does all that is missing.\n"
+    )
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "flag", "sentence"),
+    [
+        ("lambda_sweep", "--lambda_grid=1,1e-300", "--lambda_grid must be at least 1e-12. Received: (1.0, 1e-300)."),
+        ("lambda_sweep", "--lambda_grid=1e300", "--lambda_grid must be less than 1e+12. Received: (1e+300,)."),
+        ("weight_recovery", "--epsilons=1e300", "--epsilons must be less than 1e+12. Received: (1e+300,)."),
+        ("consistency", f"--stage_store={__file__}", f"--stage_store must be a folder. Received: {__file__!r}."),
+    ],
+)
+def test_a_wrong_flag_is_one_sentence(niwt, tmp_path, name, flag, sentence):
+    job = niwt(name, f"--run_dir={tmp_path / 'run'}", flag)
+    assert (job.status, job.err) == (2, f"niwt {name}: {sentence}\n")
+
+
+def test_a_folder_without_images_is_named_by_its_flag(tmp_path):
+    for path, received in ((tmp_path, "without an image"), (tmp_path / "none", "not a folder")):
+        with pytest.raises(InputError, match=f"^--imagenet_dir must be a folder of images. Received: '{path}', {received}"):
+            support_images.stage(None, None, str(path))
 
 
 def test_a_run_with_another_methods_head_is_not_analysed(tmp_path):

@@ -150,7 +150,22 @@ MISTAKES = [
         r"split\.csv, line 2: .*'testing'",
         id="split role",
     ),
-    pytest.param(_nothing, ["--knowledge={data}/none.csv"], r"none\.csv", id="no knowledge file"),
+    pytest.param(
+        _nothing,
+        ["--knowledge={data}/none.csv"],
+        r"--knowledge must be .* the path of a CSV file.* Received: '.*none\.csv', which is not there\.",
+        id="no knowledge file",
+    ),
+    pytest.param(_nothing, ["--knowledge="], r"--knowledge must be one of .* Received: ''\.", id="empty knowledge"),
+    pytest.param(
+        _nothing, ["--knowledge=attributes+"], r"none of them empty. Received: 'attributes\+'\.", id="half a knowledge"
+    ),
+    pytest.param(
+        _nothing,
+        ["--text_features=vectors:{data}/v.txt"],
+        r"--text_features must be lsa where no part of --knowledge is captions or texts.* with --knowledge=attributes\.",
+        id="features of no text",
+    ),
     pytest.param(_nothing, ["--knowledge=captions"], r"captions", id="no captions"),
     pytest.param(
         _nothing, ["--knowledge=captoins"], r"--knowledge must be one of .*Did you mean 'captions'\?", id="unknown knowledge"

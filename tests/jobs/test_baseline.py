@@ -77,3 +77,5 @@ def test_a_misspelt_method_is_one_sentence(niwt, run_copy, flags):
     job = niwt("baseline", "--method=alle", *flags)
     assert (job.status, job.err.count("\n")) == (2, 1)
     assert "--method must be one of all, ale, dem" in job.err
+    job = niwt("baseline", "--method=ale,ale", *flags)
+    assert job.status == 2 and "--method must not name anything twice. Received: ('ale', 'ale')." in job.err

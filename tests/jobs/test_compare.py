@@ -8,6 +8,7 @@ import pytest
 
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.compare import FILES
+from niwt_tf.jobs.compared_files import FileChoice, with_files
 from tests.jobs.miniature_runs import make_run
 
 
@@ -85,6 +86,41 @@ def test_a_flag_that_was_changed_after_a_look_is_seen_whatever_the_figures_say(n
     assert (ale["method"], ale["optimistic"]) == ("ale", "")
 
 
+def test_a_file_is_one_choice_wherever_it_lies(niwt, tmp_path):
+    runs = tmp_path / "runs"
+    for seed, contents in enumerate(("one", "one", "another")):
+        file = tmp_path / f"folder_{seed}" / "w.h5"
+        file.parent.mkdir()
+        file.write_text(contents)
+        make_run(runs / f"seed_{seed}", 0.6 + seed / 10, seed=seed, weights=str(file))
+        file.unlink()
+    rows = {row["method"]: row for row in _rows_of(niwt, runs)}
+    first, second = sorted(rows, key=lambda label: rows[label]["harmonic_mean_mean"])
+    assert all(label.startswith("niwt --weights=w.h5 (") for label in rows) and first != second
+    assert [rows[label]["problems"] for label in (first, second)] == ["2", "1"]
+    shutil.rmtree(runs / "seed_2")
+    assert [row["method"] for row in _rows_of(niwt, runs)] == ["niwt"]
+    make_run(runs / "seed_2", 0.8, seed=2)
+    assert {row["method"] for row in _rows_of(niwt, runs)} == {"niwt --weights=w.h5", "niwt --weights=none"}
+
+
+def _rows_of(niwt, runs):
+    job = _compare(niwt, runs)
+    assert job.status == 0, job.err
+    return _rows(runs.parent / "out" / "comparison.csv")
+
+
+def test_another_file_of_a_name_and_an_address_are_told_apart():
+    hub = {"backbone": "hub:https://a.b/module/1"}
+    assert with_files(hub, [hub]) == with_files(hub, []) == hub
+    joined = {"knowledge": "attributes+/a/table.csv"}
+    recorded = [{"knowledge": "attributes+:12"}, {"knowledge": "attributes+:34"}]
+    assert with_files(joined, recorded[:1])["knowledge"] == FileChoice("attributes+:12", "attributes+table.csv")
+    # Which of the two it was, nobody knows any more.
+    assert with_files(joined, recorded)["knowledge"] == FileChoice("attributes+table.csv", "attributes+table.csv")
+    assert with_files({"knowledge": "captions", "map": "ridge"}, recorded) == {"knowledge": "captions", "map": "ridge"}
+
+
 def test_a_record_that_was_deleted_is_seen(niwt, runs):
     (runs / "seed_1" / "test_labels.json").unlink()
     out = _compare(niwt, runs).out
@@ -121,6 +157,15 @@ def _adopt(folder):
     parts = {name: manifest[name] for name in ("settings", "inputs", "data", "extra")}
     manifest["identity"] = fingerprint(parts, {name: fingerprint(folder / name) for name in manifest["files"]})
     write_json(folder / "manifest.json", manifest)
+
+
+def test_what_rounding_puts_above_one_is_one(niwt, runs):
+    for path in runs.glob("*/evaluate/metrics.json"):
+        path.write_text(path.read_text().replace('"acc_zsl": 1.0', '"acc_zsl": 1.0000000000000095'))
+        _adopt(path.parent)
+    job = _compare(niwt, runs)
+    assert job.err == "" and job.status == 0
+    assert _rows(runs.parent / "out" / "comparison.csv")[0]["acc_zsl_mean"] == "1.0"
 
 
 def test_unfinished_runs_are_named_and_left_out(niwt, runs):

@@ -140,7 +140,7 @@ def test_a_stage_without_its_input_says_which_to_run(niwt, finished_run, run_cop
     job = niwt("map", *_flags(run_copy, finished_run))
     # Nothing is missing for the map itself, which is there; what it stands on is.
     assert job.status == 2
-    assert f"needs importance, which is not there: run niwt run --run_dir={run_copy} first" in job.err
+    assert f"must hold the stage importance, which is not there: run niwt run --run_dir={run_copy} first" in job.err
 
 
 def test_another_flag_is_named_and_overwrite_redoes_what_it_changes(niwt, finished_run, run_copy):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import os
 import shutil
 import signal
@@ -16,13 +17,17 @@ from types import SimpleNamespace
 import pytest
 from absl import flags
 
+from niwt_tf.data import archive_parts
 from niwt_tf.errors import InputError
+from niwt_tf.experiments.paper_tables import TABLE_1
+from niwt_tf.experiments.settings import Settings
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs import reproduce
 from niwt_tf.jobs.attached_process import run_attached
 from niwt_tf.jobs.flags import define_flags, parse_flags, run_folder, settings_from_flags
+from niwt_tf.jobs.reproduce_options import REPRODUCE_DEFAULTS
 from niwt_tf.jobs.run_directory import RunDirectory
-from niwt_tf.jobs.table import JOBS
+from niwt_tf.jobs.table import JOBS, job_help
 from tests.data import miniature_archives as miniature
 
 ROWS = [f"cub_vgg16_{knowledge}_{finetune}" for finetune in ("head", "all") for knowledge in ("attributes", "captions")]
@@ -109,6 +114,32 @@ def test_what_is_needed_is_said_first_and_a_dry_run_ends_there(call):
     ):
         assert told in job.out
     assert all(f"  {row} " in job.out for row in ROWS) and "MISSING" not in job.out
+    assert "64 are there, the official archive has 11,788" in job.out
+
+
+def test_a_dry_run_of_what_is_missing_prints_it_all_and_has_a_status_of_its_own(call, archives, tmp_path, monkeypatch):
+    data = Path(shutil.copytree(archives / "cub", tmp_path / "cub"))
+    shutil.rmtree(data / "text_c10")
+    job = call.do("--dry_run", data=data)
+    assert job.status == 2 and call.runs == [] and not call.folder.exists()
+    assert "MISSING" in job.out and all(f"  {row} " in job.out for row in ROWS)
+    (line,) = job.err.splitlines()
+    assert "All that the rows need must be there" in line and "text_c10" in line
+    official = {**archive_parts.ARCHIVES, "cub": dataclasses.replace(archive_parts.ARCHIVES["cub"], num_images=64)}
+    monkeypatch.setattr(archive_parts, "ARCHIVES", official)
+    assert "official archive has" not in call.do("--dry_run", "--knowledge=attributes", data=data).out
+    assert call.do("--dry_run", data=tmp_path / "none").out.count("0 are there, the official archive has 64") == 1
+
+
+def test_the_help_tells_what_a_flag_that_is_left_out_means():
+    told = job_help(JOBS["reproduce"])
+    for line in ("(default: none, it must be given: cub or awa2)", "(default: both of Table 1, vgg16 and resnet101)"):
+        assert line in " ".join(told.split())
+    of_rows = {name: {row.settings.get(name, getattr(Settings(), name)) for row in TABLE_1} for name in TABLE_1[0].settings}
+    for name, values in of_rows.items():
+        if name != "finetune_learning_rate":  # the default of a run
+            assert all(str(value) in REPRODUCE_DEFAULTS[name] for value in values - {"texts"}), name
+    assert "(default: random)" in job_help(JOBS["run"]) and "(default: random)" not in told
 
 
 def test_all_that_is_missing_is_one_sentence_before_any_work(call, archives, tmp_path):
@@ -126,6 +157,13 @@ def test_all_that_is_missing_is_one_sentence_before_any_work(call, archives, tmp
     job = call.do(data=tmp_path / "none")
     assert job.status == 2 and "11788 images in " in job.err and "res101.mat" in job.err
     assert call.do("--knowledge=attributes", "--finetune=head", data=data).err.count("text_c10") == 0
+
+
+def test_features_of_texts_need_a_row_of_texts(call):
+    job = call.do("--dry_run", "--knowledge=attributes", "--text_features=vectors:v.txt")
+    assert job.status == 2 and job.out == "" and "Received: 'vectors:" in job.err
+    assert job.err.startswith("niwt reproduce: --text_features must be lsa where") and "--knowledge=attributes.\n" in job.err
+    assert "--text_features=vectors:" in call.do("--dry_run", "--text_features=vectors:v.txt", "--nooverwrite").out
 
 
 def test_finished_rows_are_kept_and_changed_ones_are_told(call):

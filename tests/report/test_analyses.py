@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from PIL import Image
 
-from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, write_record
+from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, marked_caption, write_record
 from niwt_tf.report.analyses import analysis_figures
 from niwt_tf.report.baselines import baseline_rows
 from niwt_tf.report.page import render
@@ -40,6 +40,20 @@ def test_analyses_and_baselines_are_shown(tmp_path):
     assert "<script>alert(1)" not in page and "optimistic: trained on images of unseen classes" in page
     bare = render(plain)
     assert "Analyses</h2>" not in bare and "Baselines</h2>" not in bare and 'href="#analyses"' not in bare
+
+
+def test_an_optimistic_analysis_is_called_so_in_its_heading_and_its_caption(tmp_path):
+    folders = {name: _folder(tmp_path, name, f"Title of {name}") for name in ("zeta", "lambda_sweep")}
+    figures = analysis_figures(folders, {"lambda_sweep": ("its layer was chosen by them",), "zeta": ()})
+    page = render(replace(contents_toy(scored_toy(3, 6, 8), HOSTILE, 3), analyses=figures))
+    section = page[page.index('<section id="analyses"') :]
+    section = section[: section.index("</section>")]
+    assert section.count('<span class="optimistic">optimistic</span>') == 1
+    assert '<h3>Title of lambda_sweep <span class="optimistic">optimistic</span></h3>' in section
+    assert section.count("since its layer was chosen by them.</figcaption>") == 1
+    told = marked_caption("Curves.", ("a", "its layer"))
+    assert told == "Curves. Optimistic: test figures may have had a part in the run's choices, since a; its layer."
+    assert marked_caption(told, ("its layer",)) == told and marked_caption("Curves.", ()) == "Curves."
 
 
 def test_optimistic_figures_are_called_so_in_their_own_cells_and_the_run_s_method_by_its_name():

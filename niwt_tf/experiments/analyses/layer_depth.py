@@ -117,7 +117,8 @@ def _caption(finished: FinishedTransfer, own: str, flat: Sequence[str]) -> str:
     if not finished.folds:
         text += " There were too few seen classes for folds, so the first of each grid was taken."
     if finished.settings.extra_layers:
-        text += " The run's further layers are left out here."
+        listed = ",".join(finished.settings.extra_layers)
+        text += f" The run's further layers (--extra_layers={listed}) are left out here, at its own layer too."
     return text
 
 

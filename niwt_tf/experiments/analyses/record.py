@@ -88,6 +88,14 @@ def write_record(folder: Path, name: str, record: AnalysisRecord) -> None:
     write_json(folder / f"{name}.json", {**table, **record.details})
 
 
+def marked_caption(caption: str, optimistic: Sequence[str]) -> str:
+    """Return a caption that says why the figures are optimistic, as far as it does not yet; without reasons the same."""
+    untold = [reason for reason in optimistic if reason not in caption]
+    if not untold:
+        return caption
+    return f"{caption} Optimistic: test figures may have had a part in the run's choices, since {'; '.join(untold)}."
+
+
 def table_text(record: Mapping[str, Any]) -> str:
     """Return the shown rows and columns of a written record (its JSON) as aligned lines."""
     kept = [index for index, title in enumerate(record["titles"]) if title]

@@ -81,10 +81,13 @@ def draw_support_images(record: AnalysisRecord, path: Path) -> None:
             edges = values - record.column(f"{name}_low"), record.column(f"{name}_high") - values
             error = 100 * np.nan_to_num(np.stack(edges))
         style = {"color": colour, "label": label, "capsize": 3, "error_kw": {"elinewidth": 1, "ecolor": "0.25"}}
-        bars = axes.bar(places + offset, 100 * np.nan_to_num(values), width, yerr=error, **style)
-        texts = ["n/a" if np.isnan(value) else f"{100 * value:.1f}" for value in values]
-        axes.bar_label(bars, texts, label_type="center", fontsize=8, color="white")
+        axes.bar(places + offset, 100 * np.nan_to_num(values), width, yerr=error, **style)
+        # Below the axis: an interval can be as long as its bar, and go anywhere from 0 to 100.
+        below = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "top", "fontsize": 8, "color": "0.15"}
+        for place, value in zip(places + offset, values, strict=True):
+            axes.text(place, -0.015, "n/a" if np.isnan(value) else f"{100 * value:.1f}", **below)
     axes.set_xticks(places, [row[0] for row in record.rows])
+    axes.tick_params(axis="x", length=0, pad=16)
     axes.set_xlabel("what new columns are fitted on")
     percent_axis(axes, "accuracy on test images, %")
     axes.set_title("Support images", fontsize=11)
