@@ -21,11 +21,11 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.baselines.descent import Descent, uniform
-from niwt_tf.baselines.interface import Candidate, Columns, Fitted, Grid, Method, Sample
+from niwt_tf.baselines.interface import Candidate, Columns, Grid, LinearScorer, Method, Sample
 
 
 @dataclass(frozen=True)
-class DEM(Fitted):
+class DEM(LinearScorer):
     """The network that puts descriptions among the features.
 
     Attributes:
