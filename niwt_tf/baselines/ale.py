@@ -16,13 +16,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwt_tf.baselines.interface import Candidate, Columns, Fitted, Grid, Method, Sample
+from niwt_tf.baselines.interface import Candidate, Columns, Grid, LinearScorer, Method, Sample
 
 _BATCH = 8
 
 
 @dataclass(frozen=True)
-class ALE(Fitted):
+class ALE(LinearScorer):
     """The bilinear compatibility x' W k.
 
     Attributes:

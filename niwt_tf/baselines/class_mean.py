@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwt_tf.baselines.interface import Candidate, Columns, Fitted, Grid, Method, Sample
+from niwt_tf.baselines.interface import Candidate, Columns, Grid, LinearScorer, Method, Sample
 
 
 @dataclass(frozen=True)
-class ClassMean(Fitted):
+class ClassMean(LinearScorer):
     """The means of the seen classes, and what predicts others'.
 
     Attributes:

@@ -25,7 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.baselines.descent import Descent, shuffled, uniform
-from niwt_tf.baselines.interface import Candidate, Columns, Fitted, Grid, Method, Sample
+from niwt_tf.baselines.interface import Candidate, Columns, Grid, LinearScorer, Method, Sample
 
 _EPSILON = 1e-5
 _WEIGHT_DECAY = 1e-4
@@ -43,7 +43,7 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class CNZSL(Fitted):
+class CNZSL(LinearScorer):
     """The network that makes prototypes.
 
     Attributes:

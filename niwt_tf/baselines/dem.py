@@ -21,11 +21,11 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.baselines.descent import Descent, uniform
-from niwt_tf.baselines.interface import Candidate, Columns, Fitted, Grid, Method, Sample
+from niwt_tf.baselines.interface import Candidate, Columns, Grid, LinearScorer, Method, Sample
 
 
 @dataclass(frozen=True)
-class DEM(Fitted):
+class DEM(LinearScorer):
     """The network that puts descriptions among the features.
 
     Attributes:
@@ -90,7 +90,12 @@ def initial_weights(generator: np.random.Generator, entries: int, hidden: int, f
 
 METHOD = Method(
     "dem",
-    {"hidden": (1600.0,), "learning_rate": (1e-3,), "weight_decay": (1e-3, 1e-2), "steps": (300.0, 1000.0, 2000.0)},
+    {
+        "hidden": (1600.0,),
+        "learning_rate": (1e-3,),
+        "weight_decay": (1e-3, 1e-2),
+        "steps": (30.0, 100.0, 300.0, 1000.0, 2000.0),
+    },
     trained,
     features=("raw",),
 )

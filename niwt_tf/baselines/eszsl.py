@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwt_tf.baselines.interface import Candidate, Columns, Fitted, Grid, Method, Sample
+from niwt_tf.baselines.interface import Candidate, Columns, Grid, LinearScorer, Method, Sample
 
 # Raw features may be long, and gamma is in units of their squares.
 _GAMMAS, _LAMBDAS = (tuple(10.0**power for power in range(-3, end)) for end in (6, 4))
 
 
 @dataclass(frozen=True)
-class ESZSL(Fitted):
+class ESZSL(LinearScorer):
     """The bilinear compatibility x' V k as V = L S R', so that no [D, K] matrix is formed for a candidate.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""What every method is to the protocol: a grid of candidates, and for each a classifier that is linear in the features.
+"""What every method is to the protocol: a grid of candidates, and for each what scores features, linear in them but for chance.
 
 Dimensions: M images, D features, S seen classes, C classes, K description entries.
 """
@@ -61,8 +61,16 @@ class Sample:
         return sums / np.maximum(counts, 1)[:, None]
 
 
-class Fitted(ABC):
-    """A fitted method: score = s(x) . w_c + b_c, with s(x) the features as they are or L2-normalised."""
+class Scorer(ABC):
+    """A fitted method: scores of features, as they are or L2-normalised."""
+
+    @abstractmethod
+    def scores(self, features: np.ndarray, seen: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """Return scores [M, C] of features [M, D], for normalised descriptions of seen classes [S, K] and new ones [U, K]."""
+
+
+class LinearScorer(Scorer):
+    """A fitted method that is linear in the features s(x), and so can be a network's head: score = s(x) . w_c + b_c."""
 
     @abstractmethod
     def columns(self, descriptions: np.ndarray) -> Columns:
@@ -98,11 +106,11 @@ class Method:
 
     name: str
     grid: Grid
-    path: Callable[[Sample, np.ndarray, Grid], Iterator[tuple[Candidate, Fitted]]]
+    path: Callable[[Sample, np.ndarray, Grid], Iterator[tuple[Candidate, Scorer]]]
     features: tuple[str, ...] = ("unit", "raw")
     descriptions: tuple[str, ...] = ("l2", "centred")
 
-    def fit(self, sample: Sample, descriptions: np.ndarray, candidate: Mapping[str, float]) -> Fitted:
+    def fit(self, sample: Sample, descriptions: np.ndarray, candidate: Mapping[str, float]) -> Scorer:
         """Fit one candidate to a sample and the normalised descriptions [S, K] of its classes."""
         single = {name: (candidate[name],) for name in self.grid}
         return next(fitted for _, fitted in self.path(sample, descriptions, single))

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwt_tf.baselines.interface import Candidate, Columns, Fitted, Grid, Method, Sample
+from niwt_tf.baselines.interface import Candidate, Grid, Method, Sample, Scorer
 
 
 @dataclass(frozen=True)
-class RandomScores(Fitted):
+class RandomScores(Scorer):
     """Draws for every image and class.
 
     Attributes:
@@ -19,10 +19,6 @@ class RandomScores(Fitted):
     """
 
     generator: np.random.Generator
-
-    def columns(self, descriptions: np.ndarray) -> Columns:
-        """Raise: the scores of chance do not depend on the features."""
-        raise NotImplementedError("Random scores are not linear in the features.")
 
     def scores(self, features: np.ndarray, seen: np.ndarray, new: np.ndarray) -> np.ndarray:
         """Return float32 [M, C] in [0, 1)."""

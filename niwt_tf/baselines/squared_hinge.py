@@ -9,14 +9,19 @@ Dimensions: M images, D features, S classes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
+from threadpoolctl import ThreadpoolController
 
 _MOST_STEPS = 30
 _HALVINGS = 20
 # Inner products of so many images are kept: 128 MB.
 _GRAM_IMAGES = 4096
+# Each thread holds a system of its own.
+_MOST_THREADS = 8
 
 
 def squared_hinge_path(
@@ -32,26 +37,81 @@ def squared_hinge_path(
         num_classes: S.
         penalties: the penalties.
     """
-    rows = features.astype(np.float64)
+    images = _Images(features.astype(np.float64))
     signs = np.where(labels[:, None] == np.arange(num_classes), 1.0, -1.0)
-    columns = np.zeros((rows.shape[1], num_classes))
-    gram = rows @ rows.T if len(rows) <= _GRAM_IMAGES else None
+    columns = np.zeros((features.shape[1], num_classes))
     for penalty in penalties:
-        columns = np.stack([_solve(rows, gram, signs[:, c], columns[:, c], penalty) for c in range(num_classes)], axis=1)
+        columns = _all_classes(images, signs, columns, penalty)
         yield columns
 
 
-def _solve(
-    rows: np.ndarray, gram: np.ndarray | None, signs: np.ndarray, column: np.ndarray, penalty: float
-) -> np.ndarray:
-    count = len(rows)
-    margins = 1 - signs * (rows @ column)
+class _Images:
+    """The images of a path and what all of its systems are parts of.
+
+    Attributes:
+        rows: [M, D].
+    """
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self.rows = rows
+        self._gram = rows @ rows.T if len(rows) <= _GRAM_IMAGES else None
+        # With fewer images than features the other system is always the smaller one.
+        self._moments = rows.T @ rows if len(rows) >= rows.shape[1] else np.zeros((0, 0))
+
+    def ridge(self, within: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray:
+        """Return the minimum [D] of |rows w - targets|^2 + penalty |w|^2 over the rows `within`, by the smaller of two systems.
+
+        Args:
+            within: bool [M].
+            targets: [M]; those of other rows do not count.
+            penalty: above 0.
+        """
+        count = int(within.sum())
+        if count == 0:
+            return np.zeros(self.rows.shape[1])
+        if count < self.rows.shape[1]:
+            solution = np.zeros(len(self.rows))
+            solution[within] = _solved(self._inner_products(within), targets[within], penalty)
+            return np.asarray(self.rows.T @ solution)
+        return _solved(self._second_moments(within), self.rows.T @ np.where(within, targets, 0.0), penalty)
+
+    def _inner_products(self, within: np.ndarray) -> np.ndarray:
+        if self._gram is not None:
+            return self._gram[np.ix_(within, within)]
+        inside = self.rows[within]
+        return np.asarray(inside @ inside.T)
+
+    def _second_moments(self, within: np.ndarray) -> np.ndarray:
+        """Return the sum of x x' over the rows `within`, [D, D]: of the fewer rows, those within or those without."""
+        if 2 * within.sum() < len(within):
+            return np.asarray(self.rows[within].T @ self.rows[within])
+        outside = self.rows[~within]
+        return np.asarray(self._moments - outside.T @ outside)
+
+
+def _all_classes(images: _Images, signs: np.ndarray, columns: np.ndarray, penalty: float) -> np.ndarray:
+    # A class to each thread: threads that share one small system mostly wait for each other, above all on busy processors.
+    controller, num_threads = _linear_algebra()
+    with controller.limit(limits=1, user_api="blas"), ThreadPoolExecutor(min(num_threads, _MOST_THREADS)) as threads:
+        classes = range(signs.shape[1])
+        return np.stack(list(threads.map(lambda c: _solve(images, signs[:, c], columns[:, c], penalty), classes)), axis=1)
+
+
+@cache
+def _linear_algebra() -> tuple[ThreadpoolController, int]:
+    """Return what limits the threads of the linear algebra libraries, and how many they take as they are set."""
+    controller = ThreadpoolController().select(user_api="blas")
+    return controller, max((library["num_threads"] for library in controller.info()), default=1)
+
+
+def _solve(images: _Images, signs: np.ndarray, column: np.ndarray, penalty: float) -> np.ndarray:
+    count = len(signs)
+    margins = 1 - signs * (images.rows @ column)
     value = _objective(margins, column, penalty)
     for _ in range(_MOST_STEPS):
         within = margins > 0
-        target = _ridge(rows, gram, within, signs[within], penalty * count / 2)
-        step = target - column
-        moved = signs * (rows @ step)
+        step = images.ridge(within, signs, penalty * count / 2) - column
+        moved = signs * (images.rows @ step)
         size = 1.0
         for _ in range(_HALVINGS):
             tried = margins - size * moved
@@ -67,20 +127,10 @@ def _solve(
     return column
 
 
-def _ridge(
-    rows: np.ndarray, gram: np.ndarray | None, within: np.ndarray, targets: np.ndarray, penalty: float
-) -> np.ndarray:
-    """Return the minimum of |rows w - targets|^2 + penalty |w|^2 over the rows `within`, by the smaller of two systems."""
-    inside = rows[within]
-    if not len(inside):
-        return np.zeros(rows.shape[1])
-    if len(inside) < rows.shape[1]:
-        system = inside @ inside.T if gram is None else gram[np.ix_(within, within)]
-        system[np.diag_indices_from(system)] += penalty
-        return np.asarray(inside.T @ cho_solve(cho_factor(system, overwrite_a=True), targets))
-    system = inside.T @ inside
+def _solved(system: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray:
+    """Return (system + penalty)^-1 targets; the system is overwritten."""
     system[np.diag_indices_from(system)] += penalty
-    return np.asarray(cho_solve(cho_factor(system, overwrite_a=True), inside.T @ targets))
+    return np.asarray(cho_solve(cho_factor(system, overwrite_a=True), targets))
 
 
 def _objective(margins: np.ndarray, column: np.ndarray, penalty: float) -> float:

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import softmax
 
-from niwt_tf.baselines.interface import Candidate, Columns, Fitted, Grid, Method, Sample
+from niwt_tf.baselines.interface import Candidate, Columns, Grid, LinearScorer, Method, Sample
 from niwt_tf.baselines.squared_hinge import squared_hinge_path
 
 
 @dataclass(frozen=True)
-class SynC(Fitted):
+class SynC(LinearScorer):
     """Phantom columns and where they are.
 
     Attributes:

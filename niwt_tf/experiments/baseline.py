@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from niwt_tf.baselines.interface import Fitted, Method, Sample
+from niwt_tf.baselines.interface import Method, Sample, Scorer
 from niwt_tf.data.schema import Images
 from niwt_tf.experiments.folds import Fold, Learner
 from niwt_tf.experiments.readers import evaluation_sample, held_out_sample
@@ -68,7 +68,7 @@ class Classifier:
     """
 
     features: str
-    fitted: Fitted
+    fitted: Scorer
     seen: np.ndarray
     new: np.ndarray
     calibration: float

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from niwt_tf.baselines.interface import LinearScorer
 from niwt_tf.baselines.methods import BY_NAME
 from niwt_tf.experiments.baseline import BaselineTrial, Classifier, choose_baseline, fit_baseline
 from niwt_tf.experiments.folds import Fold, Learner
@@ -77,7 +78,10 @@ def make_head(
         trial = BaselineTrial(method.features[0], method.descriptions[0], first, 0.0, float("nan"), float("nan"))
         trials = []
     classifier = fit_baseline(settings, method, trial, main, banks["main"], descriptions)
-    columns, biases = classifier.fitted.head(classifier.seen, classifier.new)
+    fitted = classifier.fitted
+    if not isinstance(fitted, LinearScorer):
+        raise TypeError(f"A head is linear in the features, and {settings.head} is not.")
+    columns, biases = fitted.head(classifier.seen, classifier.new)
     network, num_seen = networks["main"], len(main.classes)
     if classifier.features == "unit":
         network = network.with_unit_features()

@@ -66,19 +66,6 @@ class CalibrationCurve:
         area = np.sum(np.diff(self.acc_unseen) * (self.acc_seen[1:] + self.acc_seen[:-1]) / 2)
         return float(min(area, 1.0))  # sums of weights may pass 1 in their last digit
 
-    def best_calibration(self) -> float:
-        """Return the calibration in the middle of the interval with the highest harmonic mean.
-
-        Only validation scores may be given to a curve that is asked this.
-        """
-        total = self.acc_seen + self.acc_unseen
-        harmonic = np.divide(2 * self.acc_seen * self.acc_unseen, total, out=np.zeros_like(total), where=total > 0)
-        best = int(harmonic.argmax())
-        if best == len(self.calibrations) - 1:
-            return float(self.calibrations[best]) + 1.0
-        low, high = self.calibrations[best], self.calibrations[best + 1]
-        return float((low + high) / 2) if np.isfinite(low) else float(high) - 1.0
-
 
 def calibration_curve(scores: np.ndarray, labels: np.ndarray, num_seen: int) -> CalibrationCurve:
     """Return the exact curve of calibrated stacking by one sort of the M seen-minus-unseen margins.

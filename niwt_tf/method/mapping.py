@@ -13,8 +13,6 @@ import numpy as np
 
 from niwt_tf.method.rank_correlation import mean_rank_correlation, standardised_ranks
 
-NORMALISATIONS = ("centred", "l2", "raw")
-
 
 @dataclass(frozen=True)
 class DescriptionNormaliser:

@@ -15,8 +15,6 @@ import tensorflow as tf
 from niwt_tf.method.anchor import anchor_column
 from niwt_tf.method.importance import importance_of_maps
 
-REGULARIZERS = ("norm", "squared")
-
 
 @dataclass(frozen=True)
 class TransferOptions:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwt_tf.baselines.interface import Fitted, Method, Sample
+from niwt_tf.baselines.interface import LinearScorer, Method, Sample
 from niwt_tf.method.importance import unit
 
 
@@ -20,12 +20,12 @@ class LinearWorld:
     unseen_features: np.ndarray
     unseen_labels: np.ndarray
 
-    def fit(self, method: Method, **candidate: float) -> Fitted:
+    def fit(self, method: Method, **candidate: float) -> LinearScorer:
         """Fit the first candidate of the grid, but for what is given."""
         first = {name: values[0] for name, values in method.grid.items()}
         return method.fit(self.sample, self.seen, {**first, **candidate})
 
-    def unseen_accuracy(self, fitted: Fitted) -> float:
+    def unseen_accuracy(self, fitted: LinearScorer) -> float:
         """Return the share of images of unseen classes that get their name, when only those compete."""
         scores = fitted.scores(self.unseen_features, self.seen, self.new)[:, len(self.seen) :]
         return float((scores.argmax(axis=1) == self.unseen_labels).mean())

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from niwt_tf.baselines.interface import Sample
+from niwt_tf.baselines.interface import LinearScorer, Sample
+from niwt_tf.baselines.names import HEADS
 from niwt_tf.baselines.random_scores import METHOD
 
 
@@ -17,3 +18,11 @@ def test_is_at_chance_and_follows_the_seed():
     assert (found.argmax(axis=1) == labels).mean() == pytest.approx(0.25, abs=0.03)
     np.testing.assert_array_equal(found, scores(0))
     assert (found != scores(1)).any()
+
+
+def test_chance_has_no_columns_and_cannot_be_a_head():
+    sample = Sample(np.zeros((2, 2), np.float32), np.arange(2))
+    fitted = METHOD.fit(sample, np.zeros((2, 3)), {})
+    assert not isinstance(fitted, LinearScorer)
+    assert not hasattr(fitted, "columns")
+    assert METHOD.name not in HEADS

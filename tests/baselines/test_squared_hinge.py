@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 from sklearn.svm import LinearSVC
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from niwt_tf.baselines import squared_hinge
 from niwt_tf.baselines.squared_hinge import squared_hinge_path
 
 GENERATOR = np.random.default_rng(0)
@@ -35,3 +37,47 @@ def test_a_path_is_the_same_as_single_solves():
         np.testing.assert_allclose(columns, alone, rtol=1e-3, atol=1e-5)
         nearby = alone + 1e-3 * GENERATOR.normal(size=alone.shape)
         assert (_objective(columns, features, LABELS, penalty) <= _objective(nearby, features, LABELS, penalty)).all()
+
+
+def _plain_columns(features, labels, penalty):
+    """Newton's method as it is written down: the system [D, D] of the images within the margin, summed anew at each step."""
+    columns = []
+    for label in range(labels.max() + 1):
+        signs, column = np.where(labels == label, 1.0, -1.0), np.zeros(features.shape[1])
+        for _ in range(100):
+            inside = features[signs * (features @ column) < 1]
+            wanted = signs[signs * (features @ column) < 1]
+            system = inside.T @ inside + penalty * len(features) / 2 * np.eye(features.shape[1])
+            column = column + 0.5 * (np.linalg.solve(system, inside.T @ wanted) - column)
+        columns.append(column)
+    return np.stack(columns, axis=1)
+
+
+@pytest.mark.parametrize("gram_images", [0, 4096])
+@pytest.mark.parametrize("width", [4, 20, 80])
+def test_a_path_over_kept_systems_is_the_plain_one(monkeypatch, width, gram_images):
+    """Images few or many within the margin, fewer or more than features, with inner products kept or not."""
+    monkeypatch.setattr(squared_hinge, "_GRAM_IMAGES", gram_images)
+    features = GENERATOR.normal(size=(45, width)) + 2 * (LABELS[:, None] == np.arange(width) % 3)
+    for penalty, columns in zip([3.0, 0.1, 1e-3], squared_hinge_path(features, LABELS, 3, [3.0, 0.1, 1e-3]), strict=True):
+        np.testing.assert_allclose(columns, _plain_columns(features, LABELS, penalty), atol=1e-8)
+
+
+def test_a_class_is_solved_by_one_thread_and_the_limit_ends(monkeypatch):
+    """Threads that share a small system wait for each other: on busy processors that was most of the time."""
+
+    def threads():
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    solve, within = squared_hinge._solve, []
+
+    def watched(*arguments):
+        within.append(threads())
+        return solve(*arguments)
+
+    monkeypatch.setattr(squared_hinge, "_solve", watched)
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        list(squared_hinge_path(GENERATOR.normal(size=(45, 6)), LABELS, 3, [0.1]))
+        assert threads() == before
+    assert within == [[1] * len(before)] * 3

@@ -8,6 +8,7 @@ from niwt_tf.errors import InputError
 from niwt_tf.method.attribute_loss import AttributeLoss
 from niwt_tf.method.training import train_seen
 from niwt_tf.models.backbones import build_network
+from niwt_tf.models.precision import in_precision
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,15 @@ def test_a_widened_network_answers_for_the_classes_as_before(network):
     loss.give_back(wide, network)
     np.testing.assert_array_equal(network.columns, wide.columns[:, :3])
     assert network.columns.shape == (network.num_features, 3)
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_a_widened_network_computes_in_the_precision_of_the_one_it_widens(network, precision):
+    half = in_precision(network, precision)
+    wide = AttributeLoss(np.zeros((3, 4), np.float32), 1.0).widened(half, seed=0)
+    dtypes = [layer.compute_dtype for layer in half.model.layers]
+    assert [layer.compute_dtype for layer in wide.model.layers] == dtypes
+    assert {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}[precision] in dtypes
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from scipy.special import log_softmax
 from sklearn.linear_model import Ridge
 
+from niwt_tf.method import ridge_head
 from niwt_tf.method.ridge_head import RidgeHeadPath, RidgeMoments, temperature_scale
 
 
@@ -32,6 +33,18 @@ def test_equals_weighted_ridge_of_scikit_learn(strength):
     columns, biases = RidgeHeadPath.of(features, labels, 3).solve(strength)
     np.testing.assert_allclose(columns, expected.coef_.T, atol=1e-5)
     np.testing.assert_allclose(biases, expected.intercept_, atol=1e-5)
+
+
+@pytest.mark.parametrize("strength", [1e-9, 1e-4, 0.1, 30.0])
+@pytest.mark.parametrize("features", [5, 60])
+def test_wide_features_are_solved_by_factors_with_the_same_result(monkeypatch, features, strength):
+    rows, labels = _data(features=features)
+    expected = RidgeHeadPath.of(rows, labels, 3).solve(strength)
+    monkeypatch.setattr(ridge_head, "_WIDE", 0)
+    path = RidgeHeadPath.of(rows, labels, 3)
+    for found, wanted in zip(path.solve(strength), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6 * np.abs(wanted).max())
+    assert ("_spectrum" in vars(path)) == (strength < 1e-6)
 
 
 def test_one_feature_by_hand():

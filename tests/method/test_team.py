@@ -114,6 +114,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
+from niwt_tf.method.attribute_loss import AttributeLoss
 from niwt_tf.method.execution import Execution
 from niwt_tf.method.team import ALONE, team_of
 from niwt_tf.method.training import train_seen
@@ -130,19 +131,25 @@ team = team_of("mirrored")
 assert (team.index, team.size, team.strategy.num_replicas_in_sync) == (0, 1, 2)
 
 
-def trained(team, scratch, batch_size=8):
+def trained(team, scratch, batch_size=8, attribute_loss=None):
     network = build_network("small_vgg", images.class_names, input_size=16, seed=0)
     options = {"from_scratch": scratch, "epochs": 2, "batch_size": batch_size, "finetune_learning_rate": 1e-3}
-    return train_seen(network, images, images, execution=Execution(team=team), **options)
+    return train_seen(network, images, images, execution=Execution(team=team), attribute_loss=attribute_loss, **options)
 
 
-for scratch in (True, False):
-    (one, first), (many, second) = trained(ALONE, scratch), trained(team, scratch)
+attributes = AttributeLoss(np.array([[0, 1, 0.5], [1, 0, 0.5]], np.float32), 2.0)
+finetuned = None
+for scratch, loss in ((True, None), (False, None), (False, attributes)):
+    (one, first), (many, second) = (trained(who, scratch, attribute_loss=loss) for who in (ALONE, team))
+    if not scratch and loss is None:
+        finetuned = one.model.get_weights()[0]
     for mine, theirs in zip(one.model.variables, many.model.variables, strict=True):
         np.testing.assert_allclose(theirs.numpy(), mine.numpy(), atol=1e-4, err_msg=mine.path)
     for mine, theirs in zip(first, second, strict=True):
         np.testing.assert_allclose(theirs["loss"], mine["loss"], rtol=1e-4)
         assert theirs["train_accuracy"] == mine["train_accuracy"]
+assert many.columns.shape[1] == 2
+assert np.abs(many.model.get_weights()[0] - finetuned).max() > 1e-3
 try:
     trained(team, True, batch_size=1)
 except InputError as error:
