@@ -22,7 +22,7 @@ from niwt_tf.models.network import Network
 
 pytestmark = pytest.mark.slow
 
-PATIENCE = 300  # seconds; a busy machine takes long to import TensorFlow twice
+PATIENCE = 600
 EPOCHS = 8
 
 
