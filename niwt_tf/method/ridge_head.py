@@ -62,20 +62,23 @@ class RidgeHeadPath:
 
     def solve(self, regularization: float) -> tuple[np.ndarray, np.ndarray]:
         """Return columns [D, S] and biases [S] for a penalty in units of the mean variance of a feature."""
-        if len(self._covariance) > _WIDE and regularization >= _FACTORED:
-            columns = self._by_factor(regularization * max(np.trace(self._covariance) / len(self._covariance), 1e-12))
-        else:
+        columns = self._by_factor(regularization) if len(self._covariance) > _WIDE and regularization >= _FACTORED else None
+        if columns is None:
             values, vectors, rotated = self._spectrum
             penalty = regularization * max(values.mean(), 1e-12)
             columns = vectors @ (rotated / (np.maximum(values, 0.0) + penalty)[:, None])
         return columns.astype(np.float32), (self._target_mean - self._mean @ columns).astype(np.float32)
 
-    def _by_factor(self, penalty: float) -> np.ndarray:
-        from scipy.linalg import cho_factor, cho_solve
+    def _by_factor(self, regularization: float) -> np.ndarray | None:
+        """Return columns [D, S], or None where rounding leaves the system without a factor: features that hardly vary."""
+        from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
         system = self._covariance.copy()
-        system[np.diag_indices_from(system)] += penalty
-        return np.asarray(cho_solve(cho_factor(system, overwrite_a=True), self._targets))
+        system[np.diag_indices_from(system)] += regularization * max(np.trace(system) / len(system), 1e-12)
+        try:
+            return np.asarray(cho_solve(cho_factor(system, overwrite_a=True), self._targets))
+        except LinAlgError:
+            return None
 
     @cached_property
     def _spectrum(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

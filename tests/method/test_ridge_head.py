@@ -47,6 +47,18 @@ def test_wide_features_are_solved_by_factors_with_the_same_result(monkeypatch, f
     assert ("_spectrum" in vars(path)) == (strength < 1e-6)
 
 
+def test_wide_features_that_do_not_vary_are_solved_too(monkeypatch):
+    """Rounding leaves negative eigenvalues, larger than the penalty, in a covariance that is 0."""
+    rows = np.tile(np.random.default_rng(0).normal(0, 1000, 60), (7, 1))
+    labels = np.array([0, 0, 0, 1, 1, 2, 2])
+    expected = RidgeHeadPath.of(rows, labels, 3).solve(10.0)
+    monkeypatch.setattr(ridge_head, "_WIDE", 0)
+    path = RidgeHeadPath.of(rows, labels, 3)
+    assert np.linalg.eigvalsh(path._covariance).min() < -1e-10
+    for found, wanted in zip(path.solve(10.0), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
 def test_one_feature_by_hand():
     # Class 0 at 0 and 2 (weights 1/4 each), class 1 at 5 (weight 1/2): mean 3, variance 9/4 + 1/4 + 4/2 = 4.5, covariance
     # with class 1's target: (5 - 3) (1 - 1/2) / 2 + (-3 - 1) (-1/2) / 4 = 1. The penalty is one variance, so w = 1 / 9.
