@@ -50,3 +50,11 @@ def test_points_meet_the_class_means_and_classify_unseen_classes():
     assert np.abs(fitted.points(world.seen) - world.sample.class_means).max() < 0.15
     assert not fitted.rectified
     assert world.unseen_accuracy(fitted) > 0.8
+
+
+def test_where_nothing_can_be_chosen_the_first_candidate_is_a_trained_one():
+    world = linear_world()
+    fitted = world.fit(METHOD)
+    apart = np.linalg.norm(world.sample.class_means - world.sample.class_means.mean(axis=0), axis=1)
+    errors = np.linalg.norm(fitted.points(world.seen) - world.sample.class_means, axis=1)
+    assert (errors < 0.2 * apart).all()
