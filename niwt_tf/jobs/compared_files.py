@@ -10,6 +10,7 @@ from typing import Any
 from niwt_tf.experiments.leaderboard import Result
 from niwt_tf.experiments.options import Option
 from niwt_tf.experiments.settings import SETTINGS
+from niwt_tf.files import fingerprint
 from niwt_tf.jobs.ledger import portable
 
 _DECLARED = {option.name: option for option in SETTINGS if option.path or option.prefixes}
@@ -20,7 +21,7 @@ class FileChoice:
     """A setting's value that names a file.
 
     Attributes:
-        identity: the same for the same contents, as the ledger of test use has it; or the name where that is unknown.
+        identity: the same for the same contents, as the ledger of test use has it.
         name: the value with the file's name in place of its path.
     """
 
@@ -29,7 +30,7 @@ class FileChoice:
 
 
 def with_files(choices: Mapping[str, Any], recorded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return choices with a `FileChoice` in place of every path.
+    """Return choices with a `FileChoice` in place of every path of a file whose contents are known; other paths stay.
 
     Args:
         choices: settings as the run's stages have them, with paths.
@@ -53,8 +54,7 @@ def named(results: Iterable[Result]) -> list[Result]:
         if not isinstance(value, FileChoice):
             return value
         name = first[setting, value.identity]
-        alone = len(identities[setting, name]) == 1 or value.identity == name
-        return name if alone else f"{name} ({value.identity.rpartition(':')[2][:6]})"
+        return name if len(identities[setting, name]) == 1 else f"{name} ({fingerprint(value.identity)[:6]})"
 
     return [replace(each, choices={name: text(name, value) for name, value in each.choices.items()}) for each in results]
 
@@ -72,7 +72,8 @@ def _choice(option: Option | None, value: Any, recorded: Sequence[Mapping[str, A
     if len(known) != 1:  # of several files, the one that is there today
         today = portable({option.name: value}).get(option.name)
         known = [each for each in known if each == today]
-    return FileChoice(known[0] if known else name, name)
+    # Of a folder the ledger has the name alone: modules of TensorFlow Hub are all called by their version.
+    return FileChoice(known[0], name) if known and known[0] not in (name, f":{name}") else value
 
 
 def _name(part: str) -> str:

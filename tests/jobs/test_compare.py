@@ -6,9 +6,11 @@ import shutil
 
 import pytest
 
+from niwt_tf.experiments.leaderboard import Result
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.compare import FILES
-from niwt_tf.jobs.compared_files import FileChoice, with_files
+from niwt_tf.jobs.compared_files import FileChoice, named, with_files
+from niwt_tf.jobs.ledger import portable
 from tests.jobs.miniature_runs import make_run
 
 
@@ -117,8 +119,24 @@ def test_another_file_of_a_name_and_an_address_are_told_apart():
     recorded = [{"knowledge": "attributes+:12"}, {"knowledge": "attributes+:34"}]
     assert with_files(joined, recorded[:1])["knowledge"] == FileChoice("attributes+:12", "attributes+table.csv")
     # Which of the two it was, nobody knows any more.
-    assert with_files(joined, recorded)["knowledge"] == FileChoice("attributes+table.csv", "attributes+table.csv")
+    assert with_files(joined, recorded) == with_files(joined, []) == joined
     assert with_files({"knowledge": "captions", "map": "ridge"}, recorded) == {"knowledge": "captions", "map": "ridge"}
+
+
+def test_folders_of_one_name_are_told_apart(tmp_path):
+    """The ledger has the name of a folder alone, and modules of TensorFlow Hub are called by their version."""
+    for name, prefix in (("backbone", "hub:"), ("support", "")):
+        for place in ("a", "b"):
+            (tmp_path / place / "1").mkdir(parents=True, exist_ok=True)
+        one, two = ({name: f"{prefix}{tmp_path / place / '1'}"} for place in ("a", "b"))
+        assert with_files(one, [portable(one)]) == one and with_files(two, [portable(two)]) == two
+
+
+def test_joined_files_of_the_same_names_are_told_apart():
+    choices = [{"knowledge": FileChoice(f":{first}+:56", "a.csv+b.csv")} for first in ("12", "34")]
+    results = [Result("d", "niwt", ("p", 0), "", {}, each) for each in choices]
+    assert len({each.choices["knowledge"] for each in named(results)}) == 2
+    assert {each.choices["knowledge"] for each in named(results[:1])} == {"a.csv+b.csv"}
 
 
 def test_a_record_that_was_deleted_is_seen(niwt, runs):
