@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
@@ -132,6 +133,7 @@ def _lines(path: Path, stream: VectorStream) -> Iterator[tuple[int, bytes]]:
     for number, line in enumerate(iter(lambda: stream.line(_MOST_BYTES), b""), start=1):
         if len(line) == _MOST_BYTES:
             raise InputError(f"{path}, line {number} must have a word and its numbers. Received: no end of the line.")
+        line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
         stripped = b" ".join(line.split()) if b"\t" in line else line.strip(b" \r\n")
         if number % 10_000 == 0:
             stream.show()

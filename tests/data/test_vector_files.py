@@ -22,7 +22,15 @@ def write(tmp_path, name, text):
 
 @pytest.mark.parametrize("header", ["", "5 3\n"])
 @pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("change", [str, lambda text: text.replace("\n", " \n"), lambda text: text.replace(" ", "\t")])
+@pytest.mark.parametrize(
+    "change",
+    [
+        str,
+        lambda text: text.replace("\n", " \n"),
+        lambda text: text.replace(" ", "\t"),
+        lambda text: "\ufeff" + text.replace("\n", "\r\n"),
+    ],
+)
 def test_vectors_as_text(tmp_path, header, packed, change):
     text = change(header + GLOVE).encode()
     path = write(tmp_path, "v.txt.gz" if packed else "v.vec", gzip.compress(text) if packed else text)
