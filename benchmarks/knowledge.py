@@ -3,8 +3,9 @@
 python benchmarks/knowledge.py --sources=attributes,captions,attributes+captions --seeds=0,1,2 --runs=runs/cub10_knowledge -- \
     --flagfile=flags/cub10_mobilenet_v2.flags --data_dir=ARCHIVE --weights=FILE
 
-What follows `--` goes to `niwt run` as it is; networks are trained once a seed and shared by the sources. Runs that are up to
-date are not repeated. The interval is Student's over the seeds; differences are to the first source, seed by seed.
+What follows `--` goes to `niwt run` as it is, but `--text_features` to sources with texts alone. Networks are trained once a
+seed and shared by the sources. Runs that are up to date are not repeated. The interval is Student's over the seeds; differences
+are to the first source, seed by seed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from niwt_tf.data.knowledge_names import TEXTS
 from niwt_tf.experiments.intervals_over_problems import mean_of
 
 SHOWN = ("harmonic_mean", "acc_zsl", "ausuc")
@@ -38,6 +40,8 @@ def run(source: str, seed: int, runs: Path, flags: Sequence[str]) -> Metrics:
     begun = time.monotonic()
     command = [sys.executable, "-m", "niwt_tf", "run", *flags, f"--knowledge={source}", f"--seed={seed}"]
     command += [f"--run_dir={folder}", f"--stage_store={runs / 'store'}", "--until=evaluate"]
+    if not set(source.split("+")) & set(TEXTS):
+        command.append("--text_features=lsa")  # the last one counts, and any other is refused where there is no text
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     print(f"{source}, seed {seed}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
     return dict(json.loads((folder / "metrics.json").read_text()))

@@ -273,6 +273,22 @@ def test_sources_of_knowledge_are_compared_seed_by_seed():
     assert captions.startswith("| captions | 0.450 ± 1.906 | 0.150 ± 0.635 | 0.500 ± 0.000 | 0.000 ± 0.000 | 0.250 ±")
 
 
+def test_features_of_texts_go_to_the_sources_that_have_texts(monkeypatch, tmp_path):
+    asked = []
+
+    def ran(command, **_):
+        flags = dict(flag.removeprefix("--").partition("=")[::2] for flag in command if flag.startswith("--"))
+        asked.append((flags["knowledge"], flags["text_features"]))
+        folder = Path(flags["run_dir"])
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text("{}")
+
+    monkeypatch.setattr(knowledge.subprocess, "run", ran)
+    for source in ("attributes", "captions", "attributes+texts"):
+        knowledge.run(source, 0, tmp_path, ["--text_features=vectors:v.txt"])
+    assert asked == [("attributes", "lsa"), ("captions", "vectors:v.txt"), ("attributes+texts", "vectors:v.txt")]
+
+
 def nested_problem() -> trials.Problem:
     """Return a fold of 6 seen and 2 validation classes; features: the class, 10 times it, and which of three an image is."""
     labels, held = np.repeat(np.arange(6), 3), np.arange(6)
