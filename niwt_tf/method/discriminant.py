@@ -15,6 +15,9 @@ import numpy as np
 
 from niwt_tf.method.ridge_head import RidgeMoments
 
+# Of sums of float64, as a share of the sum.
+_ROUNDING = 1e-14
+
 
 @dataclass(frozen=True)
 class BiasForm:
@@ -55,7 +58,9 @@ class DiscriminantPath:
         self._means = np.where(present[:, None], means - self._centre, 0.0)
         share = moments.weights * moments.counts
         self._within = moments.second - means.T @ (share[:, None] * means)
-        self._unit = max(float(np.trace(self._within)) / len(self._within), 1e-12)
+        # Where images of a class are all the same, what is left is rounding, with eigenvalues of either sign.
+        rounding = _ROUNDING * float(np.trace(moments.second))
+        self._unit = max(float(np.trace(self._within)) / len(self._within), rounding, 1e-12)
 
     def solve(self, shrinkage: float) -> tuple[np.ndarray, np.ndarray, BiasForm]:
         """Return columns [D, S], biases [S] and the form for a shrinkage in units of a feature's mean variance in a class."""

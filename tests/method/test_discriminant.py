@@ -69,3 +69,16 @@ def test_seen_columns_come_back_with_their_biases_from_their_importances(world, 
     np.testing.assert_array_equal(kept(descriptions)[1], found[1])
     other = solution.columns(exact.predict(descriptions), columns, 1e-9, keep_lengths=True)
     np.testing.assert_allclose(other, found[0], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("shrinkage", [0.1, 10.0])
+def test_images_of_a_class_that_are_all_the_same_leave_the_nearest_class_mean(shrinkage):
+    """The covariance within classes is 0 but for rounding, which alone has no Cholesky factor."""
+    means = np.random.default_rng(0).normal(0, 100, (3, 60))
+    labels = np.repeat(np.arange(3), 3)
+    moments = RidgeMoments(60, np.bincount(labels))
+    moments.add(means[labels], labels)
+    columns, _, _ = DiscriminantPath(moments).solve(shrinkage)
+    centred = means - means.mean(axis=0)
+    cosines = (columns.T * centred).sum(axis=1) / np.linalg.norm(columns, axis=0) / np.linalg.norm(centred, axis=1)
+    assert (cosines > 0.98).all()
