@@ -43,6 +43,7 @@ from niwt_tf.method.ridge_head import RidgeMoments  # noqa: E402
 from niwt_tf.method.row_cache import RowCache  # noqa: E402
 
 _LAMBDA, _PENALTY = 0.1, 0.1
+_PROBLEM = ("split", "unseen", "num_unseen", "knowledge", "text_features", "seed", "missing_images")
 Predict = Callable[[np.ndarray], np.ndarray]
 FitMap = Callable[[np.ndarray, np.ndarray], Predict]
 
@@ -75,7 +76,7 @@ def problems_of(run_dir: Path) -> list[Problem]:
     """Return the folds of a finished run."""
     run = RunDirectory(run_dir).reading()
     settings = run.settings
-    taken = {name: getattr(settings, name) for name in ("split", "unseen", "num_unseen", "knowledge", "seed", "missing_images")}
+    taken = {name: getattr(settings, name) for name in _PROBLEM}
     dataset = load_dataset(settings.dataset, settings.data_folder, max_bad_images=None, **taken)
     learners = learners_of(settings, seen_data(dataset), len(dataset.split.unseen))
     networks, operators = load_networks(run_dir / "train", settings, learners), load_operators(run_dir / "importance")

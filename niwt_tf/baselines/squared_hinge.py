@@ -20,8 +20,8 @@ _MOST_STEPS = 30
 _HALVINGS = 20
 # Inner products of so many images are kept: 128 MB.
 _GRAM_IMAGES = 4096
-# Each thread holds a system of its own.
-_MOST_THREADS = 8
+# Each thread holds a system of its own and a copy of it: about 260 MB for 4,096 images.
+_MOST_THREADS = 4
 
 
 def squared_hinge_path(
@@ -91,17 +91,17 @@ class _Images:
 
 def _all_classes(images: _Images, signs: np.ndarray, columns: np.ndarray, penalty: float) -> np.ndarray:
     # A class to each thread: threads that share one small system mostly wait for each other, above all on busy processors.
-    controller, num_threads = _linear_algebra()
+    controller = _linear_algebra()
+    num_threads = max((library["num_threads"] for library in controller.info()), default=1)
     with controller.limit(limits=1, user_api="blas"), ThreadPoolExecutor(min(num_threads, _MOST_THREADS)) as threads:
         classes = range(signs.shape[1])
         return np.stack(list(threads.map(lambda c: _solve(images, signs[:, c], columns[:, c], penalty), classes)), axis=1)
 
 
 @cache
-def _linear_algebra() -> tuple[ThreadpoolController, int]:
-    """Return what limits the threads of the linear algebra libraries, and how many they take as they are set."""
-    controller = ThreadpoolController().select(user_api="blas")
-    return controller, max((library["num_threads"] for library in controller.info()), default=1)
+def _linear_algebra() -> ThreadpoolController:
+    """Return what tells and limits the threads of the linear algebra libraries."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def _solve(images: _Images, signs: np.ndarray, column: np.ndarray, penalty: float) -> np.ndarray:

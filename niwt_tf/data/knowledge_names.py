@@ -9,12 +9,17 @@ SOURCES = ("attributes", "binary", "captions", "sentences", "texts")
 TEXTS = ("captions", "texts")
 
 
+def has_texts(knowledge: str) -> bool:
+    """Return whether a part of the knowledge is made numbers of as `text_features` says."""
+    return any(part.strip() in TEXTS for part in knowledge.split("+"))
+
+
 def check_text_features(knowledge: str, text_features: str) -> None:
     """Check that features of texts are asked for only where there are texts: elsewhere they would do nothing.
 
     Raises:
         InputError: no part of the knowledge is a text.
     """
-    if text_features != "lsa" and not any(part.strip() in TEXTS for part in knowledge.split("+")):
+    if text_features != "lsa" and not has_texts(knowledge):
         rule = f"--text_features must be lsa where no part of --knowledge is {' or '.join(TEXTS)}"
         raise InputError(f"{rule}. Received: {text_features!r} with --knowledge={knowledge}.")

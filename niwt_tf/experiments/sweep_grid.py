@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from niwt_tf.data.knowledge_names import check_text_features
+from niwt_tf.data.knowledge_names import check_text_features, has_texts
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.experiments.options import Option
 from niwt_tf.experiments.settings import SETTINGS, Settings
@@ -107,7 +107,7 @@ def trials_of(grid: Grid, settings: Settings, fixed: frozenset[str] = frozenset(
 
     Args:
         grid: flags and their values, at least one of each.
-        settings: what all trials share.
+        settings: what all trials share; text_features where a trial's classes are described by texts, if another's are.
         fixed: names of the settings that were given for all trials.
 
     Raises:
@@ -121,11 +121,14 @@ def trials_of(grid: Grid, settings: Settings, fixed: frozenset[str] = frozenset(
     number = math.prod(len(values) for values in grid.values())
     if number > MOST_TRIALS:
         raise InputError(f"A grid must make at most {MOST_TRIALS:,} trials. Received: {number:,}.")
+    beside_texts = "text_features" not in grid and any(has_texts(source) for source in grid.get("knowledge", ()))
     trials = []
     for combination in itertools.product(*grid.values()):
         values = dict(zip(grid, combination, strict=True))
         try:
             trial = settings.replace(**values)
+            if beside_texts and not has_texts(trial.knowledge):
+                trial = trial.replace(text_features="lsa")
             check_text_features(trial.knowledge, trial.text_features)
         except InputError as error:
             shown = ", ".join(f"{name}={shown_value(value)}" for name, value in values.items())

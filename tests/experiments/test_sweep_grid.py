@@ -111,7 +111,10 @@ def test_what_trials_may_not_be():
     with pytest.raises(InputError, match="The grid's trial unseen=a cannot be: --unseen and --num_unseen"):
         trials_of({"unseen": (("a",),)}, Settings(num_unseen=2))
     with pytest.raises(InputError, match="The grid's trial knowledge=attributes cannot be: --text_features must be lsa where"):
-        trials_of({"knowledge": ("captions", "attributes")}, Settings(text_features="vectors:v.txt"))
+        trials_of({"knowledge": ("attributes", "binary")}, Settings(text_features="vectors:v.txt"))
+    of_texts, of_attributes = trials_of({"knowledge": ("captions", "attributes")}, Settings(text_features="vectors:v.txt"))
+    assert of_texts.settings.text_features == "vectors:v.txt"
+    assert of_attributes.settings.text_features == "lsa"
     with pytest.raises(InputError, match="something that a flag can say"):
         flags_of(Settings(unseen=("a,b",)))
 

@@ -90,7 +90,7 @@ def write_record(folder: Path, name: str, record: AnalysisRecord) -> None:
 
 def marked_caption(caption: str, optimistic: Sequence[str]) -> str:
     """Return a caption that says why the figures are optimistic, as far as it does not yet; without reasons the same."""
-    untold = [reason for reason in optimistic if reason not in caption]
+    untold = [reason for reason in optimistic if f"{reason};" not in caption and f"{reason}." not in caption]
     if not untold:
         return caption
     return f"{caption} Optimistic: test figures may have had a part in the run's choices, since {'; '.join(untold)}."
