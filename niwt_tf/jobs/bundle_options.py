@@ -49,7 +49,7 @@ CLASSIFY_OPTIONS = (
     Option("format", "str", "table", "What goes to the standard output.", choices=("table", "json", "csv")),
     Option("json", "str", None, "A file to write the answers to as JSON as well.", optional=True),
     Option("timeout", "float", 30.0, "Seconds for one batch on a server, with its repetitions.", above=0),
-    Option("retries", "int", 3, "Repetitions of one batch that a server cannot answer for now.", at_least=0, below=101),
+    Option("retries", "int", 3, "Repetitions of one batch that a server is too busy to answer.", at_least=0, below=101),
     Option("batch_size", "int", 32, "Images a request.", at_least=1, below=4097),
     Option("progress", "bool", True, "Show a progress bar after five seconds."),
 )

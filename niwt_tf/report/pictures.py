@@ -28,7 +28,7 @@ _LEAST_SHOWN = 0.5  # of the longer side of the image
 
 def picture_of(path: Path, side: int = 192) -> Image.Image:
     """Return the whole image at a longer side of `side` pixels, or a grey square with a cross if it cannot be opened."""
-    return thumbnail(path, side) or _placeholder(side)
+    return thumbnail(path, side) or _grey_square(side)
 
 
 def data_uri(image: Image.Image, quality: int = 80) -> str:
@@ -91,7 +91,7 @@ def activation_picture(photograph: Image.Image, activations: np.ndarray) -> Imag
 
 
 def region_picture(path: Path, region: np.ndarray, side: int = 88) -> Image.Image:
-    """Return a square around a region, with a box around the region itself; what cannot be opened gives the placeholder.
+    """Return a square around a region, with a box around the region itself; what cannot be opened gives a grey square.
 
     The square ends where the image does.
 
@@ -104,7 +104,7 @@ def region_picture(path: Path, region: np.ndarray, side: int = 88) -> Image.Imag
 
     whole = opened(path, round(side / _LEAST_SHOWN))
     if whole is None:
-        return _placeholder(side)
+        return _grey_square(side)
     size = np.array(whole.size)
     low, high = region[:2] * size, region[2:] * size
     shown = np.minimum(max(_CONTEXT * (high - low).max(), _LEAST_SHOWN * size.max(), 1.0), size)
@@ -133,7 +133,7 @@ def stretched(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(Image.fromarray(np.asarray(values, np.float32)).resize(size, Image.Resampling.BILINEAR))
 
 
-def _placeholder(side: int) -> Image.Image:
+def _grey_square(side: int) -> Image.Image:
     from PIL import Image, ImageDraw
 
     image = Image.new("RGB", (side, side), _EMPTY)

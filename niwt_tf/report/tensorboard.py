@@ -78,7 +78,7 @@ def sprite(pictures: Sequence[Path], side: int = _SPRITE_SIDE, *, progress: bool
     Cells are smaller where the whole would be larger than a browser takes.
 
     Args:
-        pictures: image files; one that cannot be opened gets the placeholder.
+        pictures: image files; one that cannot be opened gets a grey square.
         side: of a cell in pixels.
         progress: whether to show a bar when it takes over five seconds.
     """

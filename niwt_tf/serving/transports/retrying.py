@@ -1,4 +1,4 @@
-"""Repeating a request that a server could not answer for now, with ever longer waits, until its time is over."""
+"""Repeating a request that a server was too busy to answer, with ever longer waits, until its time is over."""
 
 from __future__ import annotations
 
