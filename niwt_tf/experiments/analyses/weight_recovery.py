@@ -178,7 +178,7 @@ def _caption(details: dict[str, object]) -> str:
 
 def draw_weight_recovery(record: AnalysisRecord, path: Path) -> None:
     """Draw the accuracy relative to the original head's over epsilon, one curve a way of recovering."""
-    figure = new_figure(7.5, 4.8)
+    figure = new_figure(7.5, 5.4)
     axes = figure.subplots()
     epsilons = list(dict.fromkeys(row[1] for row in record.rows))
     names = np.array([row[0] for row in record.rows])
@@ -196,5 +196,6 @@ def draw_weight_recovery(record: AnalysisRecord, path: Path) -> None:
     axes.grid(axis="y", color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.set_title("Seen columns recovered from noisy importances", fontsize=11)
-    axes.legend(title="recovered from the importance of", fontsize=9, title_fontsize=9, frameon=False, loc="lower left")
+    title = "recovered from the importance of"
+    figure.legend(title=title, loc="outside lower center", ncols=2, frameon=False, fontsize=9, title_fontsize=9)
     save(figure, path)
