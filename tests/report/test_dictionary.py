@@ -69,10 +69,10 @@ def test_regions_are_shown_with_class_and_image_in_words(files):
         "Where neuron 2 (blue) answers most in an image of Blue Jay (wide.png)",
         "Where neuron 2 (blue) answers most in an image of Red Finch (broken.png)",
     ]
-    first, placeholder = (
+    first, grey_square = (
         Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB") for uri, _ in entry.pictures
     )
     # A region of 20 pixels: three times as much is shown, of all 40 rows.
     assert first.size == (88, 59) and first.getpixel((80, 50))[2] > 150
-    assert placeholder.size == (88, 88)
+    assert grey_square.size == (88, 88)
     assert _dictionary(files).entries[0].pictures == ()

@@ -38,7 +38,7 @@ class Retrying:
         """Return what `attempt` returns; it is given the seconds that are left and may take them all.
 
         Raises:
-            RequestError: it failed otherwise than for now, or `retries` repetitions of it failed, or the time was over.
+            RequestError: repeating would not help, or `retries` repetitions of it failed, or the time was over.
         """
         end = clock() + self.timeout
         for repetition in range(self.retries + 1):
