@@ -70,4 +70,4 @@ bench: $(VENV)/.installed
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find niwt_tf tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find niwt_tf tests examples benchmarks studies -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -32,7 +32,7 @@ MEASUREMENTS = ("engines", "one_more_class", "stage3_birds", "importance", "infe
 def main(arguments: list[str] | None = None) -> int:
     """Run the measurements, print their tables as they come and write the JSON; 1 if one of them broke."""
     options = parsed(arguments)
-    from niwt_tf.jobs.quiet_tensorflow import import_quietly
+    from niwt_tf.compute.quiet_tensorflow import import_quietly
 
     import_quietly()
     from benchmarks import report

@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 
 from benchmarks.harness import say
+from niwt_tf.config.settings import Settings
 from niwt_tf.data.load import load_dataset
 from niwt_tf.data.schema import Dataset
-from niwt_tf.experiments.settings import Settings
 from niwt_tf.files import read_json
 from niwt_tf.models.network import Network
 

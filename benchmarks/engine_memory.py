@@ -68,7 +68,7 @@ def run(engine: str) -> dict[str, float]:
     """Do Stage 3 with an engine in this process and return what it held."""
     from benchmarks import engine_sides
     from benchmarks.tails import unanswered_vgg16
-    from niwt_tf.method.transfer import TransferOptions, transfer_columns
+    from niwt_tf.methods.niwt.transfer import TransferOptions, transfer_columns
 
     imports = resident()
     case = unanswered_vgg16()

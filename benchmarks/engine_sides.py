@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.tails import TailProblem
-from niwt_tf.method.anchor import ANCHORS
-from niwt_tf.method.closed_form import ClosedForm
-from niwt_tf.method.operator import mean_operators, tail_operator
-from niwt_tf.method.operator_transfer import IMAGES_A_STEP, transfer_by_operator
-from niwt_tf.method.transfer import TransferOptions, transfer_columns
+from niwt_tf.methods.niwt.operators import mean_operators, tail_operator
+from niwt_tf.methods.niwt.transfer import TransferOptions, transfer_columns
+from niwt_tf.methods.niwt.transfer_by_operator import IMAGES_A_STEP, transfer_by_operator
+from niwt_tf.methods.niwt.transfer_closed_form import ANCHORS, ClosedForm
 
 LAMBDAS = (1e-2, 1e-1, 1.0)  # of the closed form: the default grid of --transfer_lambda
 

@@ -18,11 +18,11 @@ LATER = 20
 
 def main(arguments: list[str]) -> None:
     """Load the bundle, replay its warm-up records if it is to be warm, then ask every signature."""
-    from niwt_tf.jobs.quiet_tensorflow import import_quietly
+    from niwt_tf.compute.quiet_tensorflow import import_quietly
 
     import_quietly()
-    from niwt_tf.serving.predict import Servable, opened
-    from niwt_tf.serving.warmup import Request, read_warmup
+    from niwt_tf.serving.bundle.predict import Servable, opened
+    from niwt_tf.serving.export.warmup import Request, read_warmup
 
     def seconds(servable: Servable, signature: str, inputs: Mapping[str, np.ndarray]) -> float:
         begun = time.perf_counter()

@@ -17,9 +17,9 @@ import tensorflow as tf
 
 from benchmarks.birds_run import BirdsRun
 from benchmarks.harness import Goal, Row, Series, interleaved
-from niwt_tf.data.pipeline import image_batches
+from niwt_tf.compute import features as reader
+from niwt_tf.data.images.pipeline import image_batches
 from niwt_tf.data.schema import Images, TestData, test_data
-from niwt_tf.method import reader
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.network import Network
 

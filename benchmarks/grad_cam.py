@@ -12,8 +12,8 @@ import tensorflow as tf
 from benchmarks.birds_run import BirdsRun
 from benchmarks.forward import BATCH, cases
 from benchmarks.harness import Goal, Measurement, Row, Series, interleaved
-from niwt_tf.data.pipeline import image_batches
-from niwt_tf.explain.class_maps import GradCam
+from niwt_tf.data.images.pipeline import image_batches
+from niwt_tf.explain.grad_cam import GradCam
 from niwt_tf.models.network import Network
 
 FASTER = Goal(2.0, at_least=True)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from benchmarks.birds_run import BirdsRun
 from benchmarks.forward import BATCH, Case, against_predict, cases, predict
 from benchmarks.harness import Goal, Measurement, Row, Series, interleaved
-from niwt_tf.experiments.scoring import score_network
+from niwt_tf.protocol.scoring import score_network
 
 LIMIT = Goal(1.05)
 MORE_CLASSES = 10

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from niwt_tf.method.abstaining import UNKNOWN
-from niwt_tf.serving.bundle import Bundle
-from niwt_tf.serving.client import Client
-from niwt_tf.serving.naming import abstains
-from niwt_tf.serving.transports.request_error import RequestError
+from niwt_tf.metrics.probabilities import UNKNOWN
+from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.classes.names import abstains
+from niwt_tf.serving.client.client import Client
+from niwt_tf.serving.client.transport import RequestError
 
 # Version -> its labels; no label belongs to two, but for the answer of a bundle that abstains.
 Known = Mapping[int, frozenset[str]]

@@ -6,10 +6,11 @@ import numpy as np
 
 from benchmarks.birds_run import BirdsRun
 from benchmarks.harness import Goal, Measurement, Row, Series, interleaved, say
-from niwt_tf.method.calibration import LogitStatistics
-from niwt_tf.method.closed_form import ClosedForm
-from niwt_tf.method.column_map import ColumnMap
-from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
+from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
+from niwt_tf.methods.niwt.column_map import ColumnMap
+from niwt_tf.methods.niwt.mapping import ImportanceMap
+from niwt_tf.methods.niwt.transfer_closed_form import ClosedForm
+from niwt_tf.metrics.calibration import LogitStatistics
 from niwt_tf.models.backbones import build_network
 
 NEURONS, FEATURES, ATTRIBUTES, SEEN, IMAGES = 512, 4096, 312, 150, 2048

@@ -35,8 +35,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.load_clients import Load, Seen, ask_until
-from niwt_tf.serving.bundle import Bundle
-from niwt_tf.serving.rewriting import next_version
+from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.classes.rewrite import next_version
 
 _NAME = "model"
 _SIDES = (48, 64, 100)
@@ -188,7 +188,7 @@ def _requests() -> list[list[bytes]]:
 def _export_toy(models: Path) -> None:
     from benchmarks.serving_sides import contents_for
     from niwt_tf.models.backbones import build_network
-    from niwt_tf.serving.savedmodel import export_network
+    from niwt_tf.serving.export.savedmodel import export_network
 
     random = np.random.default_rng(0)
     names = [f"class {number}" for number in range(50)]

@@ -12,14 +12,14 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.one_more_class import made_map
-from niwt_tf.data.decode import decode_image
+from niwt_tf.data.images.decode import decode_image
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.network import Network
-from niwt_tf.serving.contents import Contents
-from niwt_tf.serving.predict import Servable
-from niwt_tf.serving.savedmodel import export_network
+from niwt_tf.serving.bundle.predict import Servable
+from niwt_tf.serving.export.contents import Contents
+from niwt_tf.serving.export.savedmodel import export_network
 
 ATTRIBUTES, SEEN, UNSEEN = 312, 150, 50
 BEST = 5

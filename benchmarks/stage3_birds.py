@@ -12,9 +12,9 @@ from benchmarks.birds_run import BirdsRun
 from benchmarks.harness import Goal, Measurement, Row, Series, say
 from niwt_tf.cli import main as niwt
 from niwt_tf.data.schema import test_data
-from niwt_tf.experiments.scoring import Scored, score_network
 from niwt_tf.files import read_json
 from niwt_tf.models.network import Network
+from niwt_tf.protocol.scoring import Scored, score_network
 
 TAPE, COLD, WARM = "tape", "auto, no cache", "auto"
 REPETITIONS = {TAPE: 1, COLD: 3, WARM: 3}

@@ -16,8 +16,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from benchmarks.tails import TailProblem, validation_loss
-from niwt_tf.method.anchor import anchor_column
-from niwt_tf.method.transfer import TransferOptions, _pairs, initial_columns, transfer_loss
+from niwt_tf.methods.niwt.transfer import TransferOptions, _pairs, initial_columns, transfer_loss
+from niwt_tf.methods.niwt.transfer_closed_form import anchor_column
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 from niwt_tf import Niwt, load_dataset  # noqa: E402
-from niwt_tf.data.birds import render_birds  # noqa: E402
+from niwt_tf.data.birds.render import render_birds  # noqa: E402
 
 scratch = tempfile.TemporaryDirectory()
 folder = Path(scratch.name)

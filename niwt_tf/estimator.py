@@ -14,26 +14,27 @@ from PIL import Image
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from niwt_tf.data.one_image import read_one_image
-from niwt_tf.data.pipeline import usable_images
+from niwt_tf.compute.execution import Execution
+from niwt_tf.compute.feature_cache import GIGABYTE, RowCache
+from niwt_tf.compute.features import Reader, readers_of
+from niwt_tf.config.settings import SETTINGS, Settings
+from niwt_tf.data.images.files import read_one_image
+from niwt_tf.data.images.pipeline import usable_images
 from niwt_tf.data.schema import Dataset, Images, Knowledge, seen_data, test_data, unseen_descriptions
 from niwt_tf.errors import InputError, suggestion
-from niwt_tf.experiments.measuring import fit_maps, measure_importance, seen_operators
-from niwt_tf.experiments.model_files import load_model, save_model
-from niwt_tf.experiments.readers import readers_of
-from niwt_tf.experiments.scoring import metrics_of, score_network
-from niwt_tf.experiments.settings import SETTINGS, Settings
-from niwt_tf.experiments.support import check_support
-from niwt_tf.experiments.training import learners_of, train_learners
-from niwt_tf.experiments.transferring import choose
-from niwt_tf.explain.explanation_record import explanation_record
+from niwt_tf.explain.explainer import fit_explainer
 from niwt_tf.explain.network_explainer import NetworkExplainer
-from niwt_tf.method.execution import Execution
-from niwt_tf.method.reader import Reader
-from niwt_tf.method.row_cache import GIGABYTE, RowCache
+from niwt_tf.explain.record import explanation_record
+from niwt_tf.files import finite
+from niwt_tf.methods.niwt.files import load_model, save_model
+from niwt_tf.methods.niwt.measuring import fit_maps, measure_importance, seen_operators
+from niwt_tf.methods.niwt.niwt import Transferer, choose
+from niwt_tf.methods.niwt.support import check_support
 from niwt_tf.models.network import Network
-from niwt_tf.serving.savedmodel import export_network
-from niwt_tf.serving.transferer_contents import contents_of_transferer, explainer_of_transferer
+from niwt_tf.protocol.learners import learners_of, train_learners
+from niwt_tf.protocol.scoring import metrics_of, score_network
+from niwt_tf.serving.export.contents import HOW, Contents
+from niwt_tf.serving.export.savedmodel import export_network
 
 _DATA_SETTINGS = frozenset(
     (
@@ -345,3 +346,43 @@ class Niwt(BaseEstimator):
         if values.shape != (len(names),) or not np.isfinite(values).all():
             raise InputError(f"description must be {len(names)} finite numbers or a value by name. Received: {description!r}.")
         return values
+
+
+def contents_of_transferer(transferer: Transferer, knowledge: Knowledge, network: Network) -> Contents:
+    """Return what goes with a network that the transferer has expanded.
+
+    Args:
+        transferer: gives column map, probabilities and the importances that explanations are fitted on.
+        knowledge: a row for each class of the network.
+        network: may lack classes that the transferer's has.
+    """
+    fitted, importance = transferer.network.class_names, transferer.head.importance
+    seen = network.class_names[: network.num_seen]
+    rows = [fitted.index(name) for name in seen]
+    descriptions = knowledge.values[: len(seen)]
+    counts = dict(zip(fitted, importance.counts.tolist(), strict=True))
+    trial = transferer.trial
+    figures = {"validation_harmonic_mean": finite(trial.harmonic_mean), "validation_acc_zsl": finite(trial.acc_zsl)}
+    return Contents(
+        knowledge=knowledge,
+        probabilities=transferer.probabilities,
+        column_map=transferer.column_map,
+        explainer=fit_explainer(
+            np.asarray(transferer.head.targets)[rows],
+            descriptions,
+            knowledge.names,
+            knowledge.groups,
+            num_neurons=network.num_neurons,
+        ),
+        few_shot=transferer.few_shot,
+        images=[int(counts.get(name, 0)) for name in network.class_names],
+        validation={name: float(value) for name, value in figures.items() if value is not None},
+        how=HOW[trial.choice.engine],
+    )
+
+
+def explainer_of_transferer(transferer: Transferer, knowledge: Knowledge, network: Network) -> NetworkExplainer:
+    """Return what explains images by a network that the transferer has expanded; arguments as of `contents_of_transferer`."""
+    contents = contents_of_transferer(transferer, knowledge, network)
+    assert contents.explainer is not None, "a fitted model has one"
+    return NetworkExplainer(network, contents.explainer, contents.probabilities, knowledge.values, contents.column_map)

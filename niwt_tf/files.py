@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -192,3 +193,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"{type(value).__name__} cannot be written as JSON.")
+
+
+def finite(value: float | int | None) -> float | int | None:
+    """Return the value, or None in place of NaN and infinity, which JSON does not have."""
+    return None if value is None or (isinstance(value, float) and not math.isfinite(value)) else value

@@ -108,7 +108,7 @@ def niwt() -> Callable[..., Finished]:
 @pytest.fixture(scope="session")
 def tiny_birds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return rendered birds: 10 species of 10 images, 32 pixels."""
-    from niwt_tf.data.birds import render_birds
+    from niwt_tf.data.birds.render import render_birds
 
     return render_birds(tmp_path_factory.mktemp("data") / "birds", num_species=10, images_per_species=10, size=32, seed=0)
 
@@ -124,3 +124,34 @@ def finished_run(
     job = niwt("run", *flags)
     assert job.status == 0, job.err
     return FinishedRun(path, exports, job)
+
+
+@pytest.fixture(scope="session")
+def coloured(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return 5 classes of 5 images of 16 pixels, each of one colour and noise."""
+    import numpy as np
+    from PIL import Image
+
+    from niwt_tf.data.schema import Images
+
+    folder: Path = tmp_path_factory.mktemp("coloured")
+    random = np.random.default_rng(0)
+    colours = ((220, 40, 40), (40, 220, 40), (40, 40, 220), (128, 128, 128), (20, 20, 20))
+    paths, labels = [], []
+    for label, colour in enumerate(colours):
+        for number in range(5):
+            pixels = np.clip(np.array(colour) + random.normal(0, 30, (16, 16, 3)), 0, 255).astype(np.uint8)
+            paths.append(f"{label}_{number}.png")
+            Image.fromarray(pixels).save(folder / paths[-1])
+            labels.append(label)
+    return Images(folder, tuple(paths), np.array(labels, np.int32), ("red", "green", "blue", "grey", "dark"))
+
+
+@pytest.fixture(scope="session")
+def coloured_seen(coloured: Any) -> Any:
+    """Return the same as all that training may see, with three attributes a class."""
+    import numpy as np
+
+    from niwt_tf.data.schema import SeenData
+
+    return SeenData(coloured, np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0.5], [0, 0, 0]], np.float32))

@@ -16,27 +16,23 @@ from benchmarks import (
     bench,
     engine_sides,
     engines,
-    faithfulness,
     grad_cam,
-    knowledge,
-    nested_choice,
     one_more_class,
     quickstart,
     report,
-    seeds,
     serving,
     serving_sides,
     stage3_birds,
     tails,
-    trials,
 )
 from benchmarks.harness import Goal, Measurement, Row, Series, interleaved
 from benchmarks.tape import TapeRun, run_tape
-from niwt_tf.method.transfer import TransferOptions, transfer_columns
+from niwt_tf.methods.niwt.transfer import TransferOptions, transfer_columns
 from niwt_tf.models.backbones import build_network
-from niwt_tf.serving.bundle import Bundle
-from niwt_tf.serving.predict import opened
-from niwt_tf.serving.versions import versions
+from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.bundle.predict import opened
+from niwt_tf.serving.bundle.versions import versions
+from studies import faithfulness, knowledge, nested_choice, seeds, trials
 
 
 @pytest.fixture(scope="module")

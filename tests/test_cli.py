@@ -56,7 +56,7 @@ def test_nothing_heavy_is_imported_early(code):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("module", ["niwt_tf.errors", "niwt_tf.files", "niwt_tf.data.schema", "niwt_tf.experiments.settings"])
+@pytest.mark.parametrize("module", ["niwt_tf.errors", "niwt_tf.files", "niwt_tf.data.schema", "niwt_tf.config.settings"])
 def test_light_modules_import_no_tensorflow(module):
     check = f"import sys, {module}; sys.exit(int('tensorflow' in sys.modules or 'keras' in sys.modules))"
     assert subprocess.run([sys.executable, "-c", check]).returncode == 0

@@ -19,10 +19,10 @@ from PIL import Image
 from tensorflow_serving.config import model_server_config_pb2
 
 from niwt_tf.models.backbones import build_network
-from niwt_tf.serving.bundle import Bundle
+from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.bundle.predict import opened
+from niwt_tf.serving.export.savedmodel import export_network
 from niwt_tf.serving.loopback.server import loopback
-from niwt_tf.serving.predict import opened
-from niwt_tf.serving.savedmodel import export_network
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPORTS = ROOT / "exports"
@@ -200,7 +200,7 @@ def test_descriptions_in_the_readme_fit_their_answer():
 
 
 def test_the_readme_shows_what_explain_answers():
-    from niwt_tf.serving.describing import _contrasted, _explained
+    from niwt_tf.serving.export.metadata import _contrasted, _explained
 
     class Toy:
         attribute_names = neuron_names = ("a", "b", "c", "d", "e")

@@ -11,12 +11,12 @@ import tensorflow as tf
 from sklearn.base import clone
 
 from niwt_tf import InputError, Niwt, estimator, load_dataset
-from niwt_tf.data.decode import decode_image
+from niwt_tf.config.settings import SETTINGS, Settings
+from niwt_tf.data.images.decode import decode_image
 from niwt_tf.data.schema import Dataset, test_data
 from niwt_tf.estimator import _DATA_SETTINGS
-from niwt_tf.experiments.settings import SETTINGS, Settings
 from niwt_tf.files import read_json
-from niwt_tf.method.probabilities import Probabilities
+from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.network import Network
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from benchmarks.load_clients import DESCRIBED, Load, Seen, possible_versions
 from benchmarks.serving_load import _slope, verdict
-from niwt_tf.serving.bundle import Bundle
-from niwt_tf.serving.cards import Card
+from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.bundle.cards import Card
 
 KNOWN = {1: frozenset({"a", "b"}), 2: frozenset({"next a", "next b"})}
 

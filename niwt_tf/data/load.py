@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from niwt_tf.data.awa2 import read_awa2
-from niwt_tf.data.cub import read_cub
-from niwt_tf.data.folder import read_folder
-from niwt_tf.data.knowledge import choose_knowledge
-from niwt_tf.data.presence import MISSING_IMAGES, take_images
+from niwt_tf.data.descriptions.sources import choose_knowledge
+from niwt_tf.data.readers.archives import MISSING_IMAGES, take_images
+from niwt_tf.data.readers.awa2 import read_awa2
+from niwt_tf.data.readers.cub import read_cub
+from niwt_tf.data.readers.folder import read_folder
 from niwt_tf.data.schema import Dataset, Images
 from niwt_tf.data.splits import choose_split
 from niwt_tf.errors import InputError, check_choice
@@ -79,7 +79,7 @@ def _read(name: str, data_dir: str | Path, missing_images: str) -> Dataset:
 
 def _decodable(dataset: Dataset, max_bad_images: int, progress: bool) -> Dataset:
     """Return the data set, which has a split, without the images that cannot be decoded."""
-    from niwt_tf.data.pipeline import usable_images  # TensorFlow
+    from niwt_tf.data.images.pipeline import usable_images
 
     every = Images(dataset.root, dataset.paths, dataset.labels, dataset.class_names)
     _, bad = usable_images(every, max_bad_images, progress=progress)

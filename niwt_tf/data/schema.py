@@ -6,12 +6,13 @@ Dimensions: M images, C classes, K description entries (attributes), P parts.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from niwt_tf.data.text_encoder import TextEncoder
 from niwt_tf.errors import InputError
 
 
@@ -230,3 +231,25 @@ def _split_of(dataset: Dataset) -> Split:
     if dataset.split is None:
         raise InputError(f"The data set {dataset.name!r} has no split: choose one with split=, unseen= or num_unseen=.")
     return dataset.split
+
+
+class TextEncoder(Protocol):
+    """A text -> K numbers."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """K unique names of the numbers."""
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """Return float32 [len(texts), K]; a text of which nothing is known is 0."""
+
+    def known(self, text: str) -> tuple[list[str], list[str]]:
+        """Return the words of a text that count and those that do not, each once, in order."""
+
+    def arrays(self) -> dict[str, np.ndarray] | None:
+        """Return all that it is as arrays by name, for an .npz file, or None where it cannot go into one."""
+
+
+def dimension_names(count: int) -> tuple[str, ...]:
+    """Return names of numbers that mean nothing by themselves."""
+    return tuple(f"dimension {number}" for number in range(1, count + 1))

@@ -8,10 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from niwt_tf.data.roles import classes_with_images, read_role_list, split_by_roles
+from niwt_tf.data.readers.tables import plain_name
+from niwt_tf.data.readers.xlsa17 import (
+    FOLDERS,
+    classes_with_images,
+    read_proposed_split,
+    read_role_list,
+    read_standard_split,
+    split_by_roles,
+)
 from niwt_tf.data.schema import Dataset, Split
-from niwt_tf.data.table import plain_name
-from niwt_tf.data.xlsa17 import FOLDERS, read_proposed_split, read_standard_split
 from niwt_tf.errors import InputError, check_choice, suggestion
 
 

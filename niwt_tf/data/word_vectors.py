@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from niwt_tf.data.text_encoder import dimension_names
-from niwt_tf.data.tokens import sentences, tokens
+from niwt_tf.data.descriptions.tokens import sentences, tokens
+from niwt_tf.data.schema import dimension_names
 from niwt_tf.data.vector_files import read_vectors
 from niwt_tf.errors import InputError
 
 
 @dataclass(frozen=True)
 class WordVectors:
-    """A text -> the mean over its sentences of the mean of their words' vectors: a `niwt_tf.data.text_encoder.TextEncoder`.
+    """A text -> the mean over its sentences of the mean of their words' vectors: a `niwt_tf.data.schema.TextEncoder`.
 
     Sentences are averaged and not the words of all, so that a long caption does not outweigh a short one. The most common
     English words have no vector here, and words without one do not count.

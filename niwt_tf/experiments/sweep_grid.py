@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from niwt_tf.data.knowledge_names import check_text_features, has_texts
+from niwt_tf.config.names import check_text_features, has_texts
+from niwt_tf.config.options import Option
+from niwt_tf.config.settings import SETTINGS, Settings
 from niwt_tf.errors import InputError, suggestion
-from niwt_tf.experiments.options import Option
-from niwt_tf.experiments.settings import SETTINGS, Settings
 from niwt_tf.files import fingerprint
 
 MOST_TRIALS = 10_000

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwt_tf.explain.edited_logit import EditedLogit
-from niwt_tf.explain.edits import Edits, possible_edits
-from niwt_tf.explain.rounding import shortest
-from niwt_tf.method.column_map import ColumnMap
+from niwt_tf.explain.words import shortest
+from niwt_tf.methods.niwt.column_map import ColumnMap
 
 MOST_EDITS = 8
 _MOST_PAIRS = 20_000
@@ -215,3 +213,159 @@ class _Search:
         scaled = changes if parts is None else changes * parts[..., None]
         flat = len(sets), sets.shape[1] * 2
         return self._logit(self._edits.attributes[sets].reshape(flat), scaled.reshape(flat))
+
+
+# Which changes of a class's description are worth a thought: those within what the known classes show.
+#
+# Dimensions: C known classes, K attributes, E edits.
+
+
+@dataclass(frozen=True)
+class Edits:
+    """Edits of one description, each of one attribute, or of two where one takes the other's place within its group.
+
+    Attributes:
+        attributes: int64 [E, 2], what changes; the second entry repeats the first where one attribute changes alone.
+        changes: float64 [E, 2], what is added to it; the second is 0 where one changes alone.
+        subjects: int64 [E]; two edits of one subject cannot be made together.
+        sizes: float64 [E], the sum of |change| / range over the attributes.
+        is_continuous: bool [E], whether a smaller change of the same attribute makes sense too.
+    """
+
+    attributes: np.ndarray
+    changes: np.ndarray
+    subjects: np.ndarray
+    sizes: np.ndarray
+    is_continuous: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.subjects)
+
+
+def possible_edits(description: np.ndarray, known: np.ndarray, groups: Sequence[str]) -> Edits:
+    """Return the edits of a description that stay within the known classes' values.
+
+    An attribute with two values takes the other one; one with more goes to its least or its largest. In a group of which every
+    class has exactly one entry, an entry takes the place of the one that the description has: it gets the largest value that
+    a class has in it, and the other becomes 0. An attribute in which no class differs is left alone.
+
+    Args:
+        description: raw [K].
+        known: raw [C, K], of the known classes.
+        groups: K attribute groups, "" where an attribute has none.
+    """
+    description, known = np.asarray(description, np.float64), np.asarray(known, np.float64)
+    least, largest = (extreme(np.stack([limit, description]), axis=0) for extreme, limit in (
+        (np.min, known.min(axis=0)), (np.max, known.max(axis=0))
+    ))  # fmt: skip
+    ranges = largest - least
+    exclusive = _exclusive_groups(description, known, groups)
+    rows = [row for group in exclusive for row in _swaps(group, description, known, ranges)]
+    free = np.setdiff1d(np.flatnonzero(ranges > 0), np.concatenate([*exclusive, np.empty(0, np.int64)]))
+    inner = (known[:, free] > least[free]) & (known[:, free] < largest[free])
+    has_more = inner.any(axis=0) | ((description[free] > least[free]) & (description[free] < largest[free]))
+    for k, continuous in zip(free.tolist(), has_more.tolist(), strict=True):
+        for value in (least[k], largest[k]):
+            if value != description[k]:
+                change = value - description[k]
+                rows.append((k, k, change, 0.0, k, abs(change) / ranges[k], continuous))
+    columns = list(zip(*rows, strict=True)) or [()] * 7
+    first, second, change, other, subjects, sizes, continuous_too = columns
+    return Edits(
+        np.array([first, second], np.int64).T,
+        np.array([change, other], np.float64).T,
+        np.array(subjects, np.int64),
+        np.array(sizes, np.float64),
+        np.array(continuous_too, bool),
+    )
+
+
+def _exclusive_groups(description: np.ndarray, known: np.ndarray, groups: Sequence[str]) -> list[np.ndarray]:
+    """Return the attributes [..] of each group of which every class, and the description, has exactly one entry."""
+    members: dict[str, list[int]] = {}
+    for k, group in enumerate(groups):
+        if group:
+            members.setdefault(group, []).append(k)
+    every = np.concatenate([known, description[None]]) != 0
+    found = [np.array(group) for group in members.values() if len(group) > 1]
+    return [group for group in found if (every[:, group].sum(axis=1) == 1).all()]
+
+
+_Row = tuple[int, int, float, float, int, float, bool]
+
+
+def _swaps(group: np.ndarray, description: np.ndarray, known: np.ndarray, ranges: np.ndarray) -> list[_Row]:
+    before = int(group[np.flatnonzero(description[group])[0]])
+    rows: list[_Row] = []
+    for after in group.tolist():
+        values = known[:, after]
+        value = float(values[np.abs(values).argmax()])
+        if after != before and value != 0:
+            size = abs(description[before]) / ranges[before] if ranges[before] > 0 else 1.0
+            # Attributes of one group share its first one as their subject.
+            rows.append((after, before, value, -description[before], int(group[0]), size + abs(value) / ranges[after], False))
+    return rows
+
+
+_NUMBERS_AT_ONCE = 2**22
+
+
+# The logit of a described class for one image, under many edits of its description at once.
+#
+# `ColumnMap` is affine but for the lengths that descriptions and blocks are brought to, so the product of the map with an
+# edited description is that with the description plus one column an edit: nothing of K entries is made for an edit, and no head
+# column. Dimensions: K attributes, N neurons of all blocks, D features, U edited descriptions, J changes of each.
+
+
+class EditedLogit:
+    """x . w(d') + b(d') for descriptions d' near d, with (w, b) of a column map; computed in float64.
+
+    Args:
+        features: x, [D], of the image.
+        column_map: description -> (w, b).
+        description: d, raw [K].
+    """
+
+    def __init__(self, features: np.ndarray, column_map: ColumnMap, description: np.ndarray) -> None:
+        mapping = column_map.importance_map
+        self._map, self._is_raw = column_map, mapping.normaliser.how == "raw"
+        centre = 0.0 if self._is_raw else np.asarray(mapping.normaliser.centre, np.float64)
+        self._shifted = np.asarray(description, np.float64) - centre
+        self._product = mapping.weights.astype(np.float64) @ self._shifted
+        self._by_attribute = np.ascontiguousarray(mapping.weights.T)
+        self._projected = np.asarray(features, np.float64) @ column_map.basis.astype(np.float64)
+
+    @property
+    def products(self) -> int:
+        """How many multiplications an edit costs, in the main."""
+        return len(self._product) ** 2
+
+    def __call__(self, attributes: np.ndarray, changes: np.ndarray) -> np.ndarray:
+        """Return logits [U], not calibrated.
+
+        Args:
+            attributes: integers [U, J], an attribute at most once a row but for changes of 0.
+            changes: [U, J], what is added to them.
+        """
+        rows = max(1, _NUMBERS_AT_ONCE // len(self._product))
+        parts = [self._logits(attributes[at : at + rows], changes[at : at + rows]) for at in range(0, len(attributes), rows)]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def _logits(self, attributes: np.ndarray, changes: np.ndarray) -> np.ndarray:
+        product = np.tile(self._product, (len(attributes), 1))
+        for j in range(attributes.shape[1]):
+            product += changes[:, j, None] * self._by_attribute[attributes[:, j]]
+        if not self._is_raw:
+            added = (2 * self._shifted[attributes] + changes) * changes
+            norms = np.sqrt(np.maximum((self._shifted**2).sum() + added.sum(axis=1), 0.0))[:, None]
+            product = np.divide(product, norms, out=np.zeros_like(product), where=norms > 0)
+        statistics = self._map.statistics
+        z = self._map.targets(product + self._map.importance_map.bias)
+        logits = z @ self._projected
+        if self._map.is_discriminant:
+            return np.asarray(logits - z @ self._map.means - ((z @ self._map.covariance) * z).sum(axis=1) / 2)
+        if statistics is None:
+            return logits + self._map.raw_bias
+        deviations = np.sqrt(np.maximum(((z @ self._map.covariance) * z).sum(axis=1), 0.0))
+        scales = np.divide(statistics.deviation, deviations, out=np.ones_like(deviations), where=deviations > 0)
+        return np.asarray((logits - z @ self._map.means) * scales + statistics.mean)

@@ -5,19 +5,19 @@ Dimensions: S pixels a side, H x W positions, N neurons, C classes, D features, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
 
-from niwt_tf.explain.contrast import contrasts, named_classes
+from niwt_tf.errors import InputError, brief, suggestion
+from niwt_tf.explain.counterfactual import Counterfactual, NoCounterfactual, counterfactual
 from niwt_tf.explain.explainer import Explainer
-from niwt_tf.explain.explaining import KnownClasses, check_names, check_rival, complete
-from niwt_tf.explain.explanations import ExplainerTensors, answers, gather_evidence
-from niwt_tf.explain.image_explanation import ImageExplanation
-from niwt_tf.method.column_map import ColumnMap
-from niwt_tf.method.probabilities import Probabilities
+from niwt_tf.explain.explanations import ExplainerTensors, answers, contrasts, gather_evidence, named_classes
+from niwt_tf.explain.record import Contrast, ImageExplanation, NamedClass, Row, neurons_of, words_of
+from niwt_tf.methods.niwt.column_map import ColumnMap
+from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.network import Network
 
 
@@ -97,3 +97,140 @@ class NetworkExplainer:
         features = network.tail(evidence.maps, training=False)
         maps, features = (np.asarray(tf.cast(each, tf.float32))[0] for each in (evidence.maps, features))
         return row, evidence.logits.numpy()[0], features, maps
+
+
+# From the answer of the graph about one image to the whole explanation, the counterfactual among it.
+#
+# Dimensions: H x W positions, N neurons, C classes, D features, K attributes.
+
+
+@dataclass(frozen=True)
+class KnownClasses:
+    """What is known of the classes beside the network.
+
+    Attributes:
+        labels: C names.
+        is_seen: C times, whether the network was trained on photographs of the class.
+        is_described: C times, whether its column was made from its description alone.
+        descriptions: raw float32 [C, K], a row of NaN where nothing is known.
+        attribute_names: K names.
+        attribute_groups: K groups, "" where an attribute has none.
+        column_map: from a description to a column; None where there is none.
+    """
+
+    labels: tuple[str, ...]
+    is_seen: Sequence[bool]
+    is_described: Sequence[bool]
+    descriptions: np.ndarray
+    attribute_names: tuple[str, ...]
+    attribute_groups: tuple[str, ...]
+    column_map: ColumnMap | None
+
+
+def check_names(labels: Sequence[str], class_name: str | None, rival: str | None, arguments: tuple[str, str]) -> None:
+    """Check the names of a class and its rival; None is the best one.
+
+    Args:
+        labels: C names.
+        class_name: of the class.
+        rival: of the other.
+        arguments: what the two are called, for messages.
+
+    Raises:
+        InputError: a name is no text, there is no such class (the nearest is suggested), both are one, or there is no other.
+    """
+    for argument, name in zip(arguments, (class_name, rival), strict=True):
+        if name is not None and not isinstance(name, str):
+            raise InputError(f"{argument} must be the name of a class, or None. Received: {brief(name)}.")
+        if name is not None and name not in labels:
+            rule = f"{argument} must be one of the network's {len(labels)} classes."
+            raise InputError(f"{rule}{suggestion(name, labels)} Received: {brief(name)}.")
+    if rival is not None and rival == class_name:
+        raise InputError(f"{arguments[1]} must be another class than {arguments[0]}. Received: {rival!r} for both.")
+    if rival is not None and len(labels) == 1:
+        raise InputError(f"{arguments[1]} must be left out where the network has one class alone. Received: {rival!r}.")
+
+
+def check_rival(
+    labels: Sequence[str], logits: np.ndarray, class_name: str | None, rival: str | None, arguments: tuple[str, str]
+) -> None:
+    """Check that a rival is not the best class where that is the one to be explained; arguments as of `check_names`.
+
+    Raises:
+        InputError: it is.
+    """
+    best = labels[int(np.argmax(logits))]
+    if class_name is None and rival == best:
+        rule = f"{arguments[1]} must be another class than the best one, which is explained where {arguments[0]} is left out."
+        raise InputError(f"{rule} Received: {rival!r}.")
+
+
+def complete(
+    row: Row,
+    logits: np.ndarray,
+    features: np.ndarray,
+    probabilities: Probabilities,
+    known: KnownClasses,
+    maps: np.ndarray | None = None,
+) -> ImageExplanation:
+    """Return the whole explanation of one image.
+
+    Args:
+        row: what `explain_class` (or `explain`) says of it, without the axis of the batch.
+        logits: calibrated, [C].
+        features: [D].
+        probabilities: what the logits become, and when the best of them is no answer.
+        known: of the classes.
+        maps: float32 [H, W, N], the network's map of the image, or None.
+    """
+    scores = probabilities.of(logits[None])[0]
+    groups = dict(zip(known.attribute_names, known.attribute_groups, strict=True))
+
+    def named(place: int) -> NamedClass:
+        return NamedClass(known.labels[place], bool(known.is_seen[place]), float(scores[place]))
+
+    own = known.labels.index(bytes(row["label"]).decode())
+    contrast = None
+    if len(known.labels) > 1:
+        rival = known.labels.index(bytes(row["runner_up"]).decode())
+        margin = float(logits[own]) - float(logits[rival])
+        loser, winner = (rival, own) if margin >= 0 else (own, rival)
+        found = _counterfactual(features, known, loser, abs(margin))
+        changed_logits = np.array(logits, np.float64)
+        if isinstance(found, Counterfactual):
+            changed_logits[loser] += found.margin_before - found.margin_after
+        contrast = Contrast(
+            rival=named(rival),
+            speaks_for=words_of(row, "for", groups),
+            speaks_against=words_of(row, "against", groups),
+            neurons=neurons_of(row, "difference_", maps),
+            heat=row.get("difference_heatmap"),
+            counterfactual=found,
+            changed=named(loser),
+            is_described=bool(known.is_described[loser]),
+            over=named(winner),
+            best_changed=known.labels[int(changed_logits.argmax())] if isinstance(found, Counterfactual) else None,
+        )
+    return ImageExplanation(
+        own=named(own),
+        best=named(int(logits.argmax())),
+        speaks_for=words_of(row, "", groups),
+        speaks_against=words_of(row, "opposing", groups),
+        neurons=neurons_of(row, "", maps),
+        heat=np.asarray(row["heatmap"]),
+        contrast=contrast,
+        abstain_below=probabilities.abstain_below,
+    )
+
+
+def _counterfactual(
+    features: np.ndarray, known: KnownClasses, loser: int, margin: float
+) -> Counterfactual | NoCounterfactual:
+    if known.column_map is None:
+        return NoCounterfactual("There is no column map, which only --head=niwt with --engine=closed_form makes.")
+    has_one = np.isfinite(known.descriptions).all(axis=1)
+    if not has_one[loser]:
+        return NoCounterfactual("Nothing is known of its description.")
+    others = known.descriptions[has_one]
+    names = known.attribute_names, known.attribute_groups
+    return counterfactual(features, known.column_map, known.descriptions[loser], margin, others, *names)

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from niwt_tf.explain.rounding import varied
-from niwt_tf.method.importance import unit
+from niwt_tf.explain.words import varied
+from niwt_tf.metrics.ranks import unit
 
 CONFIDENT = 0.95  # a confidence of at least this makes a name one to rely on
 _FEWEST_CLASSES = 4

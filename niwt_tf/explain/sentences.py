@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from niwt_tf.explain.counterfactual import Counterfactual, Edit
-from niwt_tf.explain.image_explanation import Contrast, ImageExplanation, NeuronReason
 from niwt_tf.explain.neurons import CONFIDENT
-from niwt_tf.explain.rounding import shown_weight
-from niwt_tf.explain.words import Word, grouped
-from niwt_tf.method.abstaining import UNKNOWN
+from niwt_tf.explain.record import Contrast, ImageExplanation, NeuronReason
+from niwt_tf.explain.words import Word, grouped, shown_weight
+from niwt_tf.metrics.probabilities import UNKNOWN
 
 
 def listed_words(words: Iterable[Word], sign: str = "+") -> str:

@@ -11,16 +11,15 @@ from pathlib import Path
 
 from absl import flags
 
-from niwt_tf.data.described_classes import DescribedClass, read_described_classes
-from niwt_tf.data.description import described_in_words, read_description
-from niwt_tf.data.lists import read_text
+from niwt_tf.compute.quiet_tensorflow import tensorflow_without_keras
+from niwt_tf.data.descriptions.new_classes import DescribedClass, described_in_words, read_described_classes, read_description
+from niwt_tf.data.readers.tables import read_text
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.changed_bundle import bundle_to_change, required, write
-from niwt_tf.jobs.quiet_tensorflow import tensorflow_without_keras
-from niwt_tf.serving.bundle import Bundle
-from niwt_tf.serving.bundle_knowledge import bundle_words, seen_knowledge
-from niwt_tf.serving.naming import new_names
+from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.bundle.descriptions import bundle_words, seen_knowledge
+from niwt_tf.serving.classes.names import new_names
 
 _WAYS = ("attributes", "text", "text_file", "cards")
 _LOG = logging.getLogger("niwt_tf.jobs")
@@ -44,7 +43,7 @@ def main(argv: list[str]) -> None:
             for note in each.description.notes:
                 _LOG.info("%s: %s", each.name, note)
         with tensorflow_without_keras():
-            from niwt_tf.serving.classes import add_classes
+            from niwt_tf.serving.classes.edit import add_classes
 
             listed = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
             write(bundle, add_classes(bundle, classes), f"Added {listed}", begun)

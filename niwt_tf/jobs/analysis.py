@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from niwt_tf.compute.features import readers_of
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, TestFeatures, choice_of, read_test_features
 from niwt_tf.experiments.analyses.record import AnalysisRecord, marked_caption, table_text, write_record
-from niwt_tf.experiments.artefacts import load_maps, load_measured, load_networks, load_operators
-from niwt_tf.experiments.readers import readers_of
+from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures, choice_of, read_test_features
 from niwt_tf.files import read_json
 from niwt_tf.jobs.run_data import RunData
-from niwt_tf.jobs.run_directory import Run
+from niwt_tf.methods.niwt.files import load_maps, load_measured, load_networks, load_operators
+from niwt_tf.runs.run import Run
 
 SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
 Analyse = Callable[[FinishedTransfer, Callable[[], TestFeatures]], AnalysisRecord]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from niwt_tf.experiments.options import Option
+from niwt_tf.config.options import Option
 
 _HALF_DECADES = tuple(float(f"{10.0 ** (power / 2):.3g}") for power in range(-12, 7))
 

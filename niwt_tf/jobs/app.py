@@ -13,13 +13,13 @@ from contextlib import closing, contextmanager
 from absl import app, flags
 from absl import logging as absl_logging
 
+from niwt_tf.compute.quiet_tensorflow import choose_keras_backend, import_quietly
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.flags import define_flags, parse_flags, run_folder, settings_from_flags
-from niwt_tf.jobs.quiet_tensorflow import choose_keras_backend, import_quietly
-from niwt_tf.jobs.run_directory import Run, RunDirectory
-from niwt_tf.jobs.stage_store import StageStore
 from niwt_tf.jobs.table import HELP_FLAGS, JOBS, job_help
 from niwt_tf.jobs.team import lost_worker, team_from_flags
+from niwt_tf.runs.run import Run, RunDirectory
+from niwt_tf.runs.store import StageStore
 
 _DISK_FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 

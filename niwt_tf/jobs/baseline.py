@@ -9,22 +9,20 @@ from typing import Any
 
 from absl import flags
 
-from niwt_tf.baselines.methods import BY_NAME
-from niwt_tf.baselines.names import METHODS, TITLES
+from niwt_tf.compute.features import Reader, readers_of
+from niwt_tf.config.names import METHODS, TITLES
+from niwt_tf.data.folds import Fold
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.artefacts import load_networks
-from niwt_tf.experiments.baseline import Bank, choose_baseline, finite_values, fit_baseline
-from niwt_tf.experiments.baseline_scoring import baseline_metrics, score_baseline
-from niwt_tf.experiments.folds import Fold
-from niwt_tf.experiments.oracle import choose_oracle, score_oracle
-from niwt_tf.experiments.readers import readers_of
-from niwt_tf.experiments.scoring import save_scores
+from niwt_tf.experiments.comparison.oracle import baseline_metrics, choose_oracle, score_baseline, score_oracle
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.jobs.run_directory import Run
-from niwt_tf.jobs.stage import Stage
-from niwt_tf.method.reader import Reader
+from niwt_tf.methods.niwt.files import load_networks
+from niwt_tf.methods.registry import BY_NAME
+from niwt_tf.protocol.scoring import save_scores
+from niwt_tf.protocol.selection import Bank, choose_baseline, finite_values, fit_baseline
+from niwt_tf.runs.run import Run
+from niwt_tf.runs.stage import Stage
 
 # What a method is fitted on: what the head is applied to, or the mean of the conv map that NIWT reads.
 SOURCES = {"head": Reader.features, "map": Reader.pooled_maps}
@@ -38,7 +36,7 @@ def stage(run: Run, data: RunData, methods: Sequence[str] = METHODS, source: str
     Args:
         run: the locked run directory, with its stage `train`.
         data: images and descriptions.
-        methods: names of `niwt_tf.baselines.names`.
+        methods: names of `niwt_tf.config.names`.
         source: a key of `SOURCES`.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from niwt_tf.experiments.options import Option
+from niwt_tf.config.options import Option
 
 BUNDLE = Option(
     "bundle",

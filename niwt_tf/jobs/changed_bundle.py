@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from niwt_tf.errors import InputError
-from niwt_tf.serving.bundle import Bundle
-from niwt_tf.serving.one_change import one_change
-from niwt_tf.serving.versions import saved_model_folder, versions
+from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.bundle.versions import one_change, saved_model_folder, versions
 
 if TYPE_CHECKING:
-    from niwt_tf.serving.classes import Change
+    from niwt_tf.serving.classes.edit import Change
 
 _LOG = logging.getLogger("niwt_tf.jobs")
 
@@ -71,7 +70,7 @@ def write(bundle: Bundle, change: Change, said: str, begun: float) -> None:
         said: what was done, for instance "Added 'owl'".
         begun: `time.monotonic` when the job began.
     """
-    from niwt_tf.serving.classes import write_change
+    from niwt_tf.serving.classes.edit import write_change
 
     for note in change.notes:
         _LOG.warning("%s", note)

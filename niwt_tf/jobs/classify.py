@@ -12,21 +12,19 @@ from pathlib import Path
 from absl import flags
 from tqdm import tqdm
 
-from niwt_tf.data.folder import IMAGE_SUFFIXES
+from niwt_tf.compute.quiet_tensorflow import import_quietly
+from niwt_tf.data.readers.folder import IMAGE_SUFFIXES
 from niwt_tf.errors import InputError
 from niwt_tf.files import write_json
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.classify_report import Record, as_csv, as_json, as_table, explained, predicted
-from niwt_tf.jobs.quiet_tensorflow import import_quietly
 from niwt_tf.jobs.terminal_text import shown
-from niwt_tf.serving.bundle import Bundle
-from niwt_tf.serving.client import Client
-from niwt_tf.serving.fingerprints import METADATA
-from niwt_tf.serving.naming import abstains
-from niwt_tf.serving.transports.connecting import connected
-from niwt_tf.serving.transports.request_error import RequestError
-from niwt_tf.serving.transports.transport import Transport
-from niwt_tf.serving.versions import saved_model_folder
+from niwt_tf.serving.bundle.bundle import METADATA, Bundle
+from niwt_tf.serving.bundle.versions import saved_model_folder
+from niwt_tf.serving.classes.names import abstains
+from niwt_tf.serving.client.client import Client
+from niwt_tf.serving.client.connect import connected
+from niwt_tf.serving.client.transport import RequestError, Transport
 
 _NAMED = 3
 _WRITERS = {"csv": as_csv, "json": as_json}
@@ -101,7 +99,7 @@ def _transport() -> Transport:
             rule = f"--{given[0]} must be left out with --bundle; it is of a server."
             raise InputError(f"{rule} Received: {values[given[0]].value!r}.")
         import_quietly()
-        from niwt_tf.serving.transports.client_local import LocalTransport
+        from niwt_tf.serving.client.local_transport import LocalTransport
 
         return LocalTransport(os.path.expanduser(values.bundle))
     if values.name is None:

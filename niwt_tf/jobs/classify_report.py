@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from niwt_tf.jobs.terminal_text import padded, shown, width
-from niwt_tf.method.abstaining import UNKNOWN
-from niwt_tf.serving.transports.answers import Explanation, Explanations, Predictions
+from niwt_tf.metrics.probabilities import UNKNOWN
+from niwt_tf.serving.client.answers import Explanation, Explanations, Predictions
 
 Record = dict[str, Any]
 _COLUMNS = ("image", "rank", "label", "score", "seen", "error")

@@ -12,13 +12,12 @@ from typing import Any
 from absl import flags
 
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.leaderboard import BOUND, FIGURES, Table, tables_of
-from niwt_tf.experiments.leaderboard_plot import plot_leaderboard
-from niwt_tf.experiments.leaderboard_text import comparison_rows, markdown, problem_rows, terminal
-from niwt_tf.experiments.published import Published, read_published
+from niwt_tf.experiments.comparison.leaderboard import BOUND, FIGURES, Table, tables_of
+from niwt_tf.experiments.comparison.plot import plot_leaderboard
+from niwt_tf.experiments.comparison.runs import results_in
+from niwt_tf.experiments.comparison.text import Published, comparison_rows, markdown, problem_rows, read_published, terminal
 from niwt_tf.files import replacing_all
 from niwt_tf.jobs.app import run_job
-from niwt_tf.jobs.compared_runs import results_in
 from niwt_tf.jobs.execution import show_progress
 
 FILES = ("comparison.csv", "per_problem.csv", "comparison.md", "comparison.png")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from niwt_tf.experiments.options import Option
+from niwt_tf.config.options import Option
 
 COMPARE_OPTIONS = (
     Option("runs", "strs", (), "Run directories, and folders that hold some."),

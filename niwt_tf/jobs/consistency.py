@@ -8,7 +8,7 @@ from niwt_tf.experiments.analyses.consistency import consistency, draw_consisten
 from niwt_tf.jobs.analysis import analysis_stage, command_of, print_analysis
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.jobs.run_directory import Run
+from niwt_tf.runs.run import Run
 
 NAME = "consistency"
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from absl import flags
 
-from niwt_tf.jobs.run_directory import Run
+from niwt_tf.compute.execution import Execution
+from niwt_tf.compute.feature_cache import GIGABYTE, RowCache
 from niwt_tf.jobs.team import is_chief
-from niwt_tf.method.execution import Execution
-from niwt_tf.method.row_cache import GIGABYTE, RowCache
+from niwt_tf.runs.run import Run
 
 CACHE_FOLDER = ".cache"
 

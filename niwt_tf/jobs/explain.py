@@ -11,18 +11,17 @@ from typing import Any
 
 from absl import flags
 
-from niwt_tf.data.one_image import OneImage, read_one_image
+from niwt_tf.data.images.files import OneImage, read_one_image
 from niwt_tf.errors import InputError
-from niwt_tf.explain.explanation_record import explanation_record
-from niwt_tf.explain.image_explanation import ImageExplanation
+from niwt_tf.explain.record import ImageExplanation, explanation_record
 from niwt_tf.files import read_json, replacing_all, write_json
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.explain_text import explanation_text
 from niwt_tf.jobs.explainer_of_run import explainer_of_run
 from niwt_tf.jobs.terminal_text import shown
 from niwt_tf.report.explanation_sheet import write_explanation_sheet
-from niwt_tf.serving.bundle_explainer import BundleExplainer
-from niwt_tf.serving.versions import saved_model_folder
+from niwt_tf.serving.bundle.explainer import BundleExplainer
+from niwt_tf.serving.bundle.versions import saved_model_folder
 
 _ARGUMENTS = ("--class", "--rival")
 

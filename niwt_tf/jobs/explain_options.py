@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from niwt_tf.experiments.options import Option
+from niwt_tf.config.options import Option
 
 EXPLAIN_OPTIONS = (
     Option("image", "str", None, "The image file.", optional=True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from niwt_tf.explain.image_explanation import Contrast, ImageExplanation, NamedClass
+from niwt_tf.explain.record import Contrast, ImageExplanation, NamedClass
 from niwt_tf.explain.sentences import (
     counterfactual_sentence,
     empty_map_sentence,

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from niwt_tf.experiments.probabilities import load_probabilities
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.network_explainer import NetworkExplainer
-from niwt_tf.jobs.run_directory import RunDirectory
-from niwt_tf.method.column_map import ColumnMap
+from niwt_tf.methods.niwt.column_map import ColumnMap
 from niwt_tf.models.network import Network
+from niwt_tf.protocol.probabilities import load_probabilities
+from niwt_tf.runs.run import RunDirectory
 
 
 def explainer_of_run(run_dir: Path) -> NetworkExplainer:

@@ -16,12 +16,11 @@ from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.export_contents import contents_of
 from niwt_tf.jobs.flags import export_folder
-from niwt_tf.jobs.ledger import DIGEST
-from niwt_tf.jobs.run_directory import Run
-from niwt_tf.method.abstaining import check_none_is_unknown
-from niwt_tf.method.probabilities import Probabilities
+from niwt_tf.metrics.probabilities import Probabilities, check_none_is_unknown
 from niwt_tf.models.network import Network
-from niwt_tf.serving.savedmodel import export_network
+from niwt_tf.runs.ledger import DIGEST
+from niwt_tf.runs.run import Run
+from niwt_tf.serving.export.savedmodel import export_network
 
 if TYPE_CHECKING:
     from niwt_tf.jobs.run_data import RunData

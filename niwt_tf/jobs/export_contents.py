@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from niwt_tf.data.schema import Knowledge
-from niwt_tf.experiments.probabilities import load_probabilities
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.files import read_json
-from niwt_tf.jobs.run_directory import Run
-from niwt_tf.method.column_map import ColumnMap
-from niwt_tf.method.few_shot import FewShotPrior
+from niwt_tf.methods.niwt.column_map import ColumnMap
+from niwt_tf.methods.niwt.few_shot import FewShotPrior
 from niwt_tf.models.network import Network
-from niwt_tf.serving.contents import HOW, Contents
+from niwt_tf.protocol.probabilities import load_probabilities
+from niwt_tf.runs.run import Run
+from niwt_tf.serving.export.contents import HOW, Contents
 
 if TYPE_CHECKING:
     from niwt_tf.jobs.run_data import RunData

@@ -13,7 +13,7 @@ from niwt_tf.errors import InputError
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.flags import run_folder
 from niwt_tf.models.network import Network
-from niwt_tf.serving.onnx import export_onnx
+from niwt_tf.serving.export.onnx import export_onnx
 
 _LOG = logging.getLogger("niwt_tf.jobs")
 

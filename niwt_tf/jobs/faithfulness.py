@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from niwt_tf.experiments.faithfulness import Faithfulness, Figures, measure_faithfulness
-from niwt_tf.experiments.faithfulness_table import FIGURES, SIDES, as_text
-from niwt_tf.experiments.probabilities import load_probabilities
-from niwt_tf.experiments.scoring import load_scores
 from niwt_tf.explain.explainer import Explainer
+from niwt_tf.explain.faithfulness.measure import Faithfulness, Figures, measure_faithfulness
+from niwt_tf.explain.faithfulness.table import FIGURES, SIDES, as_text
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
-from niwt_tf.jobs.data_fingerprint import annotation_fingerprint
 from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.jobs.run_directory import Run
 from niwt_tf.models.network import Network
+from niwt_tf.protocol.probabilities import load_probabilities
+from niwt_tf.protocol.scoring import load_scores
+from niwt_tf.runs.fingerprints import annotation_fingerprint
+from niwt_tf.runs.run import Run
 
 SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
 _COLUMNS = ("value", "low", "high", "count", "left_out", "chance")

@@ -10,11 +10,11 @@ from typing import Any
 
 from absl import flags
 
+from niwt_tf.config.options import Option
+from niwt_tf.config.settings import SETTING_NAMES, SETTINGS, Settings
+from niwt_tf.data.descriptions.texts import absolute_features
 from niwt_tf.data.hub_location import absolute_hub, is_hub
-from niwt_tf.data.text_knowledge import absolute_features
 from niwt_tf.errors import InputError, suggestion
-from niwt_tf.experiments.options import Option
-from niwt_tf.experiments.settings import SETTING_NAMES, SETTINGS, Settings
 from niwt_tf.jobs.table import Job
 
 # These settings are names or paths; a path is made absolute, so that a run can be taken up from another folder.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from niwt_tf.experiments.artefacts import load_networks, save_measured, save_operators
-from niwt_tf.experiments.measuring import measure_importance, seen_operators
-from niwt_tf.experiments.readers import readers_of
+from niwt_tf.compute.features import readers_of
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.jobs.run_directory import Run
+from niwt_tf.methods.niwt.files import load_networks, save_measured, save_operators
+from niwt_tf.methods.niwt.measuring import measure_importance, seen_operators
+from niwt_tf.runs.run import Run
 
 SETTINGS_USED = (
     "seen_head",

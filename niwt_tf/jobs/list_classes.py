@@ -10,8 +10,8 @@ from absl import flags
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.changed_bundle import bundle_folder
 from niwt_tf.jobs.terminal_text import padded, shown, width
-from niwt_tf.serving.bundle import Bundle
-from niwt_tf.serving.cards import Card, cards_to_json
+from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.bundle.cards import Card, cards_to_json
 
 _COLUMNS = ("class", "trained on photographs", "photographs", "source", "made", "how")
 

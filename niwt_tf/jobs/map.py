@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from niwt_tf.experiments.artefacts import load_measured, save_maps
-from niwt_tf.experiments.measuring import fit_maps
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.jobs.run_directory import Run
+from niwt_tf.methods.niwt.files import load_measured, save_maps
+from niwt_tf.methods.niwt.measuring import fit_maps
+from niwt_tf.runs.run import Run
 
 SETTINGS_USED = ("map", "map_regularization", "normalisation", "seed")
 

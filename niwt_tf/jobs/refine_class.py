@@ -7,12 +7,12 @@ import sys
 import time
 from pathlib import Path
 
-from niwt_tf.data.folder import image_names
+from niwt_tf.compute.quiet_tensorflow import tensorflow_without_keras
+from niwt_tf.data.readers.folder import image_names
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.changed_bundle import bundle_to_change, required, write
-from niwt_tf.jobs.quiet_tensorflow import tensorflow_without_keras
-from niwt_tf.serving.naming import place_of
+from niwt_tf.serving.classes.names import place_of
 
 
 def image_paths(given: str) -> list[Path]:
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
     with bundle_to_change() as bundle:
         known = bundle.labels[place_of(bundle, name)]
         with tensorflow_without_keras():
-            from niwt_tf.serving.refining import refine_class
+            from niwt_tf.serving.classes.refine import refine_class
 
             change = refine_class(bundle, name, images)
             write(bundle, change, f"Refined {known!r} with {len(images)} more photographs", begun)

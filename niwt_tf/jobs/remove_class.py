@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 
+from niwt_tf.compute.quiet_tensorflow import tensorflow_without_keras
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.changed_bundle import bundle_to_change, required, write
-from niwt_tf.jobs.quiet_tensorflow import tensorflow_without_keras
-from niwt_tf.serving.naming import removable
+from niwt_tf.serving.classes.names import removable
 
 
 def main(argv: list[str]) -> None:
@@ -23,7 +23,7 @@ def main(argv: list[str]) -> None:
     with bundle_to_change() as bundle:
         before = bundle.labels[removable(bundle, name)]
         with tensorflow_without_keras():
-            from niwt_tf.serving.classes import remove_class
+            from niwt_tf.serving.classes.edit import remove_class
 
             write(bundle, remove_class(bundle, name), f"Removed {before!r}", begun)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 
+from niwt_tf.compute.quiet_tensorflow import tensorflow_without_keras
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.changed_bundle import bundle_to_change, required, write
-from niwt_tf.jobs.quiet_tensorflow import tensorflow_without_keras
-from niwt_tf.serving.naming import new_names, place_of
+from niwt_tf.serving.classes.names import new_names, place_of
 
 
 def main(argv: list[str]) -> None:
@@ -24,7 +24,7 @@ def main(argv: list[str]) -> None:
         before = bundle.labels[place_of(bundle, name)]
         (plain,) = new_names(bundle, [new_name])
         with tensorflow_without_keras():
-            from niwt_tf.serving.classes import rename_class
+            from niwt_tf.serving.classes.edit import rename_class
 
             write(bundle, rename_class(bundle, name, new_name), f"Renamed {before!r} to {plain!r}", begun)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from absl import flags
 
-from niwt_tf.data.birds import MARKER, render_birds
+from niwt_tf.data.birds.render import MARKER, render_birds
 from niwt_tf.files import read_json
 from niwt_tf.jobs.app import run_job
 

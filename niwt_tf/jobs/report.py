@@ -7,13 +7,12 @@ from pathlib import Path
 
 from niwt_tf.files import fingerprint, read_json, replacing
 from niwt_tf.jobs.app import run_from_flags, run_job
-from niwt_tf.jobs.data_fingerprint import annotation_fingerprint
 from niwt_tf.jobs.report_contents import RunFiles, further_stages, report_contents
 from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.jobs.run_directory import Run
-from niwt_tf.report.embeddings import class_embedding, image_embedding
 from niwt_tf.report.page import page_sources, render
-from niwt_tf.report.tensorboard import write_tensorboard
+from niwt_tf.report.tensorboard import class_embedding, image_embedding, write_tensorboard
+from niwt_tf.runs.fingerprints import annotation_fingerprint
+from niwt_tf.runs.run import Run
 
 # The page names the folder of the data.
 SETTINGS_USED = ("data_dir", "precision", "jit", "cache_dtype", "seed")

@@ -8,32 +8,33 @@ from typing import Any
 
 import numpy as np
 
-from niwt_tf.data.birds import MARKER
+from niwt_tf.data.birds.render import MARKER
 from niwt_tf.data.schema import Dataset
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.faithfulness_table import FIGURES
-from niwt_tf.experiments.probabilities import load_probabilities
-from niwt_tf.experiments.scoring import load_scores
 from niwt_tf.explain.explainer import Explainer
+from niwt_tf.explain.faithfulness.table import FIGURES
 from niwt_tf.files import read_json
 from niwt_tf.jobs.analysis import optimistic_today
 from niwt_tf.jobs.run_data import RunData
-from niwt_tf.jobs.run_directory import Run
-from niwt_tf.jobs.stage import read_manifest
 from niwt_tf.models.network import Network
-from niwt_tf.report.absent_sides import absent_side_sentences
-from niwt_tf.report.analyses import AnalysisFigure, analysis_figures
-from niwt_tf.report.baselines import baseline_rows
+from niwt_tf.protocol.probabilities import load_probabilities
+from niwt_tf.protocol.scoring import load_scores
+from niwt_tf.report.comparisons import AnalysisFigure, analysis_figures, baseline_rows
 from niwt_tf.report.contents import ReportContents
-from niwt_tf.report.dictionary import dictionary
-from niwt_tf.report.faithfulness_rows import faithfulness_rows, missing_annotations, unmeasured_sentences
 from niwt_tf.report.gallery import gallery
-from niwt_tf.report.intervals import NOTE, headline_estimates
-from niwt_tf.report.main_results import headline_of, summary_of
+from niwt_tf.report.headline_intervals import NOTE, headline_estimates
 from niwt_tf.report.map_quality import map_figures, trial_rows
-from niwt_tf.report.reproduction import reproduction_of, versions_of
-from niwt_tf.report.results import results_of
-from niwt_tf.report.subject import facts_of, title_of
+from niwt_tf.report.neuron_dictionary import dictionary
+from niwt_tf.report.summary import facts_of, headline_of, reproduction_of, summary_of, title_of, versions_of
+from niwt_tf.report.tables import (
+    absent_side_sentences,
+    faithfulness_rows,
+    missing_annotations,
+    results_of,
+    unmeasured_sentences,
+)
+from niwt_tf.runs.run import Run
+from niwt_tf.runs.stage import read_manifest
 
 _STAGES = ("train", "importance", "map", "transfer", "evaluate", "export", "faithfulness")
 

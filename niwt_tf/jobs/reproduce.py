@@ -11,10 +11,13 @@ from typing import Any
 
 from absl import flags
 
-from niwt_tf.data.knowledge_names import check_text_features
+from niwt_tf.config.names import check_text_features
+from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.paper_tables import TABLE_1, Row
-from niwt_tf.experiments.reproduction import (
+from niwt_tf.experiments.sweep_grid import flags_of
+from niwt_tf.experiments.table1.needs import needs_text, parts_needed
+from niwt_tf.experiments.table1.paper import TABLE_1, Row
+from niwt_tf.experiments.table1.rows import (
     CHOOSING,
     Reproduced,
     changed_flags,
@@ -24,15 +27,12 @@ from niwt_tf.experiments.reproduction import (
     table_csv,
     table_markdown,
 )
-from niwt_tf.experiments.settings import Settings
-from niwt_tf.experiments.sweep_grid import flags_of
 from niwt_tf.files import read_json, replacing
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.attached_process import run_attached
 from niwt_tf.jobs.flags import settings_from_flags
-from niwt_tf.jobs.reproduce_needs import needs_text, parts_needed
 from niwt_tf.jobs.reproduce_options import DEFAULT_FOLDER
-from niwt_tf.jobs.run_directory import RunDirectory
+from niwt_tf.runs.run import RunDirectory
 
 
 def main(argv: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from niwt_tf.experiments.options import Option
+from niwt_tf.config.options import Option
 
 DEFAULT_FOLDER = "runs/table1"
 REPRODUCE_ONLY = (

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from absl import flags
 
-from niwt_tf.experiments.summary import summary_table
 from niwt_tf.files import read_json
 from niwt_tf.jobs import evaluate, export, faithfulness, importance, report, train, transfer
 from niwt_tf.jobs import map as mapping
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.jobs.run_directory import Run
-from niwt_tf.method.abstaining import check_none_is_unknown
+from niwt_tf.metrics.probabilities import check_none_is_unknown
+from niwt_tf.report.summary import summary_table
+from niwt_tf.runs.run import Run
 
 
 def _export(run: Run, data: RunData) -> None:

@@ -8,20 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from niwt_tf.compute.execution import Execution
+from niwt_tf.data.folds import Learner
 from niwt_tf.data.load import load_dataset
 from niwt_tf.data.schema import Dataset, Knowledge, SeenData, TestData, seen_data, test_data, unseen_descriptions
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.folds import Learner
-from niwt_tf.experiments.training import learners_of
-from niwt_tf.jobs.data_fingerprint import (
-    data_fingerprint,
-    descriptions_fingerprint,
-    image_fingerprint,
-    problem_fingerprint,
-)
 from niwt_tf.jobs.execution import execution_of, show_progress
-from niwt_tf.jobs.run_directory import Run
-from niwt_tf.method.execution import Execution
+from niwt_tf.protocol.learners import learners_of
+from niwt_tf.runs.fingerprints import data_fingerprint, descriptions_fingerprint, image_fingerprint, problem_fingerprint
+from niwt_tf.runs.run import Run
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from absl import flags
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.changed_bundle import bundle_folder, required
-from niwt_tf.serving.bundle import Bundle
+from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.studio.image_files import image_files
 
 _PAGE = Path(__file__).resolve().parent.parent / "studio" / "page.py"

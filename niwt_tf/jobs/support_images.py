@@ -9,15 +9,15 @@ from collections.abc import Callable
 from absl import flags
 
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, TestFeatures
 from niwt_tf.experiments.analyses.record import AnalysisRecord
+from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures
 from niwt_tf.experiments.analyses.support_images import draw_support_images, support_images
-from niwt_tf.experiments.support import check_support
 from niwt_tf.jobs.analysis import analysis_stage, command_of, print_analysis
 from niwt_tf.jobs.app import run_from_flags, run_job
-from niwt_tf.jobs.data_fingerprint import support_fingerprint
 from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.jobs.run_directory import Run
+from niwt_tf.methods.niwt.support import check_support
+from niwt_tf.runs.fingerprints import support_fingerprint
+from niwt_tf.runs.run import Run
 
 NAME = "support_images"
 

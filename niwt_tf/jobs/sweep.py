@@ -12,8 +12,8 @@ from typing import Any
 
 from absl import flags
 
+from niwt_tf.config.settings import SETTINGS
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.settings import SETTINGS
 from niwt_tf.experiments.sweep_choice import Choice, choose
 from niwt_tf.experiments.sweep_grid import Grid, Trial, flags_of, grid_of, parse_grid, trials_of
 from niwt_tf.jobs.app import run_job

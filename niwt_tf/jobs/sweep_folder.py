@@ -14,9 +14,9 @@ from niwt_tf.errors import InputError
 from niwt_tf.experiments.sweep_choice import Outcome
 from niwt_tf.experiments.sweep_grid import Trial
 from niwt_tf.files import read_json, remove_abandoned, write_json
-from niwt_tf.jobs.data_fingerprint import support_fingerprint, weights_fingerprint
-from niwt_tf.jobs.run_directory import FORMAT
-from niwt_tf.jobs.stage import Manifest, read_manifest
+from niwt_tf.runs.fingerprints import support_fingerprint, weights_fingerprint
+from niwt_tf.runs.run import FORMAT
+from niwt_tf.runs.stage import Manifest, read_manifest
 
 # What a trial's outcome is read from. A stage that has seen a test image is not among them.
 TRIAL_STAGES = ("train", "importance", "map", "transfer")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from niwt_tf.experiments.options import Option
+from niwt_tf.config.options import Option
 
 SWEEP_ONLY = (
     Option("sweep_dir", "str", None, "Folder of the sweep; the same command goes on there.", optional=True),

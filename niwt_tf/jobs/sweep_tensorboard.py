@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from niwt_tf.compute.quiet_tensorflow import import_quietly
 from niwt_tf.experiments.sweep_grid import shown_value
 from niwt_tf.files import replacing_directory
-from niwt_tf.jobs.quiet_tensorflow import import_quietly
 from niwt_tf.jobs.sweep_results import Row
 
 VALIDATION_TAG = "validation/{}"

@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from niwt_tf.baselines.names import METHODS
-from niwt_tf.experiments.options import Option
-from niwt_tf.experiments.settings import SETTINGS
+from niwt_tf.config.names import METHODS
+from niwt_tf.config.options import Option
+from niwt_tf.config.settings import SETTINGS
 from niwt_tf.jobs.analysis_options import (
     LAMBDA_SWEEP_OPTIONS,
     LAYER_DEPTH_OPTIONS,

@@ -7,8 +7,8 @@ import sys
 
 from absl import flags
 
+from niwt_tf.compute.distributed import ALONE, Team, team_of
 from niwt_tf.errors import InputError
-from niwt_tf.method.team import ALONE, Team, team_of
 
 _TEAMS: dict[str, Team] = {"none": ALONE}
 # What TensorFlow raises in the workers that are left: which one depends on what they were doing.

@@ -6,14 +6,14 @@ import logging
 import shutil
 import sys
 
-from niwt_tf.experiments.artefacts import save_networks
-from niwt_tf.experiments.support import check_support
-from niwt_tf.experiments.training import has_attribute_loss, train_learners
 from niwt_tf.files import write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
-from niwt_tf.jobs.data_fingerprint import weights_fingerprint
 from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.jobs.run_directory import Run
+from niwt_tf.methods.niwt.files import save_networks
+from niwt_tf.methods.niwt.support import check_support
+from niwt_tf.protocol.learners import has_attribute_loss, train_learners
+from niwt_tf.runs.fingerprints import weights_fingerprint
+from niwt_tf.runs.run import Run
 
 _LOG = logging.getLogger("niwt_tf.jobs")
 SETTINGS_USED = (

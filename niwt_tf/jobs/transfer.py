@@ -13,22 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from niwt_tf.experiments.artefacts import load_maps, load_measured, load_networks, load_operators
-from niwt_tf.experiments.baseline import finite_values
-from niwt_tf.experiments.method_head import make_head
-from niwt_tf.experiments.probabilities import save_probabilities
-from niwt_tf.experiments.readers import readers_of
-from niwt_tf.experiments.scoring import finite
-from niwt_tf.experiments.selection import Trial
-from niwt_tf.experiments.transferring import choose
+from niwt_tf.compute.features import Reader, readers_of
 from niwt_tf.explain.explainer import fit_explainer
-from niwt_tf.files import write_json
+from niwt_tf.files import finite, write_json
 from niwt_tf.jobs.app import run_from_flags, run_job
-from niwt_tf.jobs.data_fingerprint import support_fingerprint
 from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.jobs.run_directory import Run
-from niwt_tf.method.reader import Reader
+from niwt_tf.methods.niwt.files import load_maps, load_measured, load_networks, load_operators
+from niwt_tf.methods.niwt.niwt import choose
+from niwt_tf.methods.niwt.solving import Trial
 from niwt_tf.models.network import Network
+from niwt_tf.protocol.probabilities import save_probabilities
+from niwt_tf.protocol.selection import finite_values, make_head
+from niwt_tf.runs.fingerprints import support_fingerprint
+from niwt_tf.runs.run import Run
 
 SETTINGS_USED = (
     "head",

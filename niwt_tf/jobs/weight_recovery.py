@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from absl import flags
 
-from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, TestFeatures
 from niwt_tf.experiments.analyses.record import AnalysisRecord
+from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures
 from niwt_tf.experiments.analyses.weight_recovery import draw_weight_recovery, weight_recovery
 from niwt_tf.jobs.analysis import analysis_stage, command_of, print_analysis
 from niwt_tf.jobs.app import run_from_flags, run_job
 from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.jobs.run_directory import Run
+from niwt_tf.runs.run import Run
 
 NAME = "weight_recovery"
 

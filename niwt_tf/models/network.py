@@ -11,11 +11,9 @@ import numpy as np
 
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.files import replacing
-from niwt_tf.models.cut import split
-from niwt_tf.models.head import ClassHead
+from niwt_tf.models.cut import check_not_degenerate, split
 from niwt_tf.models.hub import HubMap, ModuleError
-from niwt_tf.models.preprocess import Preprocess
-from niwt_tf.models.unit_features import UnitFeatures
+from niwt_tf.models.layers import ClassHead, Preprocess, UnitFeatures
 
 __all__ = ["HubMap", "Network", "Preprocess", "UnitFeatures"]  # layers are registered for `load` by being imported
 
@@ -217,3 +215,26 @@ class Network:
         if not isinstance(getattr(model, "layers", [None])[-1], ClassHead):
             raise InputError(f"{path} must be a .keras file written by Network.save. Received: a model without a ClassHead.")
         return cls(model, model.layers[-1].layer)
+
+
+# Stands for what the head is applied to: the last fully connected layer, or the pooled map.
+FEATURES = "features"
+
+
+def recut(network: Network, layers: Sequence[str]) -> list[Network]:
+    """Return the network cut at each of the further layers but `FEATURES`, whose importance is the column; weights are shared.
+
+    Raises:
+        InputError: a layer is unknown, degenerate, repeated, or the network's own.
+    """
+    repeated = next((name for name in layers if name == network.layer), None)
+    if repeated is not None:
+        raise InputError(f"--extra_layers must differ from --layer. Received: {repeated!r}.")
+    cuts = []
+    for name in (name for name in layers if name != FEATURES):
+        try:
+            cuts.append(Network(network.model, name))
+            check_not_degenerate(network.model, name)
+        except InputError as error:
+            raise InputError(f"--extra_layers must name layers that can be cut at. {error}") from None
+    return cuts

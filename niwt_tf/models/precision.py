@@ -6,10 +6,8 @@ from typing import Any
 
 import keras
 
-from niwt_tf.models.head import ClassHead
+from niwt_tf.models.layers import ClassHead, Preprocess, UnitFeatures
 from niwt_tf.models.network import Network
-from niwt_tf.models.preprocess import Preprocess
-from niwt_tf.models.unit_features import UnitFeatures
 
 # Pixels need more than 8 bits, and logits are compared: both ends stay in float32.
 _KEPT = (keras.layers.InputLayer, Preprocess, UnitFeatures, ClassHead)

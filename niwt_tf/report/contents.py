@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from niwt_tf.method.evaluation import CalibrationCurve
+from niwt_tf.metrics.gzsl import CalibrationCurve
 
 if TYPE_CHECKING:
-    from niwt_tf.report.analyses import AnalysisFigure
-    from niwt_tf.report.baselines import BaselineRow
-    from niwt_tf.report.dictionary import Dictionary
+    from niwt_tf.report.comparisons import AnalysisFigure, BaselineRow
     from niwt_tf.report.gallery import GalleryEntry
+    from niwt_tf.report.neuron_dictionary import Dictionary
 
 
 @dataclass(frozen=True)

@@ -6,24 +6,22 @@ state of pyplot.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from niwt_tf.data.thumbnail import resized
-from niwt_tf.experiments.class_names import readable_names, shorten
-from niwt_tf.experiments.saved_figure import save_figure
-from niwt_tf.explain.image_explanation import Contrast, ImageExplanation, NamedClass, NeuronReason
-from niwt_tf.explain.rounding import shown_weight
+from niwt_tf.data.images.files import resized
+from niwt_tf.explain.record import Contrast, ImageExplanation, NamedClass, NeuronReason
 from niwt_tf.explain.sentences import counterfactual_sentence, empty_map_sentence, neuron_title, plain, withheld_sentence
-from niwt_tf.explain.words import Word
-from niwt_tf.report.fitted_text import DPI, broken, broken_within, cut, cut_start, cut_together, inches
+from niwt_tf.explain.words import Word, shown_weight
+from niwt_tf.plots.style import figure_font, readable_names, save_figure, shorten
 from niwt_tf.report.pictures import activation_picture, heat_overlay
 
 if TYPE_CHECKING:
     from PIL import Image
+
 
 _FOR, _AGAINST, _INK, _FAINT = "#0072B2", "#D55E00", "#111111", "#555555"  # told apart by colour-blind readers
 _SIDE = 384  # pixels of a photograph's longer side
@@ -209,3 +207,65 @@ def _attribute(word: Word) -> str:
 def _literal(text: str) -> str:
     """Return text of which Matplotlib makes no formula."""
     return text.replace("$", r"\$")
+
+
+DPI = 100  # of the figures: letters are as wide as whole pixels make them
+_POINTS = 72  # an inch
+_MOST = 120  # characters of a name, however narrow they are
+
+
+def inches(text: str, size: float) -> float:
+    """Return how wide a line is in letters of `size` points."""
+    return float(figure_font(size * DPI / _POINTS).getlength(text)) / DPI
+
+
+def cut(text: str, size: float, room: float) -> str:
+    """Return a line cut to `room` inches, with an ellipsis where something is left out."""
+    (text,) = cut_together([text], lambda names: inches(names[0], size) <= room, 4 * _MOST)
+    return text
+
+
+def cut_start(text: str, size: float, room: float) -> str:
+    """Return the end of a line where the whole does not fit into `room` inches, after an ellipsis."""
+    if inches(text, size) <= room:
+        return text
+    text = text[-_MOST:]
+    while text and inches(f"\N{HORIZONTAL ELLIPSIS}{text}", size) > room:
+        text = text[1:].lstrip()
+    return "\N{HORIZONTAL ELLIPSIS}" + text
+
+
+def broken(text: str, size: float, room: float) -> list[str]:
+    """Return a text as lines of at most `room` inches, broken between words; a word that is too wide is cut."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and inches(longer, size) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(cut(word, size, room))
+    return lines
+
+
+def broken_within(text: str, size: float, room: float, most: int) -> str:
+    """Return a text of at most `most` lines; what does not fit is left out of the last one."""
+    lines = broken(text, size, room)
+    if len(lines) > most:
+        lines[most - 1 :] = [cut(f"{' '.join(lines[most - 1 :])}\N{HORIZONTAL ELLIPSIS}", size, room)]
+    return "\n".join(lines)
+
+
+def cut_together(names: Sequence[str], fits: Callable[[Sequence[str]], bool], most: int = _MOST) -> tuple[str, ...]:
+    """Return names of which the longest are cut, as little as is needed for all of them to fit.
+
+    Args:
+        names: to be shown together.
+        fits: says whether names have room; the shorter they are, the sooner they do.
+        most: characters of a name.
+    """
+    lengths = [min(len(name), most) for name in names]
+    while True:
+        short = tuple(shorten(name, length) for name, length in zip(names, lengths, strict=True))
+        if max(lengths) <= 1 or fits(short):
+            return short
+        lengths[lengths.index(max(lengths))] -= 1

@@ -11,20 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
-from niwt_tf.data.schema import Dataset, test_data
-from niwt_tf.experiments.class_names import readable_names
-from niwt_tf.experiments.faithfulness_truth import present_attributes
-from niwt_tf.experiments.scoring import Scored
+from niwt_tf.compute.execution import Execution
+from niwt_tf.compute.features import Reader
+from niwt_tf.data.schema import Dataset, Images, test_data
 from niwt_tf.explain.explainer import Explainer
-from niwt_tf.explain.grad_cam import attribute_weights
+from niwt_tf.explain.faithfulness.truth import present_attributes
+from niwt_tf.explain.grad_cam import attribute_weights, explained_twice
 from niwt_tf.explain.sentences import plain
 from niwt_tf.explain.words import Word, textual_explanation
-from niwt_tf.method.execution import Execution
-from niwt_tf.method.probabilities import Probabilities
+from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.network import Network
+from niwt_tf.plots.style import readable_names
+from niwt_tf.protocol.scoring import Scored
 from niwt_tf.report.balanced_draw import balanced_draw
-from niwt_tf.report.evidence import Evidence, evidence_for
 from niwt_tf.report.pictures import activation_picture, data_uri, heat_overlay, picture_of
 
 _NEURONS, _AGAINST_TRUE = 3, 3
@@ -229,3 +230,46 @@ def _shown_neurons(
         )
         for neuron in best[np.argsort(-parts[best], kind="stable")]
     )
+
+
+# What speaks for the predicted class of a few images: importances, Grad-CAM, and how much each neuron answers.
+#
+# Dimensions: B images, H x W positions, N neurons.
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The answers for B images.
+
+    Attributes:
+        maps: float32 [B, H, W, N], the network's maps.
+        heat: float32 [B, H, W] in [0, 1], Grad-CAM of the predicted class.
+        importances: float32 [B, N], for the predicted class.
+        true_importances: float32 [B, N], for the true class.
+    """
+
+    maps: np.ndarray
+    heat: np.ndarray
+    importances: np.ndarray
+    true_importances: np.ndarray
+
+    @property
+    def parts(self) -> np.ndarray:
+        """alpha_n * mean of a_n, float32 [B, N]: each neuron's mean part in Grad-CAM before the ReLU."""
+        return self.importances * self.maps.mean(axis=(1, 2))
+
+
+def evidence_for(network: Network, images: Images, predicted: np.ndarray, true: np.ndarray, execution: Execution) -> Evidence:
+    """Look at all images in one batch, compiled.
+
+    Args:
+        network: with the classes.
+        images: B of them.
+        predicted: [B] indices of the network's classes.
+        true: [B] of the same kind.
+        execution: how maps are read.
+    """
+    maps = Reader(network, execution).maps(images)
+    classes = (tf.constant(each, tf.int64) for each in (predicted, true))
+    heat, alphas, _, true_alphas = explained_twice(network, jit=execution.jit)(tf.constant(maps), *classes)
+    return Evidence(maps, heat.numpy(), alphas.numpy(), true_alphas.numpy())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from niwt_tf.baselines.names import HEADS, TITLES
+from niwt_tf.config.names import HEADS, TITLES
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.inverse_map import FORMS
 from niwt_tf.report.contents import MapFigure, TrialRow

@@ -15,14 +15,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from niwt_tf.explain.neurons import CONFIDENT
-from niwt_tf.explain.rounding import shown_weight
 from niwt_tf.explain.sentences import plain, short_name
-from niwt_tf.explain.words import grouped
-from niwt_tf.report.baselines import MEASURES
-from niwt_tf.report.confusion_chart import MOST_NAMED, confusion_chart, geometry
+from niwt_tf.explain.words import grouped, shown_weight
+from niwt_tf.report.comparisons import MEASURES
 from niwt_tf.report.contents import Estimate, ReportContents
-from niwt_tf.report.curves import ausuc_chart, calibration_chart, reliability_chart, table_of
-from niwt_tf.report.subject import count
+from niwt_tf.report.curves import (
+    MOST_NAMED,
+    ausuc_chart,
+    calibration_chart,
+    confusion_chart,
+    geometry,
+    reliability_chart,
+    table_of,
+)
+from niwt_tf.report.summary import count
 
 MOST_CLASSES = 1500  # more rows than this make a browser slow
 _MOST_CELLS = 60_000

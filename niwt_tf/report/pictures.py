@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from niwt_tf.data.thumbnail import opened, resized, thumbnail
+from niwt_tf.data.images.files import opened, resized, thumbnail
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -55,7 +55,7 @@ def heat_overlay(photograph: Image.Image, heat: np.ndarray) -> Image.Image:
     """
     from PIL import Image
 
-    from niwt_tf.explain.heat_png import colour_table
+    from niwt_tf.explain.explanations import colour_table
 
     heat = stretched(heat, photograph.size).clip(0.0, 1.0)
     colours = colour_table()[np.rint(255 * heat).astype(np.int64)]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import streamlit as st
 
 from niwt_tf.errors import InputError
-from niwt_tf.serving.class_check import ClassCheckError
-from niwt_tf.studio.composing import Claims, Composition
-from niwt_tf.studio.editor import composition, show_editor
+from niwt_tf.serving.classes.rewrite import ClassCheckError
+from niwt_tf.studio.composing import Claims, Composition, by_group, short_name
 from niwt_tf.studio.explained_view import show_pictures, show_reasons
 from niwt_tf.studio.pictures import decoded
 from niwt_tf.studio.plain_text import plain
@@ -101,3 +101,114 @@ def _show_saving(shop: Workshop, made: Composition) -> None:
         st.code(str(path), language=None, wrap_lines=True)
         for note in notes:
             st.text(note)
+
+
+_MEAN = "The mean of the seen classes"
+_MOST_FOUND = 24
+_FEW = 12
+
+
+def composition(bench: Bench) -> Composition:
+    """Return what this visitor is composing.
+
+    Raises:
+        InputError: the bundle knows no descriptions.
+    """
+    state = st.session_state
+    if "composition" not in state:
+        _begin(bench.start(None))
+    return state.composition
+
+
+def show_editor(bench: Bench) -> None:
+    """Show all that changes the composition."""
+    described = [card.name for card in bench.bundle.cards if card.description is not None]
+    st.selectbox(
+        "Start from",
+        ["", *described],  # no class has that name
+        format_func=lambda name: name or _MEAN,
+        key="start",
+        on_change=lambda: _begin(bench.start(st.session_state.start or None)),
+    )
+    st.text_area("Or describe it in words", key="words", height=80, max_chars=5000)
+    st.button("Read the words", on_click=_read, args=(bench,))
+    for note in st.session_state.get("notes", ()):
+        st.text(note)
+    if "reading_error" in st.session_state:
+        st.error(plain(st.session_state.pop("reading_error")))
+    _changed(bench)
+    _sliders(bench)
+
+
+def _begin(start: Composition, notes: tuple[str, ...] = ()) -> None:
+    state = st.session_state
+    state.composition, state.notes = start, notes
+    # Sliders of another beginning are other widgets, so that none keeps its old value.
+    state.beginning = state.get("beginning", 0) + 1
+
+
+def _read(bench: Bench) -> None:
+    try:
+        _begin(*bench.read(st.session_state.words))
+    except InputError as error:
+        st.session_state.reading_error = str(error)
+
+
+def _changed(bench: Bench) -> None:
+    made: Composition = st.session_state.composition
+    if not made.edits:
+        return
+    places = sorted(made.edits)
+    digits = max(bench.ranges[place].digits for place in places)
+    number: Any = st.column_config.NumberColumn(format=f"%.{digits}f")
+    st.dataframe(
+        {
+            "Changed": [bench.knowledge.names[place] for place in places],
+            "From": [float(made.start[place]) for place in places],
+            "To": [made.edits[place] for place in places],
+        },
+        column_config={"From": number, "To": number},
+        hide_index=True,
+        alt="Attributes that were changed",
+    )
+    st.button("Undo all changes", on_click=lambda: _begin(Composition(made.start, text=made.text), st.session_state.notes))
+
+
+def _sliders(bench: Bench) -> None:
+    names, groups = bench.knowledge.names, bench.knowledge.groups
+    search = st.text_input(f"Find one of {len(names)} attributes", key="search", type="search", max_chars=100) or ""
+    found = by_group(names, groups, search)
+    if search.strip():
+        places = [place for group in found.values() for place in group]
+        for place in places[:_MOST_FOUND]:
+            _slider(bench, place, names[place])
+        if len(places) > _MOST_FOUND or not places:
+            st.text(f"{len(places)} attributes have these words" + (f"; {_MOST_FOUND} are shown." if places else "."))
+        return
+    for group, places in found.items():
+        with st.expander(plain(group), expanded=len(names) <= _FEW, key=f"group {group}", on_change="rerun") as opened:
+            # What is closed is not sent: a page of hundreds of sliders would be slow.
+            if opened.open:
+                for place in places:
+                    _slider(bench, place, short_name(names[place], groups[place]))
+
+
+def _slider(bench: Bench, place: int, label: str) -> None:
+    made: Composition = st.session_state.composition
+    limits, key = bench.ranges[place], f"value {st.session_state.beginning} {place}"
+    st.slider(
+        plain(label),
+        limits.low,
+        limits.high,
+        limits.nearest(float(made.values[place])),
+        limits.step,
+        f"%.{limits.digits}f",
+        key,
+        on_change=_edit,
+        args=(place, key),
+    )
+
+
+def _edit(place: int, key: str) -> None:
+    state = st.session_state
+    state.composition = state.composition.edited(place, state[key])

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from niwt_tf.method.abstaining import UNKNOWN
+from niwt_tf.metrics.probabilities import UNKNOWN
 from niwt_tf.studio.gallery import Gallery
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from niwt_tf.data.lists import existing_directory
+from niwt_tf.data.readers.tables import existing_directory
 from niwt_tf.errors import InputError
 from niwt_tf.studio.image_files import image_files
 from niwt_tf.studio.pictures import decoded, resized

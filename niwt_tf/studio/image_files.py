@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from niwt_tf.data.folder import IMAGE_SUFFIXES
-from niwt_tf.data.lists import existing_directory
+from niwt_tf.data.readers.folder import IMAGE_SUFFIXES
+from niwt_tf.data.readers.tables import existing_directory
 from niwt_tf.errors import InputError
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from niwt_tf.data.decode import decode_pixels
+from niwt_tf.data.images.decode import decode_pixels
 from niwt_tf.errors import InputError
 
 SHOWN = 384

@@ -14,7 +14,7 @@ from threading import RLock
 import numpy as np
 import tensorflow as tf
 
-from niwt_tf.data.decode import decode_image
+from niwt_tf.data.images.decode import decode_image
 
 _BATCH = 32
 

@@ -12,17 +12,15 @@ from threading import RLock
 
 import numpy as np
 
-from niwt_tf.data.described_classes import DescribedClass
-from niwt_tf.data.description import Description, described_in_words
+from niwt_tf.data.descriptions.new_classes import DescribedClass, Description, described_in_words
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
-from niwt_tf.method.column_map import ColumnMap
-from niwt_tf.serving.bundle import Bundle
-from niwt_tf.serving.bundle_knowledge import bundle_words, seen_knowledge
-from niwt_tf.serving.classes import add_classes, write_change
-from niwt_tf.serving.naming import new_names
-from niwt_tf.serving.one_change import one_change
-from niwt_tf.serving.versions import saved_model_folder, versions
+from niwt_tf.methods.niwt.column_map import ColumnMap
+from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.bundle.descriptions import bundle_words, seen_knowledge
+from niwt_tf.serving.bundle.versions import one_change, saved_model_folder, versions
+from niwt_tf.serving.classes.edit import add_classes, write_change
+from niwt_tf.serving.classes.names import new_names
 from niwt_tf.studio.composing import Claims, Composition, Range, claims, ranges
 from niwt_tf.studio.gallery import Gallery, TestImages, read_images
 from niwt_tf.studio.tried_model import TriedModel

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from niwt_tf.data.awa2 import read_awa2
-from niwt_tf.data.cub import read_cub
-from niwt_tf.data.folder import read_folder
+from niwt_tf.data.readers.awa2 import read_awa2
+from niwt_tf.data.readers.cub import read_cub
+from niwt_tf.data.readers.folder import read_folder
 from niwt_tf.data.schema import Dataset, Knowledge, Split
 from niwt_tf.data.splits import choose_split, csv_split, named_split, random_split, xlsa17_split
 from niwt_tf.errors import InputError

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from niwt_tf.data.text_knowledge import encoder_from_arrays
+from niwt_tf.data.descriptions.texts import encoder_from_arrays
+from niwt_tf.data.descriptions.tfidf import Words
 from niwt_tf.data.word_vectors import WordVectors
-from niwt_tf.data.words import Words
 from niwt_tf.errors import InputError
 
 VECTORS = "red 1 0\nblue 0 1\nbird 2 2\nthe 9 9\nкрасная 4 0\n"

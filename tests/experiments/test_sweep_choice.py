@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.sweep_choice import Outcome, choose, configurations, ranked
 from niwt_tf.experiments.sweep_grid import parse_grid, trials_of
 

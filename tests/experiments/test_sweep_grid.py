@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.sweep_grid import flags_of, grid_of, parse_grid, shown_value, trials_of
 from niwt_tf.jobs.flags import define_flags, parse_flags, settings_from_flags
 

@@ -5,8 +5,7 @@ import pytest
 import tensorflow as tf
 
 from niwt_tf.errors import InputError
-from niwt_tf.explain.class_maps import GradCam, explained_twice
-from niwt_tf.explain.grad_cam import upsampled
+from niwt_tf.explain.grad_cam import GradCam, explained_twice, upsampled
 from niwt_tf.models.backbones import build_network
 
 

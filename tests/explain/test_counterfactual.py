@@ -10,14 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.explain import counterfactual as search
-from niwt_tf.explain.counterfactual import Counterfactual, Edit, NoCounterfactual, counterfactual
-from niwt_tf.explain.edited_logit import EditedLogit
-from niwt_tf.explain.edits import possible_edits
-from niwt_tf.method.calibration import LogitStatistics
-from niwt_tf.method.closed_form import Blocks
-from niwt_tf.method.column_map import ColumnMap
-from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
+from niwt_tf.explain.counterfactual import Counterfactual, Edit, EditedLogit, NoCounterfactual, counterfactual, possible_edits
+from niwt_tf.methods.niwt.column_map import ColumnMap
+from niwt_tf.methods.niwt.mapping import ImportanceMap
+from niwt_tf.methods.niwt.transfer_closed_form import Blocks
+from niwt_tf.metrics.calibration import LogitStatistics
 
 MATCHED = LogitStatistics(-1.0, 2.0)
 

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from niwt_tf.explain.heat_png import colour_table, heat_png
+from niwt_tf.explain.explanations import colour_table, heat_png
 
 
 def pixels_of(encoded):

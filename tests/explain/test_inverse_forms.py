@@ -1,8 +1,8 @@
 import numpy as np
 from scipy.optimize import minimize
 
-from niwt_tf.explain.inverse_forms import Directions, cosine_form
-from niwt_tf.method.importance import unit
+from niwt_tf.explain.inverse_map import Directions, cosine_form
+from niwt_tf.metrics.ranks import unit
 
 
 def _data():

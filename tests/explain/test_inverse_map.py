@@ -3,7 +3,7 @@ import pytest
 
 from niwt_tf.explain import inverse_map
 from niwt_tf.explain.inverse_map import FORMS, fit_inverse_map
-from niwt_tf.method.rank_correlation import mean_rank_correlation
+from niwt_tf.metrics.ranks import mean_rank_correlation
 from tests.explain.known_world import world
 
 

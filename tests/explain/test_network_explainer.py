@@ -7,13 +7,13 @@ import json
 import numpy as np
 import pytest
 
+from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.errors import InputError
-from niwt_tf.explain import explaining
+from niwt_tf.explain import network_explainer
 from niwt_tf.explain.counterfactual import Counterfactual, Edit, NoCounterfactual
 from niwt_tf.explain.explainer import Explainer
-from niwt_tf.explain.explanation_record import explanation_record
-from niwt_tf.explain.image_explanation import Contrast, NamedClass, NeuronReason
 from niwt_tf.explain.network_explainer import NetworkExplainer
+from niwt_tf.explain.record import Contrast, NamedClass, NeuronReason, explanation_record
 from niwt_tf.explain.sentences import (
     counterfactual_sentence,
     empty_map_sentence,
@@ -23,10 +23,10 @@ from niwt_tf.explain.sentences import (
     withheld_sentence,
 )
 from niwt_tf.explain.words import Word
-from niwt_tf.method.closed_form import Blocks
-from niwt_tf.method.column_map import ColumnMap
-from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
-from niwt_tf.method.probabilities import Probabilities
+from niwt_tf.methods.niwt.column_map import ColumnMap
+from niwt_tf.methods.niwt.mapping import ImportanceMap
+from niwt_tf.methods.niwt.transfer_closed_form import Blocks
+from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.backbones import build_network
 
 NAMES = ("crow", "dove", "emu")
@@ -93,10 +93,10 @@ def test_the_counterfactual_is_of_the_class_that_loses():
 def test_who_is_best_once_the_description_is_changed(logits, best, monkeypatch):
     # emu rises by 1.1, past dove in either case, but not past the first crow.
     found = Counterfactual((), np.zeros(3, np.float32), 1.0, -0.1)
-    monkeypatch.setattr(explaining, "counterfactual", lambda *_: found)
+    monkeypatch.setattr(network_explainer, "counterfactual", lambda *_: found)
     known = made()[1].known
     row = {"label": np.bytes_("dove"), "runner_up": np.bytes_("emu"), "heatmap": np.zeros((2, 2))}
-    explained = explaining.complete(row, np.array(logits, np.float32), np.zeros(1), Probabilities(2.0), known)
+    explained = network_explainer.complete(row, np.array(logits, np.float32), np.zeros(1), Probabilities(2.0), known)
     contrast = explained.contrast
     assert (contrast.changed.label, contrast.over.label, contrast.best_changed) == ("emu", "dove", best)
     record = explanation_record(explained, "a.jpg", {})
@@ -112,7 +112,7 @@ def test_an_answer_that_is_not_sure_enough_is_withheld():
     row = {"label": np.bytes_("dove"), "runner_up": np.bytes_("emu"), "heatmap": np.zeros((2, 2))}
     share = 1 / (1 + 2 * np.exp(-2.0))  # of crow: 78.7 %
     for threshold, withheld in ((0.0, False), (share - 0.01, False), (share + 0.01, True)):
-        explained = explaining.complete(row, logits, np.zeros(1), Probabilities(1.0, threshold), known)
+        explained = network_explainer.complete(row, logits, np.zeros(1), Probabilities(1.0, threshold), known)
         record = explanation_record(explained, "a.jpg", {})
         assert record["best"] == {"label": "crow", "seen": True, "probability": pytest.approx(share), "withheld": withheld}
         assert "withheld" not in record["class"]

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from niwt_tf.explain.rounding import shortest, shown_weight, varied
+from niwt_tf.explain.words import shortest, shown_weight, varied
 
 
 def test_what_rounding_alone_makes_differ_does_not_vary():

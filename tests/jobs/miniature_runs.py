@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from niwt_tf.experiments.settings import Settings
+from niwt_tf.config.settings import Settings
 from niwt_tf.files import write_json
-from niwt_tf.jobs.run_directory import Run, RunDirectory
+from niwt_tf.runs.run import Run, RunDirectory
 
 NUM_SEEN, NUM_UNSEEN = 2, 2
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.settings import Settings
 from niwt_tf.files import read_json
 from niwt_tf.jobs import support_images
 from niwt_tf.jobs.analysis import analysis_stage
-from niwt_tf.jobs.run_directory import RunDirectory
+from niwt_tf.runs.run import RunDirectory
 
 JOBS = ("lambda_sweep", "weight_recovery", "layer_depth", "support_images", "consistency")
 FLAGS = {

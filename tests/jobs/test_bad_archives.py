@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from tests.data import miniature_archives as miniature
+from tests.data.readers import miniature_archives as miniature
 
 
 @pytest.fixture(scope="module")

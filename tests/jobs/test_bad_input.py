@@ -12,8 +12,8 @@ import keras
 import pytest
 
 from niwt_tf import load_dataset
-from niwt_tf.experiments.settings import Settings
-from niwt_tf.jobs.run_directory import RunDirectory
+from niwt_tf.config.settings import Settings
+from niwt_tf.runs.run import RunDirectory
 
 CSV = "class,size,legs,fur\nant,0,6,0\nbee,1,6,1\ncat,5,4,7\ndog,6,4,8\neel,4,0,0\nfox,5,4,9\n"
 CSV_MISTAKES = {

@@ -8,10 +8,10 @@ import shutil
 import numpy as np
 import pytest
 
-from niwt_tf.baselines.names import METHODS
+from niwt_tf.config.names import METHODS
 from niwt_tf.files import read_json
 from niwt_tf.jobs import baseline
-from niwt_tf.method.evaluation import evaluate_scores
+from niwt_tf.metrics.gzsl import evaluate_scores
 
 NETWORKS = {"hidden": 16.0, "steps": 5.0, "epochs": 1.0}
 

@@ -13,16 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.data.schema import Knowledge
-from niwt_tf.method.calibration import LogitStatistics
-from niwt_tf.method.closed_form import Blocks
-from niwt_tf.method.column_map import ColumnMap
-from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
+from niwt_tf.methods.niwt.column_map import ColumnMap
+from niwt_tf.methods.niwt.mapping import ImportanceMap
+from niwt_tf.methods.niwt.transfer_closed_form import Blocks
+from niwt_tf.metrics.calibration import LogitStatistics
 from niwt_tf.models.backbones import build_network
-from niwt_tf.serving.bundle import Bundle
-from niwt_tf.serving.contents import Contents
-from niwt_tf.serving.rewriting import write_cards, write_metadata
-from niwt_tf.serving.savedmodel import export_network
+from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.classes.rewrite import write_cards, write_metadata
+from niwt_tf.serving.export.contents import Contents
+from niwt_tf.serving.export.savedmodel import export_network
 
 ATTRIBUTES = ("black", "stripes", "size::big", "size::small")
 CLASSES = ("cat", "dog", "eel", "fox")

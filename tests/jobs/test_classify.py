@@ -14,12 +14,12 @@ from niwt_tf.errors import InputError
 from niwt_tf.jobs.classify import image_files
 from niwt_tf.jobs.classify_report import as_csv, as_json, as_table, predicted
 from niwt_tf.jobs.terminal_text import padded, shown, width
-from niwt_tf.method.probabilities import Probabilities
+from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.backbones import build_network
-from niwt_tf.serving.contents import Contents
+from niwt_tf.serving.client.answers import Predictions
+from niwt_tf.serving.export.contents import Contents
+from niwt_tf.serving.export.savedmodel import export_network
 from niwt_tf.serving.loopback.server import loopback
-from niwt_tf.serving.savedmodel import export_network
-from niwt_tf.serving.transports.answers import Predictions
 from tests.serving.client.toy_model import save_toy
 
 # A label may hold anything; these would clear the screen, break the line and turn the order of what follows.

@@ -6,11 +6,11 @@ import shutil
 
 import pytest
 
-from niwt_tf.experiments.leaderboard import Result
+from niwt_tf.experiments.comparison.leaderboard import Result
+from niwt_tf.experiments.comparison.runs import FileChoice, named, with_files
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.compare import FILES
-from niwt_tf.jobs.compared_files import FileChoice, named, with_files
-from niwt_tf.jobs.ledger import portable
+from niwt_tf.runs.ledger import portable
 from tests.jobs.miniature_runs import make_run
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from niwt_tf.files import read_json, write_json
 from niwt_tf.models.network import Network
-from niwt_tf.serving.fingerprints import METADATA
+from niwt_tf.serving.bundle.bundle import METADATA
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_an_image_of_the_same_relative_name_is_another(niwt, finished_run, photo
 
 @pytest.mark.slow
 def test_a_bundle_without_explain_class_explains_the_best_class_alone(niwt, finished_run, photo, tmp_path, monkeypatch):
-    from niwt_tf.serving.predict import Servable
+    from niwt_tf.serving.bundle.predict import Servable
 
     real = Servable.signatures.fget
     monkeypatch.setattr(Servable, "signatures", property(lambda self: tuple(set(real(self)) - {"explain_class"})))

@@ -11,22 +11,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from niwt_tf.config.settings import Settings
 from niwt_tf.data.schema import Images, Knowledge
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.probabilities import save_probabilities
-from niwt_tf.experiments.settings import Settings
 from niwt_tf.explain.explainer import fit_explainer
 from niwt_tf.files import read_json
 from niwt_tf.jobs import export
-from niwt_tf.jobs.run_directory import RunDirectory
-from niwt_tf.method.calibration import LogitStatistics
-from niwt_tf.method.few_shot import FewShotChoice, SeenMoments
-from niwt_tf.method.probabilities import Probabilities
+from niwt_tf.methods.niwt.few_shot import FewShotChoice, SeenMoments
+from niwt_tf.metrics.calibration import LogitStatistics
+from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.backbones import build_network
-from niwt_tf.serving import savedmodel
-from niwt_tf.serving.bundle import Bundle
-from niwt_tf.serving.predict import predict
-from niwt_tf.serving.verification import Verification
+from niwt_tf.protocol.probabilities import save_probabilities
+from niwt_tf.runs.run import RunDirectory
+from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.bundle.predict import predict
+from niwt_tf.serving.export import savedmodel
+from niwt_tf.serving.export.verification import Verification
 
 NAMES = ("cat", "dog", "eel", "fox")
 

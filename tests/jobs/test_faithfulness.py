@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from niwt_tf.experiments.faithfulness_table import FIGURES, as_text
+from niwt_tf.explain.faithfulness.table import FIGURES, as_text
 from niwt_tf.files import read_json
 
 

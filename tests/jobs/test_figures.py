@@ -1,10 +1,10 @@
-"""The flagfiles on the data that they are for. Floors leave room for other processors; benchmarks/seeds.py has the figures."""
+"""The flagfiles on the data that they are for. Floors leave room for other processors; studies/seeds.py has the figures."""
 
 from __future__ import annotations
 
 import pytest
 
-from niwt_tf.data.birds import render_birds
+from niwt_tf.data.birds.render import render_birds
 from niwt_tf.files import read_json
 
 WEIGHTS = "weights/mobilenet_v2_100_224.weights.h5"

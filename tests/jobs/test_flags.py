@@ -5,8 +5,8 @@ import os
 import pytest
 from absl import flags
 
+from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.settings import Settings
 from niwt_tf.jobs.flags import define_flags, export_folder, parse_flags, run_folder, settings_from_flags
 from niwt_tf.jobs.table import JOBS
 

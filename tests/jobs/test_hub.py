@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from niwt_tf.experiments.settings import SETTINGS
+from niwt_tf.config.settings import SETTINGS
 from niwt_tf.files import read_json
-from niwt_tf.jobs.data_fingerprint import weights_fingerprint
 from niwt_tf.jobs.flags import absolute
 from niwt_tf.models.network import Network
+from niwt_tf.runs.fingerprints import weights_fingerprint
 from tests.hub_modules import save_reusable
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.settings import Settings
 from niwt_tf.files import read_json
-from niwt_tf.jobs.run_directory import RunDirectory
+from niwt_tf.runs.run import RunDirectory
 
 # A stage in a process of its own: it writes `size` bytes, says so, and waits for a line before it ends.
 STAGE = """

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from niwt_tf.files import read_json
-from niwt_tf.serving.bundle import Bundle
-from niwt_tf.serving.bundle_knowledge import bundle_words
+from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.bundle.descriptions import bundle_words
 
 
 def _word_vectors(birds: Path, path: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from niwt_tf.baselines.names import TITLES
+from niwt_tf.config.names import TITLES
 from niwt_tf.files import read_json
 from niwt_tf.models.network import Network
 

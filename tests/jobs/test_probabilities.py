@@ -7,10 +7,10 @@ import shutil
 
 import pytest
 
-from niwt_tf.experiments.probabilities import load_probabilities
 from niwt_tf.files import read_json
 from niwt_tf.jobs import export
 from niwt_tf.jobs.table import JOBS
+from niwt_tf.protocol.probabilities import load_probabilities
 
 
 def test_temperature_and_threshold_of_the_validation_classes_are_written(finished_run):

@@ -17,18 +17,18 @@ from types import SimpleNamespace
 import pytest
 from absl import flags
 
-from niwt_tf.data import archive_parts
+from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.paper_tables import TABLE_1
-from niwt_tf.experiments.settings import Settings
+from niwt_tf.experiments.table1 import needs
+from niwt_tf.experiments.table1.paper import TABLE_1
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs import reproduce
 from niwt_tf.jobs.attached_process import run_attached
 from niwt_tf.jobs.flags import define_flags, parse_flags, run_folder, settings_from_flags
 from niwt_tf.jobs.reproduce_options import REPRODUCE_DEFAULTS
-from niwt_tf.jobs.run_directory import RunDirectory
 from niwt_tf.jobs.table import JOBS, job_help
-from tests.data import miniature_archives as miniature
+from niwt_tf.runs.run import RunDirectory
+from tests.data.readers import miniature_archives as miniature
 
 ROWS = [f"cub_vgg16_{knowledge}_{finetune}" for finetune in ("head", "all") for knowledge in ("attributes", "captions")]
 UNLUCKY = "13"
@@ -125,8 +125,8 @@ def test_a_dry_run_of_what_is_missing_prints_it_all_and_has_a_status_of_its_own(
     assert "MISSING" in job.out and all(f"  {row} " in job.out for row in ROWS)
     (line,) = job.err.splitlines()
     assert "All that the rows need must be there" in line and "text_c10" in line
-    official = {**archive_parts.ARCHIVES, "cub": dataclasses.replace(archive_parts.ARCHIVES["cub"], num_images=64)}
-    monkeypatch.setattr(archive_parts, "ARCHIVES", official)
+    official = {**needs.ARCHIVES, "cub": dataclasses.replace(needs.ARCHIVES["cub"], num_images=64)}
+    monkeypatch.setattr(needs, "ARCHIVES", official)
     assert "official archive has" not in call.do("--dry_run", "--knowledge=attributes", data=data).out
     assert call.do("--dry_run", data=tmp_path / "none").out.count("0 are there, the official archive has 64") == 1
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from niwt_tf.errors import InputError
 from niwt_tf.models.cut import check_not_degenerate, is_degenerate, output_of, split
-from niwt_tf.models.head import ClassHead
+from niwt_tf.models.layers import ClassHead
 
 
 def branched(after_add="linear") -> keras.Model:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from niwt_tf.errors import InputError
-from niwt_tf.models.preprocess import Preprocess
+from niwt_tf.models.layers import Preprocess
 
 PIXEL = np.array([[[[255.0, 0.0, 127.5]]]], np.float32)
 

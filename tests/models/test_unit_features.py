@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from niwt_tf.models.backbones import build_network
+from niwt_tf.models.layers import UnitFeatures
 from niwt_tf.models.network import Network
 from niwt_tf.models.precision import in_precision
-from niwt_tf.models.unit_features import UnitFeatures
 
 
 def test_lengths_are_1_and_zeros_stay():

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from niwt_tf.data.schema import Dataset, Knowledge, Split, test_data
-from niwt_tf.experiments.scoring import Scored, score_network
 from niwt_tf.explain.explainer import Explainer
-from niwt_tf.models.head import ClassHead
+from niwt_tf.models.layers import ClassHead
 from niwt_tf.models.network import Network
+from niwt_tf.protocol.scoring import Scored, score_network
 
 ATTRIBUTES = ("is red", "is green", "is blue")
 # File, class, colour of its left upper quarter. The images are wide and otherwise black.

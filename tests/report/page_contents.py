@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from niwt_tf.experiments.scoring import Scored
 from niwt_tf.explain.words import Word
-from niwt_tf.method.evaluation import calibration_curve, evaluate_scores
+from niwt_tf.metrics.gzsl import calibration_curve, evaluate_scores
+from niwt_tf.protocol.scoring import Scored
 from niwt_tf.report.contents import (
     Estimate,
     Facts,
@@ -18,11 +18,11 @@ from niwt_tf.report.contents import (
     Reproduction,
     TrialRow,
 )
-from niwt_tf.report.dictionary import Dictionary, NeuronEntry
 from niwt_tf.report.gallery import GalleryEntry, ShownNeuron
-from niwt_tf.report.intervals import NOTE, headline_estimates
-from niwt_tf.report.main_results import headline_of, summary_of
-from niwt_tf.report.results import results_of
+from niwt_tf.report.headline_intervals import NOTE, headline_estimates
+from niwt_tf.report.neuron_dictionary import Dictionary, NeuronEntry
+from niwt_tf.report.summary import headline_of, summary_of
+from niwt_tf.report.tables import results_of
 
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 HOSTILE = (

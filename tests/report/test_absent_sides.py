@@ -1,7 +1,7 @@
 """Why figures of one side are absent."""
 
-from niwt_tf.experiments.faithfulness_table import FIGURES
-from niwt_tf.report.absent_sides import absent_side_sentences
+from niwt_tf.explain.faithfulness.table import FIGURES
+from niwt_tf.report.tables import absent_side_sentences
 
 
 def test_each_absent_side_has_its_reason():

@@ -7,15 +7,16 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from niwt_tf.method.evaluation import CalibrationCurve
+from niwt_tf.metrics.gzsl import CalibrationCurve
 from niwt_tf.report.charts import Frame, area, drawing, label, line, round_ticks
-from niwt_tf.report.confusion_chart import confusion_chart, geometry
 from niwt_tf.report.contents import Confusion, ReliabilityBin
 from niwt_tf.report.curves import (
     at_calibrations,
     ausuc_chart,
     calibration_chart,
     calibration_range,
+    confusion_chart,
+    geometry,
     reliability_chart,
     table_of,
 )

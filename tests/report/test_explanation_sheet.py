@@ -10,10 +10,9 @@ import pytest
 from PIL import Image
 
 from niwt_tf.explain.counterfactual import NoCounterfactual
-from niwt_tf.explain.image_explanation import Contrast, ImageExplanation, NamedClass, NeuronReason
+from niwt_tf.explain.record import Contrast, ImageExplanation, NamedClass, NeuronReason
 from niwt_tf.explain.words import Word
-from niwt_tf.report.explanation_sheet import write_explanation_sheet
-from niwt_tf.report.fitted_text import inches
+from niwt_tf.report.explanation_sheet import inches, write_explanation_sheet
 
 SHEET = "niwt_tf.report.explanation_sheet._Sheet"
 WORDS = (Word("has_wing_color::red", "wing_color", 1.5), Word("size", "", -0.5))

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from niwt_tf.report.fitted_text import DPI, broken, broken_within, cut, cut_start, cut_together, inches
+from niwt_tf.report.explanation_sheet import DPI, broken, broken_within, cut, cut_start, cut_together, inches
 
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 

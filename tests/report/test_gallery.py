@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from niwt_tf.compute.execution import Execution
 from niwt_tf.explain.words import Word
-from niwt_tf.method.execution import Execution
-from niwt_tf.method.probabilities import Probabilities
+from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.report.gallery import drawn_images, gallery
 
 

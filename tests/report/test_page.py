@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from niwt_tf.report.contents import Estimate
-from niwt_tf.report.intervals import headline_estimates
+from niwt_tf.report.headline_intervals import headline_estimates
 from niwt_tf.report.page import breakable, figure, interval, page_sources, percent, render, signed, sureness
 from tests.report.page_contents import HOSTILE, PIXEL, contents_toy, scored_toy
 

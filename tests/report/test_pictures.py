@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from niwt_tf.explain.explanations import colour_table
 from niwt_tf.explain.grad_cam import upsampled
-from niwt_tf.explain.heat_png import colour_table
 from niwt_tf.report.pictures import activation_picture, data_uri, heat_overlay, picture_of, region_picture, stretched
 
 

@@ -5,12 +5,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from niwt_tf.compute.execution import Execution
 from niwt_tf.data.schema import test_data as data_of
-from niwt_tf.method.execution import Execution
-from niwt_tf.method.probabilities import Probabilities
-from niwt_tf.report.embeddings import Embedding, class_embedding, image_embedding
+from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.report.gallery import gallery
-from niwt_tf.report.tensorboard import scalars_of, sprite, write_tensorboard
+from niwt_tf.report.tensorboard import Embedding, class_embedding, image_embedding, scalars_of, sprite, write_tensorboard
 
 METRICS = {
     "acc_zsl": 0.5,
@@ -117,7 +116,7 @@ def test_points_say_what_they_are(world, embeddings):
 
 
 def test_few_points_are_balanced_and_drawn_by_the_seed(world, monkeypatch):
-    monkeypatch.setattr("niwt_tf.report.embeddings.Reader.features", lambda _, images: np.zeros((len(images), 3)))
+    monkeypatch.setattr("niwt_tf.report.tensorboard.Reader.features", lambda _, images: np.zeros((len(images), 3)))
 
     def drawn(seed):
         return image_embedding(world.network, data_of(world.dataset), world.scored, Execution(), most=3, seed=seed)

@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.explain.explainer import fit_explainer
-from niwt_tf.method.calibration import LogitStatistics
-from niwt_tf.method.closed_form import Blocks
-from niwt_tf.method.column_map import ColumnMap
-from niwt_tf.method.mapping import DescriptionNormaliser, ImportanceMap
-from niwt_tf.method.probabilities import Probabilities
+from niwt_tf.methods.niwt.column_map import ColumnMap
+from niwt_tf.methods.niwt.mapping import ImportanceMap
+from niwt_tf.methods.niwt.transfer_closed_form import Blocks
+from niwt_tf.metrics.calibration import LogitStatistics
+from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.backbones import build_network
-from niwt_tf.serving.contents import Contents
-from niwt_tf.serving.savedmodel import export_network
+from niwt_tf.serving.export.contents import Contents
+from niwt_tf.serving.export.savedmodel import export_network
 from niwt_tf.studio.workshop import Workshop
 
 HOSTILE = "<img src=x onerror=alert(1)> **b** :smile: $x$ [l](javascript:1) www.a.org -> &amp;"

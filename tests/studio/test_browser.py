@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from niwt_tf.serving.bundle import Bundle
+from niwt_tf.serving.bundle.bundle import Bundle
 from tests.studio.conftest import HOSTILE, png
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

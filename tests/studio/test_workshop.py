@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from niwt_tf.data.described_classes import DescribedClass
-from niwt_tf.data.description import Description
+from niwt_tf.data.descriptions.new_classes import DescribedClass, Description
 from niwt_tf.errors import InputError
-from niwt_tf.serving.bundle import Bundle
-from niwt_tf.serving.classes import add_classes, write_change
-from niwt_tf.serving.predict import opened, predict
-from niwt_tf.serving.rewriting import write_metadata
+from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.bundle.predict import opened, predict
+from niwt_tf.serving.classes.edit import add_classes, write_change
+from niwt_tf.serving.classes.rewrite import write_metadata
 from niwt_tf.studio.workshop import Workshop
 from tests.studio.conftest import export_toy
 

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from niwt_tf.experiments.analyses.drawing import BLUE, ORANGE, new_figure, save
-from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer
+from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.experiments.analyses.record import AnalysisRecord, Column
-from niwt_tf.experiments.class_names import readable_names, shorten
-from niwt_tf.experiments.support import balanced_sample
-from niwt_tf.method.importance import class_importance
-from niwt_tf.method.rank_correlation import standardised_ranks
+from niwt_tf.experiments.analyses.rerun import FinishedTransfer
+from niwt_tf.methods.niwt.importance import class_importance
+from niwt_tf.metrics.ranks import standardised_ranks
+from niwt_tf.plots.style import BLUE, ORANGE, new_figure, readable_names, save, shorten
 
 PAPER = {"backbone": "VGG16", "data": "AWA2", "within": 0.817, "across": 0.076}
 _MOST_IMAGES = 20_000  # importances of more are not kept in memory

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from niwt_tf.experiments.analyses.drawing import BLUE, GREEN, GREY, ORANGE, absent, curve, new_figure, percent_axis, save
-from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, TestFeatures
+from niwt_tf.data.sampling import held_out_sample, statistics_sample
 from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, spread
-from niwt_tf.experiments.readers import held_out_sample, statistics_sample
-from niwt_tf.experiments.selection import Choice, FoldData, NewColumns, chosen_map, fold_data, fold_scores, new_columns
-from niwt_tf.experiments.support import support_of
-from niwt_tf.experiments.transferring import column_map_of
-from niwt_tf.method.calibration import choose_calibration, harmonic_means, seen_margin
-from niwt_tf.method.evaluation import calibration_curve
+from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures
+from niwt_tf.methods.niwt.niwt import column_map_of
+from niwt_tf.methods.niwt.solving import Choice, FoldData, NewColumns, chosen_map, fold_data, fold_scores, new_columns
+from niwt_tf.methods.niwt.support import support_of
+from niwt_tf.metrics.calibration import choose_calibration, harmonic_means, seen_margin
+from niwt_tf.metrics.gzsl import calibration_curve
+from niwt_tf.plots.style import BLUE, GREEN, GREY, ORANGE, absent, curve, new_figure, percent_axis, save
 
 _COLUMNS = (
     *(Column("lambda", "λ", "number"), Column("chosen", "Chosen", "text")),

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 from tqdm import tqdm
 
+from niwt_tf.compute.features import Reader
 from niwt_tf.data.schema import Images
-from niwt_tf.experiments.analyses.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, curve, new_figure, percent_axis, save
-from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, TestFeatures, evaluate_transferer
+from niwt_tf.errors import InputError
 from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, spread
-from niwt_tf.experiments.measuring import fit_maps, measure_importance, seen_operators
-from niwt_tf.method.reader import Reader
+from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures, evaluate_transferer
+from niwt_tf.methods.niwt.measuring import fit_maps, measure_importance, seen_operators
+from niwt_tf.models.cut import is_degenerate, output_of, split
+from niwt_tf.models.layers import Preprocess
 from niwt_tf.models.network import Network
-from niwt_tf.models.unit_cut import UnitNetwork, cut_at
+from niwt_tf.plots.style import BLUE, GREEN, GREY, ORANGE, PURPLE, curve, new_figure, percent_axis, save
 
 _COLUMNS = (
     *(Column("layer", "Layer", "text"), Column("neurons", "Neurons", "count"), Column("positions", "Positions", "text")),
@@ -145,3 +149,82 @@ def draw_layer_depth(record: AnalysisRecord, path: Path) -> None:
     axes.set_title("Depth of the layer", fontsize=11)
     figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     save(figure, path)
+
+
+# "block3_conv2", "conv4_block23_out", "block_12_add" and "block6g_add" begin with their block's name.
+_BLOCK = re.compile(r"conv\d+(?=_)|block_?\d+")
+_LAYERS = keras.layers
+# They end no block: what they pass on is another layer's map.
+_PASSING = (
+    *(_LAYERS.MaxPooling2D, _LAYERS.AveragePooling2D, _LAYERS.GlobalMaxPooling2D, _LAYERS.GlobalAveragePooling2D),
+    *(_LAYERS.Dropout, _LAYERS.SpatialDropout2D, _LAYERS.ZeroPadding2D, _LAYERS.Cropping2D, _LAYERS.InputLayer, Preprocess),
+)
+_MOST = 10
+
+
+def depth_layers(model: keras.Model, own: str) -> list[str]:
+    """Return the names of layers to cut at, in order: the last of each block that can be cut at, then fully connected ones.
+
+    A network of more than ten blocks is thinned: of those with maps of one size the last is kept. `own`, where it is a
+    convolution, is always there.
+
+    Args:
+        model: ends in its head.
+        own: the layer that the network is cut at.
+    """
+    last: dict[str, tuple[str, int]] = {}
+    for layer in model.layers[:-1]:
+        output = output_of(model, layer.name)
+        if len(output.shape) == 4 and not isinstance(layer, _PASSING) and _usable(model, layer.name):
+            found = _BLOCK.match(layer.name)
+            last[found[0] if found else layer.name.split("_")[0]] = (layer.name, int(output.shape[1] or 0))
+    chosen = list(last.values())
+    if len(chosen) > _MOST:
+        chosen = [(name, size) for size, name in {size: name for name, size in chosen}.items()]
+    names = {name for name, _ in chosen} | ({own} if len(output_of(model, own).shape) == 4 else set())
+    units = {layer.name for layer in model.layers[:-1] if isinstance(layer, _LAYERS.Dense) and _is_flat(model, layer.name)}
+    ordered = [layer.name for layer in model.layers if layer.name in names]
+    return ordered + [layer.name for layer in model.layers if layer.name in units]
+
+
+def _is_flat(model: keras.Model, name: str) -> bool:
+    return len(output_of(model, name).shape) == 2
+
+
+def _usable(model: keras.Model, name: str) -> bool:
+    try:
+        split(model, name)
+    except InputError:
+        return False
+    return not is_degenerate(model, name)
+
+
+# A network cut at a fully connected layer: its units are the neurons, as a map of one position.
+#
+# `--layer` must be a convolution; the analysis of depth (NIWT Section 5.3) goes on to the fully connected layers.
+
+
+class UnitNetwork(Network):
+    """A `Network` whose map [B, 1, 1, N] holds the N units of a fully connected layer, as they are after their activation."""
+
+    def _split(self, model: keras.Model, layer: str) -> tuple[keras.Model, keras.Model]:
+        units = output_of(model, layer)
+        if len(units.shape) != 2:
+            raise InputError(f"layer must be fully connected, with an output [batch, units]. Received: {layer!r}.")
+        count = int(units.shape[-1])
+        as_map = keras.layers.Reshape((1, 1, count), name="units_as_map")(units)
+        entry = keras.Input((1, 1, count), name="units")
+        flat = keras.layers.Reshape((count,), name="map_as_units")(entry)
+        features = self.head_input()
+        rest = keras.Model(units, features)(flat) if features is not units else flat
+        return keras.Model(model.inputs[0], as_map, name="trunk"), keras.Model(entry, rest, name="tail")
+
+
+def cut_at(model: keras.Model, layer: str) -> Network:
+    """Return the network cut at a convolution or at a fully connected layer; weights are shared.
+
+    Raises:
+        InputError: no such layer, or one that cannot be cut at.
+    """
+    flat = len(output_of(model, layer).shape) == 2
+    return (UnitNetwork if flat else Network)(model, layer)

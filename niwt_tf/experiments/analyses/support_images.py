@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from niwt_tf.experiments.analyses.drawing import BLUE, GREEN, ORANGE, PURPLE, new_figure, percent_axis, save
-from niwt_tf.experiments.analyses.finished_transfer import FinishedTransfer, TestFeatures, evaluate_transferer
 from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, spread
+from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures, evaluate_transferer
+from niwt_tf.plots.style import BLUE, GREEN, ORANGE, PURPLE, new_figure, percent_axis, save
 
 # Table 2 of the paper: H in its own setting. For reference; other data cannot be compared with it.
 PAPER = {"seen": 0.381, "imagenet": 0.370, "noise": 0.302}

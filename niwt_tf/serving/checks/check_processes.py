@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from niwt_tf.files import write_json
+from niwt_tf.serving.bundle.predict import child_environment
 from niwt_tf.serving.checks.messages import Message, append_message, read_messages
-from niwt_tf.serving.child_environment import child_environment
 
 SESSION = (sys.executable, "-m", "niwt_tf.serving.checks.session_process")
 C_API = (sys.executable, "-m", "niwt_tf.serving.checks.c_api_process")

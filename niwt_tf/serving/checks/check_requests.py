@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from niwt_tf.data.decode import decode_image
+from niwt_tf.data.images.decode import decode_image
 from niwt_tf.serving.checks.messages import Message
-from niwt_tf.serving.examples import example
+from niwt_tf.serving.export.warmup import example
 
 _DESCRIBED = 2
 _UNKNOWN_SIDE = 2

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from niwt_tf.serving.checks.graph_checks import CheckError, first_line
 from niwt_tf.serving.checks.messages import Message
-from niwt_tf.serving.client import Client
-from niwt_tf.serving.transports.request_error import RequestError
+from niwt_tf.serving.client.client import Client
+from niwt_tf.serving.client.transport import RequestError
 
 PROGRAM = "tensorflow_model_server"
 _NAME = "checked"

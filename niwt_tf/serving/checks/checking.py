@@ -12,8 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from niwt_tf.errors import InputError
-from niwt_tf.serving.bundle import Bundle
-from niwt_tf.serving.checks.check_answers import difference, fault
+from niwt_tf.serving.bundle.bundle import METADATA, Bundle
+from niwt_tf.serving.bundle.predict import read_image
+from niwt_tf.serving.bundle.versions import saved_model_folder
 from niwt_tf.serving.checks.check_processes import C_API, SESSION, Said, ask
 from niwt_tf.serving.checks.check_requests import (
     NotAskedError,
@@ -36,11 +37,8 @@ from niwt_tf.serving.checks.graph_checks import (
     meta_graph,
     signatures_of,
 )
-from niwt_tf.serving.checks.messages import Message
+from niwt_tf.serving.checks.messages import Message, difference, fault
 from niwt_tf.serving.checks.native_loader import NoCompilerError, native_loader
-from niwt_tf.serving.fingerprints import METADATA
-from niwt_tf.serving.predict import read_image
-from niwt_tf.serving.versions import saved_model_folder
 
 _INVALID_ARGUMENT = 3
 _MOST_WARMUP = 1000
@@ -300,7 +298,7 @@ class Examination:
     def warmup(self) -> list[Message]:
         """The requests of the warm-up records."""
         try:
-            from niwt_tf.serving.warmup import read_warmup
+            from niwt_tf.serving.export.warmup import read_warmup
         except ImportError:
             raise NotRunError("no tensorflow-serving-api") from None
         return [Message(signature, inputs) for signature, inputs in read_warmup(self.folder)]

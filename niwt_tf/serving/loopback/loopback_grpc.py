@@ -18,9 +18,9 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from niwt_tf.serving.loaded_version import DEFAULT_SIGNATURE, LoadedVersion
+from niwt_tf.serving.client.loaded import DEFAULT_SIGNATURE, LoadedVersion
+from niwt_tf.serving.client.transport import RequestError
 from niwt_tf.serving.loopback.served_model import ServedModel
-from niwt_tf.serving.transports.request_error import RequestError
 
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 _SIGNATURES = "signature_def"

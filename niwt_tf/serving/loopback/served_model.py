@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from niwt_tf.errors import InputError
-from niwt_tf.serving.loaded_version import LoadedVersion, load_version
-from niwt_tf.serving.transports.request_error import RequestError
-from niwt_tf.serving.versions import versions
+from niwt_tf.serving.bundle.versions import versions
+from niwt_tf.serving.client.loaded import LoadedVersion, load_version
+from niwt_tf.serving.client.transport import RequestError
 
 _LOG = logging.getLogger("niwt_tf.serving")
 _Stamp = tuple[tuple[str, int, int], ...]

@@ -7,7 +7,8 @@ from scipy.stats import spearmanr
 
 from niwt_tf.experiments.analyses.consistency import correlation_matrix, draw_consistency
 from niwt_tf.experiments.analyses.record import AnalysisRecord
-from niwt_tf.method.rank_correlation import PairwiseRankCorrelation, standardised_ranks
+from niwt_tf.methods.niwt.importance import PairwiseRankCorrelation
+from niwt_tf.metrics.ranks import standardised_ranks
 
 
 def test_matrix_is_the_mean_over_pairs():

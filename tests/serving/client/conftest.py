@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from niwt_tf.serving.client import Client
+from niwt_tf.serving.client.client import Client
 from niwt_tf.serving.loopback.server import loopback
 from tests.serving.client.toy_model import save_toy
 

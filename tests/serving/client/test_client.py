@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from niwt_tf.data.image_messages import is_of_image
+from niwt_tf.data.images.messages import is_of_image
 from niwt_tf.errors import InputError
-from niwt_tf.serving.client import Client
-from niwt_tf.serving.transports.request_error import RequestError
+from niwt_tf.serving.client.client import Client
+from niwt_tf.serving.client.transport import RequestError
 from tests.serving.client.conftest import COLOURS, LABELS, NUM_SEEN, expected_scores, picture, png
 
 REDDISH = (200, 40, 90)
@@ -208,7 +208,7 @@ def _fails(code: str) -> str:
 
 def test_a_client_over_rest_imports_no_tensorflow():
     heavy = "[name for name in ('tensorflow', 'keras', 'grpc') if name in sys.modules]"
-    made = "from niwt_tf.serving.client import Client; Client('http://localhost:1', 'toy').close()"
+    made = "from niwt_tf.serving.client.client import Client; Client('http://localhost:1', 'toy').close()"
     assert _fails(f"import sys; {made}; assert not {heavy}, {heavy}") == ""
 
 

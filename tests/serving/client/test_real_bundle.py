@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from niwt_tf.errors import InputError
-from niwt_tf.serving.bundle import Bundle
-from niwt_tf.serving.client import Client
-from niwt_tf.serving.predict import predict
-from niwt_tf.serving.rewriting import next_version
-from niwt_tf.serving.transports.client_local import LocalTransport
+from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.bundle.predict import predict
+from niwt_tf.serving.classes.rewrite import next_version
+from niwt_tf.serving.client.client import Client
+from niwt_tf.serving.client.local_transport import LocalTransport
 from tests.serving.client.conftest import SERVERS, running
 
 pytestmark = pytest.mark.slow

@@ -14,10 +14,9 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from niwt_tf.serving.client import Client
-from niwt_tf.serving.transports import client_rest
-from niwt_tf.serving.transports.request_error import RequestError, grpc_code, http_status
-from niwt_tf.serving.transports.retrying import Retrying
+from niwt_tf.serving.client import rest_transport
+from niwt_tf.serving.client.client import Client
+from niwt_tf.serving.client.transport import RequestError, Retrying, grpc_code, http_status
 
 ANSWER = {"labels": [["hen"]], "scores": [[1.0]], "is_seen": [[1.0]]}
 
@@ -191,7 +190,7 @@ def test_a_connection_is_kept_for_the_next_request(content):
 
 
 def test_an_answer_without_end_is_not_taken(monkeypatch):
-    monkeypatch.setattr(client_rest, "_LARGEST", 100)
+    monkeypatch.setattr(rest_transport, "_LARGEST", 100)
     content = _HEAD.replace(b"%d" % len(_BODY), b"200000") + b" " * 200000
     with _dripping(content, len(content)) as url, Client(url, "toy") as client, pytest.raises(RequestError) as raised:
         client.classify([b"image"])

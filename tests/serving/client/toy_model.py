@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from niwt_tf.data.decode import decode_image
+from niwt_tf.data.images.decode import decode_image
 
 SIZE = 4
 CLASSIFY_METHOD = "tensorflow/serving/classify"

@@ -1,0 +1,77 @@
+"""The text of each class: its images' captions put together, or its own file `descriptions/<class>.txt`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from niwt_tf.data.readers.tables import list_directory, plain_name, read_text
+from niwt_tf.data.schema import Dataset
+from niwt_tf.errors import InputError, suggestion
+
+FOLDER = "descriptions"
+
+
+def caption_documents(dataset: Dataset) -> list[str]:
+    """Return each class's captions, one a line; in a data set whose images have none, its own text.
+
+    Captions of seen classes' test images are left out. An unseen class has no other images than those it is tested on, so
+    its captions stand for the description that a person would give (as in Reed et al. 2016).
+
+    Raises:
+        InputError: a class has none.
+    """
+    if dataset.captions is None and dataset.class_texts is not None:
+        return _complete(dataset, dataset.class_texts, "captions", "")
+    held_out = set() if dataset.split is None else set(dataset.split.test_seen.tolist())
+    lines: list[list[str]] = [[] for _ in dataset.class_names]
+    for image, captions in enumerate(dataset.captions or ()):
+        if image not in held_out:
+            lines[dataset.labels[image]] += captions
+    place = "" if dataset.captions else " Captions of images are read from text_c10 in or beside the archive's folder."
+    return _complete(dataset, ["\n".join(of_class) for of_class in lines], "captions", place)
+
+
+def text_documents(dataset: Dataset) -> list[str]:
+    """Return each class's own text, as the reader found it or from `descriptions` in or beside the archive's folder.
+
+    Raises:
+        InputError: there is no such folder, or a class has no text; the nearest file's name is suggested.
+    """
+    if dataset.class_texts is not None:
+        return _complete(dataset, dataset.class_texts, "texts", "")
+    official = dataset.root.absolute().parent
+    folder = next((inner for inner in (official / FOLDER, official.parent / FOLDER) if inner.is_dir()), None)
+    if folder is None:
+        raise InputError(
+            f"knowledge=texts needs the folder {FOLDER} with a file <class>.txt for each class in or beside {official}. "
+            "Received: no such folder."
+        )
+    files = text_files(folder)
+    texts = [read_text(files[name]).strip() if name in files else "" for name in map(plain_name, dataset.class_names)]
+    absent = next((name for name in dataset.class_names if plain_name(name) not in files), "")
+    return _complete(dataset, texts, "texts", suggestion(absent, files) if absent else "")
+
+
+def text_files(folder: Path) -> dict[str, Path]:
+    """Return the files <class>.txt of a folder by the class's plain name.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    return {plain_name(entry.stem): entry for entry in list_directory(folder) if entry.suffix.lower() == ".txt"}
+
+
+def _complete(dataset: Dataset, documents: Sequence[str], source: str, hint: str) -> list[str]:
+    without = [name for name, text in zip(dataset.class_names, documents, strict=True) if not text.strip()]
+    if without:
+        raise InputError(
+            f"knowledge={source} needs a text for each of {len(documents)} classes. "
+            f"Received: none for {len(without)}: {listed(without)}.{hint}"
+        )
+    return list(documents)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first three names and how many more there are."""
+    return ", ".join(repr(name) for name in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,352 @@
+"""The description of one new class: from a file of attribute values or from a text, in the units of the known classes.
+
+Dimensions: K description entries, S seen classes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from niwt_tf.data.descriptions.attribute_parser import read_attributes
+from niwt_tf.data.descriptions.join import JOINT
+from niwt_tf.data.descriptions.sentences import EMPTY
+from niwt_tf.data.readers.tables import finite_number, plain_name, read_rows, read_text
+from niwt_tf.data.schema import Knowledge, TextEncoder
+from niwt_tf.errors import InputError, check_choice, suggestion
+
+MISSING = ("error", "mean")
+_LARGEST = float(np.finfo(np.float32).max)
+# Seen values reach 100 and new ones 1, or the other way round: surely other units.
+_OTHER_UNITS = 10.0
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is known of one class.
+
+    Attributes:
+        values: float32 [K], finite.
+        text: the words it was made from, or "".
+        notes: sentences that say what was filled in, understood or is doubtful.
+    """
+
+    values: np.ndarray
+    text: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One attribute's value and where it was found, for instance "owl.json, line 3"."""
+
+    name: str
+    value: float
+    where: str
+
+
+def read_description(path: str | Path, seen: Knowledge, missing: str = "error") -> Description:
+    """Read a file with the attributes of one class.
+
+    Args:
+        path: a JSON object {"attribute": number} or a CSV with the header attribute,value.
+        seen: names and groups of the attributes, and the seen classes' values [S, K].
+        missing: "error" wants every attribute named; "mean" gives others the seen classes' mean.
+
+    Raises:
+        InputError: naming the file and line of whatever is not in order.
+    """
+    path = Path(path).expanduser()
+    text = read_text(path)
+    is_json = path.suffix.lower() == ".json" or (path.suffix.lower() != ".csv" and text.lstrip().startswith(("{", "[")))
+    entries = list(_json_entries(path, text) if is_json else _csv_entries(path))
+    return described(entries, seen, str(path), missing)
+
+
+def described(entries: Iterable[Entry], seen: Knowledge, where: str, missing: str = "error") -> Description:
+    """Return the description that attributes' values make.
+
+    Args:
+        entries: in any order.
+        seen: names and groups of the attributes, and the seen classes' values [S, K].
+        where: what holds them, for messages.
+        missing: "error" wants every attribute named; "mean" gives others the seen classes' mean.
+
+    Raises:
+        InputError: an attribute is unknown, named twice or not at all, or `missing` has nothing to take a mean of.
+    """
+    check_choice("missing", missing, MISSING)
+    given: dict[str, Entry] = {}
+    unknown = []
+    known = set(seen.names)
+    for entry in entries:
+        if entry.name in given:
+            raise InputError(f"{entry.where} must name each attribute once. Received: {entry.name[:80]!r} again.")
+        if entry.name not in known:
+            unknown.append(entry)
+        given[entry.name] = entry
+    absent = [name for name in seen.names if name not in given]
+    if unknown:
+        near = suggestion(unknown[0].name[:80], absent or seen.names)
+        listed = _listed([entry.name for entry in unknown])
+        without = f", and none for {_listed(absent)}" if absent else ""
+        raise InputError(
+            f"{unknown[0].where} must name one of the bundle's {len(seen.names)} attributes. "
+            f"Received: {listed}, unknown{without}.{near}"
+        )
+    if absent and (missing == "error" or len(absent) == len(seen.names)):
+        advice = "; missing=mean gives them the seen classes' mean" if len(absent) < len(seen.names) else ""
+        raise InputError(
+            f"{where} must name every one of the bundle's {len(seen.names)} attributes. "
+            f"Received: none for {_listed(absent)}{advice}."
+        )
+    if absent and not len(seen.values):
+        raise InputError("missing=mean needs seen classes with descriptions in the bundle. Received: none.")
+    mean = seen.values.mean(axis=0, dtype=np.float64) if absent else np.zeros(len(seen.names))
+    values = np.array([given[name].value if name in given else mean[k] for k, name in enumerate(seen.names)], np.float32)
+    notes = [f"{len(absent)} attributes have the seen classes' mean: {', '.join(absent)}."] if absent else []
+    told = np.array([name in given for name in seen.names])
+    return Description(values, notes=(*notes, *_units(values[told], seen.values[:, told], where)))
+
+
+def described_in_words(text: str, seen: Knowledge, words: TextEncoder | None = None) -> Description:
+    """Return the description that a text makes.
+
+    Args:
+        text: of the class.
+        seen: what the classes' descriptions are made of, and the seen classes' values [S, K].
+        words: for knowledge of captions or texts, what its numbers are made of; otherwise attributes are looked for by their
+            names.
+
+    Raises:
+        InputError: nothing in the text is understood, or words alone cannot make such a description.
+    """
+    text = text.strip()
+    if words is None:
+        _check_has_names(seen)
+        reading = read_attributes(text, seen)
+        return Description(reading.values, text, (f"Of the text, {reading.sentence()}",))
+    if len(words.names) != len(seen.names):
+        raise InputError(f"words.npz must make {len(seen.names)} numbers, as the bundle has. Received: {len(words.names)}.")
+    known, others = words.known(text)
+    unknown = [word for word in others if word not in EMPTY]
+    if not known:
+        raise InputError("text must use words of the texts that the bundle was made with. Received: not one of them.")
+    rest = f"; not known, {', '.join(map(repr, unknown))}" if unknown else ""
+    return Description(words([text])[0], text, (f"Of the text, {len(known)} different words are known{rest}.",))
+
+
+def _check_has_names(seen: Knowledge) -> None:
+    """Check that a description is made of attributes, which a text can name.
+
+    Raises:
+        InputError: it is not.
+    """
+    advice = f"give attributes, with a number for each of {len(seen.names)} entries"
+    if JOINT in seen.source:
+        raise InputError(f"text alone cannot describe a class where the knowledge is {seen.source}: {advice}. Received: text.")
+    if seen.source == "sentences":
+        raise InputError(f"text cannot be turned into the published sentences' embeddings: {advice}. Received: text.")
+    if seen.source in ("captions", "texts"):
+        raise InputError(
+            f"text needs the words that the bundle's {seen.source} were made of, which those of a hub module are without; "
+            f"otherwise {advice}. Received: a bundle without words.npz."
+        )
+
+
+def row_entries(header: Sequence[str], cells: Sequence[str], path: Path, line: int) -> list[Entry]:
+    """Return the entries of a table's row.
+
+    Raises:
+        InputError: a cell is not a finite number.
+    """
+    where = f"{path}, line {line}"
+    return [Entry(name, finite_number(path, line, name, cell), where) for name, cell in zip(header, cells, strict=True)]
+
+
+def _csv_entries(path: Path) -> Iterator[Entry]:
+    rows = read_rows(path)
+    header = rows[0][1]
+    if header != ["attribute", "value"]:
+        near = "; a table with a row for each class is given as cards" if header[0] == "class" else ""
+        received = ",".join(header)[:80]
+        raise InputError(f"{path}, line 1 must be attribute,value. Received: {received!r}{near}.")
+    for line, (name, cell) in rows[1:]:
+        yield Entry(name, finite_number(path, line, "value", cell), f"{path}, line {line}")
+
+
+def _json_entries(path: Path, text: str) -> Iterator[Entry]:
+    try:
+        whole = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}, line {error.lineno} must be JSON. Received: {error.msg}.") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} must be a JSON object of numbers. Received: {str(error)[:80]}.") from None
+    if not isinstance(whole, dict):
+        raise InputError(f"{path} must be a JSON object of attributes' values. Received: {_kind(whole)}.")
+    for line, name, value in _lines_of_members(text):
+        where = f"{path}, line {line}"
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
+            raise InputError(f"{where}, {name[:80]!r} must be a finite number. Received: {_kind(value)}.")
+        yield Entry(plain_name(name), float(value), where)
+
+
+def _lines_of_members(text: str) -> Iterator[tuple[int, str, Any]]:
+    """Yield the line, name and value of each member of a JSON object, also of names that occur twice."""
+    decoder, between = json.JSONDecoder(), re.compile(r"[\s,:]*")
+    at, line, counted = text.index("{") + 1, 1, 0
+    while True:
+        at = _end(between, text, at)
+        if text[at] == "}":
+            return
+        line, counted = line + text.count("\n", counted, at), at
+        name, at = decoder.raw_decode(text, at)
+        value, at = decoder.raw_decode(text, _end(between, text, at))
+        yield line, name, value
+
+
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return at if found is None else found.end()
+
+
+def _units(values: np.ndarray, seen: np.ndarray, where: str) -> list[str]:
+    if not seen.size or not values.size:
+        return []
+    new, old = float(np.abs(values).max()), float(np.abs(seen).max())
+    if new > _OTHER_UNITS * old or _OTHER_UNITS * new < old:
+        return [f"{where} may be in other units: its values reach {new:g}, those of the seen classes {old:g}."]
+    return []
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    shown = json.dumps(value, ensure_ascii=False)
+    return shown if len(shown) <= 80 else shown[:77] + "..."
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(repr(name[:80]) for name in names[:3]) + rest
+
+
+# Several new classes in one CSV: the column `class`, what describes each, and optionally `source`.
+#
+# A class is described by the columns of attributes, as in classes.csv, by the column `text`, or by the column `attributes`,
+# which names a file in or below the folder of the CSV.
+
+
+@dataclass(frozen=True)
+class DescribedClass:
+    """A class by its name and description.
+
+    Attributes:
+        name: as it was written.
+        description: in the units of the known classes.
+        source: where the description comes from, or "".
+    """
+
+    name: str
+    description: Description
+    source: str = ""
+
+
+def read_described_classes(
+    path: str | Path, seen: Knowledge, words: TextEncoder | None = None, missing: str = "error"
+) -> list[DescribedClass]:
+    """Read every class of a CSV, or none.
+
+    Args:
+        path: the CSV.
+        seen: names and groups of the attributes, and the seen classes' values [S, K].
+        words: for knowledge of captions or texts, see `described_in_words`.
+        missing: for attributes that are not named, see `described`.
+
+    Raises:
+        InputError: naming the file and line of whatever is not in order; a file leaves the CSV's folder.
+    """
+    path = Path(path).expanduser()
+    (first, header), *rows = read_rows(path)
+    _check_header(path, first, header, seen)
+    if not rows:
+        raise InputError(f"{path} must have a row for each new class. Received: a header alone.")
+    lines_of: dict[str, int] = {}
+    classes = []
+    for line, cells in rows:
+        row = dict(zip(header, cells, strict=True))
+        name = row.pop("class")
+        if not name:
+            raise InputError(f"{path}, line {line} must name its class. Received: an empty cell.")
+        if name in lines_of:
+            raise InputError(f"{path}, line {line} must name a new class. Received: {name!r}, also on line {lines_of[name]}.")
+        lines_of[name] = line
+        source = "" if "source" in seen.names else row.pop("source", "")
+        classes.append(DescribedClass(name, _description(path, line, row, seen, words, missing), source))
+    return classes
+
+
+def _check_header(path: Path, line: int, header: list[str], seen: Knowledge) -> None:
+    where = f"{path}, line {line}"
+    twice = next((column for column in header if header.count(column) > 1), None)
+    if twice is not None:
+        raise InputError(f"{where} must name each column once. Received: {twice[:80]!r} twice.")
+    if "class" not in header:
+        raise InputError(f"{where} must have a column 'class'. Received: {','.join(header)[:80]!r}.")
+    columns = [column for column in header if column != "class" and (column != "source" or column in seen.names)]
+    ways = _ways(columns, seen)
+    if not columns or (ways and len(columns) > 1):
+        received = ", ".join(repr(column[:80]) for column in columns[:3]) or "no column"
+        raise InputError(
+            f"{where} must describe classes by a column 'text', by one 'attributes' or by attributes. Received: {received}."
+        )
+
+
+def _ways(columns: Iterable[str], seen: Knowledge) -> list[str]:
+    """Return which columns are not an attribute's but another way to describe."""
+    return [column for column in columns if column in ("text", "attributes") and column not in seen.names]
+
+
+def _description(
+    path: Path, line: int, row: Mapping[str, str], seen: Knowledge, words: TextEncoder | None, missing: str
+) -> Description:
+    where = f"{path}, line {line}"
+    ways = _ways(row, seen)
+    if ways == ["attributes"]:
+        return read_description(file_below(path.parent, row["attributes"], where), seen, missing)
+    if ways == ["text"]:
+        try:
+            return described_in_words(row["text"], seen, words)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+    return described(row_entries(tuple(row), tuple(row.values()), path, line), seen, where, missing)
+
+
+def file_below(folder: Path, name: str, where: str) -> Path:
+    """Return the file `name` in or below `folder`.
+
+    Raises:
+        InputError: the name is absolute or, also through a symbolic link, leads out of the folder, or there is no file.
+    """
+    inside = bool(name) and "\0" not in name and not Path(name).is_absolute() and ".." not in Path(name).parts
+    try:
+        if inside:
+            real = (folder / name).resolve()
+            inside = real.is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # a loop of links
+        inside = False
+    if not inside:
+        raise InputError(f"{where} must name a file in the folder of the CSV. Received: {name[:200]!r}.")
+    if not (folder / name).is_file():
+        near = suggestion(name, [entry.name for entry in (folder / name).parent.glob("*") if entry.is_file()][:1000])
+        raise InputError(f"{where} must name a file that is there. Received: {name[:200]!r}.{near}")
+    return real

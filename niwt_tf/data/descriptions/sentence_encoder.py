@@ -1,0 +1,126 @@
+"""From a text to what a text module of TensorFlow Hub makes of its sentences (universal-sentence-encoder, nnlm and others)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from niwt_tf.data.descriptions.tokens import sentences, tokens
+from niwt_tf.data.hub_location import locate
+from niwt_tf.data.schema import dimension_names
+from niwt_tf.errors import InputError, brief
+
+_BATCH = 256
+_PROBE = ("a bird.", "a red bird.")
+
+
+class TextModule:
+    """A text -> the mean of what the module makes of its sentences: a `niwt_tf.data.schema.TextEncoder`.
+
+    Such modules were trained on sentences, and would cut a long text off or blur it.
+
+    Args:
+        handle: of the module, see `niwt_tf.data.hub_location.locate`; it is fetched where it is not there.
+        progress: show a bar over sentences, if they take over 5 seconds.
+
+    Raises:
+        InputError: there is no such module, or it does not make float numbers [B, K] of strings [B].
+    """
+
+    def __init__(self, handle: str, progress: bool = False) -> None:
+        import tensorflow as tf
+
+        self._handle, self._progress = handle, progress
+        folder = locate(handle)
+        try:
+            self._loaded: Any = tf.saved_model.load(str(folder))
+        except Exception as error:  # TensorFlow raises whatever its reader of protos and tensors meets
+            reason = f"{folder}: {_first_line(error)}"
+            raise InputError(f"A hub module must be a readable SavedModel. Received: {reason}.") from error
+        # The call of a TF2 module, or the signature of one that was saved otherwise.
+        calls = [self._loaded] if callable(self._loaded) else []
+        signatures = dict(getattr(self._loaded, "signatures", {}))
+        calls += [_by_name(signatures[name]) for name in sorted(signatures, key=lambda name: (name != "serving_default", name))]
+        reasons = ["it has nothing to call"]
+        for call in calls:
+            try:
+                self._call, self._size = call, _numbers(call(tf.constant(_PROBE))).shape[1]
+                return
+            except Exception as error:  # a graph raises whatever its first operation does not take
+                reasons.append(_first_line(error))
+        rule = "must be a text module, which makes float numbers [B, K] of strings [B]"
+        raise InputError(f"--text_features=hub:{handle} {rule}. Received: {reasons[-1]}.")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """K names."""
+        return dimension_names(self._size)
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """Return float32 [len(texts), K]; a text without a sentence is 0.
+
+        Raises:
+            InputError: the module cannot read a sentence, or its numbers are not finite.
+        """
+        parts = [sentences(text) for text in texts]
+        distinct = list(dict.fromkeys(sentence for of_text in parts for sentence in of_text))
+        place = {sentence: number for number, sentence in enumerate(distinct)}
+        made = self._of_sentences(distinct)
+        rows = [made[[place[sentence] for sentence in of_text]] for of_text in parts]
+        return np.stack([row.mean(axis=0) if len(row) else np.zeros(self._size) for row in rows]).astype(np.float32)
+
+    def known(self, text: str) -> tuple[list[str], list[str]]:
+        """Return the words of a text, each once; what a module makes of a word it never saw is its own affair."""
+        return list(dict.fromkeys(tokens(text))), []
+
+    def arrays(self) -> None:
+        """Return None: a module is a program, not numbers."""
+
+    def _of_sentences(self, distinct: Sequence[str]) -> np.ndarray:
+        import tensorflow as tf
+        from tqdm import tqdm
+
+        made = np.zeros((len(distinct), self._size))
+        bar = tqdm(total=len(distinct), desc="sentences", delay=5, leave=False, disable=not self._progress)
+        with bar:
+            for start in range(0, len(distinct), _BATCH):
+                batch = distinct[start : start + _BATCH]
+                try:
+                    made[start : start + len(batch)] = _numbers(self._call(tf.constant(batch)), len(batch))
+                except Exception as error:  # as above
+                    rule = f"The hub module {self._handle} must read every sentence"
+                    received = f"{brief(batch[0])} and what follows: {_first_line(error)}"
+                    raise InputError(f"{rule}. Received: {received}.") from error
+                bar.update(len(batch))
+        if not np.isfinite(made).all():
+            sentence = distinct[int(np.argmin(np.isfinite(made).all(axis=1)))]
+            raise InputError(f"The hub module {self._handle} must make finite numbers. Received: others for {brief(sentence)}.")
+        return made
+
+
+def _by_name(signature: Any) -> Any:
+    names = list(signature.structured_input_signature[1])
+    return lambda batch: signature(**{names[0]: batch}) if len(names) == 1 else signature()
+
+
+def _numbers(outputs: Any, count: int = len(_PROBE)) -> np.ndarray:
+    """Return the one output [B, K] of floats of a module, or the one called "default".
+
+    Raises:
+        ValueError: there is none.
+    """
+    named = dict(outputs) if hasattr(outputs, "items") else {"default": outputs}
+    value = named["default"] if "default" in named else next(iter(named.values())) if len(named) == 1 else None
+    array = None if value is None else np.asarray(value)
+    if array is None or array.ndim != 2 or len(array) != count or array.shape[1] < 1 or array.dtype.kind != "f":
+        shown = f"{array.dtype} {list(array.shape)}" if array is not None else f"outputs {', '.join(sorted(named))}"
+        raise ValueError(f"{shown} for {count} sentences")
+    return array
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__).rstrip(".:")[:200]

@@ -1,0 +1,103 @@
+"""Chooses what is known of each class: attributes, texts, published embeddings, a table of the user's, or several of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from niwt_tf.config.names import SOURCES, check_text_features
+from niwt_tf.data.descriptions.attributes import binary_attributes, class_sentences
+from niwt_tf.data.descriptions.documents import caption_documents, text_documents
+from niwt_tf.data.descriptions.join import join
+from niwt_tf.data.descriptions.texts import LSA, described_by_texts
+from niwt_tf.data.readers.tables import read_class_table, rows_of_classes
+from niwt_tf.data.schema import Dataset, Knowledge
+from niwt_tf.errors import InputError, suggestion
+
+
+def choose_knowledge(
+    dataset: Dataset,
+    knowledge: str = "attributes",
+    seen: np.ndarray | None = None,
+    text_features: str = LSA,
+    split_dir: str | Path | None = None,
+    progress: bool = False,
+) -> Dataset:
+    """Return the data set with the knowledge asked for.
+
+    Args:
+        dataset: with the attributes as its reader found them, and with a split when `seen` is None and something is fitted.
+        knowledge: one of `SOURCES` or the path of a CSV in the form of classes.csv with a row for every class, or several of
+            these with "+" between them, see `niwt_tf.data.descriptions.join`.
+        seen: indices of the classes on which whatever is fitted is fitted; by default those of the split.
+        text_features: how captions and texts become numbers, see `niwt_tf.data.descriptions.texts`.
+        split_dir: folder of the published splits and embeddings when it is not near the archive.
+        progress: show a bar over what takes longer than 5 seconds.
+
+    Raises:
+        InputError: an unknown source or one named twice, features of texts where there are none, and all that the single
+            sources raise.
+    """
+    sources = sources_of(knowledge)
+    check_text_features(knowledge, text_features)
+    if sources == ("attributes",):
+        return dataset
+
+    def fitted_on() -> np.ndarray:
+        if seen is not None:
+            return np.asarray(seen, np.int64)
+        if dataset.split is None:
+            raise InputError("seen must name the seen classes when the data set has no split. Received: None.")
+        return dataset.split.seen
+
+    def texts(documents: Callable[[Dataset], list[str]], source: str) -> Knowledge:
+        return described_by_texts(documents(dataset), dataset.class_names, fitted_on(), source, text_features, progress)
+
+    made: dict[str, Callable[[], Knowledge]] = {
+        "attributes": lambda: dataset.knowledge,
+        "binary": lambda: binary_attributes(dataset, fitted_on()),
+        "captions": lambda: texts(caption_documents, "captions"),
+        "sentences": lambda: class_sentences(dataset, split_dir),
+        "texts": lambda: texts(text_documents, "texts"),
+    }
+    parts = [(_label(source), made[source]() if source in made else _table(dataset, source)) for source in sources]
+    chosen = parts[0][1] if len(parts) == 1 else join(parts, fitted_on())
+    # What is known of single images is about the attributes, and about nothing else.
+    of_images = dataset.image_attributes if sources == ("binary",) else None
+    return dataset.replace(knowledge=chosen, image_attributes=of_images)
+
+
+def sources_of(knowledge: str) -> tuple[str, ...]:
+    """Return the sources that a text names, which "+" parts; a path that has one stays whole where it is a file.
+
+    Raises:
+        InputError: a source is unknown, empty or named twice.
+    """
+    parts = [knowledge] if Path(knowledge).expanduser().is_file() else [part.strip() for part in knowledge.split("+")]
+    for place, part in enumerate(parts):
+        if part not in SOURCES and not Path(part).expanduser().is_file():
+            rule = f"--knowledge must be {', '.join(SOURCES)}, the path of a CSV file, or several of these joined by +"
+            raise InputError(f"{rule}. Received: {_strange(part, knowledge)}.{suggestion(part, SOURCES)}")
+        if part in parts[:place]:
+            raise InputError(f"--knowledge must name each source once. Received: {part!r} twice.")
+    return tuple(parts)
+
+
+def _strange(part: str, knowledge: str) -> str:
+    if not part:
+        return repr(knowledge)
+    path = Path(part).expanduser()
+    if path.is_dir():
+        return f"{part!r}, a folder"
+    return f"{part!r}, which is not there" if path.name != part or path.suffix else repr(part)
+
+
+def _label(source: str) -> str:
+    return source if source in SOURCES else Path(source).stem
+
+
+def _table(dataset: Dataset, source: str) -> Knowledge:
+    path = Path(source).expanduser()
+    return rows_of_classes(path, read_class_table(path), dataset.class_names)

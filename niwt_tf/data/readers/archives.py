@@ -1,0 +1,171 @@
+"""The layouts of the official archives: which files and folders each must hold, and which of them are not there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from niwt_tf.data.schema import Dataset, Knowledge
+from niwt_tf.errors import InputError, check_choice
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Where an official archive keeps what its reader must have.
+
+    Attributes:
+        folder: name of the official folder; all other places are relative to it.
+        known_by: the file that messages call the folder's mark.
+        files: required files, each with the places where it may be.
+        images: folder of the images.
+        texts: name of the folder of texts or captions, in or beside the official one.
+        num_images: how many images the official archive holds.
+    """
+
+    folder: str
+    known_by: str
+    files: tuple[tuple[str, ...], ...]
+    images: str
+    texts: str
+    num_images: int
+
+
+ARCHIVES = {
+    "cub": Archive(
+        "CUB_200_2011",
+        "images.txt",
+        (
+            ("images.txt",),
+            ("classes.txt",),
+            ("image_class_labels.txt",),
+            ("attributes/class_attribute_labels_continuous.txt",),
+            ("attributes.txt", "attributes/attributes.txt", "../attributes.txt"),
+        ),
+        "images",
+        "text_c10",
+        11788,
+    ),
+    "awa2": Archive(
+        "Animals_with_Attributes2",
+        "predicates.txt",
+        (("classes.txt",), ("predicates.txt",), ("predicate-matrix-continuous.txt",)),
+        "JPEGImages",
+        "descriptions",
+        37322,
+    ),
+}
+
+
+def official_folder(archive: Archive, data_dir: Path) -> Path:
+    """Return the official folder: `data_dir` or the one of the official name in it, whichever holds more of the archive.
+
+    Raises:
+        InputError: neither holds any of it.
+    """
+    inner = data_dir / archive.folder
+    held = {folder: len(archive.files) - len(missing_files(archive, folder)) for folder in (inner, data_dir)}
+    found = max(held, key=lambda folder: held[folder])
+    if not held[found]:
+        wanted = f"the folder {archive.folder} with {archive.known_by}, or the folder that holds it"
+        raise InputError(f"data_dir must be {wanted}. Received: {str(data_dir)!r}.")
+    return found
+
+
+def missing_files(archive: Archive, official: Path) -> list[str]:
+    """Return the required files that are not there, as a message names them."""
+    absent = [places for places in archive.files if not any((official / place).is_file() for place in places)]
+    return [places[0] + (" in or beside it" if len(places) > 1 else "") for places in absent]
+
+
+def texts_folder(archive: Archive, official: Path) -> Path | None:
+    """Return the folder of texts or captions, in or beside the official folder, or None."""
+    candidates = (official / archive.texts, official.parent / archive.texts)
+    return next((folder for folder in candidates if folder.is_dir()), None)
+
+
+def incomplete(official: Path, missing: Sequence[str]) -> InputError:
+    """Return the error that names all that an archive lacks."""
+    return InputError(f"{official} must hold the whole archive. Received: one without {', '.join(missing)}.")
+
+
+MISSING_IMAGES = ("error", "drop")
+_LOG = logging.getLogger("niwt_tf")
+
+
+def present_images(root: Path, paths: tuple[str, ...]) -> np.ndarray:
+    """Return bool [M]: whether `root` holds each path; every folder is listed once, which is quick on a network disk."""
+    held: dict[str, set[str]] = {}
+    for folder in {path.rpartition("/")[0] for path in paths}:
+        try:
+            held[folder] = {entry.name for entry in (root / folder).iterdir()}
+        except OSError:
+            held[folder] = set()
+    return np.array([path.rpartition("/")[2] in held[path.rpartition("/")[0]] for path in paths], bool)
+
+
+def count_missing(root: Path, paths: tuple[str, ...]) -> list[str]:
+    """Return, for a message, how many of `paths` are not below `root`, with the first of them; nothing if all are there."""
+    absent = np.flatnonzero(~present_images(root, paths))
+    return [f"{len(absent)} of {len(paths)} images in {root} (the first {paths[absent[0]]!r})"] if len(absent) else []
+
+
+def drop_missing(dataset: Dataset, missing_images: str, listing: Path) -> Dataset:
+    """Return the data set without images that are not on disk, and without the classes that then have none.
+
+    Args:
+        dataset: what the archive lists, without a split.
+        missing_images: "error" or "drop".
+        listing: file that lists the images, for messages.
+
+    Raises:
+        InputError: images are missing and `missing_images` is "error", or no image at all is there.
+    """
+    check_choice("missing_images", missing_images, MISSING_IMAGES)
+    present = present_images(dataset.root, dataset.paths)
+    absent = np.flatnonzero(~present)
+    if not present.any():
+        raise InputError(
+            f"{dataset.root} must hold images of {listing.name}. Received: no class with any (0 of {len(present)} images)."
+        )
+    if len(absent) and missing_images == "error":
+        first = dataset.paths[absent[0]]
+        raise InputError(
+            f"{listing} lists images that {dataset.root} must hold (missing_images=drop goes on without them). "
+            f"Received: {len(absent)} of {len(present)} missing, the first {first!r}."
+        )
+    if not len(absent):
+        return dataset
+    kept = np.flatnonzero(present)
+    reduced = take_images(dataset, kept)
+    classes = np.unique(reduced.labels)
+    counts = len(kept), len(present), len(classes), len(dataset.class_names)
+    _LOG.info("%d of %d images and %d of %d classes are there.", *counts)
+    return take_classes(reduced, classes)
+
+
+def take_images(dataset: Dataset, kept: np.ndarray) -> Dataset:
+    """Return the data set with the images at indices `kept` alone; classes stay. It must have no split."""
+    arrays = {field: getattr(dataset, field) for field in ("boxes", "parts", "image_attributes")}
+    return dataset.replace(
+        paths=tuple(dataset.paths[i] for i in kept),
+        labels=dataset.labels[kept],
+        captions=None if dataset.captions is None else tuple(dataset.captions[i] for i in kept),
+        **{field: None if array is None else array[kept] for field, array in arrays.items()},
+    )
+
+
+def take_classes(dataset: Dataset, classes: np.ndarray) -> Dataset:
+    """Return the data set with the given classes alone, relabelled; every image must belong to one. It must have no split."""
+    new_label = np.full(len(dataset.class_names), -1, np.int32)
+    new_label[classes] = np.arange(len(classes))
+    known, texts = dataset.knowledge, dataset.class_texts
+    return dataset.replace(
+        labels=new_label[dataset.labels],
+        class_names=tuple(dataset.class_names[c] for c in classes),
+        knowledge=Knowledge(known.values[classes], known.names, known.groups, known.source),
+        class_texts=None if texts is None else tuple(texts[c] for c in classes),
+    )

@@ -1,0 +1,228 @@
+"""Reads the CUB_200_2011 layout (Wah et al. 2011), with captions of Reed et al. 2016; rendered birds are written in it too."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from niwt_tf.data.readers.archives import (
+    ARCHIVES,
+    count_missing,
+    drop_missing,
+    incomplete,
+    missing_files,
+    official_folder,
+    texts_folder,
+)
+from niwt_tf.data.readers.tables import (
+    existing_directory,
+    group_of,
+    line_of,
+    list_directory,
+    positions,
+    read_numbered_names,
+    read_numbers,
+)
+from niwt_tf.data.schema import Dataset, Knowledge
+from niwt_tf.errors import InputError
+
+_ARCHIVE = ARCHIVES["cub"]
+
+
+def read_cub(data_dir: str | Path, missing_images: str = "error") -> Dataset:
+    """Read CUB-200-2011 or anything in its layout.
+
+    Boxes, parts, per-image attributes and captions (`text_c10`, in or beside the official folder) are read where present.
+    Class strengths stay in the file's units (0 to 100). `train_test_split.txt` is not a zero-shot split and is not used.
+
+    Args:
+        data_dir: the folder CUB_200_2011 or the one that holds it.
+        missing_images: "error", or "drop" to go on with the images (and the classes) that are there.
+
+    Raises:
+        InputError: files are absent (all are named) or not in order, a label contradicts its image's folder, or listed images
+            are missing.
+    """
+    official = official_folder(_ARCHIVE, existing_directory("data_dir", data_dir))
+    _check_complete(official, missing_images)
+    image_ids, paths = read_numbered_names(official / "images.txt")
+    class_ids, class_names = read_numbered_names(official / "classes.txt")
+    labels = _read_labels(official / "image_class_labels.txt", image_ids, class_ids)
+    _check_folders(official, paths, labels, class_names, image_ids)
+    parts, part_names = _read_parts(official / "parts", image_ids)
+    knowledge = _read_knowledge(official, len(class_names))
+    of_images = official / "attributes/image_attribute_labels.txt"
+    dataset = Dataset(
+        name="cub",
+        root=official / "images",
+        paths=tuple(paths),
+        labels=labels,
+        class_names=tuple(class_names),
+        knowledge=knowledge,
+        boxes=_read_boxes(official / "bounding_boxes.txt", image_ids),
+        parts=parts,
+        part_names=part_names,
+        image_attributes=_read_image_attributes(of_images, image_ids, len(knowledge.names)),
+    )
+    dataset = drop_missing(dataset, missing_images, official / "images.txt")
+    captions = texts_folder(_ARCHIVE, official)
+    return dataset.replace(captions=None if captions is None else read_captions(captions, dataset.paths, paths))
+
+
+def _check_complete(official: Path, missing_images: str) -> None:
+    missing = missing_files(_ARCHIVE, official)
+    if not missing:
+        return
+    listing = official / "images.txt"
+    if missing_images == "error" and listing.is_file():
+        missing += count_missing(official / "images", tuple(read_numbered_names(listing)[1]))
+    raise incomplete(official, missing)
+
+
+def _each_once(path: Path, image_ids: np.ndarray, received: np.ndarray) -> np.ndarray:
+    rows = positions(path, image_ids, received)
+    if len(rows) != len(image_ids) or len(np.unique(rows)) != len(rows):
+        raise InputError(f"{path} must have one row for each of {len(image_ids)} images. Received: {len(rows)} rows.")
+    return rows
+
+
+def _read_labels(path: Path, image_ids: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
+    table = read_numbers(path, 2)
+    rows = _each_once(path, image_ids, table[:, 0])
+    labels = np.zeros(len(image_ids), np.int32)
+    labels[rows] = positions(path, class_ids, table[:, 1])
+    return labels
+
+
+def _check_folders(official: Path, paths: list[str], labels: np.ndarray, class_names: list[str], image_ids: np.ndarray) -> None:
+    """Refuse an image in the folder of another class than its label's; folders that are no class's say nothing."""
+    numbers = [class_number(name) for name in class_names]
+    class_of = {number: name for number, name in zip(numbers, class_names, strict=True)}
+    for image, path in enumerate(paths):
+        number = class_number(path.rpartition("/")[0])
+        if number == numbers[labels[image]] or number not in class_of:
+            continue
+        table = official / "image_class_labels.txt"
+        row = int(np.flatnonzero(read_numbers(table, 2)[:, 0] == image_ids[image])[0])
+        raise InputError(
+            f"{table}, line {line_of(table, row)} must give image {image_ids[image]} the class of its folder in images.txt, "
+            f"{class_of[number]!r}. Received: {class_names[labels[image]]!r} for {path!r}."
+        )
+
+
+def _read_boxes(path: Path, image_ids: np.ndarray) -> np.ndarray | None:
+    if not path.is_file():
+        return None
+    table = read_numbers(path, 5)
+    boxes = np.zeros((len(image_ids), 4), np.float32)
+    boxes[_each_once(path, image_ids, table[:, 0])] = table[:, 1:]
+    return boxes
+
+
+def _read_parts(folder: Path, image_ids: np.ndarray) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    path = folder / "part_locs.txt"
+    if not path.is_file():
+        return None, ()
+    part_ids, names = read_numbered_names(folder / "parts.txt")
+    table = read_numbers(path, 5)
+    parts = np.zeros((len(image_ids), len(names), 3), np.float32)
+    parts[positions(path, image_ids, table[:, 0]), positions(path, part_ids, table[:, 1])] = table[:, 2:]
+    return parts, tuple(names)
+
+
+def _read_knowledge(official: Path, num_classes: int) -> Knowledge:
+    candidates = [folder / "attributes.txt" for folder in (official, official / "attributes", official.parent)]
+    names_path = next((path for path in candidates if path.is_file()), None)
+    if names_path is None:
+        raise InputError(f"data_dir must hold attributes.txt in or beside {official}. Received: neither.")
+    _, names = read_numbered_names(names_path)
+    path = official / "attributes/class_attribute_labels_continuous.txt"
+    values = read_numbers(path, len(names))
+    if len(values) != num_classes:
+        raise InputError(f"{path} must have one row for each of {num_classes} classes. Received: {len(values)}.")
+    return Knowledge(values.astype(np.float32), tuple(names), tuple(group_of(name) for name in names))
+
+
+def _read_image_attributes(path: Path, image_ids: np.ndarray, num_attributes: int) -> np.ndarray | None:
+    if not path.is_file():
+        return None
+    try:
+        # Some rows of the official file have more columns than the five documented; the first three are right in all.
+        table = np.loadtxt(path, dtype=np.int64, usecols=(0, 1, 2), comments=None, ndmin=2, encoding="utf-8")
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path} must hold rows of image, attribute and 0 or 1. Received: {str(error).rstrip('.')}.") from None
+    present = np.zeros((len(image_ids), num_attributes), np.float32)
+    attributes = positions(path, np.arange(1, num_attributes + 1), table[:, 1])
+    present[positions(path, image_ids, table[:, 0]), attributes] = np.clip(table[:, 2], 0, 1)
+    return present
+
+
+_LOG = logging.getLogger("niwt_tf")
+
+
+def class_number(class_folder: str) -> str:
+    """Return what a class folder of captions and one of images have in common: the number before the dot.
+
+    Their spelling differs for some classes; a name without a number stands for itself.
+    """
+    number, found, _ = class_folder.partition(".")
+    return number if found and number.isdigit() else class_folder
+
+
+def read_captions(
+    folder: Path, paths: Sequence[str], listed: Collection[str] | None = None
+) -> tuple[tuple[str, ...], ...] | None:
+    """Return the sentences of each image, or None where no image has any.
+
+    Captions of images that the archive does not list, and folders of classes that it does not have, are passed over with
+    a warning that counts them.
+
+    Args:
+        folder: text_c10.
+        paths: images as "class/file".
+        listed: all images of the archive, where `paths` are only some of them.
+    """
+    folder_of = {class_number(entry.name): entry for entry in list_directory(folder) if entry.is_dir()}
+    _warn_of_others(folder, folder_of, paths if listed is None else listed)
+    captions = []
+    for path in paths:
+        class_folder, _, name = path.rpartition("/")
+        captions.append(_sentences(folder_of.get(class_number(class_folder)), Path(name).stem))
+    return tuple(captions) if any(captions) else None
+
+
+def _warn_of_others(folder: Path, folder_of: dict[str, Path], listed: Collection[str]) -> None:
+    stems: dict[str, set[str]] = {}
+    for path in listed:
+        class_folder, _, name = path.rpartition("/")
+        stems.setdefault(class_number(class_folder), set()).add(Path(name).stem)
+    unknown = [entry.name for number, entry in folder_of.items() if number not in stems]
+    if unknown:
+        _LOG.warning(
+            "%s holds captions of %d classes that the data set does not have; they are not used, the first %r.",
+            *(folder, len(unknown), unknown[0]),
+        )
+    absent = [
+        f"{entry.name}/{file.name}"
+        for number, entry in folder_of.items()
+        if number in stems
+        for file in list_directory(entry)
+        if file.suffix == ".txt" and file.stem not in stems[number]
+    ]
+    if absent:
+        _LOG.warning(
+            "%s holds captions of %d images that the data set does not list; they are not used, the first %r.",
+            *(folder, len(absent), absent[0]),
+        )
+
+
+def _sentences(folder: Path | None, stem: str) -> tuple[str, ...]:
+    path = None if folder is None else folder / f"{stem}.txt"
+    if path is None or not path.is_file():
+        return ()
+    # A stray byte in one of a hundred thousand sentences says nothing about a class.
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return tuple(line.strip() for line in lines if line.strip())

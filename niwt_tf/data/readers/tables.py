@@ -1,0 +1,360 @@
+"""Strict reading of `classes.csv`: one row a class, the first column its name, the others numeric attributes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import unicodedata
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from niwt_tf.data.schema import Knowledge
+from niwt_tf.errors import InputError, suggestion
+
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """The rows of a class table.
+
+    Attributes:
+        class_names: C unique names in the file's order.
+        knowledge: one row a class.
+    """
+
+    class_names: tuple[str, ...]
+    knowledge: Knowledge
+
+
+def plain_name(name: str) -> str:
+    """Return a name without surrounding blanks, composed, so that a folder made on macOS equals its row in a table."""
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def group_of(name: str) -> str:
+    """Return the group of an attribute called "group::value" ("has_" left off), or "" when it has none."""
+    group, found, _ = name.partition("::")
+    return group.removeprefix("has_") if found else ""
+
+
+def read_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """Return a comma separated file's rows that are not blank, stripped, each with its line number; all as long as the first.
+
+    Raises:
+        InputError: not UTF-8, not comma separated, bad quoting, no row, or rows of different lengths (the line is named).
+    """
+    text = read_text(path)
+    if "\0" in text:
+        raise InputError(f"{path} must be a text file. Received: binary data.")
+    rows: list[tuple[int, list[str]]] = []
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                rows.append((reader.line_num, [plain_name(cell) for cell in cells]))
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num} must be valid CSV. Received: {error}.") from None
+    if not rows:
+        raise InputError(f"{path} must have a header line. Received: an empty file.")
+    header = rows[0][1]
+    for separator, called in _SEPARATORS.items():
+        if separator in header[0]:
+            raise InputError(f"{path} must be comma separated. Received: {called} in its first line.")
+    for line, cells in rows[1:]:
+        if len(cells) != len(header):
+            raise InputError(f"{path}, line {line} must have {len(header)} cells like the header. Received: {len(cells)}.")
+    return rows
+
+
+def read_class_table(path: str | Path) -> ClassTable:
+    """Read a table of classes with named numeric attributes; "group::value" column names give groups.
+
+    Raises:
+        InputError: naming the file, the line and the column of whatever is not in order.
+    """
+    path = Path(path).expanduser()
+    rows = read_rows(path)
+    columns = _checked_header(path, rows[0][1])
+    lines_of: dict[str, int] = {}
+    values = np.zeros((len(rows) - 1, len(columns)), np.float32)
+    for row, (line, cells) in enumerate(rows[1:]):
+        name = cells[0]
+        if not name:
+            raise InputError(f"{path}, line {line} must name its class in the first column. Received: an empty cell.")
+        if name in lines_of:
+            raise InputError(f"{path}, line {line} must name a new class. Received: {name!r}, also on line {lines_of[name]}.")
+        lines_of[name] = line
+        values[row] = [finite_number(path, line, column, cell) for column, cell in zip(columns, cells[1:], strict=True)]
+    if not lines_of:
+        raise InputError(f"{path} must have a row for each class. Received: a header alone.")
+    groups = tuple(group_of(column) for column in columns)
+    return ClassTable(tuple(lines_of), Knowledge(values, columns, groups, source=path.name))
+
+
+def rows_of_classes(path: Path, table: ClassTable, class_names: Sequence[str]) -> Knowledge:
+    """Return the table's knowledge with one row for each of `class_names`, in that order; further rows are left out.
+
+    Raises:
+        InputError: a class has no row; the nearest row's name is suggested.
+    """
+    check_has_rows(path, table.class_names, class_names)
+    row_of = {name: row for row, name in enumerate(table.class_names)}
+    rows = [row_of[plain_name(name)] for name in class_names]
+    known = table.knowledge
+    return Knowledge(known.values[rows], known.names, known.groups, source=str(path))
+
+
+def check_has_rows(path: Path, row_names: Iterable[str], class_names: Iterable[str], what: str = "class") -> None:
+    """Check that each of `class_names` is among `row_names` of the table at `path`.
+
+    Raises:
+        InputError: naming up to three without a row, and the row nearest to the first.
+    """
+    rows = list(row_names)
+    absent = [name for name in class_names if plain_name(name) not in set(rows)]
+    if absent:
+        listed = ", ".join(repr(name) for name in absent[:3]) + (f" and {len(absent) - 3} more" if len(absent) > 3 else "")
+        near = suggestion(absent[0], rows)
+        raise InputError(f"{path} must have a row for every {what}. Received: none for {listed}.{near}")
+
+
+def _checked_header(path: Path, header: list[str]) -> tuple[str, ...]:
+    if header[0] != "class":
+        where = " (it is a later column)" if "class" in header else ""
+        raise InputError(f"{path}, line 1 must call its first column 'class'{where}. Received: {header[0][:80]!r}.")
+    columns = header[1:]
+    if not columns:
+        raise InputError(f"{path}, line 1 must name at least one attribute column after 'class'. Received: none.")
+    for number, column in enumerate(columns, start=2):
+        if not column:
+            raise InputError(f"{path}, line 1 must name every column. Received: an empty name for column {number}.")
+        if columns.index(column) != number - 2:
+            raise InputError(f"{path}, line 1 must name each column once. Received: {column!r} twice.")
+    return tuple(columns)
+
+
+def finite_number(path: Path, line: int, column: str, cell: str) -> float:
+    """Return the number in a cell.
+
+    Raises:
+        InputError: it is not a finite number, or too large for float32; file, line and column are named.
+    """
+    received = repr(cell[:80]) if cell else "an empty cell"
+    try:
+        value = float(cell) if "_" not in cell else math.nan
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or abs(value) > float(np.finfo(np.float32).max):
+        raise InputError(f"{path}, line {line}, column {column!r} must be a finite number. Received: {received}.")
+    return value
+
+
+def read_text(path: Path) -> str:
+    """Return a file's text, read as UTF-8 with or without a byte order mark.
+
+    Raises:
+        InputError: the file is absent, cannot be read or is not UTF-8.
+    """
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # a device would be read for ever
+            raise InputError(f"{path} must be a readable file. Received: something else.")
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} must be UTF-8 text. Received: another byte at {error.start}.") from None
+    except FileNotFoundError:
+        raise InputError(f"{path} must be a file. Received: no such file.") from None
+    except OSError as error:
+        raise InputError(f"{path} must be a readable file. Received: {error.strerror or error}.") from None
+
+
+def existing_directory(argument: str, path: str | Path) -> Path:
+    """Return `path` as a Path after checking that it is a directory.
+
+    Raises:
+        InputError: it is absent or not a directory.
+    """
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        what = "a file" if folder.exists() else "no such folder"
+        raise InputError(f"{argument} must be a folder. Received: {str(path)!r} ({what}).")
+    return folder
+
+
+def list_directory(folder: Path) -> list[Path]:
+    """Return a folder's entries by name, without hidden ones.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith((".", "__")))
+    except OSError as error:
+        raise InputError(f"{folder} must be a readable folder. Received: {error.strerror or error}.") from None
+
+
+def read_numbered_names(path: Path) -> tuple[np.ndarray, list[str]]:
+    """Read lines of "number name" and return the numbers (int64) and the names, in the file's order.
+
+    Raises:
+        InputError: a line has another form, a number occurs twice, or there is no line.
+    """
+    numbers: list[int] = []
+    names: list[str] = []
+    lines_of: dict[int, int] = {}
+    for line, text in _lines(path):
+        number, _, name = text.strip().replace("\t", " ").partition(" ")
+        if not number.isascii() or not number.isdigit() or not name.strip():
+            raise InputError(f"{path}, line {line} must be a number and a name. Received: {text.strip()[:80]!r}.")
+        if int(number) in lines_of:
+            first = lines_of[int(number)]
+            raise InputError(f"{path}, line {line} must have a number of its own. Received: {number}, also on line {first}.")
+        lines_of[int(number)] = line
+        numbers.append(int(number))
+        names.append(name.strip())
+    if not names:
+        raise InputError(f"{path} must list at least one name. Received: an empty file.")
+    return np.array(numbers, np.int64), names
+
+
+def read_names(path: Path) -> list[str]:
+    """Return the lines of a file that are not blank."""
+    return [text.strip() for _, text in _lines(path)]
+
+
+def read_numbers(path: Path, columns: int) -> np.ndarray:
+    """Read a table of finite numbers, float64 [rows, columns].
+
+    Raises:
+        InputError: a row has another number of columns, or a cell is not a finite number; the line is named.
+    """
+    rows = []
+    for line, text in _lines(path):
+        cells = text.split()
+        if len(cells) != columns:
+            raise InputError(f"{path}, line {line} must have {columns} numbers. Received: {len(cells)}.")
+        try:
+            row = np.array([float(cell) for cell in cells])
+        except ValueError:
+            raise InputError(f"{path}, line {line} must hold numbers only. Received: {text.strip()[:80]!r}.") from None
+        if not np.isfinite(row).all():
+            raise InputError(f"{path}, line {line} must hold finite numbers. Received: {text.strip()[:80]!r}.")
+        rows.append(row)
+    return np.array(rows).reshape(len(rows), columns)
+
+
+def line_of(path: Path, row: int) -> int:
+    """Return the line (from 1) that row `row` (from 0) of a table or list stands on: blank lines are no rows."""
+    return _lines(path)[row][0]
+
+
+def positions(path: Path, known: np.ndarray, received: np.ndarray) -> np.ndarray:
+    """Return where each of `received` numbers stands in `known`.
+
+    Raises:
+        InputError: `path`, which holds `received`, names a number that is not known.
+    """
+    order = np.argsort(known)
+    found = order[np.minimum(np.searchsorted(known, received, sorter=order), len(known) - 1)]
+    wrong = np.flatnonzero(known[found] != received)
+    if len(wrong):
+        raise InputError(f"{path} must use only numbers that its archive lists. Received: {received[wrong[0]]:g}.")
+    return found
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    return [(line, text) for line, text in enumerate(read_text(path).splitlines(), start=1) if text.strip()]
+
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_HEADER = 512  # version 7.3 writes so many bytes of text before HDF5 begins
+
+
+def read_mat(path: Path, keys: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the variables `keys` of a MATLAB file, and those of `optional` that it has.
+
+    Raises:
+        InputError: the file cannot be read, is of version 7.3 or no MATLAB file, or lacks one of `keys`.
+    """
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        with open(path, "rb") as file:
+            begin = file.read(_HEADER + len(_HDF5))
+    except OSError as error:
+        raise InputError(f"{path} must be a readable MATLAB file. Received: {error.strerror or error}.") from None
+    rule = f"{path} must be a MATLAB file of version 7 or before"
+    if begin.startswith((_HDF5, b"MATLAB 7.3")) or begin[_HEADER:] == _HDF5:
+        raise InputError(f"{rule}: load it in MATLAB and save it with '-v7'. Received: version 7.3 (HDF5).")
+    try:
+        content = loadmat(path, variable_names=[*keys, *optional])
+    except (OSError, EOFError, ValueError, TypeError, LookupError, MemoryError, zlib.error, MatReadError) as error:
+        raise InputError(f"{rule}. Received: {str(error).rstrip('.')}.") from None
+    missing = next((key for key in keys if key not in content), None)
+    if missing is not None:
+        held = _names_in(path)
+        listed = f"{', '.join(held[:8])}{' and others' if len(held) > 8 else ''}" if held else "no variable"
+        raise InputError(
+            f"{path} must hold {', '.join(keys)}. Received: {listed}, but no {missing}.{suggestion(missing, held)}"
+        )
+    return content
+
+
+def texts_of(path: Path, key: str, value: Any) -> list[str]:
+    """Return a cell array of texts as a list.
+
+    Raises:
+        InputError: it is something else, or a text is empty; the row is named.
+    """
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "OU" or max(value.shape, default=0) != value.size:
+        raise InputError(f"{path}: {key} must be one column of texts. Received: {_kind(value)}.")
+    texts = [_text(cell) for cell in value.ravel()]
+    for row, text in enumerate(texts, start=1):
+        if not text:
+            raise InputError(f"{path}: {key} must be one column of texts. Received: none in row {row}.")
+    return [text or "" for text in texts]
+
+
+def whole_numbers_of(path: Path, key: str, value: Any) -> np.ndarray:
+    """Return a column or row of whole numbers of any type as int64.
+
+    Raises:
+        InputError: it has another shape or type, or holds other numbers.
+    """
+    rule = f"{path}: {key} must be one column of whole numbers."
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf" or max(value.shape, default=0) != value.size:
+        raise InputError(f"{rule} Received: {_kind(value)}.")
+    flat = value.ravel()
+    with np.errstate(invalid="ignore"):
+        numbers = flat.astype(np.int64)
+    wrong = np.flatnonzero(numbers != flat)
+    if len(wrong):
+        raise InputError(f"{rule} Received: {flat[wrong[0]]:g} in row {wrong[0] + 1}.")
+    return numbers
+
+
+def _names_in(path: Path) -> list[str]:
+    from scipy.io import whosmat
+
+    return [name for name, _, _ in whosmat(path)]
+
+
+def _text(cell: Any) -> str | None:
+    # loadmat wraps a string in as many arrays as the cell was nested.
+    while isinstance(cell, np.ndarray):
+        cell = cell.ravel()[0] if cell.size else ""
+    return cell.strip() if isinstance(cell, str) else None
+
+
+def _kind(value: Any) -> str:
+    if not isinstance(value, np.ndarray):
+        return type(value).__name__
+    shape = " x ".join(map(str, value.shape))
+    return f"{shape} of {'cells' if value.dtype.kind == 'O' else 'text' if value.dtype.kind == 'U' else value.dtype}"

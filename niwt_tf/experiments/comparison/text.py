@@ -1,0 +1,234 @@
+"""A leaderboard as text for a terminal, as Markdown and as rows for CSV files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from niwt_tf.errors import InputError
+from niwt_tf.experiments.comparison.leaderboard import BOUND, FIGURES, PAIRED, Row, Table
+from niwt_tf.experiments.intervals_over_problems import Mean
+
+_TITLES = {
+    "acc_seen": "seen",
+    "acc_unseen": "unseen",
+    "harmonic_mean": "H",
+    "acc_zsl": "ZSL",
+    "ausuc": "AUSUC",
+    BOUND: "H, calibrated on test images",
+}
+_MARK = "optimistic"
+_ELSEWHERE = "published, other protocol"
+_LEGEND = (
+    "Accuracies in percent: mean ± 95 % interval (Student's t) over problems, each a split and a seed. "
+    "Differences are to {reference}, problem by problem; * says that the interval excludes 0. "
+    "p: paired t test of H, adjusted by Holm's method. Rank by H, 1 is best."
+)
+_BOUND_LEGEND = "H with the calibration chosen on the test images is an upper bound that no method may claim."
+
+
+def markdown(tables: Sequence[Table], published: Sequence[Published] = ()) -> str:
+    """Return every table with its notes; each test figure of an optimistic row is called so in its own cell."""
+    parts = [_one(table, published) for table in tables]
+    return "\n\n".join(parts) + "\n"
+
+
+def _one(table: Table, published: Sequence[Published]) -> str:
+    header, *lines = cells(table, published)
+    parts = [f"### {table.dataset}", ""]
+    parts += [_line(header), "|---" * len(header) + "|", *map(_line, lines), "", *(f"- {note}" for note in notes(table))]
+    return "\n".join(parts)
+
+
+def terminal(tables: Sequence[Table], published: Sequence[Published] = ()) -> str:
+    """Return every table in aligned columns, with its notes."""
+    texts = []
+    for table in tables:
+        grid = cells(table, published)
+        widths = [max(len(line[column]) for line in grid) for column in range(len(grid[0]))]
+        aligned = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in grid]
+        ours = len(table.rows) + 1
+        rule = ["-" * max(map(len, aligned))] if published else []
+        texts.append("\n".join([table.dataset, *aligned[:ours], *rule, *aligned[ours:], *_wrapped(notes(table))]))
+    return "\n\n".join(texts)
+
+
+def _wrapped(sentences: Sequence[str]) -> Iterator[str]:
+    for sentence in sentences:
+        yield from textwrap.wrap(sentence, 120, break_long_words=False, break_on_hyphens=False)
+
+
+def cells(table: Table, published: Sequence[Published] = ()) -> list[list[str]]:
+    """Return header and rows of a table as texts of equal number."""
+    shown = list(table.rows[0].figures)
+    header = ["method", *(_TITLES[name] for name in shown), "H - ref.", "AUSUC - ref.", "p (Holm)", "rank", "problems"]
+    lines = [header, *(_cells_of(row, table, shown) for row in table.rows)]
+    for other in published:
+        figures = [_plain(other.figures.get(name)) for name in shown]
+        lines.append([f"{other.method} ({_ELSEWHERE}: {_described(other)})", *figures, *[""] * 5])
+    return lines
+
+
+def notes(table: Table) -> list[str]:
+    """Return what a reader of the table must know, a sentence each."""
+    found = [_LEGEND.format(reference=table.reference)]
+    if BOUND in table.rows[0].figures:
+        found.append(_BOUND_LEGEND)
+    found += [f"{note[0].upper()}{note[1:]}." for note in table.notes]
+    found += [f"{row.label} is {_MARK}: {'; '.join(row.optimistic)}." for row in table.rows if row.optimistic]
+    return found
+
+
+def _cells_of(row: Row, table: Table, shown: Sequence[str]) -> list[str]:
+    figures = [_percent(row.figures[name], bool(row.optimistic) or name == BOUND) for name in shown]
+    either = bool(row.optimistic) or table.optimistic_reference
+    differences = [_difference(row.differences.get(name), either) for name in PAIRED]
+    p = "" if row.p is None else f"{row.p:.3f}" if row.p >= 0.001 else "< 0.001"
+    rank = "" if row.rank is None else _with_half(row.rank, 1, "{:.1f}")
+    return [row.label, *figures, *differences, p, rank, str(row.problems)]
+
+
+def _percent(mean: Mean | None, optimistic: bool) -> str:
+    return "n/a" if mean is None else _with_half(mean, 100, "{:.1f}") + f" {_MARK}" * optimistic
+
+
+def _difference(mean: Mean | None, optimistic: bool) -> str:
+    if mean is None:
+        return ""
+    return _with_half(mean, 100, "{:+.1f}") + " *" * mean.excludes_zero + f" {_MARK}" * optimistic
+
+
+def _with_half(mean: Mean, factor: float, form: str) -> str:
+    text = form.format(factor * mean.value)
+    return text if mean.half is None else f"{text} ± {factor * mean.half:.1f}"
+
+
+def _plain(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"
+
+
+def _described(other: Published) -> str:
+    return f"{other.source}, {other.protocol}" if other.protocol else other.source
+
+
+def _line(texts: Sequence[str]) -> str:
+    return f"| {' | '.join(text.replace('|', chr(92) + '|') for text in texts)} |"
+
+
+def comparison_rows(tables: Sequence[Table], published: Sequence[Published] = ()) -> Iterator[list[Any]]:
+    """Yield the header and a row a method, all raw fractions; nothing for what is not known."""
+    shown = list(tables[0].rows[0].figures)
+    header = ["dataset", "method", "kind", "problems", "shared_problems", "optimistic"]
+    for name in shown:
+        header += [f"{name}_mean", f"{name}_low", f"{name}_high"]
+    header += ["reference"]
+    for name in PAIRED:
+        header += [f"{name}_difference_{part}" for part in ("mean", "low", "high", "excludes_0")]
+    yield [*header, "harmonic_mean_p_holm", "rank_mean", "rank_low", "rank_high"]
+    for table in tables:
+        for row in table.rows:
+            line: list[Any] = [table.dataset, row.label, "run", row.problems, table.shared, "; ".join(row.optimistic)]
+            for name in shown:
+                line += _ends(row.figures[name])
+            line.append(table.reference)
+            for name in PAIRED:
+                mean = row.differences.get(name)
+                line += [*_ends(mean), "" if mean is None or mean.half is None else int(mean.excludes_zero)]
+            yield [*line, _raw(row.p), *_ends(row.rank)]
+    for other in published:
+        line = ["", other.method, f"{_ELSEWHERE}: {_described(other)}", "", "", ""]
+        for name in shown:
+            line += [_raw(other.figures.get(name)), "", ""]
+        yield [*line, *[""] * (len(header) + 4 - len(line))]
+
+
+def problem_rows(tables: Sequence[Table]) -> Iterator[list[Any]]:
+    """Yield the header and a row for each method and problem, fractions as they were read."""
+    shown = [name for name in (*FIGURES, BOUND) if name in tables[0].rows[0].figures]
+    yield ["dataset", "problem", "seed", "method", *shown, "optimistic", "folder"]
+    for table in tables:
+        for row in table.rows:
+            for (problem, seed), result in sorted(row.results.items()):
+                figures = [_raw(result.figures.get(name)) for name in shown]
+                yield [table.dataset, problem, seed, row.label, *figures, "; ".join(result.optimistic), result.where]
+
+
+def _ends(mean: Mean | None) -> list[Any]:
+    return ["", "", ""] if mean is None else [mean.value, _raw(mean.low), _raw(mean.high)]
+
+
+def _raw(value: float | None) -> Any:
+    return "" if value is None else value
+
+
+COLUMNS = ("method", "H", "seen", "unseen", "source", "protocol")
+_NUMBERS = {"H": "harmonic_mean", "seen": "acc_seen", "unseen": "acc_unseen"}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A row of another's table.
+
+    Attributes:
+        method: its name there.
+        figures: fractions by the names of metrics.json; None where the source has none.
+        source: where it is published.
+        protocol: what was done otherwise, in a few words.
+    """
+
+    method: str
+    figures: dict[str, float | None]
+    source: str
+    protocol: str
+
+
+def read_published(path: str | Path) -> tuple[Published, ...]:
+    """Read a CSV with the columns method, H, seen, unseen (fractions; empty where there is none), source and protocol.
+
+    Raises:
+        InputError: naming the file, the line and what is wrong with it.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        reason = f"{str(path)!r} ({error.strerror})"
+        raise InputError(f"--published must name a file that can be read. Received: {reason}.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"--published must be a CSV in UTF-8. Received: {str(path)!r}.") from None
+    reader = csv.DictReader(io.StringIO(text), strict=True)
+    try:
+        if sorted(reader.fieldnames or ()) != sorted(COLUMNS):
+            received = ",".join(reader.fieldnames or ())
+            raise InputError(f"{path} must have the columns {','.join(COLUMNS)}. Received: {received!r}.")
+        return tuple(_published(f"{path}, line {reader.line_num}", line) for line in reader)
+    except csv.Error as error:
+        raise InputError(f"{path} must be a CSV. Received: {error} in line {reader.line_num}.") from None
+
+
+def _published(where: str, line: dict[str | None, str | None]) -> Published:
+    texts = {name: (line.get(name) or "").strip() for name in COLUMNS}
+    if None in line:
+        raise InputError(f"{where}, must have {len(COLUMNS)} cells. Received: {len(COLUMNS) + len(line[None] or ())}.")
+    missing = [name for name in ("method", "source") if not texts[name]]
+    if missing:
+        raise InputError(f"{where}, must name its {missing[0]}. Received: an empty cell.")
+    figures = {name: _fraction(where, column, texts[column]) for column, name in _NUMBERS.items()}
+    return Published(texts["method"], figures, texts["source"], texts["protocol"])
+
+
+def _fraction(where: str, column: str, text: str) -> float | None:
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise InputError(f"{where}, {column}, must be a fraction from 0 to 1, not percent. Received: {text!r}.")
+    return value

@@ -1,0 +1,202 @@
+"""What `niwt reproduce` says beforehand: files, where they come from, gigabytes, GPU hours, and what is there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from niwt_tf.config.settings import Settings
+from niwt_tf.data.descriptions.documents import listed, text_files
+from niwt_tf.data.readers.archives import ARCHIVES, Archive, count_missing, missing_files, official_folder, texts_folder
+from niwt_tf.data.readers.folder import image_names
+from niwt_tf.data.readers.tables import plain_name, read_numbered_names
+from niwt_tf.data.readers.xlsa17 import missing_split_files, read_proposed_split, split_files
+from niwt_tf.data.splits import published_folder
+from niwt_tf.errors import InputError
+from niwt_tf.experiments.table1.cost import CAPTIONS, IMAGES, SPLITS, WEIGHTS, Download, cache_gigabytes, operations
+from niwt_tf.experiments.table1.paper import SOURCE, Row
+
+
+def parts_needed(wanted: Mapping[Row, Settings]) -> list[Part]:
+    """Return what the rows read, with what of it is not there.
+
+    Args:
+        wanted: rows of one data set and their settings.
+
+    Raises:
+        InputError: a file that lists images is there and not in order.
+    """
+    every = list(wanted.values())
+    with_texts = any(settings.knowledge in ("captions", "texts") for settings in every)
+    first, with_split = every[0], any(settings.split == "ps" for settings in every)
+    parts = archive_parts(first.dataset, first.data_folder, with_texts, first.missing_images, with_split)
+    files = sorted({settings.weights for settings in every} - {"imagenet", "none"})
+    absent = tuple(file for file in files if not Path(file).is_file())
+    return [*parts, *([Part("weights", absent)] if files else [])]
+
+
+def needs_text(wanted: Mapping[Row, Settings], parts: Sequence[Part], folder: Path, cache_gb: float, tflops: float) -> str:
+    """Return what is printed before any work.
+
+    Args:
+        wanted: rows of one data set and their settings.
+        parts: of `parts_needed`.
+        folder: where the runs go.
+        cache_gb: most gigabytes of the cache.
+        tflops: floating point operations, in 10^12 a second, that a device is assumed to do.
+    """
+    dataset, data_dir = next((settings.dataset, settings.data_folder) for settings in wanted.values())
+    lines = [f"Table 1: {len(wanted)} row{'s' * (len(wanted) > 1)}. Paper: {SOURCE}.", f"Read from {data_dir}:"]
+    for part in parts:
+        state = "MISSING" if part.missing else "there"
+        lines.append(f"  {part.name:<10}{state:<10}{_source(part.name, dataset)}{_count(part)}")
+    lines += [_weights_line(backbone) for backbone in _published(wanted)]
+    size = max(cache_gigabytes(settings) for settings in wanted.values())
+    kept = sum(_networks_gigabytes(settings) for settings in wanted.values())
+    lines.append(f"Written to {folder}, where {_free(folder):.0f} GB are free:")
+    lines.append(f"  networks  about {kept:.1f} GB, all rows together")
+    lines.append(
+        f"  cache     at most {min(size, cache_gb):.1f} GB (--cache_gb); one network's maps and features are {size:.1f} GB"
+    )
+    lines.append("GPU hours, at most: not measured, but estimated as the floating point operations of all forward and")
+    lines.append(f"backward passes over an assumed {tflops:g} x 10^12 a second (--gpu_tflops); what the")
+    lines.append("processor does, decoding images and solving for the ridge head, comes on top:")
+    total, trained = 0.0, set()
+    for row, settings in wanted.items():
+        network = settings.replace(knowledge="attributes")
+        needed = operations(settings, trained=network in trained)
+        total += needed.hours(tflops)
+        with_others = "  (its network is an earlier row's)" if network in trained else ""
+        lines.append(f"  {row.name:<36}{needed.hours(tflops):8.2f}{with_others}")
+        trained.add(network)
+    if len(wanted) > 1:
+        lines.append(f"  {'together':<36}{total:8.2f}")
+    return "\n".join(lines)
+
+
+def _count(part: Part) -> str:
+    if part.count is None or part.count[0] == part.count[1]:
+        return ""
+    return f"; {part.count[0]:,} are there, the official archive has {part.count[1]:,}: figures will not be the paper's"
+
+
+def _source(name: str, dataset: str) -> str:
+    if name == "texts" and dataset == "awa2":
+        return "descriptions/<class>.txt, a text of yours for each class"
+    if name in ("images", "weights"):
+        return "in the same file" if name == "images" else "the file of --weights"
+    return _sizes({"archive": IMAGES[dataset], "split": SPLITS, "texts": CAPTIONS}[name])
+
+
+def _sizes(download: Download) -> str:
+    packed = f"{download.packed:g} GB" if download.packed is not None else "size not stated"
+    return f"{download.what}, {packed} ({download.unpacked:g} GB unpacked): {download.url}"
+
+
+def _published(wanted: Mapping[Row, Settings]) -> list[str]:
+    return list(dict.fromkeys(settings.backbone for settings in wanted.values() if settings.weights == "imagenet"))
+
+
+def _networks_gigabytes(settings: Settings) -> float:
+    # Those of train/, one a fold if all layers are trained, and the one of transfer/.
+    return WEIGHTS[settings.backbone].unpacked * (2 + (settings.num_folds if settings.finetune == "all" else 0))
+
+
+def _weights_line(backbone: str) -> str:
+    file = WEIGHTS[backbone]
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
+    state = "there" if (home / file.what).is_file() else "fetched"
+    return f"  {'weights':<10}{state:<10}{file.what}, {file.packed:g} GB, in {home}; Keras fetches it: {file.url}"
+
+
+def _free(folder: Path) -> float:
+    held = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(held).free / 1e9
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of what an experiment reads.
+
+    Attributes:
+        name: "archive", "images", "split" or "texts".
+        missing: what of it is not there, as a message names it; empty where it is complete.
+        count: of images, how many files of them there are and how many the official archive holds; None of other parts.
+    """
+
+    name: str
+    missing: tuple[str, ...]
+    count: tuple[int, int] | None = None
+
+
+def archive_parts(
+    dataset: str,
+    data_dir: str | Path,
+    with_texts: bool = False,
+    missing_images: str = "error",
+    with_split: bool = True,
+) -> list[Part]:
+    """Return the parts of an archive with what of them is not there; nothing is decoded.
+
+    Args:
+        dataset: "cub" or "awa2".
+        data_dir: the official folder or the one that holds it; it may be absent.
+        with_texts: whether captions or texts of classes are needed.
+        missing_images: with "drop", one image is enough.
+        with_split: whether the Proposed Split is needed.
+
+    Raises:
+        InputError: a file that is there and lists images is not in order.
+    """
+    archive, folder = ARCHIVES[dataset], Path(data_dir).expanduser()
+    try:
+        official = official_folder(archive, folder)
+    except InputError:
+        official = folder if folder.name == archive.folder else folder / archive.folder
+    missing = [str(official / name) for name in missing_files(archive, official)]
+    splits = published_folder(official.absolute()) or official.absolute().parent / "xlsa17"
+    parts = [
+        Part("archive", tuple(missing)),
+        Part(
+            "images",
+            _missing_images(dataset, archive, official, splits, missing_images),
+            (_num_images(official / archive.images), archive.num_images),
+        ),
+    ]
+    if with_split:
+        parts.append(Part("split", tuple(missing_split_files(splits, dataset))))
+    if with_texts:
+        parts.append(Part("texts", _missing_texts(dataset, archive, official)))
+    return parts
+
+
+def _num_images(root: Path) -> int:
+    """Return how many image files the folders of the classes hold."""
+    return sum(len(image_names(folder)) for folder in root.iterdir() if folder.is_dir()) if root.is_dir() else 0
+
+
+def _missing_images(dataset: str, archive: Archive, official: Path, splits: Path, missing_images: str) -> tuple[str, ...]:
+    root = official / archive.images
+    if missing_images == "drop":
+        held = root.is_dir() and any(image_names(folder) for folder in sorted(root.iterdir()) if folder.is_dir())
+        return () if held else (f"any image in {root}",)
+    if dataset == "cub" and (official / archive.known_by).is_file():
+        return tuple(count_missing(root, tuple(read_numbered_names(official / archive.known_by)[1])))
+    if dataset == "awa2" and split_files(splits, dataset):
+        return tuple(count_missing(root, tuple(name for name, _, _ in read_proposed_split(splits, dataset))))
+    return () if root.is_dir() else (f"{archive.num_images} images in {root}",)
+
+
+def _missing_texts(dataset: str, archive: Archive, official: Path) -> tuple[str, ...]:
+    folder = texts_folder(archive, official)
+    if folder is None:
+        return (f"{official / archive.texts} (or beside {archive.folder})",)
+    if dataset == "cub" or not (official / "classes.txt").is_file():
+        return ()
+    _, classes = read_numbered_names(official / "classes.txt")
+    held = text_files(folder)
+    without = [name for name in classes if plain_name(name) not in held]
+    return (f"texts of {len(without)} of {len(classes)} classes in {folder}: {listed(without)}",) if without else ()

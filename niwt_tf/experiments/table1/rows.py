@@ -1,0 +1,168 @@
+"""Our figures beside the paper's: which rows are asked for, how a row was changed, and the table of all."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from niwt_tf.config.names import TEXTS
+from niwt_tf.config.settings import SETTING_NAMES, Settings
+from niwt_tf.errors import InputError
+from niwt_tf.experiments.sweep_grid import flags_of
+from niwt_tf.experiments.table1.paper import SOURCE, TABLE_1, Figures, Row
+
+# These say which row, and where its data are: giving them changes nothing of what the row is.
+CHOOSING = ("dataset", "backbone", "finetune", "knowledge", "data_dir")
+_MEASURES = ("acc_unseen", "acc_seen", "harmonic_mean")
+_ALLOWED = {"backbone": ("vgg16", "resnet101"), "finetune": ("head", "all"), "knowledge": ("attributes", "captions")}
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """What a row's run came to.
+
+    Attributes:
+        row: the row.
+        metrics: the contents of its metrics.json, or None where it is not finished.
+        changed: the flags in which its settings differ from the row's.
+        optimistic: why its test figures may have had a part in its choices; empty for a clean run.
+    """
+
+    row: Row
+    metrics: Mapping[str, Any] | None = None
+    changed: tuple[str, ...] = ()
+    optimistic: tuple[str, ...] = ()
+
+    @property
+    def figures(self) -> list[float | None]:
+        """Unseen and seen accuracy and their harmonic mean in percent; None where there is none."""
+        found = [None if self.metrics is None else self.metrics.get(name) for name in _MEASURES]
+        return [None if value is None else 100 * value for value in found]
+
+
+def chosen_rows(asked: Mapping[str, str]) -> list[Row]:
+    """Return the rows of Table 1 that the given values of dataset, backbone, finetune and knowledge leave.
+
+    Raises:
+        InputError: no dataset is given, or a value has no row in the table.
+    """
+    datasets = ("cub", "awa2")
+    if asked.get("dataset") not in datasets:
+        received = repr(asked["dataset"]) if "dataset" in asked else "none"
+        raise InputError(f"--dataset must be cub or awa2, the data sets of Table 1. Received: {received}.")
+    rows = [row for row in TABLE_1 if row.dataset == asked["dataset"]]
+    for name, allowed in _ALLOWED.items():
+        wanted = asked.get(name)
+        if wanted is None:
+            continue
+        rows = [row for row in rows if wanted in (getattr(row, name), row.settings[name])]
+        if not rows:
+            raise InputError(f"--{name} must be {' or '.join(allowed)} in Table 1. Received: {wanted!r}.")
+    return rows
+
+
+def settings_of(row: Row, data_dir: str, changes: Mapping[str, Any] | None = None) -> Settings:
+    """Return the settings that run a row.
+
+    Args:
+        row: of Table 1.
+        data_dir: folder of the archive.
+        changes: settings that take the place of the row's; those of `CHOOSING` are passed over, and text_features where the
+            row's classes are not described by texts.
+
+    Raises:
+        InputError: settings that do not go together.
+    """
+    others = {name: value for name, value in (changes or {}).items() if name not in CHOOSING}
+    if row.settings["knowledge"] not in TEXTS:
+        others.pop("text_features", None)
+    return Settings.from_dict({**row.settings, **others, "data_dir": data_dir})
+
+
+def changed_flags(row: Row, settings: Settings) -> tuple[str, ...]:
+    """Return the flags in which a run's settings differ from the row's, as "--name=value"."""
+    base = Settings.from_dict(row.settings)
+    names = [name for name in SETTING_NAMES if name != "data_dir" and getattr(base, name) != getattr(settings, name)]
+    defaults = Settings()
+    found = []
+    for name in names:
+        value = getattr(settings, name)
+        at_default = value == getattr(defaults, name)
+        found.append(f"--{name}={value}" if at_default else flags_of(defaults.replace(**{name: value}))[0])
+    return tuple(found)
+
+
+def comparison(done: Reproduced) -> str:
+    """Return our figures of one row beside the paper's and the difference, as aligned lines."""
+    lines = [f"{done.row.name:<32}{'U':>8}{'S':>8}{'H':>8}", _line("ours", [_shown(value) for value in done.figures])]
+    paper = done.row.paper
+    lines.append(_line("paper", [_shown(value) for value in _listed(paper)], "" if paper else f"  {_no_paper(done.row)}"))
+    if paper:
+        lines.append(_line("difference", [_shown(value, "+") for value in _differences(done)]))
+    if done.changed:
+        lines.append(f"  differs from the paper's row: {' '.join(done.changed)}")
+    if done.optimistic:
+        lines.append(f"  optimistic: {'; '.join(done.optimistic)}")
+    return "\n".join(lines)
+
+
+def table_csv(rows: Sequence[Reproduced]) -> str:
+    """Return the table as CSV, accuracies in percent; cells of rows that are not finished, or have no figure, are empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    keys = ["row", "dataset", "backbone", "finetune", "knowledge"]
+    writer.writerow(
+        [*keys, *_MEASURES, *(f"paper_{name}" for name in _MEASURES), *(f"difference_{name}" for name in _MEASURES)]
+        + ["paper_row", "changed_flags", "optimistic"]
+    )
+    for done in rows:
+        row = done.row
+        numbers = [*done.figures, *_listed(row.paper), *_differences(done)]
+        names = [row.name, row.dataset, row.backbone, row.finetune, row.knowledge]
+        state = "published" if row.paper else _no_paper(row)
+        writer.writerow(
+            [*names, *(_shown(value, empty="") for value in numbers), state, " ".join(done.changed), "; ".join(done.optimistic)]
+        )
+    return text.getvalue()
+
+
+def table_markdown(rows: Sequence[Reproduced]) -> str:
+    """Return the table as Markdown, with the paper's figures as published."""
+    lines = [
+        "| row | U | S | H | paper U | paper S | paper H | difference of H |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for done in rows:
+        mark = " (optimistic)" if done.optimistic else ""
+        numbers = [_shown(value, empty="") + (mark if value is not None else "") for value in done.figures]
+        paper = [_shown(value) for value in _listed(done.row.paper)] if done.row.paper else [_no_paper(done.row), "", ""]
+        difference = _shown(_differences(done)[2], "+", empty="")
+        lines.append("| " + " | ".join([done.row.name, *numbers, *paper, difference]) + " |")
+    notes = [f"{done.row.name} differs from the paper's row: `{' '.join(done.changed)}`." for done in rows if done.changed]
+    notes += [f"{done.row.name} is optimistic: {'; '.join(done.optimistic)}." for done in rows if done.optimistic]
+    source = f"Accuracies in percent: U unseen, S seen classes, all competing; H their harmonic mean. Paper: {SOURCE}."
+    return "\n".join([*lines, "", source, *notes]) + "\n"
+
+
+def _listed(paper: Figures | None) -> list[float | None]:
+    return [getattr(paper, name) if paper else None for name in _MEASURES]
+
+
+def _differences(done: Reproduced) -> list[float | None]:
+    pairs = zip(done.figures, _listed(done.row.paper), strict=True)
+    return [None if ours is None or paper is None else ours - paper for ours, paper in pairs]
+
+
+def _no_paper(row: Row) -> str:
+    return "not at hand" if row.in_paper else "no such row"
+
+
+def _line(name: str, cells: Sequence[str], more: str = "") -> str:
+    return more and f"  {name:<30}{more}" or f"  {name:<30}" + "".join(f"{cell:>8}" for cell in cells)
+
+
+def _shown(value: float | None, sign: str = "", empty: str = "n/a") -> str:
+    return empty if value is None else f"{value:{sign}.1f}"

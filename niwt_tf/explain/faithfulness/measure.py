@@ -1,0 +1,311 @@
+"""How true a network's explanations are on its test images, for seen and unseen classes apart.
+
+What is explained is the predicted class, right or wrong: what a user is shown. Figures of images are means over their true
+classes. Dimensions: M test images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from niwt_tf.compute.execution import Execution
+from niwt_tf.compute.features import Reader
+from niwt_tf.data.images.pipeline import image_batches
+from niwt_tf.data.sampling import balanced_sample
+from niwt_tf.data.schema import Dataset, Images
+from niwt_tf.explain.explainer import Explainer
+from niwt_tf.explain.faithfulness.activating import Activating, TopActivating
+from niwt_tf.explain.faithfulness.measures import (
+    STEPS,
+    area_share,
+    attribute_hit,
+    curve_area,
+    deletion_curve,
+    energy_in_box,
+    heat_order,
+    insertion_curve,
+    map_correlation,
+    pointing_game,
+    with_shuffled_weights,
+)
+from niwt_tf.explain.faithfulness.neuron_names import NameQuality, PartEnergy, name_quality, named_attributes
+from niwt_tf.explain.faithfulness.truth import ImageTruth, truth_of_test_images
+from niwt_tf.explain.grad_cam import GradCam, explained_twice, upsampled
+from niwt_tf.explain.intervals import Figure, class_mean
+from niwt_tf.models.flops import flops_of
+from niwt_tf.models.network import Network
+
+Figures = dict[str, dict[str, Figure]]
+_CORRELATIONS = ("random_logit_correlation", "random_tail_correlation", "random_network_correlation")
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """What was measured.
+
+    Attributes:
+        figures: by measure and "seen", "unseen" or "all"; one that cannot be measured is absent.
+        names: by "all", "seen" and "unseen", how well the neurons' names fit.
+        parts: by neuron, the names of the parts that its name is about.
+        part_energy: by neuron, the mean share of its activation that is near those parts, and chance.
+        activating: the images that activate each neuron most, as places in the test images.
+    """
+
+    figures: Figures
+    names: Mapping[str, NameQuality]
+    parts: Mapping[int, tuple[str, ...]]
+    part_energy: Mapping[int, tuple[float, float]]
+    activating: Activating
+
+
+def measure_faithfulness(
+    network: Network,
+    explainer: Explainer,
+    dataset: Dataset,
+    predictions: np.ndarray,
+    temperature: float,
+    execution: Execution,
+    seed: int,
+) -> Faithfulness:
+    """Measure in one pass over the test images and, for what runs the network many times, on a sample of them.
+
+    Args:
+        network: with seen and unseen classes.
+        explainer: its inverse map and the names of its neurons.
+        dataset: with a split; boxes, parts and attributes of images are used where there are any.
+        predictions: int [M], the predicted classes of the images of `test_data`.
+        temperature: probabilities are softmax(logits / temperature).
+        execution: how the network is run.
+        seed: of everything that is drawn.
+    """
+    truth = truth_of_test_images(dataset)
+    labels = truth.images.labels
+    explained = explain_test_images(network, explainer, truth, predictions, execution, seed)
+    values = dict(explained.values)
+    if len(labels):
+        values |= measure_sample(network, truth.images, predictions, temperature, execution, seed)
+    sides = {"seen": labels < truth.num_seen, "unseen": labels >= truth.num_seen}
+    figures = {name: _by_side(name, each, labels, sides) for name, each in values.items()}
+    attributes, confident = named_attributes(explainer), np.asarray(explainer.confident)
+    names = {
+        side: name_quality(
+            explained.pooled[rows], truth.present[rows], attributes, confident, progress=execution.progress
+        )
+        for side, rows in {"all": np.ones(len(labels), bool), **sides}.items()
+    }
+    figures["confident_names"] = {side: each.good for side, each in names.items() if each.good is not None}
+    figures["neuron_name_auc"] = {side: each.mean_auc for side, each in names.items() if each.mean_auc is not None}
+    return Faithfulness(
+        {name: by_side for name, by_side in figures.items() if by_side},
+        names,
+        {n: tuple(truth.part_names[p] for p in places) for n, places in explained.parts.parts.items()},
+        explained.parts.of_neurons(),
+        explained.activating,
+    )
+
+
+def _by_side(name: str, measure: ImageValues, labels: np.ndarray, sides: Mapping[str, np.ndarray]) -> dict[str, Figure]:
+    bounds = (-1.0, 1.0) if name in _CORRELATIONS else (0.0, 1.0)
+    found = {}
+    for side, belongs in sides.items():
+        of_side = belongs[measure.rows]
+        chance = None if measure.chance is None else measure.chance[of_side]
+        figure = class_mean(measure.values[of_side], labels[measure.rows[of_side]], chance, bounds)
+        if figure is not None:
+            found[side] = figure
+    return found
+
+
+# One pass over the test images in which each is explained once, and what can be measured of that.
+#
+# Dimensions: M test images, B images of a batch, S x S pixels, H x W positions, N neurons, C classes, K attributes.
+
+
+class ImageValues(NamedTuple):
+    """A measure of images.
+
+    Attributes:
+        rows: int [R], the test images that it was tried on.
+        values: float64 [R], NaN where it could not be measured.
+        chance: float64 [R], or None.
+    """
+
+    rows: np.ndarray
+    values: np.ndarray
+    chance: np.ndarray | None = None
+
+
+class ExplainedImages(NamedTuple):
+    """What came of the pass.
+
+    Attributes:
+        values: by measure.
+        pooled: float32 [M, N], each neuron's largest activation.
+        parts: where neurons that are named after a part respond.
+        activating: the images that activate each neuron most.
+    """
+
+    values: dict[str, ImageValues]
+    pooled: np.ndarray
+    parts: PartEnergy
+    activating: Activating
+
+
+def explain_test_images(
+    network: Network, explainer: Explainer, truth: ImageTruth, predictions: np.ndarray, execution: Execution, seed: int
+) -> ExplainedImages:
+    """Explain the predicted class, and another that is drawn, of every test image.
+
+    Args:
+        network: what is explained.
+        explainer: its inverse map and the names of its neurons.
+        truth: the test images and what is known of them.
+        predictions: int [M].
+        execution: how the network is run.
+        seed: of the other classes.
+    """
+    count, size, classes = len(truth.images), network.input_size, len(network.class_names)
+    others = (predictions + np.random.default_rng(seed).integers(1, classes, count)) % classes
+    pooled = np.zeros((count, network.num_neurons), np.float32)
+    parts = PartEnergy(explainer, truth, network.tail.input_shape[1:3], size)
+    activating = TopActivating(network.num_neurons)
+    energy, pointing, box_share, hit, base, logit = (np.full(count, np.nan) for _ in range(6))
+    explain = explained_twice(network, jit=execution.jit)
+    batches = Reader(network, execution).map_batches(truth.images, keep=False)
+    shown, done = execution.progress, 0
+    with tqdm(total=count, desc="explaining images", unit="image", delay=5, leave=False, disable=not shown) as bar:
+        for batch in batches:
+            rows = np.arange(done, done + len(batch))
+            chosen = (tf.constant(each[rows], tf.int64) for each in (predictions, others))
+            heat, alphas, other_heat, _ = explain(tf.constant(batch), *chosen)
+            pixels = upsampled(heat, size).numpy()
+            heat, alphas, other_heat = (each.numpy() for each in (heat, alphas, other_heat))
+            maps = np.asarray(batch)
+            pooled[rows] = maps.max(axis=(1, 2))
+            box = truth.boxes_of(rows, size)
+            parts.add(maps, rows, box)
+            activating.add(maps, done)
+            logit[rows] = map_correlation(heat, other_heat)
+            present = truth.present[rows]
+            hit[rows], base[rows] = attribute_hit(explainer.attribute_weights(alphas), present, truth.frequent)
+            if truth.boxes is not None:
+                energy[rows], pointing[rows] = energy_in_box(pixels, box), pointing_game(pixels, box)
+                box_share[rows] = area_share(box)
+            done += len(rows)
+            bar.update(len(rows))
+    every = np.arange(count)
+    values = {"random_logit_correlation": ImageValues(every, logit), "attribute_hit": ImageValues(every, hit, base)}
+    if truth.boxes is not None:
+        values["energy_in_box"] = ImageValues(every, energy, box_share)
+        values["pointing_game"] = ImageValues(every, pointing, box_share)
+    shows = np.flatnonzero(np.isfinite(parts.energy))
+    values["part_localisation"] = ImageValues(shows, parts.energy[shows], parts.chance[shows])
+    return ExplainedImages(values, pooled, parts, activating.result())
+
+
+# Insertion, deletion and a random order.
+_CURVES = 3
+# About ten seconds of two cores. A network that could not even do the fewest images in it takes longer.
+_FLOPS = 1e12
+_FEWEST, _MOST = 16, 128
+_FEWEST_OF_A_SIDE = 8
+
+
+def sample_size(network: Network) -> int:
+    """Return how many images there is time for, by the operations of one pass."""
+    one_pass = flops_of(network.trunk) + flops_of(network.tail)
+    affordable = _FLOPS / max(_CURVES * (STEPS + 1) * one_pass, 1.0)
+    return int(np.clip(affordable, _FEWEST, _MOST))
+
+
+def sample_rows(images: Images, num_seen: int, count: int, seed: int) -> np.ndarray:
+    """Return which images to measure: as even over the classes as can be, and at least 8 of seen and of unseen classes each.
+
+    Args:
+        images: M test images, labelled over seen then unseen classes.
+        num_seen: S; labels below it are seen classes.
+        count: how many, at least 16. All are taken if there are no more.
+        seed: of the draw.
+
+    Returns:
+        int64 rows, ascending.
+    """
+    sides = [np.flatnonzero((images.labels < num_seen) == seen) for seen in (True, False)]
+    seen, unseen = (len(np.unique(images.labels[side])) for side in sides)
+    wanted = int(np.clip(round(count * seen / max(seen + unseen, 1)), _FEWEST_OF_A_SIDE, count - _FEWEST_OF_A_SIDE))
+    # What one side lacks is the other's.
+    wanted = min(max(wanted, count - len(sides[1])), len(sides[0]))
+    places = {path: row for row, path in enumerate(images.paths)}
+    drawn = (balanced_sample(images.take(side), n, seed) for side, n in zip(sides, (wanted, count - wanted), strict=True))
+    return np.sort(np.array([places[path] for each in drawn for path in each.paths], np.int64))
+
+
+def measure_sample(
+    network: Network, images: Images, predictions: np.ndarray, temperature: float, execution: Execution, seed: int
+) -> dict[str, ImageValues]:
+    """Measure explanations of the predicted classes on `sample_rows`.
+
+    Insertion and deletion stand beside the same for a random order of the pixels, and the map beside that of the same class
+    once tail and head, or all of the network, have random weights.
+
+    Args:
+        network: what is explained.
+        images: M test images, at least one.
+        predictions: int [M].
+        temperature: probabilities are softmax(logits / temperature).
+        execution: whether to compile, the batch size, and whether to show a bar.
+        seed: of the sample, the random orders and the random weights.
+    """
+    rows = sample_rows(images, network.num_seen, sample_size(network), seed)
+    chosen = images.take(rows)
+    generator = np.random.default_rng(seed)
+    shuffled = with_shuffled_weights(network, seed)
+    pairs = (network, network), (network, shuffled), (shuffled, shuffled)
+    explain = [GradCam(seeing, judging, jit=execution.jit) for seeing, judging in pairs]
+    probability = _probability(network, temperature, execution.jit)
+    parts: list[tuple[np.ndarray, ...]] = []
+    shown = execution.progress
+    with tqdm(total=len(rows), desc="perturbing images", unit="image", delay=5, leave=False, disable=not shown) as bar:
+        done = 0
+        for pixels, _ in image_batches(chosen, network.input_size, execution.batch_size):
+            predicted = predictions[rows[done : done + len(pixels)]]
+            classes = tf.constant(predicted, tf.int64)
+            heat, tail_heat, network_heat = (each(pixels, predicted, upsample=False) for each in explain)
+            order = heat_order(upsampled(heat, network.input_size).numpy(), generator)
+            anyhow = heat_order(np.zeros_like(order), generator)
+            parts.append(
+                (
+                    curve_area(insertion_curve(probability, pixels, order, classes)),
+                    curve_area(deletion_curve(probability, pixels, order, classes)),
+                    curve_area(insertion_curve(probability, pixels, anyhow, classes)),
+                    map_correlation(heat, tail_heat),
+                    map_correlation(heat, network_heat),
+                )
+            )
+            done += len(pixels)
+            bar.update(len(pixels))
+    insertion, deletion, by_chance, tail, whole = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return {
+        "insertion_auc": ImageValues(rows, insertion, by_chance),
+        "deletion_auc": ImageValues(rows, deletion, by_chance),
+        "random_tail_correlation": ImageValues(rows, tail),
+        "random_network_correlation": ImageValues(rows, whole),
+    }
+
+
+def _probability(network: Network, temperature: float, jit: bool) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    def probability(pixels: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+        logits = tf.cast(network.model(pixels, training=False), tf.float32)
+        return tf.gather(tf.nn.softmax(logits / temperature), classes, batch_dims=1)
+
+    size = network.input_size
+    signature = [tf.TensorSpec([None, size, size, 3], tf.float32), tf.TensorSpec([None], tf.int64)]
+    # TensorFlow warns of retracing by the line of code that a function is from; a partial is a function of its own.
+    return tf.function(partial(probability), input_signature=signature, jit_compile=jit)

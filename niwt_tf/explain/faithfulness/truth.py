@@ -1,0 +1,84 @@
+"""What is true of the test images: which attributes they have, and where the object and its parts are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from niwt_tf.data.images.files import image_sides
+from niwt_tf.data.schema import Dataset, Images, test_data
+from niwt_tf.explain.faithfulness.masks import box_masks, disc_masks
+from niwt_tf.explain.faithfulness.measures import frequent_attributes
+
+# An attribute is true of an image from here on.
+_TRUE = 0.5
+# Of a disc around a part, in the longer side of the object's box.
+PART_RADIUS = 0.15
+
+
+@dataclass(frozen=True)
+class ImageTruth:
+    """The test images in the order of `test_data`, with what the data set knows of them.
+
+    Attributes:
+        images: M test images, labelled over seen then unseen classes.
+        num_seen: S.
+        present: bool [M, K], whether the image has the attribute; what its class's description says where the data set knows no
+            attributes of images: above the mean of the seen classes.
+        frequent: the attributes that most training images have, the most frequent first.
+        boxes: [M, 4] in pixels of the file, or None.
+        parts: [M, P, 3] in pixels of the file and visibility, or None.
+        sides: [M, 2], width and height of the files; None without boxes and parts.
+        part_names: P names.
+    """
+
+    images: Images
+    num_seen: int
+    present: np.ndarray
+    frequent: np.ndarray
+    boxes: np.ndarray | None
+    parts: np.ndarray | None
+    sides: np.ndarray | None
+    part_names: tuple[str, ...]
+
+    def boxes_of(self, rows: np.ndarray, size: int) -> np.ndarray:
+        """Return masks float64 [B, size, size] of the objects in the images `rows`: the whole image without boxes."""
+        if self.boxes is None or self.sides is None:
+            return np.ones((len(rows), size, size))
+        return box_masks(self.boxes[rows], self.sides[rows], size)
+
+    def near_parts(self, rows: np.ndarray, parts: tuple[int, ...], size: int) -> np.ndarray:
+        """Return masks bool [B, size, size] of what is near the visible ones of `parts`, inside of the object's box or not."""
+        assert self.parts is not None and self.sides is not None
+        extent = self.sides if self.boxes is None else self.boxes[:, 2:]
+        radii = PART_RADIUS * extent[rows].max(axis=1)
+        return disc_masks(self.parts[rows][:, list(parts)], radii, self.sides[rows], size)
+
+
+def truth_of_test_images(dataset: Dataset) -> ImageTruth:
+    """Return what a data set with a split knows of its test images."""
+    test, split = test_data(dataset), dataset.split
+    assert split is not None
+    rows = np.concatenate([split.test_seen, split.test_unseen])
+    boxes, parts = (None if each is None else each[rows] for each in (dataset.boxes, dataset.parts))
+    placed = boxes is not None or parts is not None
+    return ImageTruth(
+        test.images,
+        test.num_seen,
+        present_attributes(dataset, rows),
+        frequent_attributes(present_attributes(dataset, split.train)),
+        boxes,
+        parts,
+        image_sides(test.images) if placed else None,
+        dataset.part_names,
+    )
+
+
+def present_attributes(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
+    """Return which attributes the images `rows` of a data set with a split have, bool [M, K], see `ImageTruth.present`."""
+    if dataset.image_attributes is not None:
+        return np.asarray(dataset.image_attributes[rows] >= _TRUE)
+    assert dataset.split is not None
+    values = dataset.knowledge.values
+    return np.asarray((values > values[dataset.split.seen].mean(axis=0, dtype=np.float64))[dataset.labels[rows]])

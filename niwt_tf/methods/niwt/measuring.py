@@ -1,0 +1,241 @@
+"""Stages 1 and 2 for every learner and every candidate head: importances, and the maps that predict them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from niwt_tf.compute.features import Reader, prepare_choices
+from niwt_tf.config.settings import Settings
+from niwt_tf.data.folds import Fold, Learner
+from niwt_tf.data.sampling import balanced_sample
+from niwt_tf.data.schema import Images
+from niwt_tf.methods.niwt.importance import ClassImportance, shared_importance
+from niwt_tf.methods.niwt.layers import blocks_of, with_features
+from niwt_tf.methods.niwt.mapping import ImportanceMap, fit_cosine_map, fit_ridge_map
+from niwt_tf.methods.niwt.operators import mean_operators
+from niwt_tf.methods.niwt.seen_heads import RidgeMoments, SeenHead, candidate_heads, kinds_of
+from niwt_tf.methods.niwt.transfer_closed_form import Blocks
+from niwt_tf.models.network import Network, recut
+
+_SCALE_IMAGES = 2048
+
+
+@dataclass(frozen=True)
+class MeasuredHead:
+    """A candidate head and the importance of each neuron for its classes.
+
+    Attributes:
+        head: columns and biases.
+        importance: of images asked about their own class (Eq. 1); not measured (NaN) where it is not needed.
+        targets: float32 [S, N], what the map is fitted to: the means of `importance`, or importances over shared images of all
+            layers, one after the other; of length 1 in each layer but for a discriminant, whose lengths count.
+        sizes: neurons of each layer, summing to the targets' N.
+    """
+
+    head: SeenHead
+    importance: ClassImportance
+    targets: np.ndarray
+    sizes: tuple[int, ...]
+
+
+def seen_operators(
+    settings: Settings, learners: Sequence[Learner], readers: Mapping[str, Reader]
+) -> dict[str, np.ndarray]:
+    """Return, for each learner's name, the mean operator [N, D] over a sample of its training images.
+
+    The rows of `extra_layers` follow those of the network's own layer.
+
+    Learners that share one frozen trunk and tail share the sample too, each with the images that it may see.
+    """
+    operators: dict[str, np.ndarray] = {}
+    for group in _groups(settings, learners):
+        reader = readers[group[0].name]
+        drawn = [
+            balanced_sample(learner.training.images, max(settings.num_support, len(learner.classes)), settings.seed)
+            for learner in group
+        ]
+        # A fold may see none of a small sample of the main learner's images; then it adds its own.
+        blind = [not np.isin(drawn[0].paths, learner.training.images.paths).any() for learner in group]
+        sample = _union([drawn[0], *(own for own, needed in zip(drawn, blind, strict=True) if needed)])
+        members = np.stack([np.isin(sample.paths, learner.training.images.paths) for learner in group])
+        members[0] &= np.isin(sample.paths, drawn[0].paths)
+        cuts = [reader, *(Reader(cut, reader.execution) for cut in recut(reader.network, settings.extra_layers))]
+        stacked = [
+            mean_operators(
+                cut.network.tail,
+                cut.maps(sample),
+                members,
+                jit=reader.execution.jit,
+                progress=reader.execution.progress,
+                team=reader.execution.team,
+            )
+            for cut in cuts
+        ]
+        stacked = with_features(settings.extra_layers, stacked)
+        operators.update(zip((learner.name for learner in group), np.concatenate(stacked, axis=1), strict=True))
+    return operators
+
+
+def measure_importance(
+    settings: Settings,
+    learners: Sequence[Learner],
+    networks: Mapping[str, Network],
+    operators: Mapping[str, np.ndarray],
+    readers: Mapping[str, Reader],
+) -> dict[str, list[MeasuredHead]]:
+    """Return, for each learner's name, its candidate heads with their importances (Eq. 1).
+
+    With `importance_over="own"` each image is asked about its own class. With "shared" every class is asked about the same
+    images, as new columns will be in Stage 3; the consistency figures are then still those of images asked about their own
+    class, of the main learner alone. Where the learners share one frozen trunk it is run once for all of them. With a cache no
+    image is decoded twice, and the features that Stage 3 will ask for are left in it.
+
+    Args:
+        settings: the candidate heads, and how many images a class are enough in a fold.
+        learners: main and folds.
+        networks: by the learners' names.
+        operators: mean operators by the learners' names.
+        readers: by the learners' names.
+    """
+    over_own = settings.importance_over == "own"
+    asked = [learner for learner in learners if over_own or not isinstance(learner, Fold)]
+    heads = _candidate_heads(settings, learners, networks, readers, asked)
+    groups = _groups(settings, asked)
+    measured: dict[str, list[MeasuredHead]] = {}
+    for group in groups:
+        headed = [(learner, head) for learner in group for head in heads[learner.name]]
+        streamed = _union([_measured_images(settings, learner) for learner in group])
+        results = shared_importance(
+            [_headed(networks[learner.name], head) for learner, head in headed],
+            streamed,
+            [_labels_of(streamed, _measured_images(settings, learner)) for learner, _ in headed],
+            reader=readers[group[0].name],
+        )
+        for (learner, head), importance in zip(headed, results, strict=True):
+            means = importance.means
+            measured.setdefault(learner.name, []).append(MeasuredHead(head, importance, means, (means.shape[1],)))
+    for learner in learners:
+        prepare_choices(settings, learner, readers[learner.name])
+    if over_own:
+        return measured
+    for learner in learners:
+        operator, num_classes, network = operators[learner.name], len(learner.classes), networks[learner.name]
+        blocks = blocks_of(network, settings.extra_layers, (1.0, *(1.0 for _ in settings.extra_layers)))
+        nowhere = np.full((num_classes, network.num_neurons), np.nan, np.float32)
+        unmeasured = ClassImportance(nowhere, np.zeros(num_classes, np.int64), float("nan"), float("nan"))
+        own = [each.importance for each in measured.get(learner.name, ())] or [unmeasured] * len(heads[learner.name])
+        measured[learner.name] = [
+            MeasuredHead(head, importance, _targets(operator, head, blocks), blocks.sizes)
+            for head, importance in zip(heads[learner.name], own, strict=True)
+        ]
+    return measured
+
+
+def _targets(operator: np.ndarray, head: SeenHead, blocks: Blocks) -> np.ndarray:
+    reached = (operator @ head.columns).T
+    return reached if head.form is not None else blocks.unit(reached)
+
+
+def _candidate_heads(
+    settings: Settings,
+    learners: Sequence[Learner],
+    networks: Mapping[str, Network],
+    readers: Mapping[str, Reader],
+    asked: Sequence[Learner],
+) -> dict[str, list[SeenHead]]:
+    """Return the heads to choose from; the maps of learners that are `asked` about importance are kept for that."""
+    heads: dict[str, list[SeenHead]] = {}
+    for group in _groups(settings, learners):
+        reader = readers[group[0].name]
+        moments: list[RidgeMoments | None] = [None] * len(group)
+        if kinds_of(settings) != ("softmax",):
+            moments = list(_moments(reader, group, keep_maps=any(learner in asked for learner in group)))
+        for learner, gathered in zip(group, moments, strict=True):
+            headed = networks[learner.name]
+            trained = SeenHead(0.0, headed.columns, headed.biases, "softmax")
+            held_out = balanced_sample(learner.held_out, _SCALE_IMAGES, settings.seed)
+            heads[learner.name] = candidate_heads(settings, trained, gathered, reader.features(held_out), held_out.labels)
+    return heads
+
+
+def _groups(settings: Settings, learners: Sequence[Learner]) -> list[list[Learner]]:
+    """Return the learners that share a trunk and a tail together."""
+    return [list(learners)] if settings.finetune == "head" else [[learner] for learner in learners]
+
+
+def _moments(reader: Reader, group: Sequence[Learner], keep_maps: bool) -> list[RidgeMoments]:
+    streamed = _union([learner.training.images for learner in group])
+    labels = [_labels_of(streamed, learner.training.images) for learner in group]
+    moments = [
+        RidgeMoments(reader.network.num_features, np.bincount(owners[owners >= 0], minlength=len(learner.classes)))
+        for learner, owners in zip(group, labels, strict=True)
+    ]
+    team, done = reader.execution.team, 0
+    mine = team.share(len(streamed))
+    for features in reader.feature_batches(streamed.take(mine), keep_maps=keep_maps):
+        batch = mine[done : done + len(features)]
+        for each, owners in zip(moments, labels, strict=True):
+            taken = owners[batch] >= 0
+            each.add(features[taken], owners[batch][taken])
+        done += len(features)
+    for each in moments:
+        each.reduce(team)
+    return moments
+
+
+def fit_map(settings: Settings, descriptions: np.ndarray, importance: np.ndarray) -> ImportanceMap:
+    """Fit Eq. 2 as the settings say; descriptions raw [S, K], importance [S, N]."""
+    if settings.map == "ridge":
+        return fit_ridge_map(
+            descriptions, importance, regularizations=settings.map_regularization, normalisation=settings.normalisation
+        )
+    return fit_cosine_map(descriptions, importance, normalisation=settings.normalisation, seed=settings.seed)
+
+
+def _fit_layers(settings: Settings, descriptions: np.ndarray, head: MeasuredHead) -> ImportanceMap:
+    """Fit one map a layer, each with its own penalty, and stack them; the figures are those of the network's own layer."""
+    ends = np.cumsum(head.sizes)[:-1]
+    parts = [fit_map(settings, descriptions, targets) for targets in np.split(head.targets, ends, axis=1)]
+    weights, bias = np.concatenate([part.weights for part in parts]), np.concatenate([part.bias for part in parts])
+    return replace(parts[0], weights=weights, bias=bias)
+
+
+def fit_maps(
+    settings: Settings, learners: Sequence[Learner], measured: Mapping[str, Sequence[MeasuredHead]]
+) -> dict[str, list[ImportanceMap]]:
+    """Return, for each learner's name, one map for each of its candidate heads."""
+    return {
+        learner.name: [
+            _fit_layers(settings, learner.training.descriptions, head) for head in measured[learner.name]
+        ]
+        for learner in learners
+    }
+
+
+def refit_map(settings: Settings, learner: Learner, head: MeasuredHead, regularization: float) -> ImportanceMap:
+    """Fit a learner's ridge map for one head again, with one penalty for all its layers."""
+    return _fit_layers(settings.replace(map_regularization=(regularization,)), learner.training.descriptions, head)
+
+
+def _headed(network: Network, head: SeenHead) -> Network:
+    return network.with_head(head.columns, head.biases, network.class_names, network.num_seen)
+
+
+def _measured_images(settings: Settings, learner: Learner) -> Images:
+    images = learner.training.images
+    if not isinstance(learner, Fold):
+        return images
+    return balanced_sample(images, settings.fold_importance_images * len(learner.classes), settings.seed)
+
+
+def _union(parts: Sequence[Images]) -> Images:
+    paths = tuple(dict.fromkeys(path for part in parts for path in part.paths))
+    return Images(parts[0].root, paths, np.zeros(len(paths), np.int32), ("any",))
+
+
+def _labels_of(streamed: Images, wanted: Images) -> np.ndarray:
+    labels = dict(zip(wanted.paths, wanted.labels.tolist(), strict=True))
+    return np.array([labels.get(path, -1) for path in streamed.paths], np.int32)

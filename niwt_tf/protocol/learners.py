@@ -1,0 +1,171 @@
+"""Stage 0 for every learner: the network of all seen classes, and one for each fold of validation classes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from niwt_tf.compute.execution import Execution
+from niwt_tf.compute.features import Reader
+from niwt_tf.config.settings import Settings
+from niwt_tf.data.folds import Learner, class_folds, main_learner
+from niwt_tf.data.hub_location import is_hub
+from niwt_tf.data.schema import SeenData
+from niwt_tf.metrics.gzsl import class_normalised_accuracy
+from niwt_tf.models.backbones import build_network
+from niwt_tf.models.hub import settle
+from niwt_tf.models.network import Network, recut
+from niwt_tf.models.precision import in_precision
+from niwt_tf.training.attribute_loss import AttributeLoss
+from niwt_tf.training.trainer import train_seen
+
+_LOG = logging.getLogger("niwt_tf")
+_EPOCHS = {"scratch": 24, "head": 60, "finetune": 20}
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A learner's network.
+
+    Attributes:
+        network: its head holds the learner's classes, all of them seen.
+        history: one record an epoch.
+        validation_accuracy: class-normalised, on the learner's held-out images.
+    """
+
+    network: Network
+    history: list[dict[str, Any]]
+    validation_accuracy: float
+
+
+def learners_of(settings: Settings, seen: SeenData, num_unseen: int) -> list[Learner]:
+    """Return the learner of all seen classes and one a fold; the same settings and data give the same."""
+    folds = class_folds(
+        seen,
+        num_folds=settings.num_folds,
+        num_validation=settings.validation_classes,
+        num_unseen=num_unseen,
+        seed=settings.seed,
+    )
+    return [main_learner(seen, settings.seed), *folds]
+
+
+def train_learners(
+    settings: Settings, learners: Sequence[Learner], execution: Execution, *, work_dir: Path | None = None
+) -> dict[str, TrainedNetwork]:
+    """Train one network a learner, by its name.
+
+    With `finetune="head"` the learners share one frozen trunk and tail, whose features are computed once. Otherwise a fold's
+    network never sees an image of the fold's validation classes: what is chosen on those then holds for really unseen ones.
+    In a mixed precision a twin is trained, and its weights, which are float32, end up in the network.
+
+    Args:
+        settings: backbone, weights and Stage 0.
+        learners: the main one first.
+        execution: how; its cache keeps the features of networks whose heads are trained.
+        work_dir: where checkpoints and TensorBoard logs go; an interrupted training goes on from there.
+    """
+    if settings.finetune == "head":
+        if settings.weights == "none" and not is_hub(settings.backbone):
+            _LOG.warning("--finetune=head with --weights=none trains a head on a random backbone: give --weights.")
+        shared = _new_network(settings, learners[0].training.images.class_names)
+        _settle(settings, shared, learners[0], execution)
+        reader = Reader(shared, execution)
+        networks = [shared, *(_with_new_head(shared, learner, settings.seed) for learner in learners[1:])]
+        trained = [
+            _train(settings, network, learner, work_dir, reader)
+            for network, learner in zip(networks, learners, strict=True)
+        ]
+    else:
+        made = (_new_network(settings, learner.training.images.class_names) for learner in learners)
+        trained = [
+            _train(settings, network, learner, work_dir, Reader(network, execution))
+            for network, learner in zip(made, learners, strict=True)
+        ]
+    return {learner.name: result for learner, result in zip(learners, trained, strict=True)}
+
+
+def _train(
+    settings: Settings,
+    network: Network,
+    learner: Learner,
+    work_dir: Path | None,
+    reader: Reader,
+) -> TrainedNetwork:
+    from_scratch = settings.finetune == "all" and settings.weights == "none" and not is_hub(settings.backbone)
+    if settings.finetune == "all":
+        _settle(settings, network, learner, reader.execution)
+    kind = "scratch" if from_scratch else "head" if settings.finetune == "head" else "finetune"
+    epochs = settings.epochs or _EPOCHS[kind]
+    mixed = settings.finetune == "all" and settings.precision != "float32"
+    trained = in_precision(network, settings.precision) if mixed else network
+    _, history = train_seen(
+        trained,
+        learner.training.images,
+        learner.held_out,
+        finetune=settings.finetune,
+        from_scratch=from_scratch,
+        epochs=epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        finetune_learning_rate=settings.finetune_learning_rate,
+        weight_decay=settings.weight_decay,
+        # A cosine that is cut short ends at a high rate, so from scratch every epoch is run.
+        patience=epochs if from_scratch else settings.patience,
+        seed=settings.seed,
+        work_dir=work_dir / learner.name if work_dir else None,
+        features_of=reader.features,
+        attribute_loss=_attribute_loss(settings, learner),
+        execution=reader.execution,
+    )
+    if mixed:
+        network.model.set_weights(trained.model.get_weights())
+    held_out = learner.held_out
+    if not len(held_out):
+        return TrainedNetwork(network, history, float("nan"))
+    # Where more than the head was trained, what the reader has computed holds no longer.
+    final = reader if settings.finetune == "head" else Reader(network, reader.execution)
+    logits = final.features(held_out) @ network.columns + network.biases
+    accuracy = class_normalised_accuracy(held_out.labels, logits.argmax(axis=1), len(network.class_names))
+    return TrainedNetwork(network, history, accuracy)
+
+
+def has_attribute_loss(settings: Settings) -> bool:
+    """Return whether networks are trained on descriptions too; a head alone cannot change what features tell."""
+    return settings.attribute_loss > 0 and settings.finetune != "head"
+
+
+def _attribute_loss(settings: Settings, learner: Learner) -> AttributeLoss | None:
+    return AttributeLoss.of(learner.training.descriptions, settings.attribute_loss) if has_attribute_loss(settings) else None
+
+
+def _new_network(settings: Settings, class_names: Sequence[str]) -> Network:
+    network = build_network(
+        settings.backbone,
+        class_names,
+        layer=settings.layer,
+        weights=settings.weights,
+        input_size=settings.input_size,
+        dropout=settings.dropout,
+        seed=settings.seed,
+    )
+    recut(network, settings.extra_layers)  # a layer that cannot be used is told before the training
+    return network
+
+
+def _settle(settings: Settings, network: Network, learner: Learner, execution: Execution) -> None:
+    """Tell the new tail of a hub module what values to expect; a saved network's has been told."""
+    if is_hub(settings.backbone) and settings.weights == "none":
+        settle(network.tail, Reader(network, execution).pooled_maps(learner.training.images))
+
+
+def _with_new_head(shared: Network, learner: Learner, seed: int) -> Network:
+    names = learner.training.images.class_names
+    spread = 1.0 / np.sqrt(shared.num_features)
+    columns = np.random.default_rng(seed).normal(0, spread, (shared.num_features, len(names))).astype(np.float32)
+    return shared.with_head(columns, np.zeros(len(names), np.float32), names, len(names))

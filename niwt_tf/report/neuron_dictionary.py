@@ -1,0 +1,127 @@
+"""The neurons that have a name, with the image regions that they answer to most.
+
+Dimensions: M test images, N neurons.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from niwt_tf.data.schema import Images
+from niwt_tf.explain.sentences import plain
+from niwt_tf.plots.style import readable_names
+from niwt_tf.report.pictures import data_uri, region_picture
+
+_TRUE = ("1", "true")
+_SIDE = 88  # pixels
+
+
+@dataclass(frozen=True)
+class NeuronEntry:
+    """A neuron and what its name is worth.
+
+    Attributes:
+        neuron: its number.
+        name: the attribute that it is named by.
+        group: of that attribute, "" where it has none.
+        confidence: of the name, in [0, 1].
+        confident: whether that is high enough to rely on.
+        auc: how well its activation tells test images with the attribute from others, in [0, 1]; None where unknown.
+        auc_seen: the same over images of seen classes.
+        auc_unseen: the same over images of unseen classes.
+        part_energy: share of its activation near the part that the attribute is of, in [0, 1]; None where unknown.
+        pictures: (`data:` address, what it shows in words) of the regions that it answers to most, the most first.
+        part_chance: what `part_energy` would be if the neuron answered alike everywhere in the object's box; None where
+            unknown.
+    """
+
+    neuron: int
+    name: str
+    group: str
+    confidence: float
+    confident: bool
+    auc: float | None
+    auc_seen: float | None
+    auc_unseen: float | None
+    part_energy: float | None
+    pictures: tuple[tuple[str, str], ...]
+    part_chance: float | None = None
+
+
+@dataclass(frozen=True)
+class Dictionary:
+    """The entries that are shown, and how many there are.
+
+    Attributes:
+        entries: of named neurons, those with confident names first.
+        num_neurons: N.
+        num_confident: neurons with a confident name.
+        num_named: neurons with any name.
+    """
+
+    entries: tuple[NeuronEntry, ...]
+    num_neurons: int
+    num_confident: int
+    num_named: int
+
+
+def dictionary(
+    neurons_csv: str | os.PathLike[str], activating: str | os.PathLike[str], images: Images, most: int = 60
+) -> Dictionary:
+    """Return at most `most` named neurons: those with confident names first, then by confidence, then by number.
+
+    Args:
+        neurons_csv: the stage faithfulness's neurons.csv.
+        activating: its activating.npz: images [N, R] as indices of `images` (-1 for none) and regions [N, R, 4], x0, y0, x1, y1
+            as fractions of an image.
+        images: the test images, in the order that the indices mean.
+        most: how many neurons; pictures are made of these alone.
+    """
+    with open(neurons_csv, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    with np.load(activating, allow_pickle=False) as arrays:
+        best, regions = arrays["images"], arrays["regions"]
+    named = [row for row in rows if row["name"]]
+    named.sort(key=lambda row: (not _is_true(row["confident"]), -float(row["confidence"]), int(row["neuron"])))
+    class_names = readable_names(images.class_names)
+    entries = tuple(_entry(row, best, regions, images, class_names) for row in named[:most])
+    return Dictionary(entries, len(rows), sum(_is_true(row["confident"]) for row in named), len(named))
+
+
+def _entry(
+    row: dict[str, str], best: np.ndarray, regions: np.ndarray, images: Images, class_names: tuple[str, ...]
+) -> NeuronEntry:
+    neuron = int(row["neuron"])
+    pictures = []
+    for image, region in zip(best[neuron].tolist(), regions[neuron], strict=True):
+        if image >= 0:
+            path = Path(images.paths[image])
+            shown = f"{class_names[images.labels[image]]} ({path.name})"
+            alt = f"Where neuron {neuron} ({plain(row['name'])}) answers most in an image of {shown}"
+            pictures.append((data_uri(region_picture(images.root / path, region, _SIDE)), alt))
+    return NeuronEntry(
+        neuron=neuron,
+        name=row["name"],
+        group=row["group"],
+        confidence=float(row["confidence"]),
+        confident=_is_true(row["confident"]),
+        auc=_figure(row["auc"]),
+        auc_seen=_figure(row["auc_seen"]),
+        auc_unseen=_figure(row["auc_unseen"]),
+        part_energy=_figure(row["part_energy"]),
+        pictures=tuple(pictures),
+        part_chance=_figure(row["part_chance"]),
+    )
+
+
+def _is_true(text: str) -> bool:
+    return text.lower() in _TRUE
+
+
+def _figure(text: str) -> float | None:
+    return float(text) if text else None

@@ -1,0 +1,277 @@
+"""What was trained on what: the facts that a reader needs before any figure."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from niwt_tf.config.settings import SETTINGS, Settings
+from niwt_tf.data.schema import Dataset
+from niwt_tf.models.network import Network
+from niwt_tf.report.contents import Estimate, Facts, HeadlineRow, Reproduction
+from niwt_tf.report.map_quality import method_of
+
+_IMPORTANCE = {"shared": "a sample of all seen classes", "own": "its own images"}
+_TRAINED = {"all": "all layers", "head": "the head"}
+
+
+def facts_of(
+    settings: Settings,
+    dataset: Dataset,
+    network: Network,
+    history: Mapping[str, Sequence[Mapping[str, Any]]],
+    chosen: Mapping[str, Any],
+    seconds: Mapping[str, float],
+) -> tuple[Facts, ...]:
+    """Return lists of facts about the data, the network, the method and the run.
+
+    Args:
+        settings: of the run.
+        dataset: with its split.
+        network: the expanded one.
+        history: the stage train's history.json.
+        chosen: the chosen trial of the stage transfer's selection.json.
+        seconds: how long each finished stage took.
+    """
+    return (
+        Facts("Data", _of_data(settings, dataset)),
+        Facts("Network", _of_network(settings, network, history)),
+        Facts("Transfer", _of_transfer(settings, chosen)),
+        Facts("Run", _of_run(settings, seconds)),
+    )
+
+
+def title_of(settings: Settings, network: Network) -> str:
+    """Return what the page is called."""
+    unseen = len(network.class_names) - network.num_seen
+    return f"{settings.dataset}: {count(network.num_seen, 'seen class')}, {count(unseen, 'unseen class')}"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 seen class", "3 seen classes", "1,000 images"."""
+    plural = noun + ("es" if noun.endswith("s") else "s")
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
+def _of_data(settings: Settings, dataset: Dataset) -> tuple[tuple[str, str], ...]:
+    split, knowledge = dataset.split, dataset.knowledge
+    assert split is not None
+    groups = len({group for group in knowledge.groups if group})
+    entries = count(len(knowledge.names), "attribute") + (f" in {count(groups, 'group')}" if groups else ", no groups")
+    known = {"boxes": dataset.boxes, "parts": dataset.parts, "attributes": dataset.image_attributes}
+    annotated = [name for name, values in known.items() if values is not None]
+    return (
+        ("Data set", settings.dataset),
+        ("Folder", settings.data_folder),
+        ("Seen classes", f"{len(split.seen):,}, trained on images"),
+        ("Unseen classes", f"{len(split.unseen):,}, known by their descriptions alone"),
+        ("Training images", f"{len(split.train):,}"),
+        ("Test images", f"{len(split.test_seen):,} of seen classes, {len(split.test_unseen):,} of unseen ones"),
+        ("Split", split.name),
+        ("Descriptions", f"{knowledge.source}: {entries}"),
+        ("Known of each image", ", ".join(annotated) or "its class alone"),
+    )
+
+
+def _of_network(
+    settings: Settings, network: Network, history: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> tuple[tuple[str, str], ...]:
+    height, width, neurons = network.trunk.output_shape[1:]
+    epochs: dict[str, int] = {}
+    for epoch in history.get("main", ()):
+        epochs[str(epoch["phase"])] = epochs.get(str(epoch["phase"]), 0) + 1
+    trained = " then ".join(f"{count(number, 'epoch')} ({phase})" for phase, number in epochs.items())
+    return (
+        ("Backbone", settings.backbone),
+        ("Initial weights", settings.weights if settings.weights != "none" else "none: trained from scratch"),
+        ("Input", f"{network.input_size} × {network.input_size} pixels"),
+        ("Layer explained", f"{network.layer}: {count(neurons, 'neuron')} at {height} × {width} positions"),
+        ("Trained", _TRAINED[settings.finetune] + (f", {trained}" if trained else "")),
+        ("Learning rate", f"{settings.learning_rate:g}; batches of {settings.batch_size}"),
+    )
+
+
+def _of_transfer(settings: Settings, chosen: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    folds = f"seen classes held out in {count(settings.num_folds, 'fold')}; no test image"
+    on = "nothing: too few seen classes to hold any out" if chosen["harmonic_mean"] is None else folds
+    if settings.head != "niwt":
+        return (("All columns by", method_of(chosen)), ("Chosen on", on))
+    strength = f"{chosen['head_regularization']:g}"
+    head = {
+        "ridge": f"ridge regression, penalty {strength}",
+        "lda": f"linear discriminant, shrinkage {strength}",
+        "softmax": "softmax, as trained",
+    }[chosen.get("head_kind", "ridge")]
+    return (
+        ("Seen head", head),
+        ("Importance averaged over", _IMPORTANCE[settings.importance_over]),
+        ("Importance map", f"{settings.map}; descriptions {settings.normalisation}"),
+        ("New columns by", f"{chosen['engine']}, λ {chosen['regularization']:g} towards {chosen['anchor']}"),
+        ("Support images", f"{settings.num_support} of {settings.support}"),
+        ("Further layers", ", ".join(settings.extra_layers) or "none"),
+        ("Chosen on", on),
+    )
+
+
+def _of_run(settings: Settings, seconds: Mapping[str, float]) -> tuple[tuple[str, str], ...]:
+    took = ", ".join(f"{name} {_duration(value)}" for name, value in seconds.items())
+    return (("Seed", str(settings.seed)), ("Precision", settings.precision), ("Time", took or "unknown"))
+
+
+def _duration(seconds: float) -> str:
+    # A no-break space keeps the unit with its number.
+    return f"{seconds:.1f}\N{NO-BREAK SPACE}s" if seconds < 100 else f"{seconds / 60:.1f}\N{NO-BREAK SPACE}min"
+
+
+_MEANINGS = (
+    ("acc_seen", "Seen accuracy", "Test images of seen classes that got their name, all {all} competing; mean over classes."),
+    ("acc_unseen", "Unseen accuracy", "The same for unseen classes, none of whose images the network was trained on."),
+    ("harmonic_mean", "H", "Harmonic mean of the two: high only when both are."),
+    ("acc_zsl", "ZSL", "Unseen accuracy when unseen classes alone compete: {unseen}."),
+    ("ausuc", "AUSUC", "Area under seen over unseen accuracy, whatever the calibration constant."),
+    ("ece", "ECE", "By how much the highest probability is off the share of right answers, on average."),
+)
+
+
+def headline_of(estimates: Mapping[str, Estimate], num_seen: int, num_unseen: int) -> tuple[HeadlineRow, ...]:
+    """Return the rows of the main results; chance is that of guessing evenly among the classes that compete.
+
+    Args:
+        estimates: by the names of metrics.json.
+        num_seen: S.
+        num_unseen: U.
+    """
+    classes = num_seen + num_unseen
+    chance = {name: 1 / classes for name in ("acc_seen", "acc_unseen", "harmonic_mean")} | {"acc_zsl": 1 / num_unseen}
+    words = {"all": count(classes, "class"), "unseen": count(num_unseen, "unseen class")}
+    return tuple(
+        HeadlineRow(title, meaning.format(**words), estimates[name], chance.get(name), "lower" if name == "ece" else "higher")
+        for name, title, meaning in _MEANINGS
+    )
+
+
+def summary_of(estimates: Mapping[str, Estimate], num_seen: int, num_unseen: int) -> str:
+    """Return the main result in words."""
+    seen, unseen, zsl = (estimates[name].value for name in ("acc_seen", "acc_unseen", "acc_zsl"))
+    all_classes = count(num_seen + num_unseen, "class")
+    if seen is None and unseen is None:
+        return "There is no test image, so nothing could be measured."
+    if unseen is None or zsl is None:
+        return (
+            f"The network names {100 * (seen or 0):.1f} % of the test images of seen classes right, {all_classes} competing. "
+            "There is no test image of an unseen class, so what it makes of those is not measured."
+        )
+    first = (
+        f"The network names {100 * unseen:.1f} % of the test images of {count(num_unseen, 'class')} it was only told about, "
+        f"with {all_classes} competing"
+    )
+    if num_unseen > 1:
+        first += f", and {100 * zsl:.1f} % when only those {num_unseen:,} compete (guessing: {100 / num_unseen:.1f} %)"
+    first += "."
+    return first if seen is None else f"{first} Of images of the classes it was trained on it names {100 * seen:.1f} %."
+
+
+_LONGEST_LINE = 60
+# Not the run's own folder: there every stage is up to date, and a run that is moved would keep a page with its old place.
+_NEW_RUN = "runs/again"
+_RENDERED = {"num_species": "num_species", "images_per_species": "images_per_species", "size": "image_size", "seed": "seed"}
+
+
+def given_flags(settings: Settings) -> list[str]:
+    """Return the flags of what differs from the defaults, as a shell takes them."""
+    return [_flag(declared.name, getattr(settings, declared.name)) for declared in SETTINGS if _differs(settings, declared)]
+
+
+def reproduction_of(
+    settings: Settings,
+    versions: Mapping[str, str],
+    data: str,
+    stages: Sequence[tuple[str, float, str]],
+    rendered: Mapping[str, Any] | None = None,
+) -> Reproduction:
+    """Return how to make the run again, in another folder.
+
+    Args:
+        settings: of the run.
+        versions: of what it was made with.
+        data: fingerprint of the data set.
+        stages: name, seconds and identity of the finished ones.
+        rendered: what the birds were rendered with, or None.
+    """
+    commands = []
+    if rendered is not None:
+        arguments = [_flag(flag, rendered[name]) for name, flag in _RENDERED.items() if name in rendered]
+        commands.append(_command("niwt render", _flag("data_dir", settings.data_folder), *arguments))
+    commands.append(_command("niwt run", _flag("run_dir", _NEW_RUN), *given_flags(settings)))
+    return Reproduction(tuple(commands), tuple(versions.items()), data, tuple(stages))
+
+
+def versions_of(stages: Mapping[str, Mapping[str, str | None]]) -> dict[str, str]:
+    """Return what the stages were made with, by name; where they differ, each version with its stages.
+
+    Args:
+        stages: by stage, versions by name. What no stage has is left out.
+    """
+    users: dict[str, dict[str, list[str]]] = {}
+    for stage, versions in stages.items():
+        for name, version in versions.items():
+            if version:
+                users.setdefault(name, {}).setdefault(version, []).append(stage)
+    return {
+        name: next(iter(found)) if len(found) == 1 else "; ".join(f"{each} ({', '.join(by)})" for each, by in found.items())
+        for name, found in users.items()
+    }
+
+
+def _command(*parts: str) -> str:
+    """Return one line, or where that is long one a flag."""
+    line = " ".join(parts)
+    return line if len(line) <= _LONGEST_LINE else " \\\n  ".join(parts)
+
+
+def _differs(settings: Settings, declared: Any) -> bool:
+    return bool(getattr(settings, declared.name) != declared.default)
+
+
+def _flag(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return f"--{'' if value else 'no'}{name}"
+    text = ",".join(str(item) for item in value) if isinstance(value, tuple) else "" if value is None else str(value)
+    return f"--{name}={shlex.quote(text) if text else ''}"
+
+
+def summary_table(metrics: Mapping[str, Any], optimistic: Sequence[str] = ()) -> str:
+    """Return the main results as aligned text lines: name, percent with one decimal (or n/a), what it means.
+
+    Args:
+        metrics: the contents of metrics.json: acc_seen, acc_unseen, harmonic_mean, acc_zsl, chance_zsl, ausuc as fractions,
+            num_seen and num_unseen; a number that is absent, None or NaN is shown as n/a.
+        optimistic: reasons why test figures may have had a part in the run's choices. Every test figure is then called so.
+    """
+    seen, unseen = metrics.get("num_seen"), metrics.get("num_unseen")
+    of_all = f"all {seen + unseen} classes" if seen and unseen else "all classes"
+    of_unseen = "only the one unseen class" if unseen == 1 else f"only the {unseen or ''} unseen classes".replace("  ", " ")
+    rows = (
+        ("acc_seen", "acc_seen", f"test images of seen classes, {of_all} competing"),
+        ("acc_unseen", "acc_unseen", f"test images of unseen classes, {of_all} competing"),
+        ("H", "harmonic_mean", "harmonic mean of the two"),
+        ("ZSL", "acc_zsl", f"test images of unseen classes, {of_unseen} competing"),
+        ("chance", "chance_zsl", "ZSL by guessing"),
+        ("AUSUC", "ausuc", "area under seen over unseen accuracy, whatever the calibration"),
+    )
+    marks = ["" if key == "chance_zsl" or not optimistic else "optimistic" for _, key, _ in rows]
+    width = 1 + len("optimistic") if optimistic else 0
+    lines = [
+        f"{name:<10} {_percent(metrics.get(key)):>7}{' ' * bool(mark)}{mark:<{max(width - bool(mark), 0)}}  {meaning}"
+        for (name, key, meaning), mark in zip(rows, marks, strict=True)
+    ]
+    if optimistic:
+        lines += textwrap.wrap(f"optimistic: {'; '.join(optimistic)}.", 100)
+    return "\n".join(lines)
+
+
+def _percent(value: float | None) -> str:
+    return "n/a" if value is None or math.isnan(value) else f"{100 * value:.1f} %"

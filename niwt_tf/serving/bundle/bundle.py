@@ -1,0 +1,219 @@
+"""A bundle: one exported version with its class cards, read without Keras and without the data it was trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from niwt_tf.errors import InputError
+from niwt_tf.files import read_json
+from niwt_tf.methods.niwt.column_map import ColumnMap
+from niwt_tf.serving.bundle.cards import Card, cards_from_json
+from niwt_tf.serving.bundle.versions import saved_model_folder
+
+if TYPE_CHECKING:
+    from niwt_tf.methods.niwt.column_map import ColumnMap
+
+
+FORMAT = 2
+CARDS = "assets.extra/cards.json"
+CHECKPOINT = "variables/variables"
+_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+def checkpoint_key(variable: str) -> str:
+    """Return the name that a root variable of the SavedModel has in its checkpoint."""
+    return variable + _SUFFIX
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An exported version. Made by `open`.
+
+    Attributes:
+        folder: of the version.
+        metadata: what niwt.json holds.
+        cards: one a class, in the order of the logits.
+    """
+
+    folder: Path
+    metadata: Mapping[str, Any]
+    cards: tuple[Card, ...]
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], check: bool = True) -> Bundle:
+        """Read a bundle.
+
+        Args:
+            folder: a version, or the folder of the versions (the newest is taken).
+            check: compare every file with its fingerprint, which reads them all.
+
+        Raises:
+            InputError: there is no bundle, it has another format, or it is not as it was written.
+        """
+        path = Path(os.path.abspath(saved_model_folder(folder)))
+        if not (path / METADATA).is_file():
+            raise InputError(f"{path} must be a bundle that `niwt export` wrote. Received: a SavedModel without {METADATA}.")
+        try:
+            metadata = read_json(path / METADATA)
+            version = metadata.get("format", 1)
+        except (ValueError, AttributeError) as error:
+            raise InputError(f"{path / METADATA} must be the JSON that `niwt export` wrote. Received: {error}.") from None
+        if version != FORMAT:
+            advice = "update niwt-tf" if isinstance(version, int) and version > FORMAT else "export it again"
+            raise InputError(f"{path / METADATA} must have format {FORMAT}. Received: {version!r}; {advice}.")
+        if check:
+            check_fingerprints(path, metadata)
+        try:
+            values = read_json(path / CARDS)["cards"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path / CARDS} must hold the cards of a bundle. Received: {type(error).__name__}.") from None
+        cards = cards_from_json(values, str(path / CARDS))
+        if [card.name for card in cards] != metadata.get("labels"):
+            raise InputError(f"{path / CARDS} must have a card for each label of {METADATA}, in its order. Received: others.")
+        return cls(path, metadata, cards)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """C class names, in the order of the logits."""
+        return tuple(card.name for card in self.cards)
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """K names of the entries of a description.
+
+        Raises:
+            InputError: the bundle knows no descriptions.
+        """
+        knowledge = self.metadata.get("knowledge")
+        if knowledge is None:
+            raise InputError(f"{self.folder} must know what its classes' descriptions mean. Received: a bundle without them.")
+        return tuple(knowledge["names"])
+
+    def variable(self, name: str) -> np.ndarray:
+        """Return a root variable's value; strings are bytes.
+
+        Raises:
+            InputError: there is none of that name.
+        """
+        key = checkpoint_key(name)
+        if not self._checkpoint.has_tensor(key):
+            raise InputError(f"{self.folder} must hold the variable {name!r}. Received: none.")
+        return np.asarray(self._checkpoint.get_tensor(key))
+
+    def check_column_map(self) -> None:
+        """Check, without TensorFlow, that the bundle has a column map.
+
+        Raises:
+            InputError: it has none.
+        """
+        if self.metadata.get("column_map") is None:
+            raise InputError(
+                f"{self.folder} must hold a column map, which only --head=niwt with --engine=closed_form makes. "
+                "Received: a bundle without one."
+            )
+
+    def column_map(self) -> ColumnMap:
+        """Return what turns a description into a column and a bias.
+
+        Raises:
+            InputError: the bundle has none.
+        """
+        self.check_column_map()
+        from niwt_tf.methods.niwt.column_map import ColumnMap
+
+        arrays = {name: self.variable(name) for name in MAP_VARIABLES}
+        fixed = {name: np.array(value) for name, value in self.metadata["column_map"].items()}
+        return ColumnMap.from_arrays({**arrays, **fixed})
+
+    @cached_property
+    def _checkpoint(self) -> Any:
+        import tensorflow as tf
+
+        return tf.train.load_checkpoint(str(self.folder / CHECKPOINT))
+
+
+def extra_arrays(folder: Path, name: str) -> dict[str, np.ndarray] | None:
+    """Return the arrays of `assets.extra/<name>.npz` of a bundle, or None where there is no such file.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    path = folder / "assets.extra" / f"{name}.npz"
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError, BadZipFile) as error:
+        raise InputError(f"{path} must be arrays that `niwt export` wrote. Received: {error}.") from None
+
+
+METADATA = "niwt.json"
+_PARTS = ("saved_model.pb", "variables", "assets", "assets.extra")
+_ENTRY = "fingerprint"
+
+
+def fingerprints(folder: Path, metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return the SHA-256 of each file of the bundle in `folder` by its path in it, and of the metadata itself.
+
+    Files that others put beside the bundle's own are not looked at.
+    """
+    found: dict[str, str] = {}
+    for part in _PARTS:
+        path = folder / part
+        files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+        found |= {file.relative_to(folder).as_posix(): _digest_of_file(file) for file in files}
+    return {**found, METADATA: _digest_of_metadata(metadata)}
+
+
+def check_fingerprints(folder: Path, metadata: Mapping[str, Any]) -> None:
+    """Check that the bundle in `folder` is as it was written.
+
+    Raises:
+        InputError: a file was changed, added or removed; the first is named.
+    """
+    written = metadata.get(_ENTRY)
+    if not isinstance(written, dict):
+        raise InputError(f"{folder / METADATA} must have the fingerprint of a bundle. Received: none.")
+    present = fingerprints(folder, metadata)
+    for name in sorted(written.keys() | present.keys()):
+        if written.get(name) != present.get(name):
+            what = "it is missing" if name not in present else "it is new" if name not in written else "it was changed"
+            raise InputError(f"{folder} must be as it was written. Received: {name}, {what}; export the bundle again.")
+
+
+def _digest_of_file(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_of_metadata(metadata: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in metadata.items() if name != _ENTRY}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+# The names are those of `ColumnMap.arrays`.
+MAP_VARIABLES = ("map_weights", "map_bias", "centre", "basis", "means", "covariance", "statistics")
+_FIXED = ("normalisation", "block_sizes", "block_weights", "is_discriminant")
+
+
+def map_variables(column_map: ColumnMap) -> dict[str, np.ndarray]:
+    """Return the arrays of a column map that become variables, float32."""
+    arrays = column_map.arrays()
+    return {name: np.asarray(arrays[name], np.float32) for name in MAP_VARIABLES}
+
+
+def fixed_entries(column_map: ColumnMap) -> dict[str, object]:
+    """Return what of a column map the graph has built in, as values for niwt.json."""
+    arrays = column_map.arrays()
+    return {name: arrays[name].tolist() for name in _FIXED}

@@ -1,0 +1,34 @@
+"""What a bundle knows of descriptions: the attributes' names, the seen classes' values and the words of its captions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from niwt_tf.data.descriptions.texts import encoder_from_arrays
+from niwt_tf.data.schema import Knowledge, TextEncoder
+from niwt_tf.serving.bundle.bundle import Bundle, extra_arrays
+
+WORDS = "words"
+
+
+def seen_knowledge(bundle: Bundle) -> Knowledge:
+    """Return the attributes of a bundle with the values of its seen classes that are described.
+
+    Raises:
+        InputError: the bundle knows no descriptions.
+    """
+    names = bundle.attribute_names
+    known = bundle.metadata["knowledge"]
+    rows = [card.description for card in bundle.cards if card.seen and card.description is not None]
+    values = np.array(rows, np.float32).reshape(len(rows), len(names))
+    return Knowledge(values, names, tuple(known["groups"]), known["source"])
+
+
+def bundle_words(bundle: Bundle) -> TextEncoder | None:
+    """Return what turns a text into a description, or None where attributes are looked for by their names.
+
+    Raises:
+        InputError: the file of words is damaged.
+    """
+    arrays = extra_arrays(bundle.folder, WORDS)
+    return None if arrays is None else encoder_from_arrays(arrays)

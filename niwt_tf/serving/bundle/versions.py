@@ -1,0 +1,144 @@
+"""The layout that TensorFlow Serving watches: one folder a model, in it one folder a version, named by an integer."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+import secrets
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from niwt_tf.errors import InputError
+from niwt_tf.files import remove_abandoned, sync_tree
+
+_LARGEST = 2**63 - 1
+
+
+def versions(folder: str | os.PathLike[str]) -> dict[int, Path]:
+    """Return what lies in `folder` under a version number, ascending; `007` is version 7 and `7.tmp` is none."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        return {}
+    named = ((int(path.name), path) for path in sorted(folder.iterdir()) if re.fullmatch("[0-9]{1,19}", path.name))
+    return dict(sorted((number, path) for number, path in named if number <= _LARGEST))
+
+
+def saved_model_folder(folder: str | os.PathLike[str], argument: str = "folder") -> Path:
+    """Return `folder` if it is a SavedModel, else the newest version in it.
+
+    Args:
+        folder: a version, or the folder of the versions.
+        argument: what named it, for messages.
+
+    Raises:
+        InputError: it is neither.
+    """
+    folder = Path(folder)
+    found = [path for path in (folder, *reversed(versions(folder).values())) if (path / "saved_model.pb").is_file()]
+    if not found:
+        raise InputError(f"{argument} must be an exported SavedModel or hold versions of one. Received: {str(folder)!r}.")
+    return found[0]
+
+
+class NewVersion:
+    """A version that is being written.
+
+    Attributes:
+        work: a hidden folder to write into.
+        path: where `work` went; set when the block of `new_version` has ended well.
+    """
+
+    def __init__(self, work: Path) -> None:
+        self.work = work
+        self.path = work
+
+
+@contextmanager
+def new_version(folder: str | os.PathLike[str]) -> Iterator[NewVersion]:
+    """Yield a hidden folder to write; it becomes the next free version when the block ends well and vanishes if not.
+
+    Earlier versions are never touched. A parent that was made for it vanishes with it. It appears between two changes that
+    others make under `one_change`, never within one.
+
+    Raises:
+        InputError: `folder` is a file.
+        OSError: it cannot be written.
+    """
+    folder = Path(folder)
+    blocking = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
+    if blocking is not None:
+        raise InputError(f"The folder of an export must not be or lie in a file. Received: {str(blocking)!r}.")
+    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(folder)
+    version = NewVersion(folder / f".tmp-{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        version.work.mkdir()
+        yield version
+        sync_tree(version.work)
+        with one_change(folder):
+            version.path = _moved(version.work, folder)
+    except BaseException:
+        shutil.rmtree(version.work, ignore_errors=True)
+        with suppress(OSError):  # another process put something there meanwhile
+            for parent in made:
+                parent.rmdir()
+        raise
+
+
+def _moved(work: Path, folder: Path) -> Path:
+    while True:
+        target = folder / str(max(versions(folder), default=0) + 1)
+        try:
+            os.rename(work, target)  # a non-empty folder of that name, made meanwhile, is not replaced
+        except OSError:
+            if not target.exists():
+                raise
+        else:
+            return target
+
+
+_LOG = logging.getLogger("niwt_tf.serving")
+_HELD = threading.local()
+
+
+@contextmanager
+def one_change(versions_folder: Path) -> Iterator[None]:
+    """Wait for everybody else who changes a folder of versions, and keep them waiting during a block.
+
+    Who reads a version to write its successor holds it from the reading on, else two that begin at once would both follow
+    the same version, and one's class would be lost. A block within a block of the same thread does not wait.
+    """
+    descriptor = os.open(versions_folder, os.O_RDONLY)
+    try:
+        status = os.fstat(descriptor)
+        key, held = (status.st_dev, status.st_ino), _held()
+        if key in held:
+            yield
+            return
+        _lock(descriptor, versions_folder)
+        held.add(key)
+        try:
+            yield
+        finally:
+            held.remove(key)
+    finally:
+        os.close(descriptor)
+
+
+def _held() -> set[tuple[int, int]]:
+    """Return the folders that this thread keeps others waiting for."""
+    held: set[tuple[int, int]] = _HELD.__dict__.setdefault("folders", set())
+    return held
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:  # some network file systems lock no folders
+        _LOG.warning("%s cannot be locked (%s): let nobody else change it now.", folder, error.strerror)

@@ -1,0 +1,125 @@
+"""Photographs of a class that a bundle knows from a description alone: its column is updated, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from niwt_tf.data.images.decode import decode_image
+from niwt_tf.errors import InputError
+from niwt_tf.methods.niwt.few_shot import FewShotPrior
+from niwt_tf.serving.bundle.bundle import Bundle, extra_arrays
+from niwt_tf.serving.bundle.cards import now
+from niwt_tf.serving.bundle.paged_head import column_of, with_column
+from niwt_tf.serving.bundle.predict import Servable, opened, read_image
+from niwt_tf.serving.classes.edit import Change
+from niwt_tf.serving.classes.names import place_of
+
+FEW_SHOT = "few_shot"
+# On the class's card; with it further images weigh no more than those before.
+SCALE = "column_scale"
+_REFINED = "; refined with "
+_BATCH = 32
+
+
+def refine_class(bundle: Bundle, name: str, images: Sequence[Path]) -> Change:
+    """Return what gives a class of a bundle a column that has seen photographs of it.
+
+    The logits of all other classes stay as they are, to the last bit. Photographs that come later are added to those that the
+    class's card counts: the order and the number of calls do not matter. The same photograph twice counts as two.
+
+    Args:
+        bundle: what is changed.
+        name: of a class that it was not trained on.
+        images: at least one image file.
+
+    Raises:
+        InputError: the class is unknown or was trained on, there is no image or one that cannot be decoded (it is named),
+            or the bundle does not hold what this needs.
+    """
+    place, prior = described_place(bundle, name), few_shot_prior_of(bundle)
+    if not images:
+        raise InputError("images must name at least one file. Received: none.")
+    card, pages = bundle.cards[place], bundle.variable("columns")
+    slot, biases = int(bundle.variable("slots")[place]), np.array(bundle.variable("biases"))
+    with opened(bundle.folder) as servable:
+        features = features_of(servable, images, int(bundle.metadata["input_size"]))
+    begun = time.perf_counter()
+    column, bias = column_of(pages, slot), float(biases[place])
+    refined = prior.refine(column, bias, features, images=card.images, scale=card.figures.get(SCALE))
+    biases[place] = refined.bias
+    cards = list(bundle.cards)
+    plural = "" if refined.images == 1 else "s"
+    cards[place] = replace(
+        card,
+        made=now(),
+        how=f"{card.how.partition(_REFINED)[0]}{_REFINED}{refined.images} image{plural}",
+        images=refined.images,
+        figures={**card.figures, SCALE: refined.scale},
+    )
+    variables = {"columns": with_column(pages, slot, refined.column), "biases": biases}
+    return Change(variables, tuple(cards), 1000 * (time.perf_counter() - begun), recomputed=(slot,))
+
+
+def few_shot_prior_of(bundle: Bundle) -> FewShotPrior:
+    """Return what refines the columns of a bundle.
+
+    Raises:
+        InputError: the bundle does not hold it, or not as it was written.
+    """
+    arrays = extra_arrays(bundle.folder, FEW_SHOT)
+    if arrays is None:
+        raise InputError(
+            f"{bundle.folder} must hold assets.extra/{FEW_SHOT}.npz, which the export of a run with --head=niwt writes. "
+            "Received: none."
+        )
+    try:
+        return FewShotPrior.from_arrays(arrays)
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{bundle.folder}/assets.extra/{FEW_SHOT}.npz must be as it was written. Received: {error}.") from None
+
+
+def features_of(servable: Servable, images: Sequence[Path], size: int) -> np.ndarray:
+    """Return the features float32 [n, D] of image files, by the bundle's own graph.
+
+    Args:
+        servable: the bundle, loaded.
+        images: at least one file.
+        size: side of the network's input in pixels.
+
+    Raises:
+        InputError: a file cannot be read or decoded; it is named.
+    """
+    parts = []
+    for start in range(0, len(images), _BATCH):
+        pixels = np.stack([_pixels(path, size) for path in images[start : start + _BATCH]])
+        parts.append(servable.run("logits", {"images": pixels})["features"])
+    return np.concatenate(parts)
+
+
+def _pixels(path: Path, size: int) -> np.ndarray:
+    encoded = read_image(path)
+    try:
+        return np.asarray(decode_image(tf.constant(encoded), size))
+    except tf.errors.InvalidArgumentError:
+        raise InputError(f"images must be files that can be decoded. Received: {str(path)!r}.") from None
+
+
+def described_place(bundle: Bundle, name: str) -> int:
+    """Return the place of a class that was made from a description.
+
+    Raises:
+        InputError: there is no such class, or it was trained on photographs.
+    """
+    place = place_of(bundle, name)
+    if bundle.cards[place].seen:
+        raise InputError(
+            "name must be a class that was made from a description; a seen one's column has all the photographs that the "
+            f"network was trained on. Received: {name!r}."
+        )
+    return place

@@ -1,0 +1,111 @@
+"""Many images asked about in batches, so that one that cannot be decoded costs no other its answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from niwt_tf.data.images.messages import is_of_image
+from niwt_tf.errors import InputError, asserted
+from niwt_tf.serving.client.answers import Row
+from niwt_tf.serving.client.transport import Outputs, RequestError
+
+Image = str | os.PathLike[str] | bytes
+Progress = Callable[[int], None]
+Call = Callable[[Mapping[str, np.ndarray]], Outputs]
+
+
+@dataclass
+class Asked:
+    """What is known of B images so far.
+
+    Attributes:
+        rows: the outputs of each image by name, None for one without an answer.
+        versions: of the model that answered each, None where that is not said.
+        errors: place of an image -> what is wrong with it.
+    """
+
+    rows: list[Row | None]
+    versions: list[int | None]
+    errors: dict[int, str] = field(default_factory=dict)
+
+
+def ask(
+    call: Call, images: Sequence[Image], shared: Mapping[str, np.ndarray], batch_size: int, progress: Progress | None = None
+) -> Asked:
+    """Ask about images in batches, and image by image about a batch that is refused.
+
+    Args:
+        call: sends one request.
+        images: at least one: a file, or the contents of one.
+        shared: inputs beside `image_bytes` that are the same for every image, without the axis of the batch.
+        batch_size: images a request.
+        progress: called with the number of images of each batch that is done.
+
+    Raises:
+        InputError: no image.
+        RequestError: a batch was not answered, for another reason than its images; also where the server says it of each
+            image alone, in one and the same sentence that is not of images.
+    """
+    if isinstance(images, str | bytes | os.PathLike) or not len(images):
+        raise InputError(f"images must be a list of at least one image. Received: {images!r}.")
+    asked = Asked([None] * len(images), [None] * len(images))
+    for start in range(0, len(images), batch_size):
+        batch = range(start, min(start + batch_size, len(images)))
+        contents: dict[int, bytes] = {}
+        for place in batch:
+            try:
+                contents[place] = _content(images[place])
+            except OSError as error:
+                asked.errors[place] = f"It cannot be read ({error.strerror or type(error).__name__})."
+        if contents:
+            _ask(call, asked, contents, shared)
+        if progress:
+            progress(len(batch))
+    return asked
+
+
+def _ask(call: Call, asked: Asked, contents: Mapping[int, bytes], shared: Mapping[str, np.ndarray]) -> None:
+    refused = _refusals(call, asked, contents, shared)
+    if refused and len(contents) > 1:
+        alone = [_refusals(call, asked, {place: content}, shared) for place, content in contents.items()]
+        refused = {place: error for one in alone for place, error in one.items()}
+    reasons = {place: _reason(error) for place, error in refused.items()}
+    is_one_for_all = len(reasons) == len(contents) and len(set(reasons.values())) == 1
+    # Once an image has been answered, the rest of the request is known to be right.
+    if is_one_for_all and not any(map(is_of_image, reasons.values())) and not any(row is not None for row in asked.rows):
+        place, error = refused.popitem()
+        raise RequestError(error.code, reasons[place], error.can_be_repeated)
+    asked.errors.update(reasons)
+
+
+def _refusals(
+    call: Call, asked: Asked, contents: Mapping[int, bytes], shared: Mapping[str, np.ndarray]
+) -> dict[int, RequestError]:
+    """Send one request and take its answer in; return what it was refused with, for each of its images."""
+    encoded = np.empty(len(contents), object)
+    encoded[:] = list(contents.values())
+    repeated = {name: np.repeat(value[None], len(contents), 0) for name, value in shared.items()}
+    try:
+        outputs = call({"image_bytes": encoded, **repeated})
+    except RequestError as error:
+        if error.code != "INVALID_ARGUMENT":
+            raise
+        return dict.fromkeys(contents, error)
+    for row, place in enumerate(contents):
+        asked.rows[place] = {name: value[row] for name, value in outputs.tensors.items()}
+        asked.versions[place] = outputs.version
+    return {}
+
+
+def _reason(error: RequestError) -> str:
+    """Return what a server said, without what only its makers can read."""
+    return asserted(next(iter(error.detail.splitlines()), error.code))
+
+
+def _content(image: Image) -> bytes:
+    return image if isinstance(image, bytes) else Path(image).read_bytes()

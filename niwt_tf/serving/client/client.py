@@ -1,0 +1,164 @@
+"""A client of an exported model, on a server or in this process: batches, repetition, and an answer for each image.
+
+Needs neither Keras nor, over REST, TensorFlow. Over gRPC TensorFlow is imported, since the official stubs do.
+
+gRPC is spoken in clear text, without TLS, and neither protocol sends a password: for anything beyond one machine or a network
+that is trusted, put a proxy with TLS before the server, and ask it over https.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+
+import numpy as np
+
+from niwt_tf.errors import InputError
+from niwt_tf.serving.client.answers import Explanations, Predictions, explanation, ranked, texts
+from niwt_tf.serving.client.batches import Asked, Image, Progress, ask
+from niwt_tf.serving.client.connect import connected
+from niwt_tf.serving.client.transport import Outputs, Retrying, Transport
+
+_BATCH = 32
+_TIMEOUT = 30.0
+_RETRIES = 3
+_NO_SCORES = np.zeros(0, np.float32)
+
+
+class Client:
+    """Asks a server about images; safe to use from several threads. Close it, or use it as a context.
+
+    One image that cannot be decoded fails its whole batch in a server. Such a batch is asked again image by image, so that
+    the bad one is named in `errors` of the answer and the others are answered. A request that the server cannot answer for
+    now (UNAVAILABLE, DEADLINE_EXCEEDED; over REST 408, 429, 502, 503, 504, no connection) is repeated; no other is.
+
+    Args:
+        server: "grpc://host:port", "http://host:port" or "https://host:port"; or another way to a model, for instance a
+            `LocalTransport`.
+        name: of the model on the server.
+        version: a version's number, a label such as "stable", or None for the newest.
+        timeout: seconds for one batch with all its repetitions.
+        retries: repetitions of one batch at most.
+        batch_size: images a request.
+
+    Raises:
+        InputError: an argument is out of range, the server is not such an address, or it is one and the name is missing.
+    """
+
+    def __init__(
+        self,
+        server: str | Transport,
+        name: str = "",
+        version: int | str | None = None,
+        *,
+        timeout: float = _TIMEOUT,
+        retries: int = _RETRIES,
+        batch_size: int = _BATCH,
+    ) -> None:
+        for argument, value, least in (("retries", retries, 0), ("batch_size", batch_size, 1)):
+            if value < least:
+                raise InputError(f"{argument} must be at least {least}. Received: {value}.")
+        if not timeout > 0:
+            raise InputError(f"timeout must be greater than 0. Received: {timeout}.")
+        if isinstance(server, str) and not name:
+            raise InputError("name must be what the server calls the model. Received: ''.")
+        self._batch_size = batch_size
+        self._retrying = Retrying(timeout, retries)
+        self._transport = connected(server, name, version) if isinstance(server, str) else server
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def call(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Outputs:
+        """Send one request to a signature, as it is.
+
+        Args:
+            signature: its name.
+            inputs: arrays by name, all with the same number of rows; strings are bytes in arrays of objects.
+
+        Raises:
+            RequestError: it was not answered; `code` says why.
+        """
+        return self._retrying.call(lambda seconds: self._transport.call(signature, inputs, seconds))
+
+    def classify(self, images: Sequence[Image], progress: Progress | None = None) -> Predictions:
+        """Return the best classes of images.
+
+        Args:
+            images: at least one: a file, or the contents of one.
+            progress: called with the number of images of each batch that is done.
+
+        Raises:
+            InputError: no image.
+            RequestError: the server did not answer a batch.
+        """
+        asked = self._ask("serving_default", images, {}, progress)
+        rows = asked.rows
+        return Predictions(
+            labels=tuple(texts(row["labels"]) if row else () for row in rows),
+            scores=tuple(row["scores"] if row else _NO_SCORES for row in rows),
+            is_seen=tuple(row["is_seen"] > 0.5 if row else _NO_SCORES > 0 for row in rows),
+            versions=tuple(asked.versions),
+            errors=asked.errors,
+        )
+
+    def classify_with(
+        self, images: Sequence[Image], descriptions: Mapping[str, Sequence[float]], progress: Progress | None = None
+    ) -> Predictions:
+        """Return the classes of images, those that the model knows and others that are only described, all of them.
+
+        Args:
+            images: as for `classify`.
+            descriptions: name -> K numbers, in the units of the knowledge that the model was made with; at least one.
+            progress: as for `classify`.
+
+        Raises:
+            InputError: no image, no description, or descriptions that are not finite, differ in length or have the name of a
+                known class.
+            RequestError: the server did not answer a batch.
+        """
+        matrix = _matrix(descriptions)
+        asked = self._ask("classify_with", images, {"descriptions": matrix}, progress)
+        labels, scores = [], []
+        for row in asked.rows:
+            known = texts(row["labels"]) if row else ()
+            taken = next((name for name in descriptions if name in known), None)
+            if taken is not None:
+                raise InputError(f"descriptions must not have the name of a class that is known. Received: {taken!r}.")
+            best = ranked(row, list(descriptions)) if row else ((), _NO_SCORES)
+            labels.append(best[0])
+            scores.append(best[1])
+        is_seen = tuple(_NO_SCORES > 0 for _ in labels)  # the signature does not say
+        return Predictions(tuple(labels), tuple(scores), is_seen, tuple(asked.versions), asked.errors)
+
+    def explain(self, images: Sequence[Image], progress: Progress | None = None) -> Explanations:
+        """Return why images get their classes; arguments and errors as for `classify`."""
+        asked = self._ask("explain", images, {}, progress)
+        rows = tuple(explanation(row) if row else None for row in asked.rows)
+        return Explanations(rows, tuple(asked.versions), asked.errors)
+
+    def _ask(
+        self, signature: str, images: Sequence[Image], shared: Mapping[str, np.ndarray], progress: Progress | None
+    ) -> Asked:
+        return ask(lambda inputs: self.call(signature, inputs), images, shared, self._batch_size, progress)
+
+
+def _matrix(descriptions: Mapping[str, Sequence[float]]) -> np.ndarray:
+    """Return descriptions as float32 [M, K]."""
+    if not descriptions:
+        raise InputError("descriptions must describe at least one class. Received: none.")
+    first, *_ = descriptions
+    for name, values in descriptions.items():
+        if len(values) != len(descriptions[first]):
+            rule = f"descriptions must be equally long ({first!r} has {len(descriptions[first])})."
+            raise InputError(f"{rule} Received: {len(values)} for {name!r}.")
+        if not np.isfinite(np.asarray(values, np.float32)).all():
+            raise InputError(f"descriptions must be finite numbers. Received: others for {name!r}.")
+    return np.array(list(descriptions.values()), np.float32)

@@ -1,0 +1,62 @@
+"""Requests to a server over gRPC. The official stubs import TensorFlow, for the messages of its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from niwt_tf.serving.client.transport import Outputs, RequestError
+
+_OPTIONS = (
+    # Images are larger than gRPC's own limit of 4 MB.
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # A server that comes back is found at the next repetition, not after gRPC's minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # Repeating is the client's own business.
+    ("grpc.enable_retries", 0),
+)
+_FOR_NOW = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+class GrpcTransport:
+    """A channel to a model on a server; safe to use from several threads.
+
+    Args:
+        address: "host:port".
+        name: of the model.
+        version: a number, a label, or None for the newest.
+    """
+
+    def __init__(self, address: str, name: str, version: int | str | None) -> None:
+        self._name = name
+        self._version = version
+        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+
+    def call(self, signature: str, inputs: Mapping[str, np.ndarray], seconds: float) -> Outputs:
+        """See `Transport.call`."""
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = self._name
+        request.model_spec.signature_name = signature
+        if isinstance(self._version, str):
+            request.model_spec.version_label = self._version
+        elif self._version is not None:
+            request.model_spec.version.value = self._version
+        for key, value in inputs.items():
+            request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
+        try:
+            response = self._stub.Predict(request, timeout=seconds)
+        except grpc.RpcError as error:
+            raise RequestError(error.code().name, error.details() or "", error.code() in _FOR_NOW) from None
+        tensors = {key: tf.make_ndarray(proto) for key, proto in response.outputs.items()}
+        return Outputs(tensors, response.model_spec.version.value)
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()

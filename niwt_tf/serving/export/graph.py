@@ -1,0 +1,251 @@
+"""What a bundle computes: variables and signatures that knows its classes only as values of variables.
+
+Everything of a class lies in variables of open shape, so that a new version with other classes has the same graph.
+
+Dimensions: B images, S x S pixels, C classes, D features, N neurons, K description entries, M described classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from niwt_tf.data.images.decode import decode_image
+from niwt_tf.explain.explainer import Explainer
+from niwt_tf.explain.explanations import ExplainerTensors, answers, contrasts, explanations, gather_evidence, named_classes
+from niwt_tf.methods.niwt.column_map import ColumnMap
+from niwt_tf.metrics.probabilities import UNKNOWN
+from niwt_tf.models.network import Network
+from niwt_tf.serving.bundle.bundle import map_variables
+from niwt_tf.serving.bundle.paged_head import PAGE, paged, paged_products
+from niwt_tf.serving.export.contents import Contents
+from niwt_tf.serving.export.warmup import ENCODED
+
+# An image near the limit of pixels takes some hundred megabytes while it is decoded: ten at once, the default, take gigabytes.
+_DECODED_AT_ONCE = 2
+
+
+class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables` to itself
+    """The network with its classes as data. Save it with `signatures`; `hub.load` gives it back as a feature extractor."""
+
+    def __init__(self, network: Network, contents: Contents, k: int) -> None:
+        """Take the weights and values over; k is the number of labels an answer, where there are so many classes."""
+        super().__init__()
+        names, seen = network.class_names, np.arange(len(network.class_names)) < network.num_seen
+        pages, slots = paged(network.columns)
+        self._network, self._contents, self._k = network, contents, k
+        self.columns = _open(pages, [None, network.num_features, PAGE])
+        self.slots = _open(slots, [None])
+        self.biases = _open(network.biases.astype(np.float32), [None])
+        self.labels = _open(np.array([name.encode() for name in names], object), [None])
+        self.seen = _open(seen.astype(np.float32), [None])
+        self.calibration = tf.Variable(network.calibration, trainable=False, dtype=tf.float32)
+        self.temperature = tf.Variable(contents.probabilities.temperature, trainable=False, dtype=tf.float32)
+        self.abstain_below = tf.Variable(contents.probabilities.abstain_below, trainable=False, dtype=tf.float32)
+        if contents.column_map is not None:
+            for name, value in map_variables(contents.column_map).items():
+                setattr(self, name, tf.Variable(value, trainable=False))
+        if contents.explainer is not None:
+            self._explainer = self._explainer_tensors(contents.explainer)
+        # The head's own weights are not used: its columns lie in pages.
+        of_head = {id(weight) for weight in network.head.weights}
+        weights = [weight for weight in network.model.weights if id(weight) not in of_head]
+        self.variables = [weight.value for weight in weights]
+        self.trainable_variables = [weight.value for weight in weights if weight.trainable]
+        self.regularization_losses: list[Any] = []
+
+    @tf.function
+    def __call__(self, images: tf.Tensor, training: bool = False, return_endpoints: bool = False) -> Any:
+        """Return features [B, D] of images [B, S, S, 3], RGB in 0..1, as reusable modules of TensorFlow Hub do.
+
+        Args:
+            images: float32.
+            training: taken for the convention's sake; the network answers as in inference.
+            return_endpoints: return {"default": features, <layer>: map [B, H, W, N]} instead.
+        """
+        del training
+        conv_map = self._conv_map(images * 255.0)
+        features = self._features_of(conv_map)
+        return {"default": features, self._network.layer: tf.cast(conv_map, tf.float32)} if return_endpoints else features
+
+    def signatures(self) -> dict[str, Any]:
+        """Return the concrete functions by signature name."""
+        network, known = self._network, self._contents.knowledge
+        image_bytes = tf.TensorSpec([None], tf.string, name="image_bytes")
+        pixels = tf.TensorSpec([None, network.input_size, network.input_size, 3], tf.float32, name="images")
+        made: dict[str, tuple[Callable[..., Any], list[tf.TensorSpec]]] = {
+            "serving_default": (self._serving_default, [image_bytes]),
+            "logits": (self._logits, [pixels]),
+            "classify": (self._classify, [tf.TensorSpec([None], tf.string, name="inputs")]),
+        }
+        if self._contents.column_map is not None and known is not None:
+            described = tf.TensorSpec([None, None, len(known.names)], tf.float32, name="descriptions")
+            made["classify_with"] = (self._classify_with, [image_bytes, described])
+        if self._contents.explainer is not None:
+            made["explain"] = (self._explain, [image_bytes])
+            names = [tf.TensorSpec([None], tf.string, name=name) for name in ("class_name", "rival")]
+            made["explain_class"] = (self._explain_class, [image_bytes, *names])
+        return {name: tf.function(call).get_concrete_function(*specs) for name, (call, specs) in made.items()}
+
+    def _serving_default(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = self._logits_of(self._features(self._decoded(image_bytes)))
+        return self._best(logits)
+
+    def _logits(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        # Only Python's interface compares a request with the shape of a signature.
+        size = self._network.input_size
+        images = tf.ensure_shape(images, [None, size, size, 3])
+        features = self._features(tf.debugging.assert_all_finite(images, "images must be finite numbers."))
+        return {"logits": self._logits_of(features), "features": features}
+
+    def _classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        examples = tf.io.parse_example(inputs, {ENCODED: tf.io.FixedLenFeature([], tf.string)})
+        best = self._serving_default(examples[ENCODED])
+        return {"classes": best["labels"], "scores": best["scores"]}
+
+    def _classify_with(self, image_bytes: tf.Tensor, descriptions: tf.Tensor) -> dict[str, tf.Tensor]:
+        features, column_map = self._features(self._decoded(image_bytes)), self._contents.column_map
+        assert column_map is not None, "the signature is made only with a column map"
+        described = described_logits(features, descriptions, vars(self), column_map)
+        logits = tf.concat([self._logits_of(features), described], axis=1)
+        count = tf.shape(features)[0]
+        labels = tf.tile(self.labels[None], [count, 1])
+        return {"labels": labels, "scores": self._scores(logits), "logits": logits}
+
+    def _explain(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        # About the best class, whether or not it is sure enough for `serving_default` to name it.
+        return explanations(
+            self._decoded(image_bytes),
+            self._conv_map,
+            self._features_of,
+            self._logits_of,
+            self.labels,
+            self.temperature,
+            self._explainer,
+            self.seen,
+        )
+
+    def _explain_class(self, image_bytes: tf.Tensor, class_name: tf.Tensor, rival: tf.Tensor) -> dict[str, tf.Tensor]:
+        images, choose = self._decoded(image_bytes), named_classes(class_name, rival, self.labels)
+        evidence = gather_evidence(images, self._conv_map, self._features_of, self._logits_of, choose)
+        known = self.labels, self.temperature, self._explainer, self.seen
+        return {**answers(evidence, self._network.input_size, *known), **contrasts(evidence, self._explainer)}
+
+    def _explainer_tensors(self, explainer: Explainer) -> ExplainerTensors:
+        self.inverse_weights = tf.Variable(explainer.weights, trainable=False)
+        self.inverse_bias = tf.Variable(explainer.bias, trainable=False)
+        self.attribute_names = tf.Variable(list(explainer.attribute_names), trainable=False)
+        self.neuron_names = tf.Variable(list(explainer.neuron_names), trainable=False)
+        self.neuron_confidences = tf.Variable(np.float32(explainer.neuron_confidences), trainable=False)
+        names = self.attribute_names, self.neuron_names
+        return ExplainerTensors(self.inverse_weights, self.inverse_bias, *names, self.neuron_confidences)
+
+    def _decoded(self, image_bytes: tf.Tensor) -> tf.Tensor:
+        size = self._network.input_size
+        one = tf.TensorSpec([size, size, 3], tf.float32)
+        return tf.map_fn(
+            lambda encoded: decode_image(encoded, size),
+            image_bytes,
+            parallel_iterations=_DECODED_AT_ONCE,
+            fn_output_signature=one,
+        )
+
+    def _features(self, images: tf.Tensor) -> tf.Tensor:
+        return self._features_of(self._conv_map(images))
+
+    # Functions of their own, so that the file holds the network's graph once and not once a signature.
+    @tf.function
+    def _conv_map(self, images: tf.Tensor) -> tf.Tensor:
+        return self._network.trunk(images, training=False)
+
+    @tf.function
+    def _features_of(self, conv_map: tf.Tensor) -> tf.Tensor:
+        # JSON has no bfloat16, so a network of mixed precision answers in float32 too.
+        return tf.cast(self._network.tail(conv_map, training=False), tf.float32)
+
+    def _logits_of(self, features: tf.Tensor) -> tf.Tensor:
+        return paged_products(features, self.columns, self.slots) + (self.biases - self.calibration * self.seen)
+
+    def _scores(self, logits: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(logits / self.temperature)
+
+    def _best(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        # By logit: scores near 1 and 0 round to ties.
+        _, classes = tf.math.top_k(logits, tf.minimum(self._k, tf.shape(logits)[1]))
+        scores = tf.gather(self._scores(logits), classes, batch_dims=1)
+        labels, seen = tf.gather(self.labels, classes), tf.gather(self.seen, classes)
+        unsure = scores[:, :1] < self.abstain_below
+        first = tf.where(unsure, UNKNOWN, labels[:, :1])
+        known = tf.where(unsure, 0.0, seen[:, :1])
+        return {
+            "labels": tf.concat([first, labels[:, 1:]], axis=1),
+            "scores": scores,
+            "is_seen": tf.concat([known, seen[:, 1:]], axis=1),
+        }
+
+
+def _open(value: np.ndarray, shape: list[int | None]) -> tf.Variable:
+    """Return a variable whose next value may have other sizes where `shape` has none."""
+    return tf.Variable(value, trainable=False, shape=shape)
+
+
+TOO_LARGE = "descriptions must not be so large that their lengths or logits overflow."
+
+
+def described_logits(
+    features: tf.Tensor, descriptions: tf.Tensor, variables: Mapping[str, tf.Variable], column_map: ColumnMap
+) -> tf.Tensor:
+    """Return logits [B, M] of images with features [B, D] for classes with raw descriptions [B, M, K].
+
+    The columns themselves are not made: with z the targets of a description, its logit is (features . basis) . z, scaled
+    and shifted as `ColumnMap` does.
+
+    Args:
+        features: float32.
+        descriptions: float32, in the units of the knowledge.
+        variables: those of `map_variables.MAP_VARIABLES`.
+        column_map: gives what is fixed: the normalisation, the blocks, and how a bias is found.
+
+    Raises:
+        tf.errors.InvalidArgumentError: a description has another length than K, is not finite, or is too large for the logits
+            of float32 (when the operation runs).
+    """
+    # Only Python's interface compares a request with the shape of a signature, and a single number would be broadcast.
+    descriptions = tf.ensure_shape(descriptions, [None, None, len(column_map.importance_map.normaliser.centre)])
+    descriptions = tf.debugging.assert_all_finite(descriptions, "descriptions must be finite numbers.")
+    how, blocks = column_map.importance_map.normaliser.how, column_map.blocks
+    shifted = descriptions - variables["centre"]
+    normalised = descriptions if how == "raw" else tf.math.divide_no_nan(shifted, _length(shifted))
+    predicted = tf.einsum("bmk,nk->bmn", normalised, variables["map_weights"]) + variables["map_bias"]
+    discriminant = column_map.is_discriminant
+    parts = [
+        (predicted[..., rows] if discriminant else _directions(predicted[..., rows])) * float(weight)
+        for rows, weight in zip(blocks.slices, blocks.weights, strict=True)
+    ]
+    targets = tf.concat([*parts, tf.ones_like(predicted[..., :1])], axis=-1)
+    logits = tf.einsum("be,bme->bm", tf.matmul(features, variables["basis"]), targets)
+    mean, deviation, raw_bias = tf.unstack(variables["statistics"])
+    if column_map.statistics is None and not discriminant:
+        return _finite(logits + raw_bias)
+    variance = tf.einsum("bme,ef,bmf->bm", targets, variables["covariance"], targets, optimize="greedy")
+    if discriminant:
+        return _finite(logits - tf.einsum("bme,e->bm", targets, variables["means"]) - variance / 2)
+    deviations = tf.sqrt(tf.maximum(variance, 0.0))
+    scales = tf.where(deviations > 0, tf.math.divide_no_nan(deviation, deviations), tf.ones_like(deviations))
+    return _finite(logits * scales + mean - tf.einsum("bme,e->bm", targets, variables["means"]) * scales)
+
+
+def _directions(values: tf.Tensor) -> tf.Tensor:
+    return tf.math.divide_no_nan(values, _length(values))
+
+
+def _length(values: tf.Tensor) -> tf.Tensor:
+    # What is divided by infinity is 0, as if nothing had been described.
+    return _finite(tf.norm(values, axis=-1, keepdims=True))
+
+
+def _finite(values: tf.Tensor) -> tf.Tensor:
+    return tf.debugging.assert_all_finite(values, TOO_LARGE)

@@ -1,0 +1,96 @@
+"""A network as a SavedModel that a server can run: image files in, names and scores out."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from niwt_tf.errors import InputError
+from niwt_tf.models.network import Network
+from niwt_tf.serving.bundle.versions import new_version
+from niwt_tf.serving.classes.rewrite import write_cards, write_metadata
+from niwt_tf.serving.export.contents import Contents
+from niwt_tf.serving.export.graph import ServedNetwork
+from niwt_tf.serving.export.metadata import describe
+from niwt_tf.serving.export.verification import read_check_images, verify
+from niwt_tf.serving.export.warmup import write_warmup
+from niwt_tf.serving.export.warmup_requests import warmup_requests
+
+_LOG = logging.getLogger("niwt_tf")
+
+
+def export_network(
+    network: Network,
+    folder: str | os.PathLike[str],
+    *,
+    contents: Contents | None = None,
+    k: int = 5,
+    check_images: Sequence[str | os.PathLike[str]],
+    metadata: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a network as the next version in `folder`, verified, or write nothing.
+
+    The signatures, all batch-first, are those of `signature_forms`.
+
+    Args:
+        network: what to export.
+        folder: holds one folder a version, named 1, 2, ...; earlier ones are not touched.
+        contents: what goes with the network; None is the network alone.
+        k: classes an answer, at least 1; at most C are given.
+        check_images: at least one image file, for comparing the SavedModel with the network in a fresh process, and for the
+            requests that warm a server up.
+        metadata: goes into niwt.json beside the model, under names of its own.
+
+    Returns:
+        The version's folder.
+
+    Raises:
+        InputError: k is below 1, `folder` is a file, a check image cannot be decoded, the contents do not fit, or metadata
+            takes a name that is taken.
+        VerificationError: the SavedModel does not answer as the network does.
+        OSError: the folder cannot be written.
+    """
+    if k < 1:
+        raise InputError(f"k must be at least 1. Received: {k}.")
+    contents = contents or Contents()
+    contents.check(len(network.class_names))
+    description = {**describe(network, contents, k), "checked": {}}
+    taken = sorted(description.keys() & (metadata or {}).keys())
+    if taken:
+        raise InputError(f"metadata must not name what the export says itself. Received: {taken[0]!r}.")
+    images = read_check_images(check_images, network.input_size)
+    with new_version(folder) as version:
+        _write(network, contents, version.work, k)
+        write_cards(version.work, contents.cards(network.class_names, network.num_seen))
+        for extra, arrays in contents.extra_arrays().items():
+            np.savez(version.work / "assets.extra" / f"{extra}.npz", **arrays)  # type: ignore[arg-type]
+        checked = verify(version.work, network, contents, images, k)
+        description["checked"] = {
+            "images": checked.images,
+            "largest_score_difference": checked.largest_score_difference,
+        }
+        name = Path(os.path.abspath(folder)).name
+        write_warmup(version.work, warmup_requests(contents, images), name)
+        write_metadata(version.work, {"name": name, **description, **(metadata or {})})
+    _LOG.info("%s answers as the network does on %d images.", version.path, checked.images)
+    return version.path
+
+
+def _write(network: Network, contents: Contents, folder: Path, k: int) -> None:
+    served = ServedNetwork(network, contents, k)
+    images = tf.TensorSpec([None, network.input_size, network.input_size, 3], tf.float32)
+    for training, endpoints in itertools.product((False, True), repeat=2):
+        served.__call__.get_concrete_function(images, training=training, return_endpoints=endpoints)
+    tf.saved_model.save(served, str(folder), signatures=served.signatures())
+    updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(str(folder))
+    updater.replace_method_name("classify", tf.saved_model.CLASSIFY_METHOD_NAME)
+    updater.save()
+    # TensorFlow's own fingerprint is of the files before that, and of the variables before a class is added.
+    (folder / "fingerprint.pb").unlink(missing_ok=True)

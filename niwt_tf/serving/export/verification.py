@@ -1,0 +1,203 @@
+"""Is an exported SavedModel the network it was made from? Asked in a fresh process that has no Keras."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from niwt_tf.data.images.decode import decode_image
+from niwt_tf.errors import InputError
+from niwt_tf.files import read_json, write_json
+from niwt_tf.metrics.probabilities import UNKNOWN, Probabilities
+from niwt_tf.models.network import Network
+from niwt_tf.serving.bundle.predict import child_environment, read_image
+from niwt_tf.serving.export.contents import Contents
+from niwt_tf.serving.export.warmup import example
+
+TOLERANCE = 1e-4
+_DESCRIBED = 2  # classes that are given again as descriptions
+_CLASSIFIED = {"classes": "labels", "scores": "scores"}
+
+
+class VerificationError(RuntimeError):
+    """A SavedModel that does not load, or does not answer as its network does."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was compared.
+
+    Attributes:
+        images: how many images.
+        largest_score_difference: over their k best classes.
+    """
+
+    images: int
+    largest_score_difference: float
+
+
+@dataclass(frozen=True)
+class CheckImages:
+    """Images for a verification.
+
+    Attributes:
+        paths: B absolute paths.
+        pixels: float32 [B, S, S, 3] in 0..255, as the network takes them.
+    """
+
+    paths: tuple[str, ...]
+    pixels: np.ndarray
+
+
+def read_check_images(paths: Sequence[str | os.PathLike[str]], size: int) -> CheckImages:
+    """Decode images as the network's own pipeline does.
+
+    Raises:
+        InputError: there is none, or one cannot be read or decoded; it is named.
+    """
+    if not paths:
+        raise InputError("check_images must name at least one image. Received: none.")
+    pixels = []
+    for path in paths:
+        encoded = read_image(Path(path))
+        try:
+            pixels.append(decode_image(tf.constant(encoded), size).numpy())
+        except tf.errors.InvalidArgumentError:
+            raise InputError(f"check_images must be files that can be decoded. Received: {str(path)!r}.") from None
+    return CheckImages(tuple(os.path.abspath(path) for path in paths), np.stack(pixels))
+
+
+def verify(folder: Path, network: Network, contents: Contents, images: CheckImages, k: int) -> Verification:
+    """Compare a SavedModel with the network, and what goes with it, that it was exported from.
+
+    Scores must agree to 1e-4, logits and features to 1e-4 of their largest magnitude, and labels wherever the network's
+    logits differ by more than that. Classes that are described in a request must get the logits of the columns that the
+    column map gives them.
+
+    Raises:
+        VerificationError: it does not load in a fresh process, or answers otherwise.
+    """
+    known = contents.knowledge
+    answer = ask_fresh_process(folder, images, further_inputs(network, contents, len(images.paths)))
+    with tf.device("CPU:0"):  # where the fresh process computes, so that a GPU's rounding is not taken for an error
+        features = network.tail(network.trunk(images.pixels, training=False), training=False)
+        logits = np.asarray(tf.cast(network.head(features), tf.float32))
+        features = np.asarray(tf.cast(features, tf.float32))
+    margin = TOLERANCE * max(1.0, float(np.abs(logits).max()))
+    _compare("logits", np.array(answer["logits"]["logits"]), logits, margin)
+    feature_margin = TOLERANCE * max(1.0, float(np.abs(features).max()))
+    _compare("features", np.array(answer["logits"]["features"]), features, feature_margin)
+    difference = _check_best(answer["serving_default"], network, contents.probabilities, images, logits, k, margin)
+    if answer["classify"] != {name: answer["serving_default"][of] for name, of in _CLASSIFIED.items()}:
+        raise VerificationError("classify must answer as serving_default does. Received: something else.")
+    if contents.column_map is not None and known is not None:
+        columns, biases = contents.column_map(known.values[-_DESCRIBED:])
+        expected = np.concatenate([logits, features @ columns + biases], axis=1)
+        far = TOLERANCE * max(1.0, float(np.abs(expected).max()))
+        _compare("logits of classify_with", np.array(answer["classify_with"]["logits"]), expected, far)
+    if contents.explainer is not None:
+        _check_explained(answer["explain"], answer["serving_default"])
+        _check_asked(answer["explain_class"], network.class_names[-1], contents.probabilities.of(logits)[:, -1])
+    return Verification(len(images.paths), difference)
+
+
+def further_inputs(network: Network, contents: Contents, count: int) -> dict[str, np.ndarray]:
+    """Return what signatures take beside images, for `count` of them: the last classes, as descriptions and by name."""
+    last = np.array([network.class_names[-1].encode()] * count)
+    inputs = {"class_name": last, "rival": np.array([b""] * count)}
+    if contents.knowledge is None:
+        return inputs
+    described = np.tile(contents.knowledge.values[-_DESCRIBED:], (count, 1, 1)).astype(np.float32)
+    return {**inputs, "descriptions": described}
+
+
+def _check_asked(explained: dict[str, Any], name: str, scores: np.ndarray) -> None:
+    if set(explained["label"]) != {name}:
+        raise VerificationError(f"explain_class must be about the class {name!r}. Received: {explained['label'][0]!r}.")
+    _compare("score of explain_class", np.array(explained["score"]), scores, TOLERANCE)
+    if not np.isfinite(explained["difference_heatmap"]).all():
+        raise VerificationError("explain_class must give finite numbers. Received: NaN or infinity.")
+
+
+def _check_explained(explained: dict[str, Any], best: dict[str, Any]) -> None:
+    rows = zip(explained["label"], explained["score"], best["labels"], best["scores"], strict=True)
+    for label, score, labels, scores in rows:
+        if labels[0] == UNKNOWN and abs(score - scores[0]) <= TOLERANCE:
+            continue  # the best class is withheld there
+        # Where two classes have one score, either may be the best.
+        if label not in labels or not abs(score - scores[0]) <= TOLERANCE >= abs(score - scores[labels.index(label)]):
+            raise VerificationError(f"explain must be about the best class, {labels[0]!r}. Received: {label!r} with {score}.")
+    if not all(np.isfinite(explained[name]).all() for name in ("heatmap", "attribute_weights", "neuron_weights")):
+        raise VerificationError("explain must give finite numbers. Received: NaN or infinity.")
+
+
+def _check_best(
+    best: dict[str, Any],
+    network: Network,
+    probabilities: Probabilities,
+    images: CheckImages,
+    logits: np.ndarray,
+    k: int,
+    margin: float,
+) -> float:
+    k = min(k, logits.shape[1])
+    scores = np.asarray(tf.nn.softmax(logits / probabilities.temperature))
+    order = np.argsort(-logits, axis=1, kind="stable")[:, :k]
+    difference = _compare("scores", np.array(best["scores"]), np.take_along_axis(scores, order, axis=1), TOLERANCE)
+    names = np.array(network.class_names)
+    rows = zip(images.paths, logits, order, best["labels"], best["is_seen"], best["scores"], strict=True)
+    for path, row, expected, labels, is_seen, found in rows:
+        # A first label may be withheld; the others are always given.
+        start = int(found[0] < probabilities.abstain_below)
+        places = [network.class_names.index(label) if label in network.class_names else -1 for label in labels[start:]]
+        # Two classes with one logit may come in either order.
+        near = bool((np.abs(row[places] - row[expected[start:]]) <= margin).all())
+        if -1 in places or len(set(places)) != k - start or not near or (start and labels[0] != UNKNOWN):
+            wanted = names[expected].tolist()
+            raise VerificationError(f"{path} must be labelled {wanted}, as by the network. Received: {labels}.")
+        if is_seen[start:] != [float(place < network.num_seen) for place in places] or (start and is_seen[0]):
+            raise VerificationError(f"{path} must be answered by classes known as seen or unseen. Received: {is_seen}.")
+    return difference
+
+
+def ask_fresh_process(folder: Path, images: CheckImages, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Return what a SavedModel answers in a new process that cannot import Keras, see `fresh_process.answer`.
+
+    Args:
+        folder: the SavedModel.
+        images: what it is asked about.
+        arrays: further inputs by name.
+
+    Raises:
+        VerificationError: the process fails; the end of what it said is in the message.
+    """
+    with tempfile.TemporaryDirectory(prefix="niwt-export-") as exchange:
+        write_json(Path(exchange, "request.json"), {"saved_model": os.path.abspath(folder), "images": images.paths})
+        inputs = np.array([base64.b64encode(example(read_image(Path(path)))) for path in images.paths])
+        np.savez(Path(exchange, "arrays.npz"), images=images.pixels, inputs=inputs, **dict(arrays))  # type: ignore[arg-type]
+        command = [sys.executable, "-m", "niwt_tf.serving.export.fresh_process", exchange]
+        done = subprocess.run(command, env=child_environment(), capture_output=True, text=True, errors="replace", check=False)
+        if done.returncode != 0:
+            raise VerificationError(
+                f"The SavedModel does not work without Keras (status {done.returncode}): {done.stderr[-2000:]}"
+            )
+        return dict(read_json(Path(exchange, "answer.json")))
+
+
+def _compare(what: str, received: np.ndarray, expected: np.ndarray, tolerance: float) -> float:
+    if received.shape != expected.shape:
+        raise VerificationError(f"{what} must be {list(expected.shape)}. Received: {list(received.shape)}.")
+    difference = float(np.abs(received - expected).max())
+    if not difference <= tolerance:  # NaN too
+        raise VerificationError(f"{what} must agree with the network's to {tolerance:g}. Received: {difference:g} apart.")
+    return difference

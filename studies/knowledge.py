@@ -1,0 +1,83 @@
+"""Compare what classes are described by: H, ZSL and AUSUC of NIWT for each source of knowledge, over seeds.
+
+python studies/knowledge.py --sources=attributes,captions,attributes+captions --seeds=0,1,2 --runs=runs/cub10_knowledge -- \
+    --flagfile=flags/cub10_mobilenet_v2.flags --data_dir=ARCHIVE --weights=FILE
+
+What follows `--` goes to `niwt run` as it is, but `--text_features` to sources with texts alone. Networks are trained once a
+seed and shared by the sources. Runs that are up to date are not repeated. The interval is Student's over the seeds; differences
+are to the first source, seed by seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from niwt_tf.config.names import TEXTS
+from niwt_tf.experiments.intervals_over_problems import mean_of
+
+SHOWN = ("harmonic_mean", "acc_zsl", "ausuc")
+Metrics = Mapping[str, float]
+
+
+def interval(values: Sequence[float]) -> str:
+    """Return "mean ± half width" of the 95 % interval."""
+    mean = mean_of(values)
+    if mean is None:
+        return "n/a"
+    return f"{mean.value:.3f}" if mean.half is None else f"{mean.value:.3f} ± {mean.half:.3f}"
+
+
+def run(source: str, seed: int, runs: Path, flags: Sequence[str]) -> Metrics:
+    """Return the metrics of one source and seed, run as far as the stage evaluate."""
+    folder = runs / re.sub(r"\W+", "_", source) / f"seed_{seed}"
+    begun = time.monotonic()
+    command = [sys.executable, "-m", "niwt_tf", "run", *flags, f"--knowledge={source}", f"--seed={seed}"]
+    command += [f"--run_dir={folder}", f"--stage_store={runs / 'store'}", "--until=evaluate"]
+    if not set(source.split("+")) & set(TEXTS):
+        command.append("--text_features=lsa")  # the last one counts, and any other is refused where there is no text
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    print(f"{source}, seed {seed}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
+    return dict(json.loads((folder / "metrics.json").read_text()))
+
+
+def table(results: Mapping[str, Sequence[Metrics]]) -> list[str]:
+    """Return the lines of the table: a row a source, its metrics and their differences to the first source's."""
+    first, *_ = results
+    heads = [f"{name} | difference" for name in SHOWN]
+    lines = [f"| {len(results[first])} seeds | {' | '.join(heads)} |", "|---" * (1 + 2 * len(SHOWN)) + "|"]
+    for source, metrics in results.items():
+        cells = []
+        for name in SHOWN:
+            values, base = [each[name] for each in metrics], [each[name] for each in results[first]]
+            cells += [interval(values), interval([a - b for a, b in zip(values, base, strict=True)]) if source != first else ""]
+        lines.append(f"| {source} | {' | '.join(cells)} |")
+    return lines
+
+
+def main() -> None:
+    """Parse the command line, run every source with every seed, print the table and write it as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sources", default="attributes,captions,attributes+captions")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("flags", nargs="+")
+    arguments = parser.parse_args()
+    seeds, runs = [int(seed) for seed in arguments.seeds.split(",")], arguments.runs
+    # Seed by seed, so that a run that is cut short still compares the sources.
+    made = [{source: run(source, seed, runs, arguments.flags) for source in arguments.sources.split(",")} for seed in seeds]
+    results = {source: [of_seed[source] for of_seed in made] for source in arguments.sources.split(",")}
+    lines = table(results)
+    print("\n".join(lines))
+    raw = {source: [{"seed": seed, **each} for seed, each in zip(seeds, of, strict=True)] for source, of in results.items()}
+    (runs / "knowledge.json").write_text(json.dumps({"table": lines, "runs": raw}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

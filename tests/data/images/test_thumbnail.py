@@ -1,0 +1,46 @@
+"""Image files at a size to look at."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from niwt_tf.data.images.decode import decode_pixels
+from niwt_tf.data.images.files import opened, thumbnail
+
+
+@pytest.mark.parametrize(("size", "expected"), [((400, 100), (192, 48)), ((16, 64), (48, 192)), ((1, 900), (1, 192))])
+def test_a_thumbnail_keeps_the_shape(tmp_path, size, expected):
+    Image.new("RGB", size, "red").save(tmp_path / "a.png")
+    small = thumbnail(tmp_path / "a.png", 192)
+    assert small.size == expected and small.mode == "RGB"
+    assert (np.asarray(small) == [255, 0, 0]).all()
+
+
+def test_small_images_are_enlarged_smoothly(tmp_path):
+    Image.fromarray(np.array([[0, 255]], np.uint8)).save(tmp_path / "a.png")
+    row = np.asarray(thumbnail(tmp_path / "a.png", 64))[0, :, 0].astype(int)
+    assert (np.diff(row) >= 0).all() and len(set(row)) > 16
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "I;16"])
+def test_every_mode_is_read_as_the_network_reads_it(tmp_path, mode):
+    path, levels = tmp_path / "a.png", np.tile(np.array([0, 80, 255], np.uint8), (3, 1))
+    if mode == "I;16":
+        Image.fromarray(levels.astype(np.uint16) * 256 + 200).save(path)
+    else:
+        image = Image.fromarray(levels).convert("RGB").convert(mode)
+        image.putalpha(0) if mode == "RGBA" else None
+        image.save(path)
+    np.testing.assert_array_equal(np.asarray(opened(path, 3)), decode_pixels(path.read_bytes()))
+
+
+def test_a_photograph_is_not_turned_as_its_camera_says(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: a quarter turn
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.jpg", exif=exif)
+    assert opened(tmp_path / "a.jpg", 40).size == decode_pixels((tmp_path / "a.jpg").read_bytes()).shape[1::-1] == (40, 20)
+
+
+def test_what_cannot_be_opened_is_none(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"no image")
+    assert thumbnail(tmp_path / "a.jpg", 8) is None and opened(tmp_path / "absent.png", 8) is None

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import shutil
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from niwt_tf.data.readers.folder import read_folder
+from niwt_tf.errors import InputError
+
+
+def test_classes_images_and_a_class_that_is_only_described(animals: Path) -> None:
+    for junk in ("images/ape/notes.txt", "images/ape/.DS_Store", "images/ape/._0.jpg", "images/readme.md"):
+        (animals / junk).touch()
+    (animals / "images/.cache").mkdir()
+    (animals / "images/cat/deeper.jpg").mkdir()
+    data = read_folder(str(animals))
+    assert data.class_names == ("ape", "bear", "cat", "dog", "wolf", "unicorn")
+    assert len(data.paths) == 20
+    assert data.paths[:4] == ("ape/0.jpg", "ape/1.PNG", "ape/2.jpeg", "ape/3.bmp")
+    assert data.labels.tolist() == [label for label in range(5) for _ in range(4)]
+    assert all((data.root / path).is_file() for path in data.paths)
+    assert data.knowledge.groups == ("", "colour", "")
+    assert data.class_texts is None
+
+
+def test_descriptions_are_optional_by_class(animals: Path) -> None:
+    (animals / "descriptions").mkdir()
+    (animals / "descriptions/ape.txt").write_text("A large brown animal.\n")
+    assert read_folder(animals).class_texts == ("A large brown animal.", "", "", "", "", "")
+    (animals / "descriptions/aple.txt").write_text("x")
+    with pytest.raises(InputError, match="file in descriptions/.*'aple'. Did you mean 'ape'"):
+        read_folder(animals)
+
+
+def test_a_decomposed_folder_name_is_its_composed_row(animals: Path) -> None:
+    with (animals / "classes.csv").open("a", encoding="utf-8") as file:
+        file.write("b\u00e4r,1,1,1\n")
+    folder = animals / "images" / unicodedata.normalize("NFD", "b\u00e4r")
+    folder.mkdir()
+    (folder / "0.jpg").touch()
+    data = read_folder(animals)
+    assert data.class_names[data.labels[data.paths.index(f"{folder.name}/0.jpg")]] == "b\u00e4r"
+
+
+def test_missing_and_empty_folders(animals: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="data_dir must be a folder. Received: .*no such folder"):
+        read_folder(tmp_path / "none")
+    with pytest.raises(InputError, match="data_dir must be a folder. Received: .*a file"):
+        read_folder(animals / "classes.csv")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="must hold classes.csv"):
+        read_folder(tmp_path / "empty")
+    for name in ("ape", "bear", "cat", "dog", "wolf"):
+        shutil.rmtree(animals / "images" / name)
+    with pytest.raises(InputError, match="no image"):
+        read_folder(animals)
+    (animals / "images").rmdir()
+    with pytest.raises(InputError, match="must hold images/"):
+        read_folder(animals)
+
+
+def test_a_class_folder_without_a_row(animals: Path) -> None:
+    (animals / "images/wolff").mkdir()
+    with pytest.raises(InputError, match=r"classes.csv must have a row.*none for 'wolff'. Did you mean 'wolf'"):
+        read_folder(animals)
+
+
+@pytest.mark.real_data
+def test_real_photographs(shared_data: Path) -> None:
+    data = read_folder(shared_data / "animals")
+    assert (len(data.paths), len(data.class_names), data.knowledge.values.shape) == (1383, 19, (19, 51))
+    assert 0 <= data.knowledge.values.min() <= data.knowledge.values.max() <= 1

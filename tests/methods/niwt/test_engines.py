@@ -1,0 +1,61 @@
+"""Which engine a run takes, and which settings do not go together."""
+
+import pytest
+
+from niwt_tf.config.settings import Settings
+from niwt_tf.errors import InputError
+from niwt_tf.methods.niwt import engines
+from niwt_tf.methods.niwt.engines import engines_of
+from niwt_tf.methods.niwt.layers import blocks_of
+from niwt_tf.models.backbones import build_network
+from niwt_tf.models.network import recut
+
+
+@pytest.fixture(scope="module")
+def network():
+    return build_network("small_vgg", ("a", "b"), input_size=32)
+
+
+def test_auto_takes_the_cheapest_and_says_why(network, caplog):
+    with caplog.at_level("INFO", logger="niwt_tf"):
+        assert engines_of(Settings(), network.tail, 10, 2) == ("closed_form",)
+    assert "--engine=auto takes closed_form: estimated at" in caplog.text
+    assert "operator" in caplog.text and "tape" in caplog.text
+
+
+def test_auto_goes_by_the_estimates(network, monkeypatch):
+    costs = {"closed_form": 3e9, "operator": 2e9, "tape": 1e9}
+    monkeypatch.setattr(engines, "estimated_costs", lambda *_: dict(costs))
+    assert engines_of(Settings(), network.tail, 10, 2) == ("tape",)
+    assert engines_of(Settings(engine="auto,closed_form"), network.tail, 10, 2) == ("tape", "closed_form")
+
+
+def test_named_engines_are_taken_as_named(network):
+    assert engines_of(Settings(engine="tape,closed_form"), network.tail, 10, 2) == ("tape", "closed_form")
+
+
+def test_an_operator_that_does_not_fit_is_no_candidate(monkeypatch):
+    tail = build_network("mobilenet_v2", ("a", "b"), input_size=32).tail
+    monkeypatch.setattr(engines, "estimated_costs", lambda *_: {"closed_form": 3e9, "operator": 2e9, "tape": 4e9})
+    assert engines_of(Settings(), tail, 10, 2) == ("operator",)
+    monkeypatch.setattr(engines, "fits_in_memory", lambda *_: False)
+    assert engines_of(Settings(), tail, 10, 2) == ("closed_form",)
+
+
+def test_several_layers_need_the_closed_form_and_shared_images():
+    layers = ("block3_relu",)
+    assert Settings(extra_layers=layers).engine == ("auto",)
+    with pytest.raises(InputError, match="--engine must be closed_form or auto .* Received: 'tape'"):
+        Settings(extra_layers=layers, engine="closed_form,tape")
+    with pytest.raises(InputError, match="--importance_over must be shared .* Received: 'own'"):
+        Settings(extra_layers=layers, importance_over="own")
+
+
+def test_further_layers_share_the_weights_and_are_checked(network):
+    (cut,) = recut(network, ["block3_relu"])
+    assert cut.layer == "block3_relu" and cut.model is network.model
+    assert blocks_of(network, ["block3_relu"], (1, 0.5)).sizes == (128, 64)
+    with pytest.raises(InputError, match="--extra_layers must differ from --layer. Received: 'block4_relu'"):
+        recut(network, ["block4_relu"])
+    with pytest.raises(InputError, match="--extra_layers must name layers that can be cut at. layer must name"):
+        recut(network, ["block9_relu"])

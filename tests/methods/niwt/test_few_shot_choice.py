@@ -1,0 +1,133 @@
+"""The weight of a description: worlds in which it should be light or heavy, and folds in which nothing can be told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from niwt_tf.compute.features import Reader
+from niwt_tf.config.settings import Settings
+from niwt_tf.data.folds import class_folds
+from niwt_tf.methods.niwt.few_shot import SeenMoments
+from niwt_tf.methods.niwt.few_shot_choice import COUNTS, UNCHOSEN, WEIGHTS, World, best_choice, few_shot_prior, world_of
+from niwt_tf.methods.niwt.importance import ClassImportance
+from niwt_tf.methods.niwt.mapping import fit_ridge_map
+from niwt_tf.methods.niwt.measuring import MeasuredHead
+from niwt_tf.methods.niwt.seen_heads import RidgeHeadPath, SeenHead
+from niwt_tf.methods.niwt.solving import Choice, Trial, fold_data
+from niwt_tf.metrics.calibration import LogitStatistics, logit_statistics, match_logits, seen_margin
+from niwt_tf.models.backbones import build_network
+
+SEEN, NEW, FEATURES = 6, 4, 24
+
+
+def toy_world(noise: float, useful: bool, seed: int = 0, counts=COUNTS) -> World:
+    """Return classes around random means whose zero-shot columns are those of the true means, or random."""
+    generator = np.random.default_rng(seed)
+    means = generator.normal(size=(SEEN + NEW, FEATURES))
+    labels = np.repeat(np.arange(SEEN + NEW), 40)
+    features = (means[labels] + noise * generator.normal(size=(len(labels), FEATURES))).astype(np.float32)
+    seen = labels < SEEN
+    columns, biases = RidgeHeadPath.of(features[seen], labels[seen], SEEN).solve(0.3)
+    statistics = logit_statistics(features[seen], labels[seen], columns, biases)
+    wanted = means[SEEN:].T - means[:SEEN].mean(axis=0)[:, None]
+    start = wanted if useful else generator.normal(size=wanted.shape)
+    given = {
+        count: np.stack(
+            [
+                (means[SEEN + c] + noise * generator.normal(size=(count, FEATURES))).mean(axis=0)
+                for _ in range(3)
+                for c in range(NEW)
+            ],
+            axis=1,
+        )
+        for count in counts
+    }
+    scores = features @ columns + biases
+    margin = seen_margin(scores[seen], labels[seen])
+    zero_shot, _ = match_logits(start.astype(np.float32), features[seen], statistics)
+    moments = SeenMoments.of(features[seen], labels[seen], statistics)
+    return World(moments, zero_shot, given, features, labels, scores, margin)
+
+
+def test_a_description_that_says_nothing_is_light_and_a_true_one_heavy():
+    misled = best_choice([toy_world(1.5, useful=False)], 0.5)
+    told = best_choice([toy_world(1.5, useful=True)], 0.5)
+    assert misled.weight == min(WEIGHTS)
+    assert told.weight >= 4 * misled.weight
+
+
+def test_the_choice_is_the_same_each_time():
+    assert best_choice([toy_world(1.0, useful=True)], 0.5) == best_choice([toy_world(1.0, useful=True)], 0.5)
+
+
+def test_what_calibration_gave_is_taken_back():
+    # A constant off the seen logits that helped zero-shot classes puts refined ones ahead of the seen ones.
+    choices = [best_choice([toy_world(1.0, useful=False)], calibration) for calibration in (0.0, 0.5, 1.0)]
+    assert choices[0].surplus == 0
+    assert 0 < choices[1].surplus < choices[2].surplus
+
+
+@pytest.mark.parametrize("worlds", [[], [toy_world(1.0, True, counts=())]])
+def test_without_images_nothing_is_chosen(worlds):
+    assert best_choice(worlds, 0.5) == UNCHOSEN
+
+
+def test_counts_that_only_some_folds_reach_are_left_out():
+    short = toy_world(1.0, True, counts=(1, 2))
+    cut = replace(toy_world(1.0, True, seed=1), means={n: toy_world(1.0, True, seed=1).means[n] for n in (1, 2)})
+    assert best_choice([short, toy_world(1.0, True, seed=1)], 0.5) == best_choice([short, cut], 0.5)
+
+
+@pytest.fixture(scope="module")
+def coloured_world(coloured_seen):
+    """Return a fold of the coloured images with a random network, head and map."""
+    settings = Settings(engine="closed_form")
+    fold = class_folds(coloured_seen, num_folds=1, num_validation=2, num_unseen=2, seed=0)[0]
+    network = build_network("small_vgg", fold.training.images.class_names, input_size=16)
+    random = np.random.default_rng(0)
+    head = SeenHead(1.0, random.normal(size=(network.num_features, 3)).astype(np.float32), np.zeros(3, np.float32))
+    means = random.normal(size=(3, network.num_neurons)).astype(np.float32)
+    operator = random.normal(size=(network.num_neurons, network.num_features)).astype(np.float32)
+    headed = network.with_head(head.columns, head.biases, fold.training.images.class_names, 3)
+    data = fold_data(settings, ("closed_form",), fold, headed, operator, Reader(network))
+    measured = MeasuredHead(head, ClassImportance(means, np.full(3, 4), 1.0, 0.0), means, (means.shape[1],))
+    return settings, fold, data, measured, fit_ridge_map(fold.training.descriptions, means)
+
+
+TRIAL = Trial(Choice(0, "closed_form", 1e-2, 1e-2), 1.0, 0.4, 0.5, 0.5, 0.9)
+
+
+def test_images_refine_or_are_scored_and_never_both(coloured_world):
+    settings, fold, data, measured, importance_map = coloured_world
+    world = world_of(settings, TRIAL, fold, data, measured.head, importance_map)
+    # Five images a validation class: two may be given to it, three are scored with the held-out ones.
+    assert set(world.means) == {1, 2}
+    assert np.bincount(world.labels)[3:].tolist() == [3, 3]
+    given = world.means[1].T
+    assert given.shape == (3 * 2, data.features.shape[1])
+    rest = np.abs(given[:, None] - world.features[None]).max(axis=2)
+    assert (rest > 1e-6).all()
+    assert (np.abs(given[:, None] - data.features[None]).max(axis=2).min(axis=1) < 1e-6).all()
+
+
+def test_the_prior_is_of_the_main_network_and_in_its_units(coloured_world):
+    settings, fold, data, measured, importance_map = coloured_world
+    generator = np.random.default_rng(1)
+    features, labels = generator.normal(size=(30, len(measured.head.columns))).astype(np.float32), np.arange(30) % 3
+    arguments = [fold], [data], {"main": [measured], fold.name: [measured]}, {fold.name: [importance_map]}
+    one, two = (few_shot_prior(settings, TRIAL, *arguments, features, labels, margin) for margin in (1.0, 2.0))
+    expected = logit_statistics(features, labels, measured.head.columns, measured.head.biases)
+    assert one.statistics == two.statistics == LogitStatistics(expected.mean, expected.deviation)
+    np.testing.assert_allclose(one.mean, features.mean(axis=0), atol=1e-6)
+    assert two.surplus == pytest.approx(2 * one.surplus)
+    assert one.weight in WEIGHTS
+
+
+def test_without_folds_the_default_is_taken(coloured_world):
+    settings, _, _, measured, _ = coloured_world
+    features, labels = np.random.default_rng(1).normal(size=(30, len(measured.head.columns))), np.arange(30) % 3
+    prior = few_shot_prior(settings, TRIAL, [], [], {"main": [measured]}, {}, features.astype(np.float32), labels, 1.0)
+    assert (prior.weight, prior.surplus) == (UNCHOSEN.weight, 0.0)

@@ -1,0 +1,85 @@
+"""What the stages hand to each other comes back equal, and without pickles."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from niwt_tf.config.settings import Settings
+from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
+from niwt_tf.data.folds import class_folds, main_learner
+from niwt_tf.methods.niwt.files import load_maps, load_measured, load_networks, save_maps, save_measured, save_networks
+from niwt_tf.methods.niwt.importance import ClassImportance
+from niwt_tf.methods.niwt.mapping import ImportanceMap
+from niwt_tf.methods.niwt.measuring import MeasuredHead
+from niwt_tf.methods.niwt.seen_heads import SeenHead
+from niwt_tf.models.backbones import build_network
+
+
+@pytest.fixture(scope="module")
+def learners(coloured_seen):
+    return [main_learner(coloured_seen, 0), *class_folds(coloured_seen, num_folds=2, num_validation=2, num_unseen=2, seed=0)]
+
+
+@pytest.mark.parametrize("finetune", ["head", "all"])
+def test_networks(tmp_path, learners, finetune):
+    settings, random = Settings(finetune=finetune), np.random.default_rng(0)
+    main = build_network("small_vgg", learners[0].training.images.class_names, input_size=16)
+    networks = {"main": main}
+    for learner in learners[1:]:
+        names = learner.training.images.class_names
+        networks[learner.name] = main.with_head(random.normal(size=(main.num_features, 3)), random.normal(size=3), names, 3)
+    save_networks(tmp_path, settings, networks)
+    assert sum(path.suffix == ".keras" for path in tmp_path.iterdir()) == (1 if finetune == "head" else 3)
+    loaded = load_networks(tmp_path, settings, learners)
+    assert list(loaded) == list(networks)
+    images = random.uniform(0, 255, (2, 16, 16, 3)).astype(np.float32)
+    for name, network in networks.items():
+        assert (loaded[name].class_names, loaded[name].num_seen) == (network.class_names, network.num_seen)
+        np.testing.assert_array_equal(loaded[name].columns, network.columns)
+        np.testing.assert_array_equal(loaded[name].biases, network.biases)
+        np.testing.assert_array_equal(loaded[name].model(images, training=False), network.model(images, training=False))
+
+
+def test_measured_heads(tmp_path):
+    random = np.random.default_rng(0)
+
+    def one(strength: float) -> MeasuredHead:
+        head = SeenHead(strength, random.normal(size=(6, 3)).astype(np.float32), random.normal(size=3).astype(np.float32))
+        importance = ClassImportance(random.normal(size=(3, 4)).astype(np.float32), np.array([1, 2, 3]), 0.5, float("nan"))
+        return MeasuredHead(head, importance, importance.means + 1, (1, 3))
+
+    measured = {"main": [one(1.0), one(10.0)], "fold_0": [one(1.0), one(10.0)]}
+    save_measured(tmp_path, measured)
+    loaded = load_measured(tmp_path, list(measured))
+    for name, heads in measured.items():
+        for before, after in zip(heads, loaded[name], strict=True):
+            assert after.head.regularization == before.head.regularization
+            np.testing.assert_array_equal(after.head.columns, before.head.columns)
+            np.testing.assert_array_equal(after.head.biases, before.head.biases)
+            np.testing.assert_array_equal(after.importance.means, before.importance.means)
+            np.testing.assert_array_equal(after.targets, before.targets)
+            assert after.sizes == before.sizes
+            np.testing.assert_array_equal(after.importance.counts, before.importance.counts)
+            assert after.importance.rank_correlation_within == 0.5
+            assert np.isnan(after.importance.rank_correlation_across)
+
+
+@pytest.mark.parametrize("how", ["centred", "l2", "raw"])
+def test_maps(tmp_path, how):
+    random = np.random.default_rng(0)
+    descriptions = random.normal(size=(4, 5)).astype(np.float32)
+    normaliser = DescriptionNormaliser.fit(descriptions, how)
+    maps = {
+        name: [
+            ImportanceMap(random.normal(size=(3, 5)).astype(np.float32), np.ones(3, np.float32), normaliser, penalty, 0.25)
+            for penalty in (0.1, 2.0)
+        ]
+        for name in ("main", "fold_0")
+    }
+    save_maps(tmp_path, maps)
+    loaded = load_maps(tmp_path, list(maps))
+    for name, fitted in maps.items():
+        for before, after in zip(fitted, loaded[name], strict=True):
+            assert (after.normaliser.how, after.regularization, after.rank_correlation) == (how, before.regularization, 0.25)
+            np.testing.assert_array_equal(after.predict(descriptions), before.predict(descriptions))

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
+from niwt_tf.methods.niwt.mapping import fit_cosine_map, fit_ridge_map
+from niwt_tf.metrics.ranks import mean_rank_correlation
+
+
+def linear_world(seed=0, classes=20, entries=6, neurons=15, noise=0.0):
+    generator = np.random.default_rng(seed)
+    descriptions = generator.uniform(size=(classes, entries)).astype(np.float32)
+    truth = generator.normal(size=(neurons, entries))
+    importances = DescriptionNormaliser.fit(descriptions, "centred")(descriptions) @ truth.T
+    return descriptions, (importances + noise * generator.normal(size=importances.shape)).astype(np.float32)
+
+
+def test_normalisers_by_hand():
+    raw = np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)
+    np.testing.assert_allclose(DescriptionNormaliser.fit(raw, "l2")(raw), [[0.6, 0.8], [0.0, 0.0]])
+    np.testing.assert_allclose(DescriptionNormaliser.fit(raw, "centred")(raw), [[0.6, 0.8], [-0.6, -0.8]], rtol=1e-6)
+    np.testing.assert_array_equal(DescriptionNormaliser.fit(raw, "raw")(raw), raw)
+
+
+def test_ridge_recovers_a_linear_world_for_new_classes():
+    descriptions, importances = linear_world()
+    fitted = fit_ridge_map(descriptions[:15], importances[:15], regularizations=[1e-8])
+    # The centre differs between 15 and 20 classes, so a new class is compared by the order of its neurons.
+    assert mean_rank_correlation(fitted.predict(descriptions[15:]), importances[15:]) > 0.9
+    np.testing.assert_allclose(fitted.predict(descriptions[:15]), importances[:15], atol=0.2)
+
+
+def test_ridge_equals_the_normal_equations():
+    descriptions, importances = linear_world(noise=0.3)
+    fitted = fit_ridge_map(descriptions, importances, regularizations=[0.7])
+    x = fitted.normaliser(descriptions).astype(np.float64)
+    x_centred = x - x.mean(axis=0)
+    weights = np.linalg.solve(x_centred.T @ x_centred + 0.7 * np.eye(6), x_centred.T @ importances).T
+    np.testing.assert_allclose(fitted.weights, weights, atol=1e-5)
+
+
+def test_leave_one_out_equals_refitting_without_each_class():
+    descriptions, importances = linear_world(noise=0.5)
+    penalty = 0.3
+    fitted = fit_ridge_map(descriptions, importances, regularizations=[penalty], normalisation="raw")
+    correlations = []
+    for left_out in range(len(descriptions)):
+        kept = np.delete(np.arange(len(descriptions)), left_out)
+        refitted = fit_ridge_map(descriptions[kept], importances[kept], regularizations=[penalty], normalisation="raw")
+        predicted = refitted.predict(descriptions[left_out : left_out + 1])
+        correlations.append(mean_rank_correlation(predicted, importances[left_out : left_out + 1]))
+    assert fitted.rank_correlation == pytest.approx(np.mean(correlations), abs=1e-6)
+
+
+def test_ridge_chooses_more_shrinkage_for_noise():
+    clean = fit_ridge_map(*linear_world(noise=0.0))
+    noisy = fit_ridge_map(*linear_world(noise=3.0))
+    assert noisy.regularization > clean.regularization
+    assert noisy.rank_correlation < clean.rank_correlation
+
+
+def test_cosine_generalises_and_is_deterministic():
+    descriptions, importances = linear_world()
+    first = fit_cosine_map(descriptions[:15], importances[:15], steps=400, seed=3)
+    again = fit_cosine_map(descriptions[:15], importances[:15], steps=400, seed=3)
+    np.testing.assert_array_equal(first.weights, again.weights)
+    assert mean_rank_correlation(first.predict(descriptions[15:]), importances[15:]) > 0.8
+    assert first.rank_correlation == max(correlation for _, correlation in first.trials)

@@ -1,0 +1,262 @@
+"""Stages 1 and 2 for several learners at once: one walk through the images gives what one network at a time does."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from niwt_tf.compute import features as reading
+from niwt_tf.compute.distributed import Team
+from niwt_tf.compute.execution import Execution
+from niwt_tf.compute.feature_cache import RowCache
+from niwt_tf.compute.features import Reader, readers_of
+from niwt_tf.config.settings import Settings
+from niwt_tf.data.folds import class_folds, main_learner
+from niwt_tf.data.images.pipeline import image_batches
+from niwt_tf.data.sampling import balanced_sample
+from niwt_tf.errors import InputError
+from niwt_tf.methods.niwt.importance import class_importance, importance_of_maps, shared_importance
+from niwt_tf.methods.niwt.measuring import fit_map, fit_maps, measure_importance, seen_operators
+from niwt_tf.methods.niwt.niwt import choose
+from niwt_tf.methods.niwt.support import support_maps
+from niwt_tf.models.backbones import build_network
+from niwt_tf.models.layers import ClassHead
+from niwt_tf.models.network import Network
+
+
+@pytest.fixture(scope="module")
+def network(coloured) -> Network:
+    return build_network("small_vgg", coloured.class_names, input_size=16, seed=1)
+
+
+@pytest.fixture(scope="module")
+def learners(coloured_seen):
+    folds = class_folds(coloured_seen, num_folds=2, num_validation=2, num_unseen=2, seed=0)
+    return [main_learner(coloured_seen, 0), *folds]
+
+
+def _networks(network, learners):
+    random = np.random.default_rng(0)
+    made = {}
+    for learner in learners:
+        names = learner.training.images.class_names
+        columns = random.normal(size=(network.num_features, len(names)))
+        made[learner.name] = network.with_head(columns, np.zeros(len(names)), names, len(names))
+    return made
+
+
+def _readers(networks):
+    return {name: Reader(each) for name, each in networks.items()}
+
+
+def _measure(settings, learners, networks, operators):
+    return measure_importance(settings, learners, networks, operators, _readers(networks))
+
+
+def _bent_network(names, dtype: str) -> Network:
+    """Return a toy network whose tail is nowhere linear; the same weights for every type."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((16, 16, 3))
+    conv = keras.layers.Conv2D(4, 3, strides=4, activation="tanh", name="cut", dtype=dtype)
+    conv_map = conv(keras.layers.Rescaling(1 / 255, dtype=dtype)(inputs))
+    hidden = keras.layers.Dense(6, activation="softplus", dtype=dtype)(keras.layers.Flatten(dtype=dtype)(conv_map))
+    network = Network(keras.Model(inputs, ClassHead(names, 5, "cut", dtype=dtype)(hidden)), "cut")
+    random = np.random.default_rng(0)
+    network.model.set_weights([random.normal(0, 0.3, weight.shape) for weight in network.model.get_weights()])
+    return network
+
+
+def test_class_importance_against_finite_differences(coloured):
+    """From image files to class means, with differences of logits in float64."""
+    bent = _bent_network(coloured.class_names, "float32")
+    found = class_importance(bent, coloured, reader=Reader(bent, Execution(batch_size=4)), keep_vectors=True)
+    network = _bent_network(coloured.class_names, "float64")
+    pixels = np.stack([np.asarray(Image.open(coloured.root / path), np.float32) for path in coloured.paths])
+    maps, own, step = network.trunk(pixels).numpy(), np.arange(25), 1e-5
+    places = maps.shape[1] * maps.shape[2]
+    numeric = np.empty((25, 4))
+    for neuron in range(4):
+        shift = np.zeros(maps.shape[1:])
+        shift[:, :, neuron] = step / places
+        up, down = (network.head(network.tail(maps + sign * shift)).numpy()[own, coloured.labels] for sign in (1, -1))
+        numeric[:, neuron] = (up - down) / (2 * step)
+    numeric /= np.linalg.norm(numeric, axis=1, keepdims=True)
+    np.testing.assert_allclose(found.vectors, numeric, atol=1e-4)
+    expected = np.stack([numeric[coloured.labels == label].mean(axis=0) for label in range(5)])
+    np.testing.assert_allclose(found.means, expected, atol=1e-4)
+    assert list(found.counts) == [5] * 5
+
+
+def test_networks_over_one_trunk_equal_one_at_a_time(network, learners, coloured):
+    networks = list(_networks(network, learners).values())
+    labels = []
+    for each in networks:
+        index = {name: label for label, name in enumerate(each.class_names)}
+        labels.append(np.array([index.get(coloured.class_names[label], -1) for label in coloured.labels], np.int32))
+    labels[1][::3] = -1
+    reader = Reader(networks[0], Execution(batch_size=7))
+    together = shared_importance(networks, coloured, labels, reader=reader, keep_vectors=True)
+    for each, owners, found in zip(networks, labels, together, strict=True):
+        taken = np.flatnonzero(owners >= 0)
+        images = coloured.take(taken)
+        alone = class_importance(
+            each, type(images)(images.root, images.paths, owners[taken], each.class_names), keep_vectors=True
+        )
+        np.testing.assert_array_equal(found.counts, alone.counts)
+        np.testing.assert_allclose(found.means, alone.means, atol=1e-5)
+        np.testing.assert_allclose(found.vectors, alone.vectors, atol=1e-5)
+        np.testing.assert_allclose(found.rank_correlation_within, alone.rank_correlation_within, atol=1e-4)
+        np.testing.assert_allclose(found.rank_correlation_across, alone.rank_correlation_across, atol=1e-4)
+
+
+@pytest.fixture(scope="module", params=["head", "all"])
+def measured(request, network, learners):
+    settings = Settings(
+        finetune=request.param, head_regularization=(1.0, 10.0), fold_importance_images=2, importance_over="own"
+    )
+    used = learners if request.param == "head" else learners[:2]
+    return _measure(settings, used, _networks(network, learners), {})
+
+
+def test_every_learner_and_head_is_measured_on_its_own_training_images(network, learners, measured):
+    for learner in learners[: len(measured)]:
+        for strength, each in zip((1.0, 10.0), measured[learner.name], strict=True):
+            assert each.head.regularization == strength
+            # All training images of the main learner's classes, two of each of a fold's.
+            assert set(each.importance.counts) == {4 if learner.name == "main" else 2}
+            assert len(each.importance.means) == len(learner.classes)
+    names = learners[0].training.images.class_names
+    head = measured["main"][1].head
+    alone = class_importance(network.with_head(head.columns, head.biases, names, 5), learners[0].training.images)
+    np.testing.assert_allclose(measured["main"][1].importance.means, alone.means, atol=1e-5)
+
+
+def test_the_trained_head_is_the_one_candidate_of_softmax(network, learners):
+    networks = _networks(network, learners)
+    found = _measure(Settings(seen_head="softmax", importance_over="own"), learners[1:2], networks, {})
+    np.testing.assert_array_equal(found["fold_0"][0].head.columns, networks["fold_0"].columns)
+    assert len(found["fold_0"]) == 1
+
+
+def test_over_shared_images_every_class_is_asked_about_the_same_ones(network, learners):
+    settings = Settings(finetune="head", seen_head="softmax", importance_over="shared", num_support=12)
+    networks = _networks(network, learners)
+    operators = seen_operators(settings, learners, _readers(networks))
+    found = _measure(settings, learners, networks, operators)
+    sample = balanced_sample(learners[0].training.images, 12, settings.seed)
+    for learner in learners:
+        # A fold takes those of the sample that it may see.
+        allowed = sample.take(np.flatnonzero(np.isin(sample.paths, learner.training.images.paths)))
+        maps = support_maps(Reader(network), "seen", allowed, len(allowed), 0)
+        columns = networks[learner.name].columns
+        for label in range(len(learner.classes)):
+            asked = np.repeat(columns[None, :, label], len(maps), axis=0).astype(np.float32)
+            mean = importance_of_maps(network.tail, tf.constant(maps), tf.constant(asked)).numpy().mean(axis=0)
+            means = found[learner.name][0].targets
+            np.testing.assert_allclose(means[label], mean / np.linalg.norm(mean), atol=1e-4)
+    assert np.isfinite(found["main"][0].importance.rank_correlation_within)
+    assert np.isnan(found["fold_0"][0].importance.rank_correlation_within)
+
+
+def test_a_single_support_image_is_enough_for_every_fold(network, learners):
+    settings = Settings(finetune="head", num_support=1)
+    operators = seen_operators(settings, learners, _readers(_networks(network, learners)))
+    assert list(operators) == [learner.name for learner in learners]
+    assert all(np.isfinite(operator).all() and np.abs(operator).max() > 0 for operator in operators.values())
+
+
+@pytest.mark.parametrize("kind", ["ridge", "cosine"])
+def test_maps_are_fitted_for_every_head(network, learners, measured, kind):
+    settings = Settings(map=kind)
+    maps = fit_maps(settings, learners[1:2], measured)
+    assert {name: len(fitted) for name, fitted in maps.items()} == {"fold_0": 2}
+    again = fit_map(settings, learners[1].training.descriptions, measured["fold_0"][1].importance.means)
+    np.testing.assert_array_equal(maps["fold_0"][1].weights, again.weights)
+    assert maps["fold_0"][0].predict(learners[1].validation_descriptions).shape == (2, network.num_neurons)
+
+
+def test_an_importance_that_is_not_finite_names_the_image_and_the_class(network, coloured):
+    columns = network.columns
+    columns[:, 2] = 1e38  # so large that the gradient overflows
+    broken = network.with_head(columns, network.biases, network.class_names, 5)
+    sentence = r"Importance must be finite; .* image '2_0\.png' and the class 'blue'\."
+    with np.errstate(over="ignore"), pytest.raises(InputError, match=sentence):
+        class_importance(broken, coloured)
+
+
+def test_dead_neurons_and_a_class_without_importance_go_through(network, learners, coloured):
+    """A head column of zeros, and neurons that no column reaches, give zeros and no NaN up to the predicted importances."""
+    columns = network.columns
+    columns[:, 1] = 0.0
+    dead = network.with_head(columns, network.biases, network.class_names, 5)
+    found = class_importance(dead, coloured)
+    np.testing.assert_array_equal(found.means[1], 0.0)
+    assert np.isfinite(found.means).all()
+    assert np.isfinite([found.rank_correlation_within, found.rank_correlation_across]).all()
+    means = found.means.copy()
+    means[:, :7] = 0.0
+    descriptions = learners[0].training.descriptions
+    for kind in ("ridge", "cosine"):
+        fitted = fit_map(Settings(map=kind), descriptions, means)
+        assert np.isfinite(fitted.predict(descriptions)).all()
+    nothing = class_importance(network.with_head(0 * columns, network.biases, network.class_names, 5), coloured)
+    np.testing.assert_array_equal(nothing.means, 0.0)
+
+
+class _Member(Team):
+    """A member whose sums are what all members together put in, once they have all been asked."""
+
+    def __init__(self, index, others):
+        self.index, self.size, self._others = index, 2, others
+
+    def sum(self, *arrays):
+        if self.index == 0:
+            self._others.append(arrays)
+            return arrays
+        return tuple(mine + other for mine, other in zip(arrays, self._others.pop(0), strict=True))
+
+
+def test_a_team_of_two_measures_what_one_does(network, learners, coloured):
+    """The second member adds what the first put in, in the order in which they asked."""
+    labels = [coloured.labels]
+    alone = class_importance(network, coloured, keep_vectors=True)
+    exchanged = []
+    for index in (0, 1):
+        reader = Reader(network, Execution(batch_size=4, team=_Member(index, exchanged)))
+        together = shared_importance([network], coloured, labels, reader=reader, keep_vectors=True)[0]
+    np.testing.assert_array_equal(together.counts, alone.counts)
+    np.testing.assert_allclose(together.means, alone.means, atol=1e-6)
+    np.testing.assert_allclose(together.vectors, alone.vectors, atol=1e-6)
+    np.testing.assert_allclose(together.rank_correlation_within, alone.rank_correlation_within, atol=1e-9)
+    np.testing.assert_allclose(together.rank_correlation_across, alone.rank_correlation_across, atol=1e-9)
+
+
+@pytest.mark.parametrize("finetune", ["head", pytest.param("all", marks=pytest.mark.slow)])
+def test_with_a_cache_each_image_is_decoded_once_for_all_of_stage_1_and_never_for_stage_3(
+    network, learners, tmp_path, monkeypatch, finetune
+):
+    counts = []
+
+    def counting(images, *arguments):
+        counts.append(len(images))
+        return image_batches(images, *arguments)
+
+    monkeypatch.setattr(reading, "image_batches", counting)
+    settings = Settings(finetune=finetune, head_regularization=(1.0,), num_support=6, transfer_lambda=(1e-2,))
+    networks = _networks(network, learners)
+    execution = Execution(cache=RowCache(tmp_path, 10**8))
+    readers = readers_of(settings, networks, execution)
+    operators = seen_operators(settings, learners, readers)
+    measured = measure_importance(settings, learners, networks, operators, readers)
+    assert sum(counts) <= 25  # every image of the seen classes, and each once: the networks share their trunk and tail
+    counts.clear()
+    again = readers_of(settings, networks, Execution(cache=RowCache(tmp_path, 10**8)))
+    maps = fit_maps(settings, learners, measured)
+    cached, _ = choose(settings, learners, networks, measured, maps, operators, again)
+    assert not counts
+    plain, _ = choose(settings, learners, networks, measured, maps, operators, _readers(networks))
+    np.testing.assert_allclose(cached.calibration, plain.calibration, rtol=1e-3)
+    np.testing.assert_allclose(cached.features, plain.features, atol=1e-5)

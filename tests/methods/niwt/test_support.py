@@ -1,0 +1,75 @@
+"""Support images: seen ones, noise, a folder; and the balanced sample that they are drawn by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from niwt_tf.compute.features import Reader
+from niwt_tf.data.sampling import balanced_sample
+from niwt_tf.data.schema import Images
+from niwt_tf.errors import InputError
+from niwt_tf.methods.niwt.support import support_maps
+from niwt_tf.models.backbones import build_network
+
+
+@pytest.fixture(scope="module")
+def network(coloured):
+    return build_network("small_vgg", coloured.class_names, input_size=16, seed=0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(counts=st.lists(st.integers(0, 9), min_size=1, max_size=8), count=st.integers(1, 40), seed=st.integers(0, 9))
+def test_a_sample_is_as_even_as_the_classes_allow(counts, count, seed):
+    labels = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
+    images = Images(Path("/nowhere"), tuple(map(str, range(len(labels)))), labels, tuple(map(str, range(len(counts)))))
+    sample = balanced_sample(images, count, seed)
+    assert len(sample) == len(set(sample.paths)) == min(count, len(images))
+    taken = np.bincount(sample.labels, minlength=len(counts))
+    # Nobody gets two more than somebody who has another one to give.
+    assert all(taken[a] <= taken[b] + 1 for a in range(len(counts)) for b in range(len(counts)) if taken[b] < counts[b])
+    assert [labels[int(path)] for path in sample.paths] == list(sample.labels)
+    assert sample.paths == balanced_sample(images, count, seed).paths
+
+
+def test_seen_images_go_through_the_trunk(network, coloured):
+    maps = support_maps(Reader(network), "seen", coloured, 7, seed=0)
+    assert maps.shape == (7, *network.trunk.output_shape[1:])
+    chosen = balanced_sample(coloured, 7, 0)
+    pixels = np.stack([np.asarray(Image.open(chosen.root / path), np.float32) for path in chosen.paths])
+    np.testing.assert_allclose(maps, network.trunk(pixels, training=False), atol=1e-3)
+    assert len(support_maps(Reader(network), "seen", coloured, 1000, seed=0)) == len(coloured)
+
+
+def test_noise_needs_no_image_and_follows_the_seed(network, coloured):
+    none = coloured.take(np.empty(0, np.int64))
+    first, again, other = (support_maps(Reader(network), "noise", none, 40, seed=seed) for seed in (0, 0, 1))
+    assert first.shape == (40, *network.trunk.output_shape[1:])
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0
+
+
+def test_a_folder_is_searched_through(network, coloured, tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for number, folder in enumerate((tmp_path, tmp_path / "a", tmp_path / "a" / "b")):
+        (folder / f"{number}.png").write_bytes((coloured.root / coloured.paths[number]).read_bytes())
+    (tmp_path / "a" / "notes.txt").write_text("no image")
+    maps = support_maps(Reader(network), str(tmp_path), coloured, 10, seed=0)
+    expected = support_maps(Reader(network), "seen", coloured.take(np.arange(3)), 10, seed=0)
+    assert len(maps) == 3
+    np.testing.assert_allclose(np.sort(maps, axis=0), np.sort(expected, axis=0), atol=1e-5)
+
+
+def test_what_is_not_a_folder_of_images_is_refused(network, coloured, tmp_path):
+    with pytest.raises(InputError, match="support must be seen, noise or a folder of images. Received: .*not a folder"):
+        support_maps(Reader(network), str(tmp_path / "absent"), coloured, 4, seed=0)
+    with pytest.raises(InputError, match="without an image"):
+        support_maps(Reader(network), str(tmp_path), coloured, 4, seed=0)
+    (tmp_path / "torn.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"torn\.png"):
+        support_maps(Reader(network), str(tmp_path), coloured, 4, seed=0)

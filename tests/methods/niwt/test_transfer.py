@@ -1,0 +1,95 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from niwt_tf.methods.niwt.importance import importance_of_maps
+from niwt_tf.methods.niwt.transfer import TransferOptions, initial_columns, transfer_columns, transfer_loss
+
+NEURONS, FEATURES = 5, 6
+
+
+@pytest.fixture(scope="module")
+def toy():
+    """A linear tail, so that importance is the same for every image and an exact column exists."""
+    generator = np.random.default_rng(0)
+    inputs = keras.Input((2, 2, NEURONS))
+    pooled = keras.layers.GlobalAveragePooling2D()(inputs)
+    tail = keras.Model(inputs, keras.layers.Dense(FEATURES, use_bias=False)(pooled))
+    tail.layers[-1].set_weights([generator.normal(size=(NEURONS, FEATURES)).astype(np.float32)])
+    maps = generator.normal(size=(7, 2, 2, NEURONS)).astype(np.float32)
+    seen = generator.normal(size=(FEATURES, 4)).astype(np.float32)
+    return tail, maps, seen, generator.normal(size=(3, NEURONS)).astype(np.float32)
+
+
+def solve(toy, **changes):
+    tail, maps, seen, targets = toy
+    options = TransferOptions(**{"regularization": 0.0, "learning_rate": 0.05, "batch_size": 6, "max_steps": 400, **changes})
+    return transfer_columns(tail, maps, targets, seen, np.array([1.0, 2.0, 3.0, 4.0]), options)
+
+
+def test_importance_of_the_new_columns_points_where_the_map_said(toy):
+    tail, maps, _, targets = toy
+    solved = solve(toy)
+    for unseen in range(3):
+        columns = tf.repeat(solved.columns[None, :, unseen], len(maps), axis=0)
+        importance = importance_of_maps(tail, tf.constant(maps), columns).numpy()
+        cosine = importance @ targets[unseen] / np.linalg.norm(importance, axis=1) / np.linalg.norm(targets[unseen])
+        assert cosine.min() > 0.99
+    assert solved.mean_cosine > 0.99
+    np.testing.assert_allclose(solved.biases, 2.5)
+
+
+def test_only_the_new_columns_move_and_a_seed_repeats(toy):
+    tail = toy[0]
+    before = [value.numpy() for value in tail.weights]
+    first, again, other = solve(toy, seed=1, max_steps=20), solve(toy, seed=1, max_steps=20), solve(toy, seed=2, max_steps=20)
+    np.testing.assert_array_equal(first.columns, again.columns)
+    assert np.abs(first.columns - other.columns).max() > 1e-3
+    for old, new in zip(before, tail.weights, strict=True):
+        np.testing.assert_array_equal(old, new.numpy())
+
+
+@pytest.mark.parametrize("regularizer", ["norm", "squared"])
+def test_a_strong_regulariser_keeps_columns_at_the_mean_seen_column(toy, regularizer):
+    solved = solve(toy, regularization=100.0, regularizer=regularizer, patience=400)
+    distance = np.linalg.norm(solved.columns - toy[2].mean(axis=1, keepdims=True), axis=0)
+    assert distance.max() < 0.2
+
+
+def test_stops_after_patience_without_one_percent(toy):
+    solved = solve(toy, learning_rate=1e-12, patience=5, batch_size=21)
+    assert len(solved.losses) <= 15
+
+
+def test_initial_columns_have_the_statistics_of_the_seen_ones():
+    seen = np.array([[1.0, 3.0], [5.0, 5.0]], np.float32)
+    columns = initial_columns(seen, 20_000, seed=0)
+    np.testing.assert_allclose(columns.mean(axis=1), [2.0, 5.0], atol=0.05)
+    np.testing.assert_allclose(columns.std(axis=1), [1.0, 0.0], atol=0.05)
+
+
+def test_loss_and_its_gradient_by_the_columns_in_float64():
+    generator = np.random.default_rng(5)
+    inputs = keras.Input((2, 1, NEURONS), dtype="float64")
+    hidden = keras.layers.Dense(FEATURES, activation="softplus", dtype="float64")
+    tail = keras.Model(inputs, hidden(keras.layers.Flatten(dtype="float64")(inputs)))
+    maps = tf.constant(generator.normal(size=(4, 2, 1, NEURONS)))
+    classes = tf.constant([0, 1, 1, 0])
+    targets = tf.math.l2_normalize(tf.constant(generator.normal(size=(2, NEURONS))), axis=1)
+    mean_column = tf.constant(generator.normal(size=FEATURES))
+    options = TransferOptions(regularization=0.3)
+    columns = tf.constant(generator.normal(size=(2, FEATURES)))
+
+    def loss(value):
+        return transfer_loss(tail, value, maps, classes, targets, mean_column, options)[0]
+
+    with tf.GradientTape() as tape:
+        tape.watch(columns)
+        value = loss(columns)
+    gradient = tape.gradient(value, columns).numpy()
+    for index in np.ndindex(2, FEATURES):
+        shift = np.zeros((2, FEATURES))
+        shift[index] = 1e-6
+        numeric = (loss(columns + shift) - loss(columns - shift)).numpy() / 2e-6
+        assert gradient[index] == pytest.approx(numeric, rel=1e-6, abs=1e-9)

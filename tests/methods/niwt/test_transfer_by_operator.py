@@ -1,0 +1,69 @@
+"""Descent on exact operators: the loss and gradient of the nested tape, found otherwise."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from niwt_tf.methods.niwt.operators import tail_operator
+from niwt_tf.methods.niwt.transfer import TransferOptions, transfer_loss
+from niwt_tf.methods.niwt.transfer_by_operator import operator_loss, transfer_by_operator
+
+
+@pytest.fixture(scope="module")
+def world():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((3, 3, 4), dtype="float64")
+    hidden = keras.layers.Conv2D(6, 2, activation="relu", dtype="float64")(inputs)
+    tail = keras.Model(inputs, keras.layers.GlobalMaxPooling2D(dtype="float64")(hidden))
+    generator = np.random.default_rng(0)
+    maps, columns = generator.normal(size=(5, 3, 3, 4)), generator.normal(size=(3, 6))
+    targets = generator.normal(size=(3, 4))
+    return tail, maps, columns, targets / np.linalg.norm(targets, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("regularizer", ["norm", "squared"])
+@pytest.mark.parametrize("jit", [False, True])
+def test_loss_and_gradient_are_those_of_the_nested_tape(world, regularizer, jit):
+    tail, maps, columns, targets = world
+    options = TransferOptions(regularization=0.1, regularizer=regularizer)
+    made, mean = tail_operator(tail, maps), tf.constant(columns.mean(axis=0) + 1)
+    images, classes = np.divmod(np.arange(15, dtype=np.int32), 3)
+
+    @tf.function(jit_compile=jit)
+    def fast(given):
+        with tf.GradientTape() as tape:
+            tape.watch(given)
+            loss, _ = operator_loss(made, given, tf.range(5), tf.constant(targets), mean, options)
+        return loss, tape.gradient(loss, given)
+
+    with tf.GradientTape() as tape:
+        watched = tf.constant(columns)
+        tape.watch(watched)
+        pairs = tf.constant(maps[images]), tf.constant(classes)
+        expected, _ = transfer_loss(tail, watched, *pairs, tf.constant(targets), mean, options)
+    loss, gradient = fast(tf.constant(columns))
+    np.testing.assert_allclose(loss, expected, rtol=1e-10)
+    np.testing.assert_allclose(gradient, tape.gradient(expected, watched), rtol=1e-9, atol=1e-13)
+
+
+def test_it_meets_importances_that_can_be_met(world):
+    tail, maps, columns, _ = world
+    keras.utils.set_random_seed(0)
+    single = keras.models.clone_model(
+        tail, clone_function=lambda layer: type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+    )
+    single.set_weights(tail.get_weights())
+    made = tail_operator(single, maps[:1].astype(np.float32))
+    wanted = made.apply(tf.constant(columns.T, tf.float32), tf.constant([0])).numpy()[0]
+    options = TransferOptions(regularization=1e-6, learning_rate=0.05, max_steps=600, patience=600)
+    found = transfer_by_operator(made, wanted, columns.T.astype(np.float32), np.ones(3, np.float32), options)
+    assert found.mean_cosine > 0.999
+    assert found.losses[-1] < found.losses[0]
+    np.testing.assert_array_equal(found.biases, np.ones(3, np.float32))
+    nearer = transfer_by_operator(
+        made, wanted, columns.T.astype(np.float32), np.ones(3, np.float32), options, start=columns.T.astype(np.float32)
+    )
+    assert nearer.losses[0] < 1e-5  # the columns that made the importances, first of all
+    again = transfer_by_operator(made, wanted, columns.T.astype(np.float32), np.ones(3, np.float32), options)
+    np.testing.assert_array_equal(found.columns, again.columns)

@@ -1,0 +1,85 @@
+"""Scale and bias of new columns, and the constant between seen and unseen classes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from niwt_tf.metrics.calibration import choose_calibration, logit_statistics, match_logits, seen_margin
+from niwt_tf.metrics.gzsl import calibration_curve, evaluate_scores
+
+
+def test_statistics_by_hand():
+    # Logits are the features themselves. Class 0's on images of class 1: 4 and 8; class 1's on the image of class 0: 3.
+    features = np.array([[9.0, 2.0], [4.0, 9.0], [8.0, 9.0]])
+    statistics = logit_statistics(features, np.array([0, 1, 1]), np.eye(2), np.array([0.0, 1.0]))
+    assert statistics.mean == pytest.approx((4 + 8 + 3) / 3)
+    assert statistics.deviation == pytest.approx((2.0 + 0.0) / 2)
+
+
+def test_matched_columns_have_the_seen_statistics_and_keep_their_direction():
+    random = np.random.default_rng(0)
+    features, labels = random.normal(2, 3, (200, 6)), random.integers(0, 4, 200)
+    statistics = logit_statistics(features, labels, random.normal(size=(6, 4)), random.normal(size=4))
+    columns = random.normal(size=(6, 3))
+    matched, biases = match_logits(columns, features, statistics)
+    logits = features @ matched + biases
+    np.testing.assert_allclose(logits.mean(axis=0), statistics.mean, atol=1e-4)
+    np.testing.assert_allclose(logits.std(axis=0), statistics.deviation, rtol=1e-4)
+    cosine = (matched * columns).sum(axis=0) / np.linalg.norm(matched, axis=0) / np.linalg.norm(columns, axis=0)
+    np.testing.assert_allclose(cosine, 1.0, rtol=1e-6)
+    assert (matched.dtype, biases.dtype) == (np.float32, np.float32)
+
+
+def test_a_column_without_any_effect_stays_finite():
+    statistics = logit_statistics(np.ones((3, 2)), np.array([0, 1, 1]), np.eye(2), np.zeros(2))
+    matched, biases = match_logits(np.zeros((2, 1)), np.ones((3, 2)), statistics)
+    assert (matched == 0).all()
+    np.testing.assert_allclose(biases, statistics.mean)
+
+
+def _world(seed: int, bias: float, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores [M, 6] and labels of 4 seen and 2 unseen classes, the seen scores too high by `bias`."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 6, 300)
+    scores = random.normal(size=(300, 6)) + 2.0 * (labels[:, None] == np.arange(6))
+    scores[:, :4] += bias
+    return scores * scale, labels
+
+
+def test_the_constant_undoes_a_bias_and_is_in_the_given_unit():
+    worlds = [_world(seed, bias=3.0) for seed in range(3)]
+    curves = [calibration_curve(scores, labels, 4) for scores, labels in worlds]
+    constant, mean = choose_calibration(curves, [1.0, 1.0, 1.0])
+    assert constant == pytest.approx(3.0, abs=1.0)
+    reached = [evaluate_scores(scores, labels, 4, constant).harmonic_mean for scores, labels in worlds]
+    assert mean == pytest.approx(np.mean(reached))
+    doubled = [calibration_curve(2 * scores, labels, 4) for scores, labels in worlds]
+    assert choose_calibration(doubled, [2.0, 2.0, 2.0]) == pytest.approx((constant, mean))
+
+
+def test_no_other_constant_is_much_better():
+    worlds = [_world(seed, bias=1.5) for seed in range(2)]
+    _, mean = choose_calibration([calibration_curve(scores, labels, 4) for scores, labels in worlds], [1.0, 1.0])
+    every = [
+        np.mean([evaluate_scores(scores, labels, 4, constant).harmonic_mean for scores, labels in worlds])
+        for constant in np.linspace(-2, 5, 300)
+    ]
+    assert mean >= max(every) - 0.015
+
+
+def test_without_a_unit_nothing_is_divided_by_zero():
+    scores, labels = _world(0, bias=1.0)
+    with np.errstate(all="raise"):
+        constant, mean = choose_calibration([calibration_curve(scores, labels, 4)], [0.0])
+    assert np.isfinite(constant)
+    assert np.isfinite(mean)
+
+
+def test_seen_margin_by_hand():
+    scores, labels = np.array([[3.0, 1.0, 0.0], [0.0, 2.0, 1.5]]), np.array([0, 1])
+    assert seen_margin(scores, labels) == pytest.approx((2.0 + 0.5) / 2)
+    assert seen_margin(4 * scores + 7, labels) == pytest.approx(4 * 1.25)
+    wrong = np.array([1, 0])
+    assert seen_margin(scores, wrong) == pytest.approx(scores.std())
+    assert seen_margin(scores[:0], labels[:0]) == 1.0

@@ -1,0 +1,91 @@
+"""Stage 0 for the main learner and the folds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from niwt_tf.compute.execution import Execution
+from niwt_tf.compute.features import Reader
+from niwt_tf.config.settings import Settings
+from niwt_tf.metrics.gzsl import class_normalised_accuracy
+from niwt_tf.protocol.learners import learners_of, train_learners
+
+QUICK = {"input_size": 16, "epochs": 2, "num_folds": 1, "validation_classes": 2, "batch_size": 8}
+
+
+@pytest.fixture(scope="module", params=["head", pytest.param("all", marks=pytest.mark.slow)])
+def trained(request, coloured_seen, tmp_path_factory):
+    settings = Settings(finetune=request.param, **QUICK)
+    learners = learners_of(settings, coloured_seen, 2)
+    work = tmp_path_factory.mktemp("work")
+    return settings, learners, train_learners(settings, learners, Execution(), work_dir=work), work
+
+
+def test_one_network_a_learner_with_its_own_classes(trained):
+    _, learners, results, work = trained
+    assert list(results) == ["main", "fold_0"]
+    for learner in learners:
+        network = results[learner.name].network
+        assert network.class_names == learner.training.images.class_names
+        assert network.num_seen == len(learner.classes)
+        assert [record["epoch"] for record in results[learner.name].history] == [1, 2]
+        assert list((work / learner.name / "logs").iterdir())
+
+
+def test_the_accuracy_is_that_of_the_held_out_images(trained):
+    _, learners, results, _ = trained
+    for learner in learners:
+        result, held_out = results[learner.name], learner.held_out
+        predictions = Reader(result.network).logits(held_out).argmax(axis=1)
+        assert result.validation_accuracy == class_normalised_accuracy(held_out.labels, predictions, len(learner.classes))
+
+
+def test_a_frozen_trunk_is_shared_and_a_trained_one_is_not(trained):
+    settings, _, results, _ = trained
+    main, fold = (results[name].network for name in ("main", "fold_0"))
+    maps = np.random.default_rng(0).uniform(0, 255, (1, 16, 16, 3)).astype(np.float32)
+    same = np.allclose(main.trunk(maps, training=False), fold.trunk(maps, training=False))
+    assert same == (settings.finetune == "head")
+    assert main.columns.shape[1] == fold.columns.shape[1] + 2
+
+
+def test_a_finished_training_is_taken_from_its_checkpoint(trained):
+    settings, learners, results, work = trained
+    again = train_learners(settings, learners, Execution(), work_dir=work)
+    for name, result in results.items():
+        assert again[name].history == result.history
+        np.testing.assert_array_equal(again[name].network.columns, result.network.columns)
+
+
+def test_learners_follow_the_seed(coloured_seen):
+    drawn = [
+        [tuple(learner.classes) for learner in learners_of(Settings(seed=seed, **QUICK), coloured_seen, 2)]
+        for seed in (0, 0, 1)
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_without_a_held_out_image_there_is_no_accuracy(coloured_seen):
+    alone = coloured_seen.images.take(np.arange(0, 25, 5))
+    seen = type(coloured_seen)(alone, coloured_seen.descriptions)
+    settings = Settings(finetune="head", **QUICK)
+    results = train_learners(settings, learners_of(settings, seen, 2)[:1], Execution())
+    assert np.isnan(results["main"].validation_accuracy)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attribute_loss", [0.0, 1.0])
+@pytest.mark.parametrize(("precision", "jit"), [("mixed_float16", False), ("mixed_bfloat16", True)])
+def test_a_twin_is_trained_and_its_weights_are_kept_in_float32(coloured_seen, precision, jit, attribute_loss):
+    settings = Settings(finetune="all", precision=precision, jit=jit, attribute_loss=attribute_loss, **QUICK)
+    learners = learners_of(settings, coloured_seen, 2)[:1]
+    result = train_learners(settings, learners, Execution(precision=precision, jit=jit))["main"]
+    assert {layer.compute_dtype for layer in result.network.model.layers} == {"float32"}
+    assert [record["epoch"] for record in result.history] == [1, 2]
+    assert result.history[1]["loss"] < result.history[0]["loss"]
+    untrained = train_learners(settings.replace(precision="float32", jit=False), learners, Execution())["main"]
+    mixed, plain = (each.network.model.get_weights() for each in (result, untrained))
+    assert all(np.isfinite(weight).all() for weight in mixed)
+    np.testing.assert_allclose(mixed[0], plain[0], atol=0.05)
+    assert any(np.abs(one - other).max() > 0 for one, other in zip(mixed, plain, strict=True))

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from niwt_tf.data.schema import Dataset, Knowledge, Split
+from niwt_tf.runs.fingerprints import annotation_fingerprint, data_fingerprint, descriptions_fingerprint, image_fingerprint
+
+
+def _dataset(root) -> Dataset:
+    knowledge = Knowledge(np.eye(3), ("p", "q", "r"), ("", "", ""))
+    split = Split("s", seen=[0, 1], unseen=[2], train=[0, 1], test_seen=[], test_unseen=[2])
+    return Dataset("folder", root, ("a.png", "b.png", "c.png"), np.arange(3), ("x", "y", "z"), knowledge, split)
+
+
+def test_it_follows_the_content_and_not_the_place(tmp_path):
+    first = tmp_path / "first"
+    first.mkdir()
+    for name in "abc":
+        (first / f"{name}.png").write_bytes(b"12")
+    shutil.copytree(first, tmp_path / "second")
+    fingerprint = data_fingerprint(_dataset(first))
+    assert data_fingerprint(_dataset(tmp_path / "second")) == fingerprint
+    assert data_fingerprint(_dataset(first).replace(labels=[0, 0, 2])) != fingerprint
+    assert data_fingerprint(_dataset(first).replace(split=None)) != fingerprint
+    (first / "b.png").write_bytes(b"123")
+    assert data_fingerprint(_dataset(first)) != fingerprint
+
+
+def test_networks_do_not_depend_on_descriptions(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.png").write_bytes(b"12")
+    data = _dataset(tmp_path)
+    other = data.replace(knowledge=Knowledge(np.ones((3, 1)), ("p",), ("",)))
+    assert image_fingerprint(other) == image_fingerprint(data)
+    assert data_fingerprint(other) != data_fingerprint(data)
+    assert image_fingerprint(data.replace(labels=[0, 0, 2])) != image_fingerprint(data)
+    (tmp_path / "b.png").write_bytes(b"123")
+    assert image_fingerprint(data) != image_fingerprint(other.replace(split=None))
+
+
+@pytest.mark.parametrize(("source", "computed"), [("binary", False), ("texts", True), ("mine.csv + captions", True)])
+def test_descriptions_made_from_texts_are_not_compared(tmp_path, source, computed):
+    data = _dataset(tmp_path)
+    known = Knowledge(data.knowledge.values, data.knowledge.names, data.knowledge.groups, source)
+    assert (descriptions_fingerprint(data.replace(knowledge=known)) is None) == computed
+
+
+def test_what_is_known_of_images_is_apart(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.png").write_bytes(b"12")
+    bare = _dataset(tmp_path)
+    boxes, parts = np.ones((3, 4), np.float32), np.ones((3, 1, 3), np.float32)
+    known = [
+        bare,
+        bare.replace(boxes=boxes),
+        bare.replace(boxes=2 * boxes),
+        bare.replace(parts=parts, part_names=("tail",)),
+        bare.replace(parts=2 * parts, part_names=("tail",)),
+        bare.replace(parts=parts, part_names=("beak",)),
+        bare.replace(image_attributes=np.eye(3, dtype=np.float32)),
+        bare.replace(image_attributes=np.zeros((3, 3), np.float32)),
+    ]
+    assert len({str(annotation_fingerprint(dataset)) for dataset in known}) == len(known)
+    assert len({data_fingerprint(dataset) for dataset in known}) == 1
+    assert annotation_fingerprint(bare.replace(labels=[0, 0, 2])) == annotation_fingerprint(bare)

@@ -1,0 +1,270 @@
+"""Whose results are optimistic: everybody who could have chosen by test figures, and nobody else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from niwt_tf.config.settings import Settings
+from niwt_tf.files import read_json, write_json
+from niwt_tf.runs.ledger import TAMPERED, portable
+from niwt_tf.runs.run import Run, RunDirectory
+
+FILE = "test_labels.json"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    """Do not wait for the disk."""
+    monkeypatch.setattr("niwt_tf.files._sync", lambda path: None)
+
+
+def _train(run: Run) -> None:
+    stage = run.stage("train", ["layer", "seed", "weights"])
+    if not stage.up_to_date:
+        with stage.writing() as folder:
+            (folder / "weights").write_text(str(run.settings.layer))
+
+
+def _scoring(name: str, settings: tuple[str, ...] = (), uses: tuple[str, ...] = ()):
+    def stage(run: Run) -> None:
+        made = run.stage(name, settings, ["train"], publishes=["metrics.json"] if name == "evaluate" else [])
+        if not made.up_to_date:
+            with made.writing() as folder:
+                analysis = name.startswith("analysis_")
+                mark = run.scored_test_images(name, None if analysis else made.choices, uses)
+                write_json(folder / "metrics.json", {"harmonic_mean": 0.5, **mark})
+
+    return stage
+
+
+_evaluate = _scoring("evaluate", ("map",))
+_baseline = _scoring("baseline_ale")
+
+
+def _does(path: Path, *stages, problem: str = "birds", descriptions: str | None = None, data: str = "d", **given) -> list[str]:
+    """Do stages as a job would, with these flags, and return the reasons in evaluate's metrics."""
+    settings = Settings(**given)
+    with RunDirectory(path).locked(settings, overwrite=True, given=list(given)) as run:
+        run.use_data(data, problem, descriptions)
+        for stage in stages or (_train, _evaluate):
+            stage(run)
+    return _marks(path)
+
+
+def _marks(path: Path, stage: str = "evaluate") -> list[str]:
+    file = path / stage / "metrics.json"
+    return read_json(file)["optimistic"] if file.exists() else []
+
+
+def test_the_first_look_is_clean_and_is_written_down(tmp_path):
+    assert _does(tmp_path) == []
+    (entry,) = read_json(tmp_path / FILE)["entries"]
+    assert entry["what"] == "evaluate"
+    described = {"knowledge": "attributes", "text_features": "lsa"}
+    assert entry["choices"] == {**described, "layer": None, "map": "ridge", "seed": 0, "weights": "none"}
+    assert entry["time"].endswith("+00:00")
+    assert read_json(tmp_path / "metrics.json")["test_ledger"] == entry["digest"]
+    assert "time" not in (tmp_path / "metrics.json").read_text()
+
+
+def test_a_flag_changed_after_a_look_marks_the_result_for_good(tmp_path):
+    _does(tmp_path)
+    assert _does(tmp_path, map="cosine") == ["its test images were also scored with another --map"]
+    assert read_json(tmp_path / "metrics.json")["optimistic"]
+    # Back again, and everything of the run made anew: the second look was had.
+    shutil.rmtree(tmp_path / "evaluate")
+    assert _does(tmp_path, map="ridge") == ["its test images were also scored with another --map"]
+    with RunDirectory(tmp_path).locked(Settings(), given=[]) as run:
+        assert run.optimistic()
+
+
+def test_what_nobody_looked_at_may_change(tmp_path):
+    _does(tmp_path, _train, layer="a")
+    assert _does(tmp_path, layer="b") == []
+
+
+def test_another_way_of_a_baseline_is_its_own_choice_and_no_other_s(tmp_path):
+    def fitted_on(name, features):
+        def stage(run: Run) -> None:
+            made = run.stage(name, (), ["train"], {"baseline_features": features})
+            if not made.up_to_date:
+                with made.writing() as folder:
+                    write_json(folder / "metrics.json", run.scored_test_images(name, made.choices))
+
+        return stage
+
+    _does(tmp_path, _train, fitted_on("baseline_ale", "head"), fitted_on("baseline_dem", "map"))
+    assert _marks(tmp_path, "baseline_dem") == []
+    _does(tmp_path, _train, fitted_on("baseline_ale", "map"))
+    assert _marks(tmp_path, "baseline_ale") == ["its test images were also scored with another --baseline_features"]
+
+
+def test_what_describes_the_classes_is_a_choice_though_no_stage_names_it(tmp_path):
+    _does(tmp_path)
+    assert _does(tmp_path, knowledge="captions", data="e") == ["its test images were also scored with another --knowledge"]
+
+
+def test_the_same_again_is_clean_and_adds_nothing(tmp_path):
+    _does(tmp_path)
+    before = (tmp_path / FILE).read_bytes()
+    shutil.rmtree(tmp_path / "evaluate")  # interrupted, or damaged
+    assert _does(tmp_path) == []
+    assert (tmp_path / FILE).read_bytes() == before
+
+
+def test_other_images_another_split_or_seed_of_it_are_another_problem(tmp_path):
+    _does(tmp_path, split="ps", unseen=())
+    assert _does(tmp_path, split="random", seed=4, data="e", problem="other") == []
+
+
+def test_the_seed_is_a_choice_where_the_same_images_are_tested(tmp_path):
+    _does(tmp_path)
+    assert _does(tmp_path, seed=1) == ["its test images were also scored with another --seed"]
+
+
+@pytest.mark.parametrize("version", ["same", "other"])
+def test_descriptions_rewritten_after_a_look_are_a_choice(tmp_path, version, monkeypatch):
+    _does(tmp_path, descriptions="before")
+    if version == "other":  # which may read the same table otherwise
+        monkeypatch.setattr("niwt_tf.runs.ledger.__version__", "99")
+    marks = _does(tmp_path, descriptions="after", data="e")
+    assert ["descriptions" in mark for mark in marks] == ([True] if version == "same" else [])
+
+
+def test_a_baseline_that_comes_later_is_clean_and_so_is_what_it_does_not_depend_on(tmp_path):
+    _does(tmp_path)
+    _does(tmp_path, _baseline)
+    assert _marks(tmp_path, "baseline_ale") == _marks(tmp_path) == []
+    _does(tmp_path, _train, _evaluate, _scoring("baseline_dem"), map="cosine")
+    assert _marks(tmp_path)
+    assert _marks(tmp_path, "baseline_dem") == []
+
+
+def test_figures_of_a_baseline_may_not_choose_the_layer(tmp_path):
+    _does(tmp_path, _train, _baseline, layer="a")
+    assert _does(tmp_path, layer="b") == ["its test images were also scored with another --layer"]
+
+
+def test_an_analysis_shows_figures_of_what_it_does_not_depend_on_itself(tmp_path):
+    _does(tmp_path, _train, _scoring("analysis_lambda_sweep"))
+    assert _does(tmp_path) == []
+    assert _does(tmp_path, map="cosine") == [
+        "its test images were also scored by analysis_lambda_sweep with another --map",
+        "its test images were also scored with another --map",
+    ]
+
+
+def test_a_method_that_uses_test_labels_says_so(tmp_path):
+    _does(tmp_path, _train, _evaluate, _scoring("baseline_oracle", uses=("trained on images of unseen classes",)))
+    assert _marks(tmp_path, "baseline_oracle") == ["it uses test labels: trained on images of unseen classes"]
+    assert _marks(tmp_path) == []
+
+
+def _deleted(path: Path) -> None:
+    (path / FILE).unlink()
+
+
+def _shortened(path: Path) -> None:
+    write_json(path / FILE, {"entries": read_json(path / FILE)["entries"][:-1]})
+
+
+def _edited(path: Path) -> None:
+    (path / FILE).write_text((path / FILE).read_text().replace('"cosine"', '"ridge"'))
+
+
+def _garbled(path: Path) -> None:
+    (path / FILE).write_text("{")
+
+
+def _deleted_with_the_figures(path: Path) -> None:
+    shutil.rmtree(path / "evaluate")
+    (path / "metrics.json").unlink()
+    (path / FILE).unlink()
+
+
+@pytest.mark.parametrize("harm", [_deleted, _shortened, _edited, _garbled, _deleted_with_the_figures])
+def test_a_record_that_was_changed_is_noticed_and_stays_so(tmp_path, harm):
+    _does(tmp_path, _train, _scoring("baseline_eszsl"))
+    _does(tmp_path, map="cosine")
+    assert _marks(tmp_path) == []
+    harm(tmp_path)
+    with RunDirectory(tmp_path).locked(Settings(), given=[]) as run:
+        assert run.optimistic() == (TAMPERED,)
+    assert TAMPERED in _does(tmp_path, weights="imagenet")
+    assert TAMPERED in _does(tmp_path, weights="none")
+    json.loads((tmp_path / FILE).read_text())
+
+
+def test_an_older_copy_of_the_record_put_back_is_noticed(tmp_path):
+    _does(tmp_path)
+    copy = (tmp_path / FILE).read_bytes()
+    _does(tmp_path, map="cosine")
+    (tmp_path / FILE).write_bytes(copy)
+    assert TAMPERED in _does(tmp_path, map="ridge")
+
+
+def test_a_copied_or_moved_run_takes_its_record_along(tmp_path):
+    _does(tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    (tmp_path / "a").rename(tmp_path / "c")
+    assert _does(tmp_path / "c") == []
+    assert _does(tmp_path / "b", map="cosine")
+    (tmp_path / "d" / "evaluate").mkdir(parents=True)
+    shutil.copytree(tmp_path / "c" / "train", tmp_path / "d" / "train")
+    shutil.copy(tmp_path / "c" / "config.json", tmp_path / "d")
+    assert _does(tmp_path / "d") == [TAMPERED]
+
+
+def test_what_else_lies_in_the_folder_is_another_matter(tmp_path):
+    _does(tmp_path)
+    _does(tmp_path / "within", map="cosine")
+    shutil.copytree(tmp_path / "within" / "evaluate", tmp_path / "copy of another run's")
+    with RunDirectory(tmp_path).locked(Settings(), given=[]) as run:
+        assert run.optimistic() == ()
+
+
+def test_an_interrupted_look_is_taken_up_again(tmp_path):
+    def interrupted(run: Run) -> None:
+        with run.stage("evaluate", ("map",), ["train"], publishes=["metrics.json"]).writing():
+            run.scored_test_images("evaluate", run.stage("evaluate", ("map",), ["train"]).choices)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _does(tmp_path, _train, interrupted)
+    assert _does(tmp_path) == []
+
+
+def test_another_version_of_the_package_does_not_mark(tmp_path, monkeypatch):
+    _does(tmp_path)
+    monkeypatch.setattr("niwt_tf.runs.ledger.__version__", "99")
+    monkeypatch.setattr("niwt_tf.runs.run.FORMAT", 99)
+    assert _does(tmp_path) == []
+    assert [entry["version"] for entry in read_json(tmp_path / FILE)["entries"]][-1] == "99"
+
+
+def test_a_run_of_before_there_was_a_record_is_clean(tmp_path):
+    _does(tmp_path)
+    (tmp_path / FILE).unlink()
+    for path in (*tmp_path.glob("*.json"), *tmp_path.glob("*/*.json")):
+        kept = read_json(path)
+        write_json(path, {name: value for name, value in kept.items() if name not in ("test_ledger", "problem", "optimistic")})
+    shutil.rmtree(tmp_path / "evaluate")
+    assert _does(tmp_path) == []
+
+
+def test_a_file_is_the_same_choice_wherever_it_lies(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder / "sample").mkdir(parents=True)
+        (tmp_path / folder / "x.h5").write_text("weights")
+    one, two = (
+        portable({"weights": str(tmp_path / folder / "x.h5"), "support": str(tmp_path / folder / "sample"), "data_dir": folder})
+        for folder in ("a", "b")
+    )
+    assert one == two
+    assert "data_dir" not in one
+    (tmp_path / "b" / "x.h5").write_text("other weights")
+    assert portable({"weights": str(tmp_path / "b" / "x.h5")})["weights"] != one["weights"]

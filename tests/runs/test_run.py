@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from niwt_tf.config.settings import Settings
+from niwt_tf.errors import InputError
+from niwt_tf.files import read_json
+from niwt_tf.runs.run import Run, RunDirectory
+
+
+def _train(run: Run) -> bool:
+    """Do the stage that stands first; return whether there was anything to do."""
+    stage = run.stage("train", settings_used=["backbone", "seed"])
+    if stage.up_to_date:
+        return False
+    with stage.writing() as folder:
+        np.savez(folder / "weights.npz", w=np.full(3, run.settings.seed))
+        stage.record(shapes={"w": (3,)}, metrics={"accuracy": 0.5})
+    return True
+
+
+def _evaluate(run: Run) -> bool:
+    """Do a stage that reads another and whose metrics belong at the top of the folder."""
+    stage = run.stage("evaluate", settings_used=["knowledge"], inputs=["train"], publishes=["metrics.json"])
+    if stage.up_to_date:
+        return False
+    with stage.writing() as folder:
+        weights = np.load(run.folder("train") / "weights.npz")["w"]
+        (folder / "metrics.json").write_text(json.dumps({"sum": int(weights.sum())}))
+    return True
+
+
+def _both(path, settings=None, given=(), overwrite=False, data="d") -> tuple[bool, bool]:
+    with RunDirectory(path).locked(settings or Settings(), overwrite=overwrite, given=given) as run:
+        run.use_data(data)
+        return _train(run), _evaluate(run)
+
+
+def test_stages_are_done_once(tmp_path):
+    path = tmp_path / "runs" / "x"
+    assert _both(path) == (True, True)
+    assert _both(path) == (False, False)
+    assert sorted(os.listdir(path)) == [".lock", "config.json", "evaluate", "metrics.json", "train"]
+    manifest = read_json(path / "train" / "manifest.json")
+    assert manifest["shapes"] == {"w": [3]}
+    assert manifest["metrics"] == {"accuracy": 0.5}
+    assert manifest["seconds"] >= 0
+    assert manifest["settings"] == {"backbone": "small_vgg", "seed": 0}
+    config = read_json(path / "config.json")
+    assert config["settings"]["seed"] == 0
+    assert config["data"] == "d"
+    assert set(config["versions"]) >= {"python", "tensorflow", "keras", "numpy"}
+
+
+def _described(path, data) -> tuple[bool, bool]:
+    """Return whether a stage of images alone, and one that reads it and the descriptions, are up to date."""
+    with RunDirectory(path).locked(Settings()) as run:
+        run.use_data(data, images="i")
+        found = []
+        for name, described, inputs in (("train", False, ()), ("map", True, ("train",))):
+            stage = run.stage(name, ["seed"], inputs, described=described)
+            found.append(stage.up_to_date)
+            if not stage.up_to_date:
+                with stage.writing() as folder:
+                    (folder / "a.txt").write_text(data)
+            run.folder(name)
+    return tuple(found)
+
+
+def test_a_stage_of_images_alone_outlives_other_descriptions(tmp_path):
+    assert _described(tmp_path, "one") == (False, False)
+    assert _described(tmp_path, "one") == (True, True)
+    assert _described(tmp_path, "two") == (True, False)
+    assert RunDirectory(tmp_path).reading().folder("train").is_dir()
+    with RunDirectory(tmp_path).locked(Settings()) as run:
+        run.use_data("two", images="j")
+        assert run.stage("train", ["seed"], described=False).reason == "was made of other data"
+
+
+def test_flags_that_are_not_given_come_from_the_run(tmp_path):
+    assert _both(tmp_path, Settings(seed=7), given=["seed"]) == (True, True)
+    assert _both(tmp_path, Settings(seed=0), given=[]) == (False, False)
+    assert read_json(tmp_path / "metrics.json") == {"sum": 21}
+
+
+def test_flags_that_differ_are_named(tmp_path):
+    _both(tmp_path)
+    with pytest.raises(InputError) as error:
+        _both(tmp_path, Settings(seed=1, unseen=("a", "b")), given=["seed", "unseen", "layer"])
+    assert "--unseen was empty, now a,b; --seed was 0, now 1. Give --overwrite" in str(error.value)
+    assert "--layer" not in str(error.value)
+    assert _both(tmp_path) == (False, False)
+
+
+def test_overwrite_redoes_what_changed_and_what_stands_on_it(tmp_path):
+    _both(tmp_path)
+    assert _both(tmp_path, Settings(knowledge="captions"), ["knowledge"], overwrite=True) == (False, True)
+    assert _both(tmp_path, Settings(seed=1), ["seed"], overwrite=True) == (True, True)
+    assert read_json(tmp_path / "metrics.json") == {"sum": 3}
+    assert read_json(tmp_path / "config.json")["settings"]["knowledge"] == "captions"
+    assert _both(tmp_path, Settings(seed=1), ["seed"], overwrite=True) == (False, False)
+
+
+def test_other_data_redo_everything(tmp_path):
+    _both(tmp_path)
+    assert _both(tmp_path, data="other") == (True, True)
+
+
+def test_a_stage_alone_refuses_inputs_that_are_absent_or_out_of_date(tmp_path):
+    with (
+        pytest.raises(InputError, match="needs train, which is not there: run niwt run --run_dir=.* first, which does all"),
+        RunDirectory(tmp_path).locked(Settings()) as run,
+    ):
+        _evaluate(run)
+    _both(tmp_path)
+    with (
+        pytest.raises(InputError, match="needs train, which was made with another --seed"),
+        RunDirectory(tmp_path).locked(Settings(seed=1), overwrite=True) as run,
+    ):
+        _evaluate(run)
+    assert read_json(tmp_path / "config.json")["settings"]["seed"] == 0
+    assert _both(tmp_path) == (False, False)
+
+
+def test_results_of_earlier_stages_are_withdrawn_when_one_is_redone(tmp_path):
+    _both(tmp_path)
+    with RunDirectory(tmp_path).locked(Settings(seed=1), overwrite=True) as run:
+        run.use_data("d")
+        assert _train(run)
+        assert not (tmp_path / "metrics.json").exists()
+        with pytest.raises(InputError, match="evaluate, which stands on train|evaluate, which was made from an earlier train"):
+            run.folder("evaluate")
+        assert _evaluate(run)
+    assert read_json(tmp_path / "metrics.json") == {"sum": 3}
+
+
+def test_a_published_file_that_was_lost_comes_back(tmp_path):
+    _both(tmp_path)
+    (tmp_path / "metrics.json").unlink()
+    assert _both(tmp_path) == (False, False)
+    assert read_json(tmp_path / "metrics.json") == {"sum": 0}
+
+
+@pytest.mark.parametrize("damage", ["missing", "short", "manifest"])
+def test_a_damaged_stage_is_done_again(tmp_path, damage):
+    _both(tmp_path)
+    weights = tmp_path / "train" / "weights.npz"
+    if damage == "missing":
+        weights.unlink()
+    elif damage == "short":
+        weights.write_bytes(weights.read_bytes()[:-1])
+    else:
+        (tmp_path / "train" / "manifest.json").write_text("{")
+    assert _both(tmp_path)[0]
+    assert _both(tmp_path) == (False, False)
+
+
+def test_a_mistake_before_the_first_stage_leaves_nothing(tmp_path):
+    path = tmp_path / "runs" / "x"
+    with pytest.raises(InputError), RunDirectory(path).locked(Settings()):
+        raise InputError("The data folder does not exist.")
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(InputError), RunDirectory(path).locked(Settings()) as run:
+        stage = run.stage("train", settings_used=["layer"])
+        (stage.work / "checkpoint").write_text("")
+        with stage.writing():
+            raise InputError("There is no such layer.")
+    assert os.listdir(tmp_path) == []
+
+
+def test_scratch_outlives_an_interruption_but_not_a_change_or_the_end(tmp_path):
+    def begin(seed: int) -> bool:
+        with RunDirectory(tmp_path).locked(Settings(seed=seed), overwrite=True) as run:
+            stage = run.stage("train", settings_used=["seed"])
+            found = (stage.work / "checkpoint").exists()
+            (stage.work / "checkpoint").write_text("")
+            raise KeyboardInterrupt(found)
+
+    found = []
+    for seed in (0, 0, 1):
+        with pytest.raises(KeyboardInterrupt) as interrupt:
+            begin(seed)
+        found.append(interrupt.value.args[0])
+    assert found == [False, True, False]
+    with RunDirectory(tmp_path).locked(Settings(), overwrite=True) as run:
+        assert _train(run)
+    assert not list(tmp_path.glob(".work-*"))
+
+
+def test_a_folder_that_is_not_a_runs_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with (
+        pytest.raises(InputError, match=r"--run_dir must be new, empty or a run's folder.*thesis\.tex"),
+        RunDirectory(tmp_path).locked(Settings()),
+    ):
+        pass
+    with (
+        pytest.raises(InputError, match="--run_dir must be a folder"),
+        RunDirectory(tmp_path / "thesis.tex").locked(Settings()),
+    ):
+        pass
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"settings": {"seed": "x"}}', '{"settings": {"sed": 1}}', "\xff"])
+def test_a_broken_configuration_is_named(tmp_path, text):
+    (tmp_path / "config.json").write_bytes(text.encode("latin-1"))
+    with (
+        pytest.raises(InputError, match=r"config\.json must be a run's configuration"),
+        RunDirectory(tmp_path).locked(Settings()),
+    ):
+        pass
+
+
+def test_what_another_version_wrote_is_made_again(tmp_path, monkeypatch):
+    with RunDirectory(tmp_path / "run").locked(Settings()) as run:
+        run.use_data("data")
+        with run.stage("train", []).writing() as folder:
+            (folder / "file").write_text("old")
+    monkeypatch.setattr("niwt_tf.runs.run.FORMAT", 99)
+    with RunDirectory(tmp_path / "run").locked(Settings()) as run:
+        run.use_data("data")
+        assert run.stage("train", []).reason == "was made with another format"
+        with pytest.raises(InputError, match="was written by another version of niwt-tf: run niwt run --run_dir=.* first"):
+            run.folder("train")
+
+
+def _measure(run: Run, factor: int = 10) -> None:
+    """Do a stage that publishes the same file as the one it reads, with more in it."""
+    stage = run.stage("measure", ["seed"], ["evaluate"], {"factor": factor}, publishes=["metrics.json"])
+    if not stage.up_to_date:
+        with stage.writing() as folder:
+            known = read_json(run.folder("evaluate") / "metrics.json")
+            (folder / "metrics.json").write_text(json.dumps({**known, "more": factor * known["sum"]}))
+
+
+def test_the_last_stage_that_publishes_a_file_is_the_one_that_is_seen(tmp_path):
+    def steps(seed: int, *stages) -> dict[str, int]:
+        with RunDirectory(tmp_path).locked(Settings(seed=seed), overwrite=True, given=["seed"]) as run:
+            run.use_data("d")
+            for stage in stages:
+                stage(run)
+        return read_json(tmp_path / "metrics.json")
+
+    assert steps(2, _train, _evaluate, _measure) == {"sum": 6, "more": 60}
+    assert steps(2, _train, _evaluate) == {"sum": 6, "more": 60}
+    (tmp_path / "metrics.json").unlink()
+    assert steps(2, _train, _evaluate) == {"sum": 6, "more": 60}
+    assert steps(3, _train, _evaluate) == {"sum": 9}
+    assert steps(3, _train, _evaluate, _measure) == {"sum": 9, "more": 90}
+
+
+def test_a_damaged_stage_is_not_called_absent(tmp_path):
+    _both(tmp_path)
+    (tmp_path / "train" / "weights.npz").write_text("garbage")
+    with RunDirectory(tmp_path).locked(Settings(), given=[]) as run:
+        run.use_data("d")
+        with pytest.raises(InputError, match=r"is not complete \(its weights.npz is missing or was changed\)"):
+            run.folder("train")
+    (tmp_path / "train" / "manifest.json").write_text("garbage")
+    with RunDirectory(tmp_path).locked(Settings(), given=[]) as run, pytest.raises(InputError, match=r"its manifest.json is"):
+        run.folder("train")

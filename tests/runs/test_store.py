@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+from niwt_tf.config.settings import Settings
+from niwt_tf.files import read_json
+from niwt_tf.runs import store as stage_store
+from niwt_tf.runs.run import RunDirectory
+from niwt_tf.runs.store import StageStore, link_files
+
+
+def _train(path, store, text="made", settings=None, name="train"):
+    """Do a stage that writes `text`, and return what its folder holds in the end."""
+    with RunDirectory(path).locked(settings or Settings()) as run, closing(StageStore(store)) as run.store:
+        run.use_data("data")
+        stage = run.stage(name, ["seed"])
+        if not stage.up_to_date:
+            with stage.writing() as folder:
+                (folder / "deep").mkdir()
+                (folder / "deep" / "a.txt").write_text(text)
+        return (stage.folder / "deep" / "a.txt").read_text()
+
+
+def test_the_second_run_links_what_the_first_has_made(tmp_path):
+    first, second, store = tmp_path / "first", tmp_path / "second", tmp_path / "store"
+    assert _train(first, store, "one") == "one"
+    assert _train(second, store, "two") == "one"
+    assert os.path.samefile(first / "train" / "deep" / "a.txt", second / "train" / "deep" / "a.txt")
+    assert read_json(first / "train" / "manifest.json") == read_json(second / "train" / "manifest.json")
+    assert read_json(second / "config.json")["data"] == "data"
+    with RunDirectory(second).locked(Settings()) as run:
+        assert run.stage("train", ["seed"]).up_to_date
+
+
+def test_other_settings_or_stages_are_not_mixed_up(tmp_path):
+    store = tmp_path / "store"
+    assert _train(tmp_path / "first", store, "one") == "one"
+    assert _train(tmp_path / "second", store, "two", Settings(seed=1)) == "two"
+    assert _train(tmp_path / "third", store, "three", name="map") == "three"
+
+
+def test_test_figures_are_not_shared(tmp_path):
+    assert _train(tmp_path / "first", tmp_path / "store", "one", name="evaluate") == "one"
+    assert _train(tmp_path / "second", tmp_path / "store", "two", name="evaluate") == "two"
+    assert not (tmp_path / "store").exists()
+
+
+def test_what_was_tampered_with_is_made_again(tmp_path):
+    store = tmp_path / "store"
+    assert _train(tmp_path / "first", store, "one") == "one"
+    (kept,) = (path for path in store.iterdir() if path.is_dir())
+    (kept / "deep" / "a.txt").unlink()
+    assert _train(tmp_path / "second", store, "two") == "two"
+    assert _train(tmp_path / "third", store, "three") == "two"
+
+
+def test_a_failure_gives_the_stage_up(tmp_path):
+    store = tmp_path / "store"
+    with (
+        pytest.raises(RuntimeError),
+        RunDirectory(tmp_path / "first").locked(Settings()) as run,
+        closing(StageStore(store)) as run.store,
+    ):
+        run.use_data("data")
+        with run.stage("train", ["seed"]).writing():
+            raise RuntimeError
+    assert _train(tmp_path / "second", store, "two") == "two"
+
+
+def test_without_links_files_are_copied(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(stage_store.errno.EXDEV, "other disk")
+
+    monkeypatch.setattr(os, "link", refuse)
+    (tmp_path / "from").mkdir()
+    (tmp_path / "from" / "a").write_text("a")
+    (tmp_path / "to").mkdir()
+    link_files(tmp_path / "from", tmp_path / "to")
+    assert (tmp_path / "to" / "a").read_text() == "a"
+
+
+_SLOW = """
+import sys, time
+from contextlib import closing
+from pathlib import Path
+from niwt_tf.experiments.settings import Settings
+from niwt_tf.jobs.run_directory import RunDirectory
+from niwt_tf.jobs.stage_store import StageStore
+with RunDirectory(sys.argv[1]).locked(Settings()) as run, closing(StageStore(sys.argv[2])) as run.store:
+    run.use_data("data")
+    stage = run.stage("train", ["seed"])
+    if not stage.up_to_date:
+        with stage.writing() as folder:
+            time.sleep(0.5)
+            (folder / "a.txt").write_text(sys.argv[1])
+            print("made")
+"""
+
+
+def test_of_several_processes_one_computes(tmp_path):
+    runs = [tmp_path / name for name in ("a", "b", "c")]
+    commands = [[sys.executable, "-c", _SLOW, str(run), str(tmp_path / "store")] for run in runs]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
+    said = [process.communicate(timeout=60)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert sorted(said) == ["", "", "made\n"]
+    assert len({(run / "train" / "a.txt").read_text() for run in runs}) == 1

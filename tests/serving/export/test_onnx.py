@@ -1,0 +1,95 @@
+"""An ONNX file: answers, metadata, and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from niwt_tf.errors import InputError
+from niwt_tf.models.backbones import build_network
+from niwt_tf.serving.export import onnx
+from niwt_tf.serving.export.onnx import export_onnx
+from niwt_tf.serving.export.verification import VerificationError
+from tests.hub_modules import SIZE, save_reusable
+
+
+@pytest.fixture
+def runtime():
+    """Return onnxruntime, or skip the test."""
+    pytest.importorskip("tf2onnx", reason="The extra niwt-tf[onnx] is not installed: no tf2onnx.")
+    return pytest.importorskip("onnxruntime", reason="The extra niwt-tf[onnx] is not installed: no onnxruntime.")
+
+
+def _answers(runtime, path, images):
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session, dict(zip(("logits", "features"), session.run(["logits", "features"], {"images": images}), strict=True))
+
+
+def _pixels(count, size):
+    return np.random.default_rng(7).uniform(0, 255, (count, size, size, 3)).astype(np.float32)
+
+
+def test_the_file_answers_as_the_network_and_says_what_it_is(runtime, network, tmp_path):
+    path = tmp_path / "new" / "toy.onnx"
+    assert export_onnx(network, path, {"dataset": "toy é"}) < 1e-4
+    for count in (1, 5):
+        images = _pixels(count, 16)
+        session, found = _answers(runtime, path, images)
+        np.testing.assert_allclose(found["logits"], network.model(images, training=False), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(found["features"], network.tail(network.trunk(images)), rtol=1e-4, atol=1e-4)
+    said = {name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}
+    assert tuple(said["labels"]) == network.class_names
+    assert (len(said["seen"]), said["input_size"], said["calibration"], said["dataset"]) == (4, 16, 0.75, "toy é")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["mobilenet_v2", "hub"])
+def test_other_backbones(runtime, backbone, tmp_path):
+    size, layer = (SIZE, "net/second") if backbone == "hub" else (64, None)
+    name = f"hub:{save_reusable(tmp_path / 'module')}" if backbone == "hub" else backbone
+    network = build_network(name, ("a", "b", "c"), layer=layer, input_size=size)
+    assert export_onnx(network, tmp_path / "a.onnx") < 1e-4
+
+
+def test_another_answer_is_found_and_nothing_is_written(runtime, network, tmp_path, monkeypatch):
+    class Session(runtime.InferenceSession):
+        def run(self, *arguments):
+            return [answer + 1e-2 for answer in super().run(*arguments)]
+
+    monkeypatch.setattr(runtime, "InferenceSession", Session)
+    with pytest.raises(VerificationError, match="differs by 0.0"):
+        export_onnx(network, tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_refused(network, tmp_path):
+    with pytest.raises(InputError, match=r"must end in \.onnx"):
+        export_onnx(network, tmp_path / "a.pb")
+    with pytest.raises(InputError, match="Received: 'labels'"):
+        export_onnx(network, tmp_path / "a.onnx", {"labels": []})
+
+
+def test_without_the_extra_it_is_one_sentence(network, tmp_path, monkeypatch):
+    def absent(name):
+        raise ModuleNotFoundError(name=name)
+
+    monkeypatch.setattr(onnx.importlib, "import_module", absent)
+    with pytest.raises(InputError, match=r"pip install 'niwt-tf\[onnx\]'. Received: no module tf2onnx"):
+        export_onnx(network, tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("flags", [["--run_dir=nowhere"], []])
+def test_the_job_without_a_run(niwt, flags, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    job = niwt("export_onnx", *flags)
+    assert (job.status, "--run_dir must" in job.err) == (2, True)
+
+
+@pytest.mark.slow
+def test_the_job(runtime, niwt, finished_run, tmp_path):
+    job = niwt("export_onnx", f"--run_dir={finished_run.path}", f"--path={tmp_path / 'birds.onnx'}")
+    assert (job.status, "10 classes" in job.err) == (0, True), job.err
+    assert (tmp_path / "birds.onnx").is_file()
