@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 
 from niwt_tf import __version__
 from niwt_tf.cli import main
 from niwt_tf.jobs.table import JOBS
+
+HEAVY = ("tensorflow", "keras", "numpy", "scipy", "sklearn", "matplotlib", "absl", "PIL", "grpc", "jinja2", "tensorboard")
 
 
 def test_help_lists_every_job(capsys):
@@ -37,20 +38,21 @@ def test_version_and_mistakes(capsys):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"]])
 def test_help_answers_at_once(arguments):
-    def seconds() -> float:
-        begun = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "niwt_tf", *arguments], check=True, capture_output=True)
-        return time.perf_counter() - begun
+    """What takes time is importing; how much of it depends on the machine, what is imported does not."""
+    command = [sys.executable, "-X", "importtime", "-m", "niwt_tf", *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    lines = [line.split("|") for line in done.stderr.splitlines() if line.startswith("import time:")]
+    imported = {columns[-1].strip().partition(".")[0] for columns in lines}
+    assert "niwt_tf" in imported
+    assert not imported & set(HEAVY)
 
-    # The best of several: the claim is about niwt, not about what else the machine is doing.
-    assert min(seconds() for _ in range(5)) < 0.3
 
-
-@pytest.mark.parametrize("code", ["import niwt_tf", "from niwt_tf.cli import main; main(['--help']); main(['run', '--help'])"])
+@pytest.mark.parametrize(
+    "code", ["import niwt_tf", f"from niwt_tf.cli import main; [main([job, '--help']) for job in {list(JOBS)}]"]
+)
 def test_nothing_heavy_is_imported_early(code):
-    heavy = ("tensorflow", "keras", "numpy", "scipy", "sklearn", "matplotlib", "absl")
     check = (
-        f"import sys; {code}; found = [name for name in {heavy} if name in sys.modules]; sys.exit(str(found) if found else 0)"
+        f"import sys; {code}; found = [name for name in {HEAVY} if name in sys.modules]; sys.exit(str(found) if found else 0)"
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -19,6 +19,11 @@ from niwt_tf.files import read_json
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.network import Network
 
+# As a share of an array's largest entry. `fit` hands arrays on in the order of memory that the jobs' files have, and gives the
+# same bits on the processors at hand; for the kernels of others nobody can promise that. Another kernel moved the columns by
+# 3e-7 of the largest; one pixel of one training image moves them by 0.2, and each other array of the network by 4e-4 or more.
+ROUNDING = 1e-5
+
 
 @pytest.fixture(scope="module")
 def dataset(tiny_birds, tmp_path_factory) -> Dataset:
@@ -47,16 +52,19 @@ def model(dataset, test_paths, tiny_settings) -> Niwt:
 
 
 def test_training_and_every_choice_are_blind_to_test_images(model, finished_run):
-    """Where `niwt run` had whole test images, garbage gave the very same columns, choices and calibration."""
+    """Where `niwt run` had whole test images, garbage gave the same columns, choices and calibration, but for rounding."""
     network = Network.load(finished_run.path / "transfer" / "network.keras")
     assert model.network_.class_names == network.class_names
     for expected, found in zip(network.model.get_weights(), model.network_.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(found, expected)
-    assert model.network_.calibration == network.calibration != 0
+        np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING * np.abs(expected).max())
+    assert model.network_.calibration == pytest.approx(network.calibration, rel=ROUNDING)
+    assert network.calibration != 0
     chosen = read_json(finished_run.path / "transfer" / "selection.json")["chosen"]
     trial = dict(vars(model.transferer_.trial))
     found = {**vars(trial.pop("choice")), **trial}
-    assert {**found, "layer_weights": list(found["layer_weights"])} == chosen
+    found["layer_weights"] = list(found["layer_weights"])
+    numbers = {name: pytest.approx(value, rel=ROUNDING) for name, value in chosen.items() if isinstance(value, float)}
+    assert found == {**chosen, **numbers}
     # Two ridge heads and three discriminants, then eight penalties of the map for the best of each kind.
     assert len(model.trials_) == 5 + 2 * 8
 
@@ -65,7 +73,8 @@ def test_the_score_is_that_of_the_jobs(model, dataset, finished_run):
     metrics = read_json(finished_run.path / "metrics.json")
     others = {"validation_harmonic_mean", "validation_acc_zsl", "transfer_cosine", "faithfulness", "optimistic", "test_ledger"}
     found = model.score(dataset)
-    assert found == {name: value for name, value in metrics.items() if name in found}
+    # Counts of images are the same, so an accuracy that is another differs by far more than this.
+    assert found == pytest.approx({name: value for name, value in metrics.items() if name in found}, abs=ROUNDING)
     assert metrics.keys() - found.keys() <= others
 
 

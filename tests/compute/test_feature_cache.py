@@ -204,7 +204,7 @@ for start in np.random.default_rng(int(sys.argv[2])).permutation(100):
 
 def test_two_processes_write_one_table(tmp_path):
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "table"), seed]) for seed in "12"]
-    assert [writer.wait(60) for writer in writers] == [0, 0]
+    assert [writer.wait(300) for writer in writers] == [0, 0]
     table = RowTable(tmp_path / "table", SHAPE, "float32")
     names = np.arange(1000, dtype=np.uint64)
     rows = table.find(np.stack([names * 7919, names], axis=1))

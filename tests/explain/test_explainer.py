@@ -36,9 +36,10 @@ def test_only_the_neurons_of_the_own_layer_are_used():
     stacked = np.concatenate([importances, np.random.default_rng(1).standard_normal((24, 7)).astype(np.float32)], axis=1)
     alone = fit_explainer(importances, descriptions, NAMES, ("",) * 6)
     first = fit_explainer(stacked, descriptions, NAMES, ("",) * 6, num_neurons=5)
-    np.testing.assert_array_equal(first.weights, alone.weights)
+    # Rows that lie further apart may take another kernel, which rounds differently.
+    np.testing.assert_allclose(first.weights, alone.weights, rtol=1e-5, atol=1e-6)
     assert first.neuron_names == alone.neuron_names and first.form == alone.form
-    np.testing.assert_array_equal(first.neuron_confidences, alone.neuron_confidences)
+    np.testing.assert_allclose(first.neuron_confidences, alone.neuron_confidences, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("constant", [False, True])

@@ -19,7 +19,8 @@ def test_an_attribute_that_all_classes_share_weighs_nothing(form):
     np.testing.assert_array_equal(inverse.weights[5], 0.0)
     assert inverse.bias[5] == 0.0
     # What else is predicted does not depend on it.
-    np.testing.assert_array_equal(one_form(importances, descriptions[:, :5], form=form).weights, inverse.weights[:5])
+    fewer = one_form(importances, descriptions[:, :5], form=form).weights
+    np.testing.assert_allclose(fewer, inverse.weights[:5], rtol=1e-5, atol=1e-6)  # rounded as products of other shapes are
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -42,7 +42,7 @@ def main(argv: list[str]) -> None:
                 with stage.writing() as written:
                     if (folder / "wait").exists():
                         (folder / "wait" / str(os.getpid())).touch()
-                        time.sleep(60)
+                        time.sleep(600)
                     if settings.patience == UNLUCKY:
                         raise InputError("Thirteen brings no luck.")
                     good = settings.patience / 10 + settings.seed / 100

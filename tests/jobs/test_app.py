@@ -16,7 +16,7 @@ def main(argv):
     {body}
 sys.exit(run_job("train", main=main))
 """
-    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60, env=env)
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=300, env=env)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The jobs choose the same, bit by bit, whatever the test images show."""
+"""The jobs choose the same whatever the test images show."""
 
 from __future__ import annotations
 
@@ -12,6 +12,26 @@ from PIL import Image
 from niwt_tf.data.load import load_dataset
 from niwt_tf.data.schema import test_data as images_to_test
 from niwt_tf.files import read_json
+
+
+def _assert_same(found: object, expected: object, where: str) -> None:
+    """Compare what two JSON files hold, numbers within rounding.
+
+    One run reads features from its cache that the other computes in batches of other sizes, which some processors round
+    differently. An accuracy that is another differs by an image's share of its class, a tenth.
+    """
+    if isinstance(expected, dict):
+        assert isinstance(found, dict) and found.keys() == expected.keys(), where
+        for name, value in expected.items():
+            _assert_same(found[name], value, f"{where} {name}")
+    elif isinstance(expected, list):
+        assert isinstance(found, list) and len(found) == len(expected), where
+        for place, value in enumerate(expected):
+            _assert_same(found[place], value, f"{where} {place}")
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, rel=1e-4, abs=1e-5), where
+    else:
+        assert found == expected, where
 
 
 def _garbage(size: int, colour: tuple[int, int, int]) -> bytes:
@@ -45,7 +65,7 @@ def test_baselines_and_transfer_choose_the_same_whatever_the_test_images_show(ni
     assert niwt("baseline", f"--run_dir={blind}", methods, "--noprogress").status == 0
     chosen = ["transfer/selection.json", *(f"baseline_{name}/chosen.json" for name in ("eszsl", "ale", "class_mean"))]
     for name in chosen:
-        assert (blind / name).read_bytes() == (clean / name).read_bytes(), name
+        _assert_same(read_json(blind / name), read_json(clean / name), name)
     for stage in ("evaluate", "baseline_eszsl"):
         one, other = (read_json(run / stage / "metrics.json")["acc_seen"] for run in (clean, blind))
         assert one != other

@@ -57,7 +57,7 @@ def _until(process: subprocess.Popen[str], line: str) -> None:
 
 
 def _finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate("\n", timeout=60)
+    out, err = process.communicate("\n", timeout=300)
     return process.returncode, out, err
 
 
@@ -107,7 +107,7 @@ def test_an_interrupt_is_status_130(tmp_path):
     process = _start(tmp_path, wait=True)
     _until(process, "half")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert not (tmp_path / "train").exists()

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 
 import pytest
 
@@ -51,13 +50,12 @@ def test_whatever_ends_it_ends_the_processes(tmp_path):
 
     commands = [
         _command(tmp_path, "quick", "pass"),
-        _command(tmp_path, "slow", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"),
+        _command(tmp_path, "slow", "import os, time; print(os.getpid(), flush=True); time.sleep(120); print('whole')"),
     ]
-    begun = time.monotonic()
     with pytest.raises(RuntimeError):
         run_commands(commands, 2, fail)
-    assert time.monotonic() - begun < 15
     said = commands[1].log.read_text().split()
+    assert "whole" not in said
     if said and said[0].isdecimal():  # else it was ended before it could say anything
         with pytest.raises(ProcessLookupError):
             os.kill(int(said[0]), 0)

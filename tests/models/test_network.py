@@ -39,7 +39,8 @@ def test_expand_keeps_the_old_logits_and_the_old_network(network, images):
     assert larger.class_names == (*NAMES, "fox", "gnu")
     assert larger.num_seen == 3
     after = logits(larger, images)
-    np.testing.assert_array_equal(after[:, :3], before)
+    # A product with more columns may take another kernel, which rounds differently.
+    np.testing.assert_allclose(after[:, :3], before, rtol=1e-5, atol=1e-6)
     features = np.asarray(larger.tail(larger.trunk(images, training=False), training=False))
     np.testing.assert_allclose(after[:, 3:], features @ columns + [0.5, -0.5], rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(logits(network, images), before)
@@ -51,7 +52,7 @@ def test_expand_twice_then_remove_one(network, images):
     smaller = larger.without("fox").without("cat")
     assert smaller.class_names == ("dog", "eel", "gnu")
     assert smaller.num_seen == 2
-    np.testing.assert_allclose(logits(smaller, images), logits(larger, images)[:, [1, 2, 4]], rtol=1e-6)
+    np.testing.assert_allclose(logits(smaller, images), logits(larger, images)[:, [1, 2, 4]], rtol=1e-5, atol=1e-6)
 
 
 def test_calibration_survives_expand_and_moves_seen_logits(network, images):

@@ -106,7 +106,7 @@ def test_of_several_processes_one_computes(tmp_path):
     runs = [tmp_path / name for name in ("a", "b", "c")]
     commands = [[sys.executable, "-c", _SLOW, str(run), str(tmp_path / "store")] for run in runs]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
-    said = [process.communicate(timeout=60)[0] for process in processes]
+    said = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert sorted(said) == ["", "", "made\n"]
     assert len({(run / "train" / "a.txt").read_text() for run in runs}) == 1

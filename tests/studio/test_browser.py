@@ -56,7 +56,7 @@ def served(exported, images, tmp_path, repository) -> Iterator[tuple[str, Path]]
         _wait_for(address, server, tmp_path / "log")
         yield address, folder
         server.send_signal(signal.SIGINT)
-        assert server.wait(60) == 0
+        assert server.wait(PATIENCE / 1000) == 0
         assert "Traceback" not in (tmp_path / "log").read_text()
     finally:
         server.kill()

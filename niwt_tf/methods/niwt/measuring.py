@@ -116,7 +116,7 @@ def measure_importance(
         )
         for (learner, head), importance in zip(headed, results, strict=True):
             means = importance.means
-            measured.setdefault(learner.name, []).append(MeasuredHead(head, importance, means, (means.shape[1],)))
+            measured.setdefault(learner.name, []).append(_handed_on(MeasuredHead(head, importance, means, (means.shape[1],))))
     for learner in learners:
         prepare_choices(settings, learner, readers[learner.name])
     if over_own:
@@ -128,10 +128,20 @@ def measure_importance(
         unmeasured = ClassImportance(nowhere, np.zeros(num_classes, np.int64), float("nan"), float("nan"))
         own = [each.importance for each in measured.get(learner.name, ())] or [unmeasured] * len(heads[learner.name])
         measured[learner.name] = [
-            MeasuredHead(head, importance, _targets(operator, head, blocks), blocks.sizes)
+            _handed_on(MeasuredHead(head, importance, _targets(operator, head, blocks), blocks.sizes))
             for head, importance in zip(heads[learner.name], own, strict=True)
         ]
     return measured
+
+
+def _handed_on(measured: MeasuredHead) -> MeasuredHead:
+    """Return the same with its arrays in C order, in which a stage's file gives them back.
+
+    A product of transposed arrays may take another kernel of the linear algebra library, which rounds differently: `Niwt.fit`,
+    which keeps them in memory, would differ from the jobs in the last digits.
+    """
+    head = replace(measured.head, columns=np.ascontiguousarray(measured.head.columns))
+    return replace(measured, head=head, targets=np.ascontiguousarray(measured.targets))
 
 
 def _targets(operator: np.ndarray, head: SeenHead, blocks: Blocks) -> np.ndarray:
@@ -206,13 +216,12 @@ def _fit_layers(settings: Settings, descriptions: np.ndarray, head: MeasuredHead
 def fit_maps(
     settings: Settings, learners: Sequence[Learner], measured: Mapping[str, Sequence[MeasuredHead]]
 ) -> dict[str, list[ImportanceMap]]:
-    """Return, for each learner's name, one map for each of its candidate heads."""
-    return {
-        learner.name: [
-            _fit_layers(settings, learner.training.descriptions, head) for head in measured[learner.name]
-        ]
+    """Return, for each learner's name, one map for each of its candidate heads, in C order like what Stage 1 hands on."""
+    fitted = {
+        learner.name: [_fit_layers(settings, learner.training.descriptions, head) for head in measured[learner.name]]
         for learner in learners
     }
+    return {name: [replace(each, weights=np.ascontiguousarray(each.weights)) for each in maps] for name, maps in fitted.items()}
 
 
 def refit_map(settings: Settings, learner: Learner, head: MeasuredHead, regularization: float) -> ImportanceMap:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from niwt_tf.data.folds import class_folds, main_learner
 from niwt_tf.data.images.pipeline import image_batches
 from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.errors import InputError
+from niwt_tf.methods.niwt.files import load_maps, load_measured, save_maps, save_measured
 from niwt_tf.methods.niwt.importance import class_importance, importance_of_maps, shared_importance
 from niwt_tf.methods.niwt.measuring import fit_map, fit_maps, measure_importance, seen_operators
 from niwt_tf.methods.niwt.niwt import choose
@@ -168,6 +171,37 @@ def test_a_single_support_image_is_enough_for_every_fold(network, learners):
     assert all(np.isfinite(operator).all() and np.abs(operator).max() > 0 for operator in operators.values())
 
 
+@pytest.mark.parametrize("over", ["shared", "own"])
+def test_what_a_stage_hands_on_lies_in_memory_as_its_file_gives_it_back(network, learners, tmp_path, over):
+    """Else the jobs, which read files, and `Niwt.fit`, which does not, multiply by other kernels and round differently."""
+    settings = Settings(finetune="head", importance_over=over, num_support=12, fold_importance_images=2)
+    networks = _networks(network, learners)
+    measured = _measure(settings, learners, networks, seen_operators(settings, learners, _readers(networks)))
+    maps, names = fit_maps(settings, learners, measured), [learner.name for learner in learners]
+    save_measured(tmp_path, measured)
+    from_files = load_measured(tmp_path, names)
+    save_maps(tmp_path, maps)
+    assert {head.head.kind for head in measured["main"]} == ({"ridge", "lda"} if over == "shared" else {"ridge"})
+    for handed, read in ((measured, from_files), (maps, load_maps(tmp_path, names))):
+        for (path, array), (_, again) in zip(_arrays(handed), _arrays(read), strict=True):
+            np.testing.assert_array_equal(array, again, err_msg=path)
+            assert array.flags.c_contiguous == again.flags.c_contiguous, path
+
+
+def _arrays(record, path=""):
+    """Yield the arrays of a mapping, a list or a dataclass and of those within it, by where they are."""
+    if isinstance(record, np.ndarray):
+        yield path, record
+    elif isinstance(record, dict):
+        for name, value in record.items():
+            yield from _arrays(value, f"{path} {name}")
+    elif isinstance(record, list):
+        for place, value in enumerate(record):
+            yield from _arrays(value, f"{path} {place}")
+    elif dataclasses.is_dataclass(record):
+        yield from _arrays(vars(record), path)
+
+
 @pytest.mark.parametrize("kind", ["ridge", "cosine"])
 def test_maps_are_fitted_for_every_head(network, learners, measured, kind):
     settings = Settings(map=kind)
@@ -230,8 +264,9 @@ def test_a_team_of_two_measures_what_one_does(network, learners, coloured):
     np.testing.assert_array_equal(together.counts, alone.counts)
     np.testing.assert_allclose(together.means, alone.means, atol=1e-6)
     np.testing.assert_allclose(together.vectors, alone.vectors, atol=1e-6)
-    np.testing.assert_allclose(together.rank_correlation_within, alone.rank_correlation_within, atol=1e-9)
-    np.testing.assert_allclose(together.rank_correlation_across, alone.rank_correlation_across, atol=1e-9)
+    # Batches of other sizes may round differently, and two neurons that are nearly alike change places.
+    np.testing.assert_allclose(together.rank_correlation_within, alone.rank_correlation_within, atol=1e-4)
+    np.testing.assert_allclose(together.rank_correlation_across, alone.rank_correlation_across, atol=1e-4)
 
 
 @pytest.mark.parametrize("finetune", ["head", pytest.param("all", marks=pytest.mark.slow)])

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -51,19 +52,24 @@ def test_a_version_made_meanwhile_is_not_replaced(tmp_path):
 def test_a_version_appears_between_the_changes_of_others(tmp_path):
     """An export that appeared while a class is added would be overtaken by a version that knows nothing of it."""
     _add(tmp_path, "base")
-    code = "import sys; from pathlib import Path; from niwt_tf.serving.bundle.versions import new_version\n"
+    code = "import sys; from pathlib import Path; from niwt_tf.serving.bundle.bundle.versions import new_version\n"
     code += "with new_version(sys.argv[1]) as made: (made.work / 'saved_model.pb').write_text('exported')"
     with one_change(tmp_path):
         process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
         thread = threading.Thread(target=_add, args=(tmp_path, "exported"))
         thread.start()
+        limit = time.monotonic() + 120
+        # Until both have written and need but a number.
+        while len(list(tmp_path.glob(".tmp-*/saved_model.pb"))) < 2 and process.poll() is None:
+            assert time.monotonic() < limit
+            time.sleep(0.02)
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(3)
+            process.wait(1)
         assert thread.is_alive() and list(versions(tmp_path)) == [1]
         followed = (saved_model_folder(tmp_path) / "saved_model.pb").read_text()
         assert _add(tmp_path, f"{followed} and a class") == tmp_path / "2"  # does not wait for itself
-    thread.join(30)
-    assert process.wait(30) == 0 and not thread.is_alive()
+    thread.join(120)
+    assert process.wait(120) == 0 and not thread.is_alive()
     texts = [(path / "saved_model.pb").read_text() for path in versions(tmp_path).values()]
     assert texts == ["base", "base and a class", "exported", "exported"]
 

@@ -1,0 +1,133 @@
+"""Stages 1 and 2 of all tasks, done in one pass or read from a run, and what the candidates of a task share.
+
+Dimensions: M images, D features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from niwt_tf.config.settings import Settings
+from niwt_tf.data.sampling import statistics_sample
+from niwt_tf.methods.niwt.files import (
+    load_maps,
+    load_measured,
+    load_operators,
+    save_maps,
+    save_measured,
+    save_operators,
+)
+from niwt_tf.methods.niwt.mapping import ImportanceMap
+from niwt_tf.methods.niwt.measuring import MeasuredHead, fit_maps, measure_importance, refit_map, seen_operators
+from niwt_tf.methods.niwt.solving import NiwtCandidate
+from niwt_tf.methods.niwt.support import Support, support_of
+from niwt_tf.methods.task import Task
+
+
+def prepare(settings: Settings, tasks: Sequence[Task]) -> None:
+    """Measure the importances of all tasks in one pass over the images that they share, and fit their maps."""
+    _measure(settings, tasks)
+    _fit_maps(settings, tasks)
+
+
+def _measure(settings: Settings, tasks: Sequence[Task]) -> tuple[dict[str, np.ndarray], dict[str, list[MeasuredHead]]]:
+    learners = [task.learner for task in tasks]
+    networks = {task.learner.name: task.network for task in tasks}
+    readers = {task.learner.name: task.reader for task in tasks}
+    operators = seen_operators(settings, learners, readers)
+    measured = measure_importance(settings, learners, networks, operators, readers)
+    for task in tasks:
+        task.keep("operator", operators[task.learner.name])
+        task.keep("measured", measured[task.learner.name])
+    return operators, measured
+
+
+def _fit_maps(settings: Settings, tasks: Sequence[Task]) -> dict[str, list[ImportanceMap]]:
+    measured = {task.learner.name: measured_of(task) for task in tasks}
+    maps = fit_maps(settings, [task.learner for task in tasks], measured)
+    for task in tasks:
+        task.keep("maps", maps[task.learner.name])
+    return maps
+
+
+def write_importance(settings: Settings, tasks: Sequence[Task], folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
+    """Measure all tasks and write the stage `importance`; return shapes and figures."""
+    operators, measured = _measure(settings, tasks)
+    save_operators(folder, operators)
+    save_measured(folder, measured)
+    first = measured["main"][0].importance
+    consistency = {"rank_correlation_within": first.rank_correlation_within}
+    consistency["rank_correlation_across"] = first.rank_correlation_across
+    return {"importance": (len(measured["main"]), *first.means.shape)}, _known(consistency)
+
+
+def read_importance(tasks: Sequence[Task], folder: Path) -> None:
+    """Put the finished stage `importance` into the tasks."""
+    names = [task.learner.name for task in tasks]
+    operators, measured = load_operators(folder), load_measured(folder, names)
+    for task in tasks:
+        task.keep("operator", operators[task.learner.name])
+        task.keep("measured", measured[task.learner.name])
+
+
+def write_maps(settings: Settings, tasks: Sequence[Task], folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
+    """Fit all tasks' maps and write the stage `map`; return shapes and figures."""
+    maps = _fit_maps(settings, tasks)
+    save_maps(folder, maps)
+    best = max(each.rank_correlation for each in maps["main"])
+    return {"weights": maps["main"][0].weights.shape}, _known({"map_rank_correlation": best})
+
+
+def read_maps(tasks: Sequence[Task], folder: Path) -> None:
+    """Put the finished stage `map` into the tasks."""
+    maps = load_maps(folder, [task.learner.name for task in tasks])
+    for task in tasks:
+        task.keep("maps", maps[task.learner.name])
+
+
+def _known(figures: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in figures.items() if value == value}
+
+
+def measured_of(task: Task) -> list[MeasuredHead]:
+    """Return the candidate heads of a task that was prepared, with their importances."""
+    measured: list[MeasuredHead] = task.cached("measured", _unprepared)
+    return measured
+
+
+def map_of(task: Task, candidate: NiwtCandidate) -> ImportanceMap:
+    """Return the map of a task that a candidate asks for."""
+    head, penalty = candidate.head, candidate.map_regularization
+    if penalty is None:
+        maps: list[ImportanceMap] = task.cached("maps", _unprepared)
+        return maps[head]
+    key = "map", head, penalty
+    return task.cached(key, lambda: refit_map(task.settings, task.learner, measured_of(task)[head], penalty))
+
+
+def support_for(task: Task, engine: str) -> Support:
+    """Return what a task's columns are fitted on by an engine."""
+    operator = task.cached("operator", _unprepared)
+    images = task.learner.training.images
+    # The closed form alone needs no maps; whoever needs them finds in them all that it needs too.
+    return task.cached(("support", engine), lambda: support_of(task.settings, (engine,), task.reader, images, operator))
+
+
+def statistics_of(task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """Return features [M, D] and labels [M] of a sample of a task's training images, for scale and bias."""
+
+    def read() -> tuple[np.ndarray, np.ndarray]:
+        sample = statistics_sample(task.settings, task.learner)
+        return np.array(task.reader.features(sample)), sample.labels  # a copy: the reader may give a part of the cache's file
+
+    return task.cached("statistics", read)
+
+
+def _unprepared() -> Any:
+    raise AssertionError("A task must be prepared before a method is fitted on it.")
+
+

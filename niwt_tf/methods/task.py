@@ -1,0 +1,90 @@
+"""What a method is fitted on: one learner, its network, and whatever the candidates of a method share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from niwt_tf.compute.features import Reader
+from niwt_tf.config.settings import Settings
+from niwt_tf.data.folds import Fold, Learner
+from niwt_tf.data.sampling import evaluation_sample, held_out_sample
+from niwt_tf.data.schema import Descriptions, Images
+from niwt_tf.models.network import Network
+
+T = TypeVar("T")
+
+
+@dataclass
+class Task:
+    """One learner and all that a method may learn from it.
+
+    Attributes:
+        settings: the run's options.
+        learner: its classes, training images and descriptions; a `Fold` has validation classes beside them.
+        network: trained on those classes.
+        reader: reads images through the network.
+        source: what a method that is fitted on features reads of an image: by default what the head is applied to.
+    """
+
+    settings: Settings
+    learner: Learner
+    network: Network
+    reader: Reader
+    source: Callable[[Reader, Images], np.ndarray] = Reader.features
+    _kept: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def descriptions(self) -> Descriptions:
+        """Of the learner's S classes."""
+        return self.learner.training.descriptions
+
+    @property
+    def num_seen(self) -> int:
+        """S."""
+        return len(self.learner.classes)
+
+    def features(self, images: Images) -> np.ndarray:
+        """Return features [M, D] of images."""
+        return self.source(self.reader, images)
+
+    def cached(self, key: Any, make: Callable[[], T]) -> T:
+        """Return what `make` gives, made once for a key: what the candidates of a task share."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+    def keep(self, key: Any, value: Any) -> None:
+        """Put in what `cached` will give for a key."""
+        self._kept[key] = value
+
+    @property
+    def held_out(self) -> Images:
+        """Images of the learner's classes that its network was not trained on, a sample where they are many."""
+        return self.cached("held out", lambda: held_out_sample(self.settings, self.learner))
+
+    @property
+    def evaluated(self) -> Images:
+        """Images of a fold that candidates are scored on: held-out ones and those of its validation classes."""
+        assert isinstance(self.learner, Fold), "only a fold has validation classes"
+        fold = self.learner
+        return self.cached("evaluated", lambda: evaluation_sample(self.settings, fold))
+
+
+def folds_of(tasks: Sequence[Task]) -> list[Task]:
+    """Return the tasks whose learners have validation classes."""
+    return [task for task in tasks if isinstance(task.learner, Fold)]
+
+
+def tasks_of(
+    settings: Settings,
+    learners: Sequence[Learner],
+    networks: Mapping[str, Network],
+    readers: Mapping[str, Reader],
+    source: Callable[[Reader, Images], np.ndarray] = Reader.features,
+) -> list[Task]:
+    """Return a task for each learner, in their order; networks and readers are by the learners' names."""
+    return [Task(settings, each, networks[each.name], readers[each.name], source) for each in learners]
