@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from niwt_tf.data.class_documents import listed
+from niwt_tf.data.descriptions.word_vectors import WordVectors
 from niwt_tf.data.hub_location import PREFIX as HUB
 from niwt_tf.data.hub_location import absolute_hub, is_hub
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.data.text_encoder import TextEncoder
-from niwt_tf.data.word_vectors import WordVectors
 from niwt_tf.data.wording import EMPTY
 from niwt_tf.data.words import Words
 from niwt_tf.errors import InputError, suggestion

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from niwt_tf.data.description import described_in_words
+from niwt_tf.data.descriptions.word_vectors import WordVectors
 from niwt_tf.data.schema import Knowledge
-from niwt_tf.data.word_vectors import WordVectors
 from niwt_tf.data.words import Words
 from niwt_tf.errors import InputError
 from niwt_tf.serving.bundle import Bundle
