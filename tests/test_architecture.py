@@ -13,6 +13,7 @@ PACKAGE = ROOT / "niwt_tf"
 # A module imports only from its own layer and those before it.
 LAYERS = (
     ("errors", "files"),
+    ("metrics",),
     ("data",),
     ("models",),
     ("method",),

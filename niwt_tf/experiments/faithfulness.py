@@ -18,8 +18,8 @@ from niwt_tf.experiments.faithfulness_sample import measure_sample
 from niwt_tf.experiments.faithfulness_truth import truth_of_test_images
 from niwt_tf.explain.activating import Activating
 from niwt_tf.explain.explainer import Explainer
-from niwt_tf.explain.intervals import Figure, class_mean
 from niwt_tf.method.execution import Execution
+from niwt_tf.metrics.intervals import Figure, class_mean
 from niwt_tf.models.network import Network
 
 Figures = dict[str, dict[str, Figure]]

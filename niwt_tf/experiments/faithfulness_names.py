@@ -14,9 +14,9 @@ from tqdm import tqdm
 from niwt_tf.experiments.faithfulness_truth import ImageTruth
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.faithfulness import GOOD_AUC, area_share, energy_in_parts, paired_auc, separation_auc
-from niwt_tf.explain.intervals import Figure, clustered_mean, clustered_share
 from niwt_tf.explain.masks import over_positions
 from niwt_tf.explain.part_names import parts_of_group
+from niwt_tf.metrics.intervals import Figure, clustered_mean, clustered_share
 
 # Ranks and AUCs that are held at a time.
 _BLOCK_ENTRIES = 4_000_000

@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from niwt_tf.experiments.intervals_over_problems import Mean
 from niwt_tf.experiments.leaderboard import BOUND, FIGURES, PAIRED, Row, Table
 from niwt_tf.experiments.published import Published
+from niwt_tf.metrics.intervals import Mean
 
 _TITLES = {
     "acc_seen": "seen",
