@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from niwt_tf.config.names import TEXTS
-from niwt_tf.experiments.intervals_over_problems import mean_of
+from niwt_tf.metrics.intervals import mean_of
 
 SHOWN = ("harmonic_mean", "acc_zsl", "ausuc")
 Metrics = Mapping[str, float]
@@ -29,9 +29,7 @@ Metrics = Mapping[str, float]
 def interval(values: Sequence[float]) -> str:
     """Return "mean ± half width" of the 95 % interval."""
     mean = mean_of(values)
-    if mean is None:
-        return "n/a"
-    return f"{mean.value:.3f}" if mean.half is None else f"{mean.value:.3f} ± {mean.half:.3f}"
+    return "n/a" if mean is None else f"{mean:.3f}"
 
 
 def run(source: str, seed: int, runs: Path, flags: Sequence[str]) -> Metrics:

@@ -20,10 +20,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 from tqdm import tqdm
 
 from niwt_tf.data.birds.render import render_birds
+from niwt_tf.metrics.intervals import mean_of
 
 ROWS = "float32,mixed_bfloat16,mixed_float16,float32+jit"
 METRICS = ("harmonic_mean", "acc_zsl", "ausuc", "acc_seen", "acc_unseen")
@@ -56,11 +56,7 @@ def measured(folder: Path, birds: Path, row: str, seed: int, epochs: int) -> dic
 
 def difference(first: list[float], second: list[float]) -> str:
     """Return the mean of second - first, seed by seed, with its 95 % interval."""
-    differences = np.subtract(second, first)
-    if len(differences) < 2:
-        return f"{differences.mean():+.3f}"
-    half = stats.t.ppf(0.975, len(differences) - 1) * differences.std(ddof=1) / np.sqrt(len(differences))
-    return f"{differences.mean():+.3f} ± {half:.3f}"
+    return f"{mean_of(np.subtract(second, first).tolist()):+.3f}"
 
 
 def main() -> None:

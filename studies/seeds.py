@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if sys.path[0] == str(ROOT / "benchmarks"):
     sys.path[0] = str(ROOT)  # run as a file, Python would look in this folder alone
 
-from niwt_tf.experiments.intervals_over_problems import mean_of
+from niwt_tf.metrics.intervals import mean_of
 
 OTHER_FIGURES = ("validation_harmonic_mean", "rank_correlation_within", "rank_correlation_across", "map_rank_correlation")
 OWN_STAGES = ("importance", "map", "transfer", "evaluate")
@@ -33,9 +33,7 @@ _BASELINE = "baseline_"
 def interval(values: Sequence[float]) -> str:
     """Return "mean ± half width" of Student's 95 % interval."""
     mean = mean_of(values)
-    if mean is None:
-        return "n/a"
-    return f"{mean.value:.3f}" if mean.half is None else f"{mean.value:.3f} ± {mean.half:.3f}"
+    return "n/a" if mean is None else f"{mean:.3f}"
 
 
 def run(seed: int, runs: Path, flags: Sequence[str]) -> Path:

@@ -63,8 +63,7 @@ class CalibrationCurve:
     @property
     def area(self) -> float:
         """AUSUC: the area under seen accuracy as a function of unseen accuracy, in [0, 1]."""
-        area = np.sum(np.diff(self.acc_unseen) * (self.acc_seen[1:] + self.acc_seen[:-1]) / 2)
-        return float(min(area, 1.0))  # sums of weights may pass 1 in their last digit
+        return float(min(np.trapezoid(self.acc_seen, self.acc_unseen), 1.0))  # sums of weights may pass 1 in their last digit
 
 
 def calibration_curve(scores: np.ndarray, labels: np.ndarray, num_seen: int) -> CalibrationCurve:

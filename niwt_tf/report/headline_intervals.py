@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from niwt_tf.explain.intervals import FEW, plain_mean
 from niwt_tf.metrics.gzsl import per_class_accuracy
+from niwt_tf.metrics.intervals import FEW, plain_mean
 from niwt_tf.metrics.probabilities import ECE_BINS, Probabilities
 from niwt_tf.protocol.scoring import Scored
 from niwt_tf.report.contents import Estimate
@@ -154,5 +154,4 @@ class _AreaOfClasses:
         start = np.zeros((len(hits), 1))
         acc_unseen = np.concatenate([start, won], axis=1)
         acc_seen = np.where(self.is_seen, hits, 0.0).sum(axis=1, keepdims=True) - np.concatenate([start, lost], axis=1)
-        area = (np.diff(acc_unseen) * (acc_seen[:, 1:] + acc_seen[:, :-1]) / 2).sum(axis=1)
-        return area.reshape(shape)
+        return np.trapezoid(acc_seen, acc_unseen, axis=1).reshape(shape)

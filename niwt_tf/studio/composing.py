@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from niwt_tf.metrics.probabilities import UNKNOWN
+from niwt_tf.metrics.probabilities import UNKNOWN, Probabilities
 from niwt_tf.studio.gallery import Gallery
 
 
@@ -141,8 +141,9 @@ def claims(
         abstain_below: an image whose best class is less probable is nobody's.
     """
     new = gallery.features @ column + np.float32(bias)
-    before = _probabilities(gallery.logits / temperature)
-    after = _probabilities(np.concatenate([gallery.logits, new[:, None]], axis=1) / temperature)
+    probabilities = Probabilities(temperature)
+    before = probabilities.of(gallery.logits)
+    after = probabilities.of(np.concatenate([gallery.logits, new[:, None]], axis=1))
     named = tuple(
         labels[best] if row[best] >= abstain_below else UNKNOWN
         for best, row in zip(gallery.logits.argmax(axis=1), before, strict=True)
@@ -151,8 +152,3 @@ def claims(
     wins = (new > gallery.logits.max(axis=1)) & (scores >= abstain_below)
     ordered = sorted(np.flatnonzero(wins).tolist(), key=lambda place: -scores[place])
     return Claims(scores, named, tuple(ordered))
-
-
-def _probabilities(logits: np.ndarray) -> np.ndarray:
-    raised = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)

@@ -12,10 +12,10 @@ import numpy as np
 from niwt_tf.data.descriptions.documents import listed
 from niwt_tf.data.descriptions.sentences import EMPTY
 from niwt_tf.data.descriptions.tfidf import Words
+from niwt_tf.data.descriptions.word_vectors import WordVectors
 from niwt_tf.data.hub_location import PREFIX as HUB
 from niwt_tf.data.hub_location import absolute_hub, is_hub
 from niwt_tf.data.schema import Knowledge, TextEncoder
-from niwt_tf.data.word_vectors import WordVectors
 from niwt_tf.errors import InputError, suggestion
 
 LSA, VECTORS = "lsa", "vectors:"

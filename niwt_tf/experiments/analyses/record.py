@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from niwt_tf.explain.intervals import plain_mean
 from niwt_tf.files import finite, replacing, write_json
+from niwt_tf.metrics.intervals import plain_mean
 
 # How a column is shown: a fraction as percent, a number with three digits, one between -1 and 1, a whole number, or words.
 KINDS = ("percent", "number", "correlation", "count", "text")

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from niwt_tf.errors import InputError, suggestion
-from niwt_tf.experiments.intervals_over_problems import Mean, holm, mean_of, paired_p, ranks
 from niwt_tf.metrics.gzsl import calibration_curve
+from niwt_tf.metrics.intervals import Mean, holm, mean_of, paired_p, ranks
 
 # By their names in metrics.json; `bound` is not there.
 FIGURES = ("acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ausuc")

@@ -13,7 +13,7 @@ from typing import Any
 
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.comparison.leaderboard import BOUND, FIGURES, PAIRED, Row, Table
-from niwt_tf.experiments.intervals_over_problems import Mean
+from niwt_tf.metrics.intervals import Mean
 
 _TITLES = {
     "acc_seen": "seen",

@@ -38,7 +38,7 @@ from niwt_tf.explain.faithfulness.measures import (
 from niwt_tf.explain.faithfulness.neuron_names import NameQuality, PartEnergy, name_quality, named_attributes
 from niwt_tf.explain.faithfulness.truth import ImageTruth, truth_of_test_images
 from niwt_tf.explain.grad_cam import GradCam, explained_twice, upsampled
-from niwt_tf.explain.intervals import Figure, class_mean
+from niwt_tf.metrics.intervals import Figure, class_mean
 from niwt_tf.models.flops import flops_of
 from niwt_tf.models.network import Network
 

@@ -15,7 +15,7 @@ from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.faithfulness.masks import over_positions, parts_of_group
 from niwt_tf.explain.faithfulness.measures import GOOD_AUC, area_share, energy_in_parts, paired_auc, separation_auc
 from niwt_tf.explain.faithfulness.truth import ImageTruth
-from niwt_tf.explain.intervals import Figure, clustered_mean, clustered_share
+from niwt_tf.metrics.intervals import Figure, clustered_mean, clustered_share
 
 # Ranks and AUCs that are held at a time.
 _BLOCK_ENTRIES = 4_000_000

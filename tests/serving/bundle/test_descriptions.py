@@ -5,8 +5,8 @@ import pytest
 
 from niwt_tf.data.descriptions.new_classes import described_in_words
 from niwt_tf.data.descriptions.tfidf import Words
+from niwt_tf.data.descriptions.word_vectors import WordVectors
 from niwt_tf.data.schema import Knowledge
-from niwt_tf.data.word_vectors import WordVectors
 from niwt_tf.errors import InputError
 from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.bundle.cards import Card

@@ -1,7 +1,22 @@
+from __future__ import annotations
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest, ttest_1samp, ttest_rel
 
-from niwt_tf.explain.intervals import class_mean, clustered_mean, clustered_share, plain_mean
+from niwt_tf.metrics.intervals import (
+    Mean,
+    class_mean,
+    clustered_mean,
+    clustered_share,
+    holm,
+    mean_of,
+    paired_p,
+    plain_mean,
+    ranks,
+)
 
 NAN = float("nan")
 
@@ -38,6 +53,15 @@ def test_few_classes_that_are_all_the_same_have_no_interval(classes, low):
     assert "low" in class_mean(values, labels)
 
 
+@settings(max_examples=25)
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=20, unique_by=lambda value: round(value, 6)))
+def test_intervals_are_those_of_scipy(values):
+    low, high = ttest_1samp(values, 0).confidence_interval(0.95)
+    figure, mean = plain_mean(np.array(values), bounds=(-99.0, 99.0)), mean_of(values)
+    assert (figure["low"], figure["high"]) == pytest.approx((low, high), abs=1e-9)
+    assert (mean.low, mean.high) == pytest.approx((low, high), abs=1e-9)
+
+
 def test_nothing_measured_is_absent():
     assert class_mean(np.array([NAN]), np.array([0])) is None
     assert class_mean(np.empty(0), np.empty(0, int)) is None
@@ -70,6 +94,7 @@ def test_members_of_unequal_clusters_count_the_same():
 def test_wilson():
     # (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n) with p = 0.8, n = 10, z = 1.96.
     hits = np.arange(10) < 8
+    assert clustered_share(hits, np.arange(10))["low"] == pytest.approx(binomtest(8, 10).proportion_ci(method="wilson").low)
     expected = {"value": 0.8, "low": pytest.approx(0.4902, abs=1e-4), "high": pytest.approx(0.9433, abs=1e-4)}
     assert clustered_share(hits, np.arange(10)) == {**expected, "count": 10}
     assert clustered_share(np.repeat(hits, 3), np.repeat(np.arange(10), 3)) == {**expected, "count": 30}
@@ -81,3 +106,58 @@ def test_a_share_of_all_keeps_a_width():
         assert none["low"] == none["value"] == 0.0 < none["high"]
     figure = clustered_share(np.ones(4, bool), np.arange(4))
     assert figure["high"] == 1.0 and figure["low"] == pytest.approx(4 / (4 + 1.96**2), abs=1e-4)
+
+
+def test_student_s_interval_of_two_figures():
+    found = mean_of([0.4, 0.6])
+    # Student's factor of one degree of freedom, 12.706, times 0.1414 / sqrt(2).
+    assert (found.value, found.half, found.count) == (pytest.approx(0.5), pytest.approx(1.27062, abs=1e-5), 2)
+    assert found.low == pytest.approx(-0.77062, abs=1e-5)
+
+
+def test_a_mean_is_written_with_its_interval():
+    assert (f"{Mean(0.25, 0.5, 2):.2f}", f"{Mean(0.25, 0.5, 2):+.1f}", f"{Mean(0.25, None, 1):+.2f}") == (
+        "0.25 ± 0.50",
+        "+0.2 ± 0.5",
+        "+0.25",
+    )
+
+
+def test_one_figure_has_no_interval_and_none_has_no_mean():
+    assert mean_of([0.7]) == Mean(0.7, None, 1)
+    assert not mean_of([0.7]).excludes_zero
+    assert mean_of([]) is None
+    assert paired_p([0.3]) is None
+
+
+@settings(max_examples=25)
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=8))
+def test_nothing_is_ever_nan(values):
+    found, p = mean_of(values), paired_p(values)
+    assert np.isfinite([found.value, found.half, p]).all()
+    assert 0 <= p <= 1
+
+
+def test_equal_differences_speak_for_themselves():
+    assert paired_p([0.0, 1e-17, -1e-17]) == 1.0
+    assert paired_p([0.1 + 0.2 - 0.3, 0.0]) == 1.0
+    assert paired_p([0.1, 0.1]) == 0.0
+    assert mean_of([0.1, 0.1]).half == 0
+    assert mean_of([1e-17, 0.0]).excludes_zero is False
+
+
+def test_p_is_that_of_the_paired_test():
+    one, two = np.array([0.5, 0.6, 0.9]), np.array([0.4, 0.55, 0.7])
+    assert paired_p(one - two) == pytest.approx(ttest_rel(one, two).pvalue)
+
+
+def test_holm_by_hand():
+    # 0.01 * 3, then 0.03 * 2, then the larger of 0.04 * 1 and what came before.
+    assert holm({"a": 0.04, "b": 0.01, "c": 0.03}) == pytest.approx({"b": 0.03, "c": 0.06, "a": 0.06})
+    assert holm({"a": 0.7, "b": 0.9}) == {"a": 1.0, "b": 1.0}
+    assert holm({}) == {}
+
+
+def test_ties_share_their_rank():
+    scores = np.array([[0.5, 0.7, 0.5 + 1e-16, 0.1], [0.2, 0.2, 0.2, 0.2]])
+    assert ranks(scores).tolist() == [[2.5, 1.0, 2.5, 4.0], [2.5] * 4]
