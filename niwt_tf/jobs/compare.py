@@ -19,7 +19,7 @@ from niwt_tf.experiments.published import Published, read_published
 from niwt_tf.files import replacing_all
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.compared_runs import results_in
-from niwt_tf.jobs.execution import show_progress
+from niwt_tf.jobs.context import show_progress
 
 FILES = ("comparison.csv", "per_problem.csv", "comparison.md", "comparison.png")
 

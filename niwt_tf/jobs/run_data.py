@@ -13,13 +13,13 @@ from niwt_tf.data.schema import Dataset, Knowledge, SeenData, TestData, seen_dat
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.folds import Learner
 from niwt_tf.experiments.training import learners_of
+from niwt_tf.jobs.context import execution_of, show_progress
 from niwt_tf.jobs.data_fingerprint import (
     data_fingerprint,
     descriptions_fingerprint,
     image_fingerprint,
     problem_fingerprint,
 )
-from niwt_tf.jobs.execution import execution_of, show_progress
 from niwt_tf.jobs.run_directory import Run
 from niwt_tf.method.execution import Execution
 

@@ -112,7 +112,7 @@ REPRODUCE_OPTIONS = (
 
 @dataclass(frozen=True)
 class Job:
-    """A job: `niwt_tf.jobs.<name>` holds its `main(argv)`.
+    """A job: `niwt_tf.jobs.<name>` has its `main`, or the file that several jobs share has its `<name>_job`.
 
     Attributes:
         name: what follows `niwt` on the command line.
@@ -121,6 +121,7 @@ class Job:
         tensorflow: whether it needs TensorFlow at its start.
         details: more lines for `niwt JOB --help`.
         defaults: what a flag that is left out means to this job, for people, where the option's own default does not tell.
+        module: the file of `niwt_tf/jobs/` that it shares with other jobs; "" for one of its own.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Job:
     tensorflow: bool = True
     details: str = ""
     defaults: Mapping[str, str] = field(default_factory=dict)
+    module: str = ""
 
 
 JOBS = {
