@@ -18,7 +18,7 @@ from niwt_tf.files import write_json
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.classify_report import Record, as_csv, as_json, as_table, explained, predicted
 from niwt_tf.jobs.quiet_tensorflow import import_quietly
-from niwt_tf.jobs.terminal_text import shown
+from niwt_tf.jobs.terminal_text import escape_what_cannot_be_shown, shown
 from niwt_tf.serving.bundle import Bundle
 from niwt_tf.serving.client import Client
 from niwt_tf.serving.fingerprints import METADATA
@@ -47,8 +47,7 @@ def main(argv: list[str]) -> None:
         records = _records(transport, paths)
     if values.json is not None:
         write_json(os.path.expanduser(values.json), records)
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show every letter
+    escape_what_cannot_be_shown()
     sys.stdout.write(as_table(records, _abstains()) if values.format == "table" else _WRITERS[values.format](records))
     sys.stdout.flush()
     bad = [record for record in records if "error" in record]

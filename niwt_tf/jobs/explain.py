@@ -19,7 +19,7 @@ from niwt_tf.files import read_json, replacing_all, write_json
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.explain_text import explanation_text
 from niwt_tf.jobs.explainer_of_run import explainer_of_run
-from niwt_tf.jobs.terminal_text import shown
+from niwt_tf.jobs.terminal_text import escape_what_cannot_be_shown, shown
 from niwt_tf.report.explanation_sheet import write_explanation_sheet
 from niwt_tf.serving.bundle_explainer import BundleExplainer
 from niwt_tf.serving.versions import saved_model_folder
@@ -49,8 +49,7 @@ def main(argv: list[str]) -> None:
     with _writing(folder), replacing_all(record, picture) as (first, second):
         write_json(first, explanation_record(explanation, os.path.abspath(image.path), model))
         write_explanation_sheet(second, explanation, image.pixels, image.path.name, class_names)
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show every letter
+    escape_what_cannot_be_shown()
     sys.stdout.write(explanation_text(explanation, values.image))
     sys.stdout.write(f"Picture and record: {shown(str(picture))}, {shown(str(record))}\n")
     sys.stdout.flush()

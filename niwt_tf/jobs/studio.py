@@ -12,7 +12,7 @@ from absl import flags
 
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.app import run_job
-from niwt_tf.jobs.changed_bundle import bundle_folder, required
+from niwt_tf.jobs.flags import bundle_folder, required
 from niwt_tf.serving.bundle import Bundle
 from niwt_tf.studio.image_files import image_files
 

@@ -118,19 +118,19 @@ class Job:
         name: what follows `niwt` on the command line.
         summary: one line for `niwt --help`.
         options: the flags that it takes.
+        module: the file of `niwt_tf/jobs/` that it shares with other jobs; "" for one of its own.
         tensorflow: whether it needs TensorFlow at its start.
         details: more lines for `niwt JOB --help`.
         defaults: what a flag that is left out means to this job, for people, where the option's own default does not tell.
-        module: the file of `niwt_tf/jobs/` that it shares with other jobs; "" for one of its own.
     """
 
     name: str
     summary: str
     options: tuple[Option, ...] = STAGE_OPTIONS
+    module: str = ""
     tensorflow: bool = True
     details: str = ""
     defaults: Mapping[str, str] = field(default_factory=dict)
-    module: str = ""
 
 
 JOBS = {
@@ -147,7 +147,7 @@ JOBS = {
         Job("faithfulness", "Measure how true the explanations of the test images are."),
         Job("report", "Write one HTML file of the run, and the same for TensorBoard."),
         Job("export_onnx", "Write a run's network as one ONNX file (needs niwt-tf[onnx]).", ONNX_OPTIONS),
-        Job("compare", "Compare methods over the seeds and splits of runs.", COMPARE_OPTIONS, False, COMPARE_DETAILS),
+        Job("compare", "Compare methods over the seeds and splits of runs.", COMPARE_OPTIONS, "", False, COMPARE_DETAILS),
         Job("baseline", "Score other methods on the same features and protocol.", (*STAGE_OPTIONS, *BASELINE_OPTIONS)),
         Job("lambda_sweep", "Draw accuracies over Stage 3's lambda (Fig. 3b).", (*STAGE_OPTIONS, *LAMBDA_SWEEP_OPTIONS)),
         Job(
@@ -162,19 +162,19 @@ JOBS = {
             (*STAGE_OPTIONS, *SUPPORT_IMAGES_OPTIONS),
         ),
         Job("consistency", "Compare importances within and across classes (Section 3.2)."),
-        Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
+        Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, "", False, SWEEP_DETAILS),
         Job(
             "reproduce",
             "Run rows of the paper's Table 1.",
-            *(REPRODUCE_OPTIONS, False, REPRODUCE_DETAILS, REPRODUCE_DEFAULTS),
+            *(REPRODUCE_OPTIONS, "", False, REPRODUCE_DETAILS, REPRODUCE_DEFAULTS),
         ),
         Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
         Job("explain", "Say why an image is of a class, and why not of another.", EXPLAIN_OPTIONS),
-        Job("list_classes", "Show the class cards of an exported network.", LIST_CLASSES_OPTIONS, tensorflow=False),
-        Job("add_class", "Describe classes, and an exported network knows them.", ADD_CLASS_OPTIONS, tensorflow=False),
-        Job("refine_class", "Update a described class's column from photographs of it.", REFINE_CLASS_OPTIONS, False),
-        Job("rename_class", "Give a class of an exported network another name.", RENAME_CLASS_OPTIONS, tensorflow=False),
-        Job("remove_class", "Take a class out of an exported network.", REMOVE_CLASS_OPTIONS, tensorflow=False),
+        Job("list_classes", "Show the class cards of an exported network.", LIST_CLASSES_OPTIONS, "classes", False),
+        Job("add_class", "Describe classes, and an exported network knows them.", ADD_CLASS_OPTIONS, "classes", False),
+        Job("refine_class", "Update a described class's column from photographs of it.", REFINE_CLASS_OPTIONS, "classes", False),
+        Job("rename_class", "Give a class of an exported network another name.", RENAME_CLASS_OPTIONS, "classes", False),
+        Job("remove_class", "Take a class out of an exported network.", REMOVE_CLASS_OPTIONS, "classes", False),
         Job("studio", "A page to try an exported network and to compose classes for it.", STUDIO_OPTIONS, tensorflow=False),
         Job("check_export", "Check a bundle as TensorFlow Serving would take it.", CHECK_OPTIONS),
     )
