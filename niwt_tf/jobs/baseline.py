@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -20,7 +19,7 @@ from niwt_tf.experiments.oracle import choose_oracle, score_oracle
 from niwt_tf.experiments.readers import readers_of
 from niwt_tf.experiments.scoring import save_scores
 from niwt_tf.files import read_json, write_json
-from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.jobs.run_directory import Run
 from niwt_tf.jobs.stage import Stage
@@ -147,7 +146,3 @@ def _marked(run: Run, name: str) -> dict[str, Any]:
     """Return a stage's metrics.json with all that is known today of why it is optimistic."""
     metrics = read_json(run.folder(name) / "metrics.json")
     return {**metrics, "optimistic": run.optimistic(name, metrics)}
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("baseline", main=main))

@@ -15,7 +15,6 @@ from tqdm import tqdm
 from niwt_tf.data.folder import IMAGE_SUFFIXES
 from niwt_tf.errors import InputError
 from niwt_tf.files import write_json
-from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.classify_report import Record, as_csv, as_json, as_table, explained, predicted
 from niwt_tf.jobs.quiet_tensorflow import import_quietly
 from niwt_tf.jobs.terminal_text import escape_what_cannot_be_shown, shown
@@ -138,7 +137,3 @@ def _sentence(error: RequestError) -> str:
         rule = f"--explain must be left out where {flag} has no explanations, which are exported where descriptions are known."
         return f"{rule} Received: {values.server or values.bundle!r}."
     return f"{flag} must be able to answer this request. Received: {values.server or values.bundle!r} ({said})."
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("classify", main=main))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from niwt_tf.experiments.leaderboard_plot import plot_leaderboard
 from niwt_tf.experiments.leaderboard_text import comparison_rows, markdown, problem_rows, terminal
 from niwt_tf.experiments.published import Published, read_published
 from niwt_tf.files import replacing_all
-from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.compared_runs import results_in
 from niwt_tf.jobs.context import show_progress
 
@@ -59,7 +57,3 @@ def main(argv: list[str]) -> None:
     out = Path(values.out).expanduser()
     print(terminal(*compare(values.runs, out, values.reference, values.bound, values.published)))
     print(f"\n{os.linesep.join(str(out / name) for name in FILES)}")
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("compare", main=main))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 from niwt_tf.experiments.plots import plot_ausuc, plot_confusion, write_per_class_csv
 from niwt_tf.experiments.prediction_sheet import prediction_sheet
 from niwt_tf.experiments.probabilities import load_probabilities
 from niwt_tf.experiments.scoring import metrics_of, save_scores, score_network
 from niwt_tf.files import read_json, write_json
-from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.jobs.run_directory import Run
 from niwt_tf.models.network import Network
@@ -55,7 +53,3 @@ def main(argv: list[str]) -> None:
     del argv
     with run_from_flags() as run:
         stage(run, load_run_data(run, ["transfer"]))
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("evaluate", main=main))

@@ -16,7 +16,6 @@ from niwt_tf.errors import InputError
 from niwt_tf.explain.explanation_record import explanation_record
 from niwt_tf.explain.image_explanation import ImageExplanation
 from niwt_tf.files import read_json, replacing_all, write_json
-from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.explain_text import explanation_text
 from niwt_tf.jobs.explainer_of_run import explainer_of_run
 from niwt_tf.jobs.terminal_text import escape_what_cannot_be_shown, shown
@@ -111,7 +110,3 @@ def _explained(image: OneImage) -> tuple[ImageExplanation, dict[str, Any], Seque
     explain = explainer_of_run(run)
     pixels = image.squashed(explain.input_size)
     return explain(pixels, *names, _ARGUMENTS), {"path": os.path.abspath(run), "version": None}, explain.known.labels
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("explain", main=main))

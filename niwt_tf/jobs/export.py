@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from absl import flags
 
 from niwt_tf.files import read_json, write_json
-from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.export_contents import contents_of
 from niwt_tf.jobs.flags import export_folder
 from niwt_tf.jobs.ledger import DIGEST
@@ -125,7 +124,3 @@ def main(argv: list[str]) -> None:
 
     with run_from_flags() as run:
         stage(run, load_run_data(run, ["transfer"]), abstain=flags.FLAGS.abstain)
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("export", main=main))

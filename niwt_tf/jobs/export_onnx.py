@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from pathlib import Path
 
 from absl import flags
 
 from niwt_tf.errors import InputError
-from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.flags import run_folder
 from niwt_tf.models.network import Network
 from niwt_tf.serving.onnx import export_onnx
@@ -33,7 +31,3 @@ def main(argv: list[str]) -> None:
     network = Network.load(made)
     difference = export_onnx(network, path)
     _LOG.info("%s: %d classes, differs from the network by at most %.1e.", path, len(network.class_names), difference)
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("export_onnx", main=main))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from niwt_tf.experiments.probabilities import load_probabilities
 from niwt_tf.experiments.scoring import load_scores
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.files import read_json, write_json
-from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.data_fingerprint import annotation_fingerprint
 from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.jobs.run_directory import Run
@@ -118,7 +117,3 @@ def main(argv: list[str]) -> None:
         stage(run, load_run_data(run, _INPUTS))
         if run.team.is_chief:
             print(as_text(read_json(run.folder("faithfulness") / "metrics.json")["faithfulness"]))
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("faithfulness", main=main))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from niwt_tf.files import fingerprint, read_json, replacing
-from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.data_fingerprint import annotation_fingerprint
 from niwt_tf.jobs.report_contents import RunFiles, further_stages, report_contents
 from niwt_tf.jobs.run_data import RunData, load_run_data
@@ -75,7 +74,3 @@ def main(argv: list[str]) -> None:
         stage(run, load_run_data(run, _INPUTS))
         if run.team.is_chief:
             print(page_of(run))
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("report", main=main))

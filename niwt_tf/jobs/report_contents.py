@@ -16,7 +16,7 @@ from niwt_tf.experiments.probabilities import load_probabilities
 from niwt_tf.experiments.scoring import load_scores
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.files import read_json
-from niwt_tf.jobs.analysis import optimistic_today
+from niwt_tf.jobs.analyses import optimistic_today
 from niwt_tf.jobs.run_data import RunData
 from niwt_tf.jobs.run_directory import Run
 from niwt_tf.jobs.stage import read_manifest

@@ -27,11 +27,10 @@ from niwt_tf.experiments.reproduction import (
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.sweep_grid import flags_of
 from niwt_tf.files import read_json, replacing
-from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.attached_process import run_attached
 from niwt_tf.jobs.flags import settings_from_flags
+from niwt_tf.jobs.options import DEFAULT_FOLDER
 from niwt_tf.jobs.reproduce_needs import needs_text, parts_needed
-from niwt_tf.jobs.reproduce_options import DEFAULT_FOLDER
 from niwt_tf.jobs.run_directory import RunDirectory
 
 
@@ -151,7 +150,3 @@ def _check_folder(folder: Path) -> None:
 
 def _interrupted(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("reproduce", main=main))

@@ -7,7 +7,7 @@ TINY = ["--num_species=2", "--images_per_species=1", "--image_size=32"]
 
 
 def _render(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "niwt_tf.jobs.render", *arguments]
+    command = [sys.executable, "-m", "niwt_tf", "render", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 

@@ -25,7 +25,7 @@ from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs import reproduce
 from niwt_tf.jobs.attached_process import run_attached
 from niwt_tf.jobs.flags import define_flags, parse_flags, run_folder, settings_from_flags
-from niwt_tf.jobs.reproduce_options import REPRODUCE_DEFAULTS
+from niwt_tf.jobs.options import REPRODUCE_DEFAULTS
 from niwt_tf.jobs.run_directory import RunDirectory
 from niwt_tf.jobs.table import JOBS, job_help
 from tests.data import miniature_archives as miniature
