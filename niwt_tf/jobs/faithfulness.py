@@ -11,15 +11,13 @@ import numpy as np
 
 from niwt_tf.experiments.faithfulness import Faithfulness, Figures, measure_faithfulness
 from niwt_tf.experiments.faithfulness_table import FIGURES, SIDES, as_text
-from niwt_tf.experiments.probabilities import load_probabilities
 from niwt_tf.experiments.scoring import load_scores
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.data_fingerprint import annotation_fingerprint
-from niwt_tf.jobs.run_data import RunData, load_run_data
+from niwt_tf.jobs.run_data import RunData, TransferFiles, load_run_data
 from niwt_tf.jobs.run_directory import Run
-from niwt_tf.models.network import Network
 
 SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
 _COLUMNS = ("value", "low", "high", "count", "left_out", "chance")
@@ -38,20 +36,18 @@ def stage(run: Run, data: RunData) -> None:
     made = run.stage("faithfulness", settings_used=SETTINGS_USED, inputs=_INPUTS, extra=extra, publishes=["metrics.json"])
     if made.up_to_date:
         return
-    transfer, evaluate = run.folder("transfer"), run.folder("evaluate")
+    transfer, evaluate = TransferFiles(run.folder("transfer")), run.folder("evaluate")
     with made.writing() as folder:
         if not run.team.is_chief:
             return  # the others wait for the chief, who writes alone
-        network = Network.load(transfer / "network.keras")
-        with np.load(transfer / "explainer.npz", allow_pickle=False) as file:
-            explainer = Explainer.from_arrays(dict(file))
+        network, explainer = transfer.network, transfer.explainer
         scored = load_scores(evaluate / "scores.npz", network.num_seen, network.calibration)
         measured = measure_faithfulness(
             network,
             explainer,
             data.dataset,
             scored.evaluation.predictions,
-            load_probabilities(transfer / "probabilities.json").temperature,
+            transfer.probabilities.temperature,
             data.execution,
             run.settings.seed,
         )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,12 @@ from niwt_tf.experiments.reproduction import (
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.experiments.sweep_grid import flags_of
 from niwt_tf.files import read_json, replacing
-from niwt_tf.jobs.attached_process import run_attached
 from niwt_tf.jobs.flags import settings_from_flags
 from niwt_tf.jobs.options import DEFAULT_FOLDER
 from niwt_tf.jobs.reproduce_needs import needs_text, parts_needed
 from niwt_tf.jobs.run_directory import RunDirectory
+
+_PATIENCE_SECONDS = 20.0
 
 
 def main(argv: list[str]) -> None:
@@ -150,3 +153,39 @@ def _check_folder(folder: Path) -> None:
 
 def _interrupted(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
+
+
+def run_attached(arguments: Sequence[str]) -> int:
+    """Run a command and return its exit status (negative: the signal that killed it).
+
+    Whatever ends this early, an interrupt above all, first interrupts the command and waits for it; if it does not end
+    within 20 seconds it is killed.
+
+    Raises:
+        OSError: the command cannot be started.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A session of its own: the terminal's Ctrl-C reaches this process alone, which hands it on once.
+    process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        return process.wait()
+    finally:
+        if process.poll() is None:
+            _end_in_order(process)
+
+
+def _end_in_order(process: subprocess.Popen[bytes]) -> None:
+    # In the background of a script interrupts are ignored, and processes inherit that.
+    deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    _send(process, signal.SIGTERM if deaf else signal.SIGINT)
+    try:
+        process.wait(_PATIENCE_SECONDS)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        _send(process, signal.SIGKILL)
+        process.wait()
+
+
+def _send(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

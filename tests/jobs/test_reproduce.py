@@ -23,9 +23,9 @@ from niwt_tf.experiments.paper_tables import TABLE_1
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs import reproduce
-from niwt_tf.jobs.attached_process import run_attached
 from niwt_tf.jobs.flags import define_flags, parse_flags, run_folder, settings_from_flags
 from niwt_tf.jobs.options import REPRODUCE_DEFAULTS
+from niwt_tf.jobs.reproduce import run_attached
 from niwt_tf.jobs.run_directory import RunDirectory
 from niwt_tf.jobs.table import JOBS, job_help
 from tests.data import miniature_archives as miniature
@@ -229,7 +229,7 @@ def test_an_interrupted_command_ends_in_order(tmp_path):
         "except KeyboardInterrupt:\n  pathlib.Path('ended').touch()"
     )
     outer = (
-        "import sys; from niwt_tf.jobs.attached_process import run_attached\n"
+        "import sys; from niwt_tf.jobs.reproduce import run_attached\n"
         f"try:\n  run_attached([sys.executable, '-c', {inner!r}])\nexcept KeyboardInterrupt:\n  sys.exit(130)"
     )
     with subprocess.Popen([sys.executable, "-c", outer], cwd=tmp_path, env=_environment()) as process:
