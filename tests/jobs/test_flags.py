@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import ast
 import os
+from pathlib import Path
 
 import pytest
 from absl import flags
 
+import niwt_tf
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.jobs.flags import define_flags, export_folder, parse_flags, run_folder, settings_from_flags
@@ -157,3 +160,10 @@ def test_no_job_is_lost():
 def test_no_flag_of_a_job_is_lost(job):
     taken = {declared.name for declared in JOBS[job].options}
     assert [name for name in PROMISED[job].split() if name not in taken] == []
+
+
+@pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
+def test_every_job_is_where_the_table_says(job):
+    file = Path(niwt_tf.__file__).parent / "jobs" / f"{job.module or job.name}.py"
+    functions = [node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
+    assert (f"{job.name}_job" if job.module else "main") in functions
