@@ -22,7 +22,7 @@ GIVEN_ALL = {"estimator.fit"}
 # Readers of data sets part the images in the first place; what a report or a check of serving picks to show is no choice.
 DATA = re.compile(r"^(data|report|serving|studio)/")
 # These show or check test images of a network whose choices are made: no figures come of them.
-LOOK_ONLY = {"jobs/export", "jobs/report", "jobs/report_contents", "jobs/run_data"}
+LOOK_ONLY = {"jobs/export", "jobs/report", "jobs/run_data"}
 
 
 def _functions() -> Iterator[tuple[str, ast.FunctionDef]]:

@@ -15,9 +15,9 @@ from absl import logging as absl_logging
 
 from niwt_tf.compute.quiet_tensorflow import choose_keras_backend, import_quietly
 from niwt_tf.errors import InputError
+from niwt_tf.jobs.context import lost_worker, team_from_flags
 from niwt_tf.jobs.flags import define_flags, parse_flags, run_folder, settings_from_flags
-from niwt_tf.jobs.table import HELP_FLAGS, JOBS, job_help
-from niwt_tf.jobs.team import lost_worker, team_from_flags
+from niwt_tf.jobs.table import HELP_FLAGS, JOBS, Job, job_help
 from niwt_tf.runs.run import Run, RunDirectory
 from niwt_tf.runs.store import StageStore
 
@@ -33,7 +33,7 @@ def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[l
     Args:
         name: a key of `JOBS`.
         arguments: flags, by default those of the process.
-        main: the job; by default `main` of `niwt_tf.jobs.<name>`, imported after its flags are known to be good.
+        main: the job; by default that of `JOBS`, imported after its flags are known to be good.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if any(argument in HELP_FLAGS for argument in given):
@@ -53,7 +53,7 @@ def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[l
             absl_logging.set_verbosity(absl_logging.WARNING)
         if JOBS[name].tensorflow:
             import_quietly()
-        (main or importlib.import_module(f"niwt_tf.jobs.{name}").main)(argv)
+        (main or _entry(JOBS[name]))(argv)
 
     try:
         app.run(call, argv=["niwt", *given], flags_parser=parse)
@@ -71,6 +71,12 @@ def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[l
         print(f"niwt {name}: {sentence}", file=sys.stderr)
         return 2
     return 0
+
+
+def _entry(job: Job) -> Callable[[list[str]], None]:
+    module = importlib.import_module(f"niwt_tf.jobs.{job.module or job.name}")
+    entry: Callable[[list[str]], None] = getattr(module, f"{job.name}_job" if job.module else "main")
+    return entry
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -15,7 +14,7 @@ from niwt_tf.data.folds import Fold
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.comparison.oracle import baseline_metrics, choose_oracle, score_baseline, score_oracle
 from niwt_tf.files import read_json, write_json
-from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.methods.niwt.files import load_networks
 from niwt_tf.methods.registry import BY_NAME
@@ -145,7 +144,3 @@ def _marked(run: Run, name: str) -> dict[str, Any]:
     """Return a stage's metrics.json with all that is known today of why it is optimistic."""
     metrics = read_json(run.folder(name) / "metrics.json")
     return {**metrics, "optimistic": run.optimistic(name, metrics)}
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("baseline", main=main))

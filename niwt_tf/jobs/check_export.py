@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from absl import flags
 
 from niwt_tf.errors import InputError
-from niwt_tf.jobs.app import run_job
 
 
 def main(argv: list[str]) -> None:
@@ -31,7 +29,3 @@ def main(argv: list[str]) -> None:
             failed.append(check.name)
     if failed:
         raise InputError(f"--bundle must name a bundle that passes every check. Received: one that fails {', '.join(failed)}.")
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("check_export", main=main))

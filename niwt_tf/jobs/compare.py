@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,7 @@ from niwt_tf.experiments.comparison.plot import plot_leaderboard
 from niwt_tf.experiments.comparison.runs import results_in
 from niwt_tf.experiments.comparison.text import Published, comparison_rows, markdown, problem_rows, read_published, terminal
 from niwt_tf.files import replacing_all
-from niwt_tf.jobs.app import run_job
-from niwt_tf.jobs.execution import show_progress
+from niwt_tf.jobs.context import show_progress
 
 FILES = ("comparison.csv", "per_problem.csv", "comparison.md", "comparison.png")
 
@@ -58,7 +56,3 @@ def main(argv: list[str]) -> None:
     out = Path(values.out).expanduser()
     print(terminal(*compare(values.runs, out, values.reference, values.bound, values.published)))
     print(f"\n{os.linesep.join(str(out / name) for name in FILES)}")
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("compare", main=main))

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
-from niwt_tf.files import read_json, write_json
-from niwt_tf.jobs.app import run_from_flags, run_job
-from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.models.network import Network
+from niwt_tf.files import write_json
+from niwt_tf.jobs.app import run_from_flags
+from niwt_tf.jobs.run_data import RunData, TransferFiles, load_run_data
 from niwt_tf.plots.evaluation import plot_ausuc, plot_confusion, write_per_class_csv
 from niwt_tf.plots.predictions import prediction_sheet
-from niwt_tf.protocol.probabilities import load_probabilities
 from niwt_tf.protocol.scoring import metrics_of, save_scores, score_network
 from niwt_tf.runs.run import Run
 
@@ -22,14 +18,12 @@ def stage(run: Run, data: RunData) -> None:
     evaluate = run.stage("evaluate", settings_used=SETTINGS_USED, inputs=["transfer"], publishes=["metrics.json"])
     if evaluate.up_to_date:
         return
-    transfer = run.folder("transfer")
-    network, test = Network.load(transfer / "network.keras"), data.test()
+    transfer = TransferFiles(run.folder("transfer"))
+    network, test = transfer.network, data.test()
     with evaluate.writing() as folder:
         scored = score_network(network, test, data.execution)
-        figures = read_json(transfer / "selection.json")["figures"]
-        probabilities = load_probabilities(transfer / "probabilities.json")
-        others = {**figures, "seed": run.settings.seed}
-        metrics = metrics_of(scored, network.num_seen, others, probabilities.temperature)
+        others = {**transfer.selection["figures"], "seed": run.settings.seed}
+        metrics = metrics_of(scored, network.num_seen, others, transfer.probabilities.temperature)
         write_json(folder / "metrics.json", {**metrics, **run.scored_test_images("evaluate", evaluate.choices)})
         save_scores(folder / "scores.npz", scored)
         evaluation, names = scored.evaluation, network.class_names
@@ -43,7 +37,7 @@ def stage(run: Run, data: RunData) -> None:
                 folder / "predictions.png",
                 test.images,
                 evaluation.predictions,
-                probabilities.of(logits),
+                transfer.probabilities.of(logits),
                 network.num_seen,
                 seed=run.settings.seed,
             )
@@ -55,7 +49,3 @@ def main(argv: list[str]) -> None:
     del argv
     with run_from_flags() as run:
         stage(run, load_run_data(run, ["transfer"]))
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("evaluate", main=main))

@@ -13,13 +13,14 @@ from absl import flags
 
 from niwt_tf.data.images.files import OneImage, read_one_image
 from niwt_tf.errors import InputError
-from niwt_tf.explain.record import ImageExplanation, explanation_record
+from niwt_tf.explain.network_explainer import NetworkExplainer
+from niwt_tf.explain.record import Contrast, ImageExplanation, NamedClass, explanation_record
+from niwt_tf.explain.sentences import counterfactual_sentence, empty_map_sentence, listed_words, neuron_title, withheld_sentence
 from niwt_tf.files import read_json, replacing_all, write_json
-from niwt_tf.jobs.app import run_job
-from niwt_tf.jobs.explain_text import explanation_text
-from niwt_tf.jobs.explainer_of_run import explainer_of_run
-from niwt_tf.jobs.terminal_text import shown
+from niwt_tf.jobs.run_data import TransferFiles
+from niwt_tf.jobs.terminal_text import escape_what_cannot_be_shown, shown
 from niwt_tf.report.explanation_sheet import write_explanation_sheet
+from niwt_tf.runs.run import RunDirectory
 from niwt_tf.serving.bundle.explainer import BundleExplainer
 from niwt_tf.serving.bundle.versions import saved_model_folder
 
@@ -48,8 +49,7 @@ def main(argv: list[str]) -> None:
     with _writing(folder), replacing_all(record, picture) as (first, second):
         write_json(first, explanation_record(explanation, os.path.abspath(image.path), model))
         write_explanation_sheet(second, explanation, image.pixels, image.path.name, class_names)
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show every letter
+    escape_what_cannot_be_shown()
     sys.stdout.write(explanation_text(explanation, values.image))
     sys.stdout.write(f"Picture and record: {shown(str(picture))}, {shown(str(record))}\n")
     sys.stdout.flush()
@@ -113,5 +113,46 @@ def _explained(image: OneImage) -> tuple[ImageExplanation, dict[str, Any], Seque
     return explain(pixels, *names, _ARGUMENTS), {"path": os.path.abspath(run), "version": None}, explain.known.labels
 
 
-if __name__ == "__main__":
-    sys.exit(run_job("explain", main=main))
+def explainer_of_run(run_dir: Path) -> NetworkExplainer:
+    """Return what explains images by the stage `transfer` of a run, whose data set is not needed. Nothing is written or held.
+
+    Raises:
+        InputError: it is no run's folder, or the stage is not finished or out of date; the sentence names the job to run.
+    """
+    made = TransferFiles(RunDirectory(run_dir).reading().folder("transfer"))
+    return NetworkExplainer(made.network, made.explainer, made.probabilities, made.descriptions, made.column_map)
+
+
+def explanation_text(explanation: ImageExplanation, image: str) -> str:
+    """Return what is said of an image, some lines without a character that a terminal would obey."""
+    own, best, contrast = explanation.own, explanation.best, explanation.contrast
+    lines = [f"{image}: {_named(own)}"]
+    if best.label != own.label:
+        lines.append(f"  the most probable class is {_named(best)}")
+    if explanation.is_withheld:
+        lines.append(f"  {withheld_sentence(explanation, best.label)}")
+    lines += _where(empty_map_sentence(explanation.heat))
+    lines.append(f"  for it speaks      {listed_words(explanation.speaks_for)}")
+    if explanation.speaks_against:  # which not every bundle says
+        lines.append(f"  against it speaks  {listed_words(explanation.speaks_against)}")
+    neurons = ", ".join(neuron_title(neuron) for neuron in explanation.neurons)
+    lines.append(f"  by                 {neurons or 'no neuron'}")
+    return "\n".join(shown(line) for line in [*lines, *([] if contrast is None else _why_not(contrast, own))]) + "\n"
+
+
+def _where(sentence: str) -> list[str]:
+    return [f"  where              {sentence}"] if sentence else []
+
+
+def _why_not(contrast: Contrast, own: NamedClass) -> list[str]:
+    return [
+        f"Why not {_named(contrast.rival)}",
+        *_where(empty_map_sentence(contrast.heat, (own.label, contrast.rival.label))),
+        f"  against it speaks  {listed_words(contrast.speaks_for, sign='')}",
+        f"  for it speaks      {listed_words(contrast.speaks_against, sign='')}",
+        f"  {counterfactual_sentence(contrast)}",
+    ]
+
+
+def _named(named: NamedClass) -> str:
+    return f"{named.label} ({100 * named.probability:.1f} %, {'seen' if named.is_seen else 'unseen'})"

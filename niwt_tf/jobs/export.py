@@ -1,34 +1,43 @@
-"""`niwt export`: write the expanded network as a verified SavedModel."""
+"""`niwt export` and `export_onnx`: the expanded network as a verified SavedModel, and as one ONNX file."""
 
 from __future__ import annotations
 
 import logging
 import os
 import shutil
-import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from absl import flags
 
+from niwt_tf.data.schema import Knowledge
+from niwt_tf.errors import InputError
 from niwt_tf.files import read_json, write_json
-from niwt_tf.jobs.app import run_from_flags, run_job
-from niwt_tf.jobs.export_contents import contents_of
-from niwt_tf.jobs.flags import export_folder
+from niwt_tf.jobs.app import run_from_flags
+from niwt_tf.jobs.flags import export_folder, run_folder
+from niwt_tf.jobs.run_data import RunData, TransferFiles, load_run_data
 from niwt_tf.metrics.probabilities import Probabilities, check_none_is_unknown
 from niwt_tf.models.network import Network
 from niwt_tf.runs.ledger import DIGEST
 from niwt_tf.runs.run import Run
+from niwt_tf.serving.export.contents import HOW, Contents
+from niwt_tf.serving.export.onnx import export_onnx
 from niwt_tf.serving.export.savedmodel import export_network
-
-if TYPE_CHECKING:
-    from niwt_tf.jobs.run_data import RunData
 
 _CHECKED = 8
 _BEST = 5
 _RECORD = "export.json"
 _LOG = logging.getLogger("niwt_tf.jobs")
+_FIGURES = ("validation_harmonic_mean", "validation_acc_zsl")
+
+
+def export_job(argv: list[str]) -> None:
+    """Export the run that --run_dir names."""
+    del argv
+    with run_from_flags() as run:
+        stage(run, load_run_data(run, ["transfer"]), abstain=flags.FLAGS.abstain)
 
 
 def stage(run: Run, data: RunData, export_dir: Path | None = None, abstain: bool = False) -> None:
@@ -53,7 +62,8 @@ def stage(run: Run, data: RunData, export_dir: Path | None = None, abstain: bool
     export = run.stage("export", settings_used=["backbone", "dataset"], inputs=["transfer"], extra=extra)
     if export.up_to_date:
         return
-    network = Network.load(run.folder("transfer") / "network.keras")
+    made = TransferFiles(run.folder("transfer"))
+    network = made.network
     if abstain:
         check_none_is_unknown(network.class_names)
     with export.writing() as record:
@@ -61,7 +71,7 @@ def stage(run: Run, data: RunData, export_dir: Path | None = None, abstain: bool
             return
         settings = run.settings
         metadata: dict[str, Any] = {"dataset": settings.dataset, "backbone": settings.backbone, "metrics": metrics}
-        contents = contents_of(run, data, network, abstain)
+        contents = _contents(made, data, abstain)
         if abstain:
             _LOG.info("%s", _abstention(contents.probabilities))
         checked = _check_images(data)
@@ -117,14 +127,45 @@ def _check_images(data: RunData) -> list[Path]:
     return [images.root / images.paths[index] for index in chosen]
 
 
-def main(argv: list[str]) -> None:
-    """Export the run that --run_dir names."""
+def _contents(made: TransferFiles, data: RunData, abstain: bool) -> Contents:
+    """Return what goes with the network; with `abstain` unsure answers are "unknown"."""
+    figures = {name: made.selection["figures"].get(name) for name in _FIGURES}
+    return Contents(
+        knowledge=_described(data, made.network),
+        probabilities=made.probabilities if abstain else replace(made.probabilities, abstain_below=0.0),
+        column_map=made.column_map,
+        explainer=made.explainer,
+        few_shot=made.few_shot,
+        images=_image_counts(data, made.network),
+        validation={name: float(value) for name, value in figures.items() if value is not None},
+        how=HOW[made.selection["chosen"]["engine"]],
+    )
+
+
+def _described(data: RunData, network: Network) -> Knowledge:
+    known = data.dataset.knowledge
+    rows = [data.dataset.class_names.index(name) for name in network.class_names]
+    return replace(known, values=known.values[rows])
+
+
+def _image_counts(data: RunData, network: Network) -> list[int]:
+    images = data.seen.images
+    counts = dict(zip(images.class_names, np.bincount(images.labels, minlength=len(images.class_names)), strict=True))
+    return [int(counts.get(name, 0)) for name in network.class_names]
+
+
+def export_onnx_job(argv: list[str]) -> None:
+    """Write the network of the stage `transfer` to --path.
+
+    Raises:
+        InputError: the stage is not finished, or see `export_onnx`.
+    """
     del argv
-    from niwt_tf.jobs.run_data import load_run_data
-
-    with run_from_flags() as run:
-        stage(run, load_run_data(run, ["transfer"]), abstain=flags.FLAGS.abstain)
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("export", main=main))
+    run, given = run_folder(), flags.FLAGS.path
+    path = Path("exports", f"{run.resolve().name}.onnx") if given is None else Path(os.path.expanduser(given))
+    made = run / "transfer" / "network.keras"
+    if not made.is_file():
+        raise InputError(f"--run_dir must hold the stage transfer: run niwt run first. Received: {str(run)!r}.")
+    network = Network.load(made)
+    difference = export_onnx(network, path)
+    _LOG.info("%s: %d classes, differs from the network by at most %.1e.", path, len(network.class_names), difference)

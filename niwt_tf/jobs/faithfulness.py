@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,8 @@ from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.faithfulness.measure import Faithfulness, Figures, measure_faithfulness
 from niwt_tf.explain.faithfulness.table import FIGURES, SIDES, as_text
 from niwt_tf.files import read_json, write_json
-from niwt_tf.jobs.app import run_from_flags, run_job
-from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.models.network import Network
-from niwt_tf.protocol.probabilities import load_probabilities
+from niwt_tf.jobs.app import run_from_flags
+from niwt_tf.jobs.run_data import RunData, TransferFiles, load_run_data
 from niwt_tf.protocol.scoring import load_scores
 from niwt_tf.runs.fingerprints import annotation_fingerprint
 from niwt_tf.runs.run import Run
@@ -39,20 +36,18 @@ def stage(run: Run, data: RunData) -> None:
     made = run.stage("faithfulness", settings_used=SETTINGS_USED, inputs=_INPUTS, extra=extra, publishes=["metrics.json"])
     if made.up_to_date:
         return
-    transfer, evaluate = run.folder("transfer"), run.folder("evaluate")
+    transfer, evaluate = TransferFiles(run.folder("transfer")), run.folder("evaluate")
     with made.writing() as folder:
         if not run.team.is_chief:
             return  # the others wait for the chief, who writes alone
-        network = Network.load(transfer / "network.keras")
-        with np.load(transfer / "explainer.npz", allow_pickle=False) as file:
-            explainer = Explainer.from_arrays(dict(file))
+        network, explainer = transfer.network, transfer.explainer
         scored = load_scores(evaluate / "scores.npz", network.num_seen, network.calibration)
         measured = measure_faithfulness(
             network,
             explainer,
             data.dataset,
             scored.evaluation.predictions,
-            load_probabilities(transfer / "probabilities.json").temperature,
+            transfer.probabilities.temperature,
             data.execution,
             run.settings.seed,
         )
@@ -118,7 +113,3 @@ def main(argv: list[str]) -> None:
         stage(run, load_run_data(run, _INPUTS))
         if run.team.is_chief:
             print(as_text(read_json(run.folder("faithfulness") / "metrics.json")["faithfulness"]))
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("faithfulness", main=main))

@@ -16,6 +16,7 @@ from niwt_tf.data.descriptions.texts import absolute_features
 from niwt_tf.data.hub_location import absolute_hub, is_hub
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.jobs.table import Job
+from niwt_tf.serving.bundle.versions import saved_model_folder
 
 # These settings are names or paths; a path is made absolute, so that a run can be taken up from another folder.
 _PATHS = {declared.name for declared in SETTINGS if declared.path} | {"data_dir"}
@@ -122,3 +123,27 @@ def export_folder(flag_values: flags.FlagValues = flags.FLAGS) -> Path:
     if flag_values["export_dir"].value is not None:
         return Path(os.path.expanduser(flag_values["export_dir"].value))
     return Path("exports") / run_folder(flag_values).resolve().name
+
+
+def bundle_folder() -> Path:
+    """Return the version that --bundle means.
+
+    Raises:
+        InputError: it was not given, or there is none.
+    """
+    given = flags.FLAGS.bundle
+    if given is None:
+        raise InputError("--bundle must be given: an exported network, for instance --bundle=exports/birds.")
+    return Path(os.path.abspath(saved_model_folder(os.path.expanduser(given))))
+
+
+def required(flag: str) -> str:
+    """Return the value of a flag.
+
+    Raises:
+        InputError: it was not given.
+    """
+    value = flags.FLAGS[flag].value
+    if value is None:
+        raise InputError(f"--{flag} must be given.")
+    return str(value)

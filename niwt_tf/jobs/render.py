@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from absl import flags
 
 from niwt_tf.data.birds.render import MARKER, render_birds
 from niwt_tf.files import read_json
-from niwt_tf.jobs.app import run_job
 
 _LOG = logging.getLogger("niwt_tf.jobs")
 
@@ -46,7 +44,3 @@ def _earlier(folder: Path) -> object:
         return read_json(folder / MARKER)
     except (OSError, ValueError):
         return None
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("render", main=main))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +30,11 @@ from niwt_tf.experiments.table1.rows import (
     table_markdown,
 )
 from niwt_tf.files import read_json, replacing
-from niwt_tf.jobs.app import run_job
-from niwt_tf.jobs.attached_process import run_attached
 from niwt_tf.jobs.flags import settings_from_flags
-from niwt_tf.jobs.reproduce_options import DEFAULT_FOLDER
+from niwt_tf.jobs.options import DEFAULT_FOLDER
 from niwt_tf.runs.run import RunDirectory
+
+_PATIENCE_SECONDS = 20.0
 
 
 def main(argv: list[str]) -> None:
@@ -153,5 +155,37 @@ def _interrupted(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-if __name__ == "__main__":
-    sys.exit(run_job("reproduce", main=main))
+def run_attached(arguments: Sequence[str]) -> int:
+    """Run a command and return its exit status (negative: the signal that killed it).
+
+    Whatever ends this early, an interrupt above all, first interrupts the command and waits for it; if it does not end
+    within 20 seconds it is killed.
+
+    Raises:
+        OSError: the command cannot be started.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A session of its own: the terminal's Ctrl-C reaches this process alone, which hands it on once.
+    process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        return process.wait()
+    finally:
+        if process.poll() is None:
+            _end_in_order(process)
+
+
+def _end_in_order(process: subprocess.Popen[bytes]) -> None:
+    # In the background of a script interrupts are ignored, and processes inherit that.
+    deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    _send(process, signal.SIGTERM if deaf else signal.SIGINT)
+    try:
+        process.wait(_PATIENCE_SECONDS)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        _send(process, signal.SIGKILL)
+        process.wait()
+
+
+def _send(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

@@ -8,9 +8,9 @@ from pathlib import Path
 from absl import flags
 
 from niwt_tf.files import read_json
-from niwt_tf.jobs import evaluate, export, faithfulness, importance, report, train, transfer
-from niwt_tf.jobs import map as mapping
-from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs import evaluate, export, faithfulness, report, train
+from niwt_tf.jobs.app import run_from_flags
+from niwt_tf.jobs.fit import importance_stage, map_stage, transfer_stage
 from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.metrics.probabilities import check_none_is_unknown
 from niwt_tf.report.summary import summary_table
@@ -23,9 +23,9 @@ def _export(run: Run, data: RunData) -> None:
 
 _STAGES = {
     "train": train.stage,
-    "importance": importance.stage,
-    "map": mapping.stage,
-    "transfer": transfer.stage,
+    "importance": importance_stage,
+    "map": map_stage,
+    "transfer": transfer_stage,
     "evaluate": evaluate.stage,
     "export": _export,
     "faithfulness": faithfulness.stage,
@@ -61,7 +61,3 @@ def main(argv: list[str]) -> None:
             print(f"report       {report.page_of(run)}")
         started = sys.argv[0] if Path(sys.argv[0]).name == "niwt" else "niwt"
         print(f"next         {started} baseline --run_dir={run.path}")
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("run", main=main))

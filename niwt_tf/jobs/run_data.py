@@ -1,10 +1,12 @@
-"""The data of a run, parted by what may be looked at when."""
+"""What jobs read of a run: its data, parted by what may be looked at when, and what its transfer wrote."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +15,15 @@ from niwt_tf.data.folds import Learner
 from niwt_tf.data.load import load_dataset
 from niwt_tf.data.schema import Dataset, Knowledge, SeenData, TestData, seen_data, test_data, unseen_descriptions
 from niwt_tf.errors import InputError
-from niwt_tf.jobs.execution import execution_of, show_progress
+from niwt_tf.explain.explainer import Explainer
+from niwt_tf.files import read_json
+from niwt_tf.jobs.context import execution_of, show_progress
+from niwt_tf.methods.niwt.column_map import ColumnMap
+from niwt_tf.methods.niwt.few_shot import FewShotPrior
+from niwt_tf.metrics.probabilities import Probabilities
+from niwt_tf.models.network import Network
 from niwt_tf.protocol.learners import learners_of
+from niwt_tf.protocol.probabilities import load_probabilities
 from niwt_tf.runs.fingerprints import data_fingerprint, descriptions_fingerprint, image_fingerprint, problem_fingerprint
 from niwt_tf.runs.run import Run
 
@@ -83,3 +92,56 @@ def load_run_data(run: Run, needs: Sequence[str] = ()) -> RunData:
     names, descriptions = unseen_descriptions(dataset)
     learners, known = learners_of(settings, seen, len(names)), replace(dataset.knowledge, values=seen.descriptions)
     return RunData(dataset, seen, learners, known, names, descriptions, execution_of(run))
+
+
+class TransferFiles:
+    """What the stage `transfer` wrote. A file is read when it is first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        """Remember the finished stage's folder."""
+        self.folder = folder
+
+    @cached_property
+    def network(self) -> Network:
+        """The expanded one."""
+        return Network.load(self.folder / "network.keras")
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Its inverse map and the names of its neurons."""
+        return Explainer.from_arrays(self._arrays("explainer"))
+
+    @cached_property
+    def probabilities(self) -> Probabilities:
+        """How its logits become probabilities."""
+        return load_probabilities(self.folder / "probabilities.json")
+
+    @cached_property
+    def selection(self) -> dict[str, Any]:
+        """What was chosen, what was tried, and figures: selection.json."""
+        return dict(read_json(self.folder / "selection.json"))
+
+    @cached_property
+    def descriptions(self) -> np.ndarray:
+        """Those of all its classes, float32 [C, K], raw."""
+        return self._arrays("descriptions")["values"]
+
+    @cached_property
+    def column_map(self) -> ColumnMap | None:
+        """What makes columns of later classes; None of a descent and of other methods' heads."""
+        arrays = self._arrays("column_map")
+        return ColumnMap.from_arrays(arrays) if arrays else None
+
+    @cached_property
+    def few_shot(self) -> FewShotPrior | None:
+        """What photographs of a described class are weighed by; None of other methods' heads."""
+        arrays = self._arrays("few_shot")
+        return FewShotPrior.from_arrays(arrays) if arrays else None
+
+    def _arrays(self, name: str) -> dict[str, np.ndarray]:
+        """Return the arrays of a file, or none where there is no such file."""
+        path = self.folder / f"{name}.npz"
+        if not path.is_file():
+            return {}
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)

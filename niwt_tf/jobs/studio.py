@@ -11,8 +11,7 @@ from pathlib import Path
 from absl import flags
 
 from niwt_tf.errors import InputError
-from niwt_tf.jobs.app import run_job
-from niwt_tf.jobs.changed_bundle import bundle_folder, required
+from niwt_tf.jobs.flags import bundle_folder, required
 from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.studio.image_files import image_files
 
@@ -76,7 +75,3 @@ def _check_port(host: str, port: int) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"--host and --port must be an address that is free. Received: {host}:{port} ({reason}).") from None
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("studio", main=main))

@@ -1,4 +1,4 @@
-"""Every job and the options it takes. Imported by `niwt --help`, so nothing heavy is imported here."""
+"""Every job, and what `niwt --help` and `niwt JOB --help` print of it. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
@@ -6,118 +6,46 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from niwt_tf.config.names import METHODS
 from niwt_tf.config.options import Option
-from niwt_tf.config.settings import SETTINGS
-from niwt_tf.jobs.analysis_options import (
-    LAMBDA_SWEEP_OPTIONS,
-    LAYER_DEPTH_OPTIONS,
-    SUPPORT_IMAGES_OPTIONS,
-    WEIGHT_RECOVERY_OPTIONS,
-)
-from niwt_tf.jobs.bundle_options import (
+from niwt_tf.jobs.options import (
     ADD_CLASS_OPTIONS,
+    BASELINE_OPTIONS,
     CHECK_OPTIONS,
     CLASSIFY_OPTIONS,
+    COMPARE_DETAILS,
+    COMPARE_OPTIONS,
+    EXPLAIN_OPTIONS,
+    EXPORT_OPTIONS,
+    LAMBDA_SWEEP_OPTIONS,
+    LAYER_DEPTH_OPTIONS,
     LIST_CLASSES_OPTIONS,
+    ONNX_OPTIONS,
     REFINE_CLASS_OPTIONS,
     REMOVE_CLASS_OPTIONS,
     RENAME_CLASS_OPTIONS,
+    RENDER_OPTIONS,
+    REPRODUCE_DEFAULTS,
+    REPRODUCE_DETAILS,
+    REPRODUCE_OPTIONS,
+    RUN_OPTIONS,
+    STAGE_OPTIONS,
     STUDIO_OPTIONS,
+    SUPPORT_IMAGES_OPTIONS,
+    SWEEP_OPTIONS,
+    WEIGHT_RECOVERY_OPTIONS,
 )
-from niwt_tf.jobs.compare_options import COMPARE_DETAILS, COMPARE_OPTIONS
-from niwt_tf.jobs.explain_options import EXPLAIN_OPTIONS
-from niwt_tf.jobs.reproduce_options import REPRODUCE_DEFAULTS, REPRODUCE_DETAILS, REPRODUCE_ONLY
-from niwt_tf.jobs.sweep_options import SWEEP_DETAILS, SWEEP_ONLY
-
-RUN_OPTIONS = (
-    Option("run_dir", "str", None, "Folder of the run: every stage reads and writes it.", optional=True),
-    Option("export_dir", "str", None, "Where SavedModels go; by default exports/<name of run_dir>.", optional=True),
-    Option("overwrite", "bool", False, "Redo what other flags than the run's change, instead of refusing."),
-    Option("progress", "bool", True, "Show progress bars."),
-    Option(
-        "cache_dir", "str", None, "Where maps and features of frozen networks are cached; by default .cache in run_dir.",
-        optional=True,
-    ),
-    Option("cache_gb", "float", 4.0, "Most gigabytes of that cache; 0 for none.", at_least=0),
-    Option(
-        "strategy",
-        "str",
-        "none",
-        "Devices that share the work: one, all of this machine, or the processes that TF_CONFIG names.",
-        choices=("none", "mirrored", "multiworker"),
-    ),
-    Option(
-        "stage_store",
-        "str",
-        None,
-        "Folder in which runs share finished stages: one with the same settings, inputs and data is not done again.",
-        optional=True,
-    ),
-)
-
-UNTIL = Option(
-    "until",
-    "str",
-    "report",
-    "The last stage to do.",
-    choices=("train", "importance", "map", "transfer", "evaluate", "export", "faithfulness", "report"),
-)
-
-ABSTAIN = Option(
-    "abstain",
-    "bool",
-    False,
-    "Export a network that answers 'unknown' below the probability that validation classes chose.",
-)
-
-RENDER_OPTIONS = (
-    Option("data_dir", "str", "data/birds", "Folder to write: new, empty, or rendered before."),
-    Option("num_species", "int", 50, "Number of species (classes).", at_least=2, below=201),
-    Option("images_per_species", "int", 60, "Images of each species.", at_least=1, below=10_001),
-    Option("image_size", "int", 64, "Side of an image in pixels.", at_least=32, below=1025),
-    Option("seed", "int", 0, "Seed of species and images.", at_least=0),
-)
-
-BASELINE_OPTIONS = (
-    Option("method", "strs", ("all",), "Methods to score beside NIWT.", choices=("all", *METHODS)),
-    Option(
-        "baseline_features",
-        "str",
-        "head",
-        "What they are fitted on: what the head is applied to, or the mean of the conv map that NIWT reads.",
-        choices=("head", "map"),
-    ),
-)
-
-ONNX_OPTIONS = (
-    Option("run_dir", "str", None, "Folder of the run, which has the stage transfer.", optional=True),
-    Option("path", "str", None, "File to write, .onnx; by default exports/<name of run_dir>.onnx.", optional=True),
-)
-
-STAGE_OPTIONS = (*RUN_OPTIONS, *SETTINGS)
-
-SWEEP_OPTIONS = (
-    *SWEEP_ONLY,
-    *(declared for declared in RUN_OPTIONS if declared.name in ("progress", "cache_dir", "cache_gb", "strategy")),
-    *SETTINGS,
-)
-
-REPRODUCE_OPTIONS = (
-    *REPRODUCE_ONLY,
-    *(declared for declared in RUN_OPTIONS if declared.name != "export_dir"),
-    *SETTINGS,
-)
+from niwt_tf.jobs.sweep_options import SWEEP_DETAILS
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job: `niwt_tf.jobs.<name>` holds its `main(argv)`.
+    """A job: `niwt_tf.jobs.<name>` has its `main`, or the file that several jobs share has its `<name>_job`.
 
     Attributes:
         name: what follows `niwt` on the command line.
         summary: one line for `niwt --help`.
         options: the flags that it takes.
+        module: the file of `niwt_tf/jobs/` that it shares with other jobs; "" for one of its own.
         tensorflow: whether it needs TensorFlow at its start.
         details: more lines for `niwt JOB --help`.
         defaults: what a flag that is left out means to this job, for people, where the option's own default does not tell.
@@ -126,6 +54,7 @@ class Job:
     name: str
     summary: str
     options: tuple[Option, ...] = STAGE_OPTIONS
+    module: str = ""
     tensorflow: bool = True
     details: str = ""
     defaults: Mapping[str, str] = field(default_factory=dict)
@@ -135,44 +64,48 @@ JOBS = {
     job.name: job
     for job in (
         Job("render", "Draw the birds data set in CUB's layout.", RENDER_OPTIONS, tensorflow=False),
-        Job("run", "Do every stage that is not up to date, from train to report.", (*STAGE_OPTIONS, ABSTAIN, UNTIL)),
+        Job("run", "Do every stage that is not up to date, from train to report.", RUN_OPTIONS),
         Job("train", "Train the network on the seen classes."),
-        Job("importance", "Measure how important each neuron is to each seen class."),
-        Job("map", "Learn to predict importance from class descriptions."),
-        Job("transfer", "Make a head column for each unseen class from its predicted importance."),
+        Job("importance", "Measure how important each neuron is to each seen class.", module="fit"),
+        Job("map", "Learn to predict importance from class descriptions.", module="fit"),
+        Job("transfer", "Make a head column for each unseen class from its predicted importance.", module="fit"),
         Job("evaluate", "Score seen and unseen classes on the test images."),
-        Job("export", "Write a verified SavedModel for serving.", (*STAGE_OPTIONS, ABSTAIN)),
+        Job("export", "Write a verified SavedModel for serving.", EXPORT_OPTIONS, "export"),
         Job("faithfulness", "Measure how true the explanations of the test images are."),
         Job("report", "Write one HTML file of the run, and the same for TensorBoard."),
-        Job("export_onnx", "Write a run's network as one ONNX file (needs niwt-tf[onnx]).", ONNX_OPTIONS),
-        Job("compare", "Compare methods over the seeds and splits of runs.", COMPARE_OPTIONS, False, COMPARE_DETAILS),
-        Job("baseline", "Score other methods on the same features and protocol.", (*STAGE_OPTIONS, *BASELINE_OPTIONS)),
-        Job("lambda_sweep", "Draw accuracies over Stage 3's lambda (Fig. 3b).", (*STAGE_OPTIONS, *LAMBDA_SWEEP_OPTIONS)),
+        Job("export_onnx", "Write a run's network as one ONNX file (needs niwt-tf[onnx]).", ONNX_OPTIONS, "export"),
+        Job("compare", "Compare methods over the seeds and splits of runs.", COMPARE_OPTIONS, "", False, COMPARE_DETAILS),
+        Job("baseline", "Score other methods on the same features and protocol.", BASELINE_OPTIONS),
+        Job("lambda_sweep", "Draw accuracies over Stage 3's lambda (Fig. 3b).", LAMBDA_SWEEP_OPTIONS, "analyses"),
         Job(
             "weight_recovery",
             "Recover seen columns from noisy importances (Fig. 3a).",
-            (*STAGE_OPTIONS, *WEIGHT_RECOVERY_OPTIONS),
+            *(WEIGHT_RECOVERY_OPTIONS, "analyses"),
         ),
-        Job("layer_depth", "Do NIWT at every block of the network (Section 5.3).", (*STAGE_OPTIONS, *LAYER_DEPTH_OPTIONS)),
+        Job("layer_depth", "Do NIWT at every block of the network (Section 5.3).", LAYER_DEPTH_OPTIONS, "analyses"),
         Job(
             "support_images",
             "Fit new columns on seen, other and noise images (Table 2).",
-            (*STAGE_OPTIONS, *SUPPORT_IMAGES_OPTIONS),
+            *(SUPPORT_IMAGES_OPTIONS, "analyses"),
         ),
-        Job("consistency", "Compare importances within and across classes (Section 3.2)."),
-        Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, False, SWEEP_DETAILS),
+        Job("consistency", "Compare importances within and across classes (Section 3.2).", module="analyses"),
+        Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, "", False, SWEEP_DETAILS),
         Job(
             "reproduce",
             "Run rows of the paper's Table 1.",
-            *(REPRODUCE_OPTIONS, False, REPRODUCE_DETAILS, REPRODUCE_DEFAULTS),
+            *(REPRODUCE_OPTIONS, "", False, REPRODUCE_DETAILS, REPRODUCE_DEFAULTS),
         ),
         Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
         Job("explain", "Say why an image is of a class, and why not of another.", EXPLAIN_OPTIONS),
-        Job("list_classes", "Show the class cards of an exported network.", LIST_CLASSES_OPTIONS, tensorflow=False),
-        Job("add_class", "Describe classes, and an exported network knows them.", ADD_CLASS_OPTIONS, tensorflow=False),
-        Job("refine_class", "Update a described class's column from photographs of it.", REFINE_CLASS_OPTIONS, False),
-        Job("rename_class", "Give a class of an exported network another name.", RENAME_CLASS_OPTIONS, tensorflow=False),
-        Job("remove_class", "Take a class out of an exported network.", REMOVE_CLASS_OPTIONS, tensorflow=False),
+        Job("list_classes", "Show the class cards of an exported network.", LIST_CLASSES_OPTIONS, "classes", False),
+        Job("add_class", "Describe classes, and an exported network knows them.", ADD_CLASS_OPTIONS, "classes", False),
+        Job(
+            "refine_class",
+            "Update a described class's column from photographs of it.",
+            *(REFINE_CLASS_OPTIONS, "classes", False),
+        ),
+        Job("rename_class", "Give a class of an exported network another name.", RENAME_CLASS_OPTIONS, "classes", False),
+        Job("remove_class", "Take a class out of an exported network.", REMOVE_CLASS_OPTIONS, "classes", False),
         Job("studio", "A page to try an exported network and to compose classes for it.", STUDIO_OPTIONS, tensorflow=False),
         Job("check_export", "Check a bundle as TensorFlow Serving would take it.", CHECK_OPTIONS),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 
 # Within emoji and words of many scripts these join or part letters; every other invisible character is shown as its escape.
@@ -20,6 +21,12 @@ def shown(text: str) -> str:
         else character
         for character in text
     )
+
+
+def escape_what_cannot_be_shown() -> None:
+    """Make the standard output write a letter that its encoding does not have as its Python escape."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def width(text: str) -> int:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import shutil
-import sys
 
 from niwt_tf.files import write_json
-from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.methods.niwt.files import save_networks
 from niwt_tf.methods.niwt.support import check_support
@@ -68,7 +67,3 @@ def main(argv: list[str]) -> None:
     del argv
     with run_from_flags() as run:
         stage(run, load_run_data(run))
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("train", main=main))

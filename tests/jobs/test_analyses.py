@@ -11,8 +11,7 @@ import pytest
 from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
 from niwt_tf.files import read_json
-from niwt_tf.jobs import support_images
-from niwt_tf.jobs.analysis import analysis_stage
+from niwt_tf.jobs.analyses import analysis_stage, check_other_images
 from niwt_tf.runs.run import RunDirectory
 
 JOBS = ("lambda_sweep", "weight_recovery", "layer_depth", "support_images", "consistency")
@@ -59,7 +58,7 @@ def test_a_wrong_flag_is_one_sentence(niwt, tmp_path, name, flag, sentence):
 def test_a_folder_without_images_is_named_by_its_flag(tmp_path):
     for path, received in ((tmp_path, "without an image"), (tmp_path / "none", "not a folder")):
         with pytest.raises(InputError, match=f"^--imagenet_dir must be a folder of images. Received: '{path}', {received}"):
-            support_images.stage(None, None, str(path))
+            check_other_images(str(path))
 
 
 def test_a_run_with_another_methods_head_is_not_analysed(tmp_path):

@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 
 from niwt_tf.errors import InputError
-from niwt_tf.jobs.classify import image_files
-from niwt_tf.jobs.classify_report import as_csv, as_json, as_table, predicted
+from niwt_tf.jobs.classify import as_csv, as_json, as_table, image_files, predicted
 from niwt_tf.jobs.terminal_text import padded, shown, width
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.backbones import build_network

@@ -292,7 +292,6 @@ def test_a_killed_stage_leaves_nothing_and_the_next_run_goes_on(niwt, finished_r
     shutil.rmtree(run_copy / stage)
     code = (
         "import os, signal, sys\n"
-        f"import niwt_tf.jobs.{stage} as job\n"
         "from niwt_tf.runs.stage import Stage\n"
         "kept = Stage.record\n"
         "def die(*arguments, **named): os.kill(os.getpid(), signal.SIGKILL)\n"

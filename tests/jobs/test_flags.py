@@ -1,14 +1,63 @@
 from __future__ import annotations
 
+import ast
 import os
+from pathlib import Path
 
 import pytest
 from absl import flags
 
+import niwt_tf
 from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.flags import define_flags, export_folder, parse_flags, run_folder, settings_from_flags
 from niwt_tf.jobs.table import JOBS
+
+# What users' scripts and flagfiles name: a job or a flag may come, but none of these may go.
+_HOW = "progress cache_dir cache_gb strategy"
+_FOLDERS = "run_dir overwrite stage_store"
+_SETTINGS = """
+    dataset data_dir split unseen num_unseen knowledge text_features missing_images max_bad_images
+    backbone weights layer input_size finetune epochs batch_size learning_rate finetune_learning_rate weight_decay dropout
+    attribute_loss patience
+    head seen_head head_regularization lda_shrinkage importance_over map map_regularization normalisation
+    support num_support engine regularizer transfer_anchor transfer_lambda transfer_learning_rate transfer_batch_size
+    transfer_steps column_scale
+    num_folds validation_classes fold_importance_images extra_layers extra_layer_weights
+    precision jit cache_dtype seed
+"""
+_STAGE = f"{_FOLDERS} export_dir {_HOW} {_SETTINGS}"
+PROMISED = {
+    "render": "data_dir num_species images_per_species image_size seed",
+    "run": f"{_STAGE} abstain until",
+    "train": _STAGE,
+    "importance": _STAGE,
+    "map": _STAGE,
+    "transfer": _STAGE,
+    "evaluate": _STAGE,
+    "export": f"{_STAGE} abstain",
+    "faithfulness": _STAGE,
+    "report": _STAGE,
+    "export_onnx": "run_dir path",
+    "compare": "runs reference out bound published progress",
+    "baseline": f"{_STAGE} method baseline_features",
+    "lambda_sweep": f"{_STAGE} lambda_grid",
+    "weight_recovery": f"{_STAGE} epsilons noise_seeds recovery_images",
+    "layer_depth": f"{_STAGE} layers",
+    "support_images": f"{_STAGE} imagenet_dir",
+    "consistency": _STAGE,
+    "sweep": f"sweep_dir grid grid_file parallel {_HOW} {_SETTINGS}",
+    "reproduce": f"table dry_run gpu_tflops {_FOLDERS} {_HOW} {_SETTINGS}",
+    "classify": "images server name model_version bundle top explain format json timeout retries batch_size progress",
+    "explain": "image run_dir bundle class rival out",
+    "list_classes": "bundle format",
+    "add_class": "bundle name attributes text text_file cards source missing",
+    "refine_class": "bundle name images",
+    "rename_class": "bundle name new_name",
+    "remove_class": "bundle name",
+    "studio": "bundle images most_images port host",
+    "check_export": "bundle images",
+}
 
 
 @pytest.fixture
@@ -101,3 +150,20 @@ def test_every_job_has_its_flags():
         define_flags(job, values)
         parse_flags([], values)
         assert {declared.name for declared in job.options} <= set(values)
+
+
+def test_no_job_is_lost():
+    assert [name for name in PROMISED if name not in JOBS] == []
+
+
+@pytest.mark.parametrize("job", PROMISED)
+def test_no_flag_of_a_job_is_lost(job):
+    taken = {declared.name for declared in JOBS[job].options}
+    assert [name for name in PROMISED[job].split() if name not in taken] == []
+
+
+@pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
+def test_every_job_is_where_the_table_says(job):
+    file = Path(niwt_tf.__file__).parent / "jobs" / f"{job.module or job.name}.py"
+    functions = [node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
+    assert (f"{job.name}_job" if job.module else "main") in functions

@@ -1,4 +1,7 @@
-"""`niwt add_class`, `rename_class`, `remove_class` and `list_classes` on a bundle alone."""
+"""The jobs on the classes of a bundle, without a run.
+
+What `niwt refine_class` does to a bundle is tested in tests/serving/test_refining.py; its flags are here.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ import pytest
 
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.data.schema import Knowledge
+from niwt_tf.errors import InputError
+from niwt_tf.jobs.classes import image_paths
 from niwt_tf.methods.niwt.column_map import ColumnMap
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks
@@ -218,7 +223,7 @@ def test_an_older_version_that_is_changed_is_warned_of(bundle, niwt):
 
 def test_nothing_heavy_is_imported_to_list_or_to_refuse(repository):
     code = (
-        "import sys, niwt_tf.jobs.list_classes, niwt_tf.jobs.add_class, niwt_tf.jobs.rename_class, niwt_tf.jobs.remove_class\n"
+        "import sys, niwt_tf.jobs.classes\n"
         "assert not {'tensorflow', 'keras', 'sklearn', 'scipy', 'matplotlib'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], cwd=repository, check=True)
@@ -241,3 +246,37 @@ def test_two_at_once_lose_nothing(bundle, repository):
     assert [process.wait() for process in both] == [0, 0]
     assert set(Bundle.open(bundle).labels) == {*CLASSES, "owl", "emu"}
     assert versions(bundle) == ["1", "2", "3"]
+
+
+def test_a_folder_its_files_and_a_name_with_a_comma(tmp_path):
+    for name in ("b.png", "a.jpg", "a, b.jpg", "notes.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in image_paths(str(tmp_path))] == ["a, b.jpg", "a.jpg", "b.png"]
+    given = f"{tmp_path / 'b.png'}, {tmp_path / 'a.jpg'}"
+    assert [path.name for path in image_paths(given)] == ["b.png", "a.jpg"]
+    assert image_paths(str(tmp_path / "a, b.jpg")) == [tmp_path / "a, b.jpg"]
+
+
+@pytest.mark.parametrize("given", ["{0}/empty", "{0}/none.png", "{0}/a.jpg,{0}/none.png", " , "])
+def test_images_that_are_not_there(tmp_path, given):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(InputError, match=r"--images must be image files or a folder of them\. Received: ") as error:
+        image_paths(given.format(tmp_path))
+    assert "a.jpg" not in str(error.value)
+
+
+@pytest.mark.parametrize("left_out", ["bundle", "name", "images"])
+def test_flags_of_a_refinement_that_must_be_given(niwt, tmp_path, left_out):
+    (tmp_path / "a.jpg").touch()
+    flags = [f"--{name}={tmp_path}" for name in ("bundle", "name", "images") if name != left_out]
+    job = niwt("refine_class", *flags)
+    assert job.status == 2
+    assert job.err.startswith(f"niwt refine_class: --{left_out} must be given") and job.err.count("\n") == 1
+
+
+def test_a_folder_that_is_no_bundle(niwt, tmp_path):
+    (tmp_path / "a.jpg").touch()
+    job = niwt("refine_class", f"--bundle={tmp_path}", "--name=owl", f"--images={tmp_path}")
+    assert job.status == 2
+    assert job.err.count("\n") == 1 and str(tmp_path) in job.err

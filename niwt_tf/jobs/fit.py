@@ -1,11 +1,11 @@
-"""`niwt transfer`: Stage 3, a head column for each unseen class (Eq. 3), with every choice made on validation classes.
+"""The stages that fit: importances (Eq. 1), the map from descriptions to them (Eq. 2), a head column of each class (Eq. 3).
 
-With another --head than niwt, that method's columns of all classes, chosen on the same validation classes.
+With another --head than niwt the first two are done all the same, for what they say of the network, and the third has that
+method's columns of all classes, chosen on the same validation classes.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -16,9 +16,18 @@ import numpy as np
 from niwt_tf.compute.features import Reader, readers_of
 from niwt_tf.explain.explainer import fit_explainer
 from niwt_tf.files import finite, write_json
-from niwt_tf.jobs.app import run_from_flags, run_job
+from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.methods.niwt.files import load_maps, load_measured, load_networks, load_operators
+from niwt_tf.methods.niwt.files import (
+    load_maps,
+    load_measured,
+    load_networks,
+    load_operators,
+    save_maps,
+    save_measured,
+    save_operators,
+)
+from niwt_tf.methods.niwt.measuring import fit_maps, measure_importance, seen_operators
 from niwt_tf.methods.niwt.niwt import choose
 from niwt_tf.methods.niwt.solving import Trial
 from niwt_tf.models.network import Network
@@ -27,7 +36,21 @@ from niwt_tf.protocol.selection import finite_values, make_head
 from niwt_tf.runs.fingerprints import support_fingerprint
 from niwt_tf.runs.run import Run
 
-SETTINGS_USED = (
+_IMPORTANCE_SETTINGS = (
+    "seen_head",
+    "head_regularization",
+    "lda_shrinkage",
+    "importance_over",
+    "num_support",
+    "fold_importance_images",
+    "extra_layers",
+    "precision",
+    "jit",
+    "cache_dtype",
+    "seed",
+)
+_MAP_SETTINGS = ("map", "map_regularization", "normalisation", "seed")
+_TRANSFER_SETTINGS = (
     "head",
     "support",
     "num_support",
@@ -45,13 +68,71 @@ SETTINGS_USED = (
     "cache_dtype",
     "seed",
 )
-_INPUTS = ("train", "importance", "map")
+_TRANSFER_INPUTS = ("train", "importance", "map")
 
 
-def stage(run: Run, data: RunData) -> None:
+def importance_job(argv: list[str]) -> None:
+    """Do Stage 1 in the run that --run_dir names."""
+    del argv
+    with run_from_flags() as run:
+        importance_stage(run, load_run_data(run, ["train"]))
+
+
+def importance_stage(run: Run, data: RunData) -> None:
+    """Measure importance for every learner and candidate head."""
+    importance = run.stage("importance", settings_used=_IMPORTANCE_SETTINGS, inputs=["train"], described=False)
+    if importance.up_to_date:
+        return
+    networks = load_networks(run.folder("train"), run.settings, data.learners)
+    with importance.writing() as folder:
+        readers = readers_of(run.settings, networks, data.execution)
+        operators = seen_operators(run.settings, data.learners, readers)
+        save_operators(folder, operators)
+        measured = measure_importance(run.settings, data.learners, networks, operators, readers)
+        save_measured(folder, measured)
+        first = measured["main"][0].importance
+        consistency = {
+            "rank_correlation_within": first.rank_correlation_within,
+            "rank_correlation_across": first.rank_correlation_across,
+        }
+        importance.record(
+            shapes={"importance": (len(measured["main"]), *first.means.shape)},
+            metrics={name: value for name, value in consistency.items() if value == value},
+        )
+
+
+def map_job(argv: list[str]) -> None:
+    """Do Stage 2 in the run that --run_dir names."""
+    del argv
+    with run_from_flags() as run:
+        map_stage(run, load_run_data(run, ["importance"]))
+
+
+def map_stage(run: Run, data: RunData) -> None:
+    """Fit the map of every learner and candidate head."""
+    mapping = run.stage("map", settings_used=_MAP_SETTINGS, inputs=["importance"])
+    if mapping.up_to_date:
+        return
+    measured = load_measured(run.folder("importance"), [learner.name for learner in data.learners])
+    with mapping.writing() as folder:
+        maps = fit_maps(run.settings, data.learners, measured)
+        save_maps(folder, maps)
+        best = max(each.rank_correlation for each in maps["main"])
+        metrics = {"map_rank_correlation": best} if best == best else {}
+        mapping.record(shapes={"weights": maps["main"][0].weights.shape}, metrics=metrics)
+
+
+def transfer_job(argv: list[str]) -> None:
+    """Do Stage 3 in the run that --run_dir names."""
+    del argv
+    with run_from_flags() as run:
+        transfer_stage(run, load_run_data(run, _TRANSFER_INPUTS))
+
+
+def transfer_stage(run: Run, data: RunData) -> None:
     """Choose on the folds, solve for the unseen classes, write the expanded network."""
     extra = support_fingerprint(run.settings.support)
-    transfer = run.stage("transfer", settings_used=SETTINGS_USED, inputs=_INPUTS, extra=extra)
+    transfer = run.stage("transfer", settings_used=_TRANSFER_SETTINGS, inputs=_TRANSFER_INPUTS, extra=extra)
     if transfer.up_to_date:
         return
     networks = load_networks(run.folder("train"), run.settings, data.learners)
@@ -131,14 +212,3 @@ def _write_explainer(folder: Path, data: RunData, targets: np.ndarray, num_neuro
 def _plain(trial: Trial) -> dict[str, Any]:
     values = asdict(trial)
     return {name: finite(value) for name, value in {**values.pop("choice"), **values}.items()}
-
-
-def main(argv: list[str]) -> None:
-    """Do the stage in the run that --run_dir names."""
-    del argv
-    with run_from_flags() as run:
-        stage(run, load_run_data(run, _INPUTS))
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("transfer", main=main))

@@ -1,18 +1,40 @@
-"""The team of a job: made once a process from --strategy, and what is said when one of its workers is gone."""
+"""What the flags of a job say of how it works: on which devices, beside which other processes, with which cache."""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from pathlib import Path
+from typing import Any
 
 from absl import flags
 
 from niwt_tf.compute.distributed import ALONE, Team, team_of
+from niwt_tf.compute.execution import Execution
+from niwt_tf.compute.feature_cache import GIGABYTE, RowCache
 from niwt_tf.errors import InputError
+from niwt_tf.runs.run import Run
 
+CACHE_FOLDER = ".cache"
+# Made once a process.
 _TEAMS: dict[str, Team] = {"none": ALONE}
 # What TensorFlow raises in the workers that are left: which one depends on what they were doing.
 _GONE = ("UnavailableError", "AbortedError", "CancelledError", "DeadlineExceededError", "FailedPreconditionError")
+
+
+def execution_of(run: Run) -> Execution:
+    """Return the execution that the run's settings and the job's flags ask for."""
+    settings = run.settings
+    given = _flag("cache_dir", None)
+    folder = run.path / CACHE_FOLDER if given is None else Path(os.path.abspath(os.path.expanduser(given)))
+    cache = RowCache(folder, int(_flag("cache_gb", 0.0) * GIGABYTE), settings.cache_dtype)
+    return Execution(precision=settings.precision, jit=settings.jit, team=run.team, progress=show_progress(), cache=cache)
+
+
+def show_progress() -> bool:
+    """Return --progress; true where no job defined it, false in the workers of a team but its chief."""
+    return is_chief() and bool(_flag("progress", True))
 
 
 def team_from_flags() -> Team:
@@ -23,7 +45,7 @@ def team_from_flags() -> Team:
     Raises:
         InputError: TF_CONFIG is absent or wrong, or a worker does not come.
     """
-    strategy = flags.FLAGS["strategy"].value if "strategy" in flags.FLAGS else "none"
+    strategy = _flag("strategy", "none")
     if strategy not in _TEAMS:
         _TEAMS[strategy] = team_of(strategy)
     team = _TEAMS[strategy]
@@ -58,3 +80,7 @@ def _is_loss(error: BaseException) -> bool:
     if errors is None or isinstance(error, InputError) or not isinstance(error, errors.OpError):
         return False
     return type(error).__name__ in _GONE or "ollective" in str(error)
+
+
+def _flag(name: str, default: Any) -> Any:
+    return flags.FLAGS[name].value if name in flags.FLAGS else default

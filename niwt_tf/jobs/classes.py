@@ -1,0 +1,225 @@
+"""What is done to the classes of an exported network: listed, added, refined, renamed, removed. A change is its next version.
+
+TensorFlow is not imported to list them, nor before all that can be refused has been.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from niwt_tf.compute.quiet_tensorflow import tensorflow_without_keras
+from niwt_tf.data.descriptions.new_classes import DescribedClass, described_in_words, read_described_classes, read_description
+from niwt_tf.data.readers.folder import image_names
+from niwt_tf.data.readers.tables import read_text
+from niwt_tf.errors import InputError
+from niwt_tf.jobs.flags import bundle_folder, required
+from niwt_tf.jobs.terminal_text import escape_what_cannot_be_shown, padded, shown, width
+from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.bundle.cards import Card, cards_to_json
+from niwt_tf.serving.bundle.descriptions import bundle_words, seen_knowledge
+from niwt_tf.serving.bundle.versions import one_change, versions
+from niwt_tf.serving.classes.names import new_names, place_of, removable
+
+if TYPE_CHECKING:
+    from niwt_tf.serving.classes.edit import Change
+
+_WAYS = ("attributes", "text", "text_file", "cards")
+_COLUMNS = ("class", "trained on photographs", "photographs", "source", "made", "how")
+_LOG = logging.getLogger("niwt_tf.jobs")
+
+
+def list_classes_job(argv: list[str]) -> None:
+    """Print every card of --bundle in the order of the logits.
+
+    Raises:
+        InputError: there is no bundle, or it is not as it was written.
+    """
+    del argv
+    escape_what_cannot_be_shown()
+    bundle = Bundle.open(bundle_folder())
+    if flags.FLAGS.format == "json":
+        value = {"bundle": str(bundle.folder), "classes": cards_to_json(bundle.cards)}
+        print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    rows = [_COLUMNS, *(_row(card) for card in bundle.cards)]
+    widths = [max(width(row[column]) for row in rows) for column in range(len(_COLUMNS) - 1)]
+    for row in rows:
+        print("  ".join([*(padded(cell, columns) for cell, columns in zip(row, widths, strict=False)), row[-1]]).rstrip())
+    print(f"{len(bundle.cards)} classes in {shown(str(bundle.folder))}")
+
+
+def _row(card: Card) -> tuple[str, ...]:
+    """Return what the table has of a card; whoever wrote the bundle chose its texts, so the terminal must not obey them."""
+    source = " ".join(card.source.split())
+    cells = (card.name, "yes" if card.seen else "no", str(card.images), source, card.made, card.how)
+    return tuple(shown(cell) for cell in cells)
+
+
+def add_class_job(argv: list[str]) -> None:
+    """Add the class that --name and its description make, or all of --cards.
+
+    Raises:
+        InputError: a flag, a file or a description is not in order; nothing is written then.
+    """
+    del argv
+    begun = time.monotonic()
+    way = _way()
+    with _bundle_to_change() as bundle:
+        classes = _described_classes(bundle, way)
+        # What can be refused is refused before TensorFlow is waited for.
+        names = new_names(bundle, [each.name for each in classes])
+        bundle.check_column_map()
+        for each in classes:
+            for note in each.description.notes:
+                _LOG.info("%s: %s", each.name, note)
+        with tensorflow_without_keras():
+            from niwt_tf.serving.classes.edit import add_classes
+
+            listed = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            _write(bundle, add_classes(bundle, classes), f"Added {listed}", begun)
+
+
+def _way() -> str:
+    given = [way for way in _WAYS if flags.FLAGS[way].value is not None]
+    listed = ", ".join(f"--{way}" for way in _WAYS)
+    if len(given) != 1:
+        received = ", ".join(f"--{way}" for way in given) or "none"
+        raise InputError(f"One of {listed} must be given, which describes the class. Received: {received}.")
+    if given == ["cards"] and flags.FLAGS["name"].value is not None:
+        raise InputError(f"--name must not be given with --cards, which has names. Received: {flags.FLAGS['name'].value!r}.")
+    if given != ["cards"]:
+        required("name")
+    return given[0]
+
+
+def _described_classes(bundle: Bundle, way: str) -> list[DescribedClass]:
+    seen, missing, source = seen_knowledge(bundle), flags.FLAGS.missing, flags.FLAGS.source
+    given = flags.FLAGS[way].value
+    path = Path(os.path.expanduser(given))
+    if way == "cards":
+        classes = read_described_classes(path, seen, bundle_words(bundle), missing)
+        return [replace(each, source=each.source or source or path.name) for each in classes]
+    if way == "attributes":
+        description = read_description(path, seen, missing)
+    else:
+        text = given if way == "text" else read_text(path)
+        description = described_in_words(text, seen, bundle_words(bundle))
+    default = "text" if way == "text" else path.name
+    return [DescribedClass(required("name"), description, source or default)]
+
+
+def refine_class_job(argv: list[str]) -> None:
+    """Let the class --name see the photographs --images.
+
+    Raises:
+        InputError: a flag is missing, or see `refine_class`.
+    """
+    del argv
+    begun = time.monotonic()
+    name, images = required("name"), image_paths(required("images"))
+    with _bundle_to_change() as bundle:
+        known = bundle.labels[place_of(bundle, name)]
+        with tensorflow_without_keras():
+            from niwt_tf.serving.classes.refine import refine_class
+
+            change = refine_class(bundle, name, images)
+            _write(bundle, change, f"Refined {known!r} with {len(images)} more photographs", begun)
+
+
+def image_paths(given: str) -> list[Path]:
+    """Return the images of a folder, sorted, or the files with commas between them.
+
+    Raises:
+        InputError: a folder without an image, or something that is not there; it is named.
+    """
+    whole = Path(os.path.expanduser(given))
+    if whole.is_dir():
+        names = image_names(whole)
+        if not names:
+            raise InputError(f"--images must be image files or a folder of them. Received: {given!r}, a folder without any.")
+        return [whole / name for name in names]
+    # A comma may be a part of a single file's name.
+    paths = [whole] if whole.exists() else [Path(os.path.expanduser(part.strip())) for part in given.split(",") if part.strip()]
+    absent = next((path for path in paths if not path.is_file()), None)
+    if absent is not None or not paths:
+        received = given if absent is None else str(absent)
+        raise InputError(f"--images must be image files or a folder of them. Received: {received!r}, which is not there.")
+    return paths
+
+
+def rename_class_job(argv: list[str]) -> None:
+    """Rename the class --name to --new_name.
+
+    Raises:
+        InputError: there is no such class, or the new name is taken or not allowed.
+    """
+    del argv
+    begun = time.monotonic()
+    name, new_name = required("name"), required("new_name")
+    with _bundle_to_change() as bundle:
+        before = bundle.labels[place_of(bundle, name)]
+        (plain,) = new_names(bundle, [new_name])
+        with tensorflow_without_keras():
+            from niwt_tf.serving.classes.edit import rename_class
+
+            _write(bundle, rename_class(bundle, name, new_name), f"Renamed {before!r} to {plain!r}", begun)
+
+
+def remove_class_job(argv: list[str]) -> None:
+    """Remove the class --name.
+
+    Raises:
+        InputError: there is no such class, or no other.
+    """
+    del argv
+    begun = time.monotonic()
+    name = required("name")
+    with _bundle_to_change() as bundle:
+        before = bundle.labels[removable(bundle, name)]
+        with tensorflow_without_keras():
+            from niwt_tf.serving.classes.edit import remove_class
+
+            _write(bundle, remove_class(bundle, name), f"Removed {before!r}", begun)
+
+
+@contextmanager
+def _bundle_to_change() -> Iterator[Bundle]:
+    """Yield the bundle that --bundle means; another process that changes one beside it waits.
+
+    Raises:
+        InputError: there is no bundle, or it is not as it was written.
+    """
+    with one_change(bundle_folder().parent):
+        folder = bundle_folder()
+        newest = next(reversed(versions(folder.parent).values()), folder)
+        if newest.name != folder.name:
+            _LOG.warning("Version %s is newer; its changes are not in what follows %s.", newest.name, folder.name)
+        yield Bundle.open(folder)
+
+
+def _write(bundle: Bundle, change: Change, said: str, begun: float) -> None:
+    """Write a change and tell what was done.
+
+    Args:
+        bundle: what is changed.
+        change: to it.
+        said: what was done, for instance "Added 'owl'".
+        begun: `time.monotonic` when the job began.
+    """
+    from niwt_tf.serving.classes.edit import write_change
+
+    for note in change.notes:
+        _LOG.warning("%s", note)
+    path = write_change(bundle, change)
+    seconds = time.monotonic() - begun
+    print(f"{said}: {path} (computed in {change.milliseconds:.1f} ms, {seconds:.1f} s in all)")

@@ -1,0 +1,257 @@
+"""Which flags each job takes, and the lines of its help. Imported by `niwt --help`, so nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from niwt_tf.config.names import METHODS
+from niwt_tf.config.options import Option
+from niwt_tf.config.settings import SETTINGS
+from niwt_tf.jobs.sweep_options import SWEEP_ONLY
+
+_WORK_OPTIONS = (
+    Option("run_dir", "str", None, "Folder of the run: every stage reads and writes it.", optional=True),
+    Option("export_dir", "str", None, "Where SavedModels go; by default exports/<name of run_dir>.", optional=True),
+    Option("overwrite", "bool", False, "Redo what other flags than the run's change, instead of refusing."),
+    Option("progress", "bool", True, "Show progress bars."),
+    Option(
+        "cache_dir", "str", None, "Where maps and features of frozen networks are cached; by default .cache in run_dir.",
+        optional=True,
+    ),
+    Option("cache_gb", "float", 4.0, "Most gigabytes of that cache; 0 for none.", at_least=0),
+    Option(
+        "strategy",
+        "str",
+        "none",
+        "Devices that share the work: one, all of this machine, or the processes that TF_CONFIG names.",
+        choices=("none", "mirrored", "multiworker"),
+    ),
+    Option(
+        "stage_store",
+        "str",
+        None,
+        "Folder in which runs share finished stages: one with the same settings, inputs and data is not done again.",
+        optional=True,
+    ),
+)
+STAGE_OPTIONS = (*_WORK_OPTIONS, *SETTINGS)
+
+_ABSTAIN = Option(
+    "abstain",
+    "bool",
+    False,
+    "Export a network that answers 'unknown' below the probability that validation classes chose.",
+)
+EXPORT_OPTIONS = (*STAGE_OPTIONS, _ABSTAIN)
+RUN_OPTIONS = (
+    *EXPORT_OPTIONS,
+    Option(
+        "until",
+        "str",
+        "report",
+        "The last stage to do.",
+        choices=("train", "importance", "map", "transfer", "evaluate", "export", "faithfulness", "report"),
+    ),
+)
+
+RENDER_OPTIONS = (
+    Option("data_dir", "str", "data/birds", "Folder to write: new, empty, or rendered before."),
+    Option("num_species", "int", 50, "Number of species (classes).", at_least=2, below=201),
+    Option("images_per_species", "int", 60, "Images of each species.", at_least=1, below=10_001),
+    Option("image_size", "int", 64, "Side of an image in pixels.", at_least=32, below=1025),
+    Option("seed", "int", 0, "Seed of species and images.", at_least=0),
+)
+
+BASELINE_OPTIONS = (
+    *STAGE_OPTIONS,
+    Option("method", "strs", ("all",), "Methods to score beside NIWT.", choices=("all", *METHODS)),
+    Option(
+        "baseline_features",
+        "str",
+        "head",
+        "What they are fitted on: what the head is applied to, or the mean of the conv map that NIWT reads.",
+        choices=("head", "map"),
+    ),
+)
+ONNX_OPTIONS = (
+    Option("run_dir", "str", None, "Folder of the run, which has the stage transfer.", optional=True),
+    Option("path", "str", None, "File to write, .onnx; by default exports/<name of run_dir>.onnx.", optional=True),
+)
+
+_HALF_DECADES = tuple(float(f"{10.0 ** (power / 2):.3g}") for power in range(-12, 7))
+# Beyond, sums of squares overflow or vanish in float32, and there is nothing to draw.
+_LEAST, _MOST = 1e-12, 1e12
+
+LAMBDA_SWEEP_OPTIONS = (
+    *STAGE_OPTIONS,
+    Option("lambda_grid", "floats", _HALF_DECADES, "Weights of the regulariser to draw.", at_least=_LEAST, below=_MOST),
+)
+
+WEIGHT_RECOVERY_OPTIONS = (
+    *STAGE_OPTIONS,
+    Option(
+        "epsilons",
+        "floats",
+        (0.0, 0.1, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0),
+        "Noise, in units of the mean magnitude of the importance that it is added to.",
+        at_least=0,
+        below=_MOST,
+    ),
+    Option("noise_seeds", "int", 5, "Draws of the noise.", at_least=2),
+    Option("recovery_images", "int", 2000, "Most training images that importances are taken of.", at_least=1),
+)
+
+LAYER_DEPTH_OPTIONS = (
+    *STAGE_OPTIONS,
+    Option("layers", "strs", (), "Layers to cut at; by default the last of each block and every fully connected layer."),
+)
+
+SUPPORT_IMAGES_OPTIONS = (
+    *STAGE_OPTIONS,
+    Option("imagenet_dir", "str", None, "Folder of other images, such as a sample of ImageNet, for a row.", optional=True),
+)
+
+COMPARE_OPTIONS = (
+    Option("runs", "strs", (), "Run directories, and folders that hold some."),
+    Option(
+        "reference",
+        "str",
+        None,
+        "The method that differences are to, as the table names it; by default niwt, or the first one.",
+        optional=True,
+    ),
+    Option("out", "str", "comparison", "Folder for comparison.csv, per_problem.csv, comparison.md and comparison.png."),
+    Option(
+        "bound",
+        "bool",
+        False,
+        "Show also what H would be if the calibration were chosen on test images: an upper bound, called optimistic.",
+    ),
+    Option(
+        "published",
+        "str",
+        None,
+        "A CSV with the columns method,H,seen,unseen,source,protocol (fractions): shown below the line, never ranked.",
+        optional=True,
+    ),
+    Option("progress", "bool", True, "Show progress bars."),
+)
+COMPARE_DETAILS = """\
+Takes every run's own result and those of niwt baseline. A problem is a data set with its split, and a seed.
+Means are over a method's own problems; differences and ranks are over the problems that all methods of a table
+have. Runs of one method with other flags are rows of their own. Each data set, kind of split and number of
+classes has a table of its own. Unfinished stages are named and left out.
+
+A figure is called optimistic when test figures may have had a part in its choices: flags changed after test
+images had been scored in the run directory, or the method uses test labels, or the directory's record of test
+use (test_labels.json) is missing or was changed."""
+
+SWEEP_OPTIONS = (
+    *SWEEP_ONLY,
+    *(declared for declared in _WORK_OPTIONS if declared.name in ("progress", "cache_dir", "cache_gb", "strategy")),
+    *SETTINGS,
+)
+
+DEFAULT_FOLDER = "runs/table1"  # of niwt reproduce
+REPRODUCE_OPTIONS = (
+    Option("table", "int", 1, "Table of the paper; of whole runs there is one.", at_least=1),
+    Option("dry_run", "bool", False, "Say what is needed and what of it is there, and stop: status 2 if any is missing."),
+    Option("gpu_tflops", "float", 5.0, "10^12 floating point operations a second, to estimate GPU hours by.", above=0),
+    *(declared for declared in _WORK_OPTIONS if declared.name != "export_dir"),
+    *SETTINGS,
+)
+# What a flag that is left out means here, where it is not what it means to niwt run.
+REPRODUCE_DEFAULTS = {
+    "dataset": "none, it must be given: cub or awa2",
+    "data_dir": "data/cub or data/awa2",
+    "backbone": "both of Table 1, vgg16 and resnet101",
+    "finetune": "both, head and all",
+    "knowledge": "both, attributes and captions",
+    "split": "ps",
+    "weights": "imagenet",
+    "num_folds": "1 where all layers are trained, 3 where the head is",
+    "num_support": "128 of vgg16, 96 of resnet101",
+    "run_dir": DEFAULT_FOLDER,
+    "stage_store": ".stages in --run_dir",
+}
+REPRODUCE_DETAILS = """\
+A row of Table 1 is --dataset=cub|awa2, --backbone=vgg16|resnet101, --finetune=head|all ("fixed" and "fine-tuned" in
+the paper) and --knowledge=attributes|captions. Whatever is left out means all of it, one row after the other. A row is
+a run in a folder of its own in --run_dir (by default runs/table1), with the settings of its flagfile in flags/. AwA2
+has no published captions: there --knowledge=captions is --knowledge=texts, and the paper has no such row.
+
+What is needed is said first; if any of it is missing, that is all that happens, with a sentence that names it on
+stderr and status 2. --dry_run ends there in any case, with status 0 if nothing is missing. Other flags of a run take
+the place of the row's, and the table says so. The same command goes on after an interruption, and finished rows are
+kept. In --run_dir: table1.csv and table1.md, our figures beside the paper's."""
+
+_BUNDLE = Option("bundle", "str", None, "The exported version, or the folder of its versions: then the newest.", optional=True)
+_NAME = Option("name", "str", None, "The class.", optional=True)
+
+ADD_CLASS_OPTIONS = (
+    _BUNDLE,
+    _NAME,
+    Option("attributes", "str", None, "JSON or CSV file with the value of each attribute.", optional=True),
+    Option("text", "str", None, "What the class looks like, in words.", optional=True),
+    Option("text_file", "str", None, "A file with that text.", optional=True),
+    Option("cards", "str", None, "CSV of several classes, described by attributes, by text or by files.", optional=True),
+    Option("source", "str", None, "Where the description comes from, for the class's card.", optional=True),
+    Option(
+        "missing",
+        "str",
+        "error",
+        "What attributes get that are not named: refuse, or give the seen classes' mean.",
+        choices=("error", "mean"),
+    ),
+)
+RENAME_CLASS_OPTIONS = (_BUNDLE, _NAME, Option("new_name", "str", None, "What it is called from now on.", optional=True))
+REMOVE_CLASS_OPTIONS = (_BUNDLE, _NAME)
+LIST_CLASSES_OPTIONS = (
+    _BUNDLE,
+    Option("format", "str", "table", "A table for people, or all of the cards.", choices=("table", "json")),
+)
+
+CLASSIFY_OPTIONS = (
+    Option("images", "str", None, "Image files, and folders of them (folders within too), with commas between.", optional=True),
+    Option("server", "str", None, "A server: grpc://host:8500 or http://host:8501.", optional=True),
+    Option("name", "str", None, "What the server calls the model.", optional=True),
+    Option("model_version", "str", None, "A version's number or a label on the server; by default the newest.", optional=True),
+    replace(_BUNDLE, help=f"{_BUNDLE.help} Instead of a server."),
+    Option("top", "int", 1, "Classes to show of each image, at most; a bundle answers five.", at_least=1),
+    Option("explain", "bool", False, "Say in words what speaks for the best class."),
+    Option("format", "str", "table", "What goes to the standard output.", choices=("table", "json", "csv")),
+    Option("json", "str", None, "A file to write the answers to as JSON as well.", optional=True),
+    Option("timeout", "float", 30.0, "Seconds for one batch on a server, with its repetitions.", above=0),
+    Option("retries", "int", 3, "Repetitions of one batch that a server is too busy to answer.", at_least=0, below=101),
+    Option("batch_size", "int", 32, "Images a request.", at_least=1, below=4097),
+    Option("progress", "bool", True, "Show a progress bar after five seconds."),
+)
+
+CHECK_OPTIONS = (
+    _BUNDLE,
+    Option("images", "str", None, "Image files to ask about, with commas between them; by default drawn ones.", optional=True),
+)
+
+REFINE_CLASS_OPTIONS = (
+    _BUNDLE,
+    _NAME,
+    Option("images", "str", None, "A folder of photographs of the class, or files with commas between them.", optional=True),
+)
+
+STUDIO_OPTIONS = (
+    _BUNDLE,
+    Option("images", "str", None, "Folder of test images, in it and below; it is only read.", optional=True),
+    Option("most_images", "int", 200, "Most test images that are taken, at even distances.", at_least=1, below=5001),
+    Option("port", "int", 8600, "Where the page is.", at_least=1, below=65_536),
+    Option("host", "str", "127.0.0.1", "From where it can be reached; 127.0.0.1 is this machine alone."),
+)
+
+EXPLAIN_OPTIONS = (
+    Option("image", "str", None, "The image file.", optional=True),
+    Option("run_dir", "str", None, "Folder of a run, which has the stage transfer.", optional=True),
+    Option("bundle", "str", None, "Instead of a run: an exported version, or the folder of its versions.", optional=True),
+    # An empty text is refused: the name that a script meant to put there is missing.
+    Option("class", "str", None, "The class to explain; by default the most probable one."),
+    Option("rival", "str", None, "The class to compare it with; by default the best of the others."),
+    Option("out", "str", "explanations", "Folder for <image>.png and <image>.json; other images' are not replaced."),
+)
