@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from niwt_tf.config.names import HEADS, SOURCES
+from niwt_tf.config.names import DEFAULT_METHOD, SOURCES, dataset_names, network_methods
 from niwt_tf.config.options import Option, option, options_of
 from niwt_tf.errors import InputError, suggestion
 
@@ -22,7 +22,7 @@ class Settings:
         InputError: a value breaks its rule; the sentence names the flag, the rule and the value.
     """
 
-    dataset: str = option("birds", "What --data_dir holds.", choices=("birds", "cub", "awa2", "folder"))
+    dataset: str = option("birds", "What --data_dir holds.", choices=dataset_names())
     data_dir: str | None = option(None, "Folder of the data; by default data/<dataset>.")
     split: str = option(
         "random",
@@ -79,11 +79,7 @@ class Settings:
     )
     patience: int = option(5, "Epochs without a better validation accuracy before training stops.", at_least=1)
 
-    head: str = option(
-        "niwt",
-        "The method that makes the classifier. Others than niwt describe seen classes too, and cannot learn classes later.",
-        choices=("niwt", *HEADS),
-    )
+    method: str = option(DEFAULT_METHOD, "The method that makes the classifier.", choices=network_methods())
     seen_head: tuple[str, ...] = option(
         ("ridge", "lda"),
         "The seen head that importance is measured on: ridge regression or a shrunk linear discriminant of the features, or as "

@@ -22,8 +22,9 @@ from niwt_tf.experiments.analyses.weight_recovery import draw_weight_recovery, w
 from niwt_tf.files import read_json
 from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.methods.niwt.files import load_maps, load_measured, load_networks, load_operators
+from niwt_tf.methods.niwt.files import load_maps, load_measured, load_operators
 from niwt_tf.methods.niwt.support import check_support
+from niwt_tf.protocol.learners import load_networks
 from niwt_tf.runs.fingerprints import support_fingerprint
 from niwt_tf.runs.run import Run
 

@@ -16,7 +16,7 @@ from absl import logging as absl_logging
 from niwt_tf.compute.quiet_tensorflow import choose_keras_backend, import_quietly
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.context import lost_worker, team_from_flags
-from niwt_tf.jobs.flags import define_flags, parse_flags, run_folder, settings_from_flags
+from niwt_tf.jobs.flags import define_flags, parse_flags, run_folder, say_synonyms, settings_from_flags
 from niwt_tf.jobs.table import HELP_FLAGS, JOBS, Job, job_help
 from niwt_tf.runs.run import Run, RunDirectory
 from niwt_tf.runs.store import StageStore
@@ -51,6 +51,7 @@ def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[l
     def call(argv: list[str]) -> None:
         if not flags.FLAGS["verbosity"].present:
             absl_logging.set_verbosity(absl_logging.WARNING)
+        say_synonyms(JOBS[name])
         if JOBS[name].tensorflow:
             import_quietly()
         (main or _entry(JOBS[name]))(argv)

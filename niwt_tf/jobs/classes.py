@@ -78,7 +78,7 @@ def add_class_job(argv: list[str]) -> None:
         classes = _described_classes(bundle, way)
         # What can be refused is refused before TensorFlow is waited for.
         names = new_names(bundle, [each.name for each in classes])
-        bundle.check_column_map()
+        bundle.check_formula()
         for each in classes:
             for note in each.description.notes:
                 _LOG.info("%s: %s", each.name, note)

@@ -120,7 +120,7 @@ def explainer_of_run(run_dir: Path) -> NetworkExplainer:
         InputError: it is no run's folder, or the stage is not finished or out of date; the sentence names the job to run.
     """
     made = TransferFiles(RunDirectory(run_dir).reading().folder("transfer"))
-    return NetworkExplainer(made.network, made.explainer, made.probabilities, made.descriptions, made.column_map)
+    return NetworkExplainer(made.network, made.explainer, made.probabilities, made.descriptions, made.formula)
 
 
 def explanation_text(explanation: ImageExplanation, image: str) -> str:

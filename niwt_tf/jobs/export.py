@@ -22,7 +22,7 @@ from niwt_tf.metrics.probabilities import Probabilities, check_none_is_unknown
 from niwt_tf.models.network import Network
 from niwt_tf.runs.ledger import DIGEST
 from niwt_tf.runs.run import Run
-from niwt_tf.serving.export.contents import HOW, Contents
+from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.onnx import export_onnx
 from niwt_tf.serving.export.savedmodel import export_network
 
@@ -133,12 +133,13 @@ def _contents(made: TransferFiles, data: RunData, abstain: bool) -> Contents:
     return Contents(
         knowledge=_described(data, made.network),
         probabilities=made.probabilities if abstain else replace(made.probabilities, abstain_below=0.0),
-        column_map=made.column_map,
+        formula=made.formula,
         explainer=made.explainer,
         few_shot=made.few_shot,
         images=_image_counts(data, made.network),
         validation={name: float(value) for name, value in figures.items() if value is not None},
-        how=HOW[made.selection["chosen"]["engine"]],
+        how=made.selection["how"],
+        method=made.selection["method"],
     )
 
 

@@ -157,7 +157,7 @@ def report_contents(run: Run, data: RunData, files: RunFiles) -> ReportContents:
         reproduction=reproduction_of(settings, _versions(run), run.data or "", stages, _rendered(settings.data_folder)),
         optimistic=optimistic,
         analyses=_analyses(run),
-        baselines=baseline_rows({**files.metrics, "optimistic": optimistic}, _baseline_metrics(run), settings.head),
+        baselines=baseline_rows({**files.metrics, "optimistic": optimistic}, _baseline_metrics(run), settings.method),
     )
 
 

@@ -8,7 +8,8 @@ import pytest
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.data.folds import class_folds, main_learner
-from niwt_tf.methods.niwt.files import load_maps, load_measured, load_networks, save_maps, save_measured, save_networks
+from niwt_tf.methods.niwt.files import load_maps, load_measured, save_maps, save_measured
+from niwt_tf.protocol.learners import load_networks, save_networks
 from niwt_tf.methods.niwt.importance import ClassImportance
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.measuring import MeasuredHead
