@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from niwt_tf.config.backbones import BACKBONES
 from niwt_tf.config.names import DEFAULT_METHOD, SOURCES, dataset_names, network_methods
 from niwt_tf.config.options import Option, option, options_of
 from niwt_tf.errors import InputError, suggestion
-
-BACKBONES = ("small_vgg", "vgg16", "resnet101", "resnet50", "mobilenet_v2", "efficientnet_v2_b0")
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Settings:
     backbone: str = option(
         "small_vgg",
         "The network, or a TensorFlow Hub module: its handle, its folder, or its folder under TFHUB_CACHE_DIR.",
-        choices=BACKBONES,
+        choices=tuple(BACKBONES),
         prefixes=("hub:",),
     )
     weights: str = option("none", "Initial weights of the backbone.", choices=("imagenet", "none"), path=True)

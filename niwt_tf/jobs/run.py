@@ -15,6 +15,7 @@ from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.fit import method_stage, transfer_stage
 from niwt_tf.jobs.options import STAGES
 from niwt_tf.jobs.run_data import RunData, load_run_data
+from niwt_tf.jobs.table import COMMAND
 from niwt_tf.methods.base import MethodStage
 from niwt_tf.methods.registry import method_of
 from niwt_tf.metrics.probabilities import check_none_is_unknown
@@ -72,5 +73,5 @@ def main(argv: list[str]) -> None:
             print(f"predictions  {sheet}")
         if "report" in done:
             print(f"report       {report.page_of(run)}")
-        started = sys.argv[0] if Path(sys.argv[0]).name == "niwt" else "niwt"
+        started = sys.argv[0] if Path(sys.argv[0]).name == COMMAND else COMMAND
         print(f"next         {started} baseline --run_dir={run.path}")

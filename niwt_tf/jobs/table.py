@@ -121,7 +121,8 @@ JOBS = {
 }
 
 HELP_FLAGS = ("--help", "-h", "-help", "--helpfull", "--helpshort")
-USAGE = "niwt JOB [--flagfile=FILE] [--flag=value ...]"
+COMMAND = "niwt"
+USAGE = f"{COMMAND} JOB [--flagfile=FILE] [--flag=value ...]"
 
 
 def overview() -> str:
