@@ -115,9 +115,8 @@ def comparison(columns: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Do the stages in the run that --run_dir names and print the comparison."""
-    del argv
     methods, source = asked_methods(flags.FLAGS.methods), flags.FLAGS.baseline_features
     with run_from_flags() as run:
         if not flags.FLAGS.overwrite:

@@ -27,14 +27,13 @@ from niwt_tf.serving.bundle.versions import saved_model_folder
 _ARGUMENTS = ("--class", "--rival")
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Explain --image, print it, and write <out>/<image>.png and .json, both or neither; no other image's are replaced.
 
     Raises:
         InputError: flags that do not go together, an image that cannot be decoded, a class that is not known, no run or bundle
             that can explain, or a file in the way.
     """
-    del argv
     values = flags.FLAGS
     if values.image is None:
         raise InputError("--image must be given: the image file, for instance --image=photo.jpg.")

@@ -33,9 +33,8 @@ _LOG = logging.getLogger("niwt_tf.jobs")
 _FIGURES = ("validation_harmonic_mean", "validation_acc_zsl")
 
 
-def export_job(argv: list[str]) -> None:
+def export_job() -> None:
     """Export the run that --run_dir names."""
-    del argv
     with run_from_flags() as run:
         stage(run, load_run_data(run, ["transfer"]), abstain=flags.FLAGS.abstain)
 
@@ -155,13 +154,12 @@ def _image_counts(data: RunData, network: Network) -> list[int]:
     return [int(counts.get(name, 0)) for name in network.class_names]
 
 
-def export_onnx_job(argv: list[str]) -> None:
+def export_onnx_job() -> None:
     """Write the network of the stage `transfer` to --path.
 
     Raises:
         InputError: the stage is not finished, or see `export_onnx`.
     """
-    del argv
     run, given = run_folder(), flags.FLAGS.path
     path = Path("exports", f"{run.resolve().name}.onnx") if given is None else Path(os.path.expanduser(given))
     made = run / "transfer" / "network.keras"

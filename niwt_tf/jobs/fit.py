@@ -29,23 +29,20 @@ from niwt_tf.runs.run import Run
 _FIGURES = ("rank_correlation_within", "rank_correlation_across", "map_rank_correlation", "transfer_cosine")
 
 
-def importance_job(argv: list[str]) -> None:
+def importance_job() -> None:
     """Do Stage 1 in the run that --run_dir names."""
-    del argv
     with run_from_flags() as run:
         _alone(run, "importance")
 
 
-def map_job(argv: list[str]) -> None:
+def map_job() -> None:
     """Do Stage 2 in the run that --run_dir names."""
-    del argv
     with run_from_flags() as run:
         _alone(run, "map")
 
 
-def transfer_job(argv: list[str]) -> None:
+def transfer_job() -> None:
     """Make the network of all classes in the run that --run_dir names."""
-    del argv
     with run_from_flags() as run:
         transfer_stage(run, load_run_data(run, inputs_of(method_of(run.settings.method))))
 

@@ -45,9 +45,8 @@ def _method_stage(stage: MethodStage, run: Run, data: RunData) -> None:
     method_stage(run, data, stage)
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Do the stages of the run that --run_dir names, up to --until, and print what came of it."""
-    del argv
     last = flags.FLAGS.until
     with run_from_flags() as run:
         data = load_run_data(run)
