@@ -12,7 +12,7 @@ from niwt_tf.data.knowledge_names import TEXTS
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.paper_tables import SOURCE, TABLE_1, Figures, Row
 from niwt_tf.experiments.settings import SETTING_NAMES, Settings
-from niwt_tf.experiments.sweep_grid import flags_of
+from niwt_tf.experiments.sweeps.grid import flags_of
 
 # These say which row, and where its data are: giving them changes nothing of what the row is.
 CHOOSING = ("dataset", "backbone", "finetune", "knowledge", "data_dir")

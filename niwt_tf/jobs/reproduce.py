@@ -25,7 +25,7 @@ from niwt_tf.experiments.reproduction import (
     table_markdown,
 )
 from niwt_tf.experiments.settings import Settings
-from niwt_tf.experiments.sweep_grid import flags_of
+from niwt_tf.experiments.sweeps.grid import flags_of
 from niwt_tf.files import read_json, replacing
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.attached_process import run_attached
