@@ -16,7 +16,7 @@ from absl import flags
 from niwt_tf.config.names import check_text_features
 from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.sweep_grid import flags_of
+from niwt_tf.experiments.sweeps.grid import flags_of
 from niwt_tf.experiments.table1.needs import needs_text, parts_needed
 from niwt_tf.experiments.table1.paper import TABLE_1, Row
 from niwt_tf.experiments.table1.rows import (

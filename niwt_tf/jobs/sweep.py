@@ -14,14 +14,14 @@ from absl import flags
 
 from niwt_tf.config.settings import SETTINGS
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.sweep_choice import Choice, choose
-from niwt_tf.experiments.sweep_grid import Grid, Trial, flags_of, grid_of, parse_grid, trials_of
+from niwt_tf.experiments.sweeps.choice import Choice, Outcome, choose
+from niwt_tf.experiments.sweeps.folder import SweepFolder
+from niwt_tf.experiments.sweeps.grid import Grid, Trial, flags_of, grid_of, parse_grid, trials_of
+from niwt_tf.experiments.sweeps.proposals import Proposals, open_journal
+from niwt_tf.experiments.sweeps.results import Row, rows_of, table, write_results, write_tensorboard
+from niwt_tf.experiments.sweeps.trials import SweepTrials
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.flags import absolute, settings_from_flags
-from niwt_tf.jobs.sweep_folder import SweepFolder
-from niwt_tf.jobs.sweep_results import rows_of, table, write_results
-from niwt_tf.jobs.sweep_tensorboard import write_tensorboard
-from niwt_tf.jobs.sweep_trials import SweepTrials
 
 
 def main() -> None:
@@ -35,45 +35,54 @@ def main() -> None:
     _check(values, trials)
     folder = SweepFolder(values.sweep_dir)
     more = [f"--cache_dir={values.cache_dir or folder.cache}", f"--cache_gb={values.cache_gb}", f"--strategy={values.strategy}"]
-    fixed = {name: getattr(settings, name) for name in sorted(given)}
-    with folder.locked({"grid": grid, "fixed": fixed, "trials": [trial.name for trial in trials]}):
-        sweep = SweepTrials(folder, trials, values.parallel, more, values.progress)
-        previous = signal.signal(signal.SIGTERM, _interrupted)
-        try:
-            _do(sweep)
-        finally:
-            signal.signal(signal.SIGTERM, previous)
-    _complain(sweep)
+    description = {"grid": grid, "fixed": {name: getattr(settings, name) for name in sorted(given)}}
+    description |= {"sampler": values.sampler, "num_trials": values.num_trials, "trials": [trial.name for trial in trials]}
+    previous = signal.signal(signal.SIGTERM, _interrupted)
+    try:
+        with folder.joined(description):
+            with folder.alone():
+                journal = open_journal(folder.journal)
+                by_problem: dict[Any, list[Trial]] = {}
+                for trial in trials:
+                    by_problem.setdefault(trial.flags_of_problem, []).append(trial)
+                # What one problem validates on is another's test, so nothing is proposed for one by what another reached.
+                chosen_by = values.sampler, values.num_trials, settings.seed
+                problems = [Proposals(journal, of_problem, *chosen_by) for of_problem in by_problem.values()]
+            _do(SweepTrials(folder, trials, problems, values.parallel, more, values.progress))
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _do(sweep: SweepTrials) -> None:
     folder = sweep.folder
-    choices: list[Choice] = []
     try:
         outcomes = sweep.try_all()
         choices = choose(outcomes)
         sweep.evaluate(choices)
     except KeyboardInterrupt:
-        outcomes = [folder.outcome(trial) for trial in sweep.trials]
-        write_results(folder, rows_of(folder, outcomes, sweep.errors, []), [])
+        _write(sweep, [folder.outcome(trial) for trial in sweep.trials], [])
         raise
-    rows = rows_of(folder, outcomes, sweep.errors, choices)
-    write_results(folder, rows, choices)
-    write_tensorboard(folder.tensorboard, rows)
+    rows = _write(sweep, outcomes, choices)
+    with folder.alone():
+        write_tensorboard(folder.tensorboard, rows)
     print(f"\n{table(rows, choices)}\n")
     print(f"results      {folder.results}")
     print(f"             {folder.configurations}")
     print(f"TensorBoard  tensorboard --logdir {folder.tensorboard}")
-
-
-def _complain(sweep: SweepTrials) -> None:
-    if sweep.errors:
-        name, error = next(iter(sweep.errors.items()))
-        of_all = "All" if len(sweep.errors) == len(sweep.trials) else f"{len(sweep.errors)} of"
+    errors = [(row.trial.name, row.error) for row in rows if row.error]
+    if errors:
+        of_all = "All" if len(errors) == len(rows) else f"{len(errors)} of"
         raise InputError(
-            f"{of_all} {len(sweep.trials)} trials failed, {name} with {error!r}; the logs are in {sweep.folder.logs}, and the "
+            f"{of_all} {len(rows)} trials failed, {errors[0][0]} with {errors[0][1]!r}; the logs are in {folder.logs}, and the "
             "same command tries them again."
         )
+
+
+def _write(sweep: SweepTrials, outcomes: Sequence[Outcome], choices: Sequence[Choice]) -> list[Row]:
+    rows = rows_of(sweep.folder, outcomes, sweep.errors, choices)
+    with sweep.folder.alone():
+        write_results(sweep.folder, rows, choices)
+    return rows
 
 
 def _grid(text: str | None, file: str | None) -> Grid:
@@ -108,6 +117,9 @@ def _read(path: Path) -> Any:
 def _check(values: flags.FlagValues, trials: Sequence[Trial]) -> None:
     if values.sweep_dir is None:
         raise InputError("--sweep_dir must be given: the folder of the sweep, for instance --sweep_dir=sweeps/birds.")
+    if (values.sampler == "tpe") != (values.num_trials is not None):
+        received = f"--sampler={values.sampler} and --num_trials={values.num_trials}"
+        raise InputError(f"--num_trials must be given where --sampler is tpe, and nowhere else. Received: {received}.")
     if values.strategy == "multiworker":
         raise InputError("--strategy must be none or mirrored in a sweep. Received: 'multiworker'.")
     for folder in dict.fromkeys(trial.settings.data_folder for trial in trials):

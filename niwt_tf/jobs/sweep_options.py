@@ -14,6 +14,8 @@ SWEEP_ONLY = (
         'The same as a JSON file, {"flag": [value, value]}, for values with , ; or | in them; a list is a value.',
         optional=True,
     ),
+    Option("sampler", "str", "grid", "Try all of the grid, or what Optuna's TPE picks of it.", choices=("grid", "tpe")),
+    Option("num_trials", "int", None, "How many configurations tpe picks for each problem.", optional=True, at_least=1),
     Option("parallel", "int", 1, "Trials at a time; they share the processors.", at_least=1),
 )
 SWEEP_DETAILS = """\
@@ -29,6 +31,10 @@ validation_harmonic_mean is chosen (of equal ones the first), and its trials alo
 images. Repetitions with the same images, classes, split and descriptions are one problem; others choose apart,
 for the validation classes of one are test classes of another.
 
+--sampler=tpe --num_trials=20 tries 20 configurations of the grid and not all: Optuna's tree of Parzen estimators
+proposes each by the validation_harmonic_mean of those before it, seeded by --seed, for each problem apart.
+
 In --sweep_dir: results.csv (a row a trial), configurations.csv (mean and standard deviation over repetitions),
-tensorboard/ (HParams), logs/. The same command goes on after an interruption; a larger grid adds its trials.
-Stages that trials have in common are done once."""
+tensorboard/ (HParams), logs/, journal.log (Optuna's). The same command goes on after an interruption; a larger
+grid adds its trials. Stages that trials have in common are done once. Several processes, on machines that share
+the folder too, may give the same command at a time: they part the trials between them."""

@@ -41,7 +41,9 @@ def main() -> None:
                 with stage.writing() as written:
                     if (folder / "wait").exists():
                         (folder / "wait" / str(os.getpid())).touch()
-                        time.sleep(600)
+                        limit = time.monotonic() + 60
+                        while (folder / "wait").exists() and time.monotonic() < limit:
+                            time.sleep(0.05)
                     if settings.patience == UNLUCKY:
                         raise InputError("Thirteen brings no luck.")
                     good = settings.patience / 10 + settings.seed / 100

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from niwt_tf.experiments.sweeps import trials as sweep_trials
 from niwt_tf.files import read_json
-from niwt_tf.jobs import sweep_trials
 
 FAKE = Path(__file__).with_name("fake_trial.py")
 GRID = "patience=1,3,2;seed=0,1"
@@ -169,6 +168,9 @@ BAD = [
     (["--grid=seed=0,1", "--sweep_dir={here}"], "--sweep_dir must be new, empty or a sweep's folder"),
     (["--grid=seed=0,1", "--sweep_dir={here}/broken.json"], "--sweep_dir must be a folder"),
     (["--grid=seed=0,1", "--sweep_dir="], "--sweep_dir must be given"),
+    (["--grid=seed=0,1", "--sampler=tpe"], "Received: --sampler=tpe and --num_trials=None"),
+    (["--grid=seed=0,1", "--num_trials=2"], "--num_trials must be given where --sampler is tpe, and nowhere else"),
+    (["--grid=seed=0,1", "--sampler=random"], "--sampler must be one of grid, tpe"),
 ]
 
 
@@ -194,38 +196,128 @@ def test_a_grid_file(sweep, tmp_path):
 
 _SWEEP = """
 import sys
-from niwt_tf.jobs import sweep_trials
-sweep_trials.trial_program = lambda: [sys.executable, {fake!r}]
+from niwt_tf.experiments.sweeps import trials
+trials.trial_program = lambda: [sys.executable, {fake!r}]
 from niwt_tf.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_an_interrupt_ends_the_trials_and_the_same_command_goes_on(sweep, tmp_path, number):
-    waiting = tmp_path / "data" / "wait"
-    waiting.mkdir()
-    flags = [f"--sweep_dir={tmp_path / 'sweep'}", f"--data_dir={tmp_path / 'data'}", "--parallel=2", f"--grid={GRID}"]
-    command = [sys.executable, "-c", _SWEEP.format(fake=str(FAKE)), "sweep", *flags]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    limit = time.monotonic() + 120
-    while len(list(waiting.iterdir())) < 2:
+def _start(tmp_path: Path, *flags: str, grid: str = GRID) -> subprocess.Popen[str]:
+    """Start the sweep that the fixture does in this process in one of its own."""
+    given = [f"--sweep_dir={tmp_path / 'sweep'}", f"--data_dir={tmp_path / 'data'}", "--noprogress", f"--grid={grid}", *flags]
+    command = [sys.executable, "-c", _SWEEP.format(fake=str(FAKE)), "sweep", *given]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def _await(true):
+    limit = time.monotonic() + 60
+    while not true():
         assert time.monotonic() < limit
         time.sleep(0.05)
-    second = sweep()
-    assert (second.status, str(process.pid) in second.err) == (2, True)
+
+
+def _dead(process: int) -> bool:
+    """Return whether a process has ended; one that nobody has waited for has."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
+@pytest.fixture
+def waiting(sweep, tmp_path):
+    """Return a folder in which each fake trial leaves a file named for its process; while it is there they wait."""
+    folder = tmp_path / "data" / "wait"
+    folder.mkdir()
+    return folder
+
+
+def _go_on(waiting: Path) -> None:
+    waiting.rename(waiting.with_name("waited"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_an_interrupt_ends_the_trials_and_the_same_command_goes_on(sweep, waiting, tmp_path, number):
+    process = _start(tmp_path, "--parallel=2")
+    _await(lambda: len(list(waiting.iterdir())) == 2)
+    second = sweep(grid="patience=1,2")
+    assert (second.status, second.err.count("\n"), f"process {process.pid} of" in second.err) == (2, 1, True)
     process.send_signal(number)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in err
-    for child in waiting.iterdir():
-        with pytest.raises(ProcessLookupError):
-            os.kill(int(child.name), 0)
-        child.unlink()
+    assert all(_dead(int(child.name)) for child in waiting.iterdir())
     assert {row["status"] for row in _rows(tmp_path / "sweep" / "results.csv")} == {"pending"}
-    waiting.rmdir()
+    _go_on(waiting)
     assert sweep().status == 0
     assert {row["status"] for row in _rows(tmp_path / "sweep" / "results.csv")} == {"done"}
+
+
+def test_two_processes_part_the_trials_between_them(sweep, waiting, tmp_path):
+    processes = [_start(tmp_path, "--split=ps") for _ in range(2)]
+    _await(lambda: len(list(waiting.iterdir())) == 2)
+    _go_on(waiting)
+    assert [(process.communicate(timeout=60)[1], process.returncode) for process in processes] == [("", 0)] * 2
+    rows = _rows(tmp_path / "sweep" / "results.csv")
+    assert [row["status"] for row in rows] == ["done"] * 6
+    assert [row["patience"] for row in rows if row["test_acc_zsl"]] == ["3", "3"]
+    logs = "".join(path.read_text() for path in (tmp_path / "sweep" / "logs").iterdir())
+    assert [logs.count(f"{stage} took") for stage in ("transfer", "evaluate")] == [6, 2]
+
+
+def test_a_killed_sweep_takes_its_trials_along_and_another_process_does_them(sweep, waiting, tmp_path):
+    first = _start(tmp_path)
+    _await(lambda: len(list(waiting.iterdir())) == 1)
+    (child,) = waiting.iterdir()
+    second = _start(tmp_path)
+    _await(lambda: len(list(waiting.iterdir())) == 2)
+    first.kill()
+    first.communicate()
+    _await(lambda: _dead(int(child.name)))
+    _go_on(waiting)
+    assert (second.communicate(timeout=60)[1], second.returncode) == ("", 0)
+    assert [row["status"] for row in _rows(tmp_path / "sweep" / "results.csv")] == ["done"] * 6
+
+
+def test_a_failed_trial_is_not_tried_by_every_process(sweep, waiting, tmp_path):
+    processes = [_start(tmp_path, grid="patience=13,1;map=ridge,cosine") for _ in range(2)]
+    _await(lambda: len(list(waiting.iterdir())) == 1)  # the other waits for the training
+    time.sleep(1)
+    _go_on(waiting)
+    said = [process.communicate(timeout=60)[1] for process in processes]
+    assert [line.startswith("niwt sweep: 2 of 4 trials failed, patience=13_map=ridge-") for line in said] == [True, True]
+    logs = "".join(path.read_text() for path in (tmp_path / "sweep" / "logs").iterdir())
+    assert logs.count("Thirteen") == 2
+
+
+def test_tpe_tries_some_of_the_grid_and_the_same_command_nothing_more(sweep, tmp_path):
+    flags, grid = ["--sampler=tpe", "--num_trials=4", "--split=ps"], "patience=1,2,3,4,5,6;map=ridge,cosine;seed=0,1"
+    assert sweep(*flags, grid=grid).status == 0
+    rows, times = _rows(tmp_path / "sweep" / "results.csv"), _times(tmp_path / "sweep")
+    assert len(rows) == 8
+    best = max(float(row["validation_harmonic_mean"]) for row in rows)
+    assert max(float(row["validation_harmonic_mean"]) for row in rows if row["chosen"] == "yes") == best
+    assert sweep(*flags, grid=grid).status == 0
+    assert (_rows(tmp_path / "sweep" / "results.csv"), _times(tmp_path / "sweep")) == (rows, times)
+    assert sweep("--sampler=tpe", "--num_trials=6", "--split=ps", grid=grid).status == 0
+    more = _rows(tmp_path / "sweep" / "results.csv")
+    assert len(more) == 12 and {row["trial"] for row in more} > {row["trial"] for row in rows}
+
+
+def test_a_damaged_journal_is_one_sentence_and_no_trial_is_lost_with_it(sweep, tmp_path):
+    journal = tmp_path / "sweep" / "journal.log"
+    assert sweep(grid="patience=1,2").status == 0
+    times = _times(tmp_path / "sweep")
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + b'{"op_co')  # as a full disk leaves it
+    assert sweep(grid="patience=1,2").status == 0
+    journal.write_bytes(b"[]\n" + whole)
+    job = sweep(grid="patience=1,2")
+    assert (job.status, job.err.count("\n"), "must be Optuna's journal of the sweep" in job.err) == (2, 1, True)
+    journal.unlink()
+    assert sweep(grid="patience=1,2").status == 0
+    assert _times(tmp_path / "sweep") == times
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from typing import Any
 from niwt_tf.config.names import TEXTS
 from niwt_tf.config.settings import SETTING_NAMES, Settings
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.sweep_grid import flags_of
+from niwt_tf.experiments.sweeps.grid import flags_of
 from niwt_tf.experiments.table1.paper import SOURCE, TABLE_1, Figures, Row
 
 # These say which row, and where its data are: giving them changes nothing of what the row is.

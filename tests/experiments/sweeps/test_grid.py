@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.sweep_grid import flags_of, grid_of, parse_grid, shown_value, trials_of
+from niwt_tf.experiments.sweeps.grid import flags_of, grid_of, parse_grid, shown_value, trials_of
 from niwt_tf.jobs.flags import define_flags, parse_flags, settings_from_flags
 
 penalties = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=3).map(tuple)

@@ -1,18 +1,19 @@
-"""A sweep's folder: one lock, sweep.json, and where trials, logs and results lie."""
+"""A sweep's folder: who may work in it, sweep.json, and where the journal, trials, logs and results lie."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.sweep_choice import Outcome
-from niwt_tf.experiments.sweep_grid import Trial
+from niwt_tf.experiments.sweeps.choice import Outcome
+from niwt_tf.experiments.sweeps.grid import Trial
 from niwt_tf.files import read_json, remove_abandoned, write_json
 from niwt_tf.runs.fingerprints import support_fingerprint, weights_fingerprint
 from niwt_tf.runs.run import FORMAT
@@ -29,6 +30,8 @@ class SweepFolder:
         self.path = Path(os.path.abspath(os.path.expanduser(path)))
         self.cache = self.path / ".cache"
         self.stages = self.path / ".stages"
+        self.locks = self.path / ".locks"
+        self.journal = self.path / "journal.log"
         self.results = self.path / "results.csv"
         self.configurations = self.path / "configurations.csv"
         self.tensorboard = self.path / "tensorboard"
@@ -60,29 +63,56 @@ class SweepFolder:
             )
 
     @contextmanager
-    def locked(self, description: Mapping[str, Any]) -> Iterator[None]:
-        """Hold the folder for this process, with `description` in its sweep.json.
+    def joined(self, description: Mapping[str, Any]) -> Iterator[None]:
+        """Work in the folder, together with other processes that have the same `description`, which lies in its sweep.json.
 
         Raises:
-            InputError: the folder is something else, or another process holds it.
+            InputError: the folder is something else, or others work in it with another description.
         """
         self.check()
-        self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / ".lock", "a+", encoding="utf-8") as lock:
-            try:
+        self.locks.mkdir(parents=True, exist_ok=True)
+        plain = json.loads(json.dumps(description))
+        with open(self.locks / "sweep", "a+", encoding="utf-8") as lock:
+            with suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                self._begin(plain)
+                lock.truncate(0)
+                lock.write(f"{os.getpid()} of {socket.gethostname()}")
+                lock.flush()
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            if read_json(self.path / "sweep.json") != plain:
                 lock.seek(0)
                 raise InputError(
-                    f"--sweep_dir {self.path} must not be in use. Received: a folder that process "
-                    f"{lock.read().strip() or 'unknown'} is working in."
-                ) from None
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
-            remove_abandoned(self.path)
-            write_json(self.path / "sweep.json", description)
+                    f"--sweep_dir {self.path} must not be in use by another sweep. Received: a folder where the one that process "
+                    f"{lock.read()} began is not over; the same flags join it."
+                )
             yield
+
+    def _begin(self, description: Mapping[str, Any]) -> None:
+        """Make the folder ready, with nobody else in it."""
+        remove_abandoned(self.path)
+        with suppress(FileNotFoundError):
+            # The disk may have been full in the midst of a line.
+            os.truncate(self.journal, self.journal.read_bytes().rfind(b"\n") + 1)
+            self.path.joinpath(f"{self.journal.name}.lock").unlink()  # Optuna's, of a process that was killed
+        write_json(self.path / "sweep.json", description)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep the other processes from proposing trials and from writing results for a moment."""
+        with open(self.locks / "moment", "a", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def claim(self, trial: Trial) -> IO[str] | None:
+        """Return a lock on a trial, held until every process that has it open has closed it or died; None if another holds it."""
+        lock = open(self.locks / f"trial {trial.name}", "a", encoding="utf-8")  # noqa: SIM115
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            return None
+        return lock
 
     def data(self, trial: Trial, part: str = "data") -> str | None:
         """Return the fingerprint of the data, or of its "images", that a trial's run was made of; None if it has not begun."""

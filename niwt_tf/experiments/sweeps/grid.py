@@ -62,6 +62,11 @@ class Trial:
         """The problem that the method is tried on: values of the grid's other flags."""
         return tuple((name, value) for name, value in self.values.items() if name in PROBLEM_FLAGS)
 
+    @property
+    def flags_of_problem(self) -> tuple[tuple[str, Any], ...]:
+        """The part of `repetition` that says which classes and images are test's: a seed draws none of a named split."""
+        return tuple(pair for pair in self.repetition if pair[0] != "seed" or self.settings.split == "random")
+
 
 def parse_grid(text: str) -> Grid:
     """Return the grid that a text such as "seen_head=ridge,softmax;transfer_lambda=0.01|0.1,1;seed=0,1" stands for.

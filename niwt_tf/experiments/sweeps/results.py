@@ -1,19 +1,19 @@
-"""A sweep's tables: results.csv, configurations.csv and what is printed."""
+"""A sweep's tables, results.csv, configurations.csv and what is printed, and the same for TensorBoard's HParams."""
 
 from __future__ import annotations
 
 import csv
-import io
-import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from niwt_tf.experiments.sweep_choice import Choice, Outcome, Values, configurations, ranked
-from niwt_tf.experiments.sweep_grid import Trial, shown_value
-from niwt_tf.files import read_json, replacing
-from niwt_tf.jobs.sweep_folder import SweepFolder
+from niwt_tf.compute.quiet_tensorflow import import_quietly
+from niwt_tf.experiments.sweeps.choice import Choice, Outcome, Values, configurations, ranked
+from niwt_tf.experiments.sweeps.folder import SweepFolder
+from niwt_tf.experiments.sweeps.grid import Trial, shown_value
+from niwt_tf.files import read_json, replacing, replacing_directory
 
 TESTED = ("acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ausuc")
 _PRINTED = 20
@@ -72,38 +72,69 @@ def rows_of(
 
 
 def write_results(folder: SweepFolder, rows: Sequence[Row], choices: Sequence[Choice]) -> None:
-    """Write results.csv and configurations.csv."""
+    """Write results.csv and configurations.csv; nothing where there are no rows."""
+    if not rows:
+        return
     chosen = _chosen(choices)
     figures = list(dict.fromkeys(name for row in rows for name in row.validation))
-    flags = list(rows[0].trial.values)
-    header = ["trial", *flags, "status", "seconds", *figures, "chosen", *(f"test_{name}" for name in TESTED), "error"]
-    lines = [
+    _write(
+        folder.results,
         [
-            row.trial.name,
-            *(shown_value(value) for value in row.trial.values.values()),
-            row.status,
-            row.seconds,
-            *(row.validation.get(name) for name in figures),
-            "yes" if row.trial.name in chosen else "no",
-            *(row.test.get(name) for name in TESTED),
-            row.error,
-        ]
-        for row in rows
-    ]
-    _write(folder.results, header, lines)
+            {
+                "trial": row.trial.name,
+                **_shown(row.trial.values.items()),
+                "status": row.status,
+                "seconds": row.seconds,
+                **{name: row.validation.get(name) for name in figures},
+                "chosen": "yes" if row.trial.name in chosen else "no",
+                **{f"test_{name}": row.test.get(name) for name in TESTED},
+                "error": row.error,
+            }
+            for row in rows
+        ],
+    )
     by_name = {row.trial.name: row for row in rows}
-    outcomes = [row.outcome for row in rows]
-    found = ranked(configurations(outcomes))
-    header = [*(name for name, _ in found[0].values), "repetitions", "finished", "validation_harmonic_mean"]
-    header += ["validation_harmonic_mean_sd", "chosen_trials", *(f"test_{name}" for name in TESTED)]
     lines = []
-    for each in found:
+    for each in ranked(configurations([row.outcome for row in rows])):
         picked = [by_name[outcome.trial.name] for outcome in each.outcomes if outcome.trial.name in chosen]
-        finished = sum(outcome.problem is not None for outcome in each.outcomes)
-        values = [shown_value(value) for _, value in each.values]
-        means = [_mean([row.test.get(name) for row in picked]) for name in TESTED]
-        lines.append([*values, len(each.outcomes), finished, each.mean, each.deviation, len(picked), *means])
-    _write(folder.configurations, header, lines)
+        lines.append(
+            {
+                **_shown(each.values),
+                "repetitions": len(each.outcomes),
+                "finished": each.finished,
+                "validation_harmonic_mean": each.mean,
+                "validation_harmonic_mean_sd": each.deviation,
+                "chosen_trials": len(picked),
+                **{f"test_{name}": _mean([row.test.get(name) for row in picked]) for name in TESTED},
+            }
+        )
+    _write(folder.configurations, lines)
+
+
+def write_tensorboard(folder: Path, rows: Sequence[Row]) -> None:
+    """Write event files of the finished trials into `folder`, in place of what is there.
+
+    A figure's tag is validation/<name>, and test_of_chosen_only/<name> for test images, which only chosen trials have.
+    """
+    import_quietly()
+    import tensorflow as tf
+    from tensorboard.plugins.hparams import api
+
+    tags = list(dict.fromkeys(tag for row in rows for tag in _tagged(row)))
+    columns = {name: _column([row.trial.values[name] for row in rows]) for name in rows[0].trial.values}
+    with replacing_directory(folder) as temporary:
+        with tf.summary.create_file_writer(str(temporary)).as_default():
+            hparams = [api.HParam(name, api.Discrete(dict.fromkeys(column))) for name, column in columns.items()]
+            api.hparams_config(hparams=hparams, metrics=[api.Metric(tag) for tag in tags])
+        for number, row in enumerate(rows):
+            if row.status != "done":
+                continue
+            writer = tf.summary.create_file_writer(str(temporary / row.trial.name))
+            with writer.as_default():
+                api.hparams({name: column[number] for name, column in columns.items()}, trial_id=row.trial.name)
+                for tag, value in _tagged(row).items():
+                    tf.summary.scalar(tag, value, step=0)
+            writer.close()
 
 
 def table(rows: Sequence[Row], choices: Sequence[Choice]) -> str:
@@ -113,8 +144,7 @@ def table(rows: Sequence[Row], choices: Sequence[Choice]) -> str:
     for each in found[:_PRINTED]:
         score = "n/a" if each.mean is None else f"{each.mean:.3f}"
         spread = "" if each.deviation is None else f" ± {each.deviation:.3f}"
-        finished = sum(outcome.problem is not None for outcome in each.outcomes)
-        lines.append(f"{score + spread:<13}  {f'{finished} of {len(each.outcomes)}':<11}  {_named(each.values)}")
+        lines.append(f"{score + spread:<13}  {f'{each.finished} of {len(each.outcomes)}':<11}  {_named(each.values)}")
     if len(found) > _PRINTED:
         lines.append(f"and {len(found) - _PRINTED} more, in configurations.csv")
     lines.append("H is the harmonic mean of accuracies; ± is the standard deviation over the repetitions.")
@@ -144,6 +174,18 @@ def _chosen(choices: Sequence[Choice]) -> set[str]:
     return {outcome.trial.name for choice in choices for outcome in choice.configuration.outcomes}
 
 
+def _tagged(row: Row) -> dict[str, float]:
+    tagged = {f"validation/{name.removeprefix('validation_')}": value for name, value in row.validation.items()}
+    tagged |= {f"test_of_chosen_only/{name}": value for name, value in row.test.items()}
+    return {tag: value for tag, value in tagged.items() if value is not None}
+
+
+def _column(values: Sequence[Any]) -> list[Any]:
+    """Return a flag's values as HParams takes them: all of one kind, and no lists."""
+    kinds = {type(value) for value in values}
+    return list(values) if len(kinds) == 1 and kinds <= {bool, int, float, str} else [shown_value(value) for value in values]
+
+
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.fmean(known) if known else None
@@ -160,14 +202,12 @@ def _named(values: Sequence[tuple[str, Any]], nothing: str = "the flags given") 
     return " ".join(f"--{name}={shown_value(value).replace('|', ',')}" for name, value in values) or nothing
 
 
-def _write(path: Any, header: Sequence[str], lines: Sequence[Sequence[Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([["" if _absent(cell) else cell for cell in line] for line in lines])
-    with replacing(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+def _shown(values: Iterable[tuple[str, Any]]) -> dict[str, str]:
+    return {name: shown_value(value) for name, value in values}
 
 
-def _absent(cell: Any) -> bool:
-    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+def _write(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: "" if cell != cell else cell for name, cell in line.items()} for line in lines)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.sweep_grid import Trial
+from niwt_tf.experiments.sweeps.grid import Trial
 
 Values = tuple[tuple[str, Any], ...]
 
@@ -44,6 +44,11 @@ class Configuration:
 
     values: Values
     outcomes: tuple[Outcome, ...]
+
+    @property
+    def finished(self) -> int:
+        """How many of its trials finished."""
+        return sum(outcome.problem is not None for outcome in self.outcomes)
 
     @property
     def scores(self) -> list[float]:
@@ -108,7 +113,7 @@ def choose(outcomes: Sequence[Outcome]) -> list[Choice]:
     for problem in dict.fromkeys(problems.values()):
         repetitions = {repetition for repetition, other in problems.items() if other == problem}
         found = configurations([outcome for outcome in outcomes if outcome.trial.repetition in repetitions])
-        finished = [each for each in found if all(outcome.problem is not None for outcome in each.outcomes)]
+        finished = [each for each in found if each.finished == len(each.outcomes)]
         scored = [each for each in ranked(finished) if each.mean is not None]
         if scored:
             choices.append(Choice(problem, scored[0]))

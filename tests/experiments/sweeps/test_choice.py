@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.sweep_choice import Outcome, choose, configurations, ranked
-from niwt_tf.experiments.sweep_grid import parse_grid, trials_of
+from niwt_tf.experiments.sweeps.choice import Outcome, choose, configurations, ranked
+from niwt_tf.experiments.sweeps.grid import parse_grid, trials_of
 
 TRIALS = trials_of(parse_grid("patience=1,2,3;seed=0,1"), Settings())
 SAME = ("p", "p")

@@ -4,7 +4,6 @@ import os
 import sys
 
 import pytest
-
 from niwt_tf.jobs.sweep_processes import Command, divided_environment, run_commands
 
 
