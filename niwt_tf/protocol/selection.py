@@ -72,7 +72,7 @@ def choose(settings: Settings, method: Method, tasks: Sequence[Task], *, progres
         trial, trials = select(settings, method, tasks, progress=progress)
         # Machines may round differently; exchanges between them depend on the candidate, so the chief's holds for all.
         (agreed,) = main.reader.execution.team.of_chief(np.array([trials.index(trial)]))
-        trial = trials[int(agreed)]
+        trial = trials[int(agreed[0])]
     else:
         _LOG.warning("Too few seen classes or images to hold any out: the first settings are used and no calibration.")
         unknown = float("nan")

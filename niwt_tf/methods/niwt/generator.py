@@ -65,8 +65,10 @@ class NiwtGenerator(Generator):
 
     def generate(self, classes: Descriptions) -> HeadParameters:
         """Return columns for new classes, by the column map or all in one solution or descent."""
-        importances = self.importance_map.predict(classes.values)
         seen = self.head.head.columns, self.head.head.biases
+        if not len(classes):  # a descent has nothing to start from
+            return HeadParameters((), seen, (seen[0][:, :0], seen[1][:0]))
+        importances = self.importance_map.predict(classes.values)
         if self.column_map is None:
             new = new_columns(
                 *(self.options, self.candidate, self.network, self.head.head, importances),
