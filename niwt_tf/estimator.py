@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,23 +18,27 @@ from sklearn.utils.validation import check_is_fitted
 from niwt_tf.compute.execution import Execution
 from niwt_tf.compute.feature_cache import GIGABYTE, RowCache
 from niwt_tf.compute.features import Reader, readers_of
+from niwt_tf.config.names import DEFAULT_METHOD
 from niwt_tf.config.settings import SETTINGS, Settings
 from niwt_tf.data.images.files import read_one_image
 from niwt_tf.data.images.pipeline import usable_images
-from niwt_tf.data.schema import Dataset, Images, Knowledge, seen_data, test_data, unseen_descriptions
+from niwt_tf.data.schema import Dataset, Descriptions, Images, Knowledge, seen_data, test_data, unseen_descriptions
 from niwt_tf.errors import InputError, suggestion
-from niwt_tf.explain.explainer import fit_explainer
+from niwt_tf.explain.explainer import fit_explainer, importances_of
 from niwt_tf.explain.network_explainer import NetworkExplainer
 from niwt_tf.explain.record import explanation_record
 from niwt_tf.files import finite
-from niwt_tf.methods.niwt.files import load_model, save_model
-from niwt_tf.methods.niwt.measuring import fit_maps, measure_importance, seen_operators
-from niwt_tf.methods.niwt.niwt import Transferer, choose
+from niwt_tf.methods.base import Trial
 from niwt_tf.methods.niwt.support import check_support
+from niwt_tf.methods.parameters import HeadParameters
+from niwt_tf.methods.registry import method_of
+from niwt_tf.methods.task import tasks_of
 from niwt_tf.models.network import Network
 from niwt_tf.protocol.learners import learners_of, train_learners
+from niwt_tf.protocol.saved_model import SavedModel, load_model, save_model
 from niwt_tf.protocol.scoring import metrics_of, score_network
-from niwt_tf.serving.export.contents import HOW, Contents
+from niwt_tf.protocol.selection import choose
+from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.savedmodel import export_network
 
 _DATA_SETTINGS = frozenset(
@@ -57,12 +62,12 @@ class Niwt(BaseEstimator):
     Attributes:
         classes_: names of the C classes, seen ones first.
         network_: the expanded and calibrated Network.
-        transferer_: what makes a further class from its description.
-        trials_: every candidate that was tried on validation classes.
+        chosen_: the method as validation classes chose it: its generator makes parameters of classes from descriptions.
         knowledge_: the C classes' descriptions and the names of their K entries.
     """
 
     _explainer: NetworkExplainer | None = None
+    _importances: np.ndarray | None = None
 
     def __init__(
         self,
@@ -81,7 +86,8 @@ class Niwt(BaseEstimator):
         dropout: float = 0.5,
         attribute_loss: float = 0.0,
         patience: int = 5,
-        head: str = "niwt",
+        method: str = DEFAULT_METHOD,
+        head: str | None = None,
         seen_head: str | tuple[str, ...] = _PARAMETERS["seen_head"],
         head_regularization: tuple[float, ...] = _PARAMETERS["head_regularization"],
         lda_shrinkage: tuple[float, ...] = _PARAMETERS["lda_shrinkage"],
@@ -109,9 +115,9 @@ class Niwt(BaseEstimator):
         cache_dtype: str = "float32",
         verbose: bool = False,
     ) -> None:
-        """Keep the parameters; `verbose` shows progress bars."""
+        """Keep the parameters; `verbose` shows progress bars. `head` is the former name of `method`."""
         given = dict(locals())
-        for name in (*_PARAMETERS, "verbose"):
+        for name in (*_PARAMETERS, "head", "verbose"):
             setattr(self, name, given[name])
 
     def fit(self, dataset: Dataset, y: None = None) -> Niwt:
@@ -128,26 +134,32 @@ class Niwt(BaseEstimator):
         """
         del y
         settings = self._settings()
-        if settings.head != "niwt":
-            raise InputError(f"head must be niwt in Python; niwt run takes others. Received: {settings.head!r}.")
         check_support(settings.support)
-        seen = seen_data(dataset)
-        names, descriptions = unseen_descriptions(dataset)
-        learners = learners_of(settings, seen, len(names))
+        method = method_of(settings.method)
+        seen, unseen = seen_data(dataset), unseen_descriptions(dataset)
+        learners = learners_of(settings, seen, len(unseen))
         with tempfile.TemporaryDirectory(prefix="niwt_cache_") as folder:
             execution = self._execution(settings, RowCache(Path(folder), _CACHE_BYTES, settings.cache_dtype))
             trained = train_learners(settings, learners, execution)
             networks = {name: result.network for name, result in trained.items()}
-            readers = readers_of(settings, networks, execution)
-            operators = seen_operators(settings, learners, readers)
-            measured = measure_importance(settings, learners, networks, operators, readers)
-            maps = fit_maps(settings, learners, measured)
-            self.transferer_, self.trials_ = choose(settings, learners, networks, measured, maps, operators, readers)
-        network, _ = self.transferer_.expand(names, descriptions)
-        known = dataset.knowledge
-        self.knowledge_ = Knowledge(np.concatenate([seen.descriptions, descriptions]), known.names, known.groups, known.source)
+            tasks = tasks_of(settings, learners, networks, readers_of(settings, networks, execution))
+            method.prepare(settings, tasks)
+            self.chosen_ = choose(settings, method, tasks, progress=execution.progress)
+            network, _ = self.chosen_.applied(networks["main"], unseen)
+            if self.chosen_.generator.importances is None:
+                self._importances = importances_of(tasks[0], network)
+        known, values = dataset.knowledge, np.concatenate([seen.descriptions.values, unseen.values])
+        self.knowledge_ = Knowledge(values, known.names, known.groups, known.source)
+        counts = np.bincount(seen.images.labels, minlength=len(seen.descriptions))
+        self._photographs = dict(zip(seen.descriptions.names, counts.tolist(), strict=True))
         self._set_network(network)
         return self
+
+    @property
+    def trials_(self) -> list[Trial]:
+        """Every candidate that was tried on validation classes; none in a model that was loaded."""
+        check_is_fitted(self, "chosen_")
+        return list(self.chosen_.trials)
 
     def decision_function(self, images: Any) -> np.ndarray:
         """Return calibrated logits, float32 [M, C]; images as in `predict`."""
@@ -181,7 +193,7 @@ class Niwt(BaseEstimator):
 
     def predict_proba(self, images: Any) -> np.ndarray:
         """Return probabilities [M, C] at the temperature that validation classes chose, columns in the order of `classes_`."""
-        return self.transferer_.probabilities.of(self.decision_function(images))
+        return self.chosen_.probabilities.of(self.decision_function(images))
 
     def explain(
         self, image: str | os.PathLike[str], class_name: str | None = None, rival: str | None = None
@@ -199,7 +211,10 @@ class Niwt(BaseEstimator):
         check_is_fitted(self, "network_")
         read = read_one_image(image, "image")
         if self._explainer is None:  # which takes its time where there are many attributes
-            self._explainer = explainer_of_transferer(self.transferer_, self.knowledge_, self.network_)
+            contents = self._contents()
+            assert contents.explainer is not None, "a fitted model has one"
+            known = contents.probabilities, self.knowledge_.values, contents.formula
+            self._explainer = NetworkExplainer(self.network_, contents.explainer, *known)
         explanation = self._explainer(read.squashed(self.network_.input_size), class_name, rival)
         return explanation_record(explanation, os.fspath(image), {"path": None, "version": None})
 
@@ -212,14 +227,8 @@ class Niwt(BaseEstimator):
         del y
         check_is_fitted(self, "network_")
         scored = score_network(self.network_, test_data(dataset), self._reader.execution)
-        importance = self.transferer_.head.importance
-        others = {
-            "rank_correlation_within": importance.rank_correlation_within,
-            "rank_correlation_across": importance.rank_correlation_across,
-            "map_rank_correlation": self.transferer_.importance_map.rank_correlation,
-            "seed": self.transferer_.settings.seed,
-        }
-        return metrics_of(scored, self.network_.num_seen, others, self.transferer_.probabilities.temperature)
+        others = {**self.chosen_.generator.figures, "seed": self.seed}
+        return metrics_of(scored, self.network_.num_seen, others, self.chosen_.probabilities.temperature)
 
     def add_class(self, name: str, description: Mapping[str, float] | Sequence[float] | np.ndarray) -> Niwt:
         """Learn one more class from its description, without an image.
@@ -232,10 +241,16 @@ class Niwt(BaseEstimator):
             InputError: the name exists, or the description does not fit.
         """
         check_is_fitted(self, "network_")
-        values = self._description(description)[None]
-        new = self.transferer_.columns(values)
-        network = self.network_.expand(new.columns, new.biases, (name,))
-        self.knowledge_ = replace(self.knowledge_, values=np.concatenate([self.knowledge_.values, values]))
+        values = np.concatenate([self.knowledge_.values, self._description(description)[None]])
+        num_seen, names = self.network_.num_seen, (*self.network_.class_names, name)
+        generator = self.chosen_.generator
+        if generator.independent:
+            parameters = generator.generate(Descriptions((name,), values[-1:]))
+            assert isinstance(parameters, HeadParameters), "the other classes' parameters stay as they are"
+            network = self.network_.expand(*parameters.new, (name,))
+        else:
+            network, _ = self.chosen_.applied(self.network_, Descriptions(names[num_seen:], values[num_seen:]))
+        self.knowledge_ = replace(self.knowledge_, values=values)
         self._set_network(network)
         return self
 
@@ -255,7 +270,7 @@ class Niwt(BaseEstimator):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a folder, whole or not at all; no pickle is used."""
         check_is_fitted(self, "network_")
-        save_model(path, self.network_, self.transferer_, self.knowledge_)
+        save_model(path, SavedModel(self.network_, self._settings(), self.chosen_, self.knowledge_, *self._beside()))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Niwt:
@@ -264,11 +279,12 @@ class Niwt(BaseEstimator):
         Raises:
             InputError: the folder does not hold a saved model.
         """
-        network, transferer, knowledge = load_model(path)
-        settings = transferer.settings.as_dict()
+        saved = load_model(path)
+        settings = saved.settings.as_dict()
         model = cls(**{name: settings[name] for name in _PARAMETERS})
-        model.transferer_, model.trials_, model.knowledge_ = transferer, [], knowledge
-        model._set_network(network)
+        model.chosen_, model.knowledge_ = saved.chosen, saved.knowledge
+        model._photographs, model._importances = dict(saved.photographs), saved.importances
+        model._set_network(saved.network)
         return model
 
     def export(
@@ -282,7 +298,7 @@ class Niwt(BaseEstimator):
             k: labels an answer.
         """
         check_is_fitted(self, "network_")
-        contents = contents_of_transferer(self.transferer_, self.knowledge_, self.network_)
+        contents = self._contents()
         if check_images is not None:
             given = [Path(image) for image in check_images]
             return export_network(self.network_, Path(path), contents=contents, k=k, check_images=given)
@@ -295,7 +311,37 @@ class Niwt(BaseEstimator):
             return export_network(self.network_, Path(path), contents=contents, k=k, check_images=made)
 
     def _settings(self) -> Settings:
-        return Settings.from_dict({name: getattr(self, name) for name in _PARAMETERS})
+        values = {name: getattr(self, name) for name in _PARAMETERS}
+        if self.head is not None:
+            warnings.warn("Niwt(head=...) is now Niwt(method=...).", FutureWarning, stacklevel=3)
+            values["method"] = self.head
+        return Settings.from_dict(values)
+
+    def _beside(self) -> tuple[dict[str, int], np.ndarray | None]:
+        return self._photographs, self._importances
+
+    def _contents(self) -> Contents:
+        """Return what goes with the network into an export."""
+        chosen, knowledge, names = self.chosen_, self.knowledge_, self.network_.class_names
+        seen = names[: self.network_.num_seen]
+        fitted = list(self._photographs)  # the classes that it was fitted on: some may have been removed since
+        rows = [fitted.index(name) for name in seen]
+        importances = chosen.generator.importances
+        targets = np.asarray(self._importances if importances is None else importances)[rows]
+        described = knowledge.values[: len(seen)], knowledge.names, knowledge.groups
+        trial = chosen.trial
+        figures = {"validation_harmonic_mean": finite(trial.harmonic_mean), "validation_acc_zsl": finite(trial.acc_zsl)}
+        return Contents(
+            knowledge=knowledge,
+            probabilities=chosen.probabilities,
+            formula=chosen.generator.formula,
+            explainer=fit_explainer(targets, *described, num_neurons=self.network_.num_neurons),
+            few_shot=chosen.generator.few_shot,
+            images=[self._photographs.get(name, 0) for name in names],
+            validation={name: float(value) for name, value in figures.items() if value is not None},
+            how=method_of(chosen.method).how(trial.candidate),
+            method=chosen.method,
+        )
 
     def _execution(self, settings: Settings, cache: RowCache | None = None) -> Execution:
         return Execution(precision=settings.precision, jit=settings.jit, progress=bool(self.verbose), cache=cache)
@@ -346,43 +392,3 @@ class Niwt(BaseEstimator):
         if values.shape != (len(names),) or not np.isfinite(values).all():
             raise InputError(f"description must be {len(names)} finite numbers or a value by name. Received: {description!r}.")
         return values
-
-
-def contents_of_transferer(transferer: Transferer, knowledge: Knowledge, network: Network) -> Contents:
-    """Return what goes with a network that the transferer has expanded.
-
-    Args:
-        transferer: gives column map, probabilities and the importances that explanations are fitted on.
-        knowledge: a row for each class of the network.
-        network: may lack classes that the transferer's has.
-    """
-    fitted, importance = transferer.network.class_names, transferer.head.importance
-    seen = network.class_names[: network.num_seen]
-    rows = [fitted.index(name) for name in seen]
-    descriptions = knowledge.values[: len(seen)]
-    counts = dict(zip(fitted, importance.counts.tolist(), strict=True))
-    trial = transferer.trial
-    figures = {"validation_harmonic_mean": finite(trial.harmonic_mean), "validation_acc_zsl": finite(trial.acc_zsl)}
-    return Contents(
-        knowledge=knowledge,
-        probabilities=transferer.probabilities,
-        column_map=transferer.column_map,
-        explainer=fit_explainer(
-            np.asarray(transferer.head.targets)[rows],
-            descriptions,
-            knowledge.names,
-            knowledge.groups,
-            num_neurons=network.num_neurons,
-        ),
-        few_shot=transferer.few_shot,
-        images=[int(counts.get(name, 0)) for name in network.class_names],
-        validation={name: float(value) for name, value in figures.items() if value is not None},
-        how=HOW[trial.choice.engine],
-    )
-
-
-def explainer_of_transferer(transferer: Transferer, knowledge: Knowledge, network: Network) -> NetworkExplainer:
-    """Return what explains images by a network that the transferer has expanded; arguments as of `contents_of_transferer`."""
-    contents = contents_of_transferer(transferer, knowledge, network)
-    assert contents.explainer is not None, "a fitted model has one"
-    return NetworkExplainer(network, contents.explainer, contents.probabilities, knowledge.values, contents.column_map)

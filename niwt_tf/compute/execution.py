@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
-
-import tensorflow as tf
+from typing import TYPE_CHECKING, Any
 
 from niwt_tf.compute.distributed import ALONE, Team
 from niwt_tf.compute.feature_cache import RowCache
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # Features of more bytes stay on disk and are read batch by batch.
 LARGEST_IN_MEMORY = 2**30
@@ -50,6 +51,8 @@ def compiled(
         jit: whether to use XLA.
         batch_size: the largest B.
     """
+    import tensorflow as tf  # not before a job's flags are known to be good: what they say of execution is read without it
+
     # TensorFlow warns of retracing by the line of code that a function is from; a partial is a function of its own.
     traced = tf.function(partial(function), input_signature=signature, jit_compile=jit)
     if not jit:

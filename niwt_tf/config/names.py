@@ -1,14 +1,24 @@
-"""Names of the methods, without anything heavy: the options' table reads them."""
+"""Names of methods, data sets and sources of knowledge, without anything heavy: the options' table reads them."""
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
 from niwt_tf.errors import InputError
 
-# These make a column of each class from its description, and so a head that exports and serves.
-HEADS = ("ale", "dem", "eszsl", "sync", "cnzsl")
-# Between a floor and a ceiling.
-METHODS = (*HEADS, "class_mean", "random", "oracle")
+DEFAULT_METHOD = "niwt"
+_BASELINES = ("ale", "dem", "eszsl", "sync", "cnzsl", "class_mean")
+# A module's METHOD is the method.
+METHOD_MODULES = {
+    DEFAULT_METHOD: "niwt_tf.methods.niwt.niwt",
+    **{name: f"niwt_tf.methods.baselines.{name}" for name in _BASELINES},
+    "random": "niwt_tf.methods.baselines.random_scores",
+}
+# Between a floor and a ceiling, which make no network.
+COMPARED = (*_BASELINES, "random", "oracle")
 TITLES = {
+    "niwt": "NIWT",
     "ale": "ALE",
     "dem": "DEM",
     "eszsl": "ESZSL",
@@ -18,6 +28,35 @@ TITLES = {
     "random": "random",
     "oracle": "oracle",
 }
+DATASETS = ("birds", "cub", "awa2", "folder")
+
+
+@cache
+def added(group: str) -> dict[str, EntryPoint]:
+    """Return what installed packages add by an entry-point group, "niwt_tf.methods" or "niwt_tf.datasets", by name."""
+    return {point.name: point for point in entry_points(group=group)}
+
+
+def network_methods() -> tuple[str, ...]:
+    """Return the methods that make a network: what --method may be."""
+    return (DEFAULT_METHOD, *_BASELINES, *added("niwt_tf.methods"))
+
+
+def compared_methods() -> tuple[str, ...]:
+    """Return what a run's own method is compared with, in the order of the tables."""
+    return (*COMPARED, *added("niwt_tf.methods"))
+
+
+def title_of(method: str) -> str:
+    """Return a method's name as tables and pictures show it."""
+    return TITLES.get(method, method)
+
+
+def dataset_names() -> tuple[str, ...]:
+    """Return the data sets that can be read: what --dataset may be."""
+    return (*DATASETS, *added("niwt_tf.datasets"))
+
+
 SOURCES = ("attributes", "binary", "captions", "sentences", "texts")
 # What `text_features` makes numbers of; published sentences are numbers already.
 TEXTS = ("captions", "texts")

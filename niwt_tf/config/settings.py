@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from niwt_tf.config.names import HEADS, SOURCES
+from niwt_tf.config.backbones import BACKBONES
+from niwt_tf.config.names import DEFAULT_METHOD, SOURCES, dataset_names, network_methods
 from niwt_tf.config.options import Option, option, options_of
 from niwt_tf.errors import InputError, suggestion
-
-BACKBONES = ("small_vgg", "vgg16", "resnet101", "resnet50", "mobilenet_v2", "efficientnet_v2_b0")
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Settings:
         InputError: a value breaks its rule; the sentence names the flag, the rule and the value.
     """
 
-    dataset: str = option("birds", "What --data_dir holds.", choices=("birds", "cub", "awa2", "folder"))
+    dataset: str = option("birds", "What --data_dir holds.", choices=dataset_names())
     data_dir: str | None = option(None, "Folder of the data; by default data/<dataset>.")
     split: str = option(
         "random",
@@ -57,7 +56,7 @@ class Settings:
     backbone: str = option(
         "small_vgg",
         "The network, or a TensorFlow Hub module: its handle, its folder, or its folder under TFHUB_CACHE_DIR.",
-        choices=BACKBONES,
+        choices=tuple(BACKBONES),
         prefixes=("hub:",),
     )
     weights: str = option("none", "Initial weights of the backbone.", choices=("imagenet", "none"), path=True)
@@ -79,11 +78,7 @@ class Settings:
     )
     patience: int = option(5, "Epochs without a better validation accuracy before training stops.", at_least=1)
 
-    head: str = option(
-        "niwt",
-        "The method that makes the classifier. Others than niwt describe seen classes too, and cannot learn classes later.",
-        choices=("niwt", *HEADS),
-    )
+    method: str = option(DEFAULT_METHOD, "The method that makes the classifier.", choices=network_methods())
     seen_head: tuple[str, ...] = option(
         ("ridge", "lda"),
         "The seen head that importance is measured on: ridge regression or a shrunk linear discriminant of the features, or as "

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwt_tf.data.schema import Images, SeenData
+from niwt_tf.data.schema import Descriptions, Images, SeenData
 from niwt_tf.errors import InputError
 
 VALIDATION_FRACTION = 0.15
@@ -54,12 +54,12 @@ class Fold(Learner):
     Attributes:
         validation: indices of those V classes among the seen ones, ascending.
         evaluation: `held_out` and the training images of the validation classes, labelled with the learner's classes first.
-        validation_descriptions: float32 [V, K].
+        validation_descriptions: of those V classes.
     """
 
     validation: np.ndarray
     evaluation: Images
-    validation_descriptions: np.ndarray
+    validation_descriptions: Descriptions
 
 
 def main_learner(seen: SeenData, seed: int) -> Learner:
@@ -114,5 +114,5 @@ def _fold(seen: SeenData, index: int, validation: np.ndarray, seed: int) -> Fold
         held_out=held_out,
         validation=validation,
         evaluation=evaluation,
-        validation_descriptions=seen.descriptions[validation],
+        validation_descriptions=seen.descriptions.take(validation),
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from niwt_tf.config.names import added, dataset_names
 from niwt_tf.data.descriptions.sources import choose_knowledge
 from niwt_tf.data.readers.archives import MISSING_IMAGES, take_images
 from niwt_tf.data.readers.awa2 import read_awa2
@@ -18,7 +19,13 @@ from niwt_tf.data.schema import Dataset, Images
 from niwt_tf.data.splits import choose_split
 from niwt_tf.errors import InputError, check_choice
 
-DATASETS = ("birds", "cub", "awa2", "folder")
+# Each takes the folder and what is done about listed images that are not there.
+_READERS: dict[str, Callable[[str | Path, str], Dataset]] = {
+    "birds": read_cub,
+    "cub": read_cub,
+    "awa2": read_awa2,
+    "folder": lambda data_dir, _: read_folder(data_dir),
+}
 _LOG = logging.getLogger("niwt_tf")
 
 
@@ -39,7 +46,8 @@ def load_dataset(
     """Read a data set, leave out what cannot be decoded, and choose its split and knowledge.
 
     Args:
-        name: "birds" (rendered), "cub", "awa2" or "folder".
+        name: "birds" (rendered), "cub", "awa2", "folder", or what an installed package adds by the entry-point group
+            `niwt_tf.datasets`.
         data_dir: for cub, awa2 and birds the archive's folder or the one that holds it; for folder the one with classes.csv.
         split: "random", "ps", "ss" or the path of a CSV `image,role`.
         unseen: names of the unseen classes, with split "random".
@@ -56,7 +64,7 @@ def load_dataset(
     Raises:
         InputError: whatever is wrong, in one sentence.
     """
-    check_choice("dataset", name, DATASETS)
+    check_choice("dataset", name, dataset_names())
     check_choice("missing_images", missing_images, MISSING_IMAGES)
     dataset = _read(name, data_dir, missing_images)
     dataset = choose_split(dataset, split, tuple(unseen), num_unseen, seed, split_dir, missing_images)
@@ -70,11 +78,18 @@ def load_dataset(
 
 
 def _read(name: str, data_dir: str | Path, missing_images: str) -> Dataset:
-    if name == "folder":
-        return read_folder(data_dir)
-    if name == "awa2":
-        return read_awa2(data_dir, missing_images)
-    return read_cub(data_dir, missing_images).replace(name=name)
+    if name in _READERS:
+        return _READERS[name](data_dir, missing_images).replace(name=name)
+    point = added("niwt_tf.datasets")[name]
+    try:
+        dataset = point.load()(data_dir, missing_images)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a package's own reader raises
+        raise InputError(f"The data set {name!r} must be readable by {point.value}. Received: {error}.") from error
+    if not isinstance(dataset, Dataset):
+        raise InputError(f"{point.value} must return a Dataset. Received: {type(dataset).__name__}.")
+    return dataset.replace(name=name)
 
 
 def _decodable(dataset: Dataset, max_bad_images: int, progress: bool) -> Dataset:

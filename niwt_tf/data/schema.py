@@ -168,22 +168,49 @@ class Images:
 
 
 @dataclass(frozen=True)
+class Descriptions:
+    """What is said of some classes: numbers, and the texts that they come from where there are any.
+
+    Attributes:
+        names: C class names.
+        values: float32 [C, K], raw.
+        texts: one text a class, its sentences in lines, or None.
+    """
+
+    names: tuple[str, ...]
+    values: np.ndarray
+    texts: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        count, rule = len(self.names), "Descriptions must have a row and a text for each name."
+        _check(len(self.values) == count and (self.texts is None or len(self.texts) == count), rule)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, indices: np.ndarray) -> Descriptions:
+        """Return the classes at `indices`."""
+        texts = None if self.texts is None else tuple(self.texts[c] for c in indices)
+        return Descriptions(tuple(self.names[c] for c in indices), self.values[indices], texts)
+
+
+@dataclass(frozen=True)
 class SeenData:
     """All that training and every choice may touch: training images of seen classes and those classes' descriptions.
 
-    It holds no path of a test image, so no function that is given only this can tune on one.
+    It holds no path of a test image and no caption of one, so no function that is given only this can tune on one.
 
     Attributes:
         images: training images; labels index the S seen classes.
-        descriptions: float32 [S, K], raw knowledge rows of the seen classes.
+        descriptions: of the S seen classes.
     """
 
     images: Images
-    descriptions: np.ndarray
+    descriptions: Descriptions
 
     def of_classes(self, classes: np.ndarray) -> SeenData:
         """Return the part that belongs to `classes` (seen-class indices)."""
-        return SeenData(self.images.of_classes(classes), self.descriptions[classes])
+        return SeenData(self.images.of_classes(classes), self.descriptions.take(classes))
 
 
 @dataclass(frozen=True)
@@ -205,13 +232,34 @@ def seen_data(dataset: Dataset) -> SeenData:
     """Return what training and selection may use of a dataset with a split."""
     split = _split_of(dataset)
     images = Images(dataset.root, dataset.paths, dataset.labels, dataset.class_names).take(split.train)
-    return SeenData(images.of_classes(split.seen), dataset.knowledge.values[split.seen])
+    return SeenData(images.of_classes(split.seen), descriptions_of(dataset).take(split.seen))
 
 
-def unseen_descriptions(dataset: Dataset) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return the unseen classes' names and raw descriptions [U, K]."""
-    unseen = _split_of(dataset).unseen
-    return tuple(dataset.class_names[c] for c in unseen), dataset.knowledge.values[unseen]
+def unseen_descriptions(dataset: Dataset) -> Descriptions:
+    """Return the descriptions of the U unseen classes."""
+    return descriptions_of(dataset).take(_split_of(dataset).unseen)
+
+
+def descriptions_of(dataset: Dataset) -> Descriptions:
+    """Return the descriptions of all classes of a data set with a split: texts of their own, or their images' captions."""
+    texts = dataset.class_texts
+    if texts is None and dataset.captions is not None:
+        texts = caption_texts(dataset)
+    return Descriptions(dataset.class_names, dataset.knowledge.values, texts)
+
+
+def caption_texts(dataset: Dataset) -> tuple[str, ...]:
+    """Return each class's captions, one a line; "" where it has none.
+
+    Captions of seen classes' test images are left out. An unseen class has no other images than those it is tested on, so its
+    captions stand for the description that a person would give (as in Reed et al. 2016).
+    """
+    held_out = set() if dataset.split is None else set(dataset.split.test_seen.tolist())
+    lines: list[list[str]] = [[] for _ in dataset.class_names]
+    for image, captions in enumerate(dataset.captions or ()):
+        if image not in held_out:
+            lines[dataset.labels[image]] += captions
+    return tuple("\n".join(of_class) for of_class in lines)
 
 
 def test_data(dataset: Dataset) -> TestData:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from niwt_tf.explain.words import shortest
-from niwt_tf.methods.niwt.column_map import ColumnMap
+from niwt_tf.methods.base import ColumnFormula
+from niwt_tf.methods.edited_logit import EditedLogit
 
 MOST_EDITS = 8
 _MOST_PAIRS = 20_000
@@ -71,7 +72,7 @@ class _Chosen:
 
 def counterfactual(
     features: np.ndarray,
-    column_map: ColumnMap,
+    formula: ColumnFormula,
     description: np.ndarray,
     margin: float,
     known: np.ndarray,
@@ -88,7 +89,7 @@ def counterfactual(
 
     Args:
         features: x, [D].
-        column_map: description -> column and bias.
+        formula: description -> column and bias.
         description: of B, raw [K].
         margin: A's calibrated logit minus B's.
         known: raw descriptions [C, K] of the known classes, which give the range of each attribute.
@@ -101,7 +102,7 @@ def counterfactual(
     edits = possible_edits(description, known, groups)
     if not len(edits):
         return NoCounterfactual("The known classes differ in no attribute.")
-    search = _Search(EditedLogit(features, column_map, description), edits, margin)
+    search = _Search(formula.edited(features, description), edits, margin)
     chosen = search.single() or search.pair() or search.greedy()
     if chosen is None:
         return NoCounterfactual(f"No change of up to {MOST_EDITS} attributes within what the known classes show is enough.")
@@ -109,7 +110,7 @@ def counterfactual(
     for place, part in zip(chosen.places, chosen.parts, strict=True):
         np.add.at(changed, edits.attributes[place], part * edits.changes[place])
     after = changed.astype(np.float32)
-    columns, biases = column_map(np.stack([description, after]))
+    columns, biases = formula(np.stack([description, after]))
     before_logit, after_logit = np.asarray(features, np.float64) @ columns.astype(np.float64) + biases
     pairs = edits.attributes[list(chosen.places)].tolist()
     touched = sorted({k: groups[k] if first != second else "" for first, second in pairs for k in (first, second)}.items())
@@ -305,67 +306,3 @@ def _swaps(group: np.ndarray, description: np.ndarray, known: np.ndarray, ranges
             # Attributes of one group share its first one as their subject.
             rows.append((after, before, value, -description[before], int(group[0]), size + abs(value) / ranges[after], False))
     return rows
-
-
-_NUMBERS_AT_ONCE = 2**22
-
-
-# The logit of a described class for one image, under many edits of its description at once.
-#
-# `ColumnMap` is affine but for the lengths that descriptions and blocks are brought to, so the product of the map with an
-# edited description is that with the description plus one column an edit: nothing of K entries is made for an edit, and no head
-# column. Dimensions: K attributes, N neurons of all blocks, D features, U edited descriptions, J changes of each.
-
-
-class EditedLogit:
-    """x . w(d') + b(d') for descriptions d' near d, with (w, b) of a column map; computed in float64.
-
-    Args:
-        features: x, [D], of the image.
-        column_map: description -> (w, b).
-        description: d, raw [K].
-    """
-
-    def __init__(self, features: np.ndarray, column_map: ColumnMap, description: np.ndarray) -> None:
-        mapping = column_map.importance_map
-        self._map, self._is_raw = column_map, mapping.normaliser.how == "raw"
-        centre = 0.0 if self._is_raw else np.asarray(mapping.normaliser.centre, np.float64)
-        self._shifted = np.asarray(description, np.float64) - centre
-        self._product = mapping.weights.astype(np.float64) @ self._shifted
-        self._by_attribute = np.ascontiguousarray(mapping.weights.T)
-        self._projected = np.asarray(features, np.float64) @ column_map.basis.astype(np.float64)
-
-    @property
-    def products(self) -> int:
-        """How many multiplications an edit costs, in the main."""
-        return len(self._product) ** 2
-
-    def __call__(self, attributes: np.ndarray, changes: np.ndarray) -> np.ndarray:
-        """Return logits [U], not calibrated.
-
-        Args:
-            attributes: integers [U, J], an attribute at most once a row but for changes of 0.
-            changes: [U, J], what is added to them.
-        """
-        rows = max(1, _NUMBERS_AT_ONCE // len(self._product))
-        parts = [self._logits(attributes[at : at + rows], changes[at : at + rows]) for at in range(0, len(attributes), rows)]
-        return np.concatenate(parts) if parts else np.empty(0)
-
-    def _logits(self, attributes: np.ndarray, changes: np.ndarray) -> np.ndarray:
-        product = np.tile(self._product, (len(attributes), 1))
-        for j in range(attributes.shape[1]):
-            product += changes[:, j, None] * self._by_attribute[attributes[:, j]]
-        if not self._is_raw:
-            added = (2 * self._shifted[attributes] + changes) * changes
-            norms = np.sqrt(np.maximum((self._shifted**2).sum() + added.sum(axis=1), 0.0))[:, None]
-            product = np.divide(product, norms, out=np.zeros_like(product), where=norms > 0)
-        statistics = self._map.statistics
-        z = self._map.targets(product + self._map.importance_map.bias)
-        logits = z @ self._projected
-        if self._map.is_discriminant:
-            return np.asarray(logits - z @ self._map.means - ((z @ self._map.covariance) * z).sum(axis=1) / 2)
-        if statistics is None:
-            return logits + self._map.raw_bias
-        deviations = np.sqrt(np.maximum(((z @ self._map.covariance) * z).sum(axis=1), 0.0))
-        scales = np.divide(statistics.deviation, deviations, out=np.ones_like(deviations), where=deviations > 0)
-        return np.asarray((logits - z @ self._map.means) * scales + statistics.mean)

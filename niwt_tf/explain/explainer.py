@@ -10,8 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.explain.inverse_map import FORMS, InverseMap, fit_inverse_map
 from niwt_tf.explain.neurons import CONFIDENT, name_neurons
+from niwt_tf.methods.niwt.operators import mean_operators
+from niwt_tf.methods.task import Task
+from niwt_tf.metrics.ranks import unit
+from niwt_tf.models.network import Network
 
 
 @dataclass(frozen=True)
@@ -113,3 +118,22 @@ def fit_explainer(
         inverse.rank_correlation,
         inverse.form,
     )
+
+
+def importances_of(task: Task, network: Network) -> np.ndarray:
+    """Return the importances [S, N] of a network's seen columns over a sample of a task's training images, of length 1.
+
+    For methods that measure none themselves.
+    """
+    settings, execution = task.settings, task.reader.execution
+    sample = balanced_sample(task.learner.training.images, max(settings.num_support, task.num_seen), settings.seed)
+    everything = np.ones((1, len(sample)), bool)
+    (operator,) = mean_operators(
+        network.tail,
+        task.reader.maps(sample),
+        everything,
+        jit=execution.jit,
+        progress=execution.progress,
+        team=execution.team,
+    )
+    return unit((operator @ network.columns[:, : network.num_seen]).T)

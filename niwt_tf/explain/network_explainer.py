@@ -16,7 +16,7 @@ from niwt_tf.explain.counterfactual import Counterfactual, NoCounterfactual, cou
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.explanations import ExplainerTensors, answers, contrasts, gather_evidence, named_classes
 from niwt_tf.explain.record import Contrast, ImageExplanation, NamedClass, Row, neurons_of, words_of
-from niwt_tf.methods.niwt.column_map import ColumnMap
+from niwt_tf.methods.base import ColumnFormula
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.network import Network
 
@@ -29,7 +29,7 @@ class NetworkExplainer:
         explainer: of its neurons.
         probabilities: what its logits become.
         descriptions: raw [C, K] of its classes.
-        column_map: None where there is none.
+        formula: from a description to a column; None where that takes the network itself.
     """
 
     def __init__(
@@ -38,14 +38,14 @@ class NetworkExplainer:
         explainer: Explainer,
         probabilities: Probabilities,
         descriptions: np.ndarray,
-        column_map: ColumnMap | None,
+        formula: ColumnFormula | None,
     ) -> None:
         self._network, self._explainer = network, explainer
         self._probabilities = replace(probabilities, abstain_below=0.0)  # a network, unlike a bundle, always names a class
         is_seen = [c < network.num_seen for c in range(len(network.class_names))]
         names = explainer.attribute_names, explainer.attribute_groups
         is_described = [not seen for seen in is_seen]
-        self.known = KnownClasses(network.class_names, is_seen, is_described, descriptions, *names, column_map)
+        self.known = KnownClasses(network.class_names, is_seen, is_described, descriptions, *names, formula)
 
     @property
     def input_size(self) -> int:
@@ -115,7 +115,7 @@ class KnownClasses:
         descriptions: raw float32 [C, K], a row of NaN where nothing is known.
         attribute_names: K names.
         attribute_groups: K groups, "" where an attribute has none.
-        column_map: from a description to a column; None where there is none.
+        formula: from a description to a column; None where that takes the network itself.
     """
 
     labels: tuple[str, ...]
@@ -124,7 +124,7 @@ class KnownClasses:
     descriptions: np.ndarray
     attribute_names: tuple[str, ...]
     attribute_groups: tuple[str, ...]
-    column_map: ColumnMap | None
+    formula: ColumnFormula | None
 
 
 def check_names(labels: Sequence[str], class_name: str | None, rival: str | None, arguments: tuple[str, str]) -> None:
@@ -226,11 +226,11 @@ def complete(
 def _counterfactual(
     features: np.ndarray, known: KnownClasses, loser: int, margin: float
 ) -> Counterfactual | NoCounterfactual:
-    if known.column_map is None:
-        return NoCounterfactual("There is no column map, which only --head=niwt with --engine=closed_form makes.")
+    if known.formula is None:
+        return NoCounterfactual("A column of this network takes the network itself to make (--engine=tape or operator).")
     has_one = np.isfinite(known.descriptions).all(axis=1)
     if not has_one[loser]:
         return NoCounterfactual("Nothing is known of its description.")
     others = known.descriptions[has_one]
     names = known.attribute_names, known.attribute_groups
-    return counterfactual(features, known.column_map, known.descriptions[loser], margin, others, *names)
+    return counterfactual(features, known.formula, known.descriptions[loser], margin, others, *names)

@@ -22,8 +22,9 @@ from niwt_tf.experiments.analyses.weight_recovery import draw_weight_recovery, w
 from niwt_tf.files import read_json
 from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.methods.niwt.files import load_maps, load_measured, load_networks, load_operators
+from niwt_tf.methods.niwt.files import load_maps, load_measured, load_operators
 from niwt_tf.methods.niwt.support import check_support
+from niwt_tf.protocol.learners import load_networks
 from niwt_tf.runs.fingerprints import support_fingerprint
 from niwt_tf.runs.run import Run
 
@@ -33,9 +34,8 @@ Analyse = Callable[[FinishedTransfer, Tested, str], AnalysisRecord]
 Draw = Callable[[AnalysisRecord, Path], None]
 
 
-def lambda_sweep_job(argv: list[str]) -> None:
+def lambda_sweep_job() -> None:
     """Draw accuracies over Stage 3's lambda, on test images and on the folds that choose it (Fig. 3b)."""
-    del argv
     grid = tuple(dict.fromkeys(flags.FLAGS.lambda_grid))
 
     def analyse(finished: FinishedTransfer, tested: Tested, command: str) -> AnalysisRecord:
@@ -44,9 +44,8 @@ def lambda_sweep_job(argv: list[str]) -> None:
     _analysis_job("lambda_sweep", analyse, draw_lambda_sweep, {"lambda_grid": list(grid)})
 
 
-def weight_recovery_job(argv: list[str]) -> None:
+def weight_recovery_job() -> None:
     """Recover seen columns from their own importances, exact or noisy (Fig. 3a, Eq. 4)."""
-    del argv
     given = flags.FLAGS
     epsilons, draws, num_images = tuple(dict.fromkeys(given.epsilons)), given.noise_seeds, given.recovery_images
 
@@ -57,13 +56,12 @@ def weight_recovery_job(argv: list[str]) -> None:
     _analysis_job("weight_recovery", analyse, draw_weight_recovery, extra)
 
 
-def layer_depth_job(argv: list[str]) -> None:
+def layer_depth_job() -> None:
     """Do NIWT at --layers, or at every block of the network and at its fully connected layers (Section 5.3).
 
     Raises:
         InputError: a layer that the network cannot be cut at.
     """
-    del argv
     layers = flags.FLAGS.layers
 
     def analyse(finished: FinishedTransfer, tested: Tested, command: str) -> AnalysisRecord:
@@ -79,13 +77,12 @@ def layer_depth_job(argv: list[str]) -> None:
     _analysis_job("layer_depth", analyse, draw_layer_depth, {"layers": list(layers)}, layers=",".join(layers))
 
 
-def support_images_job(argv: list[str]) -> None:
+def support_images_job() -> None:
     """Fit new columns on seen training images, on those of --imagenet_dir and on noise (Table 2).
 
     Raises:
         InputError: the folder holds no images.
     """
-    del argv
     given = flags.FLAGS.imagenet_dir
     folder = None if given is None else os.path.abspath(os.path.expanduser(given))
     if folder is not None:
@@ -111,9 +108,8 @@ def check_other_images(folder: str) -> None:
         raise InputError(f"--imagenet_dir must be a folder of images. Received: {received}") from None
 
 
-def consistency_job(argv: list[str]) -> None:
+def consistency_job() -> None:
     """Compare importances within and across classes by rank (Section 3.2); no test image is looked at."""
-    del argv
     _analysis_job("consistency", lambda finished, _, command: consistency(finished, command), draw_consistency)
 
 

@@ -16,7 +16,7 @@ from absl import logging as absl_logging
 from niwt_tf.compute.quiet_tensorflow import choose_keras_backend, import_quietly
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.context import lost_worker, team_from_flags
-from niwt_tf.jobs.flags import define_flags, parse_flags, run_folder, settings_from_flags
+from niwt_tf.jobs.flags import define_flags, parse_flags, run_folder, say_synonyms, settings_from_flags
 from niwt_tf.jobs.table import HELP_FLAGS, JOBS, Job, job_help
 from niwt_tf.runs.run import Run, RunDirectory
 from niwt_tf.runs.store import StageStore
@@ -24,7 +24,7 @@ from niwt_tf.runs.store import StageStore
 _DISK_FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
-def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[list[str]], None] | None = None) -> int:
+def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[], None] | None = None) -> int:
     """Run a job as an absl app and return its exit status.
 
     A user's mistake (`InputError`) and a failing file system (`OSError`) are one sentence on stderr and status 2, an
@@ -51,9 +51,10 @@ def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[l
     def call(argv: list[str]) -> None:
         if not flags.FLAGS["verbosity"].present:
             absl_logging.set_verbosity(absl_logging.WARNING)
+        say_synonyms(JOBS[name])
         if JOBS[name].tensorflow:
             import_quietly()
-        (main or _entry(JOBS[name]))(argv)
+        (main or _entry(JOBS[name]))()
 
     try:
         app.run(call, argv=["niwt", *given], flags_parser=parse)
@@ -73,9 +74,9 @@ def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[l
     return 0
 
 
-def _entry(job: Job) -> Callable[[list[str]], None]:
+def _entry(job: Job) -> Callable[[], None]:
     module = importlib.import_module(f"niwt_tf.jobs.{job.module or job.name}")
-    entry: Callable[[list[str]], None] = getattr(module, f"{job.name}_job" if job.module else "main")
+    entry: Callable[[], None] = getattr(module, f"{job.name}_job" if job.module else "main")
     return entry
 
 

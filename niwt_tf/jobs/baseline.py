@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from absl import flags
 
 from niwt_tf.compute.features import Reader, readers_of
-from niwt_tf.config.names import METHODS, TITLES
+from niwt_tf.config.names import COMPARED, compared_methods, title_of
 from niwt_tf.data.folds import Fold
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.comparison.oracle import baseline_metrics, choose_oracle, score_baseline, score_oracle
+from niwt_tf.experiments.comparison.oracle import ORACLE, score_oracle
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.methods.niwt.files import load_networks
-from niwt_tf.methods.registry import BY_NAME
-from niwt_tf.protocol.scoring import save_scores
-from niwt_tf.protocol.selection import Bank, choose_baseline, finite_values, fit_baseline
+from niwt_tf.methods.registry import method_of
+from niwt_tf.methods.task import Task, tasks_of
+from niwt_tf.protocol.learners import load_networks
+from niwt_tf.protocol.scoring import metrics_of, save_scores, score_task
+from niwt_tf.protocol.selection import choose, plain, select
 from niwt_tf.runs.run import Run
 from niwt_tf.runs.stage import Stage
 
@@ -29,7 +29,7 @@ SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
 _SHOWN = ("acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ausuc", "validation_harmonic_mean")
 
 
-def stage(run: Run, data: RunData, methods: Sequence[str] = METHODS, source: str = "head") -> None:
+def stage(run: Run, data: RunData, methods: Sequence[str] = COMPARED, source: str = "head") -> None:
     """Choose on the folds, fit on the seen classes, score on the test images: a stage `baseline_<method>` for each method.
 
     Args:
@@ -41,51 +41,46 @@ def stage(run: Run, data: RunData, methods: Sequence[str] = METHODS, source: str
     Raises:
         InputError: there are too few seen classes to hold any out, so nothing can be chosen.
     """
-    stages = {name: _stage_of(run, name, source) for name in methods}
-    missing = {name: each for name, each in stages.items() if not each.up_to_date}
+    missing = [each for name in methods if not (each := _stage_of(run, name, source)).up_to_date]
     if not missing:
         return
-    folds = [learner for learner in data.learners if isinstance(learner, Fold)]
-    if not folds:
+    if not any(isinstance(learner, Fold) for learner in data.learners):
         count = len(data.learners[0].classes)
         raise InputError(f"A baseline needs enough seen classes to hold some out and keep 4. Received: {count} seen classes.")
     networks = load_networks(run.folder("train"), run.settings, data.learners)
     readers = readers_of(run.settings, networks, data.execution)
-    banks: dict[str, Bank] = {name: partial(SOURCES[source], reader) for name, reader in readers.items()}
-    for name, each in missing.items():
-        _write(run, data, each, name, source, folds, banks)
+    tasks = tasks_of(run.settings, data.learners, networks, readers, SOURCES[source])
+    for each in missing:
+        _write(run, data, each, source, tasks)
 
 
 def _stage_of(run: Run, name: str, source: str) -> Stage:
     return run.stage(f"baseline_{name}", settings_used=SETTINGS_USED, inputs=["train"], extra={"baseline_features": source})
 
 
-def _write(
-    run: Run, data: RunData, stage: Stage, name: str, source: str, folds: Sequence[Fold], banks: Mapping[str, Bank]
-) -> None:
-    settings, main = run.settings, data.learners[0]
+def _write(run: Run, data: RunData, stage: Stage, source: str, tasks: Sequence[Task]) -> None:
+    name, settings = stage.name.removeprefix("baseline_"), run.settings
     with stage.writing() as folder:
-        if name == "oracle":
-            chosen, trials = choose_oracle(settings, folds, banks)
-            num_classes = len(main.classes) + len(data.unseen_names)
-            scored = score_oracle(settings, chosen, main, banks["main"], num_classes, data.test())
+        temperature, used = 1.0, []
+        if name == ORACLE.name:
+            chosen, trials = select(settings, ORACLE, tasks, progress=data.execution.progress)
+            scored = score_oracle(tasks[0], chosen, len(data.unseen), data.test())
+            used = ["trained on images of unseen classes"]
         else:
-            method = BY_NAME[name]
-            chosen, trials = choose_baseline(settings, method, folds, banks, progress=data.execution.progress)
-            classifier = fit_baseline(settings, method, chosen, main, banks["main"], data.unseen_descriptions)
-            scored = score_baseline(classifier, banks["main"], data.test())
+            method = method_of(name)
+            method.prepare(settings, tasks)
+            found = choose(settings, method, tasks, progress=data.execution.progress)
+            chosen, trials, temperature = found.trial, list(found.trials), found.probabilities.temperature
+            scored = score_task(tasks[0], found, data.unseen, data.test())
         others = {
             "validation_harmonic_mean": chosen.harmonic_mean,
             "validation_acc_zsl": chosen.acc_zsl,
             "seed": settings.seed,
         }
-        metrics = baseline_metrics(scored, len(main.classes), others)
-        used = ["trained on images of unseen classes"] if name == "oracle" else []
+        metrics = metrics_of(scored, tasks[0].num_seen, others, temperature)
         mark = run.scored_test_images(stage.name, stage.choices, used)
-        record = {**metrics, **mark, "method": name, "features": source, "uses_test_labels": used}
-        write_json(folder / "metrics.json", record)
-        tried = [finite_values(trial.as_dict()) for trial in trials]
-        write_json(folder / "chosen.json", {"chosen": finite_values(chosen.as_dict()), "trials": tried})
+        write_json(folder / "metrics.json", {**metrics, **mark, "method": name, "features": source, "uses_test_labels": used})
+        write_json(folder / "chosen.json", {"chosen": plain(chosen), "trials": [plain(trial) for trial in trials]})
         save_scores(folder / "scores.npz", scored)
         stage.record(metrics={key: value for key, value in metrics.items() if value is not None})
 
@@ -105,8 +100,8 @@ def _check_source(run: Run, methods: Sequence[str], source: str) -> None:
 
 
 def asked_methods(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the methods that --method names, in the order of the tables."""
-    return tuple(name for name in METHODS if name in names or "all" in names)
+    """Return the methods that --methods names, in the order of the tables."""
+    return tuple(name for name in compared_methods() if name in names or "all" in names)
 
 
 def comparison(columns: Mapping[str, Mapping[str, Any]]) -> str:
@@ -120,20 +115,19 @@ def comparison(columns: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Do the stages in the run that --run_dir names and print the comparison."""
-    del argv
-    methods, source = asked_methods(flags.FLAGS.method), flags.FLAGS.baseline_features
+    methods, source = asked_methods(flags.FLAGS.methods), flags.FLAGS.baseline_features
     with run_from_flags() as run:
         if not flags.FLAGS.overwrite:
             _check_source(run, methods, source)
         stage(run, load_run_data(run, ["train"]), methods, source)
         if not run.team.is_chief:
             return
-        rows = {TITLES[name]: _marked(run, f"baseline_{name}") for name in methods}
+        rows = {title_of(name): _marked(run, f"baseline_{name}") for name in methods}
         if (run.path / "metrics.json").exists():
-            own = run.settings.head
-            rows = {"NIWT" if own == "niwt" else f"{TITLES[own]} head": _marked(run, "evaluate"), **rows}
+            own = title_of(run.settings.method)
+            rows = {f"{own} (this run)" if own in rows else own: _marked(run, "evaluate"), **rows}
         print(comparison(rows))
         for title, row in rows.items():
             if row["optimistic"]:

@@ -9,13 +9,12 @@ from absl import flags
 from niwt_tf.errors import InputError
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Print a line a check.
 
     Raises:
         InputError: there is no SavedModel, an image cannot be read, or a check failed.
     """
-    del argv
     from niwt_tf.serving.checks.checking import check_export
 
     values = flags.FLAGS

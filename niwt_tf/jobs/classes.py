@@ -38,13 +38,12 @@ _COLUMNS = ("class", "trained on photographs", "photographs", "source", "made", 
 _LOG = logging.getLogger("niwt_tf.jobs")
 
 
-def list_classes_job(argv: list[str]) -> None:
+def list_classes_job() -> None:
     """Print every card of --bundle in the order of the logits.
 
     Raises:
         InputError: there is no bundle, or it is not as it was written.
     """
-    del argv
     escape_what_cannot_be_shown()
     bundle = Bundle.open(bundle_folder())
     if flags.FLAGS.format == "json":
@@ -65,20 +64,19 @@ def _row(card: Card) -> tuple[str, ...]:
     return tuple(shown(cell) for cell in cells)
 
 
-def add_class_job(argv: list[str]) -> None:
+def add_class_job() -> None:
     """Add the class that --name and its description make, or all of --cards.
 
     Raises:
         InputError: a flag, a file or a description is not in order; nothing is written then.
     """
-    del argv
     begun = time.monotonic()
     way = _way()
     with _bundle_to_change() as bundle:
         classes = _described_classes(bundle, way)
         # What can be refused is refused before TensorFlow is waited for.
         names = new_names(bundle, [each.name for each in classes])
-        bundle.check_column_map()
+        bundle.check_formula()
         for each in classes:
             for note in each.description.notes:
                 _LOG.info("%s: %s", each.name, note)
@@ -118,13 +116,12 @@ def _described_classes(bundle: Bundle, way: str) -> list[DescribedClass]:
     return [DescribedClass(required("name"), description, source or default)]
 
 
-def refine_class_job(argv: list[str]) -> None:
+def refine_class_job() -> None:
     """Let the class --name see the photographs --images.
 
     Raises:
         InputError: a flag is missing, or see `refine_class`.
     """
-    del argv
     begun = time.monotonic()
     name, images = required("name"), image_paths(required("images"))
     with _bundle_to_change() as bundle:
@@ -157,13 +154,12 @@ def image_paths(given: str) -> list[Path]:
     return paths
 
 
-def rename_class_job(argv: list[str]) -> None:
+def rename_class_job() -> None:
     """Rename the class --name to --new_name.
 
     Raises:
         InputError: there is no such class, or the new name is taken or not allowed.
     """
-    del argv
     begun = time.monotonic()
     name, new_name = required("name"), required("new_name")
     with _bundle_to_change() as bundle:
@@ -175,13 +171,12 @@ def rename_class_job(argv: list[str]) -> None:
             _write(bundle, rename_class(bundle, name, new_name), f"Renamed {before!r} to {plain!r}", begun)
 
 
-def remove_class_job(argv: list[str]) -> None:
+def remove_class_job() -> None:
     """Remove the class --name.
 
     Raises:
         InputError: there is no such class, or no other.
     """
-    del argv
     begun = time.monotonic()
     name = required("name")
     with _bundle_to_change() as bundle:

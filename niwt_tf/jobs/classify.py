@@ -36,13 +36,12 @@ _COLUMNS = ("image", "rank", "label", "score", "seen", "error")
 _NAMED = 3
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Classify --images and print the answers; images that cannot be answered are named at the end.
 
     Raises:
         InputError: flags that do not go together, no image, a server that does not answer, or images without an answer.
     """
-    del argv
     values = flags.FLAGS
     if values.explain and values.top != 1:
         raise InputError(f"--top must be left out with --explain, which is of the best class. Received: {values.top}.")

@@ -47,9 +47,8 @@ def _write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Compare the runs that --runs names and print the tables."""
-    del argv
     values = flags.FLAGS
     if not values.runs:
         raise InputError("--runs must be given: run directories, or folders that hold some. Received: nothing.")

@@ -44,8 +44,7 @@ def stage(run: Run, data: RunData) -> None:
         evaluate.record(metrics={name: value for name, value in metrics.items() if value is not None})
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Do the stage in the run that --run_dir names."""
-    del argv
     with run_from_flags() as run:
         stage(run, load_run_data(run, ["transfer"]))

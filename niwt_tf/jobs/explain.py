@@ -27,14 +27,13 @@ from niwt_tf.serving.bundle.versions import saved_model_folder
 _ARGUMENTS = ("--class", "--rival")
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Explain --image, print it, and write <out>/<image>.png and .json, both or neither; no other image's are replaced.
 
     Raises:
         InputError: flags that do not go together, an image that cannot be decoded, a class that is not known, no run or bundle
             that can explain, or a file in the way.
     """
-    del argv
     values = flags.FLAGS
     if values.image is None:
         raise InputError("--image must be given: the image file, for instance --image=photo.jpg.")
@@ -120,7 +119,7 @@ def explainer_of_run(run_dir: Path) -> NetworkExplainer:
         InputError: it is no run's folder, or the stage is not finished or out of date; the sentence names the job to run.
     """
     made = TransferFiles(RunDirectory(run_dir).reading().folder("transfer"))
-    return NetworkExplainer(made.network, made.explainer, made.probabilities, made.descriptions, made.column_map)
+    return NetworkExplainer(made.network, made.explainer, made.probabilities, made.descriptions, made.formula)
 
 
 def explanation_text(explanation: ImageExplanation, image: str) -> str:

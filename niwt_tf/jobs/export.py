@@ -22,7 +22,7 @@ from niwt_tf.metrics.probabilities import Probabilities, check_none_is_unknown
 from niwt_tf.models.network import Network
 from niwt_tf.runs.ledger import DIGEST
 from niwt_tf.runs.run import Run
-from niwt_tf.serving.export.contents import HOW, Contents
+from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.onnx import export_onnx
 from niwt_tf.serving.export.savedmodel import export_network
 
@@ -33,9 +33,8 @@ _LOG = logging.getLogger("niwt_tf.jobs")
 _FIGURES = ("validation_harmonic_mean", "validation_acc_zsl")
 
 
-def export_job(argv: list[str]) -> None:
+def export_job() -> None:
     """Export the run that --run_dir names."""
-    del argv
     with run_from_flags() as run:
         stage(run, load_run_data(run, ["transfer"]), abstain=flags.FLAGS.abstain)
 
@@ -133,12 +132,13 @@ def _contents(made: TransferFiles, data: RunData, abstain: bool) -> Contents:
     return Contents(
         knowledge=_described(data, made.network),
         probabilities=made.probabilities if abstain else replace(made.probabilities, abstain_below=0.0),
-        column_map=made.column_map,
+        formula=made.formula,
         explainer=made.explainer,
         few_shot=made.few_shot,
         images=_image_counts(data, made.network),
         validation={name: float(value) for name, value in figures.items() if value is not None},
-        how=HOW[made.selection["chosen"]["engine"]],
+        how=made.selection["how"],
+        method=made.selection["method"],
     )
 
 
@@ -154,13 +154,12 @@ def _image_counts(data: RunData, network: Network) -> list[int]:
     return [int(counts.get(name, 0)) for name in network.class_names]
 
 
-def export_onnx_job(argv: list[str]) -> None:
+def export_onnx_job() -> None:
     """Write the network of the stage `transfer` to --path.
 
     Raises:
         InputError: the stage is not finished, or see `export_onnx`.
     """
-    del argv
     run, given = run_folder(), flags.FLAGS.path
     path = Path("exports", f"{run.resolve().name}.onnx") if given is None else Path(os.path.expanduser(given))
     made = run / "transfer" / "network.keras"

@@ -106,9 +106,8 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]])
         writer.writerows(rows)
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Do the stage in the run that --run_dir names and print the table."""
-    del argv
     with run_from_flags() as run:
         stage(run, load_run_data(run, _INPUTS))
         if run.team.is_chief:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any
 from absl import flags
 
 from niwt_tf.config.options import Option
-from niwt_tf.config.settings import SETTING_NAMES, SETTINGS, Settings
+from niwt_tf.config.settings import SETTINGS, Settings
 from niwt_tf.data.descriptions.texts import absolute_features
 from niwt_tf.data.hub_location import absolute_hub, is_hub
 from niwt_tf.errors import InputError, suggestion
@@ -20,6 +21,11 @@ from niwt_tf.serving.bundle.versions import saved_model_folder
 
 # These settings are names or paths; a path is made absolute, so that a run can be taken up from another folder.
 _PATHS = {declared.name for declared in SETTINGS if declared.path} | {"data_dir"}
+
+
+_LOG = logging.getLogger("niwt_tf.jobs")
+# Names of the flags that were defined last, by the id of their values.
+_DEFINED: dict[int, tuple[str, ...]] = {}
 
 
 class _Parser(flags.ArgumentParser):
@@ -36,14 +42,25 @@ class _Parser(flags.ArgumentParser):
 
 
 def define_flags(job: Job, flag_values: flags.FlagValues = flags.FLAGS) -> None:
-    """Define the flags of a job, once; a flag that is already there is left."""
+    """Define the flags of a job in the place of those of an earlier job of this process."""
+    for name in _DEFINED.pop(id(flag_values), ()):
+        if name in flag_values:
+            delattr(flag_values, name)
+    _DEFINED[id(flag_values)] = (*(declared.name for declared in job.options), *job.synonyms.values())
     for declared in job.options:
-        if declared.name in flag_values:
-            continue
         if declared.kind == "bool":
             flags.DEFINE_boolean(declared.name, declared.default, declared.help, flag_values=flag_values)
         else:
             flags.DEFINE(_Parser(declared), declared.name, declared.default, declared.help, flag_values=flag_values)
+    for name, former in job.synonyms.items():
+        flags.DEFINE_alias(former, name, flag_values=flag_values)
+
+
+def say_synonyms(job: Job, flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Say, once the flags are parsed, which of them were given by a former name."""
+    for name, former in job.synonyms.items():
+        if flag_values[former].present:
+            _LOG.warning("--%s is now called --%s; the next release takes that name alone.", former, name)
 
 
 def parse_flags(arguments: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> None:
@@ -86,9 +103,10 @@ def settings_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> tuple[Se
     Raises:
         InputError: settings that are valid one by one do not go together.
     """
-    values = {name: flag_values[name].value for name in SETTING_NAMES}
-    given = frozenset(name for name in SETTING_NAMES if flag_values[name].present)
-    return Settings.from_dict({declared.name: absolute(declared, values[declared.name]) for declared in SETTINGS}), given
+    there = [declared for declared in SETTINGS if declared.name in flag_values]
+    values = {declared.name: flag_values[declared.name].value for declared in there}
+    given = frozenset(name for name in values if flag_values[name].present)
+    return Settings.from_dict({declared.name: absolute(declared, values[declared.name]) for declared in there}), given
 
 
 def absolute(declared: Option, value: Any) -> Any:

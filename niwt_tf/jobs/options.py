@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from niwt_tf.config.names import METHODS
+from niwt_tf.config.names import compared_methods
 from niwt_tf.config.options import Option
 from niwt_tf.config.settings import SETTINGS
 from niwt_tf.jobs.sweep_options import SWEEP_ONLY
@@ -42,6 +42,7 @@ _ABSTAIN = Option(
     False,
     "Export a network that answers 'unknown' below the probability that validation classes chose.",
 )
+STAGES = ("train", "importance", "map", "transfer", "evaluate", "export", "faithfulness", "report")
 EXPORT_OPTIONS = (*STAGE_OPTIONS, _ABSTAIN)
 RUN_OPTIONS = (
     *EXPORT_OPTIONS,
@@ -50,7 +51,7 @@ RUN_OPTIONS = (
         "str",
         "report",
         "The last stage to do.",
-        choices=("train", "importance", "map", "transfer", "evaluate", "export", "faithfulness", "report"),
+        choices=STAGES,
     ),
 )
 
@@ -62,9 +63,13 @@ RENDER_OPTIONS = (
     Option("seed", "int", 0, "Seed of species and images.", at_least=0),
 )
 
+# Flags that were called otherwise, by the flag that stands for them today. They are taken for one more release.
+SYNONYMS = {"method": "head"}
+BASELINE_SYNONYMS = {"methods": "method"}
 BASELINE_OPTIONS = (
-    *STAGE_OPTIONS,
-    Option("method", "strs", ("all",), "Methods to score beside NIWT.", choices=("all", *METHODS)),
+    # The run has its method; here others are named.
+    *(declared for declared in STAGE_OPTIONS if declared.name != "method"),
+    Option("methods", "strs", ("all",), "Methods to score beside the run's own.", choices=("all", *compared_methods())),
     Option(
         "baseline_features",
         "str",

@@ -15,13 +15,12 @@ from niwt_tf.files import read_json
 _LOG = logging.getLogger("niwt_tf.jobs")
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Render into --data_dir, unless the same rendering is there.
 
     Raises:
         InputError: --data_dir holds something that was not rendered.
     """
-    del argv
     values = flags.FLAGS
     folder = Path(os.path.expanduser(values.data_dir))
     wanted = {

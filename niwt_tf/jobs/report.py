@@ -42,9 +42,8 @@ _INPUTS = ("transfer", "evaluate", "faithfulness")
 _STAGES = ("train", "importance", "map", "transfer", "evaluate", "export", "faithfulness")
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Do the stage in the run that --run_dir names and print the path of the page."""
-    del argv
     with run_from_flags() as run:
         stage(run, load_run_data(run, _INPUTS))
         if run.team.is_chief:
@@ -157,7 +156,7 @@ def report_contents(run: Run, data: RunData, files: RunFiles) -> ReportContents:
         reproduction=reproduction_of(settings, _versions(run), run.data or "", stages, _rendered(settings.data_folder)),
         optimistic=optimistic,
         analyses=_analyses(run),
-        baselines=baseline_rows({**files.metrics, "optimistic": optimistic}, _baseline_metrics(run), settings.head),
+        baselines=baseline_rows({**files.metrics, "optimistic": optimistic}, _baseline_metrics(run), settings.method),
     )
 
 

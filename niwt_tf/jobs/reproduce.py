@@ -37,9 +37,8 @@ from niwt_tf.runs.run import RunDirectory
 _PATIENCE_SECONDS = 20.0
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Say what the rows need, run those that are not finished, and print and write the table."""
-    del argv
     values = flags.FLAGS
     if values.table != 1:
         raise InputError(f"--table must be 1, the paper's table of whole runs. Received: {values.table}.")

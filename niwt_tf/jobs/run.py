@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from absl import flags
@@ -10,8 +12,12 @@ from absl import flags
 from niwt_tf.files import read_json
 from niwt_tf.jobs import evaluate, export, faithfulness, report, train
 from niwt_tf.jobs.app import run_from_flags
-from niwt_tf.jobs.fit import importance_stage, map_stage, transfer_stage
+from niwt_tf.jobs.fit import method_stage, transfer_stage
+from niwt_tf.jobs.options import STAGES
 from niwt_tf.jobs.run_data import RunData, load_run_data
+from niwt_tf.jobs.table import COMMAND
+from niwt_tf.methods.base import MethodStage
+from niwt_tf.methods.registry import method_of
 from niwt_tf.metrics.probabilities import check_none_is_unknown
 from niwt_tf.report.summary import summary_table
 from niwt_tf.runs.run import Run
@@ -21,31 +27,38 @@ def _export(run: Run, data: RunData) -> None:
     export.stage(run, data, abstain=flags.FLAGS.abstain)
 
 
-_STAGES = {
-    "train": train.stage,
-    "importance": importance_stage,
-    "map": map_stage,
-    "transfer": transfer_stage,
-    "evaluate": evaluate.stage,
-    "export": _export,
-    "faithfulness": faithfulness.stage,
-    "report": report.stage,
-}
+def _stages(run: Run) -> dict[str, Callable[[Run, RunData], None]]:
+    """Return what a run does, by name and in order; only some methods have stages between `train` and `transfer`."""
+    own = {stage.name: partial(_method_stage, stage) for stage in method_of(run.settings.method).stages}
+    return {
+        "train": train.stage,
+        **own,
+        "transfer": transfer_stage,
+        "evaluate": evaluate.stage,
+        "export": _export,
+        "faithfulness": faithfulness.stage,
+        "report": report.stage,
+    }
 
 
-def main(argv: list[str]) -> None:
+def _method_stage(stage: MethodStage, run: Run, data: RunData) -> None:
+    method_stage(run, data, stage)
+
+
+def main() -> None:
     """Do the stages of the run that --run_dir names, up to --until, and print what came of it."""
-    del argv
     last = flags.FLAGS.until
     with run_from_flags() as run:
         data = load_run_data(run)
         if flags.FLAGS.abstain:  # before the minutes that come first
-            check_none_is_unknown((*data.seen.images.class_names, *data.unseen_names))
-        for name, stage in _STAGES.items():
-            stage(run, data)
-            if name == last:
-                break
-        done = list(_STAGES)[: list(_STAGES).index(last) + 1]
+            check_none_is_unknown((*data.seen.images.class_names, *data.unseen.names))
+        wanted = STAGES[: STAGES.index(last) + 1]
+        done = []
+        for name, stage in _stages(run).items():
+            # A method's own stages that are none of the usual ones come before transfer.
+            if name in wanted or (name not in STAGES and "transfer" in wanted):
+                stage(run, data)
+                done.append(name)
         if "evaluate" not in done or not run.team.is_chief:
             return
         print()
@@ -59,5 +72,5 @@ def main(argv: list[str]) -> None:
             print(f"predictions  {sheet}")
         if "report" in done:
             print(f"report       {report.page_of(run)}")
-        started = sys.argv[0] if Path(sys.argv[0]).name == "niwt" else "niwt"
+        started = sys.argv[0] if Path(sys.argv[0]).name == COMMAND else COMMAND
         print(f"next         {started} baseline --run_dir={run.path}")

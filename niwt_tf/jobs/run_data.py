@@ -13,13 +13,23 @@ import numpy as np
 from niwt_tf.compute.execution import Execution
 from niwt_tf.data.folds import Learner
 from niwt_tf.data.load import load_dataset
-from niwt_tf.data.schema import Dataset, Knowledge, SeenData, TestData, seen_data, test_data, unseen_descriptions
+from niwt_tf.data.schema import (
+    Dataset,
+    Descriptions,
+    Knowledge,
+    SeenData,
+    TestData,
+    seen_data,
+    test_data,
+    unseen_descriptions,
+)
 from niwt_tf.errors import InputError
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.files import read_json
 from niwt_tf.jobs.context import execution_of, show_progress
-from niwt_tf.methods.niwt.column_map import ColumnMap
+from niwt_tf.methods.base import ColumnFormula
 from niwt_tf.methods.niwt.few_shot import FewShotPrior
+from niwt_tf.methods.registry import method_of
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.network import Network
 from niwt_tf.protocol.learners import learners_of
@@ -37,8 +47,7 @@ class RunData:
         seen: training images and descriptions of the seen classes.
         learners: the main one and the folds of validation classes, all made of `seen`.
         seen_knowledge: the seen classes' descriptions, with the names of their entries.
-        unseen_names: U names.
-        unseen_descriptions: float32 [U, K], raw.
+        unseen: the descriptions of the unseen classes.
         execution: how networks are run over the images.
     """
 
@@ -46,8 +55,7 @@ class RunData:
     seen: SeenData
     learners: list[Learner]
     seen_knowledge: Knowledge
-    unseen_names: tuple[str, ...]
-    unseen_descriptions: np.ndarray
+    unseen: Descriptions
     execution: Execution
 
     def test(self) -> TestData:
@@ -89,9 +97,10 @@ def load_run_data(run: Run, needs: Sequence[str] = ()) -> RunData:
     described = problem_fingerprint(dataset), descriptions_fingerprint(dataset)
     run.use_data(data_fingerprint(dataset), *described, images=image_fingerprint(dataset))
     seen = seen_data(dataset)
-    names, descriptions = unseen_descriptions(dataset)
-    learners, known = learners_of(settings, seen, len(names)), replace(dataset.knowledge, values=seen.descriptions)
-    return RunData(dataset, seen, learners, known, names, descriptions, execution_of(run))
+    unseen = unseen_descriptions(dataset)
+    learners = learners_of(settings, seen, len(unseen))
+    known = replace(dataset.knowledge, values=seen.descriptions.values)
+    return RunData(dataset, seen, learners, known, unseen, execution_of(run))
 
 
 class TransferFiles:
@@ -127,14 +136,14 @@ class TransferFiles:
         return self._arrays("descriptions")["values"]
 
     @cached_property
-    def column_map(self) -> ColumnMap | None:
-        """What makes columns of later classes; None of a descent and of other methods' heads."""
-        arrays = self._arrays("column_map")
-        return ColumnMap.from_arrays(arrays) if arrays else None
+    def formula(self) -> ColumnFormula | None:
+        """What makes columns of later classes; None of a method that needs the network for it."""
+        arrays = self._arrays("formula")
+        return method_of(self.selection["method"]).formula_of(arrays) if arrays else None
 
     @cached_property
     def few_shot(self) -> FewShotPrior | None:
-        """What photographs of a described class are weighed by; None of other methods' heads."""
+        """What photographs of a described class are weighed by; None of a method that has nothing of the kind."""
         arrays = self._arrays("few_shot")
         return FewShotPrior.from_arrays(arrays) if arrays else None
 

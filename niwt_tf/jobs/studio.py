@@ -18,13 +18,12 @@ from niwt_tf.studio.image_files import image_files
 _PAGE = Path(__file__).resolve().parent.parent / "studio" / "page.py"
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Become the server of the page, which Ctrl-C ends.
 
     Raises:
         InputError: there is no bundle or no folder of images, the port is taken, or streamlit is not installed.
     """
-    del argv
     if importlib.util.find_spec("streamlit") is None:
         raise InputError("niwt studio needs streamlit, which is not installed; 'pip install niwt-tf[studio]' installs it.")
     bundle = bundle_folder()

@@ -24,9 +24,8 @@ from niwt_tf.jobs.sweep_tensorboard import write_tensorboard
 from niwt_tf.jobs.sweep_trials import SweepTrials
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Do the sweep that --sweep_dir names and print what came of it."""
-    del argv
     values = flags.FLAGS
     settings, given = settings_from_flags()
     grid = _grid(values.grid, values.grid_file)

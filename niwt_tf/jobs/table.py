@@ -10,6 +10,7 @@ from niwt_tf.config.options import Option
 from niwt_tf.jobs.options import (
     ADD_CLASS_OPTIONS,
     BASELINE_OPTIONS,
+    BASELINE_SYNONYMS,
     CHECK_OPTIONS,
     CLASSIFY_OPTIONS,
     COMPARE_DETAILS,
@@ -32,6 +33,7 @@ from niwt_tf.jobs.options import (
     STUDIO_OPTIONS,
     SUPPORT_IMAGES_OPTIONS,
     SWEEP_OPTIONS,
+    SYNONYMS,
     WEIGHT_RECOVERY_OPTIONS,
 )
 from niwt_tf.jobs.sweep_options import SWEEP_DETAILS
@@ -58,6 +60,13 @@ class Job:
     tensorflow: bool = True
     details: str = ""
     defaults: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def synonyms(self) -> Mapping[str, str]:
+        """Former names of flags, by the name of today."""
+        if self.name == "baseline":
+            return BASELINE_SYNONYMS
+        return SYNONYMS if any(declared.name in SYNONYMS for declared in self.options) else {}
 
 
 JOBS = {
@@ -112,7 +121,8 @@ JOBS = {
 }
 
 HELP_FLAGS = ("--help", "-h", "-help", "--helpfull", "--helpshort")
-USAGE = "niwt JOB [--flagfile=FILE] [--flag=value ...]"
+COMMAND = "niwt"
+USAGE = f"{COMMAND} JOB [--flagfile=FILE] [--flag=value ...]"
 
 
 def overview() -> str:

@@ -8,9 +8,8 @@ import shutil
 from niwt_tf.files import write_json
 from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.methods.niwt.files import save_networks
 from niwt_tf.methods.niwt.support import check_support
-from niwt_tf.protocol.learners import has_attribute_loss, train_learners
+from niwt_tf.protocol.learners import has_attribute_loss, save_networks, train_learners
 from niwt_tf.runs.fingerprints import weights_fingerprint
 from niwt_tf.runs.run import Run
 
@@ -62,8 +61,7 @@ def stage(run: Run, data: RunData) -> None:
         )
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Do the stage in the run that --run_dir names."""
-    del argv
     with run_from_flags() as run:
         stage(run, load_run_data(run))

@@ -1,116 +1,255 @@
-"""What every method is to the protocol: a grid of candidates, and for each what scores features, linear in them but for chance.
+"""What every method is to the protocol: candidates, and for each a generator that makes parameters from descriptions.
 
-Dimensions: M images, D features, S seen classes, C classes, K description entries.
+A method is fitted on a `Task` (one learner: its network, its training images, the descriptions of its classes) and gives a
+`Generator`. That takes the descriptions of any classes and gives `Parameters`, which make a network of a network. Nothing here
+can reach a test image: a task is made of a learner, and a learner of `SeenData`.
+
+Dimensions: M images, D features, S seen classes, U new classes, C classes, K description entries.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Generator as Coroutine
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-Columns = tuple[np.ndarray, np.ndarray]
-Candidate = dict[str, float]
-Grid = Mapping[str, tuple[float, ...]]
+from niwt_tf.config.names import title_of
+from niwt_tf.config.settings import Settings
+from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
+from niwt_tf.data.schema import Descriptions
+from niwt_tf.methods.edited_logit import EditedLogit
+from niwt_tf.methods.parameters import Columns, Parameters
+from niwt_tf.methods.task import Task
+from niwt_tf.models.network import Network
+
+
+class Candidate(Protocol):
+    """One setting of a method's own parameters: hashable, and equal to others of the same values."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything by name, flat, as selection.json holds it."""
 
 
 @dataclass(frozen=True)
-class Sample:
-    """Features of training images of seen classes. What several candidates need of them is computed once.
+class Trial:
+    """A candidate and what it reached on the validation classes.
 
     Attributes:
-        features: float32 [M, D], "unit" (L2-normalised) or "raw".
-        labels: int [M] in 0..S-1.
-        seed: of whatever a method draws.
+        candidate: what was tried.
+        calibration: best constant, in units of `seen_margin` on held-out images.
+        harmonic_mean: mean over the folds, at that constant; NaN without folds.
+        acc_zsl: mean over the folds, among the validation classes alone; NaN without folds.
+        figures: what the method's parameters say of themselves, mean over the folds.
     """
 
-    features: np.ndarray
-    labels: np.ndarray
-    seed: int = 0
-    _kept: dict[tuple[Any, ...], Any] = field(default_factory=dict, repr=False, compare=False)
+    candidate: Any
+    calibration: float
+    harmonic_mean: float
+    acc_zsl: float
+    figures: Mapping[str, float] = field(default_factory=dict)
 
-    def cached(self, key: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
-        """Return what `compute` gives, computed once for a key: for what does not depend on descriptions."""
-        if key not in self._kept:
-            self._kept[key] = compute()
-        return self._kept[key]
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything by name, flat."""
+        reached = {"harmonic_mean": self.harmonic_mean, "acc_zsl": self.acc_zsl}
+        return {**self.candidate.as_dict(), "calibration": self.calibration, **reached, **self.figures}
 
-    @cached_property
-    def spectrum(self) -> tuple[np.ndarray, np.ndarray]:
-        """Eigenvalues [D] and eigenvectors [D, D] of X'X, float64."""
-        rows = self.features.astype(np.float64)
-        values, vectors = np.linalg.eigh(rows.T @ rows)
-        return values, vectors
 
-    @cached_property
-    def class_sums(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sums of the features of each class, float64 [S, D], and how many images they are of, [S]."""
-        counts = np.bincount(self.labels)
-        sums = np.zeros((len(counts), self.features.shape[1]))
-        np.add.at(sums, self.labels, self.features.astype(np.float64))
-        return sums, counts
+def best_trial(trials: Sequence[Trial]) -> Trial:
+    """Return the trial of the highest mean harmonic mean, the first of equals."""
+    return max(trials, key=lambda trial: trial.harmonic_mean)
+
+
+class ColumnFormula(ABC):
+    """From raw descriptions straight to head columns, without a network: by numpy, and inside of a served graph.
+
+    A bundle keeps one as variables and entries of niwt.json; with it `add_class` makes the column of a later class, and the
+    signature `classify_with` scores classes that it was never given.
+    """
+
+    # Which of `arrays` are built into a graph; the others are its variables, float32.
+    fixed: ClassVar[tuple[str, ...]] = ()
 
     @property
-    def class_means(self) -> np.ndarray:
-        """Means of the features of each class, float64 [S, D]."""
-        sums, counts = self.class_sums
-        return sums / np.maximum(counts, 1)[:, None]
+    @abstractmethod
+    def normaliser(self) -> DescriptionNormaliser:
+        """What raw descriptions are brought to one scale by."""
 
-
-class Scorer(ABC):
-    """A fitted method: scores of features, as they are or L2-normalised."""
+    @property
+    def num_entries(self) -> int:
+        """K."""
+        return len(self.normaliser.centre)
 
     @abstractmethod
-    def scores(self, features: np.ndarray, seen: np.ndarray, new: np.ndarray) -> np.ndarray:
-        """Return scores [M, C] of features [M, D], for normalised descriptions of seen classes [S, K] and new ones [U, K]."""
-
-
-class LinearScorer(Scorer):
-    """A fitted method that is linear in the features s(x), and so can be a network's head: score = s(x) . w_c + b_c."""
+    def __call__(self, descriptions: np.ndarray) -> Columns:
+        """Return columns float32 [D, U] and biases float32 [U] of raw descriptions [U, K]."""
 
     @abstractmethod
-    def columns(self, descriptions: np.ndarray) -> Columns:
-        """Return columns [D, C] and biases [C] of classes that are known by normalised descriptions [C, K] alone."""
+    def logits(self, features: Any, descriptions: Any, variables: Mapping[str, Any]) -> Any:
+        """Return logits [B, M] of features [B, D] for classes with raw descriptions [B, M, K], as a TensorFlow graph.
 
-    def seen_columns(self, descriptions: np.ndarray) -> Columns:
-        """Return columns [D, S] and biases [S] of the seen classes, whose descriptions [S, K] are; as any others by default."""
-        return self.columns(descriptions)
+        Args:
+            features: float32 tensor.
+            descriptions: float32 tensor.
+            variables: by the names of `arrays` that are not `fixed`.
 
-    def head(self, seen: np.ndarray, new: np.ndarray) -> Columns:
-        """Return float32 columns [D, C] and biases [C] of the seen classes and after them of new ones."""
-        parts = self.seen_columns(seen), self.columns(new)
-        columns = np.concatenate([part[0] for part in parts], axis=1)
-        return columns.astype(np.float32), np.concatenate([part[1] for part in parts]).astype(np.float32)
+        Raises:
+            tf.errors.InvalidArgumentError: a value is too large for the logits of float32 (when the operation runs).
+        """
 
-    def scores(self, features: np.ndarray, seen: np.ndarray, new: np.ndarray) -> np.ndarray:
-        """Return scores [M, C] of features [M, D]."""
-        columns, biases = self.head(seen, new)
-        return features @ columns + biases
+    def edited(self, features: np.ndarray, description: np.ndarray) -> EditedLogit:
+        """Return what gives the logit of an image with features [D] for descriptions near a raw one, [K]."""
+        return EditedLogit(features, self, description)
+
+    @abstractmethod
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return everything as arrays by name, for an .npz file; `from_arrays` takes them back."""
+
+    @classmethod
+    @abstractmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> ColumnFormula:
+        """Return what `arrays` gave."""
+
+
+class Generator(ABC):
+    """A fitted method: descriptions of classes in, parameters of a network out."""
+
+    # Whether a class's parameters depend on its own description alone, so that one may be added without touching the others.
+    independent: ClassVar[bool] = True
+
+    @abstractmethod
+    def generate(self, classes: Descriptions) -> Parameters:
+        """Return the parameters for new classes, beside the seen ones that the generator was fitted on."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all that `Method.generator_of` makes the generator of again, by name; nothing in it is a pickle."""
+
+    @property
+    def formula(self) -> ColumnFormula | None:
+        """What makes a class's column without a network; None where that takes one."""
+        return None
+
+    @property
+    def few_shot(self) -> Any | None:
+        """What refines a class's column once photographs of it arrive; None where the method has nothing of the kind."""
+        return None
+
+    @property
+    def importances(self) -> np.ndarray | None:
+        """The importance [S, N] of each neuron for each seen class, if the method knows it."""
+        return None
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What the generator says of itself, by the names of metrics.json."""
+        return {}
 
 
 @dataclass(frozen=True)
-class Method:
-    """A method under the protocol.
+class MethodStage:
+    """A stage that a method needs before `transfer`, whose result is kept in the run directory.
 
     Attributes:
-        name: as in `niwt_tf.config.names`.
-        grid: values of each of its parameters.
-        path: fits every combination of a grid to a sample and normalised descriptions [S, K], sharing what they can.
-        features: kinds of features that it is tried on, "unit" or "raw".
-        descriptions: normalisations of the descriptions that it is tried with.
+        name: of the stage and its folder.
+        settings: names of the settings that change it.
+        inputs: the stages that it reads.
+        write: does it for all tasks and writes the folder; returns shapes and figures for the record.
+        read: puts what a finished stage has written into the tasks.
+        described: whether descriptions change it.
     """
 
     name: str
-    grid: Grid
-    path: Callable[[Sample, np.ndarray, Grid], Iterator[tuple[Candidate, Scorer]]]
-    features: tuple[str, ...] = ("unit", "raw")
-    descriptions: tuple[str, ...] = ("l2", "centred")
+    settings: tuple[str, ...]
+    inputs: tuple[str, ...]
+    write: Callable[[Settings, Sequence[Task], Path], tuple[dict[str, Any], dict[str, float]]]
+    read: Callable[[Sequence[Task], Path], None]
+    described: bool = True
 
-    def fit(self, sample: Sample, descriptions: np.ndarray, candidate: Mapping[str, float]) -> Scorer:
-        """Fit one candidate to a sample and the normalised descriptions [S, K] of its classes."""
-        single = {name: (candidate[name],) for name in self.grid}
-        return next(fitted for _, fitted in self.path(sample, descriptions, single))
+
+class Method(ABC):
+    """A way from descriptions to parameters, under the protocol that all methods share.
+
+    Attributes:
+        name: what --method calls it.
+        stages: what it needs before `transfer`, in their order.
+        settings: names of the settings that change what `fit` gives, beside those of its stages.
+    """
+
+    name: ClassVar[str]
+    stages: ClassVar[tuple[MethodStage, ...]] = ()
+    settings: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def candidates(self, settings: Settings, tasks: Sequence[Task]) -> Sequence[Candidate]:
+        """Return what is tried, at least one; the first is taken where there is nothing to choose on.
+
+        Args:
+            settings: the grids.
+            tasks: main first, then folds, prepared.
+        """
+
+    @abstractmethod
+    def fit(self, task: Task, candidate: Any) -> Generator:
+        """Fit one candidate on all classes of a task that was prepared."""
+
+    @abstractmethod
+    def generator_of(self, settings: Settings, network: Network, arrays: Mapping[str, np.ndarray]) -> Generator:
+        """Return the generator whose `arrays` are given.
+
+        Args:
+            settings: that it was fitted with.
+            network: that its parameters were applied to; it may have more classes.
+            arrays: of `Generator.arrays`.
+        """
+
+    @abstractmethod
+    def candidate_of(self, values: Mapping[str, Any]) -> Any:
+        """Return the candidate whose `as_dict` is given; other names are passed over."""
+
+    def formula_of(self, arrays: Mapping[str, np.ndarray]) -> ColumnFormula:
+        """Return the column formula whose `arrays` are given.
+
+        Raises:
+            ValueError: the method has no formulas.
+        """
+        raise ValueError(f"{self.name} has no column formulas")
+
+    def prepare(self, settings: Settings, tasks: Sequence[Task]) -> None:
+        """Do for all tasks in one pass what its stages do in a run; main first, then folds."""
+        del settings, tasks
+
+    def rounds(self, settings: Settings, tasks: Sequence[Task]) -> Coroutine[Sequence[Candidate], list[Trial], None]:
+        """Yield what is tried next, and be sent all trials so far; by default `candidates` at once.
+
+        Args:
+            settings: the grids.
+            tasks: main first, then folds, prepared.
+        """
+        yield self.candidates(settings, tasks)
+
+    def fit_all(self, task: Task, candidates: Sequence[Any]) -> Iterator[tuple[Any, Generator]]:
+        """Fit several candidates, one after the other: a method whose candidates share work overrides it."""
+        for candidate in candidates:
+            yield candidate, self.fit(task, candidate)
+
+    def finish(self, generator: Any, tasks: Sequence[Task], trial: Trial, margin: float) -> Generator:
+        """Return the chosen generator of the main task with whatever else is chosen on the folds once it stands.
+
+        Args:
+            generator: of the main task.
+            tasks: main first, then folds.
+            trial: the chosen one.
+            margin: the main task's `seen_margin`.
+        """
+        del tasks, trial, margin
+        return generator
+
+    def how(self, candidate: Any) -> str:
+        """Return in words how a class's parameters are made, for its card."""
+        del candidate
+        return f"from its description, by {title_of(self.name)}"

@@ -1,102 +1,22 @@
-"""The table of backbones, and a new Network from a row of it."""
+"""A new Network from a row of the table of backbones."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 
+from niwt_tf.config.backbones import BACKBONES, Backbone
 from niwt_tf.data.hub_location import PREFIX, absolute_hub, is_hub, locate
 from niwt_tf.errors import InputError, check_choice
 from niwt_tf.models.cut import check_not_degenerate, output_of
 from niwt_tf.models.hub import HubModule, hub_features, layer_name
 from niwt_tf.models.layers import ClassHead, Preprocess
 from niwt_tf.models.network import Network
-from niwt_tf.models.weights import Published, load_named, load_published
-
-_STORAGE = "https://storage.googleapis.com/tensorflow/keras-applications"
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """A row of the table.
-
-    Attributes:
-        layer: default cut.
-        preprocessing: mode of `Preprocess`.
-        input_size: default height and width in pixels.
-        map_layer: last layer with a 4-D output; the features are made from it.
-        dense: units of the fully connected layers on the flattened map; none means global average pooling.
-        make: keras.applications constructor, or None for the network of this package.
-        options: further arguments of `make`.
-        published: the ImageNet weights that Keras publishes, or None.
-    """
-
-    layer: str
-    preprocessing: str
-    input_size: int
-    map_layer: str
-    dense: tuple[tuple[str, int], ...] = ()
-    make: Callable[..., keras.Model] | None = None
-    options: tuple[tuple[str, Any], ...] = ()
-    published: Published | None = None
-
-
-BACKBONES: dict[str, Backbone] = {
-    "small_vgg": Backbone("block4_relu", "tf", 64, "block4_pool", dense=(("fc1", 256),)),
-    "vgg16": Backbone(
-        "block5_conv3",
-        "caffe",
-        224,
-        "block5_pool",
-        dense=(("fc1", 4096), ("fc2", 4096)),
-        make=keras.applications.VGG16,
-        published=Published(
-            f"{_STORAGE}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels.h5", "64373286793e3c8b2b4e3219cbf3544b"
-        ),
-    ),
-    "resnet50": Backbone(
-        "conv5_block1_out",
-        "caffe",
-        224,
-        "conv5_block3_out",
-        make=keras.applications.ResNet50,
-        published=Published(
-            f"{_STORAGE}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5", "4d473c1dd8becc155b73f8504c6f6626"
-        ),
-    ),
-    "resnet101": Backbone(
-        "conv5_block1_out",
-        "caffe",
-        224,
-        "conv5_block3_out",
-        make=keras.applications.ResNet101,
-        published=Published(
-            f"{_STORAGE}/resnet/resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5", "88cf7a10940856eca736dc7b7e228a21"
-        ),
-    ),
-    "mobilenet_v2": Backbone(
-        "block_14_add",
-        "tf",
-        224,
-        "out_relu",
-        make=keras.applications.MobileNetV2,
-        published=Published(f"{_STORAGE}/mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"),
-    ),
-    "efficientnet_v2_b0": Backbone(
-        "block6g_add",
-        "torch",
-        224,
-        "top_activation",
-        make=keras.applications.EfficientNetV2B0,
-        options=(("include_preprocessing", False),),
-        published=Published(f"{_STORAGE}/efficientnet_v2/efficientnetv2-b0_notop.h5", "893217f2bb855e2983157299931e43ff"),
-    ),
-}
+from niwt_tf.models.weights import load_named, load_published
 
 
 def build_network(
@@ -169,11 +89,12 @@ def _hub_network(
 def _features(row: Backbone, images: Any, weights: str, dropout: float) -> Any:
     """Build images -> features [B, D] in one flat graph and load the weights."""
     prepared = Preprocess(row.preprocessing, name="preprocess")(images)
-    make = row.make
-    if make is None:
+    if row.make is None:
         features = _after_map(row, small_vgg_map(prepared), dropout, {})
         load_published({False: keras.Model(images, features)}, weights, None)
         return features
+
+    make = getattr(keras.applications, row.make)
 
     def base(include_top: bool) -> keras.Model:
         options = dict(row.options) | ({"classes": 1000} if include_top else {})

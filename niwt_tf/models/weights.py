@@ -5,26 +5,13 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from niwt_tf.config.backbones import Published
 from niwt_tf.errors import InputError
-
-
-@dataclass(frozen=True)
-class Published:
-    """A weights file that Keras publishes: its address and, where Keras states it, the MD5 of its contents."""
-
-    url: str
-    md5: str | None = None
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.url.rsplit("/", 1)[1]
 
 
 def load_published(

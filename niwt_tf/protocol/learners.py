@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,32 @@ def train_learners(
     return {learner.name: result for learner, result in zip(learners, trained, strict=True)}
 
 
+def save_networks(folder: Path, settings: Settings, networks: Mapping[str, Network]) -> None:
+    """Write main.keras and the folds' networks: whole ones, or where they share main's trunk and tail their heads alone."""
+    main = networks["main"]
+    main.save(folder / "main.keras")
+    folds = {name: network for name, network in networks.items() if name != "main"}
+    if settings.finetune == "head":
+        heads = {f"{name}_{part}": getattr(network, part) for name, network in folds.items() for part in ("columns", "biases")}
+        np.savez(folder / "folds.npz", **heads)
+    else:
+        for name, network in folds.items():
+            network.save(folder / f"{name}.keras")
+
+
+def load_networks(folder: Path, settings: Settings, learners: Sequence[Learner]) -> dict[str, Network]:
+    """Read what `save_networks` wrote for the learners."""
+    if settings.finetune != "head":
+        return {learner.name: Network.load(folder / f"{learner.name}.keras") for learner in learners}
+    networks = {"main": Network.load(folder / "main.keras")}
+    with np.load(folder / "folds.npz", allow_pickle=False) as file:
+        for learner in learners[1:]:
+            names = learner.training.images.class_names
+            head = file[f"{learner.name}_columns"], file[f"{learner.name}_biases"]
+            networks[learner.name] = networks["main"].with_head(*head, names, len(names))
+    return networks
+
+
 def _train(
     settings: Settings,
     network: Network,
@@ -141,7 +167,9 @@ def has_attribute_loss(settings: Settings) -> bool:
 
 
 def _attribute_loss(settings: Settings, learner: Learner) -> AttributeLoss | None:
-    return AttributeLoss.of(learner.training.descriptions, settings.attribute_loss) if has_attribute_loss(settings) else None
+    if not has_attribute_loss(settings):
+        return None
+    return AttributeLoss.of(learner.training.descriptions.values, settings.attribute_loss)
 
 
 def _new_network(settings: Settings, class_names: Sequence[str]) -> Network:

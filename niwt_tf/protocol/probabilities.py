@@ -6,15 +6,14 @@ The temperature is chosen in units of each fold's `seen_margin`, as calibration 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from niwt_tf.errors import InputError
 from niwt_tf.files import read_json, write_json
-from niwt_tf.methods.niwt.solving import FoldScores
 from niwt_tf.metrics.gzsl import class_weights
 from niwt_tf.metrics.probabilities import (
     OpenSet,
@@ -25,6 +24,25 @@ from niwt_tf.metrics.probabilities import (
     fit_temperature,
     negative_log_likelihood,
 )
+
+
+@dataclass(frozen=True)
+class FoldScores:
+    """How a candidate scores the evaluation images of a fold of F seen and V validation classes.
+
+    Attributes:
+        logits: [E, F + V] before calibration, seen classes first.
+        labels: [E].
+        num_seen: F.
+        unit: `seen_margin` of the held-out images among them.
+        figures: what the candidate's parameters say of themselves, by name.
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+    num_seen: int
+    unit: float
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

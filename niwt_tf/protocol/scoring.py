@@ -10,12 +10,14 @@ import numpy as np
 
 from niwt_tf.compute.execution import Execution
 from niwt_tf.compute.features import Reader
-from niwt_tf.data.schema import TestData
+from niwt_tf.data.schema import Descriptions, TestData
 from niwt_tf.errors import InputError
 from niwt_tf.files import finite
+from niwt_tf.methods.task import Task
 from niwt_tf.metrics.gzsl import CalibrationCurve, Evaluation, calibration_curve, class_weights, evaluate_scores
 from niwt_tf.metrics.probabilities import Probabilities, expected_calibration_error
 from niwt_tf.models.network import Network
+from niwt_tf.protocol.selection import Chosen
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,26 @@ def score_network(network: Network, test: TestData, execution: Execution | None 
     logits = Reader(network, execution).logits(test.images)
     # The curve needs the scores before calibration; the head has taken it off the seen ones.
     logits[:, : network.num_seen] += network.calibration
-    evaluation = evaluate_scores(logits, labels, network.num_seen, network.calibration)
-    return Scored(logits, labels, evaluation, calibration_curve(logits, labels, network.num_seen))
+    return scored_logits(logits, labels, network.num_seen, network.calibration)
+
+
+def score_task(task: Task, chosen: Chosen, unseen: Descriptions, test: TestData) -> Scored:
+    """Evaluate a method on the test images by what a task reads of them, without a network of its own.
+
+    Args:
+        task: the main one.
+        chosen: the method.
+        unseen: descriptions of the unseen classes.
+        test: its images, whose labels count seen classes first.
+    """
+    parameters = chosen.generator.generate(unseen)
+    return scored_logits(parameters.scores(task, test.images), test.images.labels, task.num_seen, chosen.calibration)
+
+
+def scored_logits(logits: np.ndarray, labels: np.ndarray, num_seen: int, calibration: float) -> Scored:
+    """Return logits [M, C] of test images with what follows from them."""
+    evaluation = evaluate_scores(logits, labels, num_seen, calibration)
+    return Scored(logits, labels, evaluation, calibration_curve(logits, labels, num_seen))
 
 
 def save_scores(path: str | os.PathLike[str], scored: Scored) -> None:
@@ -68,8 +88,7 @@ def load_scores(path: str | os.PathLike[str], num_seen: int, calibration: float)
     """
     with np.load(path, allow_pickle=False) as file:
         logits, labels = file["logits"], file["labels"]
-    evaluation = evaluate_scores(logits, labels, num_seen, calibration)
-    return Scored(logits, labels, evaluation, calibration_curve(logits, labels, num_seen))
+    return scored_logits(logits, labels, num_seen, calibration)
 
 
 def metrics_of(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from niwt_tf.config.names import METHODS, TITLES
+from niwt_tf.config.names import compared_methods, title_of
 from niwt_tf.experiments.analyses.record import marked_caption, shown_value
 from niwt_tf.files import read_json
 
@@ -115,26 +115,27 @@ class BaselineRow:
 
 
 def baseline_rows(
-    own: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]], head: str = "niwt"
+    own: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]], method: str
 ) -> tuple[BaselineRow, ...]:
     """Return the run's own row and those of the baselines, or nothing where there is no baseline.
 
     Args:
         own: the run's metrics.json, with all that is known today under "optimistic".
         others: the baselines' metrics.json, by method, likewise.
-        head: the run's own method.
+        method: the run's own.
     """
     if not others:
         return ()
-    title = "NIWT" if head == "niwt" else f"{TITLES[head]}, the run's head"
+    title = f"{title_of(method)}, this run" if method in others else title_of(method)
     first = BaselineRow(title, _FEATURES["head"], _values(own), _remark(own), own=True)
-    ordered = sorted(others, key=lambda name: (METHODS.index(name) if name in METHODS else len(METHODS), name))
+    order = compared_methods()
+    ordered = sorted(others, key=lambda name: (order.index(name) if name in order else len(order), name))
     return (first, *(_row(name, others[name]) for name in ordered))
 
 
 def _row(name: str, metrics: Mapping[str, Any]) -> BaselineRow:
     features = str(metrics.get("features", ""))
-    return BaselineRow(TITLES.get(name, name), _FEATURES.get(features, features), _values(metrics), _remark(metrics))
+    return BaselineRow(title_of(name), _FEATURES.get(features, features), _values(metrics), _remark(metrics))
 
 
 def _values(metrics: Mapping[str, Any]) -> tuple[float | None, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from niwt_tf.config.names import HEADS, TITLES
+from niwt_tf.config.names import title_of
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.inverse_map import FORMS
 from niwt_tf.report.contents import MapFigure, TrialRow
@@ -55,7 +55,7 @@ def trial_rows(selection: Mapping[str, Any], most: int = 200) -> tuple[TrialRow,
         kept = [*kept[: most - 1], chosen]
     return tuple(
         TrialRow(
-            method_of(trial),
+            in_words(selection["method"], trial),
             trial.get("head_regularization"),
             trial.get("regularization"),
             trial.get("anchor", ""),
@@ -63,7 +63,7 @@ def trial_rows(selection: Mapping[str, Any], most: int = 200) -> tuple[TrialRow,
             trial["calibration"],
             trial["harmonic_mean"],
             trial["acc_zsl"],
-            trial.get("mean_cosine"),
+            trial.get("transfer_cosine"),
             trial == chosen,
             trial.get("head_kind", ""),
             trial.get("map_regularization"),
@@ -72,13 +72,13 @@ def trial_rows(selection: Mapping[str, Any], most: int = 200) -> tuple[TrialRow,
     )
 
 
-def method_of(trial: Mapping[str, Any]) -> str:
-    """Return the engine of a trial of Stage 3, or another method's name with its parameters."""
-    if trial["engine"] not in HEADS:
+def in_words(method: str, trial: Mapping[str, Any]) -> str:
+    """Return the engine of a trial of Stage 3, or a method's name with the parameters of its candidate."""
+    if "engine" in trial:
         return str(trial["engine"])
-    known = ("engine", "calibration", "harmonic_mean", "acc_zsl")
+    known = ("calibration", "harmonic_mean", "acc_zsl")
     own = (f"{name.replace('_', ' ')} {_short(value)}" for name, value in trial.items() if name not in known)
-    return f"{TITLES[trial['engine']]}: {', '.join(own)}"
+    return f"{title_of(method)}: {', '.join(own)}"
 
 
 def _short(value: Any) -> str:

@@ -12,7 +12,7 @@ from niwt_tf.config.settings import SETTINGS, Settings
 from niwt_tf.data.schema import Dataset
 from niwt_tf.models.network import Network
 from niwt_tf.report.contents import Estimate, Facts, HeadlineRow, Reproduction
-from niwt_tf.report.map_quality import method_of
+from niwt_tf.report.map_quality import in_words
 
 _IMPORTANCE = {"shared": "a sample of all seen classes", "own": "its own images"}
 _TRAINED = {"all": "all layers", "head": "the head"}
@@ -97,8 +97,8 @@ def _of_network(
 def _of_transfer(settings: Settings, chosen: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     folds = f"seen classes held out in {count(settings.num_folds, 'fold')}; no test image"
     on = "nothing: too few seen classes to hold any out" if chosen["harmonic_mean"] is None else folds
-    if settings.head != "niwt":
-        return (("All columns by", method_of(chosen)), ("Chosen on", on))
+    if "engine" not in chosen:
+        return (("All columns by", in_words(settings.method, chosen)), ("Chosen on", on))
     strength = f"{chosen['head_regularization']:g}"
     head = {
         "ridge": f"ridge regression, penalty {strength}",

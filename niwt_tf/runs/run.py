@@ -156,7 +156,7 @@ class Run:
         self._data, self._images = (config.get("data"), config.get("images")) if config else (None, None)
         self.test_use = UseOfTestImages(path, config or {})
         self._asked = False
-        self._finished = False
+        self.finished = False
         self.store: StageStore | None = None
 
     @property
@@ -283,7 +283,7 @@ class Run:
         changed = [key for key, value in extra.items() if key in known and known[key] != value]
         return f"was made with another {changed[0]}" if changed else ""
 
-    def _started(self, stage: str) -> None:
+    def started(self, stage: str) -> None:
         """Make the folder ready for a stage to be written: the configuration kept, results that it outdates withdrawn."""
         self._keep_config()
         if not self.team.is_chief:
@@ -293,7 +293,7 @@ class Run:
                 for published in manifest["publishes"]:
                     (self.path / published).unlink(missing_ok=True)
 
-    def _publisher(self, published: str, stage: str) -> str:
+    def publisher(self, published: str, stage: str) -> str:
         """Return whose file of that name belongs at the top: the last stage's that stands on `stage` and is not out of date."""
         later = [
             name
@@ -322,7 +322,7 @@ class Run:
 
     def _restore(self) -> None:
         """Undo what a command that turned out to be wrong has begun, if it finished no stage."""
-        if self._finished or not self._asked or not self.team.is_chief:
+        if self.finished or not self._asked or not self.team.is_chief:
             return
         if self._before is not None:
             write_json(self.path / "config.json", self._before)

@@ -10,18 +10,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from niwt_tf.compute.distributed import Team
+from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
 from niwt_tf.files import fingerprint, read_json, replacing, replacing_directory, sync_tree, write_json
 from niwt_tf.runs.fingerprints import package_versions
-from niwt_tf.runs.ledger import DIGEST, describing
+from niwt_tf.runs.ledger import DIGEST, UseOfTestImages, describing
 from niwt_tf.runs.store import StageStore, link_files
-
-if TYPE_CHECKING:
-    from niwt_tf.runs.run import Run
 
 # File systems of clusters keep what a process has looked at for up to a minute.
 _SEEN_WITHIN = 120.0
@@ -75,6 +74,23 @@ def fault_of(folder: Path) -> str:
     return f"is not complete (its {broken} is missing or was changed)"
 
 
+class RunOfStage(Protocol):
+    """What a stage needs of its run."""
+
+    path: Path
+    settings: Settings
+    team: Team
+    store: StageStore | None
+    test_use: UseOfTestImages
+    finished: bool
+
+    def started(self, stage: str) -> None:
+        """Take it that a stage is being written."""
+
+    def publisher(self, published: str, stage: str) -> str:
+        """Return the stage whose file of that name belongs at the top of the run directory."""
+
+
 class Stage:
     """A stage of a run. Made by `Run.stage`.
 
@@ -85,7 +101,7 @@ class Stage:
         reason: why it does not, for people; "" when it does.
     """
 
-    def __init__(self, run: Run, name: str, parts: Mapping[str, Any], publishes: Sequence[str]) -> None:
+    def __init__(self, run: RunOfStage, name: str, parts: Mapping[str, Any], publishes: Sequence[str]) -> None:
         self.name = name
         self.folder = run.path / name
         self._run = run
@@ -135,7 +151,7 @@ class Stage:
                 return
         except (OSError, ValueError):
             pass
-        self._run._started(self.name)
+        self._run.started(self.name)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         write_json(stamp, identity)
@@ -163,7 +179,7 @@ class Stage:
                 self._run.team.barrier()
             self._await_chief()
             return
-        self._run._started(self.name)
+        self._run.started(self.name)
         begun = time.monotonic()
         with replacing_directory(self.folder) as temporary:
             yield temporary
@@ -184,7 +200,7 @@ class Stage:
             }
             write_json(temporary / "manifest.json", manifest)
             sync_tree(temporary)
-        self._run._finished = True
+        self._run.finished = True
         self.reason, self.up_to_date = "", True
         self._publish()
         shutil.rmtree(self._run.path / f".work-{self.name}", ignore_errors=True)
@@ -217,12 +233,12 @@ class Stage:
         kept = store.find(self.name, self._parts)
         if kept is None or self._why_not(kept):
             return False
-        self._run._started(self.name)
+        self._run.started(self.name)
         with replacing_directory(self.folder) as temporary:
             link_files(kept, temporary)
             sync_tree(temporary)
         store.release(self.name, self._parts)
-        self._run._finished = True
+        self._run.finished = True
         _LOG.info("%s is taken from %s.", self.name, kept)
         return True
 
@@ -250,7 +266,7 @@ class Stage:
             return
         for name in self._publishes:
             target = self._run.path / name
-            text = (self._run.path / self._run._publisher(name, self.name) / name).read_bytes()
+            text = (self._run.path / self._run.publisher(name, self.name) / name).read_bytes()
             if not target.exists() or target.read_bytes() != text:
                 with replacing(target) as temporary:
                     temporary.write_bytes(text)

@@ -23,7 +23,7 @@ def compose_tab(shop: Workshop) -> None:
     """Show the editor, what the new class claims, and why."""
     bench = shop.bench
     try:
-        bench.bundle.check_column_map()
+        bench.bundle.check_formula()
         made = composition(bench)
     except InputError as error:
         st.info(plain(str(error)))

@@ -15,7 +15,7 @@ import numpy as np
 from niwt_tf.data.descriptions.new_classes import DescribedClass, Description, described_in_words
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
-from niwt_tf.methods.niwt.column_map import ColumnMap
+from niwt_tf.methods.base import ColumnFormula
 from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.bundle.descriptions import bundle_words, seen_knowledge
 from niwt_tf.serving.bundle.versions import one_change, saved_model_folder, versions
@@ -53,13 +53,13 @@ class Bench:
         return seen_knowledge(self.bundle)
 
     @cached_property
-    def column_map(self) -> ColumnMap:
+    def formula(self) -> ColumnFormula:
         """What makes a column of a description.
 
         Raises:
             InputError: the bundle has none.
         """
-        return self.bundle.column_map()
+        return self.bundle.formula()
 
     @cached_property
     def ranges(self) -> list[Range]:
@@ -92,7 +92,7 @@ class Bench:
         Raises:
             InputError: its description makes no finite column, or the bundle has no column map.
         """
-        columns, biases = self.column_map(composition.values[None])
+        columns, biases = self.formula(composition.values[None])
         if not (np.isfinite(columns).all() and np.isfinite(biases).all()):
             raise InputError("The description must make a finite column. Received: one that does not.")
         return claims(self.gallery, self.bundle.labels, columns[:, 0], float(biases[0]), *self._probabilities)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from niwt_tf.config.settings import BACKBONES, SETTINGS, Settings
+from niwt_tf.config.settings import SETTINGS, Settings
 from niwt_tf.errors import InputError
 
 
@@ -93,12 +93,6 @@ def test_every_default_survives_the_command_line(declared):
     text = ",".join(str(item) for item in listed)
     assert declared.parse(text) == default
     assert declared.help.endswith(".")
-
-
-def test_the_backbones_are_those_of_the_table():
-    from niwt_tf.models import backbones
-
-    assert set(BACKBONES) == set(backbones.BACKBONES)
 
 
 @pytest.mark.parametrize("backbone", ["hub:a/folder", "hub:https://module.invalid/birds/1", "hub:name"])

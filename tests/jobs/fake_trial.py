@@ -26,8 +26,7 @@ SETTINGS_USED = {
 UNLUCKY = 13
 
 
-def main(argv: list[str]) -> None:
-    del argv
+def main() -> None:
     with run_from_flags() as run:
         settings = run.settings
         folder = Path(settings.data_folder)

@@ -6,13 +6,15 @@ import sys
 
 import pytest
 
+from niwt_tf.jobs.table import JOBS
+
 
 def _run(body: str, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     code = f"""
 import sys
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.app import run_job
-def main(argv):
+def main():
     {body}
 sys.exit(run_job("train", main=main))
 """
@@ -62,3 +64,9 @@ def test_tensorflow_is_imported_without_its_chatter():
     body = "import tensorflow as tf; [tf.function(tf.identity)(tf.constant(1.0)) for _ in range(9)]; print(2.0)"
     done = _run(body, env=environment)
     assert (done.returncode, done.stdout, done.stderr) == (0, "2.0\n", "")
+
+
+def test_tensorflow_is_not_imported_before_a_job_asks_for_it():
+    modules = {f"niwt_tf.jobs.{job.module or job.name}" for job in JOBS.values() if not job.tensorflow}
+    code = f"import sys, niwt_tf.jobs.app, {', '.join(sorted(modules))}; sys.exit(int('tensorflow' in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

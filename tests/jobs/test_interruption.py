@@ -21,7 +21,7 @@ import resource, signal, sys
 from niwt_tf.experiments.settings import Settings
 from niwt_tf.jobs.app import run_job, run_from_flags
 
-def main(argv):
+def main():
     with run_from_flags() as run:
         stage = run.stage("train", settings_used=["seed"])
         if stage.up_to_date:

@@ -5,8 +5,9 @@ import random
 import numpy as np
 import pytest
 
+from niwt_tf.config.backbones import BACKBONES
 from niwt_tf.errors import InputError
-from niwt_tf.models.backbones import BACKBONES, build_network
+from niwt_tf.models.backbones import build_network
 
 NAMES = ("cat", "dog", "eel")
 

@@ -6,30 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from niwt_tf.data.readers.tables import list_directory, plain_name, read_text
-from niwt_tf.data.schema import Dataset
+from niwt_tf.data.schema import Dataset, caption_texts
 from niwt_tf.errors import InputError, suggestion
 
 FOLDER = "descriptions"
 
 
 def caption_documents(dataset: Dataset) -> list[str]:
-    """Return each class's captions, one a line; in a data set whose images have none, its own text.
-
-    Captions of seen classes' test images are left out. An unseen class has no other images than those it is tested on, so
-    its captions stand for the description that a person would give (as in Reed et al. 2016).
+    """Return each class's `caption_texts`; in a data set whose images have none, its own text.
 
     Raises:
         InputError: a class has none.
     """
     if dataset.captions is None and dataset.class_texts is not None:
         return _complete(dataset, dataset.class_texts, "captions", "")
-    held_out = set() if dataset.split is None else set(dataset.split.test_seen.tolist())
-    lines: list[list[str]] = [[] for _ in dataset.class_names]
-    for image, captions in enumerate(dataset.captions or ()):
-        if image not in held_out:
-            lines[dataset.labels[image]] += captions
     place = "" if dataset.captions else " Captions of images are read from text_c10 in or beside the archive's folder."
-    return _complete(dataset, ["\n".join(of_class) for of_class in lines], "captions", place)
+    return _complete(dataset, caption_texts(dataset), "captions", place)
 
 
 def text_documents(dataset: Dataset) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from niwt_tf.config.names import DEFAULT_METHOD
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.metrics.gzsl import calibration_curve
 from niwt_tf.metrics.intervals import Mean, holm, mean_of, paired_p, ranks
@@ -187,7 +188,7 @@ def _table(
 
 def _reference(labelled: Mapping[str, Mapping[Problem, Result]], asked: str | None) -> tuple[str, list[str]]:
     """Return the label that differences are to, and what to say of it."""
-    wanted = "niwt" if asked is None else asked
+    wanted = DEFAULT_METHOD if asked is None else asked
     if wanted in labelled:
         return wanted, []
     named = [label for label, group in labelled.items() if next(iter(group.values())).method == wanted]

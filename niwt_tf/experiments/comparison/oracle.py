@@ -10,82 +10,136 @@ Dimensions: M training images, E evaluated images, D features, S seen classes, C
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from niwt_tf.config.settings import Settings
-from niwt_tf.data.folds import Fold, Learner
-from niwt_tf.data.sampling import balanced_sample, evaluation_sample, held_out_sample
-from niwt_tf.data.schema import Images, TestData
-from niwt_tf.files import finite
+from niwt_tf.data.sampling import balanced_sample
+from niwt_tf.data.schema import Descriptions, Images, TestData
+from niwt_tf.methods.base import Generator, Method, Trial
+from niwt_tf.methods.baselines.linear import TRAINING_IMAGES
 from niwt_tf.methods.niwt.seen_heads import RidgeHeadPath, RidgeMoments
+from niwt_tf.methods.parameters import Parameters
+from niwt_tf.methods.task import Task
 from niwt_tf.metrics.calibration import seen_margin
-from niwt_tf.metrics.gzsl import calibration_curve, evaluate_scores
-from niwt_tf.protocol.scoring import Scored
-from niwt_tf.protocol.selection import TRAINING_IMAGES, Bank, BaselineTrial, Classifier, Tried, scaled
+from niwt_tf.metrics.ranks import unit
+from niwt_tf.models.network import Network
+from niwt_tf.protocol.scoring import Scored, scored_logits
 
 # Ridge penalties in units of a feature's mean variance.
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
 _PARTS = 5
 
 
-def choose_oracle(
-    settings: Settings, folds: Sequence[Fold], banks: Mapping[str, Bank]
-) -> tuple[BaselineTrial, list[BaselineTrial]]:
-    """Return the best penalty and kind of features by the folds' mean harmonic mean, and all of them.
+@dataclass(frozen=True)
+class Penalty:
+    """A candidate: a kind of features, "unit" or "raw", and a ridge penalty."""
 
-    Args:
-        settings: the seed.
-        folds: validation classes, whose images play those of unseen classes.
-        banks: give the features of images under the fold's network, by the fold's name.
+    features: str
+    penalty: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything by name."""
+        return {"features": self.features, "descriptions": "none", "penalty": self.penalty}
+
+
+@dataclass(frozen=True)
+class OracleParameters(Parameters):
+    """Scores by cross-fitted heads: there is no one head, and so no network.
+
+    Attributes:
+        candidate: features and penalty.
+        num_classes: C.
+        figures: none.
     """
-    tried: dict[tuple[str, float], Tried] = {}
-    for fold in folds:
-        training, evaluated = _training(settings, fold), evaluation_sample(settings, fold)
-        features, compared = banks[fold.name](training), banks[fold.name](evaluated)
-        num_seen = len(fold.classes)
-        held_out = evaluated.labels < num_seen
-        for kind in ("unit", "raw"):
-            rows, asked = scaled(features, kind), scaled(compared, kind)
-            counts = num_seen, num_seen + len(fold.validation)
-            scores = cross_fitted_scores(rows, training.labels, asked, evaluated.labels, *counts, STRENGTHS, settings.seed)
-            for strength, found in zip(STRENGTHS, scores, strict=True):
-                each = tried.setdefault((kind, strength), Tried([], []))
-                each.curves.append(calibration_curve(found, evaluated.labels, num_seen))
-                each.margins.append(seen_margin(found[held_out, :num_seen], evaluated.labels[held_out]))
-    trials = [each.trial(kind, "none", {"penalty": strength}) for (kind, strength), each in tried.items()]
-    return max(trials, key=lambda trial: trial.harmonic_mean), trials
+
+    candidate: Penalty
+    num_classes: int
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    def scores(self, task: Task, images: Images) -> np.ndarray:
+        """Return [E, C] of images whose labels are used: each is scored by a head that was not fitted on it."""
+        kind = self.candidate.features
+
+        def every_penalty() -> np.ndarray:
+            training = balanced_sample(task.learner.training.images, TRAINING_IMAGES, task.settings.seed)
+            rows, asked = (scaled(task.features(some), kind) for some in (training, images))
+            counts = task.num_seen, self.num_classes
+            return cross_fitted_scores(rows, training.labels, asked, images.labels, *counts, STRENGTHS, task.settings.seed)
+
+        scores = task.cached(("oracle", kind, images.paths), every_penalty)
+        return scores[STRENGTHS.index(self.candidate.penalty)]
+
+    def apply(self, network: Network) -> Network:
+        """Refuse: what has seen the images of the unseen classes is a ceiling."""
+        raise TypeError("The oracle is a ceiling to compare with, not a network.")
 
 
-def score_oracle(
-    settings: Settings, trial: BaselineTrial, main: Learner, bank: Bank, num_classes: int, test: TestData
-) -> Scored:
+@dataclass(frozen=True)
+class _OracleGenerator(Generator):
+    candidate: Penalty
+    num_seen: int
+
+    def generate(self, classes: Descriptions) -> OracleParameters:
+        return OracleParameters(self.candidate, self.num_seen + len(classes))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {}
+
+
+class Oracle(Method):
+    """Ridge heads that have seen images of the unseen classes."""
+
+    name = "oracle"
+    settings = ("seed",)
+
+    def candidates(self, settings: Settings, tasks: Sequence[Task]) -> list[Penalty]:
+        """Return every kind of features with every penalty."""
+        del settings, tasks
+        return [Penalty(kind, strength) for kind in ("unit", "raw") for strength in STRENGTHS]
+
+    def fit(self, task: Task, candidate: Penalty) -> Generator:
+        """Return what is fitted once images are to be scored."""
+        return _OracleGenerator(candidate, task.num_seen)
+
+    def candidate_of(self, values: Mapping[str, Any]) -> Penalty:
+        """Return the candidate whose `as_dict` is given."""
+        return Penalty(str(values["features"]), float(values["penalty"]))
+
+    def generator_of(self, settings: Settings, network: Network, arrays: Mapping[str, np.ndarray]) -> Generator:
+        """Refuse: nothing is kept."""
+        raise TypeError("The oracle is a ceiling to compare with, not a network.")
+
+
+ORACLE = Oracle()
+
+
+def score_oracle(task: Task, trial: Trial, num_unseen: int, test: TestData) -> Scored:
     """Score the test images by cross-fitted heads, with the penalty and calibration that the validation classes chose.
 
     Args:
-        settings: the seed.
+        task: of all seen classes.
         trial: the choice.
-        main: the learner of all seen classes.
-        bank: gives features.
-        num_classes: C.
+        num_unseen: U.
         test: its images, and their labels.
     """
-    training, held_out = _training(settings, main), held_out_sample(settings, main)
-    num_seen, tested = len(main.classes), test.images
-    asked = np.concatenate([bank(tested), bank(held_out)])
+    held_out, tested = task.held_out, test.images
+    training = balanced_sample(task.learner.training.images, TRAINING_IMAGES, task.settings.seed)
     labels = np.concatenate([tested.labels, held_out.labels])
+    rows, *asked = (scaled(task.features(some), trial.candidate.features) for some in (training, tested, held_out))
+    counts = task.num_seen, task.num_seen + num_unseen
     (scores,) = cross_fitted_scores(
-        scaled(bank(training), trial.features),
-        training.labels,
-        scaled(asked, trial.features),
-        labels,
-        num_seen,
-        num_classes,
-        [trial.candidate["penalty"]],
-        settings.seed,
+        rows, training.labels, np.concatenate(asked), labels, *counts, [trial.candidate.penalty], task.settings.seed
     )
-    margin = seen_margin(scores[len(tested) :, :num_seen], held_out.labels)
-    return scored_logits(scores[: len(tested)], tested.labels, num_seen, trial.calibration * margin)
+    margin = seen_margin(scores[len(tested) :, : task.num_seen], held_out.labels)
+    return scored_logits(scores[: len(tested)], tested.labels, task.num_seen, trial.calibration * margin)
+
+
+def scaled(features: np.ndarray, kind: str) -> np.ndarray:
+    """Return features [M, D] as they are or L2-normalised."""
+    return unit(features) if kind == "unit" else features
 
 
 def cross_fitted_scores(
@@ -141,47 +195,3 @@ def parts_of(labels: np.ndarray, num_seen: int, seed: int) -> Iterator[tuple[np.
     for part in range(_PARTS):
         scored = ranks % _PARTS == part
         yield np.flatnonzero(~scored & (labels >= num_seen)), np.flatnonzero(scored)
-
-
-def _training(settings: Settings, learner: Learner) -> Images:
-    return balanced_sample(learner.training.images, TRAINING_IMAGES, settings.seed)
-
-
-_BLOCK = 4096
-
-
-def score_baseline(classifier: Classifier, bank: Bank, test: TestData) -> Scored:
-    """Evaluate a classifier on the test images, whose features `bank` gives."""
-    features, labels = bank(test.images), test.images.labels
-    num_classes = len(classifier.seen) + len(classifier.new)
-    logits = np.zeros((len(features), num_classes), np.float32)
-    for start in range(0, len(features), _BLOCK):
-        logits[start : start + _BLOCK] = classifier.scores(features[start : start + _BLOCK])
-    return scored_logits(logits, labels, len(classifier.seen), classifier.calibration)
-
-
-def scored_logits(logits: np.ndarray, labels: np.ndarray, num_seen: int, calibration: float) -> Scored:
-    """Return logits [M, C] of test images with what follows from them."""
-    evaluation = evaluate_scores(logits, labels, num_seen, calibration)
-    return Scored(logits, labels, evaluation, calibration_curve(logits, labels, num_seen))
-
-
-def baseline_metrics(scored: Scored, num_seen: int, others: Mapping[str, float | None]) -> dict[str, float | int | None]:
-    """Return the flat metrics by the names that metrics.json of a run has; what no image can tell is None.
-
-    Args:
-        scored: the evaluation.
-        num_seen: S.
-        others: further figures (of the validation classes, seed).
-    """
-    num_unseen = scored.logits.shape[1] - num_seen
-    figures: dict[str, float | int | None] = {
-        **scored.evaluation.scalars(),
-        "chance_zsl": 1 / num_unseen,
-        "num_seen": num_seen,
-        "num_unseen": num_unseen,
-        "num_test_images": len(scored.labels),
-        "harmonic_mean_uncalibrated": evaluate_scores(scored.logits, scored.labels, num_seen, 0.0).harmonic_mean,
-        **others,
-    }
-    return {name: finite(value) for name, value in figures.items()}

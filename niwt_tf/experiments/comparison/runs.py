@@ -118,10 +118,9 @@ def _number(value: Any) -> float | None:
 
 
 def _method(settings: Settings, stage: str, metrics: Mapping[str, Any]) -> str:
-    """Return a method's name: the run's own is that of its head, a baseline's that of its stage."""
+    """Return a method's name: the run's own, or that of a baseline's stage."""
     if stage == "evaluate":
-        head = str(getattr(settings, "head", "niwt"))
-        return head if head == "niwt" else f"{head} as head"
+        return settings.method
     name = str(metrics.get("method", stage.removeprefix(_BASELINE)))
     features = str(metrics.get("features", "head"))
     return name if features == "head" else f"{name} on {features}"

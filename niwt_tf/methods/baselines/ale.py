@@ -16,13 +16,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwt_tf.methods.base import Candidate, Columns, Grid, LinearScorer, Method, Sample
+from niwt_tf.methods.baselines.column_network import Layer
+from niwt_tf.methods.baselines.linear import Fitted, Grid, LinearMethod, Sample, Values
 
 _BATCH = 8
 
 
 @dataclass(frozen=True)
-class ALE(LinearScorer):
+class ALE(Fitted):
     """The bilinear compatibility x' W k.
 
     Attributes:
@@ -31,9 +32,9 @@ class ALE(LinearScorer):
 
     compatibility: np.ndarray
 
-    def columns(self, descriptions: np.ndarray) -> Columns:
-        """Return W k for descriptions [C, K], and no biases."""
-        return self.compatibility @ descriptions.T, np.zeros(len(descriptions))
+    def layers(self) -> tuple[Layer, ...]:
+        """Return W k."""
+        return (Layer(self.compatibility.T, np.zeros(len(self.compatibility), np.float32)),)
 
 
 def ranking_weights(num_classes: int) -> np.ndarray:
@@ -61,7 +62,7 @@ def ranking_step(scores: np.ndarray, labels: np.ndarray, draws: np.ndarray, weig
     return coefficients
 
 
-def trained(sample: Sample, descriptions: np.ndarray, grid: Grid) -> Iterator[tuple[Candidate, ALE]]:
+def trained(sample: Sample, descriptions: np.ndarray, grid: Grid) -> Iterator[tuple[Values, ALE]]:
     """Train once for each rate; the numbers of epochs are stops on the way."""
     features, labels = sample.features.astype(np.float32), sample.labels
     described = descriptions.astype(np.float32)
@@ -90,7 +91,7 @@ def drawn_classes(generator: np.random.Generator, labels: np.ndarray, num_classe
     return draws + (draws >= labels[:, None])
 
 
-METHOD = Method(
+METHOD = LinearMethod(
     "ale",
     {"learning_rate": (0.01, 0.03, 0.1, 0.3), "epochs": (1.0, 3.0, 10.0, 30.0)},
     trained,

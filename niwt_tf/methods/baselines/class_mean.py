@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwt_tf.methods.base import Candidate, Columns, Grid, LinearScorer, Method, Sample
+from niwt_tf.methods.baselines.column_network import Layer
+from niwt_tf.methods.baselines.linear import Fitted, Grid, LinearMethod, Sample, Values
+from niwt_tf.methods.parameters import Columns
 
 
 @dataclass(frozen=True)
-class ClassMean(LinearScorer):
+class ClassMean(Fitted):
     """The means of the seen classes, and what predicts others'.
 
     Attributes:
@@ -30,17 +32,19 @@ class ClassMean(LinearScorer):
     weights: np.ndarray
     bias: np.ndarray
 
-    def columns(self, descriptions: np.ndarray) -> Columns:
-        """Return columns and biases of the means that are predicted for descriptions [C, K]."""
-        return _nearest(descriptions @ self.weights + self.bias)
+    output = "nearest"
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Return the mean that is predicted for a description."""
+        return (Layer(self.weights, self.bias),)
 
     def seen_columns(self, descriptions: np.ndarray) -> Columns:
         """Return columns and biases of the observed means."""
         del descriptions
-        return _nearest(self.means)
+        return 2 * self.means.T, -(self.means**2).sum(axis=1)
 
 
-def solutions(sample: Sample, descriptions: np.ndarray, grid: Grid) -> Iterator[tuple[Candidate, ClassMean]]:
+def solutions(sample: Sample, descriptions: np.ndarray, grid: Grid) -> Iterator[tuple[Values, ClassMean]]:
     """Yield the solution for each penalty of the grid."""
     means = sample.class_means
     centre, middle = descriptions.mean(axis=0, dtype=np.float64), means.mean(axis=0)
@@ -52,8 +56,4 @@ def solutions(sample: Sample, descriptions: np.ndarray, grid: Grid) -> Iterator[
         yield {"penalty": penalty}, ClassMean(means, weights, middle - centre @ weights)
 
 
-def _nearest(means: np.ndarray) -> Columns:
-    return 2 * means.T, -(means**2).sum(axis=1)
-
-
-METHOD = Method("class_mean", {"penalty": tuple(10.0**power for power in range(-3, 3))}, solutions)
+METHOD = LinearMethod("class_mean", {"penalty": tuple(10.0**power for power in range(-3, 3))}, solutions)

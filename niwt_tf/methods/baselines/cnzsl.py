@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from niwt_tf.methods.base import Candidate, Columns, Grid, LinearScorer, Method, Sample
+from niwt_tf.methods.baselines.column_network import Layer
 from niwt_tf.methods.baselines.descent import Descent, shuffled, uniform
+from niwt_tf.methods.baselines.linear import Fitted, Grid, LinearMethod, Sample, Values
 
 _EPSILON = 1e-5
 _WEIGHT_DECAY = 1e-4
@@ -43,7 +44,7 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class CNZSL(LinearScorer):
+class CNZSL(Fitted):
     """The network that makes prototypes.
 
     Attributes:
@@ -58,25 +59,29 @@ class CNZSL(LinearScorer):
     rectified: bool
     scale: float = 5.0
 
-    def prototypes(self, descriptions: np.ndarray) -> np.ndarray:
-        """Return float32 [C, D] for normalised descriptions [C, K]."""
-        statistics = iter(self.normalised)
+    output = "cosine"
 
-        def standardise(units: np.ndarray) -> np.ndarray:
-            known = next(statistics)
-            return (units - known.mean) / known.deviation
+    @property
+    def output_scale(self) -> float:
+        """scale^2."""
+        return self.scale**2
 
-        made, _ = _forward(np, self.weights, _scaled(descriptions), standardise, self.rectified)
-        return np.asarray(made)
+    def layers(self) -> tuple[Layer, ...]:
+        """Return the prototype of a description; the class normalisations, whose statistics are fixed, are parts of layers."""
+        first, first_bias, second, second_bias, last, last_bias = self.weights
+        inner, outer = self.normalised
+        return (
+            Layer(np.sqrt(np.float32(len(first))) * first, first_bias, "relu"),
+            Layer(second / inner.deviation, (second_bias - inner.mean) / inner.deviation, "relu"),
+            Layer(
+                last / outer.deviation[:, None],
+                last_bias - (outer.mean / outer.deviation) @ last,
+                "relu" if self.rectified else "none",
+            ),
+        )
 
-    def columns(self, descriptions: np.ndarray) -> Columns:
-        """Return scale^2 p / |p| for the prototype p of each description, and no biases."""
-        prototypes = self.prototypes(descriptions)
-        norms = np.maximum(np.linalg.norm(prototypes, axis=1, keepdims=True), 1e-12)
-        return (self.scale**2 * prototypes / norms).T, np.zeros(len(prototypes))
 
-
-def trained(sample: Sample, descriptions: np.ndarray, grid: Grid) -> Iterator[tuple[Candidate, CNZSL]]:
+def trained(sample: Sample, descriptions: np.ndarray, grid: Grid) -> Iterator[tuple[Values, CNZSL]]:
     """Train once for each width and rate; the numbers of epochs are stops on the way."""
     features, labels = tf.constant(sample.features), tf.constant(sample.labels, tf.int32)
     described, rectified = tf.constant(_scaled(descriptions)), bool((sample.features >= 0).all())
@@ -141,7 +146,7 @@ def _forward(library: Any, weights: Sequence[Any], descriptions: Any, standardis
     return (library.maximum(prototypes, 0.0) if rectified else prototypes), units
 
 
-METHOD = Method(
+METHOD = LinearMethod(
     "cnzsl",
     {"hidden": (1024.0,), "learning_rate": (5e-4,), "scale": (3.0, 5.0), "epochs": (5.0, 10.0, 20.0)},
     trained,

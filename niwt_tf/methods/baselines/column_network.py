@@ -43,14 +43,14 @@ class ColumnNetwork(ColumnFormula):
     """k -> (w, b) by layers.
 
     Attributes:
-        normaliser: of raw descriptions; None where they are normalised already.
+        how: normalises raw descriptions; None where they are normalised already.
         layers: from a description [K] to units p [D].
         output: what becomes of p: "plain" is w = p, b = 0; "nearest" is w = 2 p, b = -|p|^2, the nearest point; "cosine" is
             w = scale p / |p|, b = 0.
         scale: of "cosine".
     """
 
-    normaliser: DescriptionNormaliser | None
+    how: DescriptionNormaliser | None
     layers: tuple[Layer, ...]
     output: str = "plain"
     scale: float = 1.0
@@ -58,13 +58,13 @@ class ColumnNetwork(ColumnFormula):
     fixed: ClassVar[tuple[str, ...]] = ("normalisation", "activations", "output", "output_scale")
 
     @property
-    def num_entries(self) -> int:
-        """K."""
-        return len(self.layers[0].weights)
+    def normaliser(self) -> DescriptionNormaliser:
+        """What raw descriptions are brought to one scale by."""
+        return self.how or DescriptionNormaliser("raw", np.zeros(len(self.layers[0].weights), np.float32))
 
     def __call__(self, descriptions: np.ndarray) -> Columns:
-        """Return columns float32 [D, C] and biases float32 [C] of descriptions [C, K], raw where there is a normaliser."""
-        units = descriptions if self.normaliser is None else self.normaliser(descriptions)
+        """Return columns float32 [D, C] and biases float32 [C] of descriptions [C, K]."""
+        units = self.normaliser(descriptions)
         for layer in self.layers:
             units = units @ layer.weights + layer.bias
             if layer.activation == "relu":
@@ -82,9 +82,9 @@ class ColumnNetwork(ColumnFormula):
         """Return logits [B, M] of features [B, D] for raw descriptions [B, M, K], as a graph."""
         import tensorflow as tf
 
-        how = "raw" if self.normaliser is None else self.normaliser.how
         shifted = descriptions - variables["centre"]
-        units = descriptions if how == "raw" else tf.math.divide_no_nan(shifted, tf.norm(shifted, axis=-1, keepdims=True))
+        directions = tf.math.divide_no_nan(shifted, tf.norm(shifted, axis=-1, keepdims=True))
+        units = descriptions if self.normaliser.how == "raw" else directions
         for index, layer in enumerate(self.layers):
             units = tf.einsum("bmi,io->bmo", units, variables[f"weights_{index}"]) + variables[f"bias_{index}"]
             units = {"none": tf.identity, "relu": tf.nn.relu, "softmax": tf.nn.softmax}[layer.activation](units)
@@ -97,10 +97,9 @@ class ColumnNetwork(ColumnFormula):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return everything as arrays by name."""
-        normaliser = self.normaliser or DescriptionNormaliser("raw", np.zeros(self.num_entries, np.float32))
         found: dict[str, np.ndarray] = {
-            "normalisation": np.array(normaliser.how),
-            "centre": normaliser.centre,
+            "normalisation": np.array(self.normaliser.how),
+            "centre": self.normaliser.centre,
             "activations": np.array([layer.activation for layer in self.layers]),
             "output": np.array(self.output),
             "output_scale": np.array(self.scale),

@@ -20,12 +20,13 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from niwt_tf.methods.base import Candidate, Columns, Grid, LinearScorer, Method, Sample
+from niwt_tf.methods.baselines.column_network import Layer
 from niwt_tf.methods.baselines.descent import Descent, uniform
+from niwt_tf.methods.baselines.linear import Fitted, Grid, LinearMethod, Sample, Values
 
 
 @dataclass(frozen=True)
-class DEM(LinearScorer):
+class DEM(Fitted):
     """The network that puts descriptions among the features.
 
     Attributes:
@@ -38,20 +39,16 @@ class DEM(LinearScorer):
     scale: float
     rectified: bool
 
-    def points(self, descriptions: np.ndarray) -> np.ndarray:
-        """Return float32 [C, D] for normalised descriptions [C, K]."""
+    output = "nearest"
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Return the point among the features that a description is put at."""
         first, first_bias, last, last_bias = self.weights
-        units = np.maximum(descriptions @ first + first_bias, 0.0)
-        points = units @ last + last_bias
-        return self.scale * (np.maximum(points, 0.0) if self.rectified else points)
-
-    def columns(self, descriptions: np.ndarray) -> Columns:
-        """Return 2 p and -|p|^2 for the point p of each description."""
-        points = self.points(descriptions)
-        return 2 * points.T, -(points**2).sum(axis=1)
+        end = "relu" if self.rectified else "none"
+        return Layer(first, first_bias, "relu"), Layer(self.scale * last, self.scale * last_bias, end)
 
 
-def trained(sample: Sample, descriptions: np.ndarray, grid: Grid) -> Iterator[tuple[Candidate, DEM]]:
+def trained(sample: Sample, descriptions: np.ndarray, grid: Grid) -> Iterator[tuple[Values, DEM]]:
     """Train once for each width, rate and decay; the numbers of steps are stops on the way."""
     _, counts = sample.class_sums
     scale = float(np.sqrt((sample.features.astype(np.float64) ** 2).mean())) or 1.0
@@ -88,7 +85,7 @@ def initial_weights(generator: np.random.Generator, entries: int, hidden: int, f
     return weights
 
 
-METHOD = Method(
+METHOD = LinearMethod(
     "dem",
     {
         "hidden": (1600.0,),

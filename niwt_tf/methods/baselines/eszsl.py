@@ -14,14 +14,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwt_tf.methods.base import Candidate, Columns, Grid, LinearScorer, Method, Sample
+from niwt_tf.methods.baselines.column_network import Layer
+from niwt_tf.methods.baselines.linear import Fitted, Grid, LinearMethod, Sample, Values
 
 # Raw features may be long, and gamma is in units of their squares.
 _GAMMAS, _LAMBDAS = (tuple(10.0**power for power in range(-3, end)) for end in (6, 4))
 
 
 @dataclass(frozen=True)
-class ESZSL(LinearScorer):
+class ESZSL(Fitted):
     """The bilinear compatibility x' V k as V = L S R', so that no [D, K] matrix is formed for a candidate.
 
     Attributes:
@@ -39,12 +40,12 @@ class ESZSL(LinearScorer):
         """V, float64 [D, K]."""
         return self.left @ self.middle @ self.right.T
 
-    def columns(self, descriptions: np.ndarray) -> Columns:
-        """Return V k' for descriptions [C, K], and no biases."""
-        return self.left @ (self.middle @ (descriptions @ self.right).T), np.zeros(len(descriptions))
+    def layers(self) -> tuple[Layer, ...]:
+        """Return V k one factor after the other."""
+        return tuple(Layer(factor, np.zeros(factor.shape[1])) for factor in (self.right, self.middle.T, self.left.T))
 
 
-def solutions(sample: Sample, descriptions: np.ndarray, grid: Grid) -> Iterator[tuple[Candidate, ESZSL]]:
+def solutions(sample: Sample, descriptions: np.ndarray, grid: Grid) -> Iterator[tuple[Values, ESZSL]]:
     """Yield the solution for each gamma and lambda of the grid; descriptions [S, K] as they are to be used."""
     values, vectors = sample.spectrum
     sums, _ = sample.class_sums
@@ -58,4 +59,4 @@ def solutions(sample: Sample, descriptions: np.ndarray, grid: Grid) -> Iterator[
         yield {"gamma": gamma, "lambda": penalty}, ESZSL(vectors, middle, entry_vectors)
 
 
-METHOD = Method("eszsl", {"gamma": _GAMMAS, "lambda": _LAMBDAS}, solutions)
+METHOD = LinearMethod("eszsl", {"gamma": _GAMMAS, "lambda": _LAMBDAS}, solutions)

@@ -9,7 +9,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -182,7 +182,7 @@ class LinearMethod(Method):
         for (kind, how), group in itertools.groupby(candidates, key=lambda each: (each.features, each.descriptions)):
             asked = list(group)
             grid = {name: tuple(dict.fromkeys(dict(each.values)[name] for each in asked)) for name in self.grid}
-            sample = task.cached((TRAINING_IMAGES, kind), lambda kind=kind: sample_of(task, kind))
+            sample = task.cached(("sample", kind), partial(sample_of, task, kind))
             normaliser = DescriptionNormaliser.fit(task.descriptions.values, how)
             seen = normaliser(task.descriptions.values)
             for values, fitted in self.path(sample, seen, grid):
@@ -196,6 +196,11 @@ class LinearMethod(Method):
         del settings, network
         seen = arrays["seen_columns"], arrays["seen_biases"]
         return LinearGenerator(ColumnNetwork.from_arrays(arrays), seen, bool(arrays["unit_features"]))
+
+    def candidate_of(self, values: Mapping[str, Any]) -> GridCandidate:
+        """Return the candidate whose `as_dict` is given."""
+        kinds = str(values["features"]), str(values["descriptions"])
+        return GridCandidate(*kinds, tuple((name, float(values[name])) for name in self.grid))
 
     def formula_of(self, arrays: Mapping[str, np.ndarray]) -> ColumnNetwork:
         """Return the column network whose `arrays` are given."""

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import softmax
 
-from niwt_tf.methods.base import Candidate, Columns, Grid, LinearScorer, Method, Sample
+from niwt_tf.methods.baselines.column_network import Layer
+from niwt_tf.methods.baselines.linear import Fitted, Grid, LinearMethod, Sample, Values
 from niwt_tf.methods.baselines.squared_hinge import squared_hinge_path
 
 
 @dataclass(frozen=True)
-class SynC(LinearScorer):
+class SynC(Fitted):
     """Phantom columns and where they are.
 
     Attributes:
@@ -34,9 +35,11 @@ class SynC(LinearScorer):
     places: np.ndarray
     sigma: float
 
-    def columns(self, descriptions: np.ndarray) -> Columns:
-        """Return the mixtures for descriptions [C, K], and no biases."""
-        return (shares(descriptions, self.places, self.sigma) @ self.phantoms).T, np.zeros(len(descriptions))
+    def layers(self) -> tuple[Layer, ...]:
+        """Return the shares of the phantoms, from whose exponents |k|^2 drops out, and the mixtures."""
+        places = self.places.astype(np.float64)
+        nearness = Layer(2 * self.sigma * places.T, -self.sigma * (places**2).sum(axis=1), "softmax")
+        return nearness, Layer(self.phantoms, np.zeros(self.phantoms.shape[1]))
 
 
 def shares(descriptions: np.ndarray, places: np.ndarray, sigma: float) -> np.ndarray:
@@ -45,7 +48,7 @@ def shares(descriptions: np.ndarray, places: np.ndarray, sigma: float) -> np.nda
     return np.asarray(softmax(-sigma * distances, axis=1))
 
 
-def solutions(sample: Sample, descriptions: np.ndarray, grid: Grid) -> Iterator[tuple[Candidate, SynC]]:
+def solutions(sample: Sample, descriptions: np.ndarray, grid: Grid) -> Iterator[tuple[Values, SynC]]:
     """Yield the solution for each lambda and sigma of the grid; descriptions [S, K] as they are to be used."""
     inverses = {sigma: np.linalg.pinv(shares(descriptions, descriptions, sigma)) for sigma in grid["sigma"]}
     penalties = sorted(grid["lambda"], reverse=True)
@@ -59,7 +62,7 @@ def _seen_columns(sample: Sample, num_classes: int, penalties: list[float]) -> I
     return squared_hinge_path(sample.features, sample.labels, num_classes, penalties)
 
 
-METHOD = Method(
+METHOD = LinearMethod(
     "sync",
     {
         "lambda": tuple(2.0**power for power in range(-24, 1, 3)),

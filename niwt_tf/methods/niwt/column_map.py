@@ -11,10 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
+from niwt_tf.methods.base import ColumnFormula
+from niwt_tf.methods.edited_logit import EditedLogit
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.seen_heads import BiasForm
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks, ClosedForm, anchor_column
@@ -22,7 +25,7 @@ from niwt_tf.metrics.calibration import LogitStatistics
 
 
 @dataclass(frozen=True)
-class ColumnMap:
+class ColumnMap(ColumnFormula):
     """k -> (w, b).
 
     Attributes:
@@ -45,6 +48,13 @@ class ColumnMap:
     statistics: LogitStatistics | None
     raw_bias: float
     is_discriminant: bool = False
+
+    fixed: ClassVar[tuple[str, ...]] = ("normalisation", "block_sizes", "block_weights", "is_discriminant")
+
+    @property
+    def normaliser(self) -> DescriptionNormaliser:
+        """That of the importance map."""
+        return self.importance_map.normaliser
 
     @classmethod
     def of(
@@ -101,6 +111,39 @@ class ColumnMap:
         biases = self.statistics.mean - (z @ self.means) * scales
         return (columns * scales).astype(np.float32), biases.astype(np.float32)
 
+    def logits(self, features: Any, descriptions: Any, variables: Mapping[str, Any]) -> Any:
+        """Return logits [B, M] of features [B, D] for raw descriptions [B, M, K], as a graph.
+
+        The columns themselves are not made: with z the targets of a description, its logit is (features . basis) . z, scaled
+        and shifted as in `__call__`.
+        """
+        import tensorflow as tf
+
+        how, blocks = self.importance_map.normaliser.how, self.blocks
+        shifted = descriptions - variables["centre"]
+        normalised = descriptions if how == "raw" else tf.math.divide_no_nan(shifted, _length(shifted))
+        predicted = tf.einsum("bmk,nk->bmn", normalised, variables["map_weights"]) + variables["map_bias"]
+        discriminant = self.is_discriminant
+        parts = [
+            (predicted[..., rows] if discriminant else _directions(predicted[..., rows])) * float(weight)
+            for rows, weight in zip(blocks.slices, blocks.weights, strict=True)
+        ]
+        targets = tf.concat([*parts, tf.ones_like(predicted[..., :1])], axis=-1)
+        logits = tf.einsum("be,bme->bm", tf.matmul(features, variables["basis"]), targets)
+        mean, deviation, raw_bias = tf.unstack(variables["statistics"])
+        if self.statistics is None and not discriminant:
+            return _finite(logits + raw_bias)
+        variance = tf.einsum("bme,ef,bmf->bm", targets, variables["covariance"], targets, optimize="greedy")
+        if discriminant:
+            return _finite(logits - tf.einsum("bme,e->bm", targets, variables["means"]) - variance / 2)
+        deviations = tf.sqrt(tf.maximum(variance, 0.0))
+        scales = tf.where(deviations > 0, tf.math.divide_no_nan(deviation, deviations), tf.ones_like(deviations))
+        return _finite(logits * scales + mean - tf.einsum("bme,e->bm", targets, variables["means"]) * scales)
+
+    def edited(self, features: np.ndarray, description: np.ndarray) -> EditedMapLogit:
+        """Return the logit under edits, for which no column is made."""
+        return EditedMapLogit(features, self, description)
+
     def targets(self, predicted: np.ndarray) -> np.ndarray:
         """Return z, float64 [U, N + 1], of predicted importances [U, N]."""
         scaled = (predicted if self.is_discriminant else self.blocks.unit(predicted)) * self.blocks.spread(self.blocks.weights)
@@ -140,3 +183,78 @@ class ColumnMap:
             # Bundles of before this kind of head have no entry.
             bool(arrays.get("is_discriminant", False)),
         )
+
+
+class EditedMapLogit(EditedLogit):
+    """x . w(d') + b(d') for descriptions d' near d, with (w, b) of a column map; computed in float64.
+
+    The map is affine but for the lengths that descriptions and blocks are brought to, so its product with an edited description
+    is that with the description plus one column an edit: nothing of K entries is made for an edit, and no head column.
+
+    Args:
+        features: x, [D], of the image.
+        column_map: description -> (w, b).
+        description: d, raw [K].
+    """
+
+    def __init__(self, features: np.ndarray, column_map: ColumnMap, description: np.ndarray) -> None:
+        super().__init__(features, column_map, description)
+        mapping = column_map.importance_map
+        self._map, self._is_raw = column_map, mapping.normaliser.how == "raw"
+        centre = 0.0 if self._is_raw else np.asarray(mapping.normaliser.centre, np.float64)
+        self._shifted = np.asarray(description, np.float64) - centre
+        self._product = mapping.weights.astype(np.float64) @ self._shifted
+        self._by_attribute = np.ascontiguousarray(mapping.weights.T)
+        self._projected = np.asarray(features, np.float64) @ column_map.basis.astype(np.float64)
+
+    @property
+    def width(self) -> int:
+        """How many numbers an edit takes at once."""
+        return len(self._product)
+
+    @property
+    def products(self) -> int:
+        """How many multiplications an edit costs, in the main."""
+        return len(self._product) ** 2
+
+    def _logits(self, attributes: np.ndarray, changes: np.ndarray) -> np.ndarray:
+        product = np.tile(self._product, (len(attributes), 1))
+        for j in range(attributes.shape[1]):
+            product += changes[:, j, None] * self._by_attribute[attributes[:, j]]
+        if not self._is_raw:
+            added = (2 * self._shifted[attributes] + changes) * changes
+            norms = np.sqrt(np.maximum((self._shifted**2).sum() + added.sum(axis=1), 0.0))[:, None]
+            product = np.divide(product, norms, out=np.zeros_like(product), where=norms > 0)
+        statistics = self._map.statistics
+        z = self._map.targets(product + self._map.importance_map.bias)
+        logits = z @ self._projected
+        if self._map.is_discriminant:
+            return np.asarray(logits - z @ self._map.means - ((z @ self._map.covariance) * z).sum(axis=1) / 2)
+        if statistics is None:
+            return logits + self._map.raw_bias
+        deviations = np.sqrt(np.maximum(((z @ self._map.covariance) * z).sum(axis=1), 0.0))
+        scales = np.divide(statistics.deviation, deviations, out=np.ones_like(deviations), where=deviations > 0)
+        return np.asarray((logits - z @ self._map.means) * scales + statistics.mean)
+
+
+# What descriptions are refused with whose numbers are finite and too large all the same.
+TOO_LARGE = "descriptions must not be so large that their lengths or logits overflow."
+
+
+def _directions(values: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.math.divide_no_nan(values, _length(values))
+
+
+def _length(values: Any) -> Any:
+    import tensorflow as tf
+
+    # What is divided by infinity is 0, as if nothing had been described.
+    return _finite(tf.norm(values, axis=-1, keepdims=True))
+
+
+def _finite(values: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.debugging.assert_all_finite(values, TOO_LARGE)

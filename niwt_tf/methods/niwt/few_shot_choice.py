@@ -12,13 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from niwt_tf.config.settings import Settings
 from niwt_tf.data.folds import Fold
 from niwt_tf.methods.niwt.few_shot import METRICS, FewShotChoice, FewShotPrior, SeenMoments
-from niwt_tf.methods.niwt.mapping import ImportanceMap
-from niwt_tf.methods.niwt.measuring import MeasuredHead
-from niwt_tf.methods.niwt.seen_heads import SeenHead
-from niwt_tf.methods.niwt.solving import FoldData, Trial, chosen_map, new_columns
+from niwt_tf.methods.niwt.generator import NiwtGenerator
+from niwt_tf.methods.task import Task
 from niwt_tf.metrics.calibration import choose_calibration, harmonic_means, logit_statistics, seen_margin
 from niwt_tf.metrics.gzsl import CalibrationCurve, calibration_curve
 
@@ -55,70 +52,50 @@ class World:
 
 
 def few_shot_prior(
-    settings: Settings,
-    trial: Trial,
-    folds: Sequence[Fold],
-    data: Sequence[FoldData],
-    measured: Mapping[str, Sequence[MeasuredHead]],
-    maps: Mapping[str, Sequence[ImportanceMap]],
-    features: np.ndarray,
-    labels: np.ndarray,
-    margin: float,
+    generator: NiwtGenerator, folds: Sequence[tuple[Task, NiwtGenerator]], calibration: float, margin: float
 ) -> FewShotPrior:
     """Return what refines the main network's new columns, chosen on the folds' validation classes.
 
     Args:
-        settings: Stage 3's options.
-        trial: what the folds chose for Stage 3.
-        folds: validation classes; without any, `UNCHOSEN` is taken.
-        data: one a fold.
-        measured: candidate heads by learner.
-        maps: their maps by learner.
-        features: [M, D] of seen training images under the main network.
-        labels: [M].
+        generator: of the main network.
+        folds: tasks with validation classes, with the generator of the chosen candidate; without any, `UNCHOSEN` is taken.
+        calibration: of zero-shot classes, in units of `seen_margin`.
         margin: the main network's `seen_margin`.
     """
-    worlds = []
-    for fold, shared in zip(folds, data, strict=True):
-        head = measured[fold.name][trial.choice.head].head
-        importance_map = chosen_map(settings, fold, measured, maps, trial.choice)
-        worlds.append(world_of(settings, trial, fold, shared, head, importance_map))
-    head = measured["main"][trial.choice.head].head
+    worlds = [world_of(task, of_fold) for task, of_fold in folds]
+    head, features, labels = generator.head.head, generator.features, generator.labels
     moments = SeenMoments.of(features, labels, logit_statistics(features, labels, head.columns, head.biases))
-    return moments.prior(best_choice(worlds, trial.calibration), margin)
+    return moments.prior(best_choice(worlds, calibration), margin)
 
 
-def world_of(
-    settings: Settings, trial: Trial, fold: Fold, data: FoldData, head: SeenHead, importance_map: ImportanceMap
-) -> World:
+def world_of(task: Task, generator: NiwtGenerator) -> World:
     """Return a fold with its zero-shot columns; at most half the images of a validation class refine its column."""
-    importances = importance_map.predict(fold.validation_descriptions)
-    seen_features, seen_labels = data.statistics_features, data.statistics_labels
-    new = new_columns(
-        settings, trial.choice, data.network, head, importances, data.support, seen_features, seen_labels
-    )
+    assert isinstance(task.learner, Fold), "only a fold has validation classes"
+    new_columns, new_biases = generator.generate(task.learner.validation_descriptions).new
+    head, seen_features, seen_labels = generator.head.head, generator.features, generator.labels
+    features, labels = task.features(task.evaluated), task.evaluated.labels
     statistics = logit_statistics(seen_features, seen_labels, head.columns, head.biases)
-    generator, seen = np.random.default_rng([settings.seed, 11]), len(head.biases)
+    random, seen = np.random.default_rng([task.settings.seed, 11]), len(head.biases)
     pools = []
-    for label in range(seen, seen + len(new.biases)):
-        members = generator.permutation(np.flatnonzero(data.labels == label))
+    for label in range(seen, seen + len(new_biases)):
+        members = random.permutation(np.flatnonzero(labels == label))
         pools.append(members[: min(max(COUNTS), max(len(members) // 2, 1))])
     sizes = [len(pool) for pool in pools]
     most = np.median(sizes) if all(sizes) else 0  # a class of few images gives all its pool
     means = {
         count: np.stack(
-            [data.features[generator.permutation(pool)[:count]].mean(axis=0) for _ in range(_DRAWS) for pool in pools], axis=1
+            [features[random.permutation(pool)[:count]].mean(axis=0) for _ in range(_DRAWS) for pool in pools], axis=1
         )
         for count in COUNTS
         if count <= most
     }
-    held_out = data.labels < seen
-    margin = seen_margin(data.features[held_out] @ head.columns + head.biases, data.labels[held_out])
-    others = generator.permutation(np.setdiff1d(np.arange(len(data.labels)), np.concatenate(pools)))[:_SCORED]
-    rows = np.asarray(data.features[others])
+    held_out = labels < seen
+    margin = seen_margin(features[held_out] @ head.columns + head.biases, labels[held_out])
+    others = random.permutation(np.setdiff1d(np.arange(len(labels)), np.concatenate(pools)))[:_SCORED]
+    rows = np.asarray(features[others])
     seen_scores = rows @ head.columns + head.biases
     moments = SeenMoments.of(seen_features, seen_labels, statistics)
-    return World(moments, new.columns, means, rows, data.labels[others], seen_scores, margin)
+    return World(moments, new_columns, means, rows, labels[others], seen_scores, margin)
 
 
 def best_choice(worlds: Sequence[World], calibration: float) -> FewShotChoice:

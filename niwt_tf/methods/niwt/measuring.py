@@ -218,7 +218,7 @@ def fit_maps(
 ) -> dict[str, list[ImportanceMap]]:
     """Return, for each learner's name, one map for each of its candidate heads, in C order like what Stage 1 hands on."""
     fitted = {
-        learner.name: [_fit_layers(settings, learner.training.descriptions, head) for head in measured[learner.name]]
+        learner.name: [_fit_layers(settings, learner.training.descriptions.values, head) for head in measured[learner.name]]
         for learner in learners
     }
     return {name: [replace(each, weights=np.ascontiguousarray(each.weights)) for each in maps] for name, maps in fitted.items()}
@@ -226,7 +226,7 @@ def fit_maps(
 
 def refit_map(settings: Settings, learner: Learner, head: MeasuredHead, regularization: float) -> ImportanceMap:
     """Fit a learner's ridge map for one head again, with one penalty for all its layers."""
-    return _fit_layers(settings.replace(map_regularization=(regularization,)), learner.training.descriptions, head)
+    return _fit_layers(settings.replace(map_regularization=(regularization,)), learner.training.descriptions.values, head)
 
 
 def _headed(network: Network, head: SeenHead) -> Network:

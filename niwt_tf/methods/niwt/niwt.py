@@ -1,187 +1,188 @@
-"""Stage 3 for the classes that are really unseen, with what the validation classes chose."""
+"""NIWT: "Choose Your Neuron: Incorporating Domain Knowledge through Neuron-Importance" (Selvaraju et al., ECCV 2018).
+
+The paper has three stages: the importance of each neuron for each seen class (Eq. 1), a map from a class's description to
+its importance (Eq. 2), and a head column for an unseen class whose importance is the predicted one (Eq. 3).
+
+The default run uses none of the three equations as they are printed; each setting in brackets is the paper's form:
+
+- Eq. 1 averages over images of the class itself. By default importance is averaged over the same images for all classes
+  (`importance_over="own"`), and its seen head is ridge or a discriminant on the features (`seen_head="softmax"`): `measuring`.
+- Eq. 2 is a linear map trained with a cosine loss. By default it is ridge regression (`map="cosine"`): `mapping`.
+- Eq. 3 is solved by descent through a gradient of a gradient. By default the mean operator of the tail makes it linear least
+  squares, solved in closed form (`engine="tape"`): `transfer_closed_form`, and `transfer` as printed.
+
+Dimensions: M images, D features, N neurons, S seen classes, U new classes, K description entries.
+"""
 
 from __future__ import annotations
 
-import logging
+import itertools
+from collections.abc import Generator as Coroutine
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from niwt_tf.compute.features import Reader
 from niwt_tf.config.settings import Settings
-from niwt_tf.data.folds import Fold, Learner
-from niwt_tf.data.sampling import held_out_sample, statistics_sample
+from niwt_tf.methods.base import Method, MethodStage, Trial, best_trial
 from niwt_tf.methods.niwt.column_map import ColumnMap
 from niwt_tf.methods.niwt.engines import engines_of
-from niwt_tf.methods.niwt.few_shot import FewShotPrior
 from niwt_tf.methods.niwt.few_shot_choice import few_shot_prior
-from niwt_tf.methods.niwt.layers import blocks_of
-from niwt_tf.methods.niwt.mapping import ImportanceMap
-from niwt_tf.methods.niwt.measuring import MeasuredHead
-from niwt_tf.methods.niwt.seen_heads import SeenHead
-from niwt_tf.methods.niwt.solving import (
-    Choice,
-    FoldData,
-    FoldScores,
-    NewColumns,
-    Trial,
-    best_trial,
-    chosen_map,
-    fold_data,
-    fold_scores,
-    new_columns,
-    select,
+from niwt_tf.methods.niwt.generator import NiwtGenerator, column_map_of
+from niwt_tf.methods.niwt.prepared import (
+    map_of,
+    measured_of,
+    prepare,
+    read_importance,
+    read_maps,
+    statistics_of,
+    support_for,
+    write_importance,
+    write_maps,
 )
-from niwt_tf.methods.niwt.support import Support, support_of
-from niwt_tf.methods.niwt.transfer_closed_form import mean_cosine
-from niwt_tf.metrics.calibration import logit_statistics, seen_margin
-from niwt_tf.metrics.probabilities import Probabilities
+from niwt_tf.methods.niwt.seen_heads import SeenHead
+from niwt_tf.methods.niwt.solving import NiwtCandidate
+from niwt_tf.methods.task import Task, folds_of
 from niwt_tf.models.network import Network
-from niwt_tf.protocol.probabilities import choose_probabilities, held_out_probabilities
-
-_LOG = logging.getLogger("niwt_tf")
 
 
-@dataclass(frozen=True)
-class Transferer:
-    """All that is needed to give the network another class from its description alone.
+class Niwt(Method):
+    """Neuron importance-aware weight transfer."""
 
-    Attributes:
-        settings: Stage 3's options.
-        network: the seen network with the chosen head.
-        head: that head with its importances.
-        importance_map: description -> importance.
-        trial: what the validation classes chose.
-        support: what columns are fitted on.
-        features: [M, D] of seen training images, for scale and bias.
-        labels: [M].
-        calibration: what is taken off the seen logits: the trial's constant times the main network's `seen_margin`.
-        column_map: the closed form of all this from a description to a column and bias; None where a descent was chosen.
-        probabilities: what makes probabilities of the calibrated logits, and when to abstain.
-        few_shot: updates a column once images of its class arrive.
-    """
+    name = "niwt"
+    stages = (
+        MethodStage(
+            "importance",
+            (
+                *("seen_head", "head_regularization", "lda_shrinkage", "importance_over", "num_support"),
+                *("fold_importance_images", "extra_layers", "precision", "jit", "cache_dtype", "seed"),
+            ),
+            ("train",),
+            write_importance,
+            read_importance,
+            described=False,
+        ),
+        MethodStage(
+            "map", ("map", "map_regularization", "normalisation", "seed"), ("importance",), write_maps, read_maps
+        ),
+    )
+    settings = (
+        *("support", "num_support", "engine", "regularizer", "transfer_anchor", "transfer_lambda"),
+        *("transfer_learning_rate", "transfer_batch_size", "transfer_steps", "column_scale", "extra_layer_weights"),
+        *("precision", "jit", "cache_dtype", "seed"),
+    )
 
-    settings: Settings
-    network: Network
-    head: MeasuredHead
-    importance_map: ImportanceMap
-    trial: Trial
-    support: Support
-    features: np.ndarray
-    labels: np.ndarray
-    calibration: float
-    column_map: ColumnMap | None
-    probabilities: Probabilities
-    few_shot: FewShotPrior
+    def prepare(self, settings: Settings, tasks: Sequence[Task]) -> None:
+        """Do Stages 1 and 2 for all tasks."""
+        prepare(settings, tasks)
 
-    def columns(self, descriptions: np.ndarray) -> NewColumns:
-        """Return columns for classes with raw descriptions [U, K], by the column map or all in one descent."""
-        importances = self.importance_map.predict(descriptions)
-        if self.column_map is None:
-            choice, head = self.trial.choice, self.head.head
-            return new_columns(
-                self.settings, choice, self.network, head, importances, self.support, self.features, self.labels
-            )
-        columns, biases = self.column_map(descriptions)
-        blocks = blocks_of(self.network, self.settings.extra_layers, self.trial.choice.layer_weights)
-        cosine = mean_cosine(self.support.operator, columns, importances, blocks)
-        return NewColumns(columns, biases, cosine, np.empty(0, np.float32))
-
-    def expand(self, names: Sequence[str], descriptions: np.ndarray) -> tuple[Network, NewColumns]:
-        """Return the network with the new classes and its calibration set, and the new columns."""
-        new = self.columns(descriptions)
-        expanded = self.network.expand(new.columns, new.biases, names)
-        expanded.calibration = self.calibration
-        return expanded, new
-
-
-def choose(
-    settings: Settings,
-    learners: Sequence[Learner],
-    networks: Mapping[str, Network],
-    measured: Mapping[str, Sequence[MeasuredHead]],
-    maps: Mapping[str, Sequence[ImportanceMap]],
-    operators: Mapping[str, np.ndarray],
-    readers: Mapping[str, Reader],
-) -> tuple[Transferer, list[Trial]]:
-    """Make every choice on the folds and return the transferer of the main network, with all trials.
-
-    Args:
-        settings: grids and options.
-        learners: main first, then folds.
-        networks: by learner.
-        measured: candidate heads by learner.
-        maps: by learner, one for each head.
-        operators: by learner.
-        readers: by learner; they give the features and show the bars.
-    """
-    main, folds = learners[0], [learner for learner in learners if isinstance(learner, Fold)]
-    progress, team = readers["main"].execution.progress, readers["main"].execution.team
-    data: list[FoldData] = []
-    engines = engines_of(settings, networks["main"].tail, len(folds[0].validation) if folds else 1, len(folds), team)
-    scored: list[FoldScores] = []
-    if folds:
-        data = [
-            fold_data(settings, engines, fold, networks[fold.name], operators[fold.name], readers[fold.name])
-            for fold in folds
-        ]
-        trial, trials = select(settings, engines, folds, data, measured, maps, progress=progress)
-        # Machines may round differently; which exchanges follow depends on the engine, so the chief's holds for all.
-        (agreed,) = team.of_chief(np.array([engines.index(trial.choice.engine)]))
-        trial = best_trial([each for each in trials if each.choice.engine == engines[int(agreed[0])]])
-        for fold, shared in zip(folds, data, strict=True):
-            head = measured[fold.name][trial.choice.head].head
-            fold_map = chosen_map(settings, fold, measured, maps, trial.choice)
-            scored.append(fold_scores(settings, fold, shared, head, fold_map, trial.choice))
-    else:
-        _LOG.warning("Too few seen classes or images to hold any out: the first settings are used and no calibration.")
-        alone = (1.0, *(0.0 for _ in settings.extra_layers))
+    def candidates(self, settings: Settings, tasks: Sequence[Task]) -> list[NiwtCandidate]:
+        """Return the first of each grid: what is taken where nothing can be chosen."""
+        (engine, *_), head = self._engines(settings, tasks), measured_of(tasks[0])[0].head
         firsts = settings.transfer_lambda[0], settings.transfer_learning_rate[0], settings.transfer_anchor[0]
-        choice = Choice(0, engines[0], *firsts, alone)
-        unknown = float("nan")
-        first = measured["main"][0].head
-        trial, trials = Trial(choice, first.regularization, 0.0, unknown, unknown, unknown, first.kind), []
-    sample, held_out = statistics_sample(settings, main), held_out_sample(settings, main)
-    index = trial.choice.head
-    chosen, importance_map = measured["main"][index], chosen_map(settings, main, measured, maps, trial.choice)
-    network = networks["main"]
-    headed = network.with_head(chosen.head.columns, chosen.head.biases, network.class_names, network.num_seen)
-    features_of = readers["main"].features
-    support = support_of(settings, (trial.choice.engine,), readers["main"], main.training.images, operators["main"])
-    logits = features_of(held_out) @ chosen.head.columns + chosen.head.biases
-    unit = seen_margin(logits, held_out.labels)
-    calibration = trial.calibration * unit
-    if scored:
-        probabilities = choose_probabilities(scored, trial.calibration, unit)
-    else:
-        probabilities = held_out_probabilities(logits, held_out.labels)
-    features = np.array(features_of(sample))  # a copy: what the reader gives may be a part of the cache's file
-    column_map = column_map_of(settings, trial.choice, network, chosen.head, importance_map, support, features, sample.labels)
-    few_shot = few_shot_prior(settings, trial, folds, data, measured, maps, features, sample.labels, unit)
-    made = calibration, column_map, probabilities, few_shot
-    transferer = Transferer(settings, headed, chosen, importance_map, trial, support, features, sample.labels, *made)
-    return transferer, trials
+        alone = (1.0, *(0.0 for _ in settings.extra_layers))
+        return [NiwtCandidate(0, engine, *firsts, alone, None, head.kind, head.regularization)]
+
+    def rounds(
+        self, settings: Settings, tasks: Sequence[Task]
+    ) -> Coroutine[Sequence[NiwtCandidate], list[Trial], None]:
+        """Yield the candidates of one choice after the other.
+
+        First the head is chosen, with the first engine and anchor and the middle lambda and rate. Where that engine is the
+        closed form, the penalty of the ridge map is chosen for the best head of each kind. Then engine, lambda, rate and
+        anchor are chosen for the best of all; then the weight of each further layer in turn.
+        """
+        engines, heads = self._engines(settings, tasks), [each.head for each in measured_of(folds_of(tasks)[0])]
+        first, further = grid_of(settings, engines, heads)
+        trials = yield first
+        if settings.map == "ridge" and len(settings.map_regularization) > 1 and engines[0] == "closed_form":
+            # A descent for each penalty would take longer than everything else.
+            bests = [
+                best_trial([trial for trial in trials if trial.candidate.head_kind == kind]).candidate
+                for kind in dict.fromkeys(head.kind for head in heads)
+            ]
+            trials = yield [
+                replace(best, map_regularization=penalty) for best in bests for penalty in settings.map_regularization
+            ]
+        best = best_trial(trials).candidate
+        shared = {name: getattr(best, name) for name in ("head", "map_regularization", "head_kind", "head_regularization")}
+        trials = yield [replace(candidate, **shared) for candidate in further]
+        for layer in range(1, len(settings.extra_layers) + 1):
+            best = best_trial(trials).candidate
+            trials = yield [
+                replace(best, layer_weights=(*best.layer_weights[:layer], weight, *best.layer_weights[layer + 1 :]))
+                for weight in settings.extra_layer_weights
+            ]
+
+    def fit(self, task: Task, candidate: NiwtCandidate) -> NiwtGenerator:
+        """Return the generator of a candidate, which solves for columns when it is asked for them."""
+        measured = measured_of(task)[candidate.head]
+        head, network = measured.head, task.network
+        headed = network.with_head(head.columns, head.biases, network.class_names, network.num_seen)
+        support = support_for(task, candidate.engine)
+        known = map_of(task, candidate), candidate, support, *statistics_of(task)
+        return NiwtGenerator(task.settings, headed, measured, *known)
+
+    def finish(self, generator: NiwtGenerator, tasks: Sequence[Task], trial: Trial, margin: float) -> NiwtGenerator:
+        """Return the generator with its column map and with what refines columns by photographs, chosen on the folds."""
+        folds = [(task, self.fit(task, trial.candidate)) for task in folds_of(tasks)]
+        prior = few_shot_prior(generator, folds, trial.calibration, margin)
+        return replace(generator, column_map=column_map_of(generator), prior=prior)
+
+    def generator_of(self, settings: Settings, network: Network, arrays: Mapping[str, np.ndarray]) -> NiwtGenerator:
+        """Return the generator whose `arrays` are given."""
+        return NiwtGenerator.from_arrays(settings, network, arrays)
+
+    def candidate_of(self, values: Mapping[str, Any]) -> NiwtCandidate:
+        """Return the candidate whose `as_dict` is given."""
+        return NiwtCandidate.from_dict(values)
+
+    def formula_of(self, arrays: Mapping[str, np.ndarray]) -> ColumnMap:
+        """Return the column map whose `arrays` are given."""
+        return ColumnMap.from_arrays(arrays)
+
+    def how(self, candidate: NiwtCandidate) -> str:
+        """Return how the engine makes a column."""
+        return {
+            "closed_form": "from its description, in closed form",
+            "operator": "from its description, by descent on exact operators",
+            "tape": "from its description, by descent through nested gradients",
+        }[candidate.engine]
+
+    @staticmethod
+    def _engines(settings: Settings, tasks: Sequence[Task]) -> tuple[str, ...]:
+        folds = folds_of(tasks)
+
+        def decide() -> tuple[str, ...]:
+            classes = len(folds[0].learner.validation_descriptions) if folds else 1  # type: ignore[attr-defined]
+            team = tasks[0].reader.execution.team
+            return engines_of(settings, tasks[0].network.tail, classes, len(folds), team)
+
+        return tasks[0].cached("engines", decide)
 
 
-def column_map_of(
-    settings: Settings,
-    choice: Choice,
-    network: Network,
-    head: SeenHead,
-    importance_map: ImportanceMap,
-    support: Support,
-    features: np.ndarray,
-    labels: np.ndarray,
-) -> ColumnMap | None:
-    """Return the affine form of Stages 2 and 3 for a choice, or None where a descent was chosen."""
-    if choice.engine != "closed_form":
-        return None
-    solution = support.solution(blocks_of(network, settings.extra_layers, choice.layer_weights))
-    statistics = None
-    if settings.column_scale == "matched" and head.form is None:
-        statistics = logit_statistics(features, labels, head.columns, head.biases)
-    raw_bias = float(head.biases.mean())
-    strength, anchor = choice.regularization, choice.anchor
-    known = head.columns, strength, anchor, features, statistics, raw_bias
-    return ColumnMap.of(importance_map, solution, *known, form=head.form)
+def grid_of(
+    settings: Settings, engines: Sequence[str], heads: Sequence[SeenHead]
+) -> tuple[list[NiwtCandidate], list[NiwtCandidate]]:
+    """Return what is tried first, a candidate a head, and what is then tried for the best head, by the first head.
+
+    The tape has a rate beside lambda and anchor.
+    """
+    lambdas, rates, anchors = settings.transfer_lambda, settings.transfer_learning_rate, settings.transfer_anchor
+    middle = lambdas[len(lambdas) // 2], rates[len(rates) // 2], anchors[0]
+    alone = (1.0, *(0.0 for _ in settings.extra_layers))
+    first = [
+        NiwtCandidate(index, engines[0], *middle, alone, None, head.kind, head.regularization)
+        for index, head in enumerate(heads)
+    ]
+    further = []
+    for engine in engines:
+        # The closed form has no rate, and a descent that starts there takes its own from the start.
+        for each in itertools.product(lambdas, rates if engine == "tape" else middle[1:2], anchors):
+            if engine != engines[0] or each != middle:
+                further.append(NiwtCandidate(0, engine, *each, alone))
+    return first, further
+
+
+METHOD = Niwt()

@@ -14,15 +14,18 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from niwt_tf.config.names import DEFAULT_METHOD
 from niwt_tf.errors import InputError
 from niwt_tf.files import read_json
-from niwt_tf.methods.niwt.column_map import ColumnMap
 from niwt_tf.serving.bundle.cards import Card, cards_from_json
 from niwt_tf.serving.bundle.versions import saved_model_folder
 
 if TYPE_CHECKING:
-    from niwt_tf.methods.niwt.column_map import ColumnMap
+    pass
 
+
+if TYPE_CHECKING:
+    from niwt_tf.methods.base import ColumnFormula
 
 FORMAT = 2
 CARDS = "assets.extra/cards.json"
@@ -110,30 +113,31 @@ class Bundle:
             raise InputError(f"{self.folder} must hold the variable {name!r}. Received: none.")
         return np.asarray(self._checkpoint.get_tensor(key))
 
-    def check_column_map(self) -> None:
-        """Check, without TensorFlow, that the bundle has a column map.
+    def check_formula(self) -> None:
+        """Check, without TensorFlow, that the bundle has a column formula.
 
         Raises:
             InputError: it has none.
         """
-        if self.metadata.get("column_map") is None:
+        if self.metadata.get(_FORMULA) is None:
             raise InputError(
-                f"{self.folder} must hold a column map, which only --head=niwt with --engine=closed_form makes. "
-                "Received: a bundle without one."
+                f"{self.folder} must hold what makes a column of a description, which is missing where one takes the network "
+                "itself (--engine=tape or operator). Received: a bundle without it."
             )
 
-    def column_map(self) -> ColumnMap:
+    def formula(self) -> ColumnFormula:
         """Return what turns a description into a column and a bias.
 
         Raises:
-            InputError: the bundle has none.
+            InputError: the bundle has none, or its method is not installed.
         """
-        self.check_column_map()
-        from niwt_tf.methods.niwt.column_map import ColumnMap
+        self.check_formula()
+        from niwt_tf.methods.registry import method_of
 
-        arrays = {name: self.variable(name) for name in MAP_VARIABLES}
-        fixed = {name: np.array(value) for name, value in self.metadata["column_map"].items()}
-        return ColumnMap.from_arrays({**arrays, **fixed})
+        fixed = dict(self.metadata[_FORMULA])
+        method, names = fixed.pop("method", DEFAULT_METHOD), fixed.pop("variables", _FORMER_VARIABLES)
+        arrays = {name: self.variable(name) for name in names}
+        return method_of(method).formula_of({**arrays, **{name: np.array(value) for name, value in fixed.items()}})
 
     @cached_property
     def _checkpoint(self) -> Any:
@@ -202,18 +206,17 @@ def _digest_of_metadata(metadata: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-# The names are those of `ColumnMap.arrays`.
-MAP_VARIABLES = ("map_weights", "map_bias", "centre", "basis", "means", "covariance", "statistics")
-_FIXED = ("normalisation", "block_sizes", "block_weights", "is_discriminant")
+# The entry of niwt.json; bundles of before there were several methods have neither "method" nor "variables" in it.
+_FORMULA = "column_map"
+_FORMER_VARIABLES = ("map_weights", "map_bias", "centre", "basis", "means", "covariance", "statistics")
 
 
-def map_variables(column_map: ColumnMap) -> dict[str, np.ndarray]:
-    """Return the arrays of a column map that become variables, float32."""
-    arrays = column_map.arrays()
-    return {name: np.asarray(arrays[name], np.float32) for name in MAP_VARIABLES}
+def formula_variables(formula: ColumnFormula) -> dict[str, np.ndarray]:
+    """Return the arrays of a formula that become variables, float32."""
+    return {name: np.asarray(value, np.float32) for name, value in formula.arrays().items() if name not in formula.fixed}
 
 
-def fixed_entries(column_map: ColumnMap) -> dict[str, object]:
-    """Return what of a column map the graph has built in, as values for niwt.json."""
-    arrays = column_map.arrays()
-    return {name: arrays[name].tolist() for name in _FIXED}
+def formula_entry(formula: ColumnFormula, method: str) -> dict[str, object]:
+    """Return what niwt.json keeps of a method's formula: what the graph has built in, and the names of its variables."""
+    fixed: dict[str, object] = {name: formula.arrays()[name].tolist() for name in formula.fixed}
+    return {**fixed, "method": method, "variables": list(formula_variables(formula))}

@@ -93,5 +93,5 @@ def known_classes(bundle: Bundle) -> KnownClasses:
         descriptions=np.array(rows, np.float32),
         attribute_names=names,
         attribute_groups=groups,
-        column_map=None if bundle.metadata.get("column_map") is None else bundle.column_map(),
+        formula=None if bundle.metadata.get("column_map") is None else bundle.formula(),
     )

@@ -67,12 +67,12 @@ def add_classes(bundle: Bundle, classes: Sequence[DescribedClass]) -> Change:
         if each.description.values.shape != (size,) or not np.isfinite(each.description.values).all():
             shape = each.description.values.shape
             raise InputError(f"The description of {each.name!r} must be {size} finite numbers. Received: shape {shape}.")
-    column_map = bundle.column_map()
+    formula = bundle.formula()
     values = {name: bundle.variable(name) for name in _VARIABLES}
     begun = time.perf_counter()
     descriptions = np.stack([each.description.values for each in classes]).astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        columns, biases = column_map(descriptions)
+        columns, biases = formula(descriptions)
         # A length that overflows would make the description the same as none.
         finite = np.isfinite(columns).all(axis=0) & np.isfinite(biases) & np.isfinite(np.linalg.norm(descriptions, axis=1))
     if not finite.all():
@@ -82,7 +82,7 @@ def add_classes(bundle: Bundle, classes: Sequence[DescribedClass]) -> Change:
     for column in columns.T:
         slot = free_slot(pages, slots)
         pages, slots = with_column(pages, slot, column), np.append(slots, np.int64(slot))
-    near = _nearest(column_map.importance_map.normaliser, bundle.cards, names, descriptions)
+    near = _nearest(formula.normaliser, bundle.cards, names, descriptions)
     cards = [_card(bundle, each, name, *found) for each, name, found in zip(classes, names, near, strict=True)]
     variables = {
         "columns": pages,

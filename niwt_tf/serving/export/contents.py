@@ -7,21 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from niwt_tf.config.names import HEADS, TITLES
+from niwt_tf.config.names import DEFAULT_METHOD
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
 from niwt_tf.explain.explainer import Explainer
-from niwt_tf.methods.niwt.column_map import ColumnMap
+from niwt_tf.methods.base import ColumnFormula
 from niwt_tf.methods.niwt.few_shot import FewShotPrior
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.serving.bundle.cards import Card, now
-
-HOW = {
-    "closed_form": "from its description, in closed form",
-    "operator": "from its description, by descent on exact operators",
-    "tape": "from its description, by descent through nested gradients",
-    **{name: f"from its description, by {TITLES[name]}" for name in HEADS},
-}
 
 
 @dataclass(frozen=True)
@@ -31,22 +24,24 @@ class Contents:
     Attributes:
         knowledge: the classes' descriptions, in the order of the network's classes.
         probabilities: how logits become scores.
-        column_map: gives later classes their columns, and the signature `classify_with`.
+        formula: gives later classes their columns, and the signature `classify_with`.
         explainer: gives the signature `explain`.
         few_shot: what later photographs of an unseen class are weighed with.
         images: photographs of each class that the network was trained on, [C].
         validation: figures on validation classes for the cards of unseen classes, by name.
         how: how the columns of unseen classes were made, for their cards.
+        method: that made them, and that knows the formula again.
     """
 
     knowledge: Knowledge | None = None
     probabilities: Probabilities = field(default_factory=Probabilities)
-    column_map: ColumnMap | None = None
+    formula: ColumnFormula | None = None
     explainer: Explainer | None = None
     few_shot: FewShotPrior | None = None
     images: Sequence[int] | None = None
     validation: Mapping[str, float] = field(default_factory=dict)
-    how: str = HOW["closed_form"]
+    how: str = "from its description"
+    method: str = DEFAULT_METHOD
 
     def cards(self, names: Sequence[str], num_seen: int) -> tuple[Card, ...]:
         """Return the cards of the network's classes `names`, the first `num_seen` of them seen."""
@@ -83,5 +78,5 @@ class Contents:
         if known is not None and known.values.shape != (num_classes, len(known.names)):
             expected = f"[{num_classes}, {len(known.names)}]"
             raise InputError(f"knowledge.values must be {expected}. Received: shape {known.values.shape}.")
-        if self.column_map is not None and known is None:
-            raise InputError("knowledge must be given with a column map, whose descriptions it names. Received: none.")
+        if self.formula is not None and known is None:
+            raise InputError("knowledge must be given with a formula, whose descriptions it names. Received: none.")

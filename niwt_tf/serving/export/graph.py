@@ -16,10 +16,10 @@ import tensorflow as tf
 from niwt_tf.data.images.decode import decode_image
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.explanations import ExplainerTensors, answers, contrasts, explanations, gather_evidence, named_classes
-from niwt_tf.methods.niwt.column_map import ColumnMap
+from niwt_tf.methods.base import ColumnFormula
 from niwt_tf.metrics.probabilities import UNKNOWN
 from niwt_tf.models.network import Network
-from niwt_tf.serving.bundle.bundle import map_variables
+from niwt_tf.serving.bundle.bundle import formula_variables
 from niwt_tf.serving.bundle.paged_head import PAGE, paged, paged_products
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.warmup import ENCODED
@@ -45,8 +45,8 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
         self.calibration = tf.Variable(network.calibration, trainable=False, dtype=tf.float32)
         self.temperature = tf.Variable(contents.probabilities.temperature, trainable=False, dtype=tf.float32)
         self.abstain_below = tf.Variable(contents.probabilities.abstain_below, trainable=False, dtype=tf.float32)
-        if contents.column_map is not None:
-            for name, value in map_variables(contents.column_map).items():
+        if contents.formula is not None:
+            for name, value in formula_variables(contents.formula).items():
                 setattr(self, name, tf.Variable(value, trainable=False))
         if contents.explainer is not None:
             self._explainer = self._explainer_tensors(contents.explainer)
@@ -81,7 +81,7 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
             "logits": (self._logits, [pixels]),
             "classify": (self._classify, [tf.TensorSpec([None], tf.string, name="inputs")]),
         }
-        if self._contents.column_map is not None and known is not None:
+        if self._contents.formula is not None and known is not None:
             described = tf.TensorSpec([None, None, len(known.names)], tf.float32, name="descriptions")
             made["classify_with"] = (self._classify_with, [image_bytes, described])
         if self._contents.explainer is not None:
@@ -107,9 +107,9 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
         return {"classes": best["labels"], "scores": best["scores"]}
 
     def _classify_with(self, image_bytes: tf.Tensor, descriptions: tf.Tensor) -> dict[str, tf.Tensor]:
-        features, column_map = self._features(self._decoded(image_bytes)), self._contents.column_map
-        assert column_map is not None, "the signature is made only with a column map"
-        described = described_logits(features, descriptions, vars(self), column_map)
+        features, formula = self._features(self._decoded(image_bytes)), self._contents.formula
+        assert formula is not None, "the signature is made only with a formula"
+        described = described_logits(features, descriptions, vars(self), formula)
         logits = tf.concat([self._logits_of(features), described], axis=1)
         count = tf.shape(features)[0]
         labels = tf.tile(self.labels[None], [count, 1])
@@ -196,56 +196,21 @@ TOO_LARGE = "descriptions must not be so large that their lengths or logits over
 
 
 def described_logits(
-    features: tf.Tensor, descriptions: tf.Tensor, variables: Mapping[str, tf.Variable], column_map: ColumnMap
+    features: tf.Tensor, descriptions: tf.Tensor, variables: Mapping[str, tf.Variable], formula: ColumnFormula
 ) -> tf.Tensor:
     """Return logits [B, M] of images with features [B, D] for classes with raw descriptions [B, M, K].
-
-    The columns themselves are not made: with z the targets of a description, its logit is (features . basis) . z, scaled
-    and shifted as `ColumnMap` does.
 
     Args:
         features: float32.
         descriptions: float32, in the units of the knowledge.
-        variables: those of `map_variables.MAP_VARIABLES`.
-        column_map: gives what is fixed: the normalisation, the blocks, and how a bias is found.
+        variables: the formula's, by name.
+        formula: from a description to a column.
 
     Raises:
         tf.errors.InvalidArgumentError: a description has another length than K, is not finite, or is too large for the logits
             of float32 (when the operation runs).
     """
     # Only Python's interface compares a request with the shape of a signature, and a single number would be broadcast.
-    descriptions = tf.ensure_shape(descriptions, [None, None, len(column_map.importance_map.normaliser.centre)])
+    descriptions = tf.ensure_shape(descriptions, [None, None, formula.num_entries])
     descriptions = tf.debugging.assert_all_finite(descriptions, "descriptions must be finite numbers.")
-    how, blocks = column_map.importance_map.normaliser.how, column_map.blocks
-    shifted = descriptions - variables["centre"]
-    normalised = descriptions if how == "raw" else tf.math.divide_no_nan(shifted, _length(shifted))
-    predicted = tf.einsum("bmk,nk->bmn", normalised, variables["map_weights"]) + variables["map_bias"]
-    discriminant = column_map.is_discriminant
-    parts = [
-        (predicted[..., rows] if discriminant else _directions(predicted[..., rows])) * float(weight)
-        for rows, weight in zip(blocks.slices, blocks.weights, strict=True)
-    ]
-    targets = tf.concat([*parts, tf.ones_like(predicted[..., :1])], axis=-1)
-    logits = tf.einsum("be,bme->bm", tf.matmul(features, variables["basis"]), targets)
-    mean, deviation, raw_bias = tf.unstack(variables["statistics"])
-    if column_map.statistics is None and not discriminant:
-        return _finite(logits + raw_bias)
-    variance = tf.einsum("bme,ef,bmf->bm", targets, variables["covariance"], targets, optimize="greedy")
-    if discriminant:
-        return _finite(logits - tf.einsum("bme,e->bm", targets, variables["means"]) - variance / 2)
-    deviations = tf.sqrt(tf.maximum(variance, 0.0))
-    scales = tf.where(deviations > 0, tf.math.divide_no_nan(deviation, deviations), tf.ones_like(deviations))
-    return _finite(logits * scales + mean - tf.einsum("bme,e->bm", targets, variables["means"]) * scales)
-
-
-def _directions(values: tf.Tensor) -> tf.Tensor:
-    return tf.math.divide_no_nan(values, _length(values))
-
-
-def _length(values: tf.Tensor) -> tf.Tensor:
-    # What is divided by infinity is 0, as if nothing had been described.
-    return _finite(tf.norm(values, axis=-1, keepdims=True))
-
-
-def _finite(values: tf.Tensor) -> tf.Tensor:
-    return tf.debugging.assert_all_finite(values, TOO_LARGE)
+    return tf.debugging.assert_all_finite(formula.logits(features, descriptions, variables), TOO_LARGE)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from niwt_tf import __version__
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.models.network import Network
-from niwt_tf.serving.bundle.bundle import FORMAT, fixed_entries
+from niwt_tf.serving.bundle.bundle import FORMAT, formula_entry
 from niwt_tf.serving.export.contents import Contents
 
 _PREPROCESSING = (
@@ -48,7 +48,7 @@ def describe(network: Network, contents: Contents, k: int) -> dict[str, Any]:
         "knowledge": None
         if known is None
         else {"source": known.source, "names": list(known.names), "groups": list(known.groups)},
-        "column_map": None if contents.column_map is None else fixed_entries(contents.column_map),
+        "column_map": None if contents.formula is None else formula_entry(contents.formula, contents.method),
         "probabilities": {
             "temperature": probabilities.temperature,
             "abstain_below": probabilities.abstain_below,
@@ -92,7 +92,7 @@ def signature_forms(network: Network, contents: Contents, k: int) -> dict[str, A
             "outputs": {"classes": f"string [B, k], best first, {best}", "scores": "float32 [B, k]"},
         },
     }
-    if contents.column_map is not None and known is not None:
+    if contents.formula is not None and known is not None:
         forms["classify_with"] = {
             "inputs": {
                 **_IMAGE_BYTES,

@@ -100,8 +100,8 @@ def verify(folder: Path, network: Network, contents: Contents, images: CheckImag
     difference = _check_best(answer["serving_default"], network, contents.probabilities, images, logits, k, margin)
     if answer["classify"] != {name: answer["serving_default"][of] for name, of in _CLASSIFIED.items()}:
         raise VerificationError("classify must answer as serving_default does. Received: something else.")
-    if contents.column_map is not None and known is not None:
-        columns, biases = contents.column_map(known.values[-_DESCRIBED:])
+    if contents.formula is not None and known is not None:
+        columns, biases = contents.formula(known.values[-_DESCRIBED:])
         expected = np.concatenate([logits, features @ columns + biases], axis=1)
         far = TOLERANCE * max(1.0, float(np.abs(expected).max()))
         _compare("logits of classify_with", np.array(answer["classify_with"]["logits"]), expected, far)

@@ -28,7 +28,7 @@ def warmup_requests(contents: Contents, images: CheckImages) -> list[Request]:
         if contents.explainer is not None:
             best = {name: np.array([b""] * count, object) for name in ("class_name", "rival")}
             requests += [("explain", files), ("explain_class", {**files, **best})]
-        if contents.column_map is not None and contents.knowledge is not None:
+        if contents.formula is not None and contents.knowledge is not None:
             described = np.tile(contents.knowledge.values[-1:], (count, 1, 1)).astype(np.float32)
             requests.append(("classify_with", {**files, "descriptions": described}))
     return requests

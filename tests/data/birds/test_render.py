@@ -158,7 +158,7 @@ def _same(one: Path, other: Path) -> bool:
 def test_the_same_seed_gives_the_same_bytes_also_in_two_processes(rendered: Path, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "from pathlib import Path\nfrom niwt_tf.data.birds.render.render.render.render import render_birds\n"
+        "from pathlib import Path\nfrom niwt_tf.data.birds.render import render_birds\n"
         f"if __name__ == '__main__':\n    render_birds(Path({str(tmp_path / 'two')!r}), 4, 3, 48, 5, processes=2)\n"
     )
     root = Path(__file__).resolve().parents[2]

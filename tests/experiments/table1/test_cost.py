@@ -41,7 +41,7 @@ def test_the_most_epochs_are_those_of_training() -> None:
 
 
 def test_the_weights_are_those_that_the_backbones_load() -> None:
-    from niwt_tf.models.backbones import BACKBONES
+    from niwt_tf.config.backbones import BACKBONES
 
     for backbone, file in WEIGHTS.items():
         published = BACKBONES[backbone].published

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from niwt_tf.compute.distributed import Team
+from niwt_tf.config.backbones import BACKBONES
 from niwt_tf.errors import InputError
 from niwt_tf.methods.niwt import operators
 from niwt_tf.methods.niwt.importance import importance_of_maps
@@ -19,7 +20,7 @@ from niwt_tf.methods.niwt.operators import (
     mean_operators,
     tail_operator,
 )
-from niwt_tf.models.backbones import BACKBONES, build_network
+from niwt_tf.models.backbones import build_network
 
 LAYERS = keras.layers
 

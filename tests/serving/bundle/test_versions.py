@@ -52,7 +52,7 @@ def test_a_version_made_meanwhile_is_not_replaced(tmp_path):
 def test_a_version_appears_between_the_changes_of_others(tmp_path):
     """An export that appeared while a class is added would be overtaken by a version that knows nothing of it."""
     _add(tmp_path, "base")
-    code = "import sys; from pathlib import Path; from niwt_tf.serving.bundle.bundle.bundle.bundle.versions import new_version\n"
+    code = "import sys; from pathlib import Path; from niwt_tf.serving.bundle.versions import new_version\n"
     code += "with new_version(sys.argv[1]) as made: (made.work / 'saved_model.pb').write_text('exported')"
     with one_change(tmp_path):
         process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])

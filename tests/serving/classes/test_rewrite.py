@@ -60,7 +60,7 @@ def test_reading_needs_no_keras(bundle):
 
     program = (
         "import sys; sys.modules['keras'] = None\n"
-        "from niwt_tf.serving.bundle.bundle.bundle.bundle.bundle import Bundle\n"
+        "from niwt_tf.serving.bundle.bundle import Bundle\n"
         f"bundle = Bundle.open({str(bundle.folder)!r})\n"
         "print('tensorflow' in sys.modules, bundle.labels[3])\n"
         "bundle.column_map()"

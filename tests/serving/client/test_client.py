@@ -208,7 +208,7 @@ def _fails(code: str) -> str:
 
 def test_a_client_over_rest_imports_no_tensorflow():
     heavy = "[name for name in ('tensorflow', 'keras', 'grpc') if name in sys.modules]"
-    made = "from niwt_tf.serving.client.client.client.client.client import Client; Client('http://localhost:1', 'toy').close()"
+    made = "from niwt_tf.serving.client.client import Client; Client('http://localhost:1', 'toy').close()"
     assert _fails(f"import sys; {made}; assert not {heavy}, {heavy}") == ""
 
 

@@ -1,0 +1,100 @@
+"""The table of backbones: a new one is a row here, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Published:
+    """A weights file that Keras publishes: its address and, where Keras states it, the MD5 of its contents."""
+
+    url: str
+    md5: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.url.rsplit("/", 1)[1]
+
+
+_STORAGE = "https://storage.googleapis.com/tensorflow/keras-applications"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A row of the table.
+
+    Attributes:
+        layer: default cut.
+        preprocessing: mode of `Preprocess`.
+        input_size: default height and width in pixels.
+        map_layer: last layer with a 4-D output; the features are made from it.
+        dense: units of the fully connected layers on the flattened map; none means global average pooling.
+        make: name of the constructor in keras.applications, or None for the network of this package.
+        options: further arguments of `make`.
+        published: the ImageNet weights that Keras publishes, or None.
+    """
+
+    layer: str
+    preprocessing: str
+    input_size: int
+    map_layer: str
+    dense: tuple[tuple[str, int], ...] = ()
+    make: str | None = None
+    options: tuple[tuple[str, Any], ...] = ()
+    published: Published | None = None
+
+
+BACKBONES: dict[str, Backbone] = {
+    "small_vgg": Backbone("block4_relu", "tf", 64, "block4_pool", dense=(("fc1", 256),)),
+    "vgg16": Backbone(
+        "block5_conv3",
+        "caffe",
+        224,
+        "block5_pool",
+        dense=(("fc1", 4096), ("fc2", 4096)),
+        make="VGG16",
+        published=Published(
+            f"{_STORAGE}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels.h5", "64373286793e3c8b2b4e3219cbf3544b"
+        ),
+    ),
+    "resnet50": Backbone(
+        "conv5_block1_out",
+        "caffe",
+        224,
+        "conv5_block3_out",
+        make="ResNet50",
+        published=Published(
+            f"{_STORAGE}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5", "4d473c1dd8becc155b73f8504c6f6626"
+        ),
+    ),
+    "resnet101": Backbone(
+        "conv5_block1_out",
+        "caffe",
+        224,
+        "conv5_block3_out",
+        make="ResNet101",
+        published=Published(
+            f"{_STORAGE}/resnet/resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5", "88cf7a10940856eca736dc7b7e228a21"
+        ),
+    ),
+    "mobilenet_v2": Backbone(
+        "block_14_add",
+        "tf",
+        224,
+        "out_relu",
+        make="MobileNetV2",
+        published=Published(f"{_STORAGE}/mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"),
+    ),
+    "efficientnet_v2_b0": Backbone(
+        "block6g_add",
+        "torch",
+        224,
+        "top_activation",
+        make="EfficientNetV2B0",
+        options=(("include_preprocessing", False),),
+        published=Published(f"{_STORAGE}/efficientnet_v2/efficientnetv2-b0_notop.h5", "893217f2bb855e2983157299931e43ff"),
+    ),
+}

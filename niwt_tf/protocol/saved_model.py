@@ -1,0 +1,117 @@
+"""A fitted method in a folder: its network, its generator and what was chosen, without a pickle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from niwt_tf.config.settings import Settings
+from niwt_tf.data.schema import Knowledge
+from niwt_tf.errors import InputError
+from niwt_tf.files import finite, read_json, replacing_directory, write_json
+from niwt_tf.methods.base import Trial
+from niwt_tf.methods.registry import method_of
+from niwt_tf.metrics.probabilities import Probabilities
+from niwt_tf.models.network import Network
+from niwt_tf.protocol.selection import Chosen
+
+_FORMAT = 5
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """What a folder holds.
+
+    Attributes:
+        network: with the present classes.
+        settings: that everything was made with.
+        chosen: the fitted method; its trials are not kept.
+        knowledge: a row for each class of the network.
+        photographs: how many each class had that the method was fitted on.
+        importances: [S, N] of those classes, where the generator has none of its own.
+    """
+
+    network: Network
+    settings: Settings
+    chosen: Chosen
+    knowledge: Knowledge
+    photographs: Mapping[str, int]
+    importances: np.ndarray | None
+
+
+def save_model(path: str | os.PathLike[str], model: SavedModel) -> None:
+    """Write a model to the folder `path`, which appears whole or not at all.
+
+    Raises:
+        InputError: `path` is something else than a saved model.
+    """
+    folder = Path(path)
+    if folder.exists() and not (folder / "model.json").is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"path must be new, empty or a saved model. Received: {str(folder)!r}.")
+    chosen, known, trial = model.chosen, model.knowledge, model.chosen.trial
+    with replacing_directory(folder) as temporary:
+        model.network.save(temporary / "network.keras")
+        np.savez(temporary / "generator.npz", **chosen.generator.arrays())  # type: ignore[arg-type]
+        beside = {} if model.importances is None else {"importances": model.importances}
+        np.savez(temporary / "classes.npz", descriptions=known.values, **beside)  # type: ignore[arg-type]
+        reached = {"harmonic_mean": trial.harmonic_mean, "acc_zsl": trial.acc_zsl, "calibration": trial.calibration}
+        record = {
+            "format": _FORMAT,
+            "method": chosen.method,
+            "settings": model.settings.as_dict(),
+            "description_names": list(known.names),
+            "description_groups": list(known.groups),
+            "description_source": known.source,
+            "photographs": dict(model.photographs),
+            "calibration": chosen.calibration,
+            "candidate": trial.candidate.as_dict(),
+            "trial": {name: finite(value) for name, value in {**reached, **trial.figures}.items()},
+            "probabilities": chosen.probabilities.as_dict(),
+        }
+        write_json(temporary / "model.json", record)
+
+
+def load_model(path: str | os.PathLike[str]) -> SavedModel:
+    """Read what `save_model` wrote.
+
+    Raises:
+        InputError: the folder does not hold a saved model, or one of another version.
+    """
+    folder = Path(path)
+    try:
+        record = read_json(folder / "model.json")
+        version = record["format"]
+        if version == _FORMAT:
+            return _read(folder, record)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile):
+        version = None
+    if version is not None:
+        raise InputError(f"path must hold a model of format {_FORMAT}: fit and save it again. Received: {version!r}.")
+    raise InputError(f"path must be a folder that Niwt.save wrote. Received: {str(folder)!r}.")
+
+
+def _read(folder: Path, record: Mapping[str, Any]) -> SavedModel:
+    generator, classes = _arrays(folder / "generator.npz"), _arrays(folder / "classes.npz")
+    settings = Settings.from_dict({name: tuple(v) if isinstance(v, list) else v for name, v in record["settings"].items()})
+    probabilities = Probabilities.from_dict(record["probabilities"])
+    names, groups = tuple(record["description_names"]), tuple(record["description_groups"])
+    knowledge = Knowledge(classes["descriptions"], names, groups, record["description_source"])
+    network, method = Network.load(folder / "network.keras"), method_of(record["method"])
+    reached = {name: float("nan") if value is None else value for name, value in record["trial"].items()}
+    calibration, harmonic_mean, acc_zsl = (reached.pop(name) for name in ("calibration", "harmonic_mean", "acc_zsl"))
+    fitted = method.generator_of(settings, network, generator)
+    candidate = method.candidate_of(record["candidate"])
+    trial = Trial(candidate, calibration, harmonic_mean, acc_zsl, reached)
+    chosen = Chosen(method.name, fitted, trial, (), float(record["calibration"]), probabilities)
+    return SavedModel(network, settings, chosen, knowledge, record["photographs"], classes.get("importances"))
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
