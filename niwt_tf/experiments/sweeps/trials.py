@@ -1,8 +1,8 @@
 """The trials of a sweep and the processes that do them.
 
 The journal has what was proposed, a trial's run directory whether it is finished, and its lock whether somebody is at it. What
-was proposed and is not finished is taken by whoever gets the lock: a dead worker's trial, one that failed for an earlier command,
-one that was made of other data.
+was proposed and is not finished is taken by whoever gets the lock: a dead worker's trial, one that failed in an earlier
+command, one that was made of other data.
 """
 
 from __future__ import annotations
