@@ -35,7 +35,7 @@ def main() -> None:
     _check(values, trials)
     folder = SweepFolder(values.sweep_dir)
     more = [f"--cache_dir={values.cache_dir or folder.cache}", f"--cache_gb={values.cache_gb}", f"--strategy={values.strategy}"]
-    description = {"grid": grid, "fixed": {name: getattr(settings, name) for name in sorted(given)}}
+    description: dict[str, Any] = {"grid": grid, "fixed": {name: getattr(settings, name) for name in sorted(given)}}
     description |= {"sampler": values.sampler, "num_trials": values.num_trials, "trials": [trial.name for trial in trials]}
     previous = signal.signal(signal.SIGTERM, _interrupted)
     try:

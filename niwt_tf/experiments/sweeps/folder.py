@@ -83,8 +83,8 @@ class SweepFolder:
             if read_json(self.path / "sweep.json") != plain:
                 lock.seek(0)
                 raise InputError(
-                    f"--sweep_dir {self.path} must not be in use by another sweep. Received: a folder where the one that process "
-                    f"{lock.read()} began is not over; the same flags join it."
+                    f"--sweep_dir {self.path} must not be in use by another sweep. Received: a folder where the one that "
+                    f"process {lock.read()} began is not over; the same flags join it."
                 )
             yield
 
@@ -105,7 +105,7 @@ class SweepFolder:
             yield
 
     def claim(self, trial: Trial) -> IO[str] | None:
-        """Return a lock on a trial, held until every process that has it open has closed it or died; None if another holds it."""
+        """Return a lock on a trial, held until every process that has it open closes it or dies; None if another holds it."""
         lock = open(self.locks / f"trial {trial.name}", "a", encoding="utf-8")  # noqa: SIM115
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
