@@ -70,10 +70,8 @@ class SweepTrials:
     @property
     def trials(self) -> list[Trial]:
         """The trials that are or will be done, as far as that is known, in the grid's order."""
-        if sum(problem.most_trials for problem in self._problems) == len(self._all):
-            return list(self._all)
-        proposed = {trial.name for problem in self._problems for trial in problem.proposed()}
-        return [trial for trial in self._all if trial.name in proposed]
+        all_will_be = sum(problem.most_trials for problem in self._problems) == len(self._all)
+        return list(self._all) if all_will_be else self._proposed()
 
     @property
     def errors(self) -> dict[str, str]:
@@ -96,12 +94,16 @@ class SweepTrials:
         if left:
             self._work("evaluate", "evaluate", len(left), lambda: left)
 
+    def _proposed(self) -> list[Trial]:
+        proposed = {trial.name for problem in self._problems for trial in problem.proposed()}
+        return [trial for trial in self._all if trial.name in proposed]
+
     def _failures(self) -> dict[str, list[str]]:
         return {name: found for problem in self._problems for name, found in problem.failures().items()}
 
     def _untried(self) -> Iterable[Trial]:
         """Yield what was proposed, the unfinished first, and then what more is proposed, of the problems in turn."""
-        waiting = [each for problem in self._problems for each in problem.proposed() if each.name not in self._settled]
+        waiting = [trial for trial in self._proposed() if trial.name not in self._settled]
         yield from sorted(waiting, key=lambda trial: bool(self.folder.manifests(trial)))
         while self._open:
             with self.folder.alone():
