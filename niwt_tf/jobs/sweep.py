@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from niwt_tf.experiments.sweeps.grid import Grid, Trial, flags_of, grid_of, pars
 from niwt_tf.experiments.sweeps.proposals import Proposals, open_journal
 from niwt_tf.experiments.sweeps.results import Row, rows_of, table, write_results, write_tensorboard
 from niwt_tf.experiments.sweeps.trials import SweepTrials
-from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.flags import absolute, settings_from_flags
 
 
@@ -129,7 +127,3 @@ def _check(values: flags.FlagValues, trials: Sequence[Trial]) -> None:
 
 def _interrupted(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("sweep", main=main))
