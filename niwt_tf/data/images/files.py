@@ -1,4 +1,7 @@
-"""One image file: its bytes, its pixels as a person sees them, and as a network takes them."""
+"""One image file: its bytes, its pixels as a person sees them, and as a network takes them.
+
+TensorFlow and Pillow are imported inside the functions that need them, so that importing this is cheap.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
-from PIL import Image
 
-from niwt_tf.data.images.decode import decode_image, decode_pixels, refusal
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError, brief
 
 if TYPE_CHECKING:
     from PIL import Image
-
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,10 @@ class OneImage:
 
     def squashed(self, size: int) -> np.ndarray:
         """Return float32 [size, size, 3], RGB in 0..255, as a network takes it."""
+        import tensorflow as tf
+
+        from niwt_tf.data.images.decode import decode_image
+
         return np.asarray(decode_image(tf.constant(self.encoded), size))
 
 
@@ -50,6 +53,10 @@ def read_one_image(path: str | os.PathLike[str], argument: str) -> OneImage:
     Raises:
         InputError: it is no path, or it cannot be read or decoded.
     """
+    import tensorflow as tf
+
+    from niwt_tf.data.images.decode import decode_pixels, refusal
+
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"{argument} must be the path of a file. Received: {brief(path)}.")
     try:
@@ -106,11 +113,12 @@ def resized(image: Image.Image, side: int) -> Image.Image:
 
 def image_sides(images: Images) -> np.ndarray:
     """Return int64 [M, 2], width and height in pixels as they are stored; files were found good by `usable_images`."""
+    from PIL import Image
+
+    def size(path: str) -> tuple[int, int]:
+        with Image.open(images.root / path) as image:
+            return image.size
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of a large header, which was judged when the data were read
-        return np.array([_sides(images, path) for path in images.paths], np.int64).reshape(-1, 2)
-
-
-def _sides(images: Images, path: str) -> tuple[int, int]:
-    with Image.open(images.root / path) as image:
-        return image.size
+        return np.array([size(path) for path in images.paths], np.int64).reshape(-1, 2)
