@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from PIL import ImageFont
 
 
-
 def save_figure(figure: Any, path: str | os.PathLike[str]) -> None:
     """Write a figure as a PNG; a letter that the font lacks is a box, which says so itself.
 

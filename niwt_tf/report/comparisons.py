@@ -114,9 +114,7 @@ class BaselineRow:
     own: bool = False
 
 
-def baseline_rows(
-    own: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]], method: str
-) -> tuple[BaselineRow, ...]:
+def baseline_rows(own: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]], method: str) -> tuple[BaselineRow, ...]:
     """Return the run's own row and those of the baselines, or nothing where there is no baseline.
 
     Args:

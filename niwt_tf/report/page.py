@@ -42,11 +42,7 @@ def render(contents: ReportContents) -> str:
     runs but its own, which the policy names by its hash.
     """
     environment = Environment(
-        loader=PackageLoader("niwt_tf.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=PackageLoader("niwt_tf.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
         "percent": percent,
@@ -141,13 +137,7 @@ def _cells(contents: ReportContents) -> Markup | None:
         return None
     margin, size = geometry(results.class_names)
     cells = [confusion.true.tolist(), confusion.predicted.tolist(), confusion.counts.tolist()]
-    record = {
-        "margin": margin,
-        "size": size,
-        "names": results.class_names,
-        "totals": confusion.totals.tolist(),
-        "cells": cells,
-    }
+    record = {"margin": margin, "size": size, "names": results.class_names, "totals": confusion.totals.tolist(), "cells": cells}
     return _json(record)
 
 

@@ -102,11 +102,7 @@ def _reliability(scored: Scored, num_seen: int, temperature: float) -> tuple[Rel
     )
 
 
-_NEEDS = {
-    "energy_in_box": "boxes",
-    "pointing_game": "boxes",
-    "part_localisation": "parts",
-}
+_NEEDS = {"energy_in_box": "boxes", "pointing_game": "boxes", "part_localisation": "parts"}
 
 
 def faithfulness_rows(

@@ -68,9 +68,7 @@ def _show_why(bench: Bench, made: Composition, found: Claims) -> None:
         return
     images = bench.gallery.images
     place = st.selectbox(
-        "Why does it claim",
-        found.claimed,
-        format_func=lambda place: f"{images.names[place]} ({found.scores[place]:.0%})",
+        "Why does it claim", found.claimed, format_func=lambda place: f"{images.names[place]} ({found.scores[place]:.0%})"
     )
     try:
         encoded = images.read(place)

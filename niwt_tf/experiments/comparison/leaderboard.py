@@ -157,9 +157,7 @@ def _differing(choices: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name for name in names if len({shown(each.get(name)) for each in choices}) > 1]
 
 
-def _table(
-    dataset: str, labelled: Mapping[str, Mapping[Problem, Result]], asked: str | None, figures: Sequence[str]
-) -> Table:
+def _table(dataset: str, labelled: Mapping[str, Mapping[Problem, Result]], asked: str | None, figures: Sequence[str]) -> Table:
     reference, notes = _reference(labelled, asked)
     problems = set.intersection(*(set(results) for results in labelled.values()))
     usable = sorted(p for p in problems if all(group[p].figures["harmonic_mean"] is not None for group in labelled.values()))

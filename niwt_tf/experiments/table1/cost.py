@@ -51,10 +51,7 @@ WEIGHTS = {
 _IMAGES = {"cub": (7057, 11788), "awa2": (23527, 37322)}
 # Multiply-adds of convolutions and fully connected layers for one image of 224 x 224: of the whole network, and of the
 # layers after the default one; neurons of that layer; numbers in its map and in the features.
-_NETWORKS = {
-    "vgg16": (15.47e9, 0.12e9, 512, 14 * 14 * 512 + 4096),
-    "resnet101": (7.57e9, 0.44e9, 2048, 7 * 7 * 2048 + 2048),
-}
+_NETWORKS = {"vgg16": (15.47e9, 0.12e9, 512, 14 * 14 * 512 + 4096), "resnet101": (7.57e9, 0.44e9, 2048, 7 * 7 * 2048 + 2048)}
 _MOST_EPOCHS = {"head": 60, "all": 20}
 
 

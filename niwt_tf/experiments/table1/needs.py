@@ -133,11 +133,7 @@ class Part:
 
 
 def archive_parts(
-    dataset: str,
-    data_dir: str | Path,
-    with_texts: bool = False,
-    missing_images: str = "error",
-    with_split: bool = True,
+    dataset: str, data_dir: str | Path, with_texts: bool = False, missing_images: str = "error", with_split: bool = True
 ) -> list[Part]:
     """Return the parts of an archive with what of them is not there; nothing is decoded.
 

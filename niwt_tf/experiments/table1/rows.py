@@ -131,10 +131,7 @@ def table_csv(rows: Sequence[Reproduced]) -> str:
 
 def table_markdown(rows: Sequence[Reproduced]) -> str:
     """Return the table as Markdown, with the paper's figures as published."""
-    lines = [
-        "| row | U | S | H | paper U | paper S | paper H | difference of H |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    lines = ["| row | U | S | H | paper U | paper S | paper H | difference of H |", "|---|---|---|---|---|---|---|---|"]
     for done in rows:
         mark = " (optimistic)" if done.optimistic else ""
         numbers = [_shown(value, empty="") + (mark if value is not None else "") for value in done.figures]
