@@ -124,7 +124,7 @@ class _Sheet:
     def picture(self, column: int, top: float, picture: Image.Image, title: str) -> None:
         axes = self._axes(_MARGIN + column * _PITCH, top, _PICTURE, _PICTURE)
         axes.imshow(np.asarray(picture))
-        axes.set_title(_literal(title), fontsize=_TITLE, color=_INK)
+        axes.set_title(title, fontsize=_TITLE, color=_INK, parse_math=False)
         axes.axis("off")
 
     def neurons(self, column: int, top: float, neurons: Sequence[NeuronReason], photograph: Image.Image) -> None:
@@ -179,12 +179,8 @@ class _Sheet:
         return self.figure.add_axes((*corner, width / _WIDTH, height / self._height))
 
     def _text(self, left: float, top: float, text: str, size: float, colour: str = _INK) -> None:
-        self.figure.text(left / _WIDTH, 1.0 - top / self._height, _literal(text), fontsize=size, color=colour, va="top")
-
-
-def _literal(text: str) -> str:
-    """Return text of which Matplotlib makes no formula."""
-    return text.replace("$", r"\$")
+        place = left / _WIDTH, 1.0 - top / self._height
+        self.figure.text(*place, text, fontsize=size, color=colour, va="top", parse_math=False)
 
 
 DPI = 100  # of the figures: letters are as wide as whole pixels make them

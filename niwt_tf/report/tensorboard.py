@@ -151,7 +151,7 @@ class Embedding:
 def image_embedding(
     network: Network, test: TestData, scored: Scored, execution: Execution, *, most: int = 2000, seed: int = 0
 ) -> Embedding:
-    """Return test images by their features, at most `most`, of each class as many if it has them, drawn at random with `seed`."""
+    """Return test images by their features, at most `most`, of each class as many if it has them, drawn with `seed`."""
     every = np.arange(len(test.images))
     chosen = np.sort(balanced_draw(scored.labels, every, most, np.random.default_rng(seed)))
     images, labels = test.images.take(chosen), scored.labels[chosen]

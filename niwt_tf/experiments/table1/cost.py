@@ -12,14 +12,7 @@ from niwt_tf.config.settings import Settings
 
 @dataclass(frozen=True)
 class Download:
-    """A file to fetch.
-
-    Attributes:
-        what: its name.
-        url: where it is published.
-        packed: gigabytes of the file, or None where its publisher states none.
-        unpacked: gigabytes of what is used of it once unpacked.
-    """
+    """A file to fetch, where it is published, its gigabytes (None where its publisher states none), and those it unpacks to."""
 
     what: str
     url: str
@@ -34,17 +27,10 @@ IMAGES = {
 SPLITS = Download("xlsa17.zip", "https://datasets.d2.mpi-inf.mpg.de/xian/xlsa17.zip", 0.9, 1.0)
 CAPTIONS = Download("text_c10 of cvpr2016_cub.tar.gz", "https://github.com/reedscot/cvpr2016", None, 0.05)
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
+_FILES = {"vgg16": "vgg16_weights_tf_dim_ordering_tf_kernels", "resnet101": "resnet101_weights_tf_dim_ordering_tf_kernels_notop"}
 WEIGHTS = {
-    "vgg16": Download(
-        "vgg16_weights_tf_dim_ordering_tf_kernels.h5",
-        f"{_KERAS}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels.h5",
-        *(0.55, 0.55),
-    ),
-    "resnet101": Download(
-        "resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        f"{_KERAS}/resnet/resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        *(0.17, 0.17),
-    ),
+    "vgg16": Download(f"{_FILES['vgg16']}.h5", f"{_KERAS}/vgg16/{_FILES['vgg16']}.h5", 0.55, 0.55),
+    "resnet101": Download(f"{_FILES['resnet101']}.h5", f"{_KERAS}/resnet/{_FILES['resnet101']}.h5", 0.17, 0.17),
 }
 
 # Images of the Proposed Split: those of training, and all.
@@ -59,10 +45,8 @@ _MOST_EPOCHS = {"head": 60, "all": 20}
 class Operations:
     """Floating point operations of a run, at most, by what they are spent on.
 
-    Attributes:
-        training: epochs of fine-tuning, of the main network and of one a fold; forward and backward.
-        passes: maps, features and importance of every image, and the test images.
-        transfer: the tail's derivatives at the support images.
+    Training is epochs of fine-tuning, of the main network and of one a fold, forward and backward; passes are for the maps,
+    features and importance of every image; transfer is the tail's derivatives at the support images.
     """
 
     training: float
@@ -83,11 +67,8 @@ def operations(settings: Settings, trained: bool = False) -> Operations:
     """Return an upper estimate for a run of Table 1 up to `evaluate`.
 
     A multiply-add counts as 2 operations, a backward pass as two forward ones. Training by batches ends early where the
-    validation accuracy stops rising, so it may take far less; reading and decoding images is not counted.
-
-    Args:
-        settings: of one of the rows, perhaps changed.
-        trained: whether its networks are there already.
+    validation accuracy stops rising, so it may take far less, and nothing if the networks are there already; reading and
+    decoding images is not counted.
     """
     train, images = _IMAGES[settings.dataset]
     whole, tail, neurons, _ = _NETWORKS[settings.backbone]
