@@ -79,8 +79,8 @@ class Row:
 class Table:
     """The methods on one data set, best rank first.
 
-    Differences are to the row whose label is the reference. `shared` is the number of problems that all have; notes say what was
-    left out and why.
+    Differences are to the row whose label is the reference. `shared` is the number of problems that all have; notes say what
+    was left out and why.
     """
 
     dataset: str

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from niwt_tf.config.backbones import BACKBONES
 from niwt_tf.config.settings import Settings
 
 
@@ -26,12 +27,8 @@ IMAGES = {
 }
 SPLITS = Download("xlsa17.zip", "https://datasets.d2.mpi-inf.mpg.de/xian/xlsa17.zip", 0.9, 1.0)
 CAPTIONS = Download("text_c10 of cvpr2016_cub.tar.gz", "https://github.com/reedscot/cvpr2016", None, 0.05)
-_KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
-_FILES = {"vgg16": "vgg16_weights_tf_dim_ordering_tf_kernels", "resnet101": "resnet101_weights_tf_dim_ordering_tf_kernels_notop"}
-WEIGHTS = {
-    "vgg16": Download(f"{_FILES['vgg16']}.h5", f"{_KERAS}/vgg16/{_FILES['vgg16']}.h5", 0.55, 0.55),
-    "resnet101": Download(f"{_FILES['resnet101']}.h5", f"{_KERAS}/resnet/{_FILES['resnet101']}.h5", 0.17, 0.17),
-}
+_FILES = ((BACKBONES[backbone].published, backbone, size) for backbone, size in (("vgg16", 0.55), ("resnet101", 0.17)))
+WEIGHTS = {backbone: Download(file.name, file.url, size, size) for file, backbone, size in _FILES if file}
 
 # Images of the Proposed Split: those of training, and all.
 _IMAGES = {"cub": (7057, 11788), "awa2": (23527, 37322)}
