@@ -55,7 +55,7 @@ BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#A5528D", 
 MARKERS = {BLUE: "o", ORANGE: "s", GREEN: "D", PURPLE: "^", GREY: "x"}
 
 
-def new_figure(width: float, height: float, dpi: int = 120, layout: str = "constrained") -> Any:
+def new_figure(width: float, height: float, dpi: int = 120, layout: Any = "constrained") -> Any:
     """Return an empty figure of so many inches, which pyplot knows nothing of."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
