@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, first_line
 from niwt_tf.files import fingerprint
 
 PREFIX = "hub:"
@@ -29,12 +29,8 @@ def absolute_hub(backbone: str) -> str:
 def locate(handle: str, *, download: bool = True) -> Path:
     """Return the folder of a module, which holds a SavedModel.
 
-    A folder is taken as it is, or else under TFHUB_CACHE_DIR. A handle is looked for in the cache of tensorflow_hub, which is
-    imported only to download what is not there.
-
-    Args:
-        handle: an address beginning with https:// or http://, or a folder.
-        download: whether a module may be fetched. A saved network must not make its reader fetch and run a graph.
+    A folder is taken as it is, or else under TFHUB_CACHE_DIR. An address is looked for in the cache of tensorflow_hub, which is
+    imported only to download what is not there. A saved network must not make its reader fetch and run a graph.
 
     Raises:
         InputError: no such folder, no SavedModel in it, or a module that cannot be fetched.
@@ -88,9 +84,8 @@ def _fetched(handle: str, download: bool) -> Path:
     try:
         return _fetch(handle)
     except Exception as error:  # imports, sockets, TLS, archives and disks all fail here in types of their own
-        lines = str(error).strip().splitlines()
-        reason = lines[0] if lines else type(error).__name__
-        raise InputError(f"The hub module must be downloaded once: {advice}. Received: {handle!r} ({reason}).") from error
+        rule = f"The hub module must be downloaded once: {advice}"
+        raise InputError(f"{rule}. Received: {handle!r} ({first_line(error)}).") from error
 
 
 def _fetch(handle: str) -> Path:

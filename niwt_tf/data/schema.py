@@ -196,13 +196,9 @@ class Descriptions:
 
 @dataclass(frozen=True)
 class SeenData:
-    """All that training and every choice may touch: training images of seen classes and those classes' descriptions.
+    """All that training and every choice may touch: training images of the S seen classes and those classes' descriptions.
 
     It holds no path of a test image and no caption of one, so no function that is given only this can tune on one.
-
-    Attributes:
-        images: training images; labels index the S seen classes.
-        descriptions: of the S seen classes.
     """
 
     images: Images
@@ -215,12 +211,7 @@ class SeenData:
 
 @dataclass(frozen=True)
 class TestData:
-    """What evaluation alone is given. Labels index seen classes first, then unseen ones.
-
-    Attributes:
-        images: test images of seen and unseen classes together.
-        num_seen: S; labels below it are seen classes.
-    """
+    """What evaluation alone is given: test images of seen and unseen classes. Labels below `num_seen`, S, are seen classes."""
 
     __test__ = False  # not a pytest class
 

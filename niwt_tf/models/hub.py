@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.data.hub_location import graph_fingerprint, locate
-from niwt_tf.errors import InputError, suggestion
+from niwt_tf.errors import InputError, first_line, suggestion
 
 _STANDARDISED = "standardised"
 
@@ -122,9 +122,7 @@ def hub_features(images: Any, handle: str, endpoint: str, dropout: float, seed: 
 def settle(tail: keras.Model, pooled: np.ndarray) -> None:
     """Tell a new tail the mean and the variance of the pooled map, if it is one of `hub_features`; labels are not needed.
 
-    Args:
-        tail: of the network.
-        pooled: map's means over positions, [M, N], of training images.
+    `pooled` are the map's means over positions, [M, N], of training images.
     """
     layer = tail.get_layer(_STANDARDISED)
     layer.moving_mean.assign(pooled.mean(axis=0))
@@ -149,30 +147,18 @@ Compute = Callable[[tf.Tensor, bool], dict[str, tf.Tensor]]
 
 @dataclass(frozen=True)
 class MapFunction:
-    """How a module makes one map.
+    """How a module makes one map."""
 
-    Attributes:
-        compute: float32 images [B, S, S, 3] in [0, 1] and whether to train -> map [B, H, W, N].
-        shape: (H, W, N).
-        trains: whether the module behaves otherwise in training.
-        trainable: variables that training changes.
-        fixed: the other variables.
-        losses: functions of nothing, the module's regularisation.
-    """
-
-    compute: Callable[[tf.Tensor, bool], tf.Tensor]
-    shape: tuple[int, ...]
-    trains: bool
-    trainable: tuple[tf.Variable, ...]
-    fixed: tuple[tf.Variable, ...]
-    losses: tuple[Callable[[], tf.Tensor], ...]
+    compute: Callable[[tf.Tensor, bool], tf.Tensor]  # float32 images [B, S, S, 3] in [0, 1], to train? -> [B, H, W, N]
+    shape: tuple[int, ...]  # (H, W, N)
+    trains: bool  # whether the module behaves otherwise in training
+    trainable: tuple[tf.Variable, ...]  # variables that training changes
+    fixed: tuple[tf.Variable, ...]  # the other variables
+    losses: tuple[Callable[[], tf.Tensor], ...]  # the module's regularisation
 
 
 class HubModule:
     """A SavedModel with a function of images, either `__call__` (a reusable SavedModel) or signatures.
-
-    Args:
-        folder: of the SavedModel.
 
     Raises:
         InputError: TensorFlow cannot load it.
@@ -183,9 +169,7 @@ class HubModule:
         try:
             self._loaded: Any = tf.saved_model.load(str(folder))
         except Exception as error:  # TensorFlow raises whatever its reader of protos and tensors meets
-            lines = str(error).strip().splitlines()
-            reason = lines[0] if lines else type(error).__name__
-            raise InputError(f"A hub module must be a readable SavedModel. Received: {folder}: {reason}") from error
+            raise InputError(f"A hub module must be a readable SavedModel. Received: {folder}: {first_line(error)}") from error
 
     def input_size(self, wanted: int | None) -> int:
         """Return the height and width of its images in pixels: its own, or `wanted`, or 224 where it takes any.

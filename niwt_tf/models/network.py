@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from niwt_tf.errors import InputError, suggestion
+from niwt_tf.errors import InputError, first_line, suggestion
 from niwt_tf.files import replacing
 from niwt_tf.models.cut import check_not_degenerate, split
 from niwt_tf.models.hub import HubMap, ModuleError
@@ -92,11 +92,7 @@ class Network:
     def with_head(self, columns: np.ndarray, biases: np.ndarray, names: Sequence[str], num_seen: int) -> Network:
         """Return a network with another head over the same trunk and tail (shared weights) and the same calibration.
 
-        Args:
-            columns: [D, C].
-            biases: [C].
-            names: C unique class names, seen first.
-            num_seen: S.
+        The head has columns [D, C], biases [C], and C unique class names, the `num_seen` seen ones first.
 
         Raises:
             InputError: shapes that do not fit, values that are not finite, repeated names.
@@ -127,12 +123,7 @@ class Network:
         return operation._inbound_nodes[node].input_tensors[0]
 
     def expand(self, columns: np.ndarray, biases: np.ndarray, names: Sequence[str]) -> Network:
-        """Return a network with M more classes, unseen ones, after the present C. This one is unchanged.
-
-        Args:
-            columns: [D, M].
-            biases: [M].
-            names: M names that are new.
+        """Return a network with M more classes, unseen ones of columns [D, M], after the present C. This one is unchanged.
 
         Raises:
             InputError: shapes that do not fit, values that are not finite, a name that exists.
@@ -210,8 +201,7 @@ class Network:
         except ModuleError as error:
             raise InputError(f"{path} was made of a hub module, which must still be there. {error}") from error
         except Exception as error:  # Keras raises whatever its zip, JSON and HDF5 readers meet
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise InputError(f"{path} must be a .keras file written by Network.save. Received: {reason}") from error
+            raise InputError(f"{path} must be a .keras file written by Network.save. Received: {first_line(error)}") from error
         if not isinstance(getattr(model, "layers", [None])[-1], ClassHead):
             raise InputError(f"{path} must be a .keras file written by Network.save. Received: a model without a ClassHead.")
         return cls(model, model.layers[-1].layer)

@@ -31,30 +31,16 @@ _KINDS = {
     "dagger": ("Warbler", "Kingfisher", "Heron", "Oriole"),
     "hooked": ("Shrike", "Parrot", "Hawk", "Falcon"),
 }
-_COLOUR_WORDS = {
-    "black": "Sooty",
-    "white": "Snowy",
-    "red": "Crimson",
-    "yellow": "Golden",
-    "green": "Emerald",
-    "blue": "Azure",
-    "pink": "Rosy",
-    "brown": "Chestnut",
-}
+_COLOUR_WORDS = dict(zip(COLOURS, ["Sooty", "Snowy", "Crimson", "Golden", "Emerald", "Azure", "Rosy", "Chestnut"], strict=True))
 _NAMED_PARTS = (("crown", "Crowned"), ("wing", "Winged"), ("breast", "Breasted"), ("tail", "Tailed"))
 
 
 @dataclass(frozen=True)
 class Species:
-    """One value in each group.
+    """One value in each group."""
 
-    Attributes:
-        name: readable, for instance "Crimson_Crowned_Finch".
-        values: group name -> value name, in the order of `GROUPS`.
-    """
-
-    name: str
-    values: dict[str, str]
+    name: str  # readable, for instance "Crimson_Crowned_Finch"
+    values: dict[str, str]  # group name -> value name, in the order of `GROUPS`
 
     @property
     def attributes(self) -> np.ndarray:

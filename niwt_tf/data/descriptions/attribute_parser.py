@@ -22,21 +22,13 @@ from niwt_tf.errors import InputError
 
 @dataclass(frozen=True)
 class Reading:
-    """What was understood of a text.
+    """What was understood of a text."""
 
-    Attributes:
-        values: float32 [K].
-        said: attributes that the text ascribes.
-        denied: attributes that it denies.
-        excluded: further values of the groups that something is said of.
-        unread: words that say something but were not understood, each once.
-    """
-
-    values: np.ndarray
-    said: tuple[str, ...]
-    denied: tuple[str, ...]
-    excluded: tuple[str, ...]
-    unread: tuple[str, ...]
+    values: np.ndarray  # float32 [K]
+    said: tuple[str, ...]  # attributes that the text ascribes
+    denied: tuple[str, ...]  # attributes that it denies
+    excluded: tuple[str, ...]  # further values of the groups that something is said of
+    unread: tuple[str, ...]  # words that say something but were not understood, each once
 
     def sentence(self) -> str:
         """Return all of it in one sentence."""
@@ -64,11 +56,7 @@ class _Segment:
 
 
 def read_attributes(text: str, seen: Knowledge) -> Reading:
-    """Read a text in the words of attributes' names.
-
-    Args:
-        text: English.
-        seen: the attributes' names and groups, and the seen classes' values [S, K].
+    """Read an English text in the words of attributes' names; `seen` has these and the seen classes' values [S, K].
 
     Raises:
         InputError: nothing is understood, something is both said and denied, or no seen class is described.

@@ -9,27 +9,22 @@ from pathlib import Path
 
 import numpy as np
 
-from niwt_tf.data.descriptions.documents import listed
 from niwt_tf.data.readers.awa2 import read_awa2_classes
 from niwt_tf.data.readers.tables import plain_name, read_mat, texts_of
 from niwt_tf.data.readers.xlsa17 import FOLDERS
 from niwt_tf.data.schema import Dataset, Knowledge, dimension_names
-from niwt_tf.errors import InputError, brief
+from niwt_tf.errors import InputError, brief, listed
 
 # CUB's strengths are the share of people, in percent, who saw the attribute in an image of the class.
 _HALF_OF_PEOPLE = 50.0
 
 
 def binary_attributes(dataset: Dataset, seen: np.ndarray) -> Knowledge:
-    """Return the attributes of a data set as 0 and 1.
+    """Return the attributes of a data set, as they were read, as 0 and 1. `seen` are the indices of the seen classes.
 
     - AwA2 publishes them: predicate-matrix-binary.txt.
     - CUB publishes percentages: at least 50 is 1. Rendered birds have the same form.
     - In a user's own table, more than the middle between the least and the greatest value of the seen classes is 1.
-
-    Args:
-        dataset: its knowledge being the attributes as read.
-        seen: indices of the seen classes.
 
     Raises:
         InputError: AwA2's file is absent or not in order.
@@ -57,14 +52,10 @@ _LOG = logging.getLogger("niwt_tf")
 
 
 def class_sentences(dataset: Dataset, split_dir: str | Path | None = None) -> Knowledge:
-    """Return the embeddings of a data set's classes.
+    """Return the embeddings of a data set's classes, which are found by name: the file has its own order.
 
-    The file has its own order of classes: they are found by name.
-
-    Args:
-        dataset: cub or awa2.
-        split_dir: the folder xlsa17, its folder data or the one of the data set in it; by default xlsa17 is looked for in,
-            beside and above the archive's folder.
+    `split_dir` is the folder xlsa17, its folder data or the one of the data set in it; by default xlsa17 is looked for in,
+    beside and above the archive's folder.
 
     Raises:
         InputError: another data set, no such file, or one that is not in order or lacks a class.

@@ -19,11 +19,9 @@ JOINT = " + "
 
 
 def join(parts: Sequence[tuple[str, Knowledge]], seen: np.ndarray) -> Knowledge:
-    """Return the parts beside each other.
+    """Return two or more parts, each a label and its knowledge, beside each other; `seen` are the indices of the seen classes.
 
-    Args:
-        parts: label and knowledge of each, at least two. An entry is called "label: name", an attribute by its name alone.
-        seen: indices of the seen classes.
+    An entry is called "label: name", an attribute by its name alone.
 
     Raises:
         InputError: a part is the same for all seen classes, or two entries would be called the same.

@@ -20,7 +20,7 @@ from niwt_tf.data.descriptions.join import JOINT
 from niwt_tf.data.descriptions.sentences import EMPTY
 from niwt_tf.data.readers.tables import finite_number, plain_name, read_rows, read_text
 from niwt_tf.data.schema import Knowledge, TextEncoder
-from niwt_tf.errors import InputError, check_choice, suggestion
+from niwt_tf.errors import InputError, check_choice, listed, suggestion
 
 MISSING = ("error", "mean")
 _LARGEST = float(np.finfo(np.float32).max)
@@ -30,17 +30,11 @@ _OTHER_UNITS = 10.0
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of one class.
+    """What is known of one class."""
 
-    Attributes:
-        values: float32 [K], finite.
-        text: the words it was made from, or "".
-        notes: sentences that say what was filled in, understood or is doubtful.
-    """
-
-    values: np.ndarray
-    text: str = ""
-    notes: tuple[str, ...] = ()
+    values: np.ndarray  # float32 [K], finite
+    text: str = ""  # the words it was made from, or ""
+    notes: tuple[str, ...] = ()  # sentences that say what was filled in, understood or is doubtful
 
 
 @dataclass(frozen=True)
@@ -53,12 +47,9 @@ class Entry:
 
 
 def read_description(path: str | Path, seen: Knowledge, missing: str = "error") -> Description:
-    """Read a file with the attributes of one class.
+    """Read a file with the attributes of one class: a JSON object {"attribute": number} or a CSV headed attribute,value.
 
-    Args:
-        path: a JSON object {"attribute": number} or a CSV with the header attribute,value.
-        seen: names and groups of the attributes, and the seen classes' values [S, K].
-        missing: "error" wants every attribute named; "mean" gives others the seen classes' mean.
+    `seen` and `missing` are those of `described`.
 
     Raises:
         InputError: naming the file and line of whatever is not in order.
@@ -71,13 +62,10 @@ def read_description(path: str | Path, seen: Knowledge, missing: str = "error") 
 
 
 def described(entries: Iterable[Entry], seen: Knowledge, where: str, missing: str = "error") -> Description:
-    """Return the description that attributes' values make.
+    """Return the description that attributes' values make, in any order; `where` is what holds them, for messages.
 
-    Args:
-        entries: in any order.
-        seen: names and groups of the attributes, and the seen classes' values [S, K].
-        where: what holds them, for messages.
-        missing: "error" wants every attribute named; "mean" gives others the seen classes' mean.
+    `seen` has the names and groups of the attributes, and the seen classes' values [S, K]. `missing` "error" wants every
+    attribute named; "mean" gives others the seen classes' mean.
 
     Raises:
         InputError: an attribute is unknown, named twice or not at all, or `missing` has nothing to take a mean of.
@@ -95,17 +83,16 @@ def described(entries: Iterable[Entry], seen: Knowledge, where: str, missing: st
     absent = [name for name in seen.names if name not in given]
     if unknown:
         near = suggestion(unknown[0].name[:80], absent or seen.names)
-        listed = _listed([entry.name for entry in unknown])
-        without = f", and none for {_listed(absent)}" if absent else ""
+        without = f", and none for {listed(absent)}" if absent else ""
         raise InputError(
             f"{unknown[0].where} must name one of the bundle's {len(seen.names)} attributes. "
-            f"Received: {listed}, unknown{without}.{near}"
+            f"Received: {listed([entry.name for entry in unknown])}, unknown{without}.{near}"
         )
     if absent and (missing == "error" or len(absent) == len(seen.names)):
         advice = "; missing=mean gives them the seen classes' mean" if len(absent) < len(seen.names) else ""
         raise InputError(
             f"{where} must name every one of the bundle's {len(seen.names)} attributes. "
-            f"Received: none for {_listed(absent)}{advice}."
+            f"Received: none for {listed(absent)}{advice}."
         )
     if absent and not len(seen.values):
         raise InputError("missing=mean needs seen classes with descriptions in the bundle. Received: none.")
@@ -119,11 +106,8 @@ def described(entries: Iterable[Entry], seen: Knowledge, where: str, missing: st
 def described_in_words(text: str, seen: Knowledge, words: TextEncoder | None = None) -> Description:
     """Return the description that a text makes.
 
-    Args:
-        text: of the class.
-        seen: what the classes' descriptions are made of, and the seen classes' values [S, K].
-        words: for knowledge of captions or texts, what its numbers are made of; otherwise attributes are looked for by their
-            names.
+    `seen` is what the classes' descriptions are made of, and the seen classes' values [S, K]; `words`, for knowledge of
+    captions or texts, what its numbers are made of. Without these attributes are looked for by their names.
 
     Raises:
         InputError: nothing in the text is understood, or words alone cannot make such a description.
@@ -235,11 +219,6 @@ def _kind(value: Any) -> str:
     return shown if len(shown) <= 80 else shown[:77] + "..."
 
 
-def _listed(names: Sequence[str]) -> str:
-    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(repr(name[:80]) for name in names[:3]) + rest
-
-
 # Several new classes in one CSV: the column `class`, what describes each, and optionally `source`.
 #
 # A class is described by the columns of attributes, as in classes.csv, by the column `text`, or by the column `attributes`,
@@ -248,29 +227,17 @@ def _listed(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class DescribedClass:
-    """A class by its name and description.
-
-    Attributes:
-        name: as it was written.
-        description: in the units of the known classes.
-        source: where the description comes from, or "".
-    """
+    """A class by its name, as it was written, and its description, in the units of the known classes."""
 
     name: str
     description: Description
-    source: str = ""
+    source: str = ""  # where the description comes from, or ""
 
 
 def read_described_classes(
     path: str | Path, seen: Knowledge, words: TextEncoder | None = None, missing: str = "error"
 ) -> list[DescribedClass]:
-    """Read every class of a CSV, or none.
-
-    Args:
-        path: the CSV.
-        seen: names and groups of the attributes, and the seen classes' values [S, K].
-        words: for knowledge of captions or texts, see `described_in_words`.
-        missing: for attributes that are not named, see `described`.
+    """Read every class of a CSV, or none. For `seen`, `words` and `missing` see `described` and `described_in_words`.
 
     Raises:
         InputError: naming the file and line of whatever is not in order; a file leaves the CSV's folder.

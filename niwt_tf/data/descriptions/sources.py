@@ -27,14 +27,10 @@ def choose_knowledge(
 ) -> Dataset:
     """Return the data set with the knowledge asked for.
 
-    Args:
-        dataset: with the attributes as its reader found them, and with a split when `seen` is None and something is fitted.
-        knowledge: one of `SOURCES` or the path of a CSV in the form of classes.csv with a row for every class, or several of
-            these with "+" between them, see `niwt_tf.data.descriptions.join`.
-        seen: indices of the classes on which whatever is fitted is fitted; by default those of the split.
-        text_features: how captions and texts become numbers, see `niwt_tf.data.descriptions.texts`.
-        split_dir: folder of the published splits and embeddings when it is not near the archive.
-        progress: show a bar over what takes longer than 5 seconds.
+    `knowledge` is one of `SOURCES` or the path of a CSV in the form of classes.csv with a row for every class, or several of
+    these with "+" between them, see `niwt_tf.data.descriptions.join`. Whatever is fitted is fitted on the classes `seen`, by
+    default those of the split. For `text_features` see `niwt_tf.data.descriptions.texts`; `split_dir` is the folder of the
+    published splits and embeddings when it is not near the archive.
 
     Raises:
         InputError: an unknown source or one named twice, features of texts where there are none, and all that the single

@@ -19,17 +19,11 @@ from niwt_tf.errors import InputError
 
 @dataclass(frozen=True)
 class Words:
-    """A text -> K topic weights: latent semantic analysis, a `niwt_tf.data.schema.TextEncoder`.
+    """A text -> K topic weights: latent semantic analysis, a `niwt_tf.data.schema.TextEncoder`."""
 
-    Attributes:
-        vocabulary: W words, ascending.
-        frequencies: float64 [W], the inverse document frequency of each.
-        topics: float64 [K, W], the directions of the SVD.
-    """
-
-    vocabulary: tuple[str, ...]
-    frequencies: np.ndarray
-    topics: np.ndarray
+    vocabulary: tuple[str, ...]  # W, ascending
+    frequencies: np.ndarray  # float64 [W], the inverse document frequency of each
+    topics: np.ndarray  # float64 [K, W], the directions of the SVD
 
     @classmethod
     def fit(cls, documents: Sequence[str], most_topics: int) -> Words:

@@ -8,26 +8,21 @@ import math
 import unicodedata
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from niwt_tf.data.schema import Knowledge
-from niwt_tf.errors import InputError, suggestion
+from niwt_tf.errors import InputError, listed, suggestion
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 @dataclass(frozen=True)
 class ClassTable:
-    """The rows of a class table.
-
-    Attributes:
-        class_names: C unique names in the file's order.
-        knowledge: one row a class.
-    """
+    """The rows of a class table: C unique names in the order of the file, and what is said of each."""
 
     class_names: tuple[str, ...]
     knowledge: Knowledge
@@ -107,8 +102,7 @@ def rows_of_classes(path: Path, table: ClassTable, class_names: Sequence[str]) -
     check_has_rows(path, table.class_names, class_names)
     row_of = {name: row for row, name in enumerate(table.class_names)}
     rows = [row_of[plain_name(name)] for name in class_names]
-    known = table.knowledge
-    return Knowledge(known.values[rows], known.names, known.groups, source=str(path))
+    return replace(table.knowledge, values=table.knowledge.values[rows], source=str(path))
 
 
 def check_has_rows(path: Path, row_names: Iterable[str], class_names: Iterable[str], what: str = "class") -> None:
@@ -120,9 +114,8 @@ def check_has_rows(path: Path, row_names: Iterable[str], class_names: Iterable[s
     rows = list(row_names)
     absent = [name for name in class_names if plain_name(name) not in set(rows)]
     if absent:
-        listed = ", ".join(repr(name) for name in absent[:3]) + (f" and {len(absent) - 3} more" if len(absent) > 3 else "")
         near = suggestion(absent[0], rows)
-        raise InputError(f"{path} must have a row for every {what}. Received: none for {listed}.{near}")
+        raise InputError(f"{path} must have a row for every {what}. Received: none for {listed(absent)}.{near}")
 
 
 def _checked_header(path: Path, header: list[str]) -> tuple[str, ...]:
@@ -197,6 +190,15 @@ def list_directory(folder: Path) -> list[Path]:
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith((".", "__")))
     except OSError as error:
         raise InputError(f"{folder} must be a readable folder. Received: {error.strerror or error}.") from None
+
+
+def text_files(folder: Path) -> dict[str, Path]:
+    """Return the files <class>.txt of a folder by the class's plain name.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    return {plain_name(entry.stem): entry for entry in list_directory(folder) if entry.suffix.lower() == ".txt"}
 
 
 def read_numbered_names(path: Path) -> tuple[np.ndarray, list[str]]:
@@ -282,7 +284,7 @@ def read_mat(path: Path, keys: Sequence[str], optional: Sequence[str] = ()) -> d
     Raises:
         InputError: the file cannot be read, is of version 7.3 or no MATLAB file, or lacks one of `keys`.
     """
-    from scipy.io import loadmat
+    from scipy.io import loadmat, whosmat
     from scipy.io.matlab import MatReadError
 
     try:
@@ -299,7 +301,7 @@ def read_mat(path: Path, keys: Sequence[str], optional: Sequence[str] = ()) -> d
         raise InputError(f"{rule}. Received: {str(error).rstrip('.')}.") from None
     missing = next((key for key in keys if key not in content), None)
     if missing is not None:
-        held = _names_in(path)
+        held = [name for name, _, _ in whosmat(path)]
         listed = f"{', '.join(held[:8])}{' and others' if len(held) > 8 else ''}" if held else "no variable"
         raise InputError(
             f"{path} must hold {', '.join(keys)}. Received: {listed}, but no {missing}.{suggestion(missing, held)}"
@@ -313,13 +315,11 @@ def texts_of(path: Path, key: str, value: Any) -> list[str]:
     Raises:
         InputError: it is something else, or a text is empty; the row is named.
     """
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "OU" or max(value.shape, default=0) != value.size:
-        raise InputError(f"{path}: {key} must be one column of texts. Received: {_kind(value)}.")
-    texts = [_text(cell) for cell in value.ravel()]
-    for row, text in enumerate(texts, start=1):
-        if not text:
-            raise InputError(f"{path}: {key} must be one column of texts. Received: none in row {row}.")
-    return [text or "" for text in texts]
+    rule = f"{path}: {key} must be one column of texts."
+    texts = [_text(cell) for cell in _column(value, "OU", rule)]
+    if "" in texts:
+        raise InputError(f"{rule} Received: none in row {texts.index('') + 1}.")
+    return texts
 
 
 def whole_numbers_of(path: Path, key: str, value: Any) -> np.ndarray:
@@ -329,9 +329,7 @@ def whole_numbers_of(path: Path, key: str, value: Any) -> np.ndarray:
         InputError: it has another shape or type, or holds other numbers.
     """
     rule = f"{path}: {key} must be one column of whole numbers."
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf" or max(value.shape, default=0) != value.size:
-        raise InputError(f"{rule} Received: {_kind(value)}.")
-    flat = value.ravel()
+    flat = _column(value, "iuf", rule)
     with np.errstate(invalid="ignore"):
         numbers = flat.astype(np.int64)
     wrong = np.flatnonzero(numbers != flat)
@@ -340,21 +338,19 @@ def whole_numbers_of(path: Path, key: str, value: Any) -> np.ndarray:
     return numbers
 
 
-def _names_in(path: Path) -> list[str]:
-    from scipy.io import whosmat
-
-    return [name for name, _, _ in whosmat(path)]
-
-
-def _text(cell: Any) -> str | None:
+def _text(cell: Any) -> str:
     # loadmat wraps a string in as many arrays as the cell was nested.
     while isinstance(cell, np.ndarray):
         cell = cell.ravel()[0] if cell.size else ""
-    return cell.strip() if isinstance(cell, str) else None
+    return cell.strip() if isinstance(cell, str) else ""
 
 
-def _kind(value: Any) -> str:
-    if not isinstance(value, np.ndarray):
-        return type(value).__name__
-    shape = " x ".join(map(str, value.shape))
-    return f"{shape} of {'cells' if value.dtype.kind == 'O' else 'text' if value.dtype.kind == 'U' else value.dtype}"
+def _column(value: Any, kinds: str, rule: str) -> np.ndarray:
+    is_array = isinstance(value, np.ndarray)
+    if is_array and value.dtype.kind in kinds and max(value.shape, default=0) == value.size:
+        return value.ravel()
+    shown = type(value).__name__
+    if is_array:
+        kind = {"O": "cells", "U": "text"}.get(value.dtype.kind, value.dtype)
+        shown = f"{' x '.join(map(str, value.shape))} of {kind}"
+    raise InputError(f"{rule} Received: {shown}.")
