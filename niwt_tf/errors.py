@@ -16,6 +16,16 @@ class InputError(ValueError):
     """
 
 
+def require(condition: object, sentence: str) -> None:
+    """Check that a condition holds.
+
+    Raises:
+        InputError: with the sentence, if it does not.
+    """
+    if not condition:
+        raise InputError(sentence)
+
+
 def suggestion(received: str, choices: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the nearest choice, or "" when none is near."""
     by_folded = {choice.lower(): choice for choice in choices}

@@ -13,12 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from niwt_tf.errors import InputError
-
-
-def _check(condition: bool, sentence: str) -> None:
-    if not condition:
-        raise InputError(sentence)
+from niwt_tf.errors import InputError, require
 
 
 @dataclass(frozen=True)
@@ -40,12 +35,12 @@ class Knowledge:
     words: TextEncoder | None = None
 
     def __post_init__(self) -> None:
-        _check(self.values.ndim == 2, f"Knowledge.values must be [classes, entries]. Received shape {self.values.shape}.")
+        require(self.values.ndim == 2, f"Knowledge.values must be [classes, entries]. Received shape {self.values.shape}.")
         entries = self.values.shape[1]
-        _check(len(self.names) == entries, f"Knowledge.names must hold {entries} names. Received: {len(self.names)}.")
-        _check(len(self.groups) == entries, f"Knowledge.groups must hold {entries} names. Received: {len(self.groups)}.")
-        _check(len(set(self.names)) == entries, "Knowledge.names must be unique.")
-        _check(bool(np.isfinite(self.values).all()), f"Knowledge.values from {self.source} must be finite.")
+        require(len(self.names) == entries, f"Knowledge.names must hold {entries} names. Received: {len(self.names)}.")
+        require(len(self.groups) == entries, f"Knowledge.groups must hold {entries} names. Received: {len(self.groups)}.")
+        require(len(set(self.names)) == entries, "Knowledge.names must be unique.")
+        require(bool(np.isfinite(self.values).all()), f"Knowledge.values from {self.source} must be finite.")
         object.__setattr__(self, "values", np.asarray(self.values, np.float32))
 
 
@@ -72,11 +67,11 @@ class Split:
     def __post_init__(self) -> None:
         for field in ("seen", "unseen", "train", "test_seen", "test_unseen"):
             object.__setattr__(self, field, np.asarray(getattr(self, field), np.int64))
-        _check(len(self.seen) >= 2, f"The split {self.name!r} must have at least 2 seen classes. Received: {len(self.seen)}.")
-        _check(len(self.unseen) >= 1, f"The split {self.name!r} must have at least 1 unseen class. Received: none.")
-        _check(not set(self.seen) & set(self.unseen), f"The split {self.name!r} has classes that are both seen and unseen.")
+        require(len(self.seen) >= 2, f"The split {self.name!r} must have at least 2 seen classes. Received: {len(self.seen)}.")
+        require(len(self.unseen) >= 1, f"The split {self.name!r} must have at least 1 unseen class. Received: none.")
+        require(not set(self.seen) & set(self.unseen), f"The split {self.name!r} has classes that are both seen and unseen.")
         used = np.concatenate([self.train, self.test_seen, self.test_unseen])
-        _check(len(set(used.tolist())) == len(used), f"The split {self.name!r} uses an image twice.")
+        require(len(set(used.tolist())) == len(used), f"The split {self.name!r} uses an image twice.")
 
 
 @dataclass(frozen=True)
@@ -116,18 +111,18 @@ class Dataset:
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", np.asarray(self.labels, np.int32))
         images, classes, entries = len(self.paths), len(self.class_names), self.knowledge.values.shape[1]
-        _check(self.labels.shape == (images,), f"Dataset.labels must be [{images}]. Received shape {self.labels.shape}.")
-        _check(len(set(self.class_names)) == classes, "Dataset.class_names must be unique.")
+        require(self.labels.shape == (images,), f"Dataset.labels must be [{images}]. Received shape {self.labels.shape}.")
+        require(len(set(self.class_names)) == classes, "Dataset.class_names must be unique.")
         in_range = images == 0 or (self.labels.min() >= 0 and self.labels.max() < classes)
-        _check(bool(in_range), f"Dataset.labels must be in 0..{classes - 1}.")
+        require(bool(in_range), f"Dataset.labels must be in 0..{classes - 1}.")
         rows = self.knowledge.values.shape[0]
-        _check(rows == classes, f"Dataset.knowledge must have one row for each of {classes} classes. Received: {rows}.")
+        require(rows == classes, f"Dataset.knowledge must have one row for each of {classes} classes. Received: {rows}.")
         shapes = {"boxes": (images, 4), "parts": (images, len(self.part_names), 3), "image_attributes": (images, entries)}
         for field, shape in shapes.items():
             value = getattr(self, field)
-            _check(value is None or value.shape == shape, f"Dataset.{field} must be {list(shape)}.")
-        _check(self.captions is None or len(self.captions) == images, f"Dataset.captions must have {images} rows.")
-        _check(self.class_texts is None or len(self.class_texts) == classes, f"Dataset.class_texts must have {classes} texts.")
+            require(value is None or value.shape == shape, f"Dataset.{field} must be {list(shape)}.")
+        require(self.captions is None or len(self.captions) == images, f"Dataset.captions must have {images} rows.")
+        require(self.class_texts is None or len(self.class_texts) == classes, f"Dataset.class_texts must have {classes} texts.")
 
     def replace(self, **changes: object) -> Dataset:
         """Return a copy with some fields changed (and every check repeated)."""
@@ -183,7 +178,7 @@ class Descriptions:
 
     def __post_init__(self) -> None:
         count, rule = len(self.names), "Descriptions must have a row and a text for each name."
-        _check(len(self.values) == count and (self.texts is None or len(self.texts) == count), rule)
+        require(len(self.values) == count and (self.texts is None or len(self.texts) == count), rule)
 
     def __len__(self) -> int:
         return len(self.names)

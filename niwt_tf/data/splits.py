@@ -12,7 +12,7 @@ from niwt_tf.data.readers import xlsa17
 from niwt_tf.data.readers.tables import plain_name
 from niwt_tf.data.readers.xlsa17 import FOLDERS, classes_with_images, split_by_roles
 from niwt_tf.data.schema import Dataset, Split
-from niwt_tf.errors import InputError, check_choice, suggestion
+from niwt_tf.errors import InputError, check_choice, require, suggestion
 
 
 def random_split(dataset: Dataset, num_unseen: int, seed: int = 0, test_fraction: float = 0.2) -> Dataset:
@@ -49,8 +49,7 @@ def named_split(
             near = suggestion(wanted, dataset.class_names)
             raise InputError(f"unseen must name classes of the data set {dataset.name!r}. Received: {wanted!r}.{near}")
     classes = [index_of[plain_name(wanted)] for wanted in unseen]
-    if len(set(classes)) != len(classes):
-        raise InputError(f"unseen must name each class once. Received: {','.join(unseen)!r}.")
+    require(len(set(classes)) == len(classes), f"unseen must name each class once. Received: {','.join(unseen)!r}.")
     name = "unseen " + ",".join(unseen) if name is None else name
     return _split_by_class(dataset, name, np.array(classes, np.int64), seed, test_fraction)
 
@@ -153,14 +152,12 @@ def published_folder(official: Path, split: str = "ps", split_dir: str | Path | 
 
 
 def _generator(seed: int, *keys: int) -> np.random.Generator:
-    if seed < 0:
-        raise InputError(f"seed must be 0 or more. Received: {seed}.")
+    require(seed >= 0, f"seed must be 0 or more. Received: {seed}.")
     return np.random.default_rng([seed, *keys])
 
 
 def _split_by_class(dataset: Dataset, name: str, unseen: np.ndarray, seed: int, test_fraction: float) -> Dataset:
-    if not 0 <= test_fraction < 1:
-        raise InputError(f"test_fraction must be at least 0 and less than 1. Received: {test_fraction}.")
+    require(0 <= test_fraction < 1, f"test_fraction must be at least 0 and less than 1. Received: {test_fraction}.")
     with_images = classes_with_images(dataset)
     seen = np.setdiff1d(with_images, unseen)
     train, test = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]

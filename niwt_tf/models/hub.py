@@ -64,13 +64,10 @@ class HubMap(keras.layers.Layer):
         self._map = HubModule(folder).map_function(endpoint, self.size)
         for trainable, variables in ((True, self._map.trainable), (False, self._map.fixed)):
             for variable in variables:
-                self._adopt(variable, trainable)
+                name = layer_name(variable.name.removesuffix(":0")).lstrip("_.-") or "variable"
+                kind = variable.dtype.name
+                self._track_variable(keras.Variable(variable, trainable=trainable, dtype=kind, name=name, autocast=False))
         self.built = True
-
-    def _adopt(self, variable: tf.Variable, trainable: bool) -> None:
-        name = re.sub(r"[^A-Za-z0-9_.\-]", "_", variable.name.removesuffix(":0")).lstrip("_.-") or "variable"
-        adopted = keras.Variable(variable, trainable=trainable, dtype=variable.dtype.name, name=name, autocast=False)
-        self._track_variable(adopted)
 
     def call(self, images: Any, training: bool | None = None) -> Any:
         """Return the map [B, H, W, N]; in training the module's regularisation is added to the losses."""
@@ -102,7 +99,7 @@ class HubMap(keras.layers.Layer):
 
 
 def layer_name(endpoint: str) -> str:
-    """Return what the layer of an endpoint is called: Keras allows no slash."""
+    """Return what the layer of an endpoint, or a variable, is called: Keras allows no slash."""
     return re.sub(r"[^A-Za-z0-9_.\-]", "_", endpoint)
 
 
@@ -224,13 +221,13 @@ class HubModule:
             # A function of any size does not tell the size of its output.
             return tf.ensure_shape(tf.cast(call(batch, training)[endpoint], tf.float32), [None, *shape])
 
-        def variables(training: bool) -> tuple[tf.Variable, ...]:
+        def variables(training: bool) -> dict[int, tf.Variable]:
             traced = tf.function(lambda batch: compute(batch, training)).get_concrete_function(images)
-            return tuple(traced.variables)
+            return {id(variable): variable for variable in traced.variables}
 
-        found = {id(variable): variable for variable in variables(False)}
+        found = variables(False)
         try:
-            found |= {id(variable): variable for variable in variables(True)}
+            found |= variables(True)
             trains = True
         except (TypeError, ValueError):  # saved without a branch for training
             trains = False
@@ -249,14 +246,10 @@ class HubModule:
             for variable, gradient in zip(floats, _of_one_replica(slopes), strict=True)
             if gradient is not None and (variable.trainable if learned is None else id(variable) in learned)
         }
-        return MapFunction(
-            compute,
-            shape,
-            trains,
-            tuple(variable for key, variable in found.items() if key in reached),
-            tuple(variable for key, variable in found.items() if key not in reached),
-            tuple(getattr(self._loaded, "regularization_losses", None) or ()),
-        )
+        every, losses = found.items(), getattr(self._loaded, "regularization_losses", None) or ()
+        trainable = tuple(variable for key, variable in every if key in reached)
+        fixed = tuple(variable for key, variable in every if key not in reached)
+        return MapFunction(compute, shape, trains, trainable, fixed, tuple(losses))
 
     def _offers(self, size: int) -> Iterator[tuple[Compute, dict[str, tf.Tensor]]]:
         """Yield each function that takes images of that size with what it makes of two of them."""

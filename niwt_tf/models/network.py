@@ -9,9 +9,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from niwt_tf.errors import InputError, first_line, suggestion
+from niwt_tf.errors import InputError, first_line, require, suggestion
 from niwt_tf.files import replacing
-from niwt_tf.models.cut import check_not_degenerate, split
+from niwt_tf.models.cut import check_not_degenerate, inputs_of, split
 from niwt_tf.models.hub import HubMap, ModuleError
 from niwt_tf.models.layers import ClassHead, Preprocess, UnitFeatures
 
@@ -119,8 +119,7 @@ class Network:
 
     def head_input(self) -> keras.KerasTensor:
         """Return the symbolic features [B, D] that the head is applied to."""
-        operation, node, _ = self.model.outputs[0]._keras_history
-        return operation._inbound_nodes[node].input_tensors[0]
+        return inputs_of(self.model.outputs[0])[0]
 
     def expand(self, columns: np.ndarray, biases: np.ndarray, names: Sequence[str]) -> Network:
         """Return a network with M more classes, unseen ones of columns [D, M], after the present C. This one is unchanged.
@@ -133,8 +132,7 @@ class Network:
             expected = f"[{self.num_features}, {len(names)}] and [{len(names)}]"
             raise InputError(f"columns and biases must be {expected}. Received: {columns.shape} and {biases.shape}.")
         known = next((name for name in names if name in self.class_names), None)
-        if known is not None:
-            raise InputError(f"A class that is added must have a name of its own. Received: {known!r}, which exists.")
+        require(known is None, f"A class that is added must have a name of its own. Received: {known!r}, which exists.")
         every = np.concatenate([self.columns, columns], axis=1), np.concatenate([self.biases, biases])
         return self.with_head(*every, (*self.class_names, *names), self.num_seen)
 
@@ -182,8 +180,7 @@ class Network:
         Raises:
             InputError: the name does not end in .keras.
         """
-        if Path(path).suffix != ".keras":
-            raise InputError(f"path must end in .keras. Received: {str(path)!r}.")
+        require(Path(path).suffix == ".keras", f"path must end in .keras. Received: {str(path)!r}.")
         with replacing(path) as temporary:
             self.model.save(temporary)
 
@@ -218,8 +215,7 @@ def recut(network: Network, layers: Sequence[str]) -> list[Network]:
         InputError: a layer is unknown, degenerate, repeated, or the network's own.
     """
     repeated = next((name for name in layers if name == network.layer), None)
-    if repeated is not None:
-        raise InputError(f"--extra_layers must differ from --layer. Received: {repeated!r}.")
+    require(repeated is None, f"--extra_layers must differ from --layer. Received: {repeated!r}.")
     cuts = []
     for name in (name for name in layers if name != FEATURES):
         try:

@@ -27,9 +27,8 @@ def load_published(
     """
     if weights == "imagenet":
         if published is None:
-            raise InputError(
-                'weights must be "none" or a path: this backbone has no published ImageNet weights. Received: imagenet.'
-            )
+            rule = 'weights must be "none" or a path: this backbone has no published ImageNet weights'
+            raise InputError(f"{rule}. Received: imagenet.")
         path = _fetch(published)
     elif weights == "none" or weights.endswith(".keras"):
         base = next(iter(bases.values()))

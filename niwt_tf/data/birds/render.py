@@ -11,7 +11,7 @@ from PIL import Image
 
 from niwt_tf.data.birds.drawing import PART_NAMES, draw_bird
 from niwt_tf.data.birds.species import ATTRIBUTE_NAMES, Species, captions, choose_species
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, require
 from niwt_tf.files import replacing_directory, write_json
 
 MARKER = "birds.json"
@@ -30,15 +30,9 @@ def render_birds(
 ) -> Path:
     """Render the data set and return `folder`, which then holds attributes.txt, CUB_200_2011/ and text_c10/.
 
-    The folder appears whole or not at all, replaces an earlier rendering, and has the same bytes whatever `processes` is.
-
-    Args:
-        folder: where to write; it must be absent, empty or an earlier rendering.
-        num_species: classes, 2 to 200.
-        images_per_species: images of each.
-        size: side of each image in pixels, 32 to 1024.
-        seed: of everything random, at least 0.
-        processes: how many to use; more than 1 needs a caller that a new Python process can import.
+    The folder must be absent, empty or an earlier rendering, which is replaced. It appears whole or not at all, and has the
+    same bytes whatever `processes` is; more than 1 need a caller that a new Python process can import. There are 2 to 200
+    species, and images of 32 to 1024 pixels a side.
 
     Raises:
         InputError: an argument is out of range, or the folder holds something else.
@@ -50,8 +44,7 @@ def render_birds(
         ("seed", seed, 0, 2**63 - 1),
         ("processes", processes, 1, 4096),
     ):
-        if not low <= value <= high:
-            raise InputError(f"{argument} must be from {low} to {high}. Received: {value}.")
+        require(low <= value <= high, f"{argument} must be from {low} to {high}. Received: {value}.")
     _check_folder(folder)
     chosen = choose_species(num_species, np.random.default_rng([seed, 0]))
     species = {f"{number:03d}.{one.name}": one for number, one in enumerate(chosen, start=1)}
@@ -70,8 +63,7 @@ def render_birds(
 
 
 def _check_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"folder must be a directory to write. Received a file: {str(folder)!r}.")
+    require(not folder.exists() or folder.is_dir(), f"folder must be a directory to write. Received a file: {str(folder)!r}.")
     present = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
     if present and not (MARKER in present and present <= _OWN_ENTRIES):
         raise InputError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, require
 
 COLOURS = ("black", "white", "red", "yellow", "green", "blue", "pink", "brown")
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -54,8 +54,7 @@ def choose_species(num_species: int, rng: np.random.Generator) -> list[Species]:
     Raises:
         InputError: `num_species` is not in 2..MAX_SPECIES.
     """
-    if not 2 <= num_species <= MAX_SPECIES:
-        raise InputError(f"num_species must be from 2 to {MAX_SPECIES}. Received: {num_species}.")
+    require(2 <= num_species <= MAX_SPECIES, f"num_species must be from 2 to {MAX_SPECIES}. Received: {num_species}.")
     sizes = [len(values) for values in GROUPS.values()]
     table = np.stack([rng.permutation(np.arange(num_species) % size) for size in sizes], axis=1)
     _separate(table, rng)

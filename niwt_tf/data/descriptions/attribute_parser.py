@@ -17,7 +17,7 @@ import numpy as np
 
 from niwt_tf.data.descriptions.sentences import Segment, content, denied_before, sentences, stem, with_denials_carried
 from niwt_tf.data.schema import Knowledge
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, require
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,7 @@ def read_attributes(text: str, seen: Knowledge) -> Reading:
     Raises:
         InputError: nothing is understood, something is both said and denied, or no seen class is described.
     """
-    if not len(seen.values):
-        raise InputError("text needs seen classes with descriptions, which give low and high values. Received: none.")
+    require(len(seen.values), "text needs seen classes with descriptions, which give low and high values. Received: none.")
     names = attribute_names(seen)
     by_subject = named_by_subject(names)
     claims: dict[int, bool] = {}

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from niwt_tf.data.schema import Knowledge
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, require
 
 # A bundle tells joined descriptions from others by it.
 JOINT = " + "
@@ -34,8 +34,7 @@ def join(parts: Sequence[tuple[str, Knowledge]], seen: np.ndarray) -> Knowledge:
         names += [name if label == "attributes" else f"{label}: {name}" for name in known.names]
         groups += known.groups
     twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
-    if twice is not None:
-        raise InputError(f"knowledge must join sources whose entries have different names. Received: {twice!r} twice.")
+    require(twice is None, f"knowledge must join sources whose entries have different names. Received: {twice!r} twice.")
     source = JOINT.join(known.source for _, known in parts)
     return Knowledge(np.concatenate(values, axis=1), tuple(names), tuple(groups), source)
 

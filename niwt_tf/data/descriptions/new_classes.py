@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from niwt_tf.data.descriptions.join import JOINT
 from niwt_tf.data.descriptions.sentences import EMPTY
 from niwt_tf.data.readers.tables import finite_number, plain_name, read_rows, read_text
 from niwt_tf.data.schema import Knowledge, TextEncoder
-from niwt_tf.errors import InputError, check_choice, listed, suggestion
+from niwt_tf.errors import InputError, check_choice, listed, require, suggestion
 
 MISSING = ("error", "mean")
 _LARGEST = float(np.finfo(np.float32).max)
@@ -75,8 +75,7 @@ def described(entries: Iterable[Entry], seen: Knowledge, where: str, missing: st
     unknown = []
     known = set(seen.names)
     for entry in entries:
-        if entry.name in given:
-            raise InputError(f"{entry.where} must name each attribute once. Received: {entry.name[:80]!r} again.")
+        require(entry.name not in given, f"{entry.where} must name each attribute once. Received: {entry.name[:80]!r} again.")
         if entry.name not in known:
             unknown.append(entry)
         given[entry.name] = entry
@@ -94,8 +93,7 @@ def described(entries: Iterable[Entry], seen: Knowledge, where: str, missing: st
             f"{where} must name every one of the bundle's {len(seen.names)} attributes. "
             f"Received: none for {listed(absent)}{advice}."
         )
-    if absent and not len(seen.values):
-        raise InputError("missing=mean needs seen classes with descriptions in the bundle. Received: none.")
+    require(not absent or len(seen.values), "missing=mean needs seen classes with descriptions in the bundle. Received: none.")
     mean = seen.values.mean(axis=0, dtype=np.float64) if absent else np.zeros(len(seen.names))
     values = np.array([given[name].value if name in given else mean[k] for k, name in enumerate(seen.names)], np.float32)
     notes = [f"{len(absent)} attributes have the seen classes' mean: {', '.join(absent)}."] if absent else []
@@ -121,38 +119,20 @@ def described_in_words(text: str, seen: Knowledge, words: TextEncoder | None = N
         raise InputError(f"words.npz must make {len(seen.names)} numbers, as the bundle has. Received: {len(words.names)}.")
     known, others = words.known(text)
     unknown = [word for word in others if word not in EMPTY]
-    if not known:
-        raise InputError("text must use words of the texts that the bundle was made with. Received: not one of them.")
+    require(known, "text must use words of the texts that the bundle was made with. Received: not one of them.")
     rest = f"; not known, {', '.join(map(repr, unknown))}" if unknown else ""
     return Description(words([text])[0], text, (f"Of the text, {len(known)} different words are known{rest}.",))
 
 
 def _check_has_names(seen: Knowledge) -> None:
-    """Check that a description is made of attributes, which a text can name.
-
-    Raises:
-        InputError: it is not.
-    """
-    advice = f"give attributes, with a number for each of {len(seen.names)} entries"
-    if JOINT in seen.source:
-        raise InputError(f"text alone cannot describe a class where the knowledge is {seen.source}: {advice}. Received: text.")
-    if seen.source == "sentences":
-        raise InputError(f"text cannot be turned into the published sentences' embeddings: {advice}. Received: text.")
-    if seen.source in ("captions", "texts"):
-        raise InputError(
-            f"text needs the words that the bundle's {seen.source} were made of, which those of a hub module are without; "
-            f"otherwise {advice}. Received: a bundle without words.npz."
-        )
-
-
-def row_entries(header: Sequence[str], cells: Sequence[str], path: Path, line: int) -> list[Entry]:
-    """Return the entries of a table's row.
-
-    Raises:
-        InputError: a cell is not a finite number.
-    """
-    where = f"{path}, line {line}"
-    return [Entry(name, finite_number(path, line, name, cell), where) for name, cell in zip(header, cells, strict=True)]
+    """Check that a description is made of attributes, which a text can name."""
+    advice, source = f"give attributes, with a number for each of {len(seen.names)} entries", seen.source
+    if JOINT in source:
+        raise InputError(f"text alone cannot describe a class where the knowledge is {source}: {advice}. Received: text.")
+    require(source != "sentences", f"text cannot be turned into the published sentences' embeddings: {advice}. Received: text.")
+    if source in ("captions", "texts"):
+        rule = f"text needs the words that the bundle's {source} were made of, which those of a hub module are without"
+        raise InputError(f"{rule}; otherwise {advice}. Received: a bundle without words.npz.")
 
 
 def _csv_entries(path: Path) -> Iterator[Entry]:
@@ -184,30 +164,20 @@ def _json_entries(path: Path, text: str) -> Iterator[Entry]:
 
 def _lines_of_members(text: str) -> Iterator[tuple[int, str, Any]]:
     """Yield the line, name and value of each member of a JSON object, also of names that occur twice."""
-    decoder, between = json.JSONDecoder(), re.compile(r"[\s,:]*")
+    decoder, between = json.JSONDecoder(), re.compile(r"[^\s,:]")
     at, line, counted = text.index("{") + 1, 1, 0
-    while True:
-        at = _end(between, text, at)
-        if text[at] == "}":
-            return
+    while text[at := between.search(text, at).start()] != "}":  # type: ignore[union-attr]  # a whole object ends with it
         line, counted = line + text.count("\n", counted, at), at
         name, at = decoder.raw_decode(text, at)
-        value, at = decoder.raw_decode(text, _end(between, text, at))
+        value, at = decoder.raw_decode(text, between.search(text, at).start())  # type: ignore[union-attr]
         yield line, name, value
 
 
-def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
-    found = pattern.match(text, at)
-    return at if found is None else found.end()
-
-
 def _units(values: np.ndarray, seen: np.ndarray, where: str) -> list[str]:
-    if not seen.size or not values.size:
+    new, old = (float(np.abs(numbers).max(initial=0)) for numbers in (values, seen))
+    if not seen.size or not values.size or old / _OTHER_UNITS <= new <= _OTHER_UNITS * old:
         return []
-    new, old = float(np.abs(values).max()), float(np.abs(seen).max())
-    if new > _OTHER_UNITS * old or _OTHER_UNITS * new < old:
-        return [f"{where} may be in other units: its values reach {new:g}, those of the seen classes {old:g}."]
-    return []
+    return [f"{where} may be in other units: its values reach {new:g}, those of the seen classes {old:g}."]
 
 
 def _kind(value: Any) -> str:
@@ -245,15 +215,13 @@ def read_described_classes(
     path = Path(path).expanduser()
     (first, header), *rows = read_rows(path)
     _check_header(path, first, header, seen)
-    if not rows:
-        raise InputError(f"{path} must have a row for each new class. Received: a header alone.")
+    require(rows, f"{path} must have a row for each new class. Received: a header alone.")
     lines_of: dict[str, int] = {}
     classes = []
     for line, cells in rows:
         row = dict(zip(header, cells, strict=True))
         name = row.pop("class")
-        if not name:
-            raise InputError(f"{path}, line {line} must name its class. Received: an empty cell.")
+        require(name, f"{path}, line {line} must name its class. Received: an empty cell.")
         if name in lines_of:
             raise InputError(f"{path}, line {line} must name a new class. Received: {name!r}, also on line {lines_of[name]}.")
         lines_of[name] = line
@@ -267,8 +235,7 @@ def _check_header(path: Path, line: int, header: list[str], seen: Knowledge) -> 
     twice = next((column for column in header if header.count(column) > 1), None)
     if twice is not None:
         raise InputError(f"{where} must name each column once. Received: {twice[:80]!r} twice.")
-    if "class" not in header:
-        raise InputError(f"{where} must have a column 'class'. Received: {','.join(header)[:80]!r}.")
+    require("class" in header, f"{where} must have a column 'class'. Received: {','.join(header)[:80]!r}.")
     columns = [column for column in header if column != "class" and (column != "source" or column in seen.names)]
     ways = _ways(columns, seen)
     if not columns or (ways and len(columns) > 1):
@@ -295,7 +262,8 @@ def _description(
             return described_in_words(row["text"], seen, words)
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
-    return described(row_entries(tuple(row), tuple(row.values()), path, line), seen, where, missing)
+    entries = [Entry(name, finite_number(path, line, name, cell), where) for name, cell in row.items()]
+    return described(entries, seen, where, missing)
 
 
 def file_below(folder: Path, name: str, where: str) -> Path:
@@ -311,8 +279,7 @@ def file_below(folder: Path, name: str, where: str) -> Path:
             inside = real.is_relative_to(folder.resolve())
     except (OSError, RuntimeError):  # a loop of links
         inside = False
-    if not inside:
-        raise InputError(f"{where} must name a file in the folder of the CSV. Received: {name[:200]!r}.")
+    require(inside, f"{where} must name a file in the folder of the CSV. Received: {name[:200]!r}.")
     if not (folder / name).is_file():
         near = suggestion(name, [entry.name for entry in (folder / name).parent.glob("*") if entry.is_file()][:1000])
         raise InputError(f"{where} must name a file that is there. Received: {name[:200]!r}.{near}")

@@ -20,11 +20,9 @@ _PROBE = ("a bird.", "a red bird.")
 class TextModule:
     """A text -> the mean of what the module makes of its sentences: a `niwt_tf.data.schema.TextEncoder`.
 
-    Such modules were trained on sentences, and would cut a long text off or blur it.
-
-    Args:
-        handle: of the module, see `niwt_tf.data.hub_location.locate`; it is fetched where it is not there.
-        progress: show a bar over sentences, if they take over 5 seconds.
+    Such modules were trained on sentences, and would cut a long text off or blur it. For the handle see
+    `niwt_tf.data.hub_location.locate`: a module is fetched where it is not there. With `progress` a bar is shown over
+    sentences, if they take over 5 seconds.
 
     Raises:
         InputError: there is no such module, or it does not make float numbers [B, K] of strings [B].
@@ -106,11 +104,7 @@ def _by_name(signature: Any) -> Any:
 
 
 def _numbers(outputs: Any, count: int = len(_PROBE)) -> np.ndarray:
-    """Return the one output [B, K] of floats of a module, or the one called "default".
-
-    Raises:
-        ValueError: there is none.
-    """
+    """Return the one output [B, K] of floats of a module, or the one called "default", or raise a ValueError."""
     named = dict(outputs) if hasattr(outputs, "items") else {"default": outputs}
     value = named["default"] if "default" in named else next(iter(named.values())) if len(named) == 1 else None
     array = None if value is None else np.asarray(value)

@@ -64,15 +64,12 @@ def encoder_from_arrays(arrays: Mapping[str, np.ndarray]) -> TextEncoder:
 
 
 def _encoder(documents: Sequence[str], seen: np.ndarray, text_features: str, progress: bool) -> TextEncoder:
-    kind, path = next(
-        ((prefix, text_features[len(prefix) :]) for prefix in (VECTORS, HUB) if text_features.startswith(prefix)),
-        (text_features, ""),
-    )
-    if kind == LSA:
+    kind, _, path = text_features.partition(":")
+    if text_features == LSA:
         return Words.fit([documents[c] for c in np.asarray(seen, np.int64)], _MAX_TOPICS)
-    if kind == VECTORS and path:
+    if path and kind + ":" == VECTORS:
         return WordVectors.read(Path(os.path.expanduser(path)), documents, progress)
-    if kind == HUB and path:
+    if path and kind + ":" == HUB:
         from niwt_tf.data.descriptions.sentence_encoder import TextModule
 
         return TextModule(path, progress)

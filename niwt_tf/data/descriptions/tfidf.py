@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from niwt_tf.data.descriptions.tokens import tokens
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, require
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,7 @@ class Words:
             fits = fits and bool(np.isfinite(words.frequencies).all() and np.isfinite(words.topics).all())
         except (KeyError, TypeError, ValueError):
             fits = False
-        if not fits:
-            raise InputError("words.npz must hold a vocabulary, a frequency of each word and topics of them. Received: others.")
+        require(fits, "words.npz must hold a vocabulary, a frequency of each word and topics of them. Received: others.")
         return words
 
     @cached_property

@@ -14,15 +14,12 @@ from niwt_tf.errors import asserted
 
 
 def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
-    """Decode one JPEG, PNG, WebP, GIF or BMP image at its own size.
+    """Decode one JPEG, PNG, WebP, GIF or BMP image, a scalar string, at its own size.
 
     Grey becomes three equal channels, CMYK JPEG becomes RGB, 16-bit PNG keeps its upper 8 bits, and an alpha channel is
-    dropped. Only core operations are used, so the function can be part of a serving signature. An image is refused before
-    any pixel is decoded where its header declares more than PIXEL_LIMIT of them, or a side of more than SIDE_LIMIT.
-    So is an animation.
-
-    Args:
-        encoded: scalar string, the bytes of a file.
+    dropped. Only core operations are used, so the function can be part of a serving signature. An image is refused before any
+    pixel is decoded where its header declares more than PIXEL_LIMIT of them, or a side of more than SIDE_LIMIT. So is an
+    animation.
 
     Returns:
         uint8 [height, width, 3], RGB.

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from niwt_tf.data.images.decode import decode_image, decode_pixels, refusal
 from niwt_tf.data.images.messages import PIXEL_LIMIT
 from niwt_tf.data.schema import Images
-from niwt_tf.errors import InputError, check_choice
+from niwt_tf.errors import InputError, check_choice, require
 
 AUGMENTATIONS = ("standard", "light")
 _MAX_THREADS = 16
@@ -52,8 +52,7 @@ def image_batches(
         InputError: an argument is out of range.
     """
     for argument, value, low in (("size", size, 1), ("batch_size", batch_size, 1), ("seed", seed, 0), ("epoch", epoch, 0)):
-        if value < low:
-            raise InputError(f"{argument} must be at least {low}. Received: {value}.")
+        require(value >= low, f"{argument} must be at least {low}. Received: {value}.")
     check_choice("augmentation", augmentation, AUGMENTATIONS)
     count = len(images)
     order = np.random.default_rng([seed, epoch, 0]).permutation(count) if shuffle else np.arange(count)
@@ -125,8 +124,7 @@ def usable_images(images: Images, max_bad_images: int = 0, *, progress: bool = T
     Raises:
         InputError: there are more bad images than allowed; the first few are named with the reason.
     """
-    if max_bad_images < 0:
-        raise InputError(f"max_bad_images must be at least 0. Received: {max_bad_images}.")
+    require(max_bad_images >= 0, f"max_bad_images must be at least 0. Received: {max_bad_images}.")
     with warnings.catch_warnings(), ThreadPoolExecutor(min(os.cpu_count() or 1, _MAX_THREADS)) as threads:
         warnings.simplefilter("ignore")  # Pillow warns of a large header, which is judged here
         found = threads.map(lambda path: _fault(images.root / path), images.paths)

@@ -11,7 +11,7 @@ import numpy as np
 from niwt_tf.data.readers import archives, tables
 from niwt_tf.data.readers.tables import group_of, line_of, list_directory, positions, read_numbered_names, read_numbers
 from niwt_tf.data.schema import Dataset, Knowledge
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, require
 
 _ARCHIVE = archives.ARCHIVES["cub"]
 
@@ -101,8 +101,7 @@ def _read_knowledge(official: Path, num_classes: int) -> Knowledge:
     _, names = read_numbered_names(next(path for path in candidates if path.is_file()))
     path = official / "attributes/class_attribute_labels_continuous.txt"
     values = read_numbers(path, len(names))
-    if len(values) != num_classes:
-        raise InputError(f"{path} must have one row for each of {num_classes} classes. Received: {len(values)}.")
+    require(len(values) == num_classes, f"{path} must have one row for each of {num_classes} classes. Received: {len(values)}.")
     return Knowledge(values.astype(np.float32), tuple(names), tuple(group_of(name) for name in names))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from niwt_tf.data.readers import tables
 from niwt_tf.data.readers.tables import check_has_rows, list_directory, plain_name
 from niwt_tf.data.schema import Dataset
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, require
 
 # Formats that the decoder may refuse are listed as well: such a file must be named and counted, not passed over.
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
@@ -38,14 +38,12 @@ def read_folder(data_dir: str | Path) -> Dataset:
         raise InputError(f"data_dir must hold classes.csv with one row a class. Received: {str(data_dir)!r} without it.")
     table = tables.read_class_table(csv_path)
     images = folder / "images"
-    if not images.is_dir():
-        raise InputError(f"data_dir must hold images/ with one folder a class. Received: {str(data_dir)!r} without it.")
+    require(images.is_dir(), f"data_dir must hold images/ with one folder a class. Received: {str(data_dir)!r} without it.")
     class_folders = [entry for entry in list_directory(images) if entry.is_dir()]
     check_has_rows(csv_path, table.class_names, (entry.name for entry in class_folders), "class folder in images/")
     label_of = {name: label for label, name in enumerate(table.class_names)}
     found = [(label_of[plain_name(of.name)], f"{of.name}/{image}") for of in class_folders for image in image_names(of)]
-    if not found:
-        raise InputError(f"{images} must hold image files in one folder a class. Received: no image.")
+    require(found, f"{images} must hold image files in one folder a class. Received: no image.")
     return Dataset(
         name="folder",
         root=images,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from niwt_tf.data.schema import Knowledge
-from niwt_tf.errors import InputError, listed, suggestion
+from niwt_tf.errors import InputError, listed, require, suggestion
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
@@ -46,8 +46,7 @@ def read_rows(path: Path) -> list[tuple[int, list[str]]]:
         InputError: not UTF-8, not comma separated, bad quoting, no row, or rows of different lengths (the line is named).
     """
     text = read_text(path)
-    if "\0" in text:
-        raise InputError(f"{path} must be a text file. Received: binary data.")
+    require("\0" not in text, f"{path} must be a text file. Received: binary data.")
     rows: list[tuple[int, list[str]]] = []
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
@@ -56,12 +55,10 @@ def read_rows(path: Path) -> list[tuple[int, list[str]]]:
                 rows.append((reader.line_num, [plain_name(cell) for cell in cells]))
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num} must be valid CSV. Received: {error}.") from None
-    if not rows:
-        raise InputError(f"{path} must have a header line. Received: an empty file.")
+    require(rows, f"{path} must have a header line. Received: an empty file.")
     header = rows[0][1]
     for separator, called in _SEPARATORS.items():
-        if separator in header[0]:
-            raise InputError(f"{path} must be comma separated. Received: {called} in its first line.")
+        require(separator not in header[0], f"{path} must be comma separated. Received: {called} in its first line.")
     for line, cells in rows[1:]:
         if len(cells) != len(header):
             raise InputError(f"{path}, line {line} must have {len(header)} cells like the header. Received: {len(cells)}.")
@@ -81,14 +78,12 @@ def read_class_table(path: str | Path) -> ClassTable:
     values = np.zeros((len(rows) - 1, len(columns)), np.float32)
     for row, (line, cells) in enumerate(rows[1:]):
         name = cells[0]
-        if not name:
-            raise InputError(f"{path}, line {line} must name its class in the first column. Received: an empty cell.")
+        require(name, f"{path}, line {line} must name its class in the first column. Received: an empty cell.")
         if name in lines_of:
             raise InputError(f"{path}, line {line} must name a new class. Received: {name!r}, also on line {lines_of[name]}.")
         lines_of[name] = line
         values[row] = [finite_number(path, line, column, cell) for column, cell in zip(columns, cells[1:], strict=True)]
-    if not lines_of:
-        raise InputError(f"{path} must have a row for each class. Received: a header alone.")
+    require(lines_of, f"{path} must have a row for each class. Received: a header alone.")
     groups = tuple(group_of(column) for column in columns)
     return ClassTable(tuple(lines_of), Knowledge(values, columns, groups, source=path.name))
 
@@ -123,13 +118,10 @@ def _checked_header(path: Path, header: list[str]) -> tuple[str, ...]:
         where = " (it is a later column)" if "class" in header else ""
         raise InputError(f"{path}, line 1 must call its first column 'class'{where}. Received: {header[0][:80]!r}.")
     columns = header[1:]
-    if not columns:
-        raise InputError(f"{path}, line 1 must name at least one attribute column after 'class'. Received: none.")
+    require(columns, f"{path}, line 1 must name at least one attribute column after 'class'. Received: none.")
     for number, column in enumerate(columns, start=2):
-        if not column:
-            raise InputError(f"{path}, line 1 must name every column. Received: an empty name for column {number}.")
-        if columns.index(column) != number - 2:
-            raise InputError(f"{path}, line 1 must name each column once. Received: {column!r} twice.")
+        require(column, f"{path}, line 1 must name every column. Received: an empty name for column {number}.")
+        require(columns.index(column) == number - 2, f"{path}, line 1 must name each column once. Received: {column!r} twice.")
     return tuple(columns)
 
 
@@ -220,8 +212,7 @@ def read_numbered_names(path: Path) -> tuple[np.ndarray, list[str]]:
         lines_of[int(number)] = line
         numbers.append(int(number))
         names.append(name.strip())
-    if not names:
-        raise InputError(f"{path} must list at least one name. Received: an empty file.")
+    require(names, f"{path} must list at least one name. Received: an empty file.")
     return np.array(numbers, np.int64), names
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from niwt_tf.data.readers.tables import plain_name, read_mat, read_names, read_rows, texts_of, whole_numbers_of
 from niwt_tf.data.schema import Dataset, Split
-from niwt_tf.errors import InputError, check_choice, suggestion
+from niwt_tf.errors import InputError, check_choice, require, suggestion
 
 FOLDERS = {"cub": "CUB", "awa2": "AWA2"}
 _SPLITS, _FEATURES = "att_splits.mat", "res101.mat"
@@ -141,8 +141,7 @@ def read_role_list(path: Path) -> list[tuple[str, str, str]]:
         InputError: the header or a role is wrong, or an image is empty; the line is named.
     """
     rows = read_rows(path)
-    if rows[0][1] != ["image", "role"]:
-        raise InputError(f"{path}, line 1 must be 'image,role'. Received: {','.join(rows[0][1])[:80]!r}.")
+    require(rows[0][1] == ["image", "role"], f"{path}, line 1 must be 'image,role'. Received: {','.join(rows[0][1])[:80]!r}.")
     found = []
     for line, (image, role) in rows[1:]:
         found.append((image, ROLES[check_choice(f"{path}, line {line}: the role", role, ROLES)], f"{path}, line {line}"))
@@ -179,12 +178,10 @@ def split_by_roles(
             absent = sum(other not in index_of for other, _, _ in rows)
             which = "which is not there" if absent == 1 else f"which is not there, like {absent - 1} more of {len(rows)}"
             raise InputError(f"{where} must name an image of the data set. Received: {image!r}, {which}.{near}")
-        if index in used:
-            raise InputError(f"{where} must name each image once. Received: {image!r} again.")
+        require(index not in used, f"{where} must name each image once. Received: {image!r} again.")
         used[index] = role
         images[role].append(index)
-    if not used:
-        raise InputError(f"{source} must name images of the data set {dataset.name!r}. Received: none that is there.")
+    require(used, f"{source} must name images of the data set {dataset.name!r}. Received: none that is there.")
     indices = {role: np.sort(np.array(found, np.int64)) for role, found in images.items()}
     seen = np.unique(dataset.labels[np.concatenate([indices["train"], indices["test_seen"]])]).astype(np.int64)
     without_images = np.setdiff1d(np.arange(len(dataset.class_names)), classes_with_images(dataset))
