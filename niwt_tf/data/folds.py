@@ -87,12 +87,5 @@ def _fold(seen: SeenData, index: int, validation: np.ndarray, seed: int) -> Fold
     names = of_kept.images.class_names + pseudo_unseen.class_names
     labels = np.concatenate([held_out.labels, pseudo_unseen.labels + len(kept)])
     evaluation = Images(seen.images.root, held_out.paths + pseudo_unseen.paths, labels, names)
-    return Fold(
-        name=f"fold_{index}",
-        classes=kept,
-        training=SeenData(training, of_kept.descriptions),
-        held_out=held_out,
-        validation=validation,
-        evaluation=evaluation,
-        validation_descriptions=seen.descriptions.take(validation),
-    )
+    training_data, unseen = SeenData(training, of_kept.descriptions), seen.descriptions.take(validation)
+    return Fold(f"fold_{index}", kept, training_data, held_out, validation, evaluation, unseen)

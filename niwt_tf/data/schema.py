@@ -18,21 +18,13 @@ from niwt_tf.errors import InputError, require
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What is said of each class: `values[c, k]` is the strength of entry k for class c.
+    """What is said of each class: `values[c, k]` is the strength of entry k for class c."""
 
-    Attributes:
-        values: float32 [C, K], finite, in the units of its source.
-        names: K unique entry names.
-        groups: K group names ("" where an entry has none), for instance "crown_colour".
-        source: where it comes from, for instance "attributes" or a path.
-        words: what turns the text of a later class into values, for captions and texts.
-    """
-
-    values: np.ndarray
-    names: tuple[str, ...]
-    groups: tuple[str, ...]
-    source: str = "attributes"
-    words: TextEncoder | None = None
+    values: np.ndarray  # float32 [C, K], finite, in the units of its source
+    names: tuple[str, ...]  # K, unique
+    groups: tuple[str, ...]  # K ("" where an entry has none), for instance "crown_colour"
+    source: str = "attributes"  # where it comes from, for instance "attributes" or a path
+    words: TextEncoder | None = None  # what turns the text of a later class into values, for captions and texts
 
     def __post_init__(self) -> None:
         require(self.values.ndim == 2, f"Knowledge.values must be [classes, entries]. Received shape {self.values.shape}.")
@@ -46,23 +38,14 @@ class Knowledge:
 
 @dataclass(frozen=True)
 class Split:
-    """Which classes are seen, and what each image is for. Index arrays are int64.
+    """Which classes are seen, and what each image is for. All arrays are int64 indices."""
 
-    Attributes:
-        name: how it was made, for instance "ps" or "random seed 0".
-        seen: class indices [S], ascending.
-        unseen: class indices [U], ascending, disjoint from `seen`.
-        train: image indices of seen classes, for training and every choice.
-        test_seen: image indices of seen classes, for evaluation alone.
-        test_unseen: image indices of unseen classes, for evaluation alone (may be empty).
-    """
-
-    name: str
-    seen: np.ndarray
-    unseen: np.ndarray
-    train: np.ndarray
-    test_seen: np.ndarray
-    test_unseen: np.ndarray
+    name: str  # how it was made, for instance "ps" or "random seed 0"
+    seen: np.ndarray  # classes [S], ascending
+    unseen: np.ndarray  # classes [U], ascending, disjoint from `seen`
+    train: np.ndarray  # images of seen classes, for training and every choice
+    test_seen: np.ndarray  # images of seen classes, for evaluation alone
+    test_unseen: np.ndarray  # images of unseen classes, for evaluation alone (may be empty)
 
     def __post_init__(self) -> None:
         for field in ("seen", "unseen", "train", "test_seen", "test_unseen"):
@@ -76,37 +59,21 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images by path with everything known about them. Arrays are never modified.
+    """Images by path with everything known about them. Arrays are never modified."""
 
-    Attributes:
-        name: "birds", "cub", "awa2" or "folder".
-        root: folder that `paths` are relative to.
-        paths: M image paths.
-        labels: int32 [M], indices into `class_names`.
-        class_names: C names; a class may have no image at all.
-        knowledge: one row a class.
-        split: None until one is chosen.
-        boxes: float32 [M, 4] as x, y, width, height in pixels of the file, or None.
-        parts: float32 [M, P, 3] as x, y in pixels and visibility 0 or 1, or None.
-        part_names: P names.
-        captions: sentences of each image (M tuples), or None.
-        class_texts: one text a class ("" where there is none), or None.
-        image_attributes: float32 [M, K] in [0, 1], or None.
-    """
-
-    name: str
-    root: Path
-    paths: tuple[str, ...]
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-    knowledge: Knowledge
-    split: Split | None = None
-    boxes: np.ndarray | None = None
-    parts: np.ndarray | None = None
-    part_names: tuple[str, ...] = ()
-    captions: tuple[tuple[str, ...], ...] | None = None
-    class_texts: tuple[str, ...] | None = None
-    image_attributes: np.ndarray | None = None
+    name: str  # "birds", "cub", "awa2", "folder" or that of an added one
+    root: Path  # folder that `paths` are relative to
+    paths: tuple[str, ...]  # M
+    labels: np.ndarray  # int32 [M], indices into `class_names`
+    class_names: tuple[str, ...]  # C; a class may have no image at all
+    knowledge: Knowledge  # one row a class
+    split: Split | None = None  # None until one is chosen
+    boxes: np.ndarray | None = None  # float32 [M, 4] as x, y, width, height in pixels of the file
+    parts: np.ndarray | None = None  # float32 [M, P, 3] as x, y in pixels and visibility 0 or 1
+    part_names: tuple[str, ...] = ()  # P
+    captions: tuple[tuple[str, ...], ...] | None = None  # sentences of each image (M tuples)
+    class_texts: tuple[str, ...] | None = None  # one text a class ("" where there is none)
+    image_attributes: np.ndarray | None = None  # float32 [M, K] in [0, 1]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", np.asarray(self.labels, np.int32))
@@ -131,19 +98,12 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Images:
-    """Labelled image files, and nothing else: what a training or evaluation function is given.
+    """Labelled image files, and nothing else: what a training or evaluation function is given."""
 
-    Attributes:
-        root: folder that `paths` are relative to.
-        paths: image paths.
-        labels: int32, indices into `class_names`.
-        class_names: names in label order.
-    """
-
-    root: Path
+    root: Path  # folder that `paths` are relative to
     paths: tuple[str, ...]
-    labels: np.ndarray
-    class_names: tuple[str, ...]
+    labels: np.ndarray  # int32, indices into `class_names`
+    class_names: tuple[str, ...]  # in label order
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -164,17 +124,11 @@ class Images:
 
 @dataclass(frozen=True)
 class Descriptions:
-    """What is said of some classes: numbers, and the texts that they come from where there are any.
-
-    Attributes:
-        names: C class names.
-        values: float32 [C, K], raw.
-        texts: one text a class, its sentences in lines, or None.
-    """
+    """What is said of C classes: numbers, and the texts that they come from where there are any."""
 
     names: tuple[str, ...]
-    values: np.ndarray
-    texts: tuple[str, ...] | None = None
+    values: np.ndarray  # float32 [C, K], raw
+    texts: tuple[str, ...] | None = None  # one a class, its sentences in lines
 
     def __post_init__(self) -> None:
         count, rule = len(self.names), "Descriptions must have a row and a text for each name."

@@ -8,17 +8,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 _RGB = {
-    "black": (28, 28, 32),
-    "white": (242, 242, 238),
-    "red": (212, 32, 38),
-    "yellow": (246, 216, 36),
-    "green": (44, 152, 58),
-    "blue": (42, 84, 218),
-    "pink": (242, 122, 194),
-    "brown": (128, 74, 32),
-    "orange": (240, 130, 20),
-    "ivory": (240, 226, 186),
-}
+    "black": (28, 28, 32), "white": (242, 242, 238), "red": (212, 32, 38), "yellow": (246, 216, 36), "green": (44, 152, 58),
+    "blue": (42, 84, 218), "pink": (242, 122, 194), "brown": (128, 74, 32), "orange": (240, 130, 20), "ivory": (240, 226, 186),
+}  # fmt: skip
 _DARK, _LIGHT = (38, 36, 40), (236, 234, 228)
 _LEG = (186, 112, 72)
 _DARK_COLOURS = ("black", "red", "green", "blue", "brown")

@@ -256,7 +256,8 @@ def attribute_names(seen: Knowledge) -> list[AttributeName]:
         value = name.partition("::")[2] if group else name
         plain = re.sub(r"\(.*?\)", " ", value)
         value = plain if plain.strip("_ ") else value
-        subject = _subject(group) if group else ()
+        of_group = tuple(stem(word) for word in content(group)) if group else ()
+        subject = tuple(word for word in of_group if word not in ASPECTS) or of_group
         alternatives = re.split(r"(?:^|[\W_])or(?:[\W_]|$)", value.lower())
         phrases = []
         for alternative in filter(None, alternatives):
@@ -264,14 +265,8 @@ def attribute_names(seen: Knowledge) -> list[AttributeName]:
             # "fan-shaped_tail" of tail_shape is "fan": its group says the rest.
             rest = tuple(word for word in words if stem(word) not in {*subject, *(ASPECTS if subject else ())})
             phrases += [rest or words] if words else []
-        aspects = frozenset(stem(word) for word in content(group)) - {*subject} if group else frozenset()
-        found.append(AttributeName(place, tuple(phrases), subject, aspects))
+        found.append(AttributeName(place, tuple(phrases), subject, frozenset(of_group) - {*subject}))
     return found
-
-
-def _subject(group: str) -> tuple[str, ...]:
-    stems = tuple(stem(word) for word in content(group))
-    return tuple(word for word in stems if word not in ASPECTS) or stems
 
 
 def named_by_subject(names: Iterable[AttributeName]) -> BySubject:

@@ -81,11 +81,8 @@ _FIRST_CHUNK, _CHUNK_BYTES = 8, 12  # a chunk's length, name and checksum are 12
 _PIXELS, _ANIMATION = (int.from_bytes(name, "big") for name in (b"IDAT", b"acTL"))
 
 
-# Refusing GIFs and PNGs that are animated, by their blocks alone: a decoder would take their first frame without a word.
-#
-# Only core operations are used, and no pixel is unpacked: a GIF's decoder makes room for every frame.
-
-
+# Refusing GIFs and PNGs that are animated, by their blocks alone: a decoder would take their first frame without a word, and a
+# GIF's makes room for every frame. Only core operations are used, and no pixel is unpacked.
 def still_gif(encoded: tf.Tensor) -> tf.Tensor:
     """Return a GIF of one frame, a scalar string, up to its end; one that is cut off is returned as it is.
 

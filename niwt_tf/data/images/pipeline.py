@@ -62,19 +62,13 @@ def image_batches(
 
     paths = tf.constant([os.fsencode(images.root / images.paths[i]) for i in order], tf.string, shape=[len(order)])
     labels = tf.constant(np.asarray(images.labels)[order], tf.int32, shape=[len(order)])
-    threads = min(os.cpu_count() or 1, _MAX_THREADS)
     parts = (paths, labels) if randoms is None else (paths, labels, randoms)
-    batches = tf.data.Dataset.from_tensor_slices(parts).map(
-        lambda path, *rest: (decode_image(tf.io.read_file(path), size), *rest), num_parallel_calls=threads, deterministic=True
-    )
-    batches = batches.batch(batch_size)
+    options = {"num_parallel_calls": min(os.cpu_count() or 1, _MAX_THREADS), "deterministic": True}
+    batches = tf.data.Dataset.from_tensor_slices(parts)
+    batches = batches.map(lambda path, *rest: (decode_image(tf.io.read_file(path), size), *rest), **options).batch(batch_size)
     if augment:
-        changes_colour = augmentation == "standard"
-        batches = batches.map(
-            lambda pixels, chosen, numbers: (augmented(pixels, numbers, changes_colour), chosen),
-            num_parallel_calls=threads,
-            deterministic=True,
-        )
+        colour = augmentation == "standard"
+        batches = batches.map(lambda pixels, chosen, numbers: (augmented(pixels, numbers, colour), chosen), **options)
     return batches.prefetch(_BATCHES_AHEAD)
 
 

@@ -41,18 +41,10 @@ def read_cub(data_dir: str | Path, missing_images: str = "error") -> Dataset:
     parts, part_names = _read_parts(official / "parts", image_ids)
     knowledge = _read_knowledge(official, len(class_names))
     of_images = official / "attributes/image_attribute_labels.txt"
-    dataset = Dataset(
-        name="cub",
-        root=official / "images",
-        paths=tuple(paths),
-        labels=labels,
-        class_names=tuple(class_names),
-        knowledge=knowledge,
-        boxes=_per_image(of_boxes, image_ids, 5).astype(np.float32) if of_boxes.is_file() else None,
-        parts=parts,
-        part_names=part_names,
-        image_attributes=_read_image_attributes(of_images, image_ids, len(knowledge.names)),
-    )
+    attributes = _read_image_attributes(of_images, image_ids, len(knowledge.names))
+    boxes = _per_image(of_boxes, image_ids, 5).astype(np.float32) if of_boxes.is_file() else None
+    dataset = Dataset("cub", official / "images", tuple(paths), labels, tuple(class_names), knowledge)
+    dataset = dataset.replace(boxes=boxes, parts=parts, part_names=part_names, image_attributes=attributes)
     dataset = archives.drop_missing(dataset, missing_images, official / "images.txt")
     captions = archives.texts_folder(_ARCHIVE, official)
     return dataset.replace(captions=None if captions is None else read_captions(captions, dataset.paths, paths))

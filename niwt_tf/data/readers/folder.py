@@ -44,15 +44,9 @@ def read_folder(data_dir: str | Path) -> Dataset:
     label_of = {name: label for label, name in enumerate(table.class_names)}
     found = [(label_of[plain_name(of.name)], f"{of.name}/{image}") for of in class_folders for image in image_names(of)]
     require(found, f"{images} must hold image files in one folder a class. Received: no image.")
-    return Dataset(
-        name="folder",
-        root=images,
-        paths=tuple(path for _, path in found),
-        labels=np.array([label for label, _ in found], np.int32),
-        class_names=table.class_names,
-        knowledge=table.knowledge,
-        class_texts=_descriptions(folder / "descriptions", csv_path, table.class_names),
-    )
+    labels, paths = np.array([label for label, _ in found], np.int32), tuple(path for _, path in found)
+    dataset = Dataset("folder", images, paths, labels, table.class_names, table.knowledge)
+    return dataset.replace(class_texts=_descriptions(folder / "descriptions", csv_path, table.class_names))
 
 
 def _descriptions(folder: Path, csv_path: Path, class_names: tuple[str, ...]) -> tuple[str, ...] | None:
