@@ -14,9 +14,10 @@ from benchmarks.tails import TailProblem
 from niwt_tf.methods.niwt.operators import mean_operators, tail_operator
 from niwt_tf.methods.niwt.transfer import TransferOptions, transfer_columns
 from niwt_tf.methods.niwt.transfer_by_operator import IMAGES_A_STEP, transfer_by_operator
-from niwt_tf.methods.niwt.transfer_closed_form import ANCHORS, ClosedForm
+from niwt_tf.methods.niwt.transfer_closed_form import ClosedForm
 
-LAMBDAS = (1e-2, 1e-1, 1.0)  # of the closed form: the default grid of --transfer_lambda
+# Of the closed form: the default grids of --transfer_lambda and --transfer_anchor.
+LAMBDAS, ANCHORS = (1e-2, 1e-1, 1.0), ("mean", "zero")
 
 
 @dataclass(frozen=True)

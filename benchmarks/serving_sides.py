@@ -109,7 +109,7 @@ def contents_for(network: Network) -> Contents:
         0.0,
     )
     column_map = made_map(neurons, network.num_features, ATTRIBUTES, network.num_seen, _FEATURE_ROWS)
-    return Contents(Knowledge(values, names, ("",) * ATTRIBUTES), column_map=column_map, explainer=explainer)
+    return Contents(Knowledge(values, names, ("",) * ATTRIBUTES), formula=column_map, explainer=explainer)
 
 
 def photographs(folder: Path, sides: tuple[int, int], count: int) -> tuple[Path, ...]:

@@ -27,13 +27,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from niwt_tf.config.settings import Settings
-from niwt_tf.methods.base import Sample
+from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.methods.baselines.class_mean import METHOD
+from niwt_tf.methods.baselines.linear import Sample
 from niwt_tf.methods.niwt.seen_heads import RidgeMoments, candidate_heads
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks, ClosedForm
 from niwt_tf.metrics.calibration import choose_calibration, harmonic_means, logit_statistics, match_logits, seen_margin
 from niwt_tf.metrics.gzsl import CalibrationCurve, calibration_curve
-from niwt_tf.protocol.selection import described, scaled
+from niwt_tf.metrics.ranks import unit
 from niwt_tf.runs.run import RunDirectory
 from studies.seeds import interval
 from studies.trials import Problem, problems_of, ridge_map
@@ -112,10 +113,12 @@ def class_mean_curves(problem: Problem) -> Curves:
     """Return what every candidate of the nearest class mean gives."""
     found: Curves = {}
     for kind, how in itertools.product(METHOD.features, METHOD.descriptions):
-        sample = Sample(scaled(problem.features, kind), problem.labels)
-        seen, new = described(how, problem.seen, problem.new)
-        for candidate, fitted in METHOD.path(sample, seen, METHOD.grid):
-            logits = fitted.scores(scaled(problem.evaluated, kind), seen, new)
+        sample, asked = (unit(rows) if kind == "unit" else rows for rows in (problem.features, problem.evaluated))
+        normaliser = DescriptionNormaliser.fit(problem.seen, how)
+        seen, new = normaliser(problem.seen), normaliser(problem.new)
+        for candidate, fitted in METHOD.path(Sample(sample, problem.labels), seen, METHOD.grid):
+            heads = fitted.seen_columns(seen), fitted.columns(new)
+            logits = np.concatenate([asked @ columns + biases for columns, biases in heads], axis=1)
             found[kind, how, *candidate.values()] = measured(problem, logits)
     return found
 

@@ -90,7 +90,7 @@ def problems_of(run_dir: Path) -> list[Problem]:
         flat = [each for part in parts for each in part]
         trained = SeenHead(0.0, network.columns, network.biases, "softmax")
         own_layer = operators[fold.name][: network.num_neurons].astype(np.float64)
-        known = fold.training.descriptions, fold.validation_descriptions, own_layer
+        known = fold.training.descriptions.values, fold.validation_descriptions.values, own_layer
         found.append(Problem(*flat, *known, trained))
     return found
 

@@ -213,14 +213,11 @@ ALONE = Team()
 class MirroredTeam(Team):
     """One process that trains on every GPU of its machine, or on its CPU where there is none."""
 
-    def __init__(self, devices: list[str] | None = None) -> None:
-        """Take `devices`, by default all GPUs."""
+    def __init__(self) -> None:
         import tensorflow as tf
 
-        if devices is None:
-            logical = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-            devices = [device.name for device in logical]
-        self.strategy = tf.distribute.MirroredStrategy(devices)
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        self.strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
 class WorkerTeam(Team):
@@ -230,13 +227,13 @@ class WorkerTeam(Team):
     one order, and handed round, so that every process gets the same bits.
     """
 
-    def __init__(self, cluster: Cluster, seconds: float = ROLL_CALL_SECONDS) -> None:
-        """Wait for the others, at most `seconds`, then connect.
+    def __init__(self, cluster: Cluster) -> None:
+        """Wait for the others, at most `ROLL_CALL_SECONDS`, then connect.
 
         Raises:
             InputError: some process has not come in time.
         """
-        roll_call(cluster, seconds)
+        roll_call(cluster)
         import tensorflow as tf
 
         # TensorFlow catches SIGTERM from here on and would only make a note of it; a scheduler's stop must stop.
@@ -284,15 +281,15 @@ class WorkerTeam(Team):
         return np.array(total.numpy())
 
 
-def team_of(strategy: str, seconds: float = ROLL_CALL_SECONDS) -> Team:
+def team_of(strategy: str) -> Team:
     """Return the team of a strategy: "none", "mirrored" (this machine's devices) or "multiworker" (TF_CONFIG's processes).
 
-    Call it once a process, before TensorFlow has done anything. `seconds` is how long the others are waited for.
+    Call it once a process, before TensorFlow has done anything.
 
     Raises:
         InputError: an unknown strategy, a TF_CONFIG that is absent or wrong, or a worker that does not come.
     """
     check_choice("strategy", strategy, STRATEGIES)
     if strategy == "multiworker":
-        return WorkerTeam(cluster_of(os.environ), seconds)
+        return WorkerTeam(cluster_of(os.environ))
     return MirroredTeam() if strategy == "mirrored" else ALONE

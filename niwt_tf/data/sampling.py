@@ -1,4 +1,4 @@
-"""One reader for each network that is read through, and the images whose features the choices of Stage 3 need."""
+"""Random images, of which no class has two before every class has one; what the choices of Stage 3 are made on."""
 
 from __future__ import annotations
 
@@ -30,11 +30,21 @@ def held_out_sample(settings: Settings, learner: Learner) -> Images:
 
 def balanced_sample(images: Images, count: int, seed: int) -> Images:
     """Return `count` images (or all), as evenly from the classes as their sizes allow."""
-    generator = np.random.default_rng(seed)
-    order = generator.permutation(len(images))
-    rank_in_class = np.empty(len(images), np.int64)
-    for label in range(len(images.class_names)):
-        members = order[images.labels[order] == label]
-        rank_in_class[members] = np.arange(len(members))
-    chosen = order[np.argsort(rank_in_class[order], kind="stable")][:count]
-    return images.take(np.sort(chosen))
+    drawn = balanced_draw(images.labels, np.arange(len(images)), count, np.random.default_rng(seed))
+    return images.take(np.sort(drawn))
+
+
+def balanced_draw(labels: np.ndarray, candidates: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """Return `count` different candidates (indices of images) at random, or all that there are.
+
+    `labels` [M] are the classes of all images. `random` decides which image of a class is drawn, and which classes come first.
+
+    Returns:
+        int64 indices in the order of the draw: one image of each class, then another of each that has one, and so on.
+    """
+    shuffled = random.permutation(np.asarray(candidates, np.int64))
+    by_class = np.argsort(labels[shuffled], kind="stable")
+    grouped = labels[shuffled][by_class]
+    turns = np.empty(len(shuffled), np.int64)
+    turns[by_class] = np.arange(len(shuffled)) - np.searchsorted(grouped, grouped)
+    return shuffled[np.argsort(turns, kind="stable")[:count]]

@@ -14,8 +14,10 @@ from niwt_tf.data.readers.xlsa17 import FOLDERS, classes_with_images, split_by_r
 from niwt_tf.data.schema import Dataset, Split
 from niwt_tf.errors import InputError, check_choice, require, suggestion
 
+_TEST_FRACTION = 0.2  # of each seen class's images
 
-def random_split(dataset: Dataset, num_unseen: int, seed: int = 0, test_fraction: float = 0.2) -> Dataset:
+
+def random_split(dataset: Dataset, num_unseen: int, seed: int = 0) -> Dataset:
     """Draw `num_unseen` unseen classes from those with images; classes without images are unseen besides.
 
     Raises:
@@ -32,12 +34,10 @@ def random_split(dataset: Dataset, num_unseen: int, seed: int = 0, test_fraction
         rule = f"from 0 to {max(most, 0)}, so that 2 of {len(with_images)} classes with images stay seen"
         raise InputError(f"num_unseen must be {rule}. Received: {num_unseen}.")
     drawn = _generator(seed, 0).permutation(with_images)[:num_unseen]
-    return _split_by_class(dataset, f"random seed {seed}", drawn, seed, test_fraction)
+    return _split_by_class(dataset, f"random seed {seed}", drawn, seed)
 
 
-def named_split(
-    dataset: Dataset, unseen: Sequence[str], seed: int = 0, test_fraction: float = 0.2, name: str | None = None
-) -> Dataset:
+def named_split(dataset: Dataset, unseen: Sequence[str], seed: int = 0, name: str | None = None) -> Dataset:
     """Make the classes called `unseen`, and those without images, the unseen ones.
 
     Raises:
@@ -51,7 +51,7 @@ def named_split(
     classes = [index_of[plain_name(wanted)] for wanted in unseen]
     require(len(set(classes)) == len(classes), f"unseen must name each class once. Received: {','.join(unseen)!r}.")
     name = "unseen " + ",".join(unseen) if name is None else name
-    return _split_by_class(dataset, name, np.array(classes, np.int64), seed, test_fraction)
+    return _split_by_class(dataset, name, np.array(classes, np.int64), seed)
 
 
 def csv_split(dataset: Dataset, path: str | Path, missing_images: str = "error") -> Dataset:
@@ -73,11 +73,10 @@ def xlsa17_split(
     kind: str = "ps",
     missing_images: str = "error",
     seed: int = 0,
-    test_fraction: float = 0.2,
 ) -> Dataset:
     """Use a published split of Xian et al. 2018 for CUB or AWA2: "ps", the Proposed Split, or "ss", the Standard Split.
 
-    The Standard Split has classes alone, so a `test_fraction` of each seen class's images is kept for testing, drawn by `seed`.
+    The Standard Split has classes alone, so a fifth of each seen class's images is kept for testing, drawn by `seed`.
     `folder` is xlsa17 (see `read_proposed_split`), a list of the Proposed Split as CSV, or for "ss" the folder that holds
     standard_split or the one beside it. With missing_images="drop", names that the data set does not hold are passed over.
 
@@ -91,7 +90,7 @@ def xlsa17_split(
     unseen = xlsa17.read_standard_split([folder, folder.parent], dataset.name)
     if missing_images == "drop":
         unseen = tuple(name for name in unseen if name in dataset.class_names)
-    return named_split(dataset, unseen, seed, test_fraction, name="ss")
+    return named_split(dataset, unseen, seed, name="ss")
 
 
 def choose_split(
@@ -156,8 +155,7 @@ def _generator(seed: int, *keys: int) -> np.random.Generator:
     return np.random.default_rng([seed, *keys])
 
 
-def _split_by_class(dataset: Dataset, name: str, unseen: np.ndarray, seed: int, test_fraction: float) -> Dataset:
-    require(0 <= test_fraction < 1, f"test_fraction must be at least 0 and less than 1. Received: {test_fraction}.")
+def _split_by_class(dataset: Dataset, name: str, unseen: np.ndarray, seed: int) -> Dataset:
     with_images = classes_with_images(dataset)
     seen = np.setdiff1d(with_images, unseen)
     train, test = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
@@ -165,7 +163,7 @@ def _split_by_class(dataset: Dataset, name: str, unseen: np.ndarray, seed: int, 
         images = np.flatnonzero(dataset.labels == label)
         # Keyed by the name, so that a class keeps its test images when other classes come or go.
         order = _generator(seed, 1, zlib.crc32(dataset.class_names[label].encode())).permutation(images)
-        count = min(max(1, round(test_fraction * len(images))), len(images) - 1) if test_fraction else 0
+        count = min(max(1, round(_TEST_FRACTION * len(images))), len(images) - 1)
         test.append(np.sort(order[:count]))
         train.append(np.sort(order[count:]))
     every_unseen = np.setdiff1d(np.arange(len(dataset.class_names)), seen)

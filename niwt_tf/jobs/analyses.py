@@ -10,21 +10,20 @@ from typing import Any
 
 from absl import flags
 
-from niwt_tf.compute.features import readers_of
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.analyses.consistency import consistency, draw_consistency
 from niwt_tf.experiments.analyses.lambda_sweep import draw_lambda_sweep, lambda_sweep
 from niwt_tf.experiments.analyses.layer_depth import cut_at, depth_layers, draw_layer_depth, layer_depth
 from niwt_tf.experiments.analyses.record import AnalysisRecord, marked_caption, table_text, write_record
-from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures, choice_of, read_test_features
+from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures, candidate_of, read_test_features
 from niwt_tf.experiments.analyses.support_images import draw_support_images, support_images
 from niwt_tf.experiments.analyses.weight_recovery import draw_weight_recovery, weight_recovery
 from niwt_tf.files import read_json
 from niwt_tf.jobs.app import run_from_flags
+from niwt_tf.jobs.fit import check_stages, run_tasks
 from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.methods.niwt.files import load_maps, load_measured, load_operators
+from niwt_tf.jobs.table import COMMAND
 from niwt_tf.methods.niwt.support import check_support
-from niwt_tf.protocol.learners import load_networks
 from niwt_tf.runs.fingerprints import support_fingerprint
 from niwt_tf.runs.run import Run
 
@@ -65,7 +64,7 @@ def layer_depth_job() -> None:
     layers = flags.FLAGS.layers
 
     def analyse(finished: FinishedTransfer, tested: Tested, command: str) -> AnalysisRecord:
-        network = finished.networks["main"]
+        network = finished.main.network
         asked = layers or tuple(depth_layers(network.model, network.layer))
         for name in asked:  # a mistake is told before the minutes that the first layers take
             try:
@@ -149,10 +148,9 @@ def analysis_stage(
         named: the flags that the command names, those of them that are not None or empty.
 
     Raises:
-        InputError: a stage before it is missing, the head is another method's, or several processes work on the run.
+        InputError: a stage before it is missing, the method measures no importance, or several processes work on the run.
     """
-    if run.settings.head != "niwt":
-        raise InputError(f"--head must be niwt for an analysis, which looks at Stages 1 to 3. Received: {run.settings.head!r}.")
+    check_stages(run, ("importance", "map"), "an analysis, which looks at Stages 1 to 3")
     if run.team.size > 1:
         raise InputError("--strategy must be none or mirrored for an analysis. Received: 'multiworker'.")
     made = run.stage(f"analysis_{name}", settings_used=SETTINGS_USED, inputs=["transfer"], extra=extra)
@@ -163,10 +161,10 @@ def analysis_stage(
     def tested() -> TestFeatures:
         # All settings: curves over some of them say how others do, too.
         marks["optimistic"] = run.scored_test_images(made.name)["optimistic"]
-        return read_test_features(finished.readers["main"], data.test())
+        return read_test_features(finished.main.reader, data.test())
 
     given = [f"--{flag}={value}" for flag, value in named.items() if value]
-    command = " ".join(["niwt", name, f"--run_dir=runs/{run.path.name}", *given])
+    command = " ".join([COMMAND, name, f"--run_dir=runs/{run.path.name}", *given])
     with made.writing() as folder:
         record = analyse(finished, tested, command)
         caption = marked_caption(record.caption, marks.get("optimistic", ()))
@@ -182,22 +180,8 @@ def finished_transfer(run: Run, data: RunData) -> FinishedTransfer:
     Raises:
         InputError: a stage is missing or out of date.
     """
-    names = [learner.name for learner in data.learners]
-    networks = load_networks(run.folder("train"), run.settings, data.learners)
-    choice, calibration = choice_of(read_json(run.folder("transfer") / "selection.json"))
-    return FinishedTransfer(
-        run.settings,
-        data.learners,
-        networks,
-        load_measured(run.folder("importance"), names),
-        load_maps(run.folder("map"), names),
-        load_operators(run.folder("importance")),
-        readers_of(run.settings, networks, data.execution),
-        choice,
-        calibration,
-        data.unseen_names,
-        data.unseen_descriptions,
-    )
+    candidate, calibration = candidate_of(read_json(run.folder("transfer") / "selection.json"))
+    return FinishedTransfer(run_tasks(run, data), candidate, calibration, data.unseen)
 
 
 def optimistic_today(run: Run, name: str, record: Mapping[str, Any]) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def method_stage(run: Run, data: RunData, stage: MethodStage) -> None:
     made = run.stage(stage.name, settings_used=stage.settings, inputs=stage.inputs, described=stage.described)
     if made.up_to_date:
         return
-    tasks = _tasks(run, data, stage.inputs)
+    tasks = run_tasks(run, data, stage.inputs)
     with made.writing() as folder:
         shapes, metrics = stage.write(run.settings, tasks, folder)
         made.record(shapes=shapes, metrics=metrics)
@@ -88,7 +88,7 @@ def transfer_stage(run: Run, data: RunData) -> None:
     transfer = run.stage("transfer", settings_used=used, inputs=inputs, extra=extra)
     if transfer.up_to_date:
         return
-    tasks = _tasks(run, data, inputs)
+    tasks = run_tasks(run, data, inputs)
     with transfer.writing() as folder:
         chosen = choose(settings, method, tasks, progress=data.execution.progress)
         network, parameters = chosen.applied(tasks[0].network, data.unseen)
@@ -125,11 +125,16 @@ def transfer_stage(run: Run, data: RunData) -> None:
         transfer.record(shapes={"columns": columns.shape}, metrics=metrics)
 
 
-def _tasks(run: Run, data: RunData, inputs: Sequence[str]) -> list[Task]:
-    """Return the run's tasks with what the stages among `inputs` have written."""
+def run_tasks(run: Run, data: RunData, inputs: Sequence[str] | None = None) -> list[Task]:
+    """Return the run's tasks with what the stages among `inputs` have written; None takes all that `transfer` reads.
+
+    Raises:
+        InputError: such a stage is missing or out of date.
+    """
+    read = inputs_of(method_of(run.settings.method)) if inputs is None else inputs
     networks = load_networks(run.folder("train"), run.settings, data.learners)
     tasks = tasks_of(run.settings, data.learners, networks, readers_of(run.settings, networks, data.execution))
     for stage in method_of(run.settings.method).stages:
-        if stage.name in inputs:
+        if stage.name in read:
             stage.read(tasks, run.folder(stage.name))
     return tasks

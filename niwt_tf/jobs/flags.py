@@ -16,16 +16,15 @@ from niwt_tf.config.settings import SETTINGS, Settings
 from niwt_tf.data.descriptions.texts import absolute_features
 from niwt_tf.data.hub_location import absolute_hub, is_hub
 from niwt_tf.errors import InputError, suggestion
+from niwt_tf.jobs.options import SYNONYMS
 from niwt_tf.jobs.table import Job
 from niwt_tf.serving.bundle.versions import saved_model_folder
 
 # These settings are names or paths; a path is made absolute, so that a run can be taken up from another folder.
 _PATHS = {declared.name for declared in SETTINGS if declared.path} | {"data_dir"}
-
-
 _LOG = logging.getLogger("niwt_tf.jobs")
-# Names of the flags that were defined last, by the id of their values.
-_DEFINED: dict[int, tuple[str, ...]] = {}
+# The job whose flags were defined last, by the id of their values.
+_DEFINED: dict[int, Job] = {}
 
 
 class _Parser(flags.ArgumentParser):
@@ -43,10 +42,11 @@ class _Parser(flags.ArgumentParser):
 
 def define_flags(job: Job, flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Define the flags of a job in the place of those of an earlier job of this process."""
-    for name in _DEFINED.pop(id(flag_values), ()):
+    earlier = _DEFINED.get(id(flag_values))
+    for name in () if earlier is None else (*(declared.name for declared in earlier.options), *earlier.synonyms.values()):
         if name in flag_values:
             delattr(flag_values, name)
-    _DEFINED[id(flag_values)] = (*(declared.name for declared in job.options), *job.synonyms.values())
+    _DEFINED[id(flag_values)] = job
     for declared in job.options:
         if declared.kind == "bool":
             flags.DEFINE_boolean(declared.name, declared.default, declared.help, flag_values=flag_values)
@@ -103,10 +103,11 @@ def settings_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> tuple[Se
     Raises:
         InputError: settings that are valid one by one do not go together.
     """
-    there = [declared for declared in SETTINGS if declared.name in flag_values]
-    values = {declared.name: flag_values[declared.name].value for declared in there}
-    given = frozenset(name for name in values if flag_values[name].present)
-    return Settings.from_dict({declared.name: absolute(declared, values[declared.name]) for declared in there}), given
+    # What is a setting elsewhere may be the former name of another flag here; the setting then has its own former name.
+    taken = _DEFINED[id(flag_values)].synonyms.values()
+    names = {each.name: SYNONYMS[each.name] if each.name in taken else each.name for each in SETTINGS}
+    values = {each.name: absolute(each, flag_values[names[each.name]].value) for each in SETTINGS}
+    return Settings.from_dict(values), frozenset(name for name in values if flag_values[names[name]].present)
 
 
 def absolute(declared: Option, value: Any) -> Any:

@@ -13,7 +13,9 @@ from niwt_tf.explain.faithfulness.table import FIGURES
 from niwt_tf.files import fingerprint, read_json, replacing
 from niwt_tf.jobs.analyses import optimistic_today
 from niwt_tf.jobs.app import run_from_flags
+from niwt_tf.jobs.fit import inputs_of
 from niwt_tf.jobs.run_data import RunData, TransferFiles, load_run_data
+from niwt_tf.methods.registry import method_of
 from niwt_tf.protocol.scoring import load_scores
 from niwt_tf.report.comparisons import AnalysisFigure, analysis_figures, baseline_rows
 from niwt_tf.report.contents import ReportContents
@@ -39,7 +41,6 @@ from niwt_tf.runs.stage import read_manifest
 SETTINGS_USED = ("data_dir", "precision", "jit", "cache_dtype", "seed")
 _PAGE = "report.html"
 _INPUTS = ("transfer", "evaluate", "faithfulness")
-_STAGES = ("train", "importance", "map", "transfer", "evaluate", "export", "faithfulness")
 
 
 def main() -> None:
@@ -186,14 +187,18 @@ def _baseline_metrics(run: Run) -> dict[str, Mapping[str, Any]]:
     return {name: {**each, "optimistic": run.optimistic(f"baseline_{name}", each)} for name, each in found.items()}
 
 
+def _stage_names(run: Run) -> tuple[str, ...]:
+    return (*inputs_of(method_of(run.settings.method)), "transfer", "evaluate", "export", "faithfulness")
+
+
 def _stages(run: Run) -> list[tuple[str, float, str]]:
-    found = ((name, read_manifest(run.path / name)) for name in _STAGES)
+    found = ((name, read_manifest(run.path / name)) for name in _stage_names(run))
     return [(name, float(manifest["seconds"]), str(manifest["identity"])) for name, manifest in found if manifest]
 
 
 def _versions(run: Run) -> Mapping[str, str]:
     """Return what the stages were made with, which need not be what this process has."""
-    manifests = {name: read_manifest(run.path / name) or {} for name in _STAGES}
+    manifests = {name: read_manifest(run.path / name) or {} for name in _stage_names(run)}
     return versions_of({name: manifest.get("versions", {}) for name, manifest in manifests.items()})
 
 

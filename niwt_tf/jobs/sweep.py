@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from niwt_tf.experiments.sweeps.grid import Grid, Trial, flags_of, grid_of, pars
 from niwt_tf.experiments.sweeps.proposals import Proposals, open_journal
 from niwt_tf.experiments.sweeps.results import Row, rows_of, table, write_results, write_tensorboard
 from niwt_tf.experiments.sweeps.trials import SweepTrials
-from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.flags import absolute, settings_from_flags
 
 
@@ -35,7 +33,7 @@ def main() -> None:
     _check(values, trials)
     folder = SweepFolder(values.sweep_dir)
     more = [f"--cache_dir={values.cache_dir or folder.cache}", f"--cache_gb={values.cache_gb}", f"--strategy={values.strategy}"]
-    description = {"grid": grid, "fixed": {name: getattr(settings, name) for name in sorted(given)}}
+    description: dict[str, Any] = {"grid": grid, "fixed": {name: getattr(settings, name) for name in sorted(given)}}
     description |= {"sampler": values.sampler, "num_trials": values.num_trials, "trials": [trial.name for trial in trials]}
     previous = signal.signal(signal.SIGTERM, _interrupted)
     try:
@@ -129,7 +127,3 @@ def _check(values: flags.FlagValues, trials: Sequence[Trial]) -> None:
 
 def _interrupted(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
-
-
-if __name__ == "__main__":
-    sys.exit(run_job("sweep", main=main))

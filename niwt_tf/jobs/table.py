@@ -32,11 +32,11 @@ from niwt_tf.jobs.options import (
     STAGE_OPTIONS,
     STUDIO_OPTIONS,
     SUPPORT_IMAGES_OPTIONS,
+    SWEEP_DETAILS,
     SWEEP_OPTIONS,
     SYNONYMS,
     WEIGHT_RECOVERY_OPTIONS,
 )
-from niwt_tf.jobs.sweep_options import SWEEP_DETAILS
 
 
 @dataclass(frozen=True)

@@ -148,16 +148,6 @@ class Network:
         num_seen = self.num_seen - (index < self.num_seen)
         return self.with_head(self.columns[:, kept], self.biases[kept], names, num_seen)
 
-    def renamed(self, old: str, new: str) -> Network:
-        """Return a network whose class `old` is called `new`.
-
-        Raises:
-            InputError: there is no class `old`, or there is one called `new`.
-        """
-        index = self.index_of(old)
-        names = [*self.class_names[:index], new, *self.class_names[index + 1 :]]
-        return self.with_head(self.columns, self.biases, names, self.num_seen)
-
     def index_of(self, name: str) -> int:
         """Return the index of the class `name`.
 

@@ -15,10 +15,8 @@ import numpy as np
 
 from niwt_tf.files import replacing
 from niwt_tf.metrics.gzsl import CalibrationCurve, Evaluation, harmonic_mean
-from niwt_tf.plots.style import readable_names, save_figure, shorten
+from niwt_tf.plots.style import BLUE, ORANGE, new_figure, readable_names, save, shorten
 
-# Okabe and Ito's colours, which stay apart for colour-blind readers.
-BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 _MOST_NAMES = 80  # more class names than this cannot be read at the size of a screen
 _MOST_NUMBERS = 20  # the same for percentages inside the cells
 
@@ -66,7 +64,7 @@ def plot_confusion(
     percent = np.divide(100 * counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
 
     side = float(np.clip((0.36 if classes <= _MOST_NUMBERS else 0.17) * classes, 3.5, 10.0 if classes > _MOST_NAMES else 14.0))
-    figure = _figure(side + 3.2, side + 2.6)
+    figure = new_figure(side + 3.2, side + 2.6)
     axes = figure.add_subplot()
     axes.set_facecolor("0.85")  # shows through the empty rows
     # The square root keeps single errors visible beside a diagonal near 100 %.
@@ -85,7 +83,7 @@ def plot_confusion(
             axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=8, color=colour)
     title = f"Confusion of {classes} classes on {len(labels):,} test images"
     figure.suptitle(title + ("\n(grey rows: no test image)" if np.isnan(percent).any() else ""), fontsize=12)
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_ausuc(path: str | Path, curve: CalibrationCurve, evaluation: Evaluation) -> None:
@@ -96,7 +94,7 @@ def plot_ausuc(path: str | Path, curve: CalibrationCurve, evaluation: Evaluation
         curve: of the same scores as `evaluation`.
         evaluation: its accuracies are the marker of the chosen calibration.
     """
-    figure = _figure(6.0, 6.7)
+    figure = new_figure(6.0, 6.7)
     axes = figure.add_subplot()
     _harmonic_lines(axes)
     axes.fill_between(100 * curve.acc_unseen, 100 * curve.acc_seen, color=BLUE, alpha=0.12, linewidth=0)
@@ -112,21 +110,7 @@ def plot_ausuc(path: str | Path, curve: CalibrationCurve, evaluation: Evaluation
     area = "n/a" if np.isnan(evaluation.ausuc) else f"{100 * evaluation.ausuc:.1f} %"
     axes.set_title(f"Seen against unseen accuracy, area (AUSUC) {area}", fontsize=12)
     figure.legend(loc="outside lower center", frameon=False, fontsize=9)  # inside it would cover a good curve
-    _save(figure, path)
-
-
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure: Any, path: str | Path) -> None:
-    with replacing(path) as temporary:
-        save_figure(figure, temporary)
+    save(figure, path)
 
 
 def _name_classes(axes: Any, names: Sequence[str]) -> None:

@@ -80,7 +80,7 @@ def new_figure(width: float, height: float) -> Any:
     return figure
 
 
-def save(figure: Any, path: Path) -> None:
+def save(figure: Any, path: str | os.PathLike[str]) -> None:
     """Write the figure as a PNG, whole or not at all."""
     with replacing(path) as temporary:
         save_figure(figure, temporary)

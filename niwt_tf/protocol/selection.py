@@ -72,7 +72,7 @@ def choose(settings: Settings, method: Method, tasks: Sequence[Task], *, progres
         trial, trials = select(settings, method, tasks, progress=progress)
         # Machines may round differently; exchanges between them depend on the candidate, so the chief's holds for all.
         (agreed,) = main.reader.execution.team.of_chief(np.array([trials.index(trial)]))
-        trial = trials[int(agreed)]
+        trial = trials[int(agreed[0])]
     else:
         _LOG.warning("Too few seen classes or images to hold any out: the first settings are used and no calibration.")
         unknown = float("nan")
@@ -83,7 +83,7 @@ def choose(settings: Settings, method: Method, tasks: Sequence[Task], *, progres
     logits = generator.generate(nothing).scores(main, main.held_out)[:, : main.num_seen]
     margin = seen_margin(logits, main.held_out.labels)
     if folds:
-        scored = [_scores_of(task, method.fit(task, trial.candidate)) for task in folds]
+        scored = [scores_of(task, method.fit(task, trial.candidate)) for task in folds]
         probabilities = choose_probabilities(scored, trial.calibration, margin)
     else:
         probabilities = held_out_probabilities(logits, main.held_out.labels)
@@ -113,7 +113,7 @@ def select(
             tried: dict[Any, _Tried] = {}
             for task in folds:
                 for candidate, generator in method.fit_all(task, candidates):
-                    tried.setdefault(candidate, _Tried()).add(_scores_of(task, generator))
+                    tried.setdefault(candidate, _Tried()).add(scores_of(task, generator))
                     bar.update()
             trials += [each.trial(candidate) for candidate, each in tried.items()]
             bar.set_postfix(best=f"{best_trial(trials).harmonic_mean:.3f}")
@@ -152,7 +152,7 @@ class _Tried:
         return Trial(candidate, calibration, harmonic, zsl, figures)
 
 
-def _scores_of(task: Task, generator: Generator) -> FoldScores:
+def scores_of(task: Task, generator: Generator) -> FoldScores:
     """Score a fold's evaluation images with parameters for its validation classes."""
     assert isinstance(task.learner, Fold), "only a fold has validation classes"
     parameters = generator.generate(task.learner.validation_descriptions)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+_NEAR = 0.3  # of a drawing's units
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -51,21 +53,21 @@ class Frame:
         )
 
 
-def line(frame: Frame, x: np.ndarray, y: np.ndarray, css: str, tolerance: float = 0.3) -> Markup:
-    """Return a path through points; points within `tolerance` units of the last one kept are left out."""
+def line(frame: Frame, x: np.ndarray, y: np.ndarray, css: str) -> Markup:
+    """Return a path through points; points nearly at the last one kept are left out."""
     across, down = frame.across(x), frame.down(y)
-    kept = _spread(across, down, tolerance)
+    kept = _spread(across, down)
     points = " ".join(f"{_short(a)},{_short(d)}" for a, d in zip(across[kept], down[kept], strict=True))
     return Markup('<polyline class="{}" points="{}"/>').format(css, points)
 
 
-def area(frame: Frame, x: np.ndarray, y: np.ndarray, css: str, tolerance: float = 0.3) -> Markup:
+def area(frame: Frame, x: np.ndarray, y: np.ndarray, css: str) -> Markup:
     """Return the region between points and the bottom of the frame."""
     ends = np.asarray(x)[[0, -1]]
     bottom = np.full(2, frame.y[0])
     across = np.concatenate([frame.across(ends[:1]), frame.across(x), frame.across(ends[1:])])
     down = np.concatenate([frame.down(bottom[:1]), frame.down(y), frame.down(bottom[1:])])
-    kept = _spread(across, down, tolerance)
+    kept = _spread(across, down)
     points = " ".join(f"{_short(a)},{_short(d)}" for a, d in zip(across[kept], down[kept], strict=True))
     return Markup('<polygon class="{}" points="{}"/>').format(css, points)
 
@@ -123,14 +125,14 @@ def drawing(name: str, title: str, description: str, width: float, height: float
     return head + Markup("").join(parts) + Markup("</svg>")
 
 
-def percent_ticks(step: int = 20) -> list[tuple[float, str]]:
+def percent_ticks() -> list[tuple[float, str]]:
     """Return ticks from 0 to 100 %."""
-    return [(value / 100, str(value)) for value in range(0, 101, step)]
+    return [(value / 100, str(value)) for value in range(0, 101, 20)]
 
 
-def round_ticks(low: float, high: float, most: int = 7) -> list[tuple[float, str]]:
-    """Return at most about `most` round values within a range, with their texts."""
-    raw = (high - low) / most
+def round_ticks(low: float, high: float) -> list[tuple[float, str]]:
+    """Return at most about 7 round values within a range, with their texts."""
+    raw = (high - low) / 7
     unit = 10.0 ** np.floor(np.log10(raw))
     step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= raw)
     values = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
@@ -142,12 +144,12 @@ def _stroke(x1: float, y1: float, x2: float, y2: float) -> Markup:
     return Markup('<line class="grid" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(*places)
 
 
-def _spread(across: np.ndarray, down: np.ndarray, tolerance: float) -> np.ndarray:
-    """Return indices of points that are further than `tolerance` from the one before, and of both ends."""
+def _spread(across: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """Return indices of points that are further than `_NEAR` from the one before, and of both ends."""
     kept = [0]
     for index in range(1, len(across) - 1):
         last = kept[-1]
-        if abs(across[index] - across[last]) > tolerance or abs(down[index] - down[last]) > tolerance:
+        if abs(across[index] - across[last]) > _NEAR or abs(down[index] - down[last]) > _NEAR:
             kept.append(index)
     return np.array([*kept, len(across) - 1] if len(across) > 1 else kept)
 

@@ -32,11 +32,11 @@ def calibration_range(curve: CalibrationCurve, chosen: float) -> tuple[float, fl
     return low - margin, high + margin
 
 
-def table_of(curve: CalibrationCurve, chosen: float, rows: int = 9) -> list[tuple[float, float, float, float, str]]:
+def table_of(curve: CalibrationCurve, chosen: float) -> list[tuple[float, float, float, float, str]]:
     """Return rows of constant, seen accuracy, unseen accuracy, harmonic mean and a remark, for a table."""
     low, high = calibration_range(curve, chosen)
     marked = {0.0: "none", chosen: "chosen"}
-    constants = np.array(sorted({*np.linspace(low, high, rows).tolist(), *marked}))
+    constants = np.array(sorted({*np.linspace(low, high, 9).tolist(), *marked}))
     values = at_calibrations(curve, constants)
     rows_of = zip(constants.tolist(), values.T.tolist(), strict=True)
     return [(constant, *figures, marked.get(constant, "")) for constant, figures in rows_of]

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from niwt_tf.compute.execution import Execution
 from niwt_tf.compute.features import Reader
+from niwt_tf.data.sampling import balanced_draw
 from niwt_tf.data.schema import Dataset, Images, test_data
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.faithfulness.truth import present_attributes
@@ -25,7 +26,6 @@ from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.network import Network
 from niwt_tf.plots.style import readable_names
 from niwt_tf.protocol.scoring import Scored
-from niwt_tf.report.balanced_draw import balanced_draw
 from niwt_tf.report.pictures import activation_picture, data_uri, heat_overlay, picture_of
 
 _NEURONS, _AGAINST_TRUE = 3, 3

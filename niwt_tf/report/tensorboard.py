@@ -16,11 +16,11 @@ from tqdm import tqdm
 
 from niwt_tf.compute.execution import Execution
 from niwt_tf.compute.features import Reader
+from niwt_tf.data.sampling import balanced_draw
 from niwt_tf.data.schema import TestData
 from niwt_tf.files import replacing_directory
 from niwt_tf.models.network import Network
 from niwt_tf.protocol.scoring import Scored
-from niwt_tf.report.balanced_draw import balanced_draw
 from niwt_tf.report.gallery import GalleryEntry
 from niwt_tf.report.pictures import picture_of
 

@@ -16,8 +16,8 @@ from niwt_tf.errors import InputError
 from niwt_tf.files import fingerprint, replacing_directory, sync_tree
 
 _LOG = logging.getLogger("niwt_tf.jobs")
-# What is made of training images alone, and lies whole in its folder. Test figures and exports are each run's own.
-SHARED = frozenset(("train", "importance", "map", "transfer"))
+# Stages up to this one are made of training images alone; what stands on it are test figures and exports, each run's own.
+_LAST = "transfer"
 
 
 class StageStore:
@@ -39,7 +39,7 @@ class StageStore:
 
         The folder's manifest is not looked at: what is there may have been tampered with.
         """
-        if name not in SHARED:
+        if not _is_shared(name, parts):
             return None
         key = _key(name, parts)
         if key not in self._held:
@@ -52,7 +52,7 @@ class StageStore:
         Raises:
             OSError: the store cannot be written.
         """
-        if name not in SHARED:
+        if not _is_shared(name, parts):
             return
         key = _key(name, parts)
         try:
@@ -130,3 +130,8 @@ def held(lock: Path) -> IO[str]:
             if os.fstat(file.fileno()).st_ino == lock.stat().st_ino:
                 return file
         file.close()
+
+
+def _is_shared(name: str, parts: Mapping[str, Any]) -> bool:
+    above = parts["inputs"]
+    return name == _LAST or not (name.startswith("baseline_") or _LAST in above or name in ("evaluate", "export", "report"))

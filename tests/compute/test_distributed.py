@@ -113,10 +113,10 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
-from niwt_tf.method.attribute_loss import AttributeLoss
-from niwt_tf.method.execution import Execution
-from niwt_tf.method.team import ALONE, team_of
-from niwt_tf.method.training import train_seen
+from niwt_tf.training.attribute_loss import AttributeLoss
+from niwt_tf.compute.execution import Execution
+from niwt_tf.compute.distributed import ALONE, team_of
+from niwt_tf.training.trainer import train_seen
 from niwt_tf.models.backbones import build_network
 
 folder = Path(sys.argv[1])

@@ -194,7 +194,7 @@ WRITER = """
 import sys
 import numpy as np
 from pathlib import Path
-from niwt_tf.method.row_table import RowTable
+from niwt_tf.compute.feature_cache import RowTable
 table = RowTable(Path(sys.argv[1]), (2, 3), "float32")
 for start in np.random.default_rng(int(sys.argv[2])).permutation(100):
     names = np.arange(start * 10, start * 10 + 10, dtype=np.uint64)

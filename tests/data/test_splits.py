@@ -31,23 +31,22 @@ def names(data: Dataset, classes: np.ndarray) -> list[str]:
     return [data.class_names[c] for c in classes]
 
 
-@given(st.lists(st.integers(0, 7), min_size=3, max_size=8), st.integers(0, 8), st.integers(0, 5), st.floats(0, 0.99))
-def test_a_random_split_is_a_partition_or_a_sentence(counts: list[int], num_unseen: int, seed: int, fraction: float) -> None:
+@given(st.lists(st.integers(0, 7), min_size=3, max_size=8), st.integers(0, 8), st.integers(0, 5))
+def test_a_random_split_is_a_partition_or_a_sentence(counts: list[int], num_unseen: int, seed: int) -> None:
     data = toy(counts)
     with_images = sum(count > 0 for count in counts)
     allowed = with_images >= 2 and num_unseen <= with_images - 2 and num_unseen + counts.count(0) >= 1
     if not allowed:
         with pytest.raises(InputError):
-            random_split(data, num_unseen, seed, fraction)
+            random_split(data, num_unseen, seed)
         return
-    split = split_of(random_split(data, num_unseen, seed, fraction))
+    split = split_of(random_split(data, num_unseen, seed))
     assert len(split.unseen) == num_unseen + counts.count(0)
     assert sorted([*split.seen, *split.unseen]) == list(range(len(counts)))
     assert sorted([*split.train, *split.test_seen, *split.test_unseen]) == list(range(sum(counts)))
     assert set(data.labels[split.train].tolist()) == set(split.seen.tolist())
     assert set(data.labels[split.test_unseen].tolist()) <= set(split.unseen.tolist())
-    if fraction:
-        assert all((data.labels[split.test_seen] == c).any() for c in split.seen if counts[c] >= 2)
+    assert all((data.labels[split.test_seen] == c).any() for c in split.seen if counts[c] >= 2)
 
 
 def test_random_split_follows_its_seed() -> None:
@@ -97,14 +96,12 @@ def test_one_sentence_for_each_wrong_option(animals: Path, options: dict, messag
         choose_split(read_folder(animals), **options)
 
 
-def test_too_few_classes_and_a_wrong_fraction() -> None:
+def test_too_few_classes() -> None:
     for counts in ([3, 3], [3], [3, 0, 0]):
         with pytest.raises(InputError, match="must have 2 seen classes"):
             choose_split(toy(counts))
     with pytest.raises(InputError, match="at least 1 unseen class"):
         choose_split(toy([3, 3, 3]), num_unseen=0)
-    with pytest.raises(InputError, match="test_fraction"):
-        random_split(toy([3, 3, 3]), 1, test_fraction=1.0)
 
 
 ROLES = "image,role\nape/0.jpg,trainval\nape/1.PNG,test_seen\nbear/0.jpg,train\ncat/0.jpg,test_unseen\n"

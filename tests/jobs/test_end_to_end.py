@@ -252,13 +252,13 @@ def test_two_seen_classes_are_too_few_to_choose_on(niwt, own_copy, tmp_path):
 
 _KILLED = """
 import sys
-from niwt_tf.method import training
-kept = training.save_checkpoint
+from niwt_tf.training import trainer
+kept = trainer.save_checkpoint
 def save_and_say(*arguments):
     kept(*arguments)
     print("checkpoint", flush=True)
     sys.stdin.readline()
-training.save_checkpoint = save_and_say
+trainer.save_checkpoint = save_and_say
 from niwt_tf.cli import main
 sys.exit(main(sys.argv[1:]))
 """

@@ -158,8 +158,28 @@ def test_no_job_is_lost():
 
 @pytest.mark.parametrize("job", PROMISED)
 def test_no_flag_of_a_job_is_lost(job):
-    taken = {declared.name for declared in JOBS[job].options}
-    assert [name for name in PROMISED[job].split() if name not in taken] == []
+    values = flags.FlagValues()
+    define_flags(JOBS[job], values)
+    assert [name for name in PROMISED[job].split() if name not in values] == []
+
+
+@pytest.mark.parametrize("job", [name for name, job in JOBS.items() if job.synonyms])
+def test_a_former_name_of_a_flag_is_no_other_setting(job):
+    ((today, former),) = JOBS[job].synonyms.items()
+    values = flags.FlagValues()
+    define_flags(JOBS[job], values)
+    parse_flags([f"--{former}=ale"], values)
+    assert values[today].value in ("ale", ("ale",))
+    settings, given = settings_from_flags(values)
+    assert given == ({"method"} if today == "method" else set())
+    assert settings == Settings(method="ale" if today == "method" else Settings().method)
+
+
+def test_a_baseline_takes_the_method_of_its_run_by_its_former_name():
+    values = flags.FlagValues()
+    define_flags(JOBS["baseline"], values)
+    parse_flags(["--head=eszsl", "--methods=ale"], values)
+    assert settings_from_flags(values) == (Settings(method="eszsl"), {"method"})
 
 
 @pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)

@@ -18,7 +18,7 @@ from niwt_tf.runs.run import RunDirectory
 # A stage in a process of its own: it writes `size` bytes, says so, and waits for a line before it ends.
 STAGE = """
 import resource, signal, sys
-from niwt_tf.experiments.settings import Settings
+from niwt_tf.config.settings import Settings
 from niwt_tf.jobs.app import run_job, run_from_flags
 
 def main():

@@ -63,12 +63,6 @@ def test_calibration_survives_expand_and_moves_seen_logits(network, images):
     assert larger.expand(np.ones((256, 1)), [0.0], ["gnu"]).calibration == 1.5
 
 
-def test_renamed(network):
-    assert network.renamed("dog", "wolf").class_names == ("cat", "wolf", "eel")
-    with pytest.raises(InputError, match="Did you mean 'dog'"):
-        network.renamed("dgo", "wolf")
-
-
 def test_copy_has_its_own_weights(network, images):
     before = logits(network, images)
     copied = network.copy()

@@ -88,9 +88,9 @@ _SLOW = """
 import sys, time
 from contextlib import closing
 from pathlib import Path
-from niwt_tf.experiments.settings import Settings
-from niwt_tf.jobs.run_directory import RunDirectory
-from niwt_tf.jobs.stage_store import StageStore
+from niwt_tf.config.settings import Settings
+from niwt_tf.runs.run import RunDirectory
+from niwt_tf.runs.store import StageStore
 with RunDirectory(sys.argv[1]).locked(Settings()) as run, closing(StageStore(sys.argv[2])) as run.store:
     run.use_data("data")
     stage = run.stage("train", ["seed"])

@@ -33,10 +33,10 @@ def consistency(finished: FinishedTransfer, command: str) -> AnalysisRecord:
     Importances are those of training images for their own class, on the head that the run chose. Means are over all pairs;
     quantiles over at most a thousand pairs a class, drawn by the seed.
     """
-    settings, head, network = finished.settings, finished.head.head, finished.networks["main"]
-    images = balanced_sample(finished.main.training.images, _MOST_IMAGES, settings.seed)
+    settings, head, network = finished.settings, finished.head.head, finished.main.network
+    images = balanced_sample(finished.main.learner.training.images, _MOST_IMAGES, settings.seed)
     headed = network.with_head(head.columns, head.biases, network.class_names, network.num_seen)
-    found = class_importance(headed, images, reader=finished.readers["main"], keep_vectors=True)
+    found = class_importance(headed, images, reader=finished.main.reader, keep_vectors=True)
     assert found.vectors is not None
     labels, names = np.asarray(images.labels), readable_names(network.class_names)
     ranks = standardised_ranks(found.vectors)

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from niwt_tf.data.sampling import held_out_sample, statistics_sample
 from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, spread
 from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures
-from niwt_tf.methods.niwt.niwt import column_map_of
-from niwt_tf.methods.niwt.solving import Choice, FoldData, NewColumns, chosen_map, fold_data, fold_scores, new_columns
-from niwt_tf.methods.niwt.support import support_of
+from niwt_tf.methods.niwt.generator import column_map_of
+from niwt_tf.methods.niwt.niwt import METHOD
+from niwt_tf.methods.niwt.solving import NiwtCandidate
 from niwt_tf.metrics.calibration import choose_calibration, harmonic_means, seen_margin
 from niwt_tf.metrics.gzsl import calibration_curve
 from niwt_tf.plots.style import BLUE, GREEN, GREY, ORANGE, absent, curve, new_figure, percent_axis, save
+from niwt_tf.protocol.selection import scores_of
 
 _COLUMNS = (
     *(Column("lambda", "λ", "number"), Column("chosen", "Chosen", "text")),
@@ -36,37 +36,20 @@ _COLUMNS = (
 
 def lambda_sweep(finished: FinishedTransfer, test: TestFeatures, grid: Sequence[float], command: str) -> AnalysisRecord:
     """Return the curves over the lambdas of `grid` and the chosen one, ascending; everything else as the run chose it."""
-    main, choice, head = finished.main, finished.choice, finished.head.head
-    settings, network, reader = finished.settings, finished.networks["main"], finished.readers["main"]
-    engines, operators = (choice.engine,), finished.operators
-    data = [
-        fold_data(settings, engines, fold, finished.networks[fold.name], operators[fold.name], finished.readers[fold.name])
-        for fold in finished.folds
-    ]
-    support = support_of(settings, engines, reader, main.training.images, operators["main"])
-    sample, held_out = statistics_sample(settings, main), held_out_sample(settings, main)
-    features = np.array(reader.features(sample))
-    unit = seen_margin(reader.features(held_out) @ head.columns + head.biases, held_out.labels)
-    importance_map = chosen_map(settings, main, finished.measured, finished.maps, choice)
-
-    def solved(tried: Choice) -> NewColumns | tuple[np.ndarray, np.ndarray]:
-        known = settings, tried, network, head
-        column_map = column_map_of(*known, importance_map, support, features, sample.labels)
-        if column_map is not None:
-            return column_map(finished.unseen_descriptions)
-        importances = importance_map.predict(finished.unseen_descriptions)
-        return new_columns(*known, importances, support, features, sample.labels)
-
+    main, candidate, settings = finished.main, finished.candidate, finished.settings
+    head = finished.head.head
+    unit = seen_margin(main.features(main.held_out) @ head.columns + head.biases, main.held_out.labels)
     rows = []
-    lambdas = sorted({*map(float, grid), choice.regularization})
-    for strength in tqdm(lambdas, desc="lambda", unit="lambda", delay=5, leave=False, disable=not reader.execution.progress):
-        tried = replace(choice, regularization=strength)
-        calibration, harmonics, zsl = _on_folds(finished, data, tried)
-        new = solved(tried)
-        columns, biases = (new.columns, new.biases) if isinstance(new, NewColumns) else new
-        found = test.evaluate((head.columns, head.biases), (columns, biases), calibration * unit)
+    lambdas = sorted({*map(float, grid), candidate.regularization})
+    hidden = not main.reader.execution.progress
+    for strength in tqdm(lambdas, desc="lambda", unit="lambda", delay=5, leave=False, disable=hidden):
+        tried = replace(candidate, regularization=strength)
+        calibration, harmonics, zsl = _on_folds(finished, tried)
+        generator = METHOD.fit(main, tried)
+        made = replace(generator, column_map=column_map_of(generator)).generate(finished.unseen)
+        found = test.evaluate(made.seen, made.new, calibration * unit)
         seen, unseen = spread(found.per_class[: test.num_seen]), spread(found.per_class[test.num_seen :])
-        mark = "chosen" if strength == choice.regularization else ""
+        mark = "chosen" if strength == candidate.regularization else ""
         scores = found.harmonic_mean, found.acc_zsl, found.ausuc, found.calibration
         rows.append((strength, mark, *seen, *unseen, *scores, *_range(harmonics), zsl))
     chosen = next(index for index, row in enumerate(rows) if row[1])
@@ -79,7 +62,7 @@ def lambda_sweep(finished: FinishedTransfer, test: TestFeatures, grid: Sequence[
         tuple(rows),
         tuple(sorted({*decades, chosen})),
         {
-            "chosen_lambda": choice.regularization,
+            "chosen_lambda": candidate.regularization,
             "candidates": list(settings.transfer_lambda),
             "chosen_on": "folds of validation classes" if finished.folds else "nothing: the first of the grid",
             "test_curves": "for looking at: no choice is made from them",
@@ -87,13 +70,11 @@ def lambda_sweep(finished: FinishedTransfer, test: TestFeatures, grid: Sequence[
     )
 
 
-def _on_folds(finished: FinishedTransfer, data: Sequence[FoldData], choice: Choice) -> tuple[float, list[float], float]:
+def _on_folds(finished: FinishedTransfer, candidate: NiwtCandidate) -> tuple[float, list[float], float]:
     """Return the calibration, in units of `seen_margin`, each fold's H at it, and their mean accuracy without seen classes."""
     curves, units = [], []
-    for fold, shared in zip(finished.folds, data, strict=True):
-        head = finished.measured[fold.name][choice.head].head
-        fold_map = chosen_map(finished.settings, fold, finished.measured, finished.maps, choice)
-        scores = fold_scores(finished.settings, fold, shared, head, fold_map, choice)
+    for task in finished.folds:
+        scores = scores_of(task, METHOD.fit(task, candidate))
         curves.append(calibration_curve(scores.logits, scores.labels, scores.num_seen))
         units.append(scores.unit)
     if not curves:

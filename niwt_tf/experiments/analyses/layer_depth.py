@@ -15,8 +15,8 @@ from niwt_tf.compute.features import Reader
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, spread
-from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures, evaluate_transferer
-from niwt_tf.methods.niwt.measuring import fit_maps, measure_importance, seen_operators
+from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures, evaluate_chosen
+from niwt_tf.methods.niwt.prepared import prepare
 from niwt_tf.models.cut import is_degenerate, output_of, split
 from niwt_tf.models.layers import Preprocess
 from niwt_tf.models.network import Network
@@ -58,47 +58,43 @@ def at_layer(finished: FinishedTransfer, layer: str) -> FinishedTransfer:
     """
     settings = finished.settings.replace(extra_layers=())
     cuts: dict[int, Network] = {}
-    networks: dict[str, Network] = {}
-    for name, network in finished.networks.items():
-        key = id(network.model)
-        cuts.setdefault(key, cut_at(network.model, layer))
-        networks[name] = cuts[key]
-    readers: dict[str, Reader] = {}
-    shared: dict[int, Reader] = {}
-    for name, reader in finished.readers.items():
-        if layer == finished.networks[name].layer:
-            readers[name] = reader
-            continue
-        readers[name] = shared.setdefault(id(reader), LayerReader(cut_at(reader.network.model, layer), reader))
-    if isinstance(networks["main"], UnitNetwork) and "auto" in settings.engine:
+    readers: dict[int, Reader] = {}
+    tasks = []
+    for task in finished.tasks:
+        key = id(task.network.model)
+        if key not in cuts:
+            cuts[key] = cut_at(task.network.model, layer)
+        reader = task.reader
+        if layer != task.network.layer:
+            reader = readers.setdefault(id(reader), LayerReader(cut_at(reader.network.model, layer), reader))
+        tasks.append(replace(task, settings=settings, network=cuts[key], reader=reader, _kept={}))
+    if isinstance(tasks[0].network, UnitNetwork) and "auto" in settings.engine:
         # A tail without a convolution or kernel is estimated to cost nothing, which says nothing about the engines.
         settings = settings.replace(engine=("closed_form",))
-    operators = seen_operators(settings, finished.learners, readers)
-    measured = measure_importance(settings, finished.learners, networks, operators, readers)
-    maps = fit_maps(settings, finished.learners, measured)
-    cut = replace(finished, settings=settings, networks=networks, readers=readers)
-    return replace(cut, operators=operators, measured=measured, maps=maps)
+        tasks = [replace(task, settings=settings) for task in tasks]
+    prepare(settings, tasks)
+    return replace(finished, tasks=tasks)
 
 
 def layer_depth(
     finished: FinishedTransfer, test: TestFeatures, layers: Sequence[str], command: str
 ) -> AnalysisRecord:
     """Return one row a layer, first to last; importance, map and every choice of Stage 3 are made anew at each."""
-    own, rows = finished.networks["main"].layer, []
-    hidden = not finished.readers["main"].execution.progress
+    own, rows = finished.main.network.layer, []
+    hidden = not finished.main.reader.execution.progress
     for layer in tqdm(layers, desc="depth", unit="layer", delay=5, leave=False, disable=hidden):
         there = at_layer(finished, layer)
-        transferer = there.transferred()
-        found, trial = evaluate_transferer(transferer, finished.unseen_descriptions, test), transferer.trial
+        chosen = there.chosen()
+        found, trial = evaluate_chosen(chosen, finished.unseen, test), chosen.trial
         seen, unseen = spread(found.per_class[: test.num_seen]), spread(found.per_class[test.num_seen :])
-        network, importance = there.networks["main"], transferer.head.importance
+        network, known = there.main.network, chosen.generator.figures
         height, width = network.trunk.output_shape[1:3]
         positions = "none" if isinstance(network, UnitNetwork) else f"{height} x {width}"
         scores = found.harmonic_mean, found.acc_zsl, found.ausuc, trial.harmonic_mean
-        correlations = importance.rank_correlation_within, importance.rank_correlation_across
-        figures = transferer.importance_map.rank_correlation, *correlations, found.calibration
+        names = ("map_rank_correlation", "rank_correlation_within", "rank_correlation_across")
+        figures = *(known[name] for name in names), found.calibration
         about = layer, network.num_neurons, positions
-        rows.append((*about, *seen, *unseen, *scores, *figures, trial.choice.engine, trial.choice.regularization))
+        rows.append((*about, *seen, *unseen, *scores, *figures, trial.candidate.engine, trial.candidate.regularization))
     flat = [row[0] for row in rows if row[2] == "none"]
     details = {
         "own_layer": own,

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from niwt_tf.compute.features import Reader
 from niwt_tf.config.settings import Settings
-from niwt_tf.data.folds import Fold, Learner
-from niwt_tf.data.schema import TestData
-from niwt_tf.methods.niwt.mapping import ImportanceMap
+from niwt_tf.data.schema import Descriptions, TestData
 from niwt_tf.methods.niwt.measuring import MeasuredHead
-from niwt_tf.methods.niwt.niwt import Transferer, choose
-from niwt_tf.methods.niwt.solving import Choice
+from niwt_tf.methods.niwt.niwt import METHOD
+from niwt_tf.methods.niwt.prepared import measured_of, with_settings
+from niwt_tf.methods.niwt.solving import NiwtCandidate
+from niwt_tf.methods.parameters import HeadParameters
+from niwt_tf.methods.task import Task, folds_of
 from niwt_tf.metrics.gzsl import Evaluation, evaluate_scores
-from niwt_tf.models.network import Network
+from niwt_tf.protocol.selection import Chosen, choose
 
 
 @dataclass(frozen=True)
@@ -25,60 +26,47 @@ class FinishedTransfer:
     """The inputs of Stage 3 and what was chosen.
 
     Attributes:
-        settings: of the run.
-        learners: main first, then folds.
-        networks: by learner.
-        measured: candidate heads by learner.
-        maps: by learner, one for each head.
-        operators: by learner.
-        readers: by learner.
-        choice: what the folds chose, the first of each grid without folds.
+        tasks: main first, then folds, with the importances and maps of the run.
+        candidate: what the folds chose, the first of each grid without folds.
         calibration: in units of `seen_margin`, 0 without folds.
-        unseen_names: U names.
-        unseen_descriptions: float32 [U, K], raw.
+        unseen: the descriptions of the unseen classes.
     """
 
-    settings: Settings
-    learners: Sequence[Learner]
-    networks: Mapping[str, Network]
-    measured: Mapping[str, Sequence[MeasuredHead]]
-    maps: Mapping[str, Sequence[ImportanceMap]]
-    operators: Mapping[str, np.ndarray]
-    readers: Mapping[str, Reader]
-    choice: Choice
+    tasks: Sequence[Task]
+    candidate: NiwtCandidate
     calibration: float
-    unseen_names: tuple[str, ...]
-    unseen_descriptions: np.ndarray
+    unseen: Descriptions
 
     @property
-    def main(self) -> Learner:
-        """The learner of all seen classes."""
-        return self.learners[0]
+    def main(self) -> Task:
+        """That of all seen classes."""
+        return self.tasks[0]
 
     @property
-    def folds(self) -> list[Fold]:
-        """The learners of validation classes; none where there are too few seen classes."""
-        return [learner for learner in self.learners if isinstance(learner, Fold)]
+    def settings(self) -> Settings:
+        """Of the run."""
+        return self.main.settings
+
+    @property
+    def folds(self) -> list[Task]:
+        """Those with validation classes; none where there are too few seen classes."""
+        return folds_of(self.tasks)
 
     @property
     def head(self) -> MeasuredHead:
-        """The chosen seen head of the main learner."""
-        return self.measured["main"][self.choice.head]
+        """The chosen seen head of the main task."""
+        return measured_of(self.main)[self.candidate.head]
 
-    def transferred(self, settings: Settings | None = None) -> Transferer:
+    def chosen(self, settings: Settings | None = None) -> Chosen:
         """Return what `niwt transfer` makes, every choice on the folds, with other settings of Stage 3 where given."""
-        transferer, _ = choose(
-            settings or self.settings, self.learners, self.networks, self.measured, self.maps, self.operators, self.readers
-        )
-        return transferer
+        tasks = with_settings(self.tasks, settings or self.settings)
+        return choose(tasks[0].settings, METHOD, tasks)
 
 
-def choice_of(selection: Mapping[str, Any]) -> tuple[Choice, float]:
-    """Return the choice and the calibration that selection.json holds."""
+def candidate_of(selection: Mapping[str, Any]) -> tuple[NiwtCandidate, float]:
+    """Return the candidate and the calibration that selection.json holds."""
     chosen = selection["chosen"]
-    known = {each.name: chosen[each.name] for each in fields(Choice) if each.name in chosen}
-    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
-    return Choice(**plain), float(chosen["calibration"] or 0.0)
+    return NiwtCandidate.from_dict(chosen), float(chosen["calibration"] or 0.0)
 
 
 @dataclass(frozen=True)
@@ -111,7 +99,8 @@ def read_test_features(reader: Reader, test: TestData) -> TestFeatures:
     return TestFeatures(np.asarray(reader.features(test.images)), test.images.labels, test.num_seen)
 
 
-def evaluate_transferer(transferer: Transferer, descriptions: np.ndarray, test: TestFeatures) -> Evaluation:
-    """Evaluate the columns that a transferer makes of the unseen classes' descriptions [U, K]."""
-    new, head = transferer.columns(descriptions), transferer.head.head
-    return test.evaluate((head.columns, head.biases), (new.columns, new.biases), transferer.calibration)
+def evaluate_chosen(chosen: Chosen, unseen: Descriptions, test: TestFeatures) -> Evaluation:
+    """Evaluate the columns that a chosen method makes of the unseen classes' descriptions."""
+    made = chosen.generator.generate(unseen)
+    assert isinstance(made, HeadParameters), "NIWT makes columns"
+    return test.evaluate(made.seen, made.new, chosen.calibration)

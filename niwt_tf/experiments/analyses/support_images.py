@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, spread
-from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures, evaluate_transferer
+from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures, evaluate_chosen
 from niwt_tf.plots.style import BLUE, GREEN, ORANGE, PURPLE, new_figure, percent_axis, save
 
 # Table 2 of the paper: H in its own setting. For reference; other data cannot be compared with it.
@@ -39,13 +39,13 @@ def support_images(
     kinds = {"seen": "seen", "noise": "noise"} if imagenet is None else {"seen": "seen", "imagenet": imagenet, "noise": "noise"}
     titles = {"seen": "seen training images", "imagenet": "images of the folder", "noise": "noise"}
     rows = []
-    hidden = not finished.readers["main"].execution.progress
+    hidden = not finished.main.reader.execution.progress
     for kind, support in tqdm(kinds.items(), desc="support", unit="kind", delay=5, leave=False, disable=hidden):
-        transferer = finished.transferred(finished.settings.replace(support=support))
-        found, trial = evaluate_transferer(transferer, finished.unseen_descriptions, test), transferer.trial
+        chosen = finished.chosen(finished.settings.replace(support=support))
+        found, trial = evaluate_chosen(chosen, finished.unseen, test), chosen.trial
         seen, unseen = spread(found.per_class[: test.num_seen]), spread(found.per_class[test.num_seen :])
         scores = found.harmonic_mean, found.acc_zsl, found.ausuc, trial.harmonic_mean, found.calibration
-        rows.append((titles[kind], *seen, *unseen, *scores, trial.choice.engine, trial.choice.regularization))
+        rows.append((titles[kind], *seen, *unseen, *scores, trial.candidate.engine, trial.candidate.regularization))
     absent = "" if imagenet is not None else " Without --imagenet_dir there is no row of other photographs."
     count = finished.settings.num_support
     details = {

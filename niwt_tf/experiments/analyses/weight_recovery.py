@@ -23,13 +23,13 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from niwt_tf.data.sampling import balanced_sample, held_out_sample, statistics_sample
+from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, spread
 from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures
 from niwt_tf.methods.niwt.importance import importance_of_maps
+from niwt_tf.methods.niwt.niwt import METHOD
 from niwt_tf.methods.niwt.operators import factor_tail, jacobian_of
-from niwt_tf.methods.niwt.solving import new_columns
-from niwt_tf.methods.niwt.support import support_of
+from niwt_tf.methods.niwt.prepared import operator_of
 from niwt_tf.metrics.gzsl import class_normalised_accuracy
 from niwt_tf.plots.style import BLUE, GREY, ORANGE, PURPLE, curve, new_figure, save
 
@@ -85,8 +85,8 @@ def weight_recovery(
         num_images: most training images that importances are taken of.
         command: what makes this again.
     """
-    head, reader, settings = finished.head.head, finished.readers["main"], finished.settings
-    held_out = held_out_sample(settings, finished.main)
+    head, reader = finished.head.head, finished.main.reader
+    held_out = finished.main.held_out
     choosing = SeenImages(np.asarray(reader.features(held_out)), held_out.labels, "held-out training images")
     seen = test.labels < test.num_seen
     measured = choosing
@@ -119,7 +119,7 @@ def weight_recovery(
     for epsilon in epsilons:
         made = _from_means(finished, float(epsilon), draws if epsilon else 1)
         answers = [measured.answers(*each) for each in made]
-        rows.append(row("mean", float(epsilon), answers, finished.choice.regularization))
+        rows.append(row("mean", float(epsilon), answers, finished.candidate.regularization))
     details = {
         "original_accuracy": reference,
         "measured_on": measured.what,
@@ -139,8 +139,8 @@ def weight_recovery(
 
 
 def _system(finished: FinishedTransfer, num_images: int, draws: int) -> ImportanceSystem:
-    reader, settings = finished.readers["main"], finished.settings
-    images = balanced_sample(finished.main.training.images, num_images, settings.seed)
+    reader, settings = finished.main.reader, finished.settings
+    images = balanced_sample(finished.main.learner.training.images, num_images, settings.seed)
     maps = reader.map_batches(images, keep=False)
     batches, hidden = -(-len(images) // reader.execution.batch_size), not reader.execution.progress
     shown = tqdm(maps, desc="operators", unit="batch", total=batches, delay=5, leave=False, disable=hidden)
@@ -149,20 +149,15 @@ def _system(finished: FinishedTransfer, num_images: int, draws: int) -> Importan
 
 
 def _from_means(finished: FinishedTransfer, epsilon: float, draws: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return columns and biases that Stage 3's closed form makes of each noisy draw of the classes' mean importances."""
-    settings, head, reader = finished.settings, finished.head.head, finished.readers["main"]
-    choice = replace(finished.choice, engine="closed_form")
-    operator = finished.operators["main"]
-    support = support_of(settings, ("closed_form",), reader, finished.main.training.images, operator)
-    sample = statistics_sample(settings, finished.main)
-    known = support, np.asarray(reader.features(sample)), sample.labels
+    """Return columns and biases by Stage 3's closed form from the mean importances of seen classes, with noise of each draw."""
+    generator = METHOD.fit(finished.main, replace(finished.candidate, engine="closed_form"))
+    operator, head = operator_of(finished.main), finished.head.head
     importances = (operator @ head.columns).T.astype(np.float64)
     magnitude = np.abs(importances).mean(axis=1, keepdims=True)
     found = []
     for draw in range(draws):
-        noise = np.random.default_rng([settings.seed, 23, draw]).standard_normal(importances.shape)
-        noisy = importances + epsilon * magnitude * noise
-        new = new_columns(settings, choice, finished.networks["main"], head, noisy, *known)
+        noise = np.random.default_rng([finished.settings.seed, 23, draw]).standard_normal(importances.shape)
+        new = generator.solved(importances + epsilon * magnitude * noise)
         found.append((new.columns, new.biases))
     return found
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from niwt_tf.experiments.comparison.leaderboard import PAIRED, Table
-from niwt_tf.plots.evaluation import BLUE, ORANGE
-from niwt_tf.plots.style import save_figure, shorten
+from niwt_tf.plots.style import BLUE, ORANGE, new_figure, save_figure, shorten
 
 _TITLES = {"harmonic_mean": "H, %", "ausuc": "AUSUC, %"}
 _LONGEST = 48  # characters of a label
@@ -25,12 +24,8 @@ def plot_leaderboard(path: str | Path, tables: Sequence[Table]) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     heights = [_ROW * len(table.rows) + 1.0 for table in tables]
-    figure = Figure(figsize=(10.5, sum(heights) + 0.5), dpi=120, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(10.5, sum(heights) + 0.5)
     panels = figure.subplots(len(tables), len(PAIRED), squeeze=False, height_ratios=heights)
     for axes_of_table, table in zip(panels, tables, strict=True):
         for axes, name in zip(axes_of_table, PAIRED, strict=True):

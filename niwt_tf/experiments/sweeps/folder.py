@@ -19,9 +19,6 @@ from niwt_tf.runs.fingerprints import support_fingerprint, weights_fingerprint
 from niwt_tf.runs.run import FORMAT
 from niwt_tf.runs.stage import Manifest, read_manifest
 
-# What a trial's outcome is read from. A stage that has seen a test image is not among them.
-TRIAL_STAGES = ("train", "importance", "map", "transfer")
-
 
 class SweepFolder:
     """The folder that --sweep_dir names."""
@@ -83,8 +80,8 @@ class SweepFolder:
             if read_json(self.path / "sweep.json") != plain:
                 lock.seek(0)
                 raise InputError(
-                    f"--sweep_dir {self.path} must not be in use by another sweep. Received: a folder where the one that process "
-                    f"{lock.read()} began is not over; the same flags join it."
+                    f"--sweep_dir {self.path} must not be in use by another sweep. Received: a folder where the one that "
+                    f"process {lock.read()} began is not over; the same flags join it."
                 )
             yield
 
@@ -105,7 +102,7 @@ class SweepFolder:
             yield
 
     def claim(self, trial: Trial) -> IO[str] | None:
-        """Return a lock on a trial, held until every process that has it open has closed it or died; None if another holds it."""
+        """Return a lock on a trial, held until every process that has it open closes it or dies; None if another holds it."""
         lock = open(self.locks / f"trial {trial.name}", "a", encoding="utf-8")  # noqa: SIM115
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -123,21 +120,28 @@ class SweepFolder:
     def manifests(self, trial: Trial) -> dict[str, Manifest]:
         """Return the manifests of a trial's stages up to `transfer`, if all are finished and made from each other; else {}."""
         settings = json.loads(json.dumps(trial.settings.as_dict()))
+        known = self.data(trial), self.data(trial, "images")
         found: dict[str, Manifest] = {}
-        for stage in TRIAL_STAGES:
+
+        def holds(stage: str) -> bool:
+            """Take up a stage and those that it was made of; which ones there are, only its method knows."""
             manifest = read_manifest(self.run(trial) / stage)
-            if manifest is None or manifest["data"] not in (self.data(trial), self.data(trial, "images")):
-                return {}
-            if any(settings.get(name) != value for name, value in manifest["settings"].items()):
-                return {}
+            if manifest is None or manifest["data"] not in known:
+                return False
+            used = manifest["settings"]
+            if any(settings.get(name) != value for name, value in used.items()):
+                return False
             present = weights_fingerprint(settings["weights"], settings["backbone"]) if stage == "train" else {}
-            present |= support_fingerprint(settings["support"]) if stage == "transfer" else {}
+            present |= support_fingerprint(settings["support"]) if stage == "transfer" and "support" in used else {}
             if manifest["extra"] != {"format": FORMAT, **present}:
-                return {}
-            if any(above not in found or found[above]["identity"] != made for above, made in manifest["inputs"].items()):
-                return {}
+                return False
+            for above, made in manifest["inputs"].items():
+                if not (above in found or holds(above)) or found[above]["identity"] != made:
+                    return False
             found[stage] = manifest
-        return found
+            return True
+
+        return found if holds("transfer") else {}
 
     def evaluated(self, trial: Trial) -> bool:
         """Return whether a trial's network, as it is, has been scored on test images."""

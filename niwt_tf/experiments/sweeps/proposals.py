@@ -53,7 +53,9 @@ class Proposals:
         for trial in trials:
             self._trials.setdefault(tuple(json.dumps(value) for _, value in trial.configuration), []).append(trial)
         names = [name for name, _ in trials[0].configuration]
-        self._choices = dict(zip(names, (list(dict.fromkeys(column)) for column in zip(*self._trials, strict=True)), strict=True))
+        self._choices = dict(
+            zip(names, (list(dict.fromkeys(column)) for column in zip(*self._trials, strict=True)), strict=True)
+        )
         self.most = min(most or len(self._trials), len(self._trials))
         self._name = f"{sampler}-{fingerprint([trial.name for trial in trials])}"
         self._study = optuna.create_study(storage=storage, study_name=self._name, direction="maximize", load_if_exists=True)

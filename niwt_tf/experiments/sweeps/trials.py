@@ -1,8 +1,8 @@
 """The trials of a sweep and the processes that do them.
 
 The journal has what was proposed, a trial's run directory whether it is finished, and its lock whether somebody is at it. What
-was proposed and is not finished is taken by whoever gets the lock: a dead worker's trial, one that failed for an earlier command,
-one that was made of other data.
+was proposed and is not finished is taken by whoever gets the lock: a dead worker's trial, one that failed in an earlier
+command, one that was made of other data.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ class SweepTrials:
 
     @property
     def trials(self) -> list[Trial]:
-        """The trials that were proposed, in the grid's order."""
-        proposed = {trial.name for problem in self._problems for trial in problem.proposed()}
-        return [trial for trial in self._all if trial.name in proposed]
+        """The trials that are or will be done, as far as that is known, in the grid's order."""
+        all_will_be = sum(problem.most_trials for problem in self._problems) == len(self._all)
+        return list(self._all) if all_will_be else self._proposed()
 
     @property
     def errors(self) -> dict[str, str]:
@@ -94,12 +94,16 @@ class SweepTrials:
         if left:
             self._work("evaluate", "evaluate", len(left), lambda: left)
 
+    def _proposed(self) -> list[Trial]:
+        proposed = {trial.name for problem in self._problems for trial in problem.proposed()}
+        return [trial for trial in self._all if trial.name in proposed]
+
     def _failures(self) -> dict[str, list[str]]:
         return {name: found for problem in self._problems for name, found in problem.failures().items()}
 
     def _untried(self) -> Iterable[Trial]:
         """Yield what was proposed, the unfinished first, and then what more is proposed, of the problems in turn."""
-        waiting = [trial for trial in self.trials if trial.name not in self._settled]
+        waiting = [trial for trial in self._proposed() if trial.name not in self._settled]
         yield from sorted(waiting, key=lambda trial: bool(self.folder.manifests(trial)))
         while self._open:
             with self.folder.alone():
@@ -110,7 +114,8 @@ class SweepTrials:
                 self._open.rotate(-1)
                 yield from proposed
             else:
-                self._open.popleft()
+                # With what another process has proposed since `waiting` was read.
+                yield from self._open.popleft().proposed()
 
     def _work(self, label: str, until: str, total: int, candidates: Callable[[], Iterable[Trial]]) -> None:
         """Do trials until every candidate is settled, whoever did it.

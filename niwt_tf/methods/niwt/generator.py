@@ -26,7 +26,7 @@ from niwt_tf.methods.niwt.layers import blocks_of
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.measuring import MeasuredHead
 from niwt_tf.methods.niwt.operators import tail_operator
-from niwt_tf.methods.niwt.solving import NiwtCandidate, new_columns
+from niwt_tf.methods.niwt.solving import NewColumns, NiwtCandidate, new_columns
 from niwt_tf.methods.niwt.support import Support
 from niwt_tf.methods.niwt.transfer_closed_form import mean_cosine
 from niwt_tf.methods.parameters import HeadParameters
@@ -40,7 +40,7 @@ class NiwtGenerator(Generator):
 
     Attributes:
         options: Stage 3's options.
-        network: the seen network with the chosen head.
+        network: whose features the columns are for.
         head: that head with its importances.
         importance_map: description -> importance.
         candidate: how columns are solved for.
@@ -65,19 +65,23 @@ class NiwtGenerator(Generator):
 
     def generate(self, classes: Descriptions) -> HeadParameters:
         """Return columns for new classes, by the column map or all in one solution or descent."""
-        importances = self.importance_map.predict(classes.values)
         seen = self.head.head.columns, self.head.head.biases
+        if not len(classes):  # a descent has nothing to start from
+            return HeadParameters((), seen, (seen[0][:, :0], seen[1][:0]))
+        importances = self.importance_map.predict(classes.values)
         if self.column_map is None:
-            new = new_columns(
-                *(self.options, self.candidate, self.network, self.head.head, importances),
-                *(self.support, self.features, self.labels),
-            )
+            new = self.solved(importances)
             figures = {"transfer_cosine": new.mean_cosine}
             return HeadParameters(classes.names, seen, (new.columns, new.biases), figures=figures, losses=new.losses)
         columns, biases = self.column_map(classes.values)
         blocks = blocks_of(self.network, self.options.extra_layers, self.candidate.layer_weights)
         figures = {"transfer_cosine": mean_cosine(self.support.operator, columns, importances, blocks)}
         return HeadParameters(classes.names, seen, (columns, biases), figures=figures)
+
+    def solved(self, importances: np.ndarray) -> NewColumns:
+        """Solve Eq. 3 for importances [U, N], without the column map."""
+        known = self.options, self.candidate, self.network, self.head.head
+        return new_columns(*known, importances, self.support, self.features, self.labels)
 
     @property
     def formula(self) -> ColumnMap | None:
@@ -145,15 +149,13 @@ class NiwtGenerator(Generator):
         penalty, correlation = (float(value) for value in arrays["map_figures"])
         importance_map = ImportanceMap(arrays["map_weights"], arrays["map_bias"], normaliser, penalty, correlation)
         candidate = NiwtCandidate.from_dict(_part(arrays, "candidate"))
-        names = tuple(f"class {index}" for index in range(len(head.biases)))
-        headed = network.with_head(head.columns, head.biases, names, len(names))
         maps, exact = arrays["support_maps"], None
         if candidate.engine == "operator":
-            exact = tail_operator(headed.tail, maps)
+            exact = tail_operator(network.tail, maps)
         column_map, few_shot = _part(arrays, "column_map"), _part(arrays, "few_shot")
         return cls(
             settings,
-            headed,
+            network,
             measured,
             importance_map,
             candidate,

@@ -85,22 +85,18 @@ def fit_cosine_map(
     descriptions: np.ndarray,
     importances: np.ndarray,
     *,
-    num_validation: int = 5,
-    learning_rate: float = 1e-2,
     steps: int = 2000,
     normalisation: str = "centred",
     seed: int = 0,
 ) -> ImportanceMap:
     """Fit Eq. 2 as the paper does (`--map=cosine`): Adam on 1 - cos(W k + b, alpha), early-stopped on held-out seen classes.
 
-    `num_validation` classes drawn by `seed` are held out (at most a third of them); the weights of the step with the highest
-    mean rank correlation on those are kept.
+    Five classes drawn by `seed` are held out (at most a third of them); the weights of the step with the highest mean rank
+    correlation on those are kept.
 
     Args:
         descriptions: raw [S, K] of the seen classes.
         importances: [S, N], mean unit importances of the same classes.
-        num_validation: classes held out.
-        learning_rate: of Adam.
         steps: full-batch steps.
         normalisation: see `DescriptionNormaliser`.
         seed: draws the held-out classes.
@@ -112,14 +108,14 @@ def fit_cosine_map(
     x = normaliser(descriptions.astype(np.float32))
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(x))
-    held_out = order[: max(1, min(num_validation, len(x) // 3))]
+    held_out = order[: max(1, min(5, len(x) // 3))]
     fitted = order[len(held_out) :]
     targets = tf.math.l2_normalize(tf.constant(importances[fitted], tf.float32), axis=1)
     inputs = tf.constant(x[fitted])
     # From 0 the weights stay in the span of the seen descriptions; random ones would keep their noise outside of it.
     weights = tf.Variable(tf.zeros((importances.shape[1], x.shape[1])))
     bias = tf.Variable(importances[fitted].mean(axis=0).astype(np.float32))
-    optimiser = keras.optimizers.Adam(learning_rate)
+    optimiser = keras.optimizers.Adam(1e-2)
     optimiser.build([weights, bias])
     check_every = 20
 

@@ -117,12 +117,9 @@ class Niwt(Method):
 
     def fit(self, task: Task, candidate: NiwtCandidate) -> NiwtGenerator:
         """Return the generator of a candidate, which solves for columns when it is asked for them."""
-        measured = measured_of(task)[candidate.head]
-        head, network = measured.head, task.network
-        headed = network.with_head(head.columns, head.biases, network.class_names, network.num_seen)
         support = support_for(task, candidate.engine)
         known = map_of(task, candidate), candidate, support, *statistics_of(task)
-        return NiwtGenerator(task.settings, headed, measured, *known)
+        return NiwtGenerator(task.settings, task.network, measured_of(task)[candidate.head], *known)
 
     def finish(self, generator: NiwtGenerator, tasks: Sequence[Task], trial: Trial, margin: float) -> NiwtGenerator:
         """Return the generator with its column map and with what refines columns by photographs, chosen on the folds."""

@@ -1,7 +1,7 @@
 """Importance as a linear operator of the head column, image by image and averaged over images.
 
 The logit is f(a) . w, so alpha(x) = M(x) w with M(x) [N, D] the tail's Jacobian averaged over positions. What nested tapes find
-by a gradient of a gradient is then two matrix products: M(x) w, and M(x)' g for the gradient of any loss of it.
+by a gradient of a gradient is then a matrix product, M(x) w.
 
 Dimensions: P images, N neurons, D features, C columns, B of the P images, L groups of images.
 """
@@ -46,10 +46,6 @@ class TailOperator(abc.ABC):
         """Return the importances [B, C, N] of columns [D, C] on the images with indices [B]; differentiable by the columns."""
 
     @abc.abstractmethod
-    def adjoint(self, values: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-        """Return the sum over images of M(x)' g, [D, C], for values g [B, C, N]: a gradient by the columns."""
-
-    @abc.abstractmethod
     def mean(self) -> np.ndarray:
         """Return the mean of M(x) over all images, [N, D]."""
 
@@ -70,13 +66,6 @@ class FactoredOperator(TailOperator):
         for index, kernel in reversed(list(enumerate(self._factors.kernels))):
             values = tf.matmul(values, kernel, transpose_b=True) * self._mask(index, images)
         return tf.matmul(values, self._factors.first, transpose_b=True)
-
-    def adjoint(self, values: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-        """See `TailOperator`."""
-        values = tf.matmul(values, self._factors.first) * self._mask(0, images)
-        for index, kernel in enumerate(self._factors.kernels, start=1):
-            values = tf.matmul(values, kernel) * self._mask(index, images)
-        return tf.transpose(tf.reduce_sum(values, axis=0))
 
     def mean(self) -> np.ndarray:
         """See `TailOperator`."""
@@ -113,11 +102,6 @@ class KeptOperator(TailOperator):
         """See `TailOperator`."""
         matrices = tf.gather(self._matrices, images)
         return tf.matmul(columns[None], matrices, transpose_a=True, transpose_b=True)
-
-    def adjoint(self, values: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-        """See `TailOperator`."""
-        matrices = tf.gather(self._matrices, images)
-        return tf.reduce_sum(tf.matmul(matrices, values, transpose_a=True, transpose_b=True), axis=0)
 
     def mean(self) -> np.ndarray:
         """See `TailOperator`."""

@@ -99,6 +99,21 @@ def measured_of(task: Task) -> list[MeasuredHead]:
     return measured
 
 
+def operator_of(task: Task) -> np.ndarray:
+    """Return the mean operator [N, D] of a task that was prepared, over a sample of its training images."""
+    operator: np.ndarray = task.cached("operator", _unprepared)
+    return operator
+
+
+def with_settings(tasks: Sequence[Task], settings: Settings) -> list[Task]:
+    """Return prepared tasks with other options of Stage 3."""
+    others = [Task(settings, task.learner, task.network, task.reader, task.source) for task in tasks]
+    for task, other in zip(tasks, others, strict=True):
+        for key in ("operator", "measured", "maps"):
+            other.keep(key, task.cached(key, _unprepared))
+    return others
+
+
 def map_of(task: Task, candidate: NiwtCandidate) -> ImportanceMap:
     """Return the map of a task that a candidate asks for."""
     head, penalty = candidate.head, candidate.map_regularization
@@ -111,8 +126,7 @@ def map_of(task: Task, candidate: NiwtCandidate) -> ImportanceMap:
 
 def support_for(task: Task, engine: str) -> Support:
     """Return what a task's columns are fitted on by an engine."""
-    operator = task.cached("operator", _unprepared)
-    images = task.learner.training.images
+    operator, images = operator_of(task), task.learner.training.images
     # The closed form alone needs no maps; whoever needs them finds in them all that it needs too.
     return task.cached(("support", engine), lambda: support_of(task.settings, (engine,), task.reader, images, operator))
 

@@ -158,9 +158,6 @@ def mean_cosine(operator: np.ndarray, columns: np.ndarray, importances: np.ndarr
     return float(np.average(cosines, weights=blocks.weights))
 
 
-ANCHORS = ("mean", "zero")
-
-
 def anchor_column(seen_columns: np.ndarray, anchor: str) -> np.ndarray:
     """Return what lambda holds new columns to, float64 [D]: the mean of the seen columns [D, S], or zero."""
     return seen_columns.mean(axis=1, dtype=np.float64) if anchor == "mean" else np.zeros(len(seen_columns))

@@ -24,7 +24,6 @@ def next_version(
     *,
     variables: Mapping[str, np.ndarray],
     cards: Sequence[Card],
-    metadata: Mapping[str, Any] | None = None,
     check: Callable[[Path], None] | None = None,
 ) -> Path:
     """Write the version after the newest beside `bundle`, or write nothing; no other version is touched.
@@ -36,7 +35,6 @@ def next_version(
         bundle: what is changed.
         variables: new values by the names of root variables, of the old types; shapes may grow or shrink with the classes.
         cards: one a class, in the order of the logits.
-        metadata: further entries of niwt.json that change.
         check: is called with the new version before it appears; what it raises stops it.
 
     Returns:
@@ -58,7 +56,7 @@ def next_version(
         "seen": seen,
         "unseen": [card.name for card in cards if not card.seen],
     }
-    changed = {**bundle.metadata, **names, **(metadata or {}), "made_from": bundle.folder.name}
+    changed = {**bundle.metadata, **names, "made_from": bundle.folder.name}
     # Measured on other classes than these.
     changed["metrics_of"] = bundle.metadata.get("metrics_of", bundle.folder.name)
     with new_version(parent) as version:

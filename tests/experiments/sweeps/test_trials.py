@@ -2,62 +2,94 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from pathlib import Path
 
 import pytest
-from niwt_tf.jobs.sweep_processes import Command, divided_environment, run_commands
+
+from niwt_tf.config.settings import Settings
+from niwt_tf.experiments.sweeps.folder import SweepFolder
+from niwt_tf.experiments.sweeps.grid import trials_of
+from niwt_tf.experiments.sweeps.trials import TrialProcess, divided_environment, end_processes
+
+TRIALS = trials_of({"patience": (1, 2, 3)}, Settings())
 
 
-def _command(tmp_path, name, code):
-    return Command(name, (sys.executable, "-S", "-c", code), tmp_path / "logs" / f"{name}.log")
+@pytest.fixture
+def start(tmp_path):
+    """Return a function that starts Python with some code as the process of a trial."""
+    folder = SweepFolder(tmp_path)
+    folder.locks.mkdir()
+
+    def call(code: str, trial=TRIALS[0]) -> TrialProcess:
+        claim = folder.claim(trial)
+        assert claim is not None
+        return TrialProcess(trial, [sys.executable, "-S", "-c", code], folder.log(trial), claim)
+
+    call.folder = folder
+    return call
 
 
-def test_each_ends_with_its_last_line_and_has_its_log(tmp_path):
-    codes = {
-        "well": "print('fine')",
-        "ill": "import sys; print('begun'); sys.exit('the reason\\n\\n')",
-        "mute": "import os; os._exit(3)",
-        "killed": "import os; os.kill(os.getpid(), 9)",
-    }
-    errors = {}
-    for _ in range(2):
-        run_commands(
-            [_command(tmp_path, name, code) for name, code in codes.items()],
-            3,
-            lambda ended: errors.update({ended.command.name: ended.error}),
-        )
-    assert errors == {"well": "", "ill": "the reason", "mute": "exit status 3", "killed": "killed by SIGKILL"}
-    assert (tmp_path / "logs" / "well.log").read_text() == "fine\nfine\n"
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("print('fine')", ""),
+        ("import sys; print('begun'); sys.exit('the reason\\n\\n')", "the reason"),
+        ("import os; os._exit(3)", "exit status 3"),
+        ("import os; os.kill(os.getpid(), 9)", "killed by SIGKILL"),
+    ],
+)
+def test_each_ends_with_its_last_line_and_has_its_log(start, code, error):
+    start.folder.log(TRIALS[0]).parent.mkdir()
+    start.folder.log(TRIALS[0]).write_text("before\n")
+    process = start(code)
+    process.popen.wait()
+    assert process.error() == error
+    process.close()
+    assert start.folder.log(TRIALS[0]).read_text().startswith("before\n")
 
 
-def test_no_more_than_parallel_at_a_time(tmp_path):
+def test_a_trial_is_claimed_while_its_process_lives(start):
+    process = start("import time; time.sleep(60)")
+    process.close()
+    assert start.folder.claim(TRIALS[0]) is None
+    assert start.folder.claim(TRIALS[1]) is not None
+    process.popen.kill()
+    process.popen.wait()
+    assert start.folder.claim(TRIALS[0]) is not None
+
+
+def test_they_are_interrupted_and_waited_for(start):
+    code = "import time\ntry:\n  print('begun', flush=True); time.sleep(60)\nexcept KeyboardInterrupt:\n  print('ended')"
+    processes = [start(code, trial) for trial in TRIALS]
+    begun = time.monotonic()
+    while not all("begun" in start.folder.log(trial).read_text() for trial in TRIALS):
+        assert time.monotonic() < begun + 30
+        time.sleep(0.05)
+    end_processes(processes)
+    assert [start.folder.log(trial).read_text() for trial in TRIALS] == ["begun\nended\n"] * 3
+    assert all(start.folder.claim(trial) is not None for trial in TRIALS)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills the children of a killed process")
+def test_a_process_dies_with_the_one_that_started_it(start):
     code = f"""
-import os, time
-mine = {str(tmp_path)!r} + "/" + str(os.getpid()) + ".run"
-open(mine, "w").close()
-time.sleep(0.2)
-print(len([name for name in os.listdir({str(tmp_path)!r}) if name.endswith(".run")]))
-os.unlink(mine)
+import os, pathlib, sys
+sys.path.insert(0, {str(Path(__file__).parents[3])!r})
+from niwt_tf.experiments.sweeps.trials import TrialProcess
+claim = open({str(start.folder.path / "claim")!r}, "w")
+command = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
+child = TrialProcess(None, command, pathlib.Path(claim.name + ".log"), claim)
+print(child.popen.pid, flush=True)
+os.kill(os.getpid(), 9)
 """
-    commands = [_command(tmp_path, str(number), code) for number in range(5)]
-    run_commands(commands, 2, lambda ended: None)
-    assert max(int(command.log.read_text()) for command in commands) <= 2
-
-
-def test_whatever_ends_it_ends_the_processes(tmp_path):
-    def fail(ended):
-        raise RuntimeError
-
-    commands = [
-        _command(tmp_path, "quick", "pass"),
-        _command(tmp_path, "slow", "import os, time; print(os.getpid(), flush=True); time.sleep(120); print('whole')"),
-    ]
-    with pytest.raises(RuntimeError):
-        run_commands(commands, 2, fail)
-    said = commands[1].log.read_text().split()
-    assert "whole" not in said
-    if said and said[0].isdecimal():  # else it was ended before it could say anything
-        with pytest.raises(ProcessLookupError):
-            os.kill(int(said[0]), 0)
+    process = TrialProcess(TRIALS[0], [sys.executable, "-c", code], start.folder.log(TRIALS[0]), start.folder.claim(TRIALS[0]))
+    process.popen.wait()
+    child = int(start.folder.log(TRIALS[0]).read_text())
+    limit = time.monotonic() + 10
+    while Path(f"/proc/{child}/stat").exists() and Path(f"/proc/{child}/stat").read_text().split()[2] not in "ZX":
+        assert time.monotonic() < limit
+        time.sleep(0.05)
 
 
 def test_processors_are_parted(monkeypatch):

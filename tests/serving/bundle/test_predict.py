@@ -39,7 +39,7 @@ def test_no_image_or_no_model_is_refused(saved_model, image_paths, tmp_path):
 def test_loading_does_not_say_that_a_session_is_deprecated(saved_model):
     code = """if True:
         import logging, sys
-        from niwt_tf.serving.predict import opened
+        from niwt_tf.serving.bundle.predict import opened
         logging.getLogger("tensorflow").setLevel(logging.WARNING)
         opened(sys.argv[1]).__enter__()
         logging.getLogger("tensorflow").warning("still heard")

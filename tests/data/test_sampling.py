@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from niwt_tf.report.balanced_draw import balanced_draw
+from niwt_tf.data.sampling import balanced_draw
 
 
 @given(st.lists(st.integers(0, 5), max_size=40), st.integers(0, 50), st.integers(0, 3))
