@@ -6,7 +6,6 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -16,20 +15,10 @@ from niwt_tf.data.images.decode import decode_image, decode_pixels, refusal
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError, brief
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-
 
 @dataclass(frozen=True)
 class OneImage:
-    """An image that can be decoded.
-
-    Attributes:
-        path: of the file.
-        encoded: its bytes.
-        pixels: uint8 [height, width, 3], RGB.
-    """
+    """An image file that can be decoded: its bytes, and its pixels as uint8 [height, width, 3], RGB."""
 
     path: Path
     encoded: bytes
@@ -41,11 +30,7 @@ class OneImage:
 
 
 def read_one_image(path: str | os.PathLike[str], argument: str) -> OneImage:
-    """Read and decode one image.
-
-    Args:
-        path: of the file.
-        argument: what named it, for messages.
+    """Read and decode one image, which `argument` named.
 
     Raises:
         InputError: it is no path, or it cannot be read or decoded.
@@ -74,15 +59,9 @@ def opened(path: Path, side: int) -> Image.Image | None:
     """Return the whole image as RGB, or None if it cannot be opened.
 
     Like the decoder that the network sees through, it drops an alpha channel, keeps the upper 8 of 16 bits, and does not turn a
-    photograph as its camera says.
-
-    Args:
-        path: an image file.
-        side: the longer side in pixels that is needed at least, where the file has as many; a JPEG file is decoded at a lower
-            resolution if that is enough.
+    photograph as its camera says. A JPEG file is decoded at a lower resolution if its longer side has `side` pixels all the
+    same.
     """
-    from PIL import Image
-
     try:
         with warnings.catch_warnings(), Image.open(path) as image:
             warnings.simplefilter("ignore")  # of oddities in the file, which the caller cannot act on
@@ -97,8 +76,6 @@ def opened(path: Path, side: int) -> Image.Image | None:
 
 def resized(image: Image.Image, side: int) -> Image.Image:
     """Return an image with its longer side of `side` pixels, its shape kept."""
-    from PIL import Image
-
     scale = side / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.resize(size, Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.LANCZOS)
@@ -108,9 +85,8 @@ def image_sides(images: Images) -> np.ndarray:
     """Return int64 [M, 2], width and height in pixels as they are stored; files were found good by `usable_images`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of a large header, which was judged when the data were read
-        return np.array([_sides(images, path) for path in images.paths], np.int64).reshape(-1, 2)
-
-
-def _sides(images: Images, path: str) -> tuple[int, int]:
-    with Image.open(images.root / path) as image:
-        return image.size
+        sides = []
+        for path in images.paths:
+            with Image.open(images.root / path) as image:
+                sides.append(image.size)
+    return np.array(sides, np.int64).reshape(-1, 2)
