@@ -129,11 +129,6 @@ def importances_of(task: Task, network: Network) -> np.ndarray:
     sample = balanced_sample(task.learner.training.images, max(settings.num_support, task.num_seen), settings.seed)
     everything = np.ones((1, len(sample)), bool)
     (operator,) = mean_operators(
-        network.tail,
-        task.reader.maps(sample),
-        everything,
-        jit=execution.jit,
-        progress=execution.progress,
-        team=execution.team,
+        network.tail, task.reader.maps(sample), everything, jit=execution.jit, progress=execution.progress, team=execution.team
     )
     return unit((operator @ network.columns[:, : network.num_seen]).T)

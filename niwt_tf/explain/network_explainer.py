@@ -223,9 +223,7 @@ def complete(
     )
 
 
-def _counterfactual(
-    features: np.ndarray, known: KnownClasses, loser: int, margin: float
-) -> Counterfactual | NoCounterfactual:
+def _counterfactual(features: np.ndarray, known: KnownClasses, loser: int, margin: float) -> Counterfactual | NoCounterfactual:
     if known.formula is None:
         return NoCounterfactual("A column of this network takes the network itself to make (--engine=tape or operator).")
     has_one = np.isfinite(known.descriptions).all(axis=1)

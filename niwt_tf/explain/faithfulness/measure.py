@@ -95,9 +95,7 @@ def measure_faithfulness(
     figures = {name: _by_side(name, each, labels, sides) for name, each in values.items()}
     attributes, confident = named_attributes(explainer), np.asarray(explainer.confident)
     names = {
-        side: name_quality(
-            explained.pooled[rows], truth.present[rows], attributes, confident, progress=execution.progress
-        )
+        side: name_quality(explained.pooled[rows], truth.present[rows], attributes, confident, progress=execution.progress)
         for side, rows in {"all": np.ones(len(labels), bool), **sides}.items()
     }
     figures["confident_names"] = {side: each.good for side, each in names.items() if each.good is not None}

@@ -120,9 +120,7 @@ def paired_auc(scores: np.ndarray, present: np.ndarray) -> np.ndarray:
 def _auc(rank_sums: np.ndarray, positive: np.ndarray, count: int) -> np.ndarray:
     """Return the AUC from the sums of the ranks, from 1, of `positive` of `count` scores; NaN for none or all of them."""
     pairs = np.broadcast_to(positive * (count - positive), rank_sums.shape)
-    return np.divide(
-        rank_sums - positive * (positive + 1) / 2, pairs, out=np.full(rank_sums.shape, np.nan), where=pairs > 0
-    )
+    return np.divide(rank_sums - positive * (positive + 1) / 2, pairs, out=np.full(rank_sums.shape, np.nan), where=pairs > 0)
 
 
 def energy_in_parts(maps: np.ndarray, masks: np.ndarray, frame: np.ndarray) -> np.ndarray:

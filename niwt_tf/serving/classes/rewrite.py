@@ -20,11 +20,7 @@ from niwt_tf.serving.bundle.versions import new_version, versions
 
 
 def next_version(
-    bundle: Bundle,
-    *,
-    variables: Mapping[str, np.ndarray],
-    cards: Sequence[Card],
-    check: Callable[[Path], None] | None = None,
+    bundle: Bundle, *, variables: Mapping[str, np.ndarray], cards: Sequence[Card], check: Callable[[Path], None] | None = None
 ) -> Path:
     """Write the version after the newest beside `bundle`, or write nothing; no other version is touched.
 
@@ -51,11 +47,7 @@ def next_version(
             f"Received: {str(bundle.folder)!r}."
         )
     seen = [card.name for card in cards if card.seen]
-    names = {
-        "labels": [card.name for card in cards],
-        "seen": seen,
-        "unseen": [card.name for card in cards if not card.seen],
-    }
+    names = {"labels": [card.name for card in cards], "seen": seen, "unseen": [card.name for card in cards if not card.seen]}
     changed = {**bundle.metadata, **names, "made_from": bundle.folder.name}
     # Measured on other classes than these.
     changed["metrics_of"] = bundle.metadata.get("metrics_of", bundle.folder.name)

@@ -82,10 +82,7 @@ def signature_forms(network: Network, contents: Contents, k: int) -> dict[str, A
         },
         "logits": {
             "inputs": {"images": f"float32 [B, {size}, {size}, 3], RGB in 0..255"},
-            "outputs": {
-                "logits": "float32 [B, C], calibrated",
-                "features": f"float32 [B, {network.num_features}]",
-            },
+            "outputs": {"logits": "float32 [B, C], calibrated", "features": f"float32 [B, {network.num_features}]"},
         },
         "classify": {
             "inputs": {"inputs": "string [B], tf.Example with the bytes feature image/encoded"},

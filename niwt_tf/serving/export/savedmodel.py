@@ -72,10 +72,7 @@ def export_network(
         for extra, arrays in contents.extra_arrays().items():
             np.savez(version.work / "assets.extra" / f"{extra}.npz", **arrays)  # type: ignore[arg-type]
         checked = verify(version.work, network, contents, images, k)
-        description["checked"] = {
-            "images": checked.images,
-            "largest_score_difference": checked.largest_score_difference,
-        }
+        description["checked"] = {"images": checked.images, "largest_score_difference": checked.largest_score_difference}
         name = Path(os.path.abspath(folder)).name
         write_warmup(version.work, warmup_requests(contents, images), name)
         write_metadata(version.work, {"name": name, **description, **(metadata or {})})
