@@ -17,10 +17,7 @@ from niwt_tf.serving.bundle.predict import Servable, opened
 
 
 class BundleExplainer:
-    """A bundle that is loaded to explain images. Close it, or use it as a context.
-
-    Args:
-        folder: a version, or the folder of the versions (the newest is taken).
+    """A bundle, the newest in a folder of versions, that is loaded to explain images. Close it, or use it as a context.
 
     Raises:
         InputError: there is no bundle, or it has no explanations.

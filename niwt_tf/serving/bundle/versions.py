@@ -29,11 +29,7 @@ def versions(folder: str | os.PathLike[str]) -> dict[int, Path]:
 
 
 def saved_model_folder(folder: str | os.PathLike[str], argument: str = "folder") -> Path:
-    """Return `folder` if it is a SavedModel, else the newest version in it.
-
-    Args:
-        folder: a version, or the folder of the versions.
-        argument: what named it, for messages.
+    """Return `folder` if it is a SavedModel, else the newest version in it; messages call it what `argument` says.
 
     Raises:
         InputError: it is neither.
@@ -46,12 +42,7 @@ def saved_model_folder(folder: str | os.PathLike[str], argument: str = "folder")
 
 
 class NewVersion:
-    """A version that is being written.
-
-    Attributes:
-        work: a hidden folder to write into.
-        path: where `work` went; set when the block of `new_version` has ended well.
-    """
+    """A version that is written into the hidden folder `work`; it lies in `path` when the block has ended well."""
 
     def __init__(self, work: Path) -> None:
         self.work = work

@@ -31,14 +31,10 @@ NEAR = 0.98
 
 @dataclass(frozen=True)
 class Change:
-    """What makes the next version.
+    """What makes the next version: new values of root variables by name, and a card a class, in the order of the logits.
 
-    Attributes:
-        variables: new values of root variables, by name.
-        cards: one a class, in the order of the logits.
-        milliseconds: that the computation took, without reading and writing files.
-        notes: sentences that warn.
-        recomputed: slots that a class keeps with another column.
+    The computation took milliseconds, without reading and writing files. Notes are sentences that warn; `recomputed` are slots
+    that a class keeps with another column.
     """
 
     variables: Mapping[str, np.ndarray]
@@ -49,11 +45,7 @@ class Change:
 
 
 def add_classes(bundle: Bundle, classes: Sequence[DescribedClass]) -> Change:
-    """Return what gives a bundle new classes, after those it has, by its column map.
-
-    Args:
-        bundle: with a column map.
-        classes: at least one, each with a name that is not taken.
+    """Return what gives a bundle at least one new class, after those it has, by its column map.
 
     Raises:
         InputError: a name is taken or not allowed, a description does not fit or makes no finite column, or the bundle has no

@@ -35,21 +35,12 @@ def export_network(
     check_images: Sequence[str | os.PathLike[str]],
     metadata: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a network as the next version in `folder`, verified, or write nothing.
+    """Write a network as the next version in `folder`, verified, or write nothing; return the version's folder.
 
-    The signatures, all batch-first, are those of `signature_forms`.
-
-    Args:
-        network: what to export.
-        folder: holds one folder a version, named 1, 2, ...; earlier ones are not touched.
-        contents: what goes with the network; None is the network alone.
-        k: classes an answer, at least 1; at most C are given.
-        check_images: at least one image file, for comparing the SavedModel with the network in a fresh process, and for the
-            requests that warm a server up.
-        metadata: goes into niwt.json beside the model, under names of its own.
-
-    Returns:
-        The version's folder.
+    The versions are named 1, 2, ...; earlier ones are not touched. The signatures, all batch-first, are those of
+    `signature_forms`, with `k` classes an answer, at least 1 and at most C. By at least one check image the SavedModel is
+    compared with the network in a fresh process, and a server is warmed up. The metadata go into niwt.json beside the model,
+    under names of their own.
 
     Raises:
         InputError: k is below 1, `folder` is a file, a check image cannot be decoded, the contents do not fit, or metadata
