@@ -207,11 +207,6 @@ class _Search:
         return self._logit(self._edits.attributes[sets].reshape(flat), scaled.reshape(flat))
 
 
-# Which changes of a class's description are worth a thought: those within what the known classes show.
-#
-# Dimensions: C known classes, K attributes, E edits.
-
-
 @dataclass(frozen=True)
 class Edits:
     """Edits [E] of one description, each of one attribute, or of two where one takes the other's place within its group.

@@ -63,10 +63,13 @@ class Explainer:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Explainer:
         """Return what `arrays` gave."""
-        names = (tuple(arrays[name].tolist()) for name in ("attribute_names", "attribute_groups", "neuron_names"))
-        figures = (float(figure) for figure in arrays["inverse_figures"])
+        attributes, groups, neurons = (
+            tuple(arrays[name].tolist()) for name in ("attribute_names", "attribute_groups", "neuron_names")
+        )
+        regularization, rank_correlation = arrays["inverse_figures"].tolist()
         inverse = arrays["inverse_weights"], arrays["inverse_bias"]
-        return cls(*inverse, *names, arrays["neuron_confidences"], *figures, str(arrays["inverse_form"]))
+        figures = regularization, rank_correlation, str(arrays["inverse_form"])
+        return cls(*inverse, attributes, groups, neurons, arrays["neuron_confidences"], *figures)
 
 
 def fit_explainer(

@@ -1,4 +1,4 @@
-"""What the signature `explain` answers: a class, where it is seen, why, and why not the next best class.
+"""What the signatures `explain` and `explain_class` answer: a class, where it is seen, why, and why not another class.
 
 Only core operations, so that it can be part of a serving signature. Row i of every answer is what image i alone would get.
 Dimensions: B images, S pixels a side, H x W positions, N neurons, D features, C classes, K attributes.
@@ -161,11 +161,6 @@ def strongest(weights: tf.Tensor, names: tf.Tensor, count: int, sign: float = 1.
 
 _OPPOSING = 5
 _ITSELF = "rival must be another class than the one that is explained."
-
-
-# What the signature `explain_class` answers: why one class and not another, whichever two are asked about.
-#
-# Only core operations. Dimensions: B images, H x W positions, N neurons, C classes, K attributes.
 
 
 def named_classes(class_names: tf.Tensor, rivals: tf.Tensor, labels: tf.Tensor) -> Choose:

@@ -1,7 +1,8 @@
 """Where a network looks, and how much each neuron counts, for the logits of any classes and for their differences.
 
-All functions take batches, treat each row for itself, and can be traced or compiled for any device.
-Dimensions: B images, H x W positions, N neurons, C classes, K attributes.
+Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization" (2017). All functions take
+batches, treat each row for itself, and can be traced or compiled for any device.
+Dimensions: B images, S pixels a side, H x W positions, N neurons, C classes, K attributes.
 """
 
 from __future__ import annotations
@@ -94,12 +95,6 @@ def attribute_weights(alphas: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor | N
 
 
 _NOBODY = -1
-
-
-# Grad-CAM of a whole network, compiled once: a map for any class of each image, or for the difference of two.
-#
-# Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization" (2017).
-# Dimensions: B images, S pixels a side, H x W positions, N neurons, C classes.
 
 
 class GradCam:

@@ -1,6 +1,9 @@
 """The linear map back from importance to attributes: which attributes a vector of neuron weights speaks for.
 
-It is Stage 2 with its roles swapped, over the same seen classes. Dimensions: S seen classes, N neurons, K attributes.
+It is Stage 2 with its roles swapped, over the same seen classes, fitted by ridge regression or the paper's cosine loss. Both
+work in the principal directions of the inputs: their weights lie in the span of the inputs anyway, and there are no more
+directions than classes, however many neurons there are.
+Dimensions: S seen classes, N neurons (inputs), R <= S principal directions, K attributes (targets).
 """
 
 from __future__ import annotations
@@ -17,14 +20,6 @@ from niwt_tf.metrics.ranks import standardised_ranks, unit
 _SINGULAR = 1e-6  # of the largest singular value; float32's rounding is below that
 _LEARNING_RATE = 1e-2
 _MEAN_DECAY, _SQUARE_DECAY, _ADAM_EPSILON = 0.9, 0.999, 1e-7
-
-
-# Two ways to fit a linear map that takes deviations to deviations: ridge regression, and the paper's cosine loss.
-#
-# Both are fitted in the principal directions of the inputs: their weights lie in the span of the inputs anyway, and there are
-# no more directions than classes, however many neurons there are.
-#
-# Dimensions: S classes, N inputs, R <= S principal directions, K targets.
 
 
 @dataclass(frozen=True)

@@ -90,11 +90,6 @@ class NetworkExplainer:
         return row, evidence.logits.numpy()[0], features, maps
 
 
-# From the answer of the graph about one image to the whole explanation, the counterfactual among it.
-#
-# Dimensions: H x W positions, N neurons, C classes, D features, K attributes.
-
-
 @dataclass(frozen=True)
 class KnownClasses:
     """What is known of the C classes beside the network.

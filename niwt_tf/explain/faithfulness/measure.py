@@ -1,7 +1,7 @@
 """How true a network's explanations are on its test images, for seen and unseen classes apart.
 
 What is explained is the predicted class, right or wrong: what a user is shown. Figures of images are means over their true
-classes. Dimensions: M test images.
+classes. Dimensions: M test images, N neurons.
 """
 
 from __future__ import annotations
@@ -101,11 +101,6 @@ def _by_side(name: str, measure: ImageValues, labels: np.ndarray, sides: Mapping
     return found
 
 
-# One pass over the test images in which each is explained once, and what can be measured of that.
-#
-# Dimensions: M test images, B images of a batch, S x S pixels, H x W positions, N neurons, C classes, K attributes.
-
-
 class ImageValues(NamedTuple):
     """A measure, float64 [R], of the test images `rows`; NaN where it could not be measured. Chance is [R] or None."""
 
@@ -166,10 +161,8 @@ def explain_test_images(
     return ExplainedImages(values, pooled, parts, activating.result())
 
 
-# Insertion, deletion and a random order.
-_CURVES = 3
-# About ten seconds of two cores. A network that could not even do the fewest images in it takes longer.
-_FLOPS = 1e12
+_CURVES = 3  # insertion, deletion and a random order
+_FLOPS = 1e12  # about ten seconds of two cores; a network that could not even do the fewest images in it takes longer
 _FEWEST, _MOST = 16, 128
 _FEWEST_OF_A_SIDE = 8
 

@@ -1,7 +1,7 @@
 """Whether explanations are true: each measure one function of arrays, beside what it would be by chance.
 
 A measure of images gives one value an image, NaN for an image that it cannot be measured on; `class_mean` makes a figure of
-them. Insertion and deletion are in `perturbation`, the boxes and discs that maps are compared with in `masks`.
+them. The boxes and discs that maps are compared with are in `masks`.
 Dimensions: B or M images, S x S pixels, H x W positions, N neurons, K attributes, T steps.
 """
 
@@ -140,12 +140,6 @@ STEPS = 16
 Probability = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-# Insertion and deletion: what happens to a class's probability when pixels come or go in order of heat.
-#
-# Petsiuk et al., "RISE: Randomized Input Sampling for Explanation of Black-box Models" (2018). A pixel that is away has the
-# image's mean colour. Dimensions: B images, S x S pixels, T steps.
-
-
 def heat_order(heat: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Return each pixel's place in the order of falling heat [B, S, S], as float32 [B, S, S] in [0, 1).
 
@@ -163,8 +157,9 @@ def probability_curve(
 ) -> np.ndarray:
     """Return the probability of classes [B] while pixels are put back, or taken away, first places first, float [B, T + 1].
 
-    With the places of a random order deletion is the insertion of the reverse order read backwards: their areas have the same
-    mean. Pixels are float32 [B, S, S, 3], places are [B, S, S] in [0, 1).
+    Petsiuk et al., "RISE: Randomized Input Sampling for Explanation of Black-box Models" (2018). A pixel that is away has the
+    image's mean colour. With the places of a random order deletion is the insertion of the reverse order read backwards: their
+    areas have the same mean. Pixels are float32 [B, S, S, 3], places are [B, S, S] in [0, 1).
     """
     away = tf.reduce_mean(pixels, axis=[1, 2], keepdims=True)
     places = tf.constant(order)[..., None]

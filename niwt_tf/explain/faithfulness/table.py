@@ -98,6 +98,6 @@ def as_text(faithfulness: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     )
 
 
-def _cells(figure: Mapping[str, Any]) -> tuple[str, ...]:
+def _cells(figure: Mapping[str, Any]) -> tuple[str, str, str]:
     interval = f"{figure['low']:.3f} to {figure['high']:.3f}" if "low" in figure else ""
     return f"{figure['value']:.3f}", interval, f"{figure['chance']:.3f}" if "chance" in figure else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from types import TracebackType
 
 import numpy as np
 
@@ -32,10 +31,8 @@ class BundleExplainer:
         self._servable: Servable = self._opened.__enter__()
         if "explain" not in self._servable.signatures:
             self.close()
-            raise InputError(
-                f"{self.bundle.folder} must have explanations, which are exported where descriptions are known. "
-                "Received: a bundle without them."
-            )
+            rule = f"{self.bundle.folder} must have explanations, which are exported where descriptions are known."
+            raise InputError(f"{rule} Received: a bundle without them.")
 
     def close(self) -> None:
         """Let go of the graph."""
@@ -44,7 +41,7 @@ class BundleExplainer:
     def __enter__(self) -> BundleExplainer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __call__(

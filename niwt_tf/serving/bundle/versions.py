@@ -95,7 +95,7 @@ def _moved(work: Path, folder: Path) -> Path:
 
 
 _LOG = logging.getLogger("niwt_tf.serving")
-_HELD = threading.local()
+_HELD = threading.local()  # `folders` that this thread keeps others waiting for
 
 
 @contextmanager
@@ -108,7 +108,7 @@ def one_change(versions_folder: Path) -> Iterator[None]:
     descriptor = os.open(versions_folder, os.O_RDONLY)
     try:
         status = os.fstat(descriptor)
-        key, held = (status.st_dev, status.st_ino), _held()
+        key, held = (status.st_dev, status.st_ino), _HELD.__dict__.setdefault("folders", set())
         if key in held:
             yield
             return
@@ -120,12 +120,6 @@ def one_change(versions_folder: Path) -> Iterator[None]:
             held.remove(key)
     finally:
         os.close(descriptor)
-
-
-def _held() -> set[tuple[int, int]]:
-    """Return the folders that this thread keeps others waiting for."""
-    held: set[tuple[int, int]] = _HELD.__dict__.setdefault("folders", set())
-    return held
 
 
 def _lock(descriptor: int, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,12 +50,11 @@ def check_export(folder: str | os.PathLike[str], images: Sequence[str | os.PathL
     Raises:
         InputError: there is no SavedModel, or an image cannot be read.
     """
-    examination = Examination(saved_model_folder(folder), [read_image(Path(image)) for image in images])
-    return _outcomes(examination.checks())
+    return _outcomes(Examination(saved_model_folder(folder), [read_image(Path(image)) for image in images]))
 
 
-def _outcomes(checks: Mapping[str, Callable[[], str]]) -> Iterator[Check]:
-    for name, run in checks.items():
+def _outcomes(examination: Examination) -> Iterator[Check]:
+    for name, run in examination.checks().items():
         try:
             yield Check(name, "ok", run())
         except NotRunError as reason:

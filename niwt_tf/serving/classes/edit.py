@@ -142,28 +142,12 @@ def write_change(bundle: Bundle, change: Change) -> Path:
 
 
 def _card(bundle: Bundle, each: DescribedClass, name: str, nearest: str, cosine: float) -> Card:
-    how = "from its description, by the column map"
-    figures = {}
-    if nearest:
-        how += f" (nearest class {nearest!r})"
-        figures["nearest_cosine"] = round(cosine, 6)
-    values = tuple(float(value) for value in each.description.values)
-    return Card(
-        name,
-        values,
-        each.description.text,
-        each.source,
-        seen=False,
-        made=now(),
-        how=how,
-        validation=_validation(bundle),
-        figures=figures,
-    )
-
-
-def _validation(bundle: Bundle) -> dict[str, float]:
-    """Return how well columns from descriptions did on validation classes when the bundle was made."""
-    return {name: float(value) for name, value in bundle.metadata["validation"].items()}
+    how = "from its description, by the column map" + (f" (nearest class {nearest!r})" if nearest else "")
+    figures = {"nearest_cosine": round(cosine, 6)} if nearest else {}
+    said = name, tuple(float(value) for value in each.description.values), each.description.text, each.source
+    # How well columns from descriptions did on validation classes when the bundle was made.
+    validation = {name: float(value) for name, value in bundle.metadata["validation"].items()}
+    return Card(*said, seen=False, made=now(), how=how, validation=validation, figures=figures)
 
 
 def _nearest(

@@ -39,8 +39,8 @@ def next_version(
             f"The folder of a bundle must be named by its version, so that another can be put beside it. "
             f"Received: {str(bundle.folder)!r}."
         )
-    seen = [card.name for card in cards if card.seen]
-    names = {"labels": [card.name for card in cards], "seen": seen, "unseen": [card.name for card in cards if not card.seen]}
+    seen, unseen = ([card.name for card in cards if card.seen == wanted] for wanted in (True, False))
+    names = {"labels": [card.name for card in cards], "seen": seen, "unseen": unseen}
     changed = {**bundle.metadata, **names, "made_from": bundle.folder.name}
     # Measured on other classes than these.
     changed["metrics_of"] = bundle.metadata.get("metrics_of", bundle.folder.name)
@@ -78,8 +78,6 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _write_variables(bundle: Bundle, folder: Path, changed: Mapping[str, np.ndarray]) -> None:
-    import tensorflow as tf
-
     reader = tf.train.load_checkpoint(str(bundle.folder / CHECKPOINT))
     types = reader.get_variable_to_dtype_map()
     values = {checkpoint_key(name): value for name, value in changed.items()}

@@ -73,17 +73,12 @@ def explanation(row: Row) -> Explanation:
         is_seen=bool(row["is_seen"]),
         heatmap=row["heatmap"],
         heatmap_png=bytes(row["heatmap_png_bytes"]),
-        attributes=_named(_weighted(row, "attributes", "attribute_weights")),
-        neurons=tuple(
-            (neuron, name, weight)
-            for (neuron, weight), name in zip(
-                _weighted(row, "neurons", "neuron_weights"), texts(row["neuron_names"]), strict=True
-            )
-        ),
+        attributes=_weighted(row, "attributes", "attribute_weights"),
+        neurons=tuple(zip(texts(row["neurons"]), texts(row["neuron_names"]), row["neuron_weights"].tolist(), strict=True)),
         runner_up=_text(row["runner_up"]),
         runner_up_score=float(row["runner_up_score"]),
-        speaks_for=_named(_weighted(row, "for_attributes", "for_weights")),
-        speaks_against=_named(_weighted(row, "against_attributes", "against_weights")),
+        speaks_for=_weighted(row, "for_attributes", "for_weights"),
+        speaks_against=_weighted(row, "against_attributes", "against_weights"),
     )
 
 
@@ -102,8 +97,5 @@ def _text(value: np.ndarray) -> str:
 
 
 def _weighted(row: Row, names: str, weights: str) -> tuple[tuple[str, float], ...]:
-    return tuple(zip(texts(row[names]), map(float, row[weights]), strict=True))
-
-
-def _named(pairs: tuple[tuple[str, float], ...]) -> tuple[tuple[str, float], ...]:
-    return tuple(pair for pair in pairs if pair[0])  # where there are fewer words than places, the rest is empty
+    # Where there are fewer words than places, the rest is empty.
+    return tuple((name, weight) for name, weight in zip(texts(row[names]), map(float, row[weights]), strict=True) if name)

@@ -14,16 +14,17 @@ import tensorflow as tf
 
 from niwt_tf.errors import InputError
 from niwt_tf.models.network import Network
+from niwt_tf.serving.bundle.predict import read_image
 from niwt_tf.serving.bundle.versions import new_version
 from niwt_tf.serving.classes.rewrite import write_cards, write_metadata
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.graph import ServedNetwork
 from niwt_tf.serving.export.metadata import describe
-from niwt_tf.serving.export.verification import read_check_images, verify
-from niwt_tf.serving.export.warmup import write_warmup
-from niwt_tf.serving.export.warmup_requests import warmup_requests
+from niwt_tf.serving.export.verification import CheckImages, read_check_images, verify
+from niwt_tf.serving.export.warmup import Request, example, write_warmup
 
 _LOG = logging.getLogger("niwt_tf")
+_MOST_WARMUP = 4  # images; a record holds them whole
 
 
 def export_network(
@@ -65,7 +66,7 @@ def export_network(
         checked = verify(version.work, network, contents, images, k)
         description["checked"] = {"images": checked.images, "largest_score_difference": checked.largest_score_difference}
         name = Path(os.path.abspath(folder)).name
-        write_warmup(version.work, warmup_requests(contents, images), name)
+        write_warmup(version.work, _warmup_requests(contents, images), name)
         write_metadata(version.work, {"name": name, **description, **(metadata or {})})
     _LOG.info("%s answers as the network does on %d images.", version.path, checked.images)
     return version.path
@@ -82,3 +83,21 @@ def _write(network: Network, contents: Contents, folder: Path, k: int) -> None:
     updater.save()
     # TensorFlow's own fingerprint is of the files before that, and of the variables before a class is added.
     (folder / "fingerprint.pb").unlink(missing_ok=True)
+
+
+def _warmup_requests(contents: Contents, images: CheckImages) -> list[Request]:
+    """Return what a server replays while it loads: every signature, those of files with one image and with several."""
+    # Pixels take much more room than files: one image must do.
+    requests: list[Request] = [("logits", {"images": images.pixels[:1]})]
+    for count in sorted({1, min(len(images.paths), _MOST_WARMUP)}):
+        encoded = [read_image(Path(path)) for path in images.paths[:count]]
+        files = {"image_bytes": np.array(encoded, object)}
+        examples = {"inputs": np.array([example(content) for content in encoded], object)}
+        requests += [("serving_default", files), ("classify", examples)]
+        if contents.explainer is not None:
+            best = {name: np.array([b""] * count, object) for name in ("class_name", "rival")}
+            requests += [("explain", files), ("explain_class", {**files, **best})]
+        if contents.formula is not None and contents.knowledge is not None:
+            described = np.tile(contents.knowledge.values[-1:], (count, 1, 1)).astype(np.float32)
+            requests.append(("classify_with", {**files, "descriptions": described}))
+    return requests
