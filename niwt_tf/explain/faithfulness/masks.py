@@ -13,12 +13,9 @@ from niwt_tf.explain.grad_cam import upsampled
 
 
 def box_masks(boxes: np.ndarray, sides: np.ndarray, size: int) -> np.ndarray:
-    """Return how much of each pixel is inside of the image's box, float64 [B, S, S].
+    """Return how much of each pixel is inside of the image's box, float64 [B, S, S] with S = `size`.
 
-    Args:
-        boxes: [B, 4] as x, y, width, height in pixels of the file.
-        sides: [B, 2], width and height of the file in pixels.
-        size: S.
+    Boxes are [B, 4] as x, y, width, height and sides [B, 2] as width, height, both in pixels of the file.
     """
     columns, rows = (_covered(boxes[:, axis], boxes[:, axis + 2], sides[:, axis], size) for axis in (0, 1))
     return rows[:, :, None] * columns[:, None, :]
@@ -33,13 +30,9 @@ def _covered(starts: np.ndarray, lengths: np.ndarray, sides: np.ndarray, size: i
 
 
 def disc_masks(points: np.ndarray, radii: np.ndarray, sides: np.ndarray, size: int) -> np.ndarray:
-    """Return the pixels whose centres are near one of the image's visible parts, bool [B, S, S].
+    """Return the pixels whose centres are near one of the image's visible parts, bool [B, S, S] with S = `size`.
 
-    Args:
-        points: [B, P, 3] as x, y in pixels of the file and visibility 0 or 1.
-        radii: [B], in pixels of the file.
-        sides: [B, 2], width and height of the file in pixels.
-        size: S.
+    Points are [B, P, 3] as x, y and visibility 0 or 1, radii [B] and sides [B, 2] as width, height, all in pixels of the file.
     """
     centres = (np.arange(size) + 0.5) / size
     x, y = (centres * np.asarray(sides, np.float64)[:, axis, None] for axis in (0, 1))
