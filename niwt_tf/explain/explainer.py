@@ -68,8 +68,9 @@ class Explainer:
         )
         regularization, rank_correlation = arrays["inverse_figures"].tolist()
         inverse = arrays["inverse_weights"], arrays["inverse_bias"]
-        figures = regularization, rank_correlation, str(arrays["inverse_form"])
-        return cls(*inverse, attributes, groups, neurons, arrays["neuron_confidences"], *figures)
+        how = str(arrays["inverse_form"])
+        confidences = arrays["neuron_confidences"]
+        return cls(*inverse, attributes, groups, neurons, confidences, regularization, rank_correlation, how)
 
 
 def fit_explainer(

@@ -26,12 +26,7 @@ def write_per_class_csv(
 ) -> None:
     """Write one row a class: class, role (seen or unseen), images, accuracy (a fraction; empty without test images).
 
-    Args:
-        path: file to write.
-        class_names: C names, seen classes first; written as the data set spells them.
-        num_seen: S.
-        evaluation: whose `per_class` [C] is written.
-        labels: [M] true classes of the test images.
+    Names are written as the data set spells them, seen classes first; labels [M] are true classes of the test images.
     """
     images = np.bincount(labels, minlength=len(class_names))
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
@@ -46,14 +41,9 @@ def write_per_class_csv(
 def plot_confusion(
     path: str | Path, labels: np.ndarray, predictions: np.ndarray, class_names: Sequence[str], num_seen: int
 ) -> None:
-    """Draw the confusion matrix as a PNG: rows are true classes and sum to 100 %, columns are predicted classes.
+    """Draw the confusion matrix as a PNG: rows are true classes [M] and sum to 100 %, columns are predicted classes [M].
 
-    Args:
-        path: file to write.
-        labels: [M] true classes, seen classes first.
-        predictions: [M] predicted classes.
-        class_names: C names; hidden when there are too many to read.
-        num_seen: S; lines part seen from unseen classes.
+    Lines part seen from unseen classes. The C names are hidden when there are too many to read.
     """
     from matplotlib.colors import PowerNorm
 
@@ -89,14 +79,16 @@ def plot_confusion(
 def plot_ausuc(path: str | Path, curve: CalibrationCurve, evaluation: Evaluation) -> None:
     """Draw seen accuracy over unseen accuracy for every calibration as a PNG, and the area below (AUSUC) in the title.
 
-    Args:
-        path: file to write.
-        curve: of the same scores as `evaluation`.
-        evaluation: its accuracies are the marker of the chosen calibration.
+    A marker is at the accuracies of the evaluation, which is of the same scores as the curve.
     """
     figure = new_figure(6.0, 6.7)
     axes = figure.add_subplot()
-    _harmonic_lines(axes)
+    # Thin lines of equal harmonic mean, to read off what a calibration is worth.
+    for level in range(20, 100, 20):
+        unseen = np.linspace(level / 2 + 0.01, 100, 400)
+        seen = level * unseen / (2 * unseen - level)
+        axes.plot(unseen[seen <= 100], seen[seen <= 100], color="0.75", linewidth=0.8, linestyle=":")
+        axes.text(level + 0.8, level + 0.8, f"H {level}", color="0.45", fontsize=8)
     axes.fill_between(100 * curve.acc_unseen, 100 * curve.acc_seen, color=BLUE, alpha=0.12, linewidth=0)
     axes.plot(100 * curve.acc_unseen, 100 * curve.acc_seen, color=BLUE, linewidth=2, label="every calibration")
     # A point of the curve holds for the constants above its own edge, up to and with the next one's.
@@ -105,8 +97,7 @@ def plot_ausuc(path: str | Path, curve: CalibrationCurve, evaluation: Evaluation
     chosen = f"chosen calibration ({evaluation.calibration:.2f})"
     _mark(axes, evaluation.acc_unseen, evaluation.acc_seen, "D", ORANGE, chosen)
     axes.set(xlim=(0, 102), ylim=(0, 102), aspect="equal")
-    axes.set_xlabel("accuracy on unseen classes, %")
-    axes.set_ylabel("accuracy on seen classes, %")
+    axes.set(xlabel="accuracy on unseen classes, %", ylabel="accuracy on seen classes, %")
     area = "n/a" if np.isnan(evaluation.ausuc) else f"{100 * evaluation.ausuc:.1f} %"
     axes.set_title(f"Seen against unseen accuracy, area (AUSUC) {area}", fontsize=12)
     figure.legend(loc="outside lower center", frameon=False, fontsize=9)  # inside it would cover a good curve
@@ -116,11 +107,10 @@ def plot_ausuc(path: str | Path, curve: CalibrationCurve, evaluation: Evaluation
 def _name_classes(axes: Any, names: Sequence[str]) -> None:
     """Label both axes with names, or with class numbers when the names could not be read."""
     if len(names) > _MOST_NAMES:
-        axes.set_xlabel("predicted class (numbered from 0, seen classes first)")
-        axes.set_ylabel("true class (numbered from 0, seen classes first)")
+        numbered = "(numbered from 0, seen classes first)"
+        axes.set(xlabel=f"predicted class {numbered}", ylabel=f"true class {numbered}")
         return
-    axes.set_xlabel("predicted class")
-    axes.set_ylabel("true class")
+    axes.set(xlabel="predicted class", ylabel="true class")
     size = 9 if len(names) <= 2 * _MOST_NUMBERS else 7
     texts = [shorten(name, 28) for name in names]
     # A dollar sign in a name is no formula.
@@ -146,13 +136,3 @@ def _mark(axes: Any, unseen: float, seen: float, marker: str, colour: str, label
         text = f"{label}: H {100 * harmonic_mean(float(seen), float(unseen)):.1f} %"
         style = {"markeredgecolor": "black", "markersize": 9, "linestyle": "none", "clip_on": False, "zorder": 5}
         axes.plot(100 * unseen, 100 * seen, marker=marker, color=colour, label=text, **style)
-
-
-def _harmonic_lines(axes: Any) -> None:
-    """Draw thin lines of equal harmonic mean, to read off what a calibration is worth."""
-    for level in range(20, 100, 20):
-        unseen = np.linspace(level / 2 + 0.01, 100, 400)
-        seen = level * unseen / (2 * unseen - level)
-        inside = seen <= 100
-        axes.plot(unseen[inside], seen[inside], color="0.75", linewidth=0.8, linestyle=":")
-        axes.text(level + 0.8, level + 0.8, f"H {level}", color="0.45", fontsize=8)

@@ -19,6 +19,7 @@ _COLUMNS = 6
 _SIDE, _FRAME, _GAP, _CAPTION, _MARGIN = 192, 6, 16, 62, 20  # pixels; 192 is three times the side of a rendered bird
 _CELL_WIDTH = _SIDE + 2 * _FRAME + _GAP
 _CELL_HEIGHT = _SIDE + 2 * _FRAME + _CAPTION + 10
+_SIGNS = {True: "\N{HEAVY CHECK MARK}", False: "\N{HEAVY BALLOT X}"}
 _RIGHT, _WRONG, _TAG, _INK, _FAINT = "#00795A", "#C44E00", "#0072B2", "#111111", "#555555"
 
 
@@ -37,23 +38,14 @@ def prediction_sheet(
     A frame and a sign tell right from wrong. The images are drawn uniformly at random; when one half has too few, the other
     half fills up. Photographs keep their shape; an image that cannot be opened gets an empty frame that says so.
 
-    Args:
-        path: file to write.
-        images: test images; labels put seen classes first.
-        predictions: [M] predicted classes.
-        scores: [M, C] probabilities (shown in percent) or logits, of which the predicted class's is shown.
-        num_seen: S.
-        count: number of images.
-        seed: of the draw.
+    Predicted classes are [M], seen ones first. Of the scores [M, C], probabilities (shown in percent) or logits, the predicted
+    class's is shown.
     """
     from PIL import Image, ImageDraw
 
     unseen, seen = _draw(images.labels, num_seen, count, seed)
-    sections = [
-        ("Unseen classes: no image of them was trained on", unseen),
-        ("Seen classes: other images of them were trained on", seen),
-    ]
-    sections = [(text, chosen) for text, chosen in sections if len(chosen)]
+    titles = "Unseen classes: no image of them was trained on", "Seen classes: other images of them were trained on"
+    sections = [(text, chosen) for text, chosen in zip(titles, (unseen, seen), strict=True) if len(chosen)]
     rows = sum(-(-len(chosen) // _COLUMNS) for _, chosen in sections)
     width = 2 * _MARGIN + _COLUMNS * _CELL_WIDTH - _GAP
     sheet = Image.new("RGB", (width, 96 + 44 * len(sections) + rows * _CELL_HEIGHT), "white")
@@ -62,7 +54,8 @@ def prediction_sheet(
     shown = len(unseen) + len(seen)
     heading = f"Predictions for {shown} of {len(images):,} test images, drawn at random (seed {seed})"
     canvas.text((_MARGIN, 16), heading, _INK, figure_font(24, bold=True))
-    number = "probability" if _are_probabilities(scores) else "score"
+    are_probabilities = bool((scores >= 0).all() and np.allclose(scores.sum(axis=1), 1.0, atol=1e-3))
+    number = "probability" if are_probabilities else "score"
     legend = f"Bold: true class. Below it: the predicted class out of all {len(images.class_names)}, its {number}, and whether "
     canvas.text((_MARGIN, 54), legend + "it is a seen or an unseen class.", _FAINT, figure_font(15))
 
@@ -76,9 +69,9 @@ def prediction_sheet(
             corner = (_MARGIN + position % _COLUMNS * _CELL_WIDTH, top + position // _COLUMNS * _CELL_HEIGHT)
             true, predicted = int(images.labels[index]), int(predictions[index])
             picture = thumbnail(images.root / images.paths[index], _SIDE)
-            _picture(sheet, canvas, corner, picture, true == predicted, true >= num_seen)
+            _picture(sheet, corner, picture, true == predicted, true >= num_seen)
             value = float(scores[index, predicted])
-            amount = f"{100 * value:.0f} %" if number == "probability" else f"score {value:.2f}"
+            amount = f"{100 * value:.0f} %" if are_probabilities else f"score {value:.2f}"
             role = "seen" if predicted < num_seen else "unseen"
             _caption(canvas, corner, names[true], names[predicted], f"{amount}, {role} class", true == predicted)
         top += -(-len(chosen) // _COLUMNS) * _CELL_HEIGHT
@@ -95,19 +88,11 @@ def _draw(labels: np.ndarray, num_seen: int, count: int, seed: int) -> tuple[np.
     return unseen[:of_unseen], seen[: count - of_unseen]
 
 
-def _are_probabilities(scores: np.ndarray) -> bool:
-    return bool((scores >= 0).all() and np.allclose(scores.sum(axis=1), 1.0, atol=1e-3))
-
-
-def _picture(
-    sheet: Image.Image,
-    canvas: ImageDraw.ImageDraw,
-    corner: tuple[int, int],
-    picture: Image.Image | None,
-    right: bool,
-    unseen: bool,
-) -> None:
+def _picture(sheet: Image.Image, corner: tuple[int, int], picture: Image.Image | None, right: bool, unseen: bool) -> None:
     """Draw the frame, the image in its middle, the sign of right or wrong and the tag of an unseen class."""
+    from PIL import ImageDraw
+
+    canvas = ImageDraw.Draw(sheet)
     left, top = corner
     colour = _RIGHT if right else _WRONG
     outer = _SIDE + 2 * _FRAME - 1
@@ -119,8 +104,7 @@ def _picture(
         sheet.paste(picture, (middle[0] - picture.width // 2, middle[1] - picture.height // 2))
     badge = left + outer - 28
     canvas.rectangle((badge, top, left + outer, top + 28), fill=colour)
-    sign = "\N{HEAVY CHECK MARK}" if right else "\N{HEAVY BALLOT X}"
-    canvas.text((badge + 14, top + 14), sign, "white", figure_font(20), anchor="mm")
+    canvas.text((badge + 14, top + 14), _SIGNS[right], "white", figure_font(20), anchor="mm")
     if unseen:
         canvas.rectangle((left, top, left + 62, top + 22), fill=_TAG)
         canvas.text((left + 31, top + 11), "unseen", "white", figure_font(13, bold=True), anchor="mm")
@@ -128,8 +112,7 @@ def _picture(
 
 def _caption(canvas: ImageDraw.ImageDraw, corner: tuple[int, int], true: str, predicted: str, detail: str, right: bool) -> None:
     left, top = corner[0], corner[1] + _SIDE + 2 * _FRAME + 5
-    sign = "\N{HEAVY CHECK MARK}" if right else "\N{HEAVY BALLOT X}"
-    lines = ((true, _INK, True), (f"{sign} {predicted}", _RIGHT if right else _WRONG, False), (detail, _FAINT, False))
+    lines = ((true, _INK, True), (f"{_SIGNS[right]} {predicted}", _RIGHT if right else _WRONG, False), (detail, _FAINT, False))
     for number, (text, colour, bold) in enumerate(lines):
         text, font = _fitted(text, bold)
         canvas.text((left, top + 19 * number), text, colour, font)

@@ -19,31 +19,16 @@ if TYPE_CHECKING:
     from PIL import ImageFont
 
 
-
-def save_figure(figure: Any, path: str | os.PathLike[str]) -> None:
-    """Write a figure as a PNG; a letter that the font lacks is a box, which says so itself.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-        figure.savefig(path, format="png")
-
-
 @functools.cache
 def figure_font(size: float, bold: bool = False) -> ImageFont.FreeTypeFont:
     """Return the font that comes with Matplotlib, the same on every machine; its letters are as wide as in a figure.
 
-    Args:
-        size: pixels; in a figure, points * dpi / 72.
-        bold: whether the letters are.
+    The size is in pixels: in a figure, points * dpi / 72.
     """
     import matplotlib
     from PIL import ImageFont
 
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    path = Path(matplotlib.get_data_path(), "fonts", "ttf", name)
+    path = Path(matplotlib.get_data_path(), "fonts", "ttf", f"DejaVuSans{'-Bold' * bold}.ttf")
     return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
 
 
@@ -70,20 +55,25 @@ BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#A5528D", 
 MARKERS = {BLUE: "o", ORANGE: "s", GREEN: "D", PURPLE: "^", GREY: "x"}
 
 
-def new_figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float, dpi: int = 120, layout: Any = "constrained") -> Any:
     """Return an empty figure of so many inches, which pyplot knows nothing of."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=dpi, layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
 def save(figure: Any, path: str | os.PathLike[str]) -> None:
-    """Write the figure as a PNG, whole or not at all."""
-    with replacing(path) as temporary:
-        save_figure(figure, temporary)
+    """Write the figure as a PNG, whole or not at all; a letter that the font lacks is a box, which says so itself.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        figure.savefig(temporary, format="png")
 
 
 def curve(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -16,17 +17,9 @@ _NEAR = 0.3  # of a drawing's units
 
 @dataclass(frozen=True)
 class Frame:
-    """Where values fall in a drawing.
+    """Where values fall in a drawing: x from the left to the right edge, y from the bottom to the top one.
 
-    Attributes:
-        x: values at the left and right edge.
-        y: values at the bottom and top edge.
-        width: of the drawing, in its own units.
-        height: of the drawing.
-        left: margin, for labels.
-        right: margin.
-        top: margin.
-        bottom: margin, for labels.
+    Width, height and the four margins are in the drawing's own units.
     """
 
     x: tuple[float, float]
@@ -38,53 +31,38 @@ class Frame:
     top: float = 12
     bottom: float = 50
 
-    def across(self, values: np.ndarray) -> np.ndarray:
-        """Return the horizontal places of values."""
-        low, high = self.x
-        return self.left + (np.asarray(values, np.float64) - low) / (high - low) * (self.width - self.left - self.right)
+    def across(self, values: Any) -> Any:
+        """Return the horizontal places of a value or an array of them."""
+        return self.left + (values - self.x[0]) / (self.x[1] - self.x[0]) * (self.width - self.left - self.right)
 
-    def down(self, values: np.ndarray) -> np.ndarray:
-        """Return the vertical places of values; they grow downwards."""
-        low, high = self.y
-        return (
-            self.height
-            - self.bottom
-            - (np.asarray(values, np.float64) - low) / (high - low) * (self.height - self.top - self.bottom)
-        )
+    def down(self, values: Any) -> Any:
+        """Return the vertical places of a value or an array of them; they grow downwards."""
+        share = (values - self.y[0]) / (self.y[1] - self.y[0])
+        return self.height - self.bottom - share * (self.height - self.top - self.bottom)
 
 
 def line(frame: Frame, x: np.ndarray, y: np.ndarray, css: str) -> Markup:
     """Return a path through points; points nearly at the last one kept are left out."""
-    across, down = frame.across(x), frame.down(y)
-    kept = _spread(across, down)
-    points = " ".join(f"{_short(a)},{_short(d)}" for a, d in zip(across[kept], down[kept], strict=True))
-    return Markup('<polyline class="{}" points="{}"/>').format(css, points)
+    return Markup('<polyline class="{}" points="{}"/>').format(css, _points(frame.across(x), frame.down(y)))
 
 
 def area(frame: Frame, x: np.ndarray, y: np.ndarray, css: str) -> Markup:
     """Return the region between points and the bottom of the frame."""
-    ends = np.asarray(x)[[0, -1]]
-    bottom = np.full(2, frame.y[0])
-    across = np.concatenate([frame.across(ends[:1]), frame.across(x), frame.across(ends[1:])])
-    down = np.concatenate([frame.down(bottom[:1]), frame.down(y), frame.down(bottom[1:])])
-    kept = _spread(across, down)
-    points = " ".join(f"{_short(a)},{_short(d)}" for a, d in zip(across[kept], down[kept], strict=True))
-    return Markup('<polygon class="{}" points="{}"/>').format(css, points)
+    down = np.pad(frame.down(y), 1, constant_values=frame.height - frame.bottom)
+    return Markup('<polygon class="{}" points="{}"/>').format(css, _points(np.pad(frame.across(x), 1, mode="edge"), down))
 
 
 def dot(frame: Frame, x: float, y: float, css: str, radius: float = 5) -> Markup:
     """Return a round mark."""
-    return Markup('<circle class="{}" cx="{}" cy="{}" r="{}"/>').format(
-        css, _short(float(frame.across(np.array(x)))), _short(float(frame.down(np.array(y)))), _short(radius)
-    )
+    places = (_short(place) for place in (frame.across(x), frame.down(y), radius))
+    return Markup('<circle class="{}" cx="{}" cy="{}" r="{}"/>').format(css, *places)
 
 
 def label(x: float, y: float, text: str, anchor: str = "start", css: str = "", turn: float | None = None) -> Markup:
     """Return a text at a place of the drawing (not of the frame's values)."""
     turned = "" if turn is None else Markup(' transform="rotate({} {} {})"').format(_short(turn), _short(x), _short(y))
-    return Markup('<text class="{}" x="{}" y="{}" text-anchor="{}"{}>{}</text>').format(
-        css, _short(x), _short(y), anchor, turned, text
-    )
+    element = Markup('<text class="{}" x="{}" y="{}" text-anchor="{}"{}>{}</text>')
+    return element.format(css, _short(x), _short(y), anchor, turned, text)
 
 
 def axes(
@@ -95,13 +73,11 @@ def axes(
     bottom, top = frame.height - frame.bottom, frame.top
     parts = []
     for value, text in x_ticks:
-        place = float(frame.across(np.array(value)))
-        parts.append(_stroke(place, bottom, place, top))
-        parts.append(label(place, bottom + 17, text, "middle", "tick"))
+        place = frame.across(value)
+        parts += [_stroke(place, bottom, place, top), label(place, bottom + 17, text, "middle", "tick")]
     for value, text in y_ticks:
-        place = float(frame.down(np.array(value)))
-        parts.append(_stroke(left, place, right, place))
-        parts.append(label(left - 7, place + 4, text, "end", "tick"))
+        place = frame.down(value)
+        parts += [_stroke(left, place, right, place), label(left - 7, place + 4, text, "end", "tick")]
     parts.append(label((left + right) / 2, frame.height - 8, x_name, "middle", "axis"))
     parts.append(label(14, (bottom + top) / 2, y_name, "middle", "axis", -90))
     return Markup("").join(parts)
@@ -110,13 +86,7 @@ def axes(
 def drawing(name: str, title: str, description: str, width: float, height: float, parts: Sequence[Markup]) -> Markup:
     """Return the SVG element, with a title and a description for those who do not see it.
 
-    Args:
-        name: unique on the page; a word.
-        title: what it is.
-        description: what it shows, in a sentence or two.
-        width: in the drawing's units.
-        height: in the drawing's units.
-        parts: what is drawn.
+    The name is a word, unique on the page. Width and height are in the drawing's units.
     """
     head = Markup(
         '<svg class="chart" id="{n}" role="img" aria-labelledby="{n}-t {n}-d" viewBox="0 0 {w} {h}">'
@@ -144,14 +114,14 @@ def _stroke(x1: float, y1: float, x2: float, y2: float) -> Markup:
     return Markup('<line class="grid" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(*places)
 
 
-def _spread(across: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """Return indices of points that are further than `_NEAR` from the one before, and of both ends."""
-    kept = [0]
-    for index in range(1, len(across) - 1):
-        last = kept[-1]
-        if abs(across[index] - across[last]) > _NEAR or abs(down[index] - down[last]) > _NEAR:
-            kept.append(index)
-    return np.array([*kept, len(across) - 1] if len(across) > 1 else kept)
+def _points(across: np.ndarray, down: np.ndarray) -> str:
+    """Return the places that are further than `_NEAR` from the one before, and both ends."""
+    (*others, end) = zip(across.tolist(), down.tolist(), strict=True)
+    kept = others[:1]
+    for place in others[1:]:
+        if max(abs(place[0] - kept[-1][0]), abs(place[1] - kept[-1][1])) > _NEAR:
+            kept.append(place)
+    return " ".join(f"{_short(a)},{_short(d)}" for a, d in (*kept, end))
 
 
 def _short(number: float) -> str:

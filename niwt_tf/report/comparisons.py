@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 from niwt_tf.config.names import compared_methods, title_of
 from niwt_tf.experiments.analyses.record import marked_caption, shown_value
 from niwt_tf.files import read_json
+from niwt_tf.report.pictures import data_uri
 
 # In the order of the page; what is not named here comes after, by name.
 _ORDER = ("lambda_sweep", "weight_recovery", "layer_depth", "support_images", "consistency")
@@ -19,19 +18,10 @@ _ORDER = ("lambda_sweep", "weight_recovery", "layer_depth", "support_images", "c
 
 @dataclass(frozen=True)
 class AnalysisFigure:
-    """One analysis.
+    """One analysis, by the name of its job, with the command that makes it again.
 
-    Attributes:
-        name: of its job.
-        title: short.
-        caption: what the picture shows.
-        command: what makes it again.
-        picture: a `data:` address.
-        width: of the picture in pixels.
-        height: of the picture in pixels.
-        header: title of each column and whether it holds numbers.
-        rows: cells for people.
-        optimistic: whether test figures may have had a part in its figures; the caption says why.
+    The picture is a `data:` address; width and height are in pixels. The header has the title of each column and whether it
+    holds numbers. If `optimistic`, test figures may have had a part in its figures; the caption says why.
     """
 
     name: str
@@ -49,46 +39,27 @@ class AnalysisFigure:
 def analysis_figures(
     folders: Mapping[str, Path], optimistic: Mapping[str, Sequence[str]] | None = None
 ) -> tuple[AnalysisFigure, ...]:
-    """Return the analyses of a run in the order of the page.
-
-    Args:
-        folders: where their files are, by name.
-        optimistic: why the figures of some are, by name.
-    """
+    """Return the analyses of a run, by name the folders of their files and why some are optimistic, in the page's order."""
     marks = optimistic or {}
     ordered = sorted(folders, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
     return tuple(_figure(name, folders[name], marks.get(name, ())) for name in ordered)
 
 
 def _figure(name: str, folder: Path, optimistic: Sequence[str]) -> AnalysisFigure:
+    from PIL import Image
+
     record = read_json(folder / f"{name}.json")
     kept = [(index, title) for index, title in enumerate(record["titles"]) if title]
     kinds = record["kinds"]
     rows = (tuple(shown_value(record["rows"][row][index], kinds[index]) for index, _ in kept) for row in record["shown"])
-    picture, width, height = _picture(folder / f"{name}.png")
+    # Lossless, and smaller than the PNG.
+    with Image.open(folder / f"{name}.png") as image:
+        picture, size = data_uri(image.convert("RGB"), lossless=True), image.size
+    header = tuple((title, kinds[index] != "text") for index, title in kept)
+    caption = marked_caption(record["caption"], optimistic)
     return AnalysisFigure(
-        name,
-        record["title"],
-        marked_caption(record["caption"], optimistic),
-        record["command"],
-        picture,
-        width,
-        height,
-        tuple((title, kinds[index] != "text") for index, title in kept),
-        tuple(rows),
-        bool(optimistic),
+        name, record["title"], caption, record["command"], picture, *size, header, tuple(rows), bool(optimistic)
     )
-
-
-def _picture(path: Path) -> tuple[str, int, int]:
-    """Return a picture as a `data:` address, which is lossless and smaller than the PNG, and its size in pixels."""
-    from PIL import Image
-
-    file = io.BytesIO()
-    with Image.open(path) as image:
-        image.convert("RGB").save(file, format="WEBP", lossless=True, method=4)
-        width, height = image.size
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode('ascii')}", width, height
 
 
 MEASURES = (("acc_seen", "Seen"), ("acc_unseen", "Unseen"), ("harmonic_mean", "H"), ("acc_zsl", "ZSL"), ("ausuc", "AUSUC"))
@@ -97,14 +68,9 @@ _FEATURES = {"head": "what the head gets", "map": "mean of the conv map"}
 
 @dataclass(frozen=True)
 class BaselineRow:
-    """One method on the test images.
+    """One method on the test images, and what it works on.
 
-    Attributes:
-        name: for people.
-        features: what it works on.
-        values: fractions in the order of `MEASURES`; None where nothing can tell.
-        remark: why it is optimistic, "" where it is not.
-        own: whether it is the run's own method.
+    Values are fractions in the order of `MEASURES`, None where nothing can tell; the remark says why it is optimistic, if so.
     """
 
     name: str
@@ -114,9 +80,7 @@ class BaselineRow:
     own: bool = False
 
 
-def baseline_rows(
-    own: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]], method: str
-) -> tuple[BaselineRow, ...]:
+def baseline_rows(own: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]], method: str) -> tuple[BaselineRow, ...]:
     """Return the run's own row and those of the baselines, or nothing where there is no baseline.
 
     Args:
@@ -127,22 +91,15 @@ def baseline_rows(
     if not others:
         return ()
     title = f"{title_of(method)}, this run" if method in others else title_of(method)
-    first = BaselineRow(title, _FEATURES["head"], _values(own), _remark(own), own=True)
     order = compared_methods()
     ordered = sorted(others, key=lambda name: (order.index(name) if name in order else len(order), name))
-    return (first, *(_row(name, others[name]) for name in ordered))
+    return (_row(title, own, own=True), *(_row(title_of(name), others[name]) for name in ordered))
 
 
-def _row(name: str, metrics: Mapping[str, Any]) -> BaselineRow:
-    features = str(metrics.get("features", ""))
-    return BaselineRow(title_of(name), _FEATURES.get(features, features), _values(metrics), _remark(metrics))
-
-
-def _values(metrics: Mapping[str, Any]) -> tuple[float | None, ...]:
-    return tuple(metrics.get(name) for name, _ in MEASURES)
-
-
-def _remark(metrics: Mapping[str, Any]) -> str:
+def _row(title: str, metrics: Mapping[str, Any], own: bool = False) -> BaselineRow:
+    features = "head" if own else str(metrics.get("features", ""))
     # The first say "it uses test labels" of the second.
     reasons = metrics.get("optimistic") or metrics.get("uses_test_labels") or ()
-    return f"optimistic: {'; '.join(map(str, reasons))}" if reasons else ""
+    remark = f"optimistic: {'; '.join(map(str, reasons))}" if reasons else ""
+    values = tuple(metrics.get(name) for name, _ in MEASURES)
+    return BaselineRow(title, _FEATURES.get(features, features), values, remark, own)

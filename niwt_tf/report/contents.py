@@ -1,4 +1,8 @@
-"""All that the report of a run shows, ready to be laid out: plain values, no files, no networks."""
+"""All that the report of a run shows, ready to be laid out: plain values, no files, no networks.
+
+Names and titles are for people. Accuracies, shares and estimates are fractions; a figure that was not measured is None.
+Dimensions: C classes, seen ones first; P cells of the confusion matrix.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +30,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Facts:
-    """A titled list of names and values.
-
-    Attributes:
-        title: what they are about.
-        rows: name and value, both for people.
-    """
+    """A titled list of names and values."""
 
     title: str
     rows: tuple[tuple[str, str], ...]
@@ -39,15 +38,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class HeadlineRow:
-    """One of the main results.
-
-    Attributes:
-        name: short.
-        meaning: one plain sentence.
-        estimate: a fraction.
-        chance: what guessing reaches, or None.
-        better: "higher" or "lower".
-    """
+    """One of the main results, what it means in a sentence, what guessing reaches, and if "higher" or "lower" is better."""
 
     name: str
     meaning: str
@@ -58,16 +49,7 @@ class HeadlineRow:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class on the test images.
-
-    Attributes:
-        name: for people.
-        seen: whether it was trained on.
-        images: number of test images.
-        accuracy: share of them that got its name; None without images.
-        mistaken_for: the class most often named instead, "" where there is none.
-        mistaken_share: share of the images that it was named on.
-    """
+    """One class on its test images: the share that got its name, and the class most often named instead ("" for none)."""
 
     name: str
     seen: bool
@@ -108,14 +90,9 @@ class ConfusedPair:
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """The images whose highest probability lies in (low, high].
+    """Images whose highest probability lies in (low, high].
 
-    Attributes:
-        low: edge.
-        high: edge.
-        share: of all images, every class counting the same.
-        probability: their mean highest probability.
-        right: share of them that were right.
+    That is a share of all images, every class counting the same; then their mean probability and the share that was right.
     """
 
     low: float
@@ -130,7 +107,7 @@ class Results:
     """What the evaluation found on the test images, class by class.
 
     Attributes:
-        class_names: C names for people, seen classes first.
+        class_names: C names for people.
         exact_names: the same as the data set spells them, which is what jobs take.
         num_seen: S.
         classes: one row a class.
@@ -183,15 +160,10 @@ class TrialRow:
 
 @dataclass(frozen=True)
 class FaithfulnessRow:
-    """One measure of the explanations.
+    """One measure of the explanations: title, meaning, "higher" or "lower", and what its chance level is ("" for none).
 
-    Attributes:
-        title: its name for people.
-        meaning: one plain sentence.
-        better: "higher" or "lower".
-        chance_is: what its chance level means, "" where there is none.
-        estimates: by "seen", "unseen" and "all", each with its chance level and on how many images or neurons, or None, and how
-            many were left out because they cannot be measured.
+    Estimates are by "seen", "unseen" and "all", each with its chance level and on how many images or neurons, or None, and how
+    many were left out because they cannot be measured.
     """
 
     title: str
@@ -203,14 +175,7 @@ class FaithfulnessRow:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """How to make the run again.
-
-    Attributes:
-        commands: lines for a shell.
-        versions: name and version.
-        data: fingerprint of the data set.
-        stages: name, seconds and identity of each finished stage.
-    """
+    """How to make the run again: lines for a shell, versions, the data's fingerprint, and name, seconds, identity of stages."""
 
     commands: tuple[str, ...]
     versions: tuple[tuple[str, str], ...]
@@ -233,8 +198,7 @@ class ReportContents:
         trials: candidates of Stage 3.
         dictionary: the neurons' names, or None.
         gallery: explained images.
-        own_attributes: whether the data set knows attributes of each image, so that a word can be true of the image; else one
-            is true of its class.
+        own_attributes: whether a word can be true of the image, whose attributes are known; else one is true of its class.
         faithfulness: what was measured of the explanations.
         unmeasured: a sentence for each measure that was not.
         calibration_chosen: whether there were validation classes to choose the calibration constant on.

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from markupsafe import Markup
 
+from niwt_tf.metrics.calibration import harmonic_means
 from niwt_tf.metrics.gzsl import CalibrationCurve
 from niwt_tf.plots.style import shorten
 from niwt_tf.report.charts import Frame, area, axes, dot, drawing, label, line, percent_ticks, round_ticks
 from niwt_tf.report.contents import Confusion, ReliabilityBin
 
 _STEPS = 361  # places at which a step function is drawn
+_SQUARE = Frame((0, 1), (0, 1), width=420, height=400)
 
 
 def at_calibrations(curve: CalibrationCurve, constants: np.ndarray) -> np.ndarray:
     """Return seen accuracy, unseen accuracy and their harmonic mean at constants [T]: float64 [3, T]."""
     place = np.searchsorted(curve.calibrations, constants, side="left") - 1
-    seen, unseen = curve.acc_seen[np.maximum(place, 0)], curve.acc_unseen[np.maximum(place, 0)]
-    total = seen + unseen
-    return np.stack([seen, unseen, np.divide(2 * seen * unseen, total, out=np.zeros_like(total), where=total > 0)])
+    return np.stack([curve.acc_seen[place], curve.acc_unseen[place], harmonic_means(curve, constants)])
 
 
 def calibration_range(curve: CalibrationCurve, chosen: float) -> tuple[float, float]:
@@ -44,14 +45,12 @@ def table_of(curve: CalibrationCurve, chosen: float) -> list[tuple[float, float,
 
 def ausuc_chart(curve: CalibrationCurve, chosen: float) -> Markup:
     """Draw seen accuracy over unseen accuracy for every calibration."""
-    frame = Frame((0, 1), (0, 1), width=420, height=400)
+    frame = _SQUARE
     marks = at_calibrations(curve, np.array([0.0, chosen]))
     parts = [axes(frame, percent_ticks(), percent_ticks(), "accuracy on unseen classes, %", "accuracy on seen classes, %")]
     parts += [_equal_harmonic_means(frame, level) for level in (0.2, 0.4, 0.6, 0.8)]
-    parts.append(area(frame, curve.acc_unseen, curve.acc_seen, "under"))
-    parts.append(line(frame, curve.acc_unseen, curve.acc_seen, "line ink"))
-    parts.append(dot(frame, marks[1, 0], marks[0, 0], "mark hollow"))
-    parts.append(dot(frame, marks[1, 1], marks[0, 1], "mark chosen", 6))
+    parts += [draw(frame, curve.acc_unseen, curve.acc_seen, css) for draw, css in ((area, "under"), (line, "line ink"))]
+    parts += [dot(frame, marks[1, 0], marks[0, 0], "mark hollow"), dot(frame, marks[1, 1], marks[0, 1], "mark chosen", 6)]
     description = (
         f"The area under the curve is {100 * curve.area:.1f} %. Without calibration the network is at "
         f"{100 * marks[1, 0]:.1f} % unseen and {100 * marks[0, 0]:.1f} % seen; at the chosen constant at "
@@ -63,22 +62,20 @@ def ausuc_chart(curve: CalibrationCurve, chosen: float) -> Markup:
 def calibration_chart(curve: CalibrationCurve, chosen: float) -> Markup:
     """Draw both accuracies and their harmonic mean over the calibration constant, which the logits of seen classes lose."""
     low, high = calibration_range(curve, chosen)
-    frame = Frame((low, high), (0, 1), width=420, height=400, top=26)
+    frame = replace(_SQUARE, x=(low, high), top=26)
     constants = np.linspace(low, high, _STEPS)
     values = at_calibrations(curve, constants)
-    place = float(frame.across(np.array(chosen)))
-    bottom = frame.height - frame.bottom
-    x_name = "calibration constant"
-    parts = [axes(frame, round_ticks(low, high), percent_ticks(), x_name, "accuracy, %")]
+    place = frame.across(chosen)
+    parts = [axes(frame, round_ticks(low, high), percent_ticks(), "calibration constant", "accuracy, %")]
     upright = '<line class="chosen-line" x1="{0:.2f}" y1="{1:.2f}" x2="{0:.2f}" y2="{2:.2f}"/>'
-    parts.append(Markup(upright.format(place, bottom, frame.top)))
+    parts.append(Markup(upright.format(place, frame.height - frame.bottom, frame.top)))
     parts += [line(frame, constants, values[row], css) for row, css in enumerate(("line seen", "line unseen", "line both"))]
     at_chosen = at_calibrations(curve, np.array([chosen]))[:, 0]
     sides = zip(at_chosen.tolist(), ("seen", "unseen", "both"), strict=True)
     parts += [dot(frame, chosen, value, f"mark {css}", 4) for value, css in sides]
     # Above the frame, where no curve can run.
-    is_left = place < frame.width / 2
-    parts.append(label(place, frame.top - 8, f"chosen: {chosen:.2f}", "start" if is_left else "end", "note"))
+    anchor = "start" if place < frame.width / 2 else "end"
+    parts.append(label(place, frame.top - 8, f"chosen: {chosen:.2f}", anchor, "note"))
     best = int(values[2].argmax())
     description = (
         f"At the chosen constant {chosen:.2f}: seen {100 * at_chosen[0]:.1f} %, unseen {100 * at_chosen[1]:.1f} %, H "
@@ -90,16 +87,13 @@ def calibration_chart(curve: CalibrationCurve, chosen: float) -> Markup:
 
 def reliability_chart(bins: Sequence[ReliabilityBin], error: float | None) -> Markup:
     """Draw the share of right answers over their probability; the circles' areas are shares of images."""
-    frame = Frame((0, 1), (0, 1), width=420, height=400)
+    frame = _SQUARE
     parts = [axes(frame, percent_ticks(), percent_ticks(), "highest probability, %", "right answers, %")]
     ends = np.array([0.0, 1.0])
     parts.append(line(frame, ends, ends, "line guide"))
-    x, y = (np.array([getattr(each, name) for each in bins]) for name in ("probability", "right"))
-    for each in bins:
-        low, high = (float(frame.down(np.array(value))) for value in (each.probability, each.right))
-        place = float(frame.across(np.array(each.probability)))
-        gap = f'<line class="gap" x1="{place:.2f}" y1="{low:.2f}" x2="{place:.2f}" y2="{high:.2f}"/>'
-        parts.append(Markup(gap))
+    x, y = np.array([(each.probability, each.right) for each in bins]).T
+    gap = '<line class="gap" x1="{0:.2f}" y1="{1:.2f}" x2="{0:.2f}" y2="{2:.2f}"/>'
+    parts += [Markup(gap.format(frame.across(p), frame.down(p), frame.down(right))) for p, right in zip(x, y, strict=True)]
     parts.append(line(frame, x, y, "line ink thin"))
     parts += [dot(frame, each.probability, each.right, "mark ink", 3 + 13 * float(np.sqrt(each.share))) for each in bins]
     said = "" if error is None else f"The expected calibration error is {100 * error:.1f} %. "
@@ -110,8 +104,8 @@ def reliability_chart(bins: Sequence[ReliabilityBin], error: float | None) -> Ma
 def _equal_harmonic_means(frame: Frame, level: float) -> Markup:
     unseen = np.linspace(level / (2 - level), 1, 60)
     seen = level * unseen / (2 * unseen - level)
-    at = float(frame.across(np.array(level))), float(frame.down(np.array(level)))
-    return line(frame, unseen, seen, "line guide") + label(at[0] + 3, at[1] - 3, f"H {100 * level:.0f}", "start", "tick faint")
+    name = label(frame.across(level) + 3, frame.down(level) - 3, f"H {100 * level:.0f}", "start", "tick faint")
+    return line(frame, unseen, seen, "line guide") + name
 
 
 MOST_NAMED = 80  # more names along an axis than this cannot be read
@@ -122,12 +116,8 @@ _NAME = 26  # characters
 def confusion_chart(confusion: Confusion, names: Sequence[str], num_seen: int) -> Markup:
     """Draw the matrix: rows are true classes, columns predicted ones; lines part seen from unseen classes.
 
-    A cell's shade grows with the square root of its share of the row, so that single mistakes stay visible.
-
-    Args:
-        confusion: the cells.
-        names: C names; written along the axes up to `MOST_NAMED`.
-        num_seen: S.
+    A cell's shade grows with the square root of its share of the row, so that single mistakes stay visible. Names are written
+    along the axes where there are at most `MOST_NAMED`.
     """
     classes, named = len(names), len(names) <= MOST_NAMED
     left, cell = geometry(names)
@@ -151,9 +141,14 @@ def confusion_chart(confusion: Confusion, names: Sequence[str], num_seen: int) -
             )
             if path:
                 parts.append(Markup(f'<path class="cells {css}" fill-opacity="{level / _SHADES:g}" d="{path}"/>'))
-    parts += _dividing_lines(left, top, side, cell, num_seen, classes)
-    if named:
-        parts += _names(names, left, top, cell)
+    if 0 < num_seen < classes:
+        at = cell * num_seen
+        across = f"M{left:g} {top + at:.5g}h{side:g}M{left + at:.5g} {top:g}v{side:g}"
+        parts.append(Markup(f'<path class="divider" d="{across}"/>'))
+    for place, name in enumerate(names if named else ()):
+        middle, short = cell * (place + 0.5) + 3.2, shorten(name, _NAME)
+        parts.append(label(left - 5, top + middle, short, "end", "name"))
+        parts.append(label(left + middle, top - 5, short, "start", "name", -90))
     sides = ((f"{num_seen} seen", 0, num_seen), (f"{classes - num_seen} unseen", num_seen, classes))
     for text, first, last in () if named else sides:
         middle = cell * (first + last) / 2
@@ -170,20 +165,3 @@ def confusion_chart(confusion: Confusion, names: Sequence[str], num_seen: int) -
 def geometry(names: Sequence[str]) -> tuple[float, float]:
     """Return the margin and the size of a cell that `confusion_chart` uses, for finding the cell under a pointer."""
     return (168.0, 12.0) if len(names) <= MOST_NAMED else (26.0, 720 / len(names))
-
-
-def _dividing_lines(left: float, top: float, side: float, cell: float, num_seen: int, classes: int) -> list[Markup]:
-    if not 0 < num_seen < classes:
-        return []
-    at = cell * num_seen
-    across = f"M{left:g} {top + at:.5g}h{side:g}M{left + at:.5g} {top:g}v{side:g}"
-    return [Markup(f'<path class="divider" d="{across}"/>')]
-
-
-def _names(names: Sequence[str], left: float, top: float, cell: float) -> list[Markup]:
-    parts = []
-    for place, name in enumerate(names):
-        middle = cell * (place + 0.5)
-        parts.append(label(left - 5, top + middle + 3.2, shorten(name, _NAME), "end", "name"))
-        parts.append(label(left + middle + 3.2, top - 5, shorten(name, _NAME), "start", "name", -90))
-    return parts

@@ -16,8 +16,9 @@ from niwt_tf.data.images.files import resized
 from niwt_tf.explain.record import Contrast, ImageExplanation, NamedClass, NeuronReason
 from niwt_tf.explain.sentences import counterfactual_sentence, empty_map_sentence, neuron_title, plain, withheld_sentence
 from niwt_tf.explain.words import Word, shown_weight
-from niwt_tf.plots.style import figure_font, readable_names, save_figure, shorten
+from niwt_tf.plots.style import figure_font, new_figure, readable_names, save, shorten
 from niwt_tf.report.pictures import activation_picture, heat_overlay
+from niwt_tf.report.summary import percent
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,14 +37,10 @@ _HEADING, _SECOND, _TEXT, _BAR_TITLE, _TITLE, _NAME = 13.0, 11.0, 10.5, 10.0, 9.
 def write_explanation_sheet(
     path: Path, explanation: ImageExplanation, pixels: np.ndarray, name: str, class_names: Sequence[str] = ()
 ) -> None:
-    """Write the picture as a PNG.
+    """Write the picture of an image's explanation as a PNG.
 
-    Args:
-        path: file to write.
-        explanation: of the image.
-        pixels: uint8 [height, width, 3], the image as it was before it was squashed to the network's square.
-        name: of the image.
-        class_names: of all classes, so that each is called as it is everywhere else; by default of those on the sheet alone.
+    The pixels are uint8 [height, width, 3], the image as it was before it was squashed to the network's square. With the class
+    names of all classes each is called as it is everywhere else; by default those of the sheet alone count.
     """
     from PIL import Image
 
@@ -69,14 +66,16 @@ def write_explanation_sheet(
     sheet.bars(0.0, top, bars, words, f"{_cut('Blue speaks for {},', label)}\norange against it")
     if contrast is not None:
         rival = readable[contrast.rival.label]
-        question = _cut(f"Why not {{}} ({_percent(contrast.rival)})?", rival)
+        question = _cut(f"Why not {{}} ({percent(contrast.rival.probability)})?", rival)
         title = f"{question}\n{_cut('Blue speaks for {}, orange for {}', label, rival)}"
         sheet.bars((_WIDTH - _MARGIN) / 2, top, bars, others, title)
         top += bars + _ABOVE
         if contrast.heat is not None:
             sheet.picture(0, top, heat_overlay(photograph, contrast.heat), _where(contrast, label, rival))
-        sheet.sentences(1 if contrast.heat is not None else 0, top, _sentences(contrast, readable))
-    sheet.save(path)
+        neurons = ", ".join(map(neuron_title, contrast.neurons))
+        said = [f"Neurons that tell them apart: {neurons}."] if neurons else []
+        sheet.sentences(int(contrast.heat is not None), top, [*said, counterfactual_sentence(contrast, readable)])
+    save(sheet.figure, path)
 
 
 def _heading(explanation: ImageExplanation, name: str, readable: Mapping[str, str]) -> str:
@@ -106,29 +105,15 @@ def _where(contrast: Contrast, own: str, rival: str) -> str:
 
 def _said(named: NamedClass, readable: Mapping[str, str]) -> str:
     kind = "learnt from photographs" if named.is_seen else "learnt from its description"
-    return f"{shorten(readable[named.label], 2 * _SHORT)}, {_percent(named)}, {kind}"
-
-
-def _percent(named: NamedClass) -> str:
-    return f"{100 * named.probability:.1f} %"
-
-
-def _sentences(contrast: Contrast, readable: Mapping[str, str]) -> list[str]:
-    neurons = ", ".join(neuron_title(neuron) for neuron in contrast.neurons)
-    said = [f"Neurons that tell them apart: {neurons}."] if neurons else []
-    return [*said, counterfactual_sentence(contrast, readable)]
+    return f"{shorten(readable[named.label], 2 * _SHORT)}, {percent(named.probability)}, {kind}"
 
 
 class _Sheet:
     """A figure on which everything has its place in inches from the left and from the top."""
 
     def __init__(self, height: float) -> None:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
         self._height = height
-        self._figure = Figure(figsize=(_WIDTH, height), dpi=DPI, facecolor="white")
-        FigureCanvasAgg(self._figure)
+        self.figure = new_figure(_WIDTH, height, dpi=DPI, layout="none")
 
     def heading(self, text: str) -> None:
         first, _, second = text.partition("\n")
@@ -139,7 +124,7 @@ class _Sheet:
     def picture(self, column: int, top: float, picture: Image.Image, title: str) -> None:
         axes = self._axes(_MARGIN + column * _PITCH, top, _PICTURE, _PICTURE)
         axes.imshow(np.asarray(picture))
-        axes.set_title(_literal(title), fontsize=_TITLE, color=_INK)
+        axes.set_title(title, fontsize=_TITLE, color=_INK, parse_math=False)
         axes.axis("off")
 
     def neurons(self, column: int, top: float, neurons: Sequence[NeuronReason], photograph: Image.Image) -> None:
@@ -163,7 +148,9 @@ class _Sheet:
         self._text(left + _MARGIN, top - 0.42, title, _BAR_TITLE)
         axes.barh(range(len(words)), weights, color=[_FOR if weight > 0 else _AGAINST for weight in weights], height=0.7)
         axes.set_ylim(height / _BAR - 0.5, -0.5)
-        axes.set_yticks(range(len(words)), [_literal(_attribute(word)) for word in words], fontsize=_NAME)
+        # The value is at the end of a long attribute's name.
+        names = [cut_start(plain(word.attribute), _NAME, _NAMES - 0.2) for word in words]
+        axes.set_yticks(range(len(words)), names, fontsize=_NAME, parse_math=False)
         axes.axvline(0.0, color=_FAINT, linewidth=0.8)
         axes.margins(x=0.2)
         for row, weight in enumerate(weights):
@@ -174,8 +161,7 @@ class _Sheet:
             axes.text(0.5, 0.5, "no attribute says anything", ha="center", color=_FAINT, transform=axes.transAxes)
         axes.set_xticks([])
         axes.tick_params(left=False)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
+        axes.spines[:].set_visible(False)
 
     def sentences(self, column: int, top: float, sentences: Sequence[str]) -> None:
         """Write sentences beside pictures, as many lines as there is room for."""
@@ -188,25 +174,13 @@ class _Sheet:
         for number, line in enumerate(lines):
             self._text(left, top + 0.05 + _LINE * number, line, _TEXT)
 
-    def save(self, path: Path) -> None:
-        save_figure(self._figure, path)
-
     def _axes(self, left: float, top: float, width: float, height: float) -> Any:
         corner = left / _WIDTH, 1.0 - (top + height) / self._height
-        return self._figure.add_axes((*corner, width / _WIDTH, height / self._height))
+        return self.figure.add_axes((*corner, width / _WIDTH, height / self._height))
 
     def _text(self, left: float, top: float, text: str, size: float, colour: str = _INK) -> None:
-        self._figure.text(left / _WIDTH, 1.0 - top / self._height, _literal(text), fontsize=size, color=colour, va="top")
-
-
-def _attribute(word: Word) -> str:
-    """Return the end of a long attribute's name, where its value is."""
-    return cut_start(plain(word.attribute), _NAME, _NAMES - 0.2)
-
-
-def _literal(text: str) -> str:
-    """Return text of which Matplotlib makes no formula."""
-    return text.replace("$", r"\$")
+        place = left / _WIDTH, 1.0 - top / self._height
+        self.figure.text(*place, text, fontsize=size, color=colour, va="top", parse_math=False)
 
 
 DPI = 100  # of the figures: letters are as wide as whole pixels make them
@@ -256,12 +230,9 @@ def broken_within(text: str, size: float, room: float, most: int) -> str:
 
 
 def cut_together(names: Sequence[str], fits: Callable[[Sequence[str]], bool], most: int = _MOST) -> tuple[str, ...]:
-    """Return names of which the longest are cut, as little as is needed for all of them to fit.
+    """Return names of at most `most` characters, the longest cut as little as is needed for all of them to fit.
 
-    Args:
-        names: to be shown together.
-        fits: says whether names have room; the shorter they are, the sooner they do.
-        most: characters of a name.
+    The shorter names are, the sooner they have to fit.
     """
     lengths = [min(len(name), most) for name in names]
     while True:

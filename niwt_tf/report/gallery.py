@@ -2,7 +2,7 @@
 
 Nothing is chosen for its looks. Within right and wrong answers of unseen and of seen classes, images are drawn uniformly at
 random with a seed, at most one of a class until the classes run out.
-Dimensions: M test images, N neurons, C classes, K attributes.
+Dimensions: M test images, B of them shown, H x W positions, N neurons, C classes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tensorflow as tf
 from niwt_tf.compute.execution import Execution
 from niwt_tf.compute.features import Reader
 from niwt_tf.data.sampling import balanced_draw
-from niwt_tf.data.schema import Dataset, Images, test_data
+from niwt_tf.data.schema import Dataset, test_data
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.faithfulness.truth import present_attributes
 from niwt_tf.explain.grad_cam import attribute_weights, explained_twice
@@ -36,14 +36,8 @@ _SIDE, _NEURON_SIDE = 192, 112  # pixels
 class ShownNeuron:
     """A named neuron that counts for the predicted class of an image.
 
-    Attributes:
-        neuron: its number.
-        name: the attribute that it is named by.
-        confidence: of the name, in [0, 1].
-        confident: whether that is high enough to rely on.
-        weight: alpha_n * mean of a_n, its mean part in Grad-CAM before the ReLU; greater than 0.
-        picture: `data:` address of the photograph, lit where the neuron answers.
-        alt: what the picture shows, in words.
+    The confidence of its name is in [0, 1]. Its weight is alpha_n * mean of a_n, its mean part in Grad-CAM before the ReLU;
+    greater than 0. The picture is a `data:` address of the photograph, lit where the neuron answers; `alt` says so in words.
     """
 
     neuron: int
@@ -63,14 +57,9 @@ class GalleryEntry:
         image: `data:` address of the photograph.
         heat: `data:` address of the photograph with Grad-CAM of the predicted class.
         path: of the image, as in the data set.
-        true_class: its class.
-        true_seen: whether that is a seen class.
         predicted: the class with the highest calibrated score.
-        predicted_seen: whether that is a seen class.
         score: its probability.
-        right: whether the two are the same.
-        speaks_for: attributes that speak for the predicted class, the strongest first.
-        speaks_against: attributes that speak against it, the strongest first.
+        speaks_for: attributes that speak for the predicted class, the strongest first; `speaks_against` those against it.
         rival: the runner-up.
         neurons: up to three named neurons with the largest positive parts, the largest first; those with a confident name take
             precedence, and neurons without a name are passed over.
@@ -121,16 +110,18 @@ def gallery(
         dataset: with the split that `scored` is of.
         scored: the network's answers on the test images, in their order.
         execution: how the network is run.
-        unseen_right: images of unseen classes with the right answer.
-        unseen_wrong: images of unseen classes with a wrong one.
-        seen_right: the same of seen classes.
-        seen_wrong: the same of seen classes.
+        unseen_right: images of unseen classes with the right answer, and so on.
+        unseen_wrong: the same.
+        seen_right: the same.
+        seen_wrong: the same.
         seed: of the draw.
     """
     counts = (unseen_right, unseen_wrong, seen_right, seen_wrong)
     chosen = drawn_images(scored.labels, scored.evaluation.predictions, network.num_seen, counts, seed)
     if not len(chosen):
         return ()
+    split = dataset.split
+    assert split is not None
     images = test_data(dataset).images.take(chosen)
     labels = scored.labels[chosen]
     logits = scored.logits[chosen].astype(np.float64)
@@ -142,25 +133,28 @@ def gallery(
     others[rows, predicted] = -np.inf
     rivals, scores = others.argmax(axis=1), probabilities.of(logits)[rows, predicted]
 
-    evidence = evidence_for(network, images, predicted, labels, execution)
-    words = explainer.attribute_weights(evidence.importances)
-    difference = evidence.importances - evidence.true_importances
-    against = attribute_weights(difference, explainer.weights).numpy()
-    truths = _true_attributes(dataset, chosen)
+    # All images in one batch: maps [B, H, W, N], Grad-CAM [B, H, W], and the importances [B, N] for both classes.
+    maps = Reader(network, execution).maps(images)
+    classes = (tf.constant(each, tf.int64) for each in (predicted, labels))
+    found = explained_twice(network, jit=execution.jit)(tf.constant(maps), *classes)
+    heat, importances, _, true_importances = (each.numpy() for each in found)
+    words = explainer.attribute_weights(importances)
+    against = attribute_weights(importances - true_importances, explainer.weights).numpy()
+    parts = importances * maps.mean(axis=(1, 2))
+    truths = present_attributes(dataset, np.concatenate([split.test_seen, split.test_unseen])[chosen])
     names, entries = readable_names(network.class_names), []
+    attributes = explainer.attribute_names, explainer.attribute_groups
     for i, path in enumerate(images.paths):
         right = bool(predicted[i] == labels[i])
-        text = textual_explanation(words[i], explainer.attribute_names, explainer.attribute_groups)
-        reasons: tuple[Word, ...] = ()
-        if not right:
-            contrast = textual_explanation(against[i], explainer.attribute_names, explainer.attribute_groups, _AGAINST_TRUE)
-            reasons = contrast.speaks_for
+        text = textual_explanation(words[i], *attributes)
+        reasons = () if right else textual_explanation(against[i], *attributes, _AGAINST_TRUE).speaks_for
         named = {word.attribute for word in (*text.speaks_for, *text.speaks_against, *reasons)}
+        true = {name for name, holds in zip(dataset.knowledge.names, truths[i], strict=True) if holds}
         photograph = picture_of(images.root / path, _SIDE)
         entries.append(
             GalleryEntry(
                 image=data_uri(photograph),
-                heat=data_uri(heat_overlay(photograph, evidence.heat[i])),
+                heat=data_uri(heat_overlay(photograph, heat[i])),
                 path=path,
                 true_class=names[labels[i]],
                 true_seen=bool(labels[i] < network.num_seen),
@@ -171,10 +165,10 @@ def gallery(
                 speaks_for=text.speaks_for,
                 speaks_against=text.speaks_against,
                 rival=names[rivals[i]],
-                neurons=_shown_neurons(explainer, evidence, i, images.root / path, names[labels[i]]),
-                true_attributes=frozenset(named & truths[i]),
+                neurons=_shown_neurons(explainer, parts[i], maps[i], images.root / path, names[labels[i]]),
+                true_attributes=frozenset(named & true),
                 against_true=reasons,
-                heat_is_empty=not evidence.heat[i].any(),
+                heat_is_empty=not heat[i].any(),
             )
         )
     return tuple(entries)
@@ -183,14 +177,9 @@ def gallery(
 def drawn_images(
     labels: np.ndarray, predictions: np.ndarray, num_seen: int, counts: tuple[int, int, int, int], seed: int
 ) -> np.ndarray:
-    """Return indices of test images: right and wrong ones of unseen classes, then of seen classes.
+    """Return indices of test images by labels and predictions [M]: right and wrong ones of unseen classes, then of seen ones.
 
-    Args:
-        labels: [M].
-        predictions: [M].
-        num_seen: S.
-        counts: how many of each of the four.
-        seed: of the draw. How many are drawn of one kind does not change what is drawn of another.
+    Counts say how many of each of the four; how many are drawn of one kind does not change what is drawn of another.
     """
     unseen, right = labels >= num_seen, labels == predictions
     kinds = (unseen & right, unseen & ~right, ~unseen & right, ~unseen & ~right)
@@ -201,18 +190,10 @@ def drawn_images(
     return np.concatenate(drawn)
 
 
-def _true_attributes(dataset: Dataset, chosen: np.ndarray) -> list[set[str]]:
-    """Return which attributes are true of each of the test images `chosen`."""
-    split = dataset.split
-    assert split is not None
-    present = present_attributes(dataset, np.concatenate([split.test_seen, split.test_unseen])[chosen])
-    return [{name for name, holds in zip(dataset.knowledge.names, row, strict=True) if holds} for row in present]
-
-
 def _shown_neurons(
-    explainer: Explainer, evidence: Evidence, image: int, path: Path, true_class: str
+    explainer: Explainer, parts: np.ndarray, maps: np.ndarray, path: Path, true_class: str
 ) -> tuple[ShownNeuron, ...]:
-    parts = evidence.parts[image]
+    """Return an image's neurons by their parts [N], lit by their maps [H, W, N]."""
     named = np.array([bool(name) for name in explainer.neuron_names])
     candidates, confident = np.flatnonzero(named & (parts > 0)), explainer.confident
     # Confident ones first, then by part.
@@ -225,51 +206,8 @@ def _shown_neurons(
             confidence=float(explainer.neuron_confidences[neuron]),
             confident=bool(confident[neuron]),
             weight=float(parts[neuron]),
-            picture=data_uri(activation_picture(photograph, evidence.maps[image, :, :, neuron])),
+            picture=data_uri(activation_picture(photograph, maps[:, :, neuron])),
             alt=f"Where neuron {neuron} ({plain(explainer.neuron_names[neuron])}) answers in the image of {true_class}",
         )
         for neuron in best[np.argsort(-parts[best], kind="stable")]
     )
-
-
-# What speaks for the predicted class of a few images: importances, Grad-CAM, and how much each neuron answers.
-#
-# Dimensions: B images, H x W positions, N neurons.
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """The answers for B images.
-
-    Attributes:
-        maps: float32 [B, H, W, N], the network's maps.
-        heat: float32 [B, H, W] in [0, 1], Grad-CAM of the predicted class.
-        importances: float32 [B, N], for the predicted class.
-        true_importances: float32 [B, N], for the true class.
-    """
-
-    maps: np.ndarray
-    heat: np.ndarray
-    importances: np.ndarray
-    true_importances: np.ndarray
-
-    @property
-    def parts(self) -> np.ndarray:
-        """alpha_n * mean of a_n, float32 [B, N]: each neuron's mean part in Grad-CAM before the ReLU."""
-        return self.importances * self.maps.mean(axis=(1, 2))
-
-
-def evidence_for(network: Network, images: Images, predicted: np.ndarray, true: np.ndarray, execution: Execution) -> Evidence:
-    """Look at all images in one batch, compiled.
-
-    Args:
-        network: with the classes.
-        images: B of them.
-        predicted: [B] indices of the network's classes.
-        true: [B] of the same kind.
-        execution: how maps are read.
-    """
-    maps = Reader(network, execution).maps(images)
-    classes = (tf.constant(each, tf.int64) for each in (predicted, true))
-    heat, alphas, _, true_alphas = explained_twice(network, jit=execution.jit)(tf.constant(maps), *classes)
-    return Evidence(maps, heat.numpy(), alphas.numpy(), true_alphas.numpy())

@@ -15,9 +15,10 @@ import numpy as np
 
 from niwt_tf.metrics.gzsl import per_class_accuracy
 from niwt_tf.metrics.intervals import FEW, plain_mean
-from niwt_tf.metrics.probabilities import ECE_BINS, Probabilities
+from niwt_tf.metrics.probabilities import ECE_BINS
 from niwt_tf.protocol.scoring import Scored
 from niwt_tf.report.contents import Estimate
+from niwt_tf.report.tables import sureness_of
 
 RESAMPLES = 2000
 NOTE = (
@@ -35,14 +36,7 @@ Statistic = Callable[..., np.ndarray]
 
 
 def headline_estimates(scored: Scored, num_seen: int, temperature: float, seed: int = 0) -> dict[str, Estimate]:
-    """Return acc_seen, acc_unseen, harmonic_mean, acc_zsl, ausuc and ece with their intervals.
-
-    Args:
-        scored: the evaluation on the test images.
-        num_seen: S.
-        temperature: of the probabilities.
-        seed: of the resamples.
-    """
+    """Return acc_seen, acc_unseen, harmonic_mean, acc_zsl, ausuc and ece on the test images with their intervals."""
     accuracy = scored.evaluation.per_class
     present = np.flatnonzero(~np.isnan(accuracy))
     seen, unseen = present[present < num_seen], present[present >= num_seen]
@@ -116,12 +110,8 @@ def _zsl_accuracy(scored: Scored, num_seen: int) -> np.ndarray:
 
 def _gaps(scored: Scored, num_seen: int, temperature: float) -> np.ndarray:
     """Return [C, bins]: each class's mean of right minus probability over the images of a bin, zero elsewhere."""
-    logits = scored.logits.copy()
-    logits[:, :num_seen] -= scored.evaluation.calibration
-    probabilities = Probabilities(temperature).of(logits)
-    highest, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == scored.labels
-    place = np.clip(np.ceil(highest * ECE_BINS).astype(np.int64) - 1, 0, ECE_BINS - 1)
-    gaps = np.zeros((logits.shape[1], ECE_BINS))
+    highest, right, place = sureness_of(scored, num_seen, temperature)
+    gaps = np.zeros((scored.logits.shape[1], ECE_BINS))
     np.add.at(gaps, (scored.labels, place), right - highest)
     return gaps / np.maximum(np.bincount(scored.labels, minlength=len(gaps)), 1)[:, None]
 

@@ -10,26 +10,28 @@ from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.inverse_map import FORMS
 from niwt_tf.report.contents import MapFigure, TrialRow
 
-_FIGURES = (
-    (
-        "map_rank_correlation",
+_FIGURES = {
+    "map_rank_correlation": (
         "Importance map: rank correlation",
         "Spearman's, between predicted and measured importance of held-out seen classes; 0 for a map that knows nothing.",
     ),
-    (
-        "rank_correlation_within",
+    "rank_correlation_within": (
         "Importance within a class",
         "Mean rank correlation of the importances of two images of one class: how far a class's mean speaks for its images.",
     ),
-    ("rank_correlation_across", "Importance across classes", "The same for images of two classes: near 0 where they differ."),
-    (
-        "transfer_cosine",
+    "rank_correlation_across": (
+        "Importance across classes", "The same for images of two classes: near 0 where they differ."
+    ),
+    "transfer_cosine": (
         "Cosine of the new columns",
         "Between the importance that the new columns have and the importance that was predicted for them; 1 is met exactly.",
     ),
-    ("validation_harmonic_mean", "H on validation classes", "Seen classes played unseen ones; every choice was made on this."),
-    ("validation_acc_zsl", "ZSL on validation classes", "Accuracy when only the validation classes compete."),
-)
+    "validation_harmonic_mean": (
+        "H on validation classes", "Seen classes played unseen ones; every choice was made on this."
+    ),
+    "validation_acc_zsl": ("ZSL on validation classes", "Accuracy when only the validation classes compete."),
+}  # fmt: skip
+_REACHED = ("calibration", "harmonic_mean", "acc_zsl")
 
 
 def map_figures(figures: Mapping[str, float | None], explainer: Explainer) -> tuple[MapFigure, ...]:
@@ -43,30 +45,25 @@ def map_figures(figures: Mapping[str, float | None], explainer: Explainer) -> tu
         f"Spearman's, between inferred and true attributes of held-out seen classes; {chosen}. It is the best of all "
         "candidates on the classes that chose among them, so somewhat too high.",
     )
-    first, *others = (MapFigure(title, figures.get(name), meaning) for name, title, meaning in _FIGURES)
+    first, *others = (MapFigure(title, figures.get(name), meaning) for name, (title, meaning) in _FIGURES.items())
     return (first, inverse, *others)
 
 
 def trial_rows(selection: Mapping[str, Any], most: int = 200) -> tuple[TrialRow, ...]:
     """Return the trials of selection.json, at most `most` of them; the chosen one is always among them."""
     chosen, trials = selection["chosen"], selection["trials"]
-    kept = trials[:most]
-    if chosen not in kept:
-        kept = [*kept[: most - 1], chosen]
+    kept = trials[:most] if chosen in trials[:most] else [*trials[: most - 1], chosen]
+    perhaps = ("head_regularization", "regularization", "map_regularization")
     return tuple(
         TrialRow(
-            in_words(selection["method"], trial),
-            trial.get("head_regularization"),
-            trial.get("regularization"),
-            trial.get("anchor", ""),
-            ", ".join(f"{weight:g}" for weight in trial.get("layer_weights", ())),
-            trial["calibration"],
-            trial["harmonic_mean"],
-            trial["acc_zsl"],
-            trial.get("transfer_cosine"),
-            trial == chosen,
-            trial.get("head_kind", ""),
-            trial.get("map_regularization"),
+            engine=in_words(selection["method"], trial),
+            anchor=trial.get("anchor", ""),
+            layer_weights=", ".join(f"{weight:g}" for weight in trial.get("layer_weights", ())),
+            mean_cosine=trial.get("transfer_cosine"),
+            chosen=trial == chosen,
+            head_kind=trial.get("head_kind", ""),
+            **{name: trial[name] for name in _REACHED},
+            **{name: trial.get(name) for name in perhaps},
         )
         for trial in kept
     )
@@ -76,10 +73,6 @@ def in_words(method: str, trial: Mapping[str, Any]) -> str:
     """Return the engine of a trial of Stage 3, or a method's name with the parameters of its candidate."""
     if "engine" in trial:
         return str(trial["engine"])
-    known = ("calibration", "harmonic_mean", "acc_zsl")
-    own = (f"{name.replace('_', ' ')} {_short(value)}" for name, value in trial.items() if name not in known)
-    return f"{title_of(method)}: {', '.join(own)}"
-
-
-def _short(value: Any) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
+    own = {name.replace("_", " "): value for name, value in trial.items() if name not in _REACHED}
+    said = (f"{name} {value if isinstance(value, str) else format(value, 'g')}" for name, value in own.items())
+    return f"{title_of(method)}: {', '.join(said)}"

@@ -17,32 +17,28 @@ from niwt_tf.explain.sentences import plain
 from niwt_tf.plots.style import readable_names
 from niwt_tf.report.pictures import data_uri, region_picture
 
-_TRUE = ("1", "true")
 _SIDE = 88  # pixels
 
 
 @dataclass(frozen=True)
 class NeuronEntry:
-    """A neuron and what its name is worth.
+    """A neuron and what its name is worth; figures are in [0, 1], None where unknown.
 
     Attributes:
         neuron: its number.
         name: the attribute that it is named by.
-        group: of that attribute, "" where it has none.
-        confidence: of the name, in [0, 1].
+        confidence: of the name.
         confident: whether that is high enough to rely on.
-        auc: how well its activation tells test images with the attribute from others, in [0, 1]; None where unknown.
+        auc: how well its activation tells test images with the attribute from others.
         auc_seen: the same over images of seen classes.
         auc_unseen: the same over images of unseen classes.
-        part_energy: share of its activation near the part that the attribute is of, in [0, 1]; None where unknown.
+        part_energy: share of its activation near the part that the attribute is of.
         pictures: (`data:` address, what it shows in words) of the regions that it answers to most, the most first.
-        part_chance: what `part_energy` would be if the neuron answered alike everywhere in the object's box; None where
-            unknown.
+        part_chance: what `part_energy` would be if the neuron answered alike everywhere in the object's box.
     """
 
     neuron: int
     name: str
-    group: str
     confidence: float
     confident: bool
     auc: float | None
@@ -55,14 +51,7 @@ class NeuronEntry:
 
 @dataclass(frozen=True)
 class Dictionary:
-    """The entries that are shown, and how many there are.
-
-    Attributes:
-        entries: of named neurons, those with confident names first.
-        num_neurons: N.
-        num_confident: neurons with a confident name.
-        num_named: neurons with any name.
-    """
+    """The entries that are shown, those with confident names first, and how many neurons there are with and without a name."""
 
     entries: tuple[NeuronEntry, ...]
     num_neurons: int
@@ -87,41 +76,21 @@ def dictionary(
     with np.load(activating, allow_pickle=False) as arrays:
         best, regions = arrays["images"], arrays["regions"]
     named = [row for row in rows if row["name"]]
-    named.sort(key=lambda row: (not _is_true(row["confident"]), -float(row["confidence"]), int(row["neuron"])))
+    named.sort(key=lambda row: (row["confident"] != "1", -float(row["confidence"]), int(row["neuron"])))
     class_names = readable_names(images.class_names)
-    entries = tuple(_entry(row, best, regions, images, class_names) for row in named[:most])
-    return Dictionary(entries, len(rows), sum(_is_true(row["confident"]) for row in named), len(named))
 
+    def entry(row: dict[str, str]) -> NeuronEntry:
+        neuron, pictures = int(row["neuron"]), []
+        for image, region in zip(best[neuron].tolist(), regions[neuron], strict=True):
+            if image >= 0:
+                path = Path(images.paths[image])
+                shown = f"{class_names[images.labels[image]]} ({path.name})"
+                alt = f"Where neuron {neuron} ({plain(row['name'])}) answers most in an image of {shown}"
+                pictures.append((data_uri(region_picture(images.root / path, region, _SIDE)), alt))
+        names = ("auc", "auc_seen", "auc_unseen", "part_energy", "part_chance")
+        auc, auc_seen, auc_unseen, part_energy, part_chance = (float(row[name]) if row[name] else None for name in names)
+        said = row["name"], float(row["confidence"]), row["confident"] == "1"
+        return NeuronEntry(neuron, *said, auc, auc_seen, auc_unseen, part_energy, tuple(pictures), part_chance)
 
-def _entry(
-    row: dict[str, str], best: np.ndarray, regions: np.ndarray, images: Images, class_names: tuple[str, ...]
-) -> NeuronEntry:
-    neuron = int(row["neuron"])
-    pictures = []
-    for image, region in zip(best[neuron].tolist(), regions[neuron], strict=True):
-        if image >= 0:
-            path = Path(images.paths[image])
-            shown = f"{class_names[images.labels[image]]} ({path.name})"
-            alt = f"Where neuron {neuron} ({plain(row['name'])}) answers most in an image of {shown}"
-            pictures.append((data_uri(region_picture(images.root / path, region, _SIDE)), alt))
-    return NeuronEntry(
-        neuron=neuron,
-        name=row["name"],
-        group=row["group"],
-        confidence=float(row["confidence"]),
-        confident=_is_true(row["confident"]),
-        auc=_figure(row["auc"]),
-        auc_seen=_figure(row["auc_seen"]),
-        auc_unseen=_figure(row["auc_unseen"]),
-        part_energy=_figure(row["part_energy"]),
-        pictures=tuple(pictures),
-        part_chance=_figure(row["part_chance"]),
-    )
-
-
-def _is_true(text: str) -> bool:
-    return text.lower() in _TRUE
-
-
-def _figure(text: str) -> float | None:
-    return float(text) if text else None
+    confident = sum(row["confident"] == "1" for row in named)
+    return Dictionary(tuple(map(entry, named[:most])), len(rows), confident, len(named))

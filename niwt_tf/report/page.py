@@ -4,34 +4,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
+import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from niwt_tf.explain.neurons import CONFIDENT
 from niwt_tf.explain.sentences import plain, short_name
 from niwt_tf.explain.words import grouped, shown_weight
+from niwt_tf.report import curves
 from niwt_tf.report.comparisons import MEASURES
 from niwt_tf.report.contents import Estimate, ReportContents
-from niwt_tf.report.curves import (
-    MOST_NAMED,
-    ausuc_chart,
-    calibration_chart,
-    confusion_chart,
-    geometry,
-    reliability_chart,
-    table_of,
-)
-from niwt_tf.report.summary import count
+from niwt_tf.report.summary import count, percent
 
 MOST_CLASSES = 1500  # more rows than this make a browser slow
 _MOST_CELLS = 60_000
+_TEMPLATES = Path(__file__).parent / "templates"
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -42,27 +36,13 @@ def render(contents: ReportContents) -> str:
     runs but its own, which the policy names by its hash.
     """
     environment = Environment(
-        loader=PackageLoader("niwt_tf.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=PackageLoader("niwt_tf.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {
-        "percent": percent,
-        "interval": interval,
-        "figure": figure,
-        "plain": plain,
-        "short": short_name,
-        "grouped": grouped,
-        "sureness": sureness,
-        "count": count,
-        "breakable": breakable,
-        "signed": signed,
-    }
+    own = (percent, interval, figure, plain, grouped, sureness, count, breakable, signed)
+    environment.filters |= {function.__name__: function for function in own} | {"short": short_name}
     exact = dict(zip(contents.results.class_names, contents.results.exact_names, strict=True))
     environment.filters["exact"] = lambda name: exact.get(name, name)
-    script, style = (_source(environment, name) for name in ("report.js", "report.css"))
+    script, style = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.js", "report.css"))
     results = contents.results
     curve, calibration = results.curve, results.calibration
     error = next((row.estimate.value for row in contents.headline if row.name == "ECE"), None)
@@ -72,14 +52,14 @@ def render(contents: ReportContents) -> str:
         style=Markup(style),
         script=Markup(script),
         policy=_policy(script),
-        ausuc=curve and ausuc_chart(curve, calibration),
-        calibration=curve and calibration_chart(curve, calibration),
-        calibrations=table_of(curve, calibration) if curve else (),
-        reliability=results.reliability and reliability_chart(results.reliability, error),
-        confusion=confusion_chart(results.confusion, results.class_names, results.num_seen) if has_images else None,
+        ausuc=curve and curves.ausuc_chart(curve, calibration),
+        calibration=curve and curves.calibration_chart(curve, calibration),
+        calibrations=curves.table_of(curve, calibration) if curve else (),
+        reliability=results.reliability and curves.reliability_chart(results.reliability, error),
+        confusion=curves.confusion_chart(results.confusion, results.class_names, results.num_seen) if has_images else None,
         cells=_cells(contents) if has_images else None,
         class_rows=results.classes[:MOST_CLASSES],
-        many_names=len(results.class_names) > MOST_NAMED,
+        many_names=len(results.class_names) > curves.MOST_NAMED,
         confident=CONFIDENT,
         gallery_kinds=_gallery_kinds(contents),
         measures=MEASURES,
@@ -88,12 +68,7 @@ def render(contents: ReportContents) -> str:
 
 def page_sources() -> list[Path]:
     """Return the templates, style and script that every page is made with."""
-    return sorted((Path(__file__).parent / "templates").iterdir())
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """Return a fraction as percent, "n/a" for what is unknown."""
-    return "n/a" if value is None or math.isnan(value) else f"{100 * value:.{digits}f} %"
+    return sorted(_TEMPLATES.iterdir())
 
 
 def interval(estimate: Estimate) -> str:
@@ -123,11 +98,6 @@ def breakable(path: str) -> Markup:
     return Markup("").join(part + Markup("<wbr>") if part in "/_" else part for part in re.split("([/_])", path) if part)
 
 
-def _source(environment: Environment, name: str) -> str:
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
-
-
 def _policy(script: str) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     allowed = f"img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
@@ -139,31 +109,15 @@ def _cells(contents: ReportContents) -> Markup | None:
     results, confusion = contents.results, contents.results.confusion
     if len(confusion.counts) > _MOST_CELLS:
         return None
-    margin, size = geometry(results.class_names)
+    margin, size = curves.geometry(results.class_names)
     cells = [confusion.true.tolist(), confusion.predicted.tolist(), confusion.counts.tolist()]
-    record = {
-        "margin": margin,
-        "size": size,
-        "names": results.class_names,
-        "totals": confusion.totals.tolist(),
-        "cells": cells,
-    }
-    return _json(record)
-
-
-def _json(record: Any) -> Markup:
-    text = json.dumps(record, separators=(",", ":"))
-    # What could end the element that holds it.
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+    record = {"margin": margin, "size": size, "names": results.class_names, "totals": confusion.totals.tolist(), "cells": cells}
+    return htmlsafe_json_dumps(record, separators=(",", ":"))
 
 
 def _gallery_kinds(contents: ReportContents) -> Sequence[tuple[str, str, int]]:
     """Return key, label and number of each kind of gallery entry that there is."""
-    kinds = []
-    for seen in (False, True):
-        for right in (True, False):
-            number = sum(each.true_seen == seen and each.right == right for each in contents.gallery)
-            role, outcome = "seen" if seen else "unseen", "right" if right else "wrong"
-            if number:
-                kinds.append((f"{role}-{outcome}", f"{role}, {outcome}", number))
-    return kinds
+    kinds = itertools.product(((False, "unseen"), (True, "seen")), ((True, "right"), (False, "wrong")))
+    numbers = Counter((each.true_seen, each.right) for each in contents.gallery)
+    counted = [(role, outcome, numbers[seen, right]) for (seen, role), (right, outcome) in kinds]
+    return [(f"{role}-{outcome}", f"{role}, {outcome}", number) for role, outcome, number in counted if number]

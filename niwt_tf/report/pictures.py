@@ -31,27 +31,21 @@ def picture_of(path: Path, side: int = 192) -> Image.Image:
     return thumbnail(path, side) or _grey_square(side)
 
 
-def data_uri(image: Image.Image, quality: int = 80) -> str:
-    """Return the image as a `data:` address of a WebP file, for the `src` of an HTML image.
+def data_uri(image: Image.Image, lossless: bool = False) -> str:
+    """Return an RGB image as a `data:` address of a WebP file, for the `src` of an HTML image.
 
-    Args:
-        image: RGB.
-        quality: 0..100; 80 takes some 5 kB for a photograph of 192 pixels.
+    A photograph of 192 pixels takes some 5 kB, unless it is to be lossless.
     """
     file = io.BytesIO()
-    image.save(file, format="WEBP", quality=quality, method=4)
+    image.save(file, format="WEBP", quality=80, lossless=lossless, method=4)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
 def heat_overlay(photograph: Image.Image, heat: np.ndarray) -> Image.Image:
-    """Return the photograph in grey with a heat map over it: the hotter, the lighter and the less transparent.
+    """Return an RGB photograph in grey with a heat map [H, W] in [0, 1] over it: the hotter, the lighter and more opaque.
 
     In grey, so that every colour is the heat's. The colours are those of the served heat maps: perceptually uniform, and
     readable without telling red from green.
-
-    Args:
-        photograph: RGB, of any shape.
-        heat: [H, W] in [0, 1].
     """
     from PIL import Image
 
@@ -65,18 +59,14 @@ def heat_overlay(photograph: Image.Image, heat: np.ndarray) -> Image.Image:
 
 
 def activation_picture(photograph: Image.Image, activations: np.ndarray) -> Image.Image:
-    """Return the photograph in colour where a neuron answers and in dark grey elsewhere.
+    """Return an RGB photograph in colour where a neuron answers and in dark grey elsewhere.
 
-    A line goes around what is above half of the highest activation, so that nobody needs the colours; a hole in that has no
-    line of its own, which would read as another region. A neuron that answers nowhere leaves the photograph grey and without a
-    line.
-
-    Args:
-        photograph: RGB, of any shape.
-        activations: [H, W] of one neuron, in any units; what is below 0 counts as 0.
+    A line goes around what is above half of the highest of the activations [H, W], so that nobody needs the colours; a hole in
+    that has no line of its own, which would read as another region. What is below 0 counts as 0; a neuron that answers nowhere
+    leaves the photograph grey and without a line.
     """
     from PIL import Image
-    from scipy.ndimage import binary_fill_holes
+    from scipy.ndimage import binary_dilation, binary_erosion, binary_fill_holes
 
     highest = max(float(activations.max()), 0.0)
     share = activations.clip(0.0) / highest if highest > 0 else np.zeros_like(activations)
@@ -84,8 +74,10 @@ def activation_picture(photograph: Image.Image, activations: np.ndarray) -> Imag
     answers = share[:, :, None].clip(0.0, 1.0)
     lit = answers * np.asarray(photograph, np.float32) + (1.0 - answers) * _DIMMED * _grey(photograph)
     pixels = np.rint(lit).astype(np.uint8)
-    line = _outline(binary_fill_holes(share >= 0.5))
-    pixels[_thickened(line)] = _LINE_EDGE
+    inside = binary_fill_holes(share >= 0.5)
+    # Pixels that touch what is not of the region; the border of the image is no outline.
+    line = inside & ~binary_erosion(inside, border_value=1)
+    pixels[binary_dilation(line)] = _LINE_EDGE
     pixels[line] = _LINE
     return Image.fromarray(pixels)
 
@@ -93,12 +85,8 @@ def activation_picture(photograph: Image.Image, activations: np.ndarray) -> Imag
 def region_picture(path: Path, region: np.ndarray, side: int = 88) -> Image.Image:
     """Return a square around a region, with a box around the region itself; what cannot be opened gives a grey square.
 
-    The square ends where the image does.
-
-    Args:
-        path: an image file.
-        region: [4], x0, y0, x1, y1 as fractions of the image's width and height.
-        side: longer side of the result in pixels.
+    The region is x0, y0, x1, y1 as fractions of the image's width and height. The square ends where the image does; its longer
+    side is of `side` pixels.
     """
     from PIL import ImageDraw
 
@@ -124,9 +112,7 @@ def region_picture(path: Path, region: np.ndarray, side: int = 88) -> Image.Imag
 def stretched(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return a map [H, W] as float32 [height, width], bilinear between the centres of positions and constant beyond them.
 
-    Args:
-        values: [H, W].
-        size: width and height, as Pillow counts them.
+    The size is width and height, as Pillow counts them.
     """
     from PIL import Image
 
@@ -147,15 +133,3 @@ def _grey_square(side: int) -> Image.Image:
 def _grey(photograph: Image.Image) -> np.ndarray:
     """Return the brightness of the pixels, float32 [height, width, 1] in 0..255."""
     return np.asarray(photograph.convert("L"), np.float32)[:, :, None]
-
-
-def _outline(inside: np.ndarray) -> np.ndarray:
-    """Return the pixels of a region [height, width] that touch what is not of it; the border of the image is no outline."""
-    around = np.pad(inside, 1, mode="edge")
-    surrounded = around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:]
-    return inside & ~surrounded
-
-
-def _thickened(line: np.ndarray) -> np.ndarray:
-    around = np.pad(line, 1)
-    return line | around[:-2, 1:-1] | around[2:, 1:-1] | around[1:-1, :-2] | around[1:-1, 2:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,19 +29,15 @@ def facts_of(
 ) -> tuple[Facts, ...]:
     """Return lists of facts about the data, the network, the method and the run.
 
-    Args:
-        settings: of the run.
-        dataset: with its split.
-        network: the expanded one.
-        history: the stage train's history.json.
-        chosen: the chosen trial of the stage transfer's selection.json.
-        seconds: how long each finished stage took.
+    They are read from the dataset with its split, the expanded network, the stage train's history.json, the chosen trial of the
+    stage transfer's selection.json, and the seconds that each finished stage took.
     """
+    took = ", ".join(f"{name} {_duration(value)}" for name, value in seconds.items())
     return (
         Facts("Data", _of_data(settings, dataset)),
         Facts("Network", _of_network(settings, network, history)),
         Facts("Transfer", _of_transfer(settings, chosen)),
-        Facts("Run", _of_run(settings, seconds)),
+        Facts("Run", (("Seed", str(settings.seed)), ("Precision", settings.precision), ("Time", took or "unknown"))),
     )
 
 
@@ -54,6 +51,11 @@ def count(number: int, noun: str) -> str:
     """Return a number with its noun: "1 seen class", "3 seen classes", "1,000 images"."""
     plural = noun + ("es" if noun.endswith("s") else "s")
     return f"{number:,} {noun if number == 1 else plural}"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Return a fraction as percent, "n/a" for what is unknown."""
+    return "n/a" if value is None or math.isnan(value) else f"{100 * value:.{digits}f} %"
 
 
 def _of_data(settings: Settings, dataset: Dataset) -> tuple[tuple[str, str], ...]:
@@ -80,9 +82,7 @@ def _of_network(
     settings: Settings, network: Network, history: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> tuple[tuple[str, str], ...]:
     height, width, neurons = network.trunk.output_shape[1:]
-    epochs: dict[str, int] = {}
-    for epoch in history.get("main", ()):
-        epochs[str(epoch["phase"])] = epochs.get(str(epoch["phase"]), 0) + 1
+    epochs = Counter(str(epoch["phase"]) for epoch in history.get("main", ()))
     trained = " then ".join(f"{count(number, 'epoch')} ({phase})" for phase, number in epochs.items())
     return (
         ("Backbone", settings.backbone),
@@ -99,14 +99,10 @@ def _of_transfer(settings: Settings, chosen: Mapping[str, Any]) -> tuple[tuple[s
     on = "nothing: too few seen classes to hold any out" if chosen["harmonic_mean"] is None else folds
     if "engine" not in chosen:
         return (("All columns by", in_words(settings.method, chosen)), ("Chosen on", on))
-    strength = f"{chosen['head_regularization']:g}"
-    head = {
-        "ridge": f"ridge regression, penalty {strength}",
-        "lda": f"linear discriminant, shrinkage {strength}",
-        "softmax": "softmax, as trained",
-    }[chosen.get("head_kind", "ridge")]
+    heads = {"ridge": "ridge regression, penalty {:g}", "lda": "linear discriminant, shrinkage {:g}"}
+    head = {**heads, "softmax": "softmax, as trained"}[chosen.get("head_kind", "ridge")]
     return (
-        ("Seen head", head),
+        ("Seen head", head.format(chosen["head_regularization"])),
         ("Importance averaged over", _IMPORTANCE[settings.importance_over]),
         ("Importance map", f"{settings.map}; descriptions {settings.normalisation}"),
         ("New columns by", f"{chosen['engine']}, λ {chosen['regularization']:g} towards {chosen['anchor']}"),
@@ -114,11 +110,6 @@ def _of_transfer(settings: Settings, chosen: Mapping[str, Any]) -> tuple[tuple[s
         ("Further layers", ", ".join(settings.extra_layers) or "none"),
         ("Chosen on", on),
     )
-
-
-def _of_run(settings: Settings, seconds: Mapping[str, float]) -> tuple[tuple[str, str], ...]:
-    took = ", ".join(f"{name} {_duration(value)}" for name, value in seconds.items())
-    return (("Seed", str(settings.seed)), ("Precision", settings.precision), ("Time", took or "unknown"))
 
 
 def _duration(seconds: float) -> str:
@@ -137,12 +128,9 @@ _MEANINGS = (
 
 
 def headline_of(estimates: Mapping[str, Estimate], num_seen: int, num_unseen: int) -> tuple[HeadlineRow, ...]:
-    """Return the rows of the main results; chance is that of guessing evenly among the classes that compete.
+    """Return the rows of the main results, given by the names of metrics.json.
 
-    Args:
-        estimates: by the names of metrics.json.
-        num_seen: S.
-        num_unseen: U.
+    Chance is that of guessing evenly among the classes that compete.
     """
     classes = num_seen + num_unseen
     chance = {name: 1 / classes for name in ("acc_seen", "acc_unseen", "harmonic_mean")} | {"acc_zsl": 1 / num_unseen}
@@ -161,17 +149,17 @@ def summary_of(estimates: Mapping[str, Estimate], num_seen: int, num_unseen: int
         return "There is no test image, so nothing could be measured."
     if unseen is None or zsl is None:
         return (
-            f"The network names {100 * (seen or 0):.1f} % of the test images of seen classes right, {all_classes} competing. "
+            f"The network names {percent(seen or 0.0)} of the test images of seen classes right, {all_classes} competing. "
             "There is no test image of an unseen class, so what it makes of those is not measured."
         )
     first = (
-        f"The network names {100 * unseen:.1f} % of the test images of {count(num_unseen, 'class')} it was only told about, "
+        f"The network names {percent(unseen)} of the test images of {count(num_unseen, 'class')} it was only told about, "
         f"with {all_classes} competing"
     )
     if num_unseen > 1:
-        first += f", and {100 * zsl:.1f} % when only those {num_unseen:,} compete (guessing: {100 / num_unseen:.1f} %)"
+        first += f", and {percent(zsl)} when only those {num_unseen:,} compete (guessing: {percent(1 / num_unseen)})"
     first += "."
-    return first if seen is None else f"{first} Of images of the classes it was trained on it names {100 * seen:.1f} %."
+    return first if seen is None else f"{first} Of images of the classes it was trained on it names {percent(seen)}."
 
 
 _LONGEST_LINE = 60
@@ -182,7 +170,8 @@ _RENDERED = {"num_species": "num_species", "images_per_species": "images_per_spe
 
 def given_flags(settings: Settings) -> list[str]:
     """Return the flags of what differs from the defaults, as a shell takes them."""
-    return [_flag(declared.name, getattr(settings, declared.name)) for declared in SETTINGS if _differs(settings, declared)]
+    values = {declared.name: getattr(settings, declared.name) for declared in SETTINGS}
+    return [_flag(each.name, values[each.name]) for each in SETTINGS if values[each.name] != each.default]
 
 
 def reproduction_of(
@@ -192,28 +181,20 @@ def reproduction_of(
     stages: Sequence[tuple[str, float, str]],
     rendered: Mapping[str, Any] | None = None,
 ) -> Reproduction:
-    """Return how to make the run again, in another folder.
-
-    Args:
-        settings: of the run.
-        versions: of what it was made with.
-        data: fingerprint of the data set.
-        stages: name, seconds and identity of the finished ones.
-        rendered: what the birds were rendered with, or None.
-    """
-    commands = []
+    """Return how to make the run again, in another folder; `rendered` is what its birds were rendered with, or None."""
+    commands = [["niwt run", _flag("run_dir", _NEW_RUN), *given_flags(settings)]]
     if rendered is not None:
         arguments = [_flag(flag, rendered[name]) for name, flag in _RENDERED.items() if name in rendered]
-        commands.append(_command("niwt render", _flag("data_dir", settings.data_folder), *arguments))
-    commands.append(_command("niwt run", _flag("run_dir", _NEW_RUN), *given_flags(settings)))
-    return Reproduction(tuple(commands), tuple(versions.items()), data, tuple(stages))
+        commands.insert(0, ["niwt render", _flag("data_dir", settings.data_folder), *arguments])
+    # One line, or where that is long one a flag.
+    lines = ((" " if len(" ".join(parts)) <= _LONGEST_LINE else " \\\n  ").join(parts) for parts in commands)
+    return Reproduction(tuple(lines), tuple(versions.items()), data, tuple(stages))
 
 
 def versions_of(stages: Mapping[str, Mapping[str, str | None]]) -> dict[str, str]:
     """Return what the stages were made with, by name; where they differ, each version with its stages.
 
-    Args:
-        stages: by stage, versions by name. What no stage has is left out.
+    Given are versions by name, by stage. What no stage has is left out.
     """
     users: dict[str, dict[str, list[str]]] = {}
     for stage, versions in stages.items():
@@ -224,16 +205,6 @@ def versions_of(stages: Mapping[str, Mapping[str, str | None]]) -> dict[str, str
         name: next(iter(found)) if len(found) == 1 else "; ".join(f"{each} ({', '.join(by)})" for each, by in found.items())
         for name, found in users.items()
     }
-
-
-def _command(*parts: str) -> str:
-    """Return one line, or where that is long one a flag."""
-    line = " ".join(parts)
-    return line if len(line) <= _LONGEST_LINE else " \\\n  ".join(parts)
-
-
-def _differs(settings: Settings, declared: Any) -> bool:
-    return bool(getattr(settings, declared.name) != declared.default)
 
 
 def _flag(name: str, value: Any) -> str:
@@ -262,16 +233,11 @@ def summary_table(metrics: Mapping[str, Any], optimistic: Sequence[str] = ()) ->
         ("chance", "chance_zsl", "ZSL by guessing"),
         ("AUSUC", "ausuc", "area under seen over unseen accuracy, whatever the calibration"),
     )
-    marks = ["" if key == "chance_zsl" or not optimistic else "optimistic" for _, key, _ in rows]
-    width = 1 + len("optimistic") if optimistic else 0
+    marked, unmarked = (" optimistic", " " * len(" optimistic")) if optimistic else ("", "")
     lines = [
-        f"{name:<10} {_percent(metrics.get(key)):>7}{' ' * bool(mark)}{mark:<{max(width - bool(mark), 0)}}  {meaning}"
-        for (name, key, meaning), mark in zip(rows, marks, strict=True)
+        f"{name:<10} {percent(metrics.get(key)):>7}{unmarked if key == 'chance_zsl' else marked}  {meaning}"
+        for name, key, meaning in rows
     ]
     if optimistic:
         lines += textwrap.wrap(f"optimistic: {'; '.join(optimistic)}.", 100)
     return "\n".join(lines)
-
-
-def _percent(value: float | None) -> str:
-    return "n/a" if value is None or math.isnan(value) else f"{100 * value:.1f} %"

@@ -26,73 +26,53 @@ MOST_PAIRS = 30
 
 
 def results_of(scored: Scored, class_names: Sequence[str], num_seen: int, temperature: float) -> Results:
-    """Return what the page shows of an evaluation.
-
-    Args:
-        scored: the evaluation on the test images.
-        class_names: C names as the data set spells them.
-        num_seen: S.
-        temperature: of the probabilities.
-    """
-    names = readable_names(class_names)
-    confusion = _confusion(scored, len(names))
-    pairs = _pairs(confusion, names, num_seen)
+    """Return what the page shows of an evaluation on the test images; class names as the data set spells them."""
+    names, evaluation = readable_names(class_names), scored.evaluation
+    classes, totals = len(names), np.bincount(scored.labels, minlength=len(names))
+    places, counts = np.unique(scored.labels.astype(np.int64) * classes + evaluation.predictions, return_counts=True)
+    confusion = Confusion(places // classes, places % classes, counts, totals)
+    # True class, predicted class, count and share of every confusion, the most frequent first.
+    cells = zip(confusion.true.tolist(), confusion.predicted.tolist(), counts.tolist(), strict=True)
+    wrong = [(t, p, count, count / int(totals[t])) for t, p, count in cells if t != p]
+    wrong.sort(key=lambda cell: (-cell[3], -cell[2], cell[0], cell[1]))
+    mistaken: dict[int, tuple[str, float]] = {}
+    for t, p, _, share in wrong:
+        mistaken.setdefault(t, (names[p], share))
+    known = [None if np.isnan(accuracy) else float(accuracy) for accuracy in evaluation.per_class]
     measurable = bool((scored.labels < num_seen).any() and (scored.labels >= num_seen).any())
     return Results(
-        names,
-        tuple(class_names),
-        num_seen,
-        _class_rows(scored, confusion, names, num_seen),
-        confusion,
-        pairs[:MOST_PAIRS],
-        len(pairs),
-        scored.curve if measurable else None,
-        scored.evaluation.calibration,
-        _reliability(scored, num_seen, temperature),
+        class_names=names,
+        exact_names=tuple(class_names),
+        num_seen=num_seen,
+        classes=tuple(
+            ClassRow(name, c < num_seen, int(totals[c]), known[c], *mistaken.get(c, ())) for c, name in enumerate(names)
+        ),
+        confusion=confusion,
+        pairs=tuple(
+            ConfusedPair(names[t], t < num_seen, names[p], p < num_seen, count, share)
+            for t, p, count, share in wrong[:MOST_PAIRS]
+        ),
+        num_pairs=len(wrong),
+        curve=scored.curve if measurable else None,
+        calibration=evaluation.calibration,
+        reliability=_reliability(scored, num_seen, temperature),
     )
 
 
-def _confusion(scored: Scored, classes: int) -> Confusion:
-    cells = scored.labels.astype(np.int64) * classes + scored.evaluation.predictions
-    places, counts = np.unique(cells, return_counts=True)
-    return Confusion(places // classes, places % classes, counts, np.bincount(scored.labels, minlength=classes))
-
-
-def _wrong(confusion: Confusion) -> list[tuple[int, int, int, float]]:
-    """Return true class, predicted class, count and share of every confusion, the most frequent first."""
-    cells = zip(confusion.true.tolist(), confusion.predicted.tolist(), confusion.counts.tolist(), strict=True)
-    found = [(t, p, count, count / int(confusion.totals[t])) for t, p, count in cells if t != p]
-    return sorted(found, key=lambda cell: (-cell[3], -cell[2], cell[0], cell[1]))
-
-
-def _pairs(confusion: Confusion, names: Sequence[str], num_seen: int) -> tuple[ConfusedPair, ...]:
-    return tuple(
-        ConfusedPair(names[t], t < num_seen, names[p], p < num_seen, count, share) for t, p, count, share in _wrong(confusion)
-    )
-
-
-def _class_rows(scored: Scored, confusion: Confusion, names: Sequence[str], num_seen: int) -> tuple[ClassRow, ...]:
-    mistaken: dict[int, tuple[int, float]] = {}
-    for t, p, _, share in _wrong(confusion):
-        mistaken.setdefault(t, (p, share))
-    rows = []
-    for c, name in enumerate(names):
-        other, share = mistaken.get(c, (-1, 0.0))
-        accuracy = float(scored.evaluation.per_class[c])
-        known = None if np.isnan(accuracy) else accuracy
-        rows.append(ClassRow(name, c < num_seen, int(confusion.totals[c]), known, names[other] if other >= 0 else "", share))
-    return tuple(rows)
+def sureness_of(scored: Scored, num_seen: int, temperature: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return of each image the highest probability, whether it is the true class's, and its bin of `ECE_BINS`, [M] each."""
+    logits = scored.logits.copy()
+    logits[:, :num_seen] -= scored.evaluation.calibration
+    probabilities = Probabilities(temperature).of(logits)
+    highest, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == scored.labels
+    return highest, right, np.clip(np.ceil(highest * ECE_BINS).astype(np.int64) - 1, 0, ECE_BINS - 1)
 
 
 def _reliability(scored: Scored, num_seen: int, temperature: float) -> tuple[ReliabilityBin, ...]:
     if not len(scored.labels):
         return ()
-    logits = scored.logits.copy()
-    logits[:, :num_seen] -= scored.evaluation.calibration
-    probabilities = Probabilities(temperature).of(logits)
-    highest, weights = probabilities.max(axis=1), class_weights(scored.labels)
-    right = probabilities.argmax(axis=1) == scored.labels
-    place = np.clip(np.ceil(highest * ECE_BINS).astype(np.int64) - 1, 0, ECE_BINS - 1)
+    highest, right, place = sureness_of(scored, num_seen, temperature)
+    weights = class_weights(scored.labels)
     share, of_probability, of_right = (
         np.bincount(place, weights=weights * values, minlength=ECE_BINS) for values in (1.0, highest, right)
     )
@@ -102,48 +82,27 @@ def _reliability(scored: Scored, num_seen: int, temperature: float) -> tuple[Rel
     )
 
 
-_NEEDS = {
-    "energy_in_box": "boxes",
-    "pointing_game": "boxes",
-    "part_localisation": "parts",
-}
+_NEEDS = {"energy_in_box": "boxes", "pointing_game": "boxes", "part_localisation": "parts"}
 
 
 def faithfulness_rows(
     measured: Mapping[str, Mapping[str, Mapping[str, Any]]], figures: Sequence[Figure]
 ) -> tuple[FaithfulnessRow, ...]:
-    """Return a row for each figure that was measured.
-
-    Args:
-        measured: metrics.json's "faithfulness".
-        figures: what each metric is called and means.
-    """
-    return tuple(
-        FaithfulnessRow(
-            figure.title,
-            figure.meaning,
-            figure.better,
-            figure.chance_is,
-            {side: _shown(found) for side, found in measured[figure.name].items() if side in SIDES},
-        )
-        for figure in figures
-        if measured.get(figure.name)
-    )
-
-
-def _shown(found: Mapping[str, Any]) -> tuple[Estimate, float | None, int | None, int]:
-    estimate = Estimate(found.get("value"), found.get("low"), found.get("high"))
-    return estimate, found.get("chance"), found.get("count"), found.get("left_out", 0)
+    """Return a row for each of the figures that was measured, given metrics.json's "faithfulness"."""
+    rows = []
+    for figure in figures:
+        shown = {}
+        for side, found in (measured.get(figure.name) or {}).items():
+            if side in SIDES:
+                estimate = Estimate(*map(found.get, ("value", "low", "high")))
+                shown[side] = estimate, found.get("chance"), found.get("count"), found.get("left_out", 0)
+        if measured.get(figure.name):
+            rows.append(FaithfulnessRow(figure.title, figure.meaning, figure.better, figure.chance_is, shown))
+    return tuple(rows)
 
 
 def unmeasured_sentences(measured: Mapping[str, Any], figures: Sequence[Figure], missing: Sequence[str]) -> tuple[str, ...]:
-    """Return why each other figure is absent.
-
-    Args:
-        measured: metrics.json's "faithfulness".
-        figures: all there are.
-        missing: what the data set does not have, "boxes" or "parts".
-    """
+    """Return why each other figure is absent; missing is what the data set does not have, of "boxes" and "parts"."""
     sentences = []
     for figure in figures:
         if not measured.get(figure.name):
@@ -155,20 +114,13 @@ def unmeasured_sentences(measured: Mapping[str, Any], figures: Sequence[Figure],
 
 def missing_annotations(dataset: Dataset) -> tuple[str, ...]:
     """Return what a data set does not know of its images, of "boxes" and "parts"."""
-    known = {"boxes": dataset.boxes, "parts": dataset.parts}
-    return tuple(name for name, values in known.items() if values is None)
+    return tuple(name for name in ("boxes", "parts") if getattr(dataset, name) is None)
 
 
 def absent_side_sentences(
     measured: Mapping[str, Mapping[str, Any]], figures: Sequence[Figure], images: Mapping[str, int]
 ) -> tuple[str, ...]:
-    """Return a sentence for each kind of classes that a measured figure is not known of.
-
-    Args:
-        measured: metrics.json's "faithfulness".
-        figures: all there are.
-        images: number of test images of "seen" and of "unseen" classes.
-    """
+    """Return a sentence for each kind of classes that a measured figure is not known of, given their numbers of test images."""
     found = [(figure.title, measured[figure.name]) for figure in figures if measured.get(figure.name)]
     sentences = []
     for side, number in images.items():

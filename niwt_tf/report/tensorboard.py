@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +62,9 @@ def write_tensorboard(
             for number, entry in enumerate(gallery, start=1):
                 role, outcome = "seen" if entry.true_seen else "unseen", "right" if entry.right else "wrong"
                 pixels = np.concatenate([_pixels(entry.image), _pixels(entry.heat)], axis=1)
-                tf.summary.image(f"gallery/{number:02d} {role} {outcome}", pixels[None], description=_described(entry))
+                answer = f"answer: {entry.predicted} ({100 * entry.score:.0f} %)"
+                described = f"{entry.path}, of class {entry.true_class}; {answer}. On the right: Grad-CAM of the answer."
+                tf.summary.image(f"gallery/{number:02d} {role} {outcome}", pixels[None], description=described)
             for name, path in plots.items():
                 if path.is_file():
                     tf.summary.image(f"plots/{name}", tf.io.decode_png(path.read_bytes(), channels=3)[None])
@@ -82,12 +83,8 @@ def scalars_of(metrics: Mapping[str, Any]) -> dict[str, float]:
 def sprite(pictures: Sequence[Path], side: int = _SPRITE_SIDE, *, progress: bool = False) -> Image.Image:
     """Return all pictures in one, row by row in a square grid of cells of `side` pixels, each in the middle of its cell.
 
-    Cells are smaller where the whole would be larger than a browser takes.
-
-    Args:
-        pictures: image files; one that cannot be opened gets a grey square.
-        side: of a cell in pixels.
-        progress: whether to show a bar when it takes over five seconds.
+    Cells are smaller where the whole would be larger than a browser takes. A file that cannot be opened gets a grey square. A
+    bar is shown where it takes over five seconds.
     """
     from PIL import Image
 
@@ -103,6 +100,7 @@ def sprite(pictures: Sequence[Path], side: int = _SPRITE_SIDE, *, progress: bool
 
 def _write_projector(folder: Path, embeddings: Sequence[Embedding], progress: bool) -> None:
     """Write tensors, metadata and sprites, and projector_config.pbtxt that names them by paths within the folder."""
+    from sklearn.decomposition import PCA
     from tensorboard.plugins import projector
 
     config = projector.ProjectorConfig()
@@ -110,10 +108,15 @@ def _write_projector(folder: Path, embeddings: Sequence[Embedding], progress: bo
         info = config.embeddings.add()
         info.tensor_name = each.name
         info.tensor_path, info.metadata_path = f"{each.name}.tsv", f"{each.name}_metadata.tsv"
-        vectors = _reduced(each.vectors)
+        vectors = each.vectors
+        if vectors.shape[1] > _MOST_DIMENSIONS:
+            vectors = PCA(min(_MOST_DIMENSIONS, len(vectors)), random_state=0).fit_transform(vectors)
         info.tensor_shape.extend(vectors.shape)
         np.savetxt(folder / info.tensor_path, vectors, fmt="%.5g", delimiter="\t")
-        _write_metadata(folder / info.metadata_path, each.metadata)
+        # The projector splits at tabs and line ends and knows no quotes.
+        rows = ([" ".join(text.split()) for text in row] for row in zip(*each.metadata.values(), strict=True))
+        lines = ["\t".join(row) + "\n" for row in (each.metadata, *rows)]
+        (folder / info.metadata_path).write_text("".join(lines), encoding="utf-8", newline="")
         if each.pictures:
             image = sprite(each.pictures, progress=progress)
             columns = math.ceil(math.sqrt(len(each.pictures)))
@@ -123,38 +126,11 @@ def _write_projector(folder: Path, embeddings: Sequence[Embedding], progress: bo
     projector.visualize_embeddings(str(folder), config)
 
 
-def _write_metadata(path: Path, columns: Mapping[str, Sequence[str]]) -> None:
-    # The projector splits at tabs and line ends and knows no quotes.
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
-        writer.writerow(columns)
-        writer.writerows(_plain_rows(columns))
-
-
-def _plain_rows(columns: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
-    for row in zip(*columns.values(), strict=True):
-        yield [" ".join(text.split()) for text in row]
-
-
-def _reduced(vectors: np.ndarray) -> np.ndarray:
-    """Return vectors [M, D] as they are or, where D is large, by their principal components."""
-    if vectors.shape[1] <= _MOST_DIMENSIONS:
-        return vectors
-    from sklearn.decomposition import PCA
-
-    return PCA(min(_MOST_DIMENSIONS, len(vectors)), random_state=0).fit_transform(vectors)
-
-
 def _pixels(data_uri: str) -> np.ndarray:
     from PIL import Image
 
     with Image.open(io.BytesIO(base64.b64decode(data_uri.partition(",")[2]))) as image:
         return np.asarray(image.convert("RGB"))
-
-
-def _described(entry: GalleryEntry) -> str:
-    answer = f"answer: {entry.predicted} ({100 * entry.score:.0f} %)"
-    return f"{entry.path}, of class {entry.true_class}; {answer}. On the right: Grad-CAM of the answer."
 
 
 # Points for TensorBoard's projector: test images by their features, and classes by their columns of the head.
@@ -164,14 +140,7 @@ def _described(entry: GalleryEntry) -> str:
 
 @dataclass(frozen=True)
 class Embedding:
-    """Points with what is known of each.
-
-    Attributes:
-        name: of the set of points; also of its files.
-        vectors: [M, D].
-        metadata: columns of M texts by name.
-        pictures: M image files to show in place of the points; empty for none.
-    """
+    """Points [M, D] under a name that their files have too, columns of M texts, and M image files or none to show them by."""
 
     name: str
     vectors: np.ndarray
@@ -182,24 +151,13 @@ class Embedding:
 def image_embedding(
     network: Network, test: TestData, scored: Scored, execution: Execution, *, most: int = 2000, seed: int = 0
 ) -> Embedding:
-    """Return test images by their features, at most `most`, of each class as many if it has them, drawn at random with `seed`.
-
-    Args:
-        network: whose features.
-        test: the test images.
-        scored: the network's answers on them, in their order.
-        execution: how the network is run.
-        most: of images.
-        seed: of the draw.
-    """
+    """Return test images by their features, at most `most`, of each class as many if it has them, drawn with `seed`."""
     every = np.arange(len(test.images))
     chosen = np.sort(balanced_draw(scored.labels, every, most, np.random.default_rng(seed)))
     images, labels = test.images.take(chosen), scored.labels[chosen]
-    predicted, names = scored.evaluation.predictions[chosen], network.class_names
-    metadata = {
-        "class": [names[label] for label in labels],
-        "role": [_role(label, network.num_seen) for label in labels],
-        "predicted": [names[label] for label in predicted],
+    predicted, known = scored.evaluation.predictions[chosen], class_embedding(network).metadata
+    metadata = {name: [known[name][label] for label in labels] for name in ("class", "role")} | {
+        "predicted": [network.class_names[label] for label in predicted],
         "right": ["right" if same else "wrong" for same in labels == predicted],
     }
     pictures = tuple(images.root / path for path in images.paths)
@@ -208,9 +166,5 @@ def image_embedding(
 
 def class_embedding(network: Network) -> Embedding:
     """Return the classes by their columns of the head [C, D]."""
-    roles = [_role(number, network.num_seen) for number in range(len(network.class_names))]
+    roles = ["seen" if number < network.num_seen else "unseen" for number in range(len(network.class_names))]
     return Embedding("classes", network.columns.T, {"class": network.class_names, "role": roles})
-
-
-def _role(label: int, num_seen: int) -> str:
-    return "seen" if label < num_seen else "unseen"

@@ -16,6 +16,9 @@ from niwt_tf.studio.plain_text import plain
 from niwt_tf.studio.workshop import Bench, Workshop
 
 _MOST_SHOWN = 15
+_MEAN = "The mean of the seen classes"
+_MOST_FOUND = 24
+_FEW = 12
 
 
 @st.fragment
@@ -68,9 +71,7 @@ def _show_why(bench: Bench, made: Composition, found: Claims) -> None:
         return
     images = bench.gallery.images
     place = st.selectbox(
-        "Why does it claim",
-        found.claimed,
-        format_func=lambda place: f"{images.names[place]} ({found.scores[place]:.0%})",
+        "Why does it claim", found.claimed, format_func=lambda place: f"{images.names[place]} ({found.scores[place]:.0%})"
     )
     try:
         encoded = images.read(place)
@@ -103,11 +104,6 @@ def _show_saving(shop: Workshop, made: Composition) -> None:
             st.text(note)
 
 
-_MEAN = "The mean of the seen classes"
-_MOST_FOUND = 24
-_FEW = 12
-
-
 def composition(bench: Bench) -> Composition:
     """Return what this visitor is composing.
 
@@ -122,20 +118,26 @@ def composition(bench: Bench) -> Composition:
 
 def show_editor(bench: Bench) -> None:
     """Show all that changes the composition."""
+    state = st.session_state
+
+    def start() -> None:
+        _begin(bench.start(state.start or None))
+
+    def read() -> None:
+        try:
+            _begin(*bench.read(state.words))
+        except InputError as error:
+            state.reading_error = str(error)
+
     described = [card.name for card in bench.bundle.cards if card.description is not None]
-    st.selectbox(
-        "Start from",
-        ["", *described],  # no class has that name
-        format_func=lambda name: name or _MEAN,
-        key="start",
-        on_change=lambda: _begin(bench.start(st.session_state.start or None)),
-    )
+    # No class has the name "".
+    st.selectbox("Start from", ["", *described], format_func=lambda name: name or _MEAN, key="start", on_change=start)
     st.text_area("Or describe it in words", key="words", height=80, max_chars=5000)
-    st.button("Read the words", on_click=_read, args=(bench,))
-    for note in st.session_state.get("notes", ()):
+    st.button("Read the words", on_click=read)
+    for note in state.get("notes", ()):
         st.text(note)
-    if "reading_error" in st.session_state:
-        st.error(plain(st.session_state.pop("reading_error")))
+    if "reading_error" in state:
+        st.error(plain(state.pop("reading_error")))
     _changed(bench)
     _sliders(bench)
 
@@ -147,13 +149,6 @@ def _begin(start: Composition, notes: tuple[str, ...] = ()) -> None:
     state.beginning = state.get("beginning", 0) + 1
 
 
-def _read(bench: Bench) -> None:
-    try:
-        _begin(*bench.read(st.session_state.words))
-    except InputError as error:
-        st.session_state.reading_error = str(error)
-
-
 def _changed(bench: Bench) -> None:
     made: Composition = st.session_state.composition
     if not made.edits:
@@ -161,16 +156,12 @@ def _changed(bench: Bench) -> None:
     places = sorted(made.edits)
     digits = max(bench.ranges[place].digits for place in places)
     number: Any = st.column_config.NumberColumn(format=f"%.{digits}f")
-    st.dataframe(
-        {
-            "Changed": [bench.knowledge.names[place] for place in places],
-            "From": [float(made.start[place]) for place in places],
-            "To": [made.edits[place] for place in places],
-        },
-        column_config={"From": number, "To": number},
-        hide_index=True,
-        alt="Attributes that were changed",
-    )
+    rows = {
+        "Changed": [bench.knowledge.names[place] for place in places],
+        "From": [float(made.start[place]) for place in places],
+        "To": [made.edits[place] for place in places],
+    }
+    st.dataframe(rows, column_config={"From": number, "To": number}, hide_index=True, alt="Attributes that were changed")
     st.button("Undo all changes", on_click=lambda: _begin(Composition(made.start, text=made.text), st.session_state.notes))
 
 
@@ -196,19 +187,9 @@ def _sliders(bench: Bench) -> None:
 def _slider(bench: Bench, place: int, label: str) -> None:
     made: Composition = st.session_state.composition
     limits, key = bench.ranges[place], f"value {st.session_state.beginning} {place}"
-    st.slider(
-        plain(label),
-        limits.low,
-        limits.high,
-        limits.nearest(float(made.values[place])),
-        limits.step,
-        f"%.{limits.digits}f",
-        key,
-        on_change=_edit,
-        args=(place, key),
-    )
+    value, form = limits.nearest(float(made.values[place])), f"%.{limits.digits}f"
 
+    def edit() -> None:
+        st.session_state.composition = st.session_state.composition.edited(place, st.session_state[key])
 
-def _edit(place: int, key: str) -> None:
-    state = st.session_state
-    state.composition = state.composition.edited(place, state[key])
+    st.slider(plain(label), limits.low, limits.high, value, limits.step, form, key, on_change=edit)

@@ -18,13 +18,7 @@ from niwt_tf.studio.gallery import Gallery
 
 @dataclass(frozen=True)
 class Composition:
-    """A description in the making.
-
-    Attributes:
-        start: float32 [K], the description that it began with.
-        edits: entries that were changed, by place.
-        text: the words that `start` was read from, or "".
-    """
+    """A description in the making: float32 [K] that it began with, edits by place, and the words it was read from, or ""."""
 
     start: np.ndarray
     edits: Mapping[int, float] = field(default_factory=dict)
@@ -48,13 +42,7 @@ class Composition:
 
 @dataclass(frozen=True)
 class Range:
-    """What a slider covers.
-
-    Attributes:
-        low: smallest value, a multiple of `step`.
-        high: largest value, a multiple of `step` above `low`.
-        step: of an arrow key: 1, 2 or 5 times a power of ten.
-    """
+    """What a slider covers. Both ends are multiples of the step of an arrow key, which is 1, 2 or 5 times a power of ten."""
 
     low: float
     high: float
@@ -73,9 +61,8 @@ class Range:
 
 def ranges(descriptions: np.ndarray) -> list[Range]:
     """Return the range of each entry among descriptions [C, K] of known classes, with 0 in it."""
-    lows = np.minimum(descriptions.min(axis=0), 0.0)
-    highs = np.maximum(descriptions.max(axis=0), 0.0)
-    return [_range(float(low), float(high)) for low, high in zip(lows, highs, strict=True)]
+    lows, highs = np.minimum(descriptions.min(axis=0), 0.0), np.maximum(descriptions.max(axis=0), 0.0)
+    return [_range(low, high) for low, high in zip(lows.tolist(), highs.tolist(), strict=True)]
 
 
 def _range(low: float, high: float) -> Range:
@@ -83,8 +70,8 @@ def _range(low: float, high: float) -> Range:
     power = 10.0 ** math.floor(math.log10(width / 50))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power * 50 >= width * (1 - 1e-6))
     first, last = math.floor(low / step + 1e-6), math.ceil(max(high, low + width) / step - 1e-6)
-    digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    return Range(round(first * step, digits), round(last * step, digits), round(step, digits))
+    digits = Range(low, high, step).digits
+    return Range(*(round(value, digits) for value in (first * step, last * step, step)))
 
 
 def by_group(names: tuple[str, ...], groups: tuple[str, ...], search: str = "") -> dict[str, list[int]]:
@@ -107,10 +94,8 @@ def short_name(name: str, group: str) -> str:
 class Claims:
     """What a new class does to the answers for M images.
 
-    Attributes:
-        scores: float64 [M], the probability of the new class.
-        before: M labels, what each image is called without it.
-        claimed: places of the images that it takes, most probable first.
+    Scores are float64 [M], the probability of the new class; `before` says what each image is called without it; claimed are
+    the places of the images that it takes, most probable first.
     """
 
     scores: np.ndarray
@@ -130,15 +115,10 @@ def claims(
     temperature: float = 1.0,
     abstain_below: float = 0.0,
 ) -> Claims:
-    """Return what a class claims, computed from the images' features alone, as the signature `classify_with` would answer.
+    """Return what a class with this column float32 [D] claims, as the signature `classify_with` would answer.
 
-    Args:
-        gallery: M images.
-        labels: C known classes.
-        column: float32 [D] of the new class.
-        bias: of the new class.
-        temperature: probabilities are softmax(logits / temperature).
-        abstain_below: an image whose best class is less probable is nobody's.
+    It is computed from the images' features alone. Probabilities are softmax(logits / temperature); an image whose best class
+    is less probable than `abstain_below` is nobody's.
     """
     new = gallery.features @ column + np.float32(bias)
     probabilities = Probabilities(temperature)

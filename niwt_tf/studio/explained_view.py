@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from niwt_tf.plots.style import shorten
 from niwt_tf.studio.pictures import with_heat
 from niwt_tf.studio.plain_text import plain
 from niwt_tf.studio.tried_model import Answer, Weighted
 
 _SIDE = 196
+_NUMBER: Any = st.column_config.NumberColumn(format="%.3g")
 
 
 def show_pictures(answer: Answer, pixels: np.ndarray, name: str) -> None:
@@ -26,28 +28,19 @@ def show_pictures(answer: Answer, pixels: np.ndarray, name: str) -> None:
 
 def show_best(answer: Answer) -> None:
     """Show the best classes with their probabilities."""
-    st.dataframe(
-        {
-            "Class": [label for label, _, _ in answer.best],
-            "Probability": [score for _, score, _ in answer.best],
-            "Learnt from": ["photographs" if seen else "description" for _, _, seen in answer.best],
-        },
-        column_config={
-            "Class": st.column_config.TextColumn(width="medium"),
-            "Probability": st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0),
-        },
-        hide_index=True,
-        alt="The best classes, with their probabilities and what they were learnt from",
-    )
+    labels, scores, seen = zip(*answer.best, strict=True)
+    learnt = ["photographs" if each else "description" for each in seen]
+    columns: Any = {
+        "Class": st.column_config.TextColumn(width="medium"),
+        "Probability": st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0),
+    }
+    alt = "The best classes, with their probabilities and what they were learnt from"
+    rows = {"Class": labels, "Probability": scores, "Learnt from": learnt}
+    st.dataframe(rows, column_config=columns, hide_index=True, alt=alt)
 
 
 def show_reasons(answer: Answer, described: Mapping[str, float] | None = None) -> None:
-    """Show what speaks for the class, and for it or against it beside the runner-up.
-
-    Args:
-        answer: about the image.
-        described: the class's description by the names of attributes, to be shown beside what speaks for it.
-    """
+    """Show what speaks for the class, beside its description by the names of attributes, and for or against the runner-up."""
     if not answer.heat_png:
         st.text("This bundle has no explanations.")
         return
@@ -57,25 +50,21 @@ def show_reasons(answer: Answer, described: Mapping[str, float] | None = None) -
         _weights(answer.attributes, "Attribute", "Attributes that speak for the class", described)
     with second:
         st.markdown("**Neurons that speak for it**")
-        st.dataframe(
-            {
-                "Neuron": [number.removeprefix("neuron ") for number, _, _ in answer.neurons],
-                "Stands for": [name or "nothing" for _, name, _ in answer.neurons],
-                "Weight": [weight for _, _, weight in answer.neurons],
-            },
-            column_config={"Weight": st.column_config.NumberColumn(format="%.3g")},
-            hide_index=True,
-            alt="Neurons that speak for the class",
-        )
+        rows = {
+            "Neuron": [number.removeprefix("neuron ") for number, _, _ in answer.neurons],
+            "Stands for": [name or "nothing" for _, name, _ in answer.neurons],
+            "Weight": [weight for _, _, weight in answer.neurons],
+        }
+        st.dataframe(rows, column_config={"Weight": _NUMBER}, hide_index=True, alt="Neurons that speak for the class")
     rival, score = answer.runner_up
     if not rival:
         return
     st.markdown(f"**Why not {plain(rival)}** ({score:.1%}), the runner-up")
     first, second = st.columns(2)
     with first:
-        _weights(answer.reasons, f"For {_short(answer.label)}", "Attributes that speak against the runner-up")
+        _weights(answer.reasons, f"For {shorten(answer.label, 30)}", "Attributes that speak against the runner-up")
     with second:
-        _weights(answer.objections, f"For {_short(rival)}", "Attributes that speak for the runner-up")
+        _weights(answer.objections, f"For {shorten(rival, 30)}", "Attributes that speak for the runner-up")
 
 
 def _weights(weighted: Sequence[Weighted], heading: str, alt: str, described: Mapping[str, float] | None = None) -> None:
@@ -85,9 +74,4 @@ def _weights(weighted: Sequence[Weighted], heading: str, alt: str, described: Ma
     rows: dict[str, Any] = {heading: [name for name, _ in weighted], "Weight": [weight for _, weight in weighted]}
     if described is not None:
         rows["Described"] = [described[name] for name, _ in weighted]
-    number: Any = st.column_config.NumberColumn(format="%.3g")
-    st.dataframe(rows, column_config={"Weight": number, "Described": number}, hide_index=True, alt=alt)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 30 else name[:29] + "…"
+    st.dataframe(rows, column_config={"Weight": _NUMBER, "Described": _NUMBER}, hide_index=True, alt=alt)

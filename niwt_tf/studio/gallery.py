@@ -21,14 +21,7 @@ THUMBNAIL = 128
 
 @dataclass(frozen=True)
 class TestImages:
-    """Image files that were decoded once.
-
-    Attributes:
-        folder: which they lie in or below.
-        names: M paths below the folder.
-        thumbnails: M images uint8 [H, W, 3].
-        refused: names of files that are no images.
-    """
+    """Image files that were decoded once: M paths below a folder, M thumbnails uint8 [H, W, 3], and the names refused."""
 
     __test__ = False  # not a test, whatever pytest makes of the name
 
@@ -48,13 +41,7 @@ class TestImages:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Test images with what a bundle makes of them.
-
-    Attributes:
-        images: M of them.
-        features: float32 [M, D].
-        logits: float32 [M, C], calibrated.
-    """
+    """M test images with what a bundle makes of them: features float32 [M, D] and calibrated logits float32 [M, C]."""
 
     images: TestImages
     features: np.ndarray

@@ -16,11 +16,7 @@ _STRENGTH = 0.65
 
 
 def decoded(encoded: bytes, name: str) -> np.ndarray:
-    """Return the pixels uint8 [H, W, 3] of an image file, decoded as the network does, not larger than the page shows them.
-
-    Args:
-        encoded: the file's bytes.
-        name: of the file, for the message.
+    """Return the pixels uint8 [H, W, 3] of a file's bytes, decoded as the network does, not larger than the page shows them.
 
     Raises:
         InputError: it is not an image that can be decoded.
@@ -44,11 +40,9 @@ def resized(pixels: np.ndarray, longest: int) -> np.ndarray:
 
 
 def with_heat(pixels: np.ndarray, heat_png: bytes) -> np.ndarray:
-    """Return an image [H, W, 3] with a heat map over it: where there is no heat, the image is grey and dark.
+    """Return an image uint8 [H, W, 3] with a heat map over it: where there is no heat, the image is grey and dark.
 
-    Args:
-        pixels: uint8 [H, W, 3].
-        heat_png: PNG of a heat map of the whole image squashed to a square, as the signature `explain` answers.
+    The PNG is of the whole image squashed to a square, as the signature `explain` answers.
     """
     height, width = pixels.shape[:2]
     with Image.open(io.BytesIO(heat_png)) as opened:

@@ -27,8 +27,7 @@ class Answer:
 
     Attributes:
         best: (class, probability, whether it was trained on photographs), best first.
-        label: the best class, or "unknown".
-        score: its probability.
+        label: the best class, or "unknown", with its probability `score`.
         heat_png: where the network looks, PNG; empty for a bundle without explanations, and so is all that follows.
         attributes: that speak for the class, with weights.
         neurons: (number, name, weight).
@@ -107,8 +106,7 @@ class TriedModel:
     def trying(self, variables: Mapping[str, np.ndarray]) -> Iterator[None]:
         """Give root variables other values for the length of a block; other threads wait for its end.
 
-        Args:
-            variables: as `classes.Change` has them, so that answers are those of a version that nobody has written.
+        They are as `classes.Change` has them, so that answers are those of a version that nobody has written.
         """
         with self._lock:
             kept = {name: getattr(self._loaded, name).read_value() for name in variables}

@@ -25,19 +25,10 @@ from niwt_tf.studio.composing import Claims, Composition, Range, claims, ranges
 from niwt_tf.studio.gallery import Gallery, TestImages, read_images
 from niwt_tf.studio.tried_model import TriedModel
 
-_SOURCE = "niwt studio"
-_PREVIEW = "new class"
-
 
 @dataclass(frozen=True)
 class Bench:
-    """A version that is open, with what follows from it.
-
-    Attributes:
-        bundle: the version.
-        model: its graph, loaded.
-        gallery: the test images as it sees them.
-    """
+    """A version that is open, its graph, loaded, and the test images as it sees them."""
 
     bundle: Bundle
     model: TriedModel
@@ -100,7 +91,7 @@ class Bench:
     @contextmanager
     def with_class(self, composition: Composition) -> Iterator[str]:
         """Make the model answer with a new class for the length of a block, and yield what it is called there."""
-        name = _PREVIEW
+        name = "new class"
         while name in self.bundle.labels:
             name += "'"
         change = add_classes(self.bundle, [_described(name, composition)])
@@ -165,4 +156,4 @@ def _opened(folder: Path, images: TestImages) -> Bench:
 
 
 def _described(name: str, composition: Composition) -> DescribedClass:
-    return DescribedClass(name, Description(composition.values, composition.text), _SOURCE)
+    return DescribedClass(name, Description(composition.values, composition.text), "niwt studio")

@@ -79,7 +79,7 @@ def contents_toy(
 
 def _dictionary(neurons: int) -> Dictionary:
     entries = tuple(
-        NeuronEntry(n, f"has_{name}::{n}", "", 1 - n / 100, n < 4, 0.9, None, 0.8, None if n % 2 else 0.4, ((PIXEL, name),) * 4)
+        NeuronEntry(n, f"has_{name}::{n}", 1 - n / 100, n < 4, 0.9, None, 0.8, None if n % 2 else 0.4, ((PIXEL, name),) * 4)
         for n, name in enumerate((HOSTILE * 10)[: min(neurons, 60)])
     )
     return Dictionary(entries, neurons, min(neurons, 4), neurons)

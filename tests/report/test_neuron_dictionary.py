@@ -55,7 +55,7 @@ def test_only_so_many_are_drawn(files):
 
 def test_figures_are_read_and_unknown_ones_are_none(files):
     known, unknown = _dictionary(files).entries[1], _dictionary(files).entries[2]
-    assert (known.name, known.group, known.confidence) == ("blue", "colour", 0.97)
+    assert (known.name, known.confidence) == ("blue", 0.97)
     assert (known.auc, known.auc_seen, known.auc_unseen) == (0.9, 0.91, 0.89)
     assert (known.part_energy, known.part_chance) == (0.4, 0.1)
     assert unknown.name == "spots, few"

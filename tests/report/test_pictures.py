@@ -26,11 +26,6 @@ def test_a_data_uri_decodes_to_the_picture():
     np.testing.assert_allclose(np.asarray(image.convert("RGB"), int)[5, [5, 55]], pixels[5, [5, 55]], atol=8)
 
 
-def test_quality_is_paid_in_bytes():
-    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
-    assert len(data_uri(noise, 30)) < len(data_uri(noise, 90))
-
-
 def test_a_stretched_map_is_the_upsampled_one():
     heat = np.random.default_rng(0).random((7, 5)).astype(np.float32)
     np.testing.assert_allclose(stretched(heat, (24, 24)), upsampled(heat[None], 24)[0], atol=1e-6)

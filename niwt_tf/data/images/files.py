@@ -1,4 +1,7 @@
-"""One image file: its bytes, its pixels as a person sees them, and as a network takes them."""
+"""One image file: its bytes, its pixels as a person sees them, and as a network takes them.
+
+TensorFlow and Pillow are imported inside the functions that need them, so that importing this is cheap.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,26 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
-from PIL import Image
 
-from niwt_tf.data.images.decode import decode_image, decode_pixels, refusal
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError, brief
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 @dataclass(frozen=True)
 class OneImage:
-    """An image file that can be decoded: its bytes, and its pixels as uint8 [height, width, 3], RGB."""
+    """An image that can be decoded.
+
+    Attributes:
+        path: of the file.
+        encoded: its bytes.
+        pixels: uint8 [height, width, 3], RGB.
+    """
 
     path: Path
     encoded: bytes
@@ -26,15 +36,27 @@ class OneImage:
 
     def squashed(self, size: int) -> np.ndarray:
         """Return float32 [size, size, 3], RGB in 0..255, as a network takes it."""
+        import tensorflow as tf
+
+        from niwt_tf.data.images.decode import decode_image
+
         return np.asarray(decode_image(tf.constant(self.encoded), size))
 
 
 def read_one_image(path: str | os.PathLike[str], argument: str) -> OneImage:
-    """Read and decode one image, which `argument` named.
+    """Read and decode one image.
+
+    Args:
+        path: of the file.
+        argument: what named it, for messages.
 
     Raises:
         InputError: it is no path, or it cannot be read or decoded.
     """
+    import tensorflow as tf
+
+    from niwt_tf.data.images.decode import decode_pixels, refusal
+
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"{argument} must be the path of a file. Received: {brief(path)}.")
     try:
@@ -59,9 +81,15 @@ def opened(path: Path, side: int) -> Image.Image | None:
     """Return the whole image as RGB, or None if it cannot be opened.
 
     Like the decoder that the network sees through, it drops an alpha channel, keeps the upper 8 of 16 bits, and does not turn a
-    photograph as its camera says. A JPEG file is decoded at a lower resolution if its longer side has `side` pixels all the
-    same.
+    photograph as its camera says.
+
+    Args:
+        path: an image file.
+        side: the longer side in pixels that is needed at least, where the file has as many; a JPEG file is decoded at a lower
+            resolution if that is enough.
     """
+    from PIL import Image
+
     try:
         with warnings.catch_warnings(), Image.open(path) as image:
             warnings.simplefilter("ignore")  # of oddities in the file, which the caller cannot act on
@@ -76,6 +104,8 @@ def opened(path: Path, side: int) -> Image.Image | None:
 
 def resized(image: Image.Image, side: int) -> Image.Image:
     """Return an image with its longer side of `side` pixels, its shape kept."""
+    from PIL import Image
+
     scale = side / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.resize(size, Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.LANCZOS)
@@ -83,10 +113,12 @@ def resized(image: Image.Image, side: int) -> Image.Image:
 
 def image_sides(images: Images) -> np.ndarray:
     """Return int64 [M, 2], width and height in pixels as they are stored; files were found good by `usable_images`."""
+    from PIL import Image
+
+    def size(path: str) -> tuple[int, int]:
+        with Image.open(images.root / path) as image:
+            return image.size
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of a large header, which was judged when the data were read
-        sides = []
-        for path in images.paths:
-            with Image.open(images.root / path) as image:
-                sides.append(image.size)
-    return np.array(sides, np.int64).reshape(-1, 2)
+        return np.array([size(path) for path in images.paths], np.int64).reshape(-1, 2)

@@ -15,6 +15,7 @@ import numpy as np
 
 from niwt_tf.config.names import DEFAULT_METHOD
 from niwt_tf.errors import InputError, suggestion
+from niwt_tf.metrics.calibration import harmonic_means
 from niwt_tf.metrics.gzsl import calibration_curve
 from niwt_tf.metrics.intervals import Mean, holm, mean_of, paired_p, ranks
 
@@ -27,13 +28,12 @@ Problem = tuple[str, int]
 
 @dataclass(frozen=True)
 class Result:
-    """What a method reached on one problem.
+    """What a method reached on one problem, read from a folder.
 
     Attributes:
         dataset: title of the table that it belongs to: data set, kind of split, numbers of classes.
         method: the method's name without its flags.
         problem: fingerprint of test images and split, and the seed.
-        where: the folder that it was read from.
         figures: fractions by the names of `FIGURES`, and of `BOUND` if asked for; None for what could not be measured.
         choices: settings that the figures depend on, without those that make the problem.
         optimistic: why test figures may have had a part in it; empty for a clean one.
@@ -79,12 +79,8 @@ class Row:
 class Table:
     """The methods on one data set, best rank first.
 
-    Attributes:
-        dataset: its title.
-        reference: label of the row that differences are to.
-        rows: the methods.
-        shared: number of problems that all have.
-        notes: what was left out and why, for people.
+    Differences are to the row whose label is the reference. `shared` is the number of problems that all have; notes say what
+    was left out and why.
     """
 
     dataset: str
@@ -100,37 +96,35 @@ class Table:
 
 
 def tables_of(results: Sequence[Result], reference: str | None = None, figures: Sequence[str] = FIGURES) -> list[Table]:
-    """Return a table for each data set.
+    """Return a table for each data set, which shows the figures.
 
-    Args:
-        results: in any order.
-        reference: a label, or a method's name that one label has; by default niwt, or what there is.
-        figures: what the tables show.
+    The reference is a label, or a method's name that one label has; by default niwt, or what there is.
 
     Raises:
         InputError: one method has two results for a problem, or no row of any table is the reference.
     """
-    by_dataset: dict[str, list[Result]] = {}
-    for result in results:
-        by_dataset.setdefault(result.dataset, []).append(result)
-    labelled = {dataset: _by_label(group) for dataset, group in by_dataset.items()}
+    labelled = {dataset: _by_label(group) for dataset, group in _grouped(results, "dataset").items()}
     names = list(dict.fromkeys(label for group in labelled.values() for label in group))
-    methods = list(dict.fromkeys(result.method for result in results))
-    if reference is not None and reference not in (*names, *methods):
-        known = ", ".join(names)
-        rule = f"--reference must be one of {known}."
-        raise InputError(f"{rule} Received: {reference!r}.{suggestion(reference, (*names, *methods))}")
+    known = (*names, *dict.fromkeys(result.method for result in results))
+    if reference is not None and reference not in known:
+        rule = f"--reference must be one of {', '.join(names)}."
+        raise InputError(f"{rule} Received: {reference!r}.{suggestion(reference, known)}")
     return [_table(dataset, group, reference, figures) for dataset, group in sorted(labelled.items())]
+
+
+def _grouped(results: Sequence[Result], name: str) -> dict[str, list[Result]]:
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        groups.setdefault(getattr(result, name), []).append(result)
+    return groups
 
 
 def _by_label(results: Sequence[Result]) -> dict[str, dict[Problem, Result]]:
     """Return the results by label and problem."""
-    by_method: dict[str, list[Result]] = {}
-    for result in results:
-        by_method.setdefault(result.method, []).append(result)
     found: dict[str, dict[Problem, Result]] = {}
-    for method, group in by_method.items():
-        differing = _differing([result.choices for result in group])
+    for method, group in _grouped(results, "method").items():
+        every = dict.fromkeys(name for result in group for name in result.choices)
+        differing = [name for name in every if len({shown(result.choices.get(name)) for result in group}) > 1]
         for result in group:
             flags = [f"--{name}={shown(result.choices.get(name))}" for name in differing]
             kept = found.setdefault(" ".join([method, *flags]), {})
@@ -152,14 +146,7 @@ def shown(value: Any) -> str:
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _differing(choices: Sequence[Mapping[str, Any]]) -> list[str]:
-    names = dict.fromkeys(name for each in choices for name in each)
-    return [name for name in names if len({shown(each.get(name)) for each in choices}) > 1]
-
-
-def _table(
-    dataset: str, labelled: Mapping[str, Mapping[Problem, Result]], asked: str | None, figures: Sequence[str]
-) -> Table:
+def _table(dataset: str, labelled: Mapping[str, Mapping[Problem, Result]], asked: str | None, figures: Sequence[str]) -> Table:
     reference, notes = _reference(labelled, asked)
     problems = set.intersection(*(set(results) for results in labelled.values()))
     usable = sorted(p for p in problems if all(group[p].figures["harmonic_mean"] is not None for group in labelled.values()))
@@ -172,7 +159,7 @@ def _table(
     rows = [
         Row(
             label,
-            {name: mean_of(_known(group.values(), name)) for name in figures},
+            {name: mean_of([found for r in group.values() if (found := r.figures.get(name)) is not None]) for name in figures},
             {name: mean_of(differences[label][name]) for name in PAIRED} if label != reference else {},
             adjusted.get(label),
             mean_of(list(placed[:, competing.index(label)])) if label in competing else None,
@@ -210,11 +197,6 @@ def _differences(
     return found
 
 
-def _known(results: Iterable[Result], name: str) -> list[float]:
-    values = (result.figures.get(name) for result in results)
-    return [value for value in values if value is not None]
-
-
 def _reasons(group: Mapping[Problem, Result]) -> tuple[str, ...]:
     marked = [result for result in group.values() if result.optimistic]
     reasons = dict.fromkeys(reason for result in marked for reason in result.optimistic)
@@ -238,9 +220,9 @@ def _left_out(
         yield "no problem is shared by all methods, so there are no differences and ranks"
 
 
-def _order(row: Row) -> tuple[bool, float, float, str]:
-    h = row.figures["harmonic_mean"]
-    return row.rank is None, row.rank.value if row.rank else 0.0, -h.value if h else 0.0, row.label
+def _order(row: Row) -> tuple[float, float, str]:
+    rank, h = row.rank, row.figures["harmonic_mean"]
+    return rank.value if rank else np.inf, -h.value if h else 0.0, row.label
 
 
 def best_harmonic_mean(path: Path, num_seen: int) -> float | None:
@@ -259,5 +241,4 @@ def best_harmonic_mean(path: Path, num_seen: int) -> float | None:
     if not (labels < num_seen).any() or not (labels >= num_seen).any():
         return None
     curve = calibration_curve(logits, labels, num_seen)
-    total = curve.acc_seen + curve.acc_unseen
-    return float(np.divide(2 * curve.acc_seen * curve.acc_unseen, total, out=np.zeros_like(total), where=total > 0).max())
+    return float(harmonic_means(curve, np.append(curve.calibrations[1:], np.inf)).max())

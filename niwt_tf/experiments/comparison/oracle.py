@@ -47,13 +47,7 @@ class Penalty:
 
 @dataclass(frozen=True)
 class OracleParameters(Parameters):
-    """Scores by cross-fitted heads: there is no one head, and so no network.
-
-    Attributes:
-        candidate: features and penalty.
-        num_classes: C.
-        figures: none.
-    """
+    """Scores by cross-fitted heads: there is no one head, and so no network."""
 
     candidate: Penalty
     num_classes: int
@@ -119,11 +113,7 @@ ORACLE = Oracle()
 def score_oracle(task: Task, trial: Trial, num_unseen: int, test: TestData) -> Scored:
     """Score the test images by cross-fitted heads, with the penalty and calibration that the validation classes chose.
 
-    Args:
-        task: of all seen classes.
-        trial: the choice.
-        num_unseen: U.
-        test: its images, and their labels.
+    The task is of all seen classes; the trial is the choice.
     """
     held_out, tested = task.held_out, test.images
     training = balanced_sample(task.learner.training.images, TRAINING_IMAGES, task.settings.seed)
@@ -154,15 +144,8 @@ def cross_fitted_scores(
 ) -> np.ndarray:
     """Return scores float32 [strengths, E, C] of evaluated images, each by a head that was not fitted on it.
 
-    Args:
-        features: [M, D] of training images of seen classes.
-        labels: [M].
-        asked: [E, D] of evaluated images.
-        asked_labels: [E]; those of `num_seen` and above are of unseen classes, whose images are fitted on in turn.
-        num_seen: S.
-        num_classes: C.
-        strengths: ridge penalties.
-        seed: of the parts.
+    Features [M, D] and labels [M] are of training images of seen classes, those asked, [E, D] and [E], of evaluated images. Of
+    these, labels of `num_seen` and above are of unseen classes, whose images are fitted on in turn.
     """
     scores = np.zeros((len(strengths), len(asked), num_classes), np.float32)
     for fitted, left_out in parts_of(asked_labels, num_seen, seed):
@@ -180,12 +163,8 @@ def cross_fitted_scores(
 def parts_of(labels: np.ndarray, num_seen: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield, a part at a time, the indices of evaluated images that a head is fitted on and of those that it scores.
 
-    Every image is scored once. Each class's images are spread evenly over the parts.
-
-    Args:
-        labels: [E].
-        num_seen: S; images of these classes are never fitted on.
-        seed: of the draw.
+    Every image is scored once, and those of the S seen classes are never fitted on. Each class's images, by labels [E], are
+    spread evenly over the parts.
     """
     order = np.random.default_rng([seed, 23]).permutation(len(labels))
     ranks = np.empty(len(labels), np.int64)

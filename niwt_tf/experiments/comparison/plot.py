@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from niwt_tf.experiments.comparison.leaderboard import PAIRED, Table
-from niwt_tf.plots.style import BLUE, ORANGE, new_figure, save_figure, shorten
+from niwt_tf.plots.style import BLUE, ORANGE, new_figure, save, shorten
 
 _TITLES = {"harmonic_mean": "H, %", "ausuc": "AUSUC, %"}
 _LONGEST = 48  # characters of a label
@@ -32,7 +32,7 @@ def plot_leaderboard(path: str | Path, tables: Sequence[Table]) -> None:
             _panel(axes, table, name, named=name == PAIRED[0])
         axes_of_table[0].set_title(table.dataset, loc="left", fontsize=10, parse_math=False)
     figure.supxlabel("mean and 95 % interval over problems; faint: each problem; hollow: optimistic", fontsize=9)
-    save_figure(figure, path)
+    save(figure, path)
 
 
 def _panel(axes: Any, table: Table, name: str, named: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -27,12 +27,9 @@ _RULE = "--runs must name run directories, or folders that hold some."
 
 
 def results_in(folders: Sequence[str], bound: bool = False, progress: bool = False) -> list[Result]:
-    """Return the finished results of the runs in some folders; what is left out is named on stderr.
+    """Return the finished results of run directories, and of folders that hold some; what is left out is named on stderr.
 
-    Args:
-        folders: run directories, and folders that hold some.
-        bound: whether to add H with the calibration chosen on test images.
-        progress: whether to show a bar.
+    With `bound`, H with the calibration chosen on test images is added.
 
     Raises:
         InputError: a folder is not there or holds no run, or no run has a finished result.
@@ -43,11 +40,14 @@ def results_in(folders: Sequence[str], bound: bool = False, progress: bool = Fal
     for path in tqdm(runs, "runs", disable=not progress, delay=5, leave=False):
         try:
             run = RunDirectory(path).reading()
-            found = list(_results_of(run, bound, faults))
         except InputError as error:
-            faults.append(f"{path} ({str(error).rstrip('.')})")
+            faults.append(_fault(path, error))
             continue
-        results += found
+        for stage in ("evaluate", *sorted(entry.name for entry in path.glob(f"{_BASELINE}*") if entry.is_dir())):
+            try:
+                results.append(_result_of(run, stage, bound))
+            except InputError as error:
+                faults.append(_fault(run.path / stage, error))
     for fault in faults:
         _LOG.warning("Left out: %s.", fault)
     if not results:
@@ -67,14 +67,8 @@ def _runs_in(folder: Path) -> list[Path]:
     return found
 
 
-def _results_of(run: Run, bound: bool, faults: list[str]) -> Iterator[Result]:
-    """Yield a run's results; why one cannot be read goes to `faults`."""
-    stages = ["evaluate", *sorted(entry.name for entry in run.path.glob(f"{_BASELINE}*") if entry.is_dir())]
-    for stage in stages:
-        try:
-            yield _result_of(run, stage, bound)
-        except InputError as error:
-            faults.append(f"{run.path / stage} ({str(error).rstrip('.')})")
+def _fault(path: Path, error: InputError) -> str:
+    return f"{path} ({str(error).rstrip('.')})"
 
 
 def _result_of(run: Run, stage: str, bound: bool) -> Result:
@@ -94,7 +88,6 @@ def _result_of(run: Run, stage: str, bound: bool) -> Result:
         figures[BOUND] = best_harmonic_mean(folder / "scores.npz", counts[0])
     made = {**describing(run.settings.as_dict()), **choices_of(folder)}
     chosen = {name: value for name, value in made.items() if could_be_chosen(name) and name != "seed"}
-    choices = with_files(chosen, run.test_use.scored_with(stage))
     optimistic += [f"it uses test labels: {use}" for use in uses]
     optimistic += run.test_use.reasons(stage, known=True)
     return Result(
@@ -103,7 +96,7 @@ def _result_of(run: Run, stage: str, bound: bool) -> Result:
         problem=(run.test_use.problem or run.data or "", run.settings.seed),
         where=str(folder),
         figures=figures,
-        choices=choices,
+        choices=with_files(chosen, run.test_use.scored_with(stage)),
         optimistic=tuple(dict.fromkeys(optimistic)),
         competes=not uses,
     )
@@ -128,9 +121,7 @@ def _method(settings: Settings, stage: str, metrics: Mapping[str, Any]) -> str:
 
 def _title(settings: Settings, num_seen: int, num_unseen: int) -> str:
     """Return what results must have in common to be in one table."""
-    name = settings.dataset
-    if name == "folder":
-        name = f"folder {Path(settings.data_folder).name}"
+    name = f"folder {Path(settings.data_folder).name}" if settings.dataset == "folder" else settings.dataset
     split = settings.split if settings.split in ("ps", "ss", "random") else "from files"
     return f"{name}, split {split}, {num_seen} seen and {num_unseen} unseen classes"
 
@@ -140,12 +131,7 @@ _DECLARED = {option.name: option for option in SETTINGS if option.path or option
 
 @dataclass(frozen=True)
 class FileChoice:
-    """A setting's value that names a file.
-
-    Attributes:
-        identity: the same for the same contents, as the ledger of test use has it.
-        name: the value with the file's name in place of its path.
-    """
+    """A setting's value with a file's name for its path; its identity is the same for the same contents, as in the ledger."""
 
     identity: str
     name: str
@@ -154,9 +140,7 @@ class FileChoice:
 def with_files(choices: Mapping[str, Any], recorded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return choices with a `FileChoice` in place of every path of a file whose contents are known; other paths stay.
 
-    Args:
-        choices: settings as the run's stages have them, with paths.
-        recorded: the choices of the ledger's entries of the same stage, with contents in place of paths.
+    Recorded are the choices of the ledger's entries of the same stage, with contents in place of paths.
     """
     return {name: _choice(_DECLARED.get(name), value, recorded) for name, value in choices.items()}
 

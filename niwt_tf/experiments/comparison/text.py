@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -35,15 +36,13 @@ _BOUND_LEGEND = "H with the calibration chosen on the test images is an upper bo
 
 def markdown(tables: Sequence[Table], published: Sequence[Published] = ()) -> str:
     """Return every table with its notes; each test figure of an optimistic row is called so in its own cell."""
-    parts = [_one(table, published) for table in tables]
-    return "\n\n".join(parts) + "\n"
-
-
-def _one(table: Table, published: Sequence[Published]) -> str:
-    header, *lines = cells(table, published)
-    parts = [f"### {table.dataset}", ""]
-    parts += [_line(header), "|---" * len(header) + "|", *map(_line, lines), "", *(f"- {note}" for note in notes(table))]
-    return "\n".join(parts)
+    texts = []
+    for table in tables:
+        grid = [[text.replace("|", "\\|") for text in line] for line in cells(table, published)]
+        header, *lines = (f"| {' | '.join(line)} |" for line in grid)
+        said = [f"- {note}" for note in notes(table)]
+        texts.append("\n".join([f"### {table.dataset}", "", header, "|---" * len(grid[0]) + "|", *lines, "", *said]))
+    return "\n\n".join(texts) + "\n"
 
 
 def terminal(tables: Sequence[Table], published: Sequence[Published] = ()) -> str:
@@ -55,13 +54,10 @@ def terminal(tables: Sequence[Table], published: Sequence[Published] = ()) -> st
         aligned = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in grid]
         ours = len(table.rows) + 1
         rule = ["-" * max(map(len, aligned))] if published else []
-        texts.append("\n".join([table.dataset, *aligned[:ours], *rule, *aligned[ours:], *_wrapped(notes(table))]))
+        wrapped = (textwrap.wrap(note, 120, break_long_words=False, break_on_hyphens=False) for note in notes(table))
+        lines = itertools.chain([table.dataset], aligned[:ours], rule, aligned[ours:], *wrapped)
+        texts.append("\n".join(lines))
     return "\n\n".join(texts)
-
-
-def _wrapped(sentences: Sequence[str]) -> Iterator[str]:
-    for sentence in sentences:
-        yield from textwrap.wrap(sentence, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def cells(table: Table, published: Sequence[Published] = ()) -> list[list[str]]:
@@ -70,7 +66,8 @@ def cells(table: Table, published: Sequence[Published] = ()) -> list[list[str]]:
     header = ["method", *(_TITLES[name] for name in shown), "H - ref.", "AUSUC - ref.", "p (Holm)", "rank", "problems"]
     lines = [header, *(_cells_of(row, table, shown) for row in table.rows)]
     for other in published:
-        figures = [_plain(other.figures.get(name)) for name in shown]
+        known = [other.figures.get(name) for name in shown]
+        figures = ["" if value is None else f"{100 * value:.1f}" for value in known]
         lines.append([f"{other.method} ({_ELSEWHERE}: {_described(other)})", *figures, *[""] * 5])
     return lines
 
@@ -86,66 +83,46 @@ def notes(table: Table) -> list[str]:
 
 
 def _cells_of(row: Row, table: Table, shown: Sequence[str]) -> list[str]:
-    figures = [_percent(row.figures[name], bool(row.optimistic) or name == BOUND) for name in shown]
-    either = bool(row.optimistic) or table.optimistic_reference
-    differences = [_difference(row.differences.get(name), either) for name in PAIRED]
+    marked = bool(row.optimistic)
+    figures = [_shown(row.figures[name], marked or name == BOUND) or "n/a" for name in shown]
+    differences = [_shown(row.differences.get(name), marked or table.optimistic_reference, "+") for name in PAIRED]
     p = "" if row.p is None else f"{row.p:.3f}" if row.p >= 0.001 else "< 0.001"
-    rank = "" if row.rank is None else _with_half(row.rank, 1, "{:.1f}")
-    return [row.label, *figures, *differences, p, rank, str(row.problems)]
+    return [row.label, *figures, *differences, p, _shown(row.rank, factor=1), str(row.problems)]
 
 
-def _percent(mean: Mean | None, optimistic: bool) -> str:
-    return "n/a" if mean is None else _with_half(mean, 100, "{:.1f}") + f" {_MARK}" * optimistic
-
-
-def _difference(mean: Mean | None, optimistic: bool) -> str:
+def _shown(mean: Mean | None, optimistic: bool = False, sign: str = "", factor: float = 100) -> str:
+    """Return a mean with its interval and marks, "" for none; with a sign it is a difference, which may exclude 0."""
     if mean is None:
         return ""
-    return _with_half(mean, 100, "{:+.1f}") + " *" * mean.excludes_zero + f" {_MARK}" * optimistic
-
-
-def _with_half(mean: Mean, factor: float, form: str) -> str:
-    text = form.format(factor * mean.value)
-    return text if mean.half is None else f"{text} ± {factor * mean.half:.1f}"
-
-
-def _plain(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f}"
+    half = "" if mean.half is None else f" ± {factor * mean.half:.1f}"
+    return f"{factor * mean.value:{sign}.1f}{half}{' *' * bool(sign and mean.excludes_zero)}{f' {_MARK}' * optimistic}"
 
 
 def _described(other: Published) -> str:
     return f"{other.source}, {other.protocol}" if other.protocol else other.source
 
 
-def _line(texts: Sequence[str]) -> str:
-    return f"| {' | '.join(text.replace('|', chr(92) + '|') for text in texts)} |"
-
-
 def comparison_rows(tables: Sequence[Table], published: Sequence[Published] = ()) -> Iterator[list[Any]]:
-    """Yield the header and a row a method, all raw fractions; nothing for what is not known."""
+    """Yield the header and a row a method, all raw fractions; None, an empty cell, for what is not known."""
     shown = list(tables[0].rows[0].figures)
+    ends = ("mean", "low", "high")
     header = ["dataset", "method", "kind", "problems", "shared_problems", "optimistic"]
-    for name in shown:
-        header += [f"{name}_mean", f"{name}_low", f"{name}_high"]
-    header += ["reference"]
-    for name in PAIRED:
-        header += [f"{name}_difference_{part}" for part in ("mean", "low", "high", "excludes_0")]
-    yield [*header, "harmonic_mean_p_holm", "rank_mean", "rank_low", "rank_high"]
+    header += [f"{name}_{end}" for name in shown for end in ends] + ["reference"]
+    header += [f"{name}_difference_{part}" for name in PAIRED for part in (*ends, "excludes_0")]
+    header += ["harmonic_mean_p_holm", *(f"rank_{end}" for end in ends)]
+    yield header
     for table in tables:
         for row in table.rows:
             line: list[Any] = [table.dataset, row.label, "run", row.problems, table.shared, "; ".join(row.optimistic)]
-            for name in shown:
-                line += _ends(row.figures[name])
+            line += [end for name in shown for end in _ends(row.figures[name])]
             line.append(table.reference)
-            for name in PAIRED:
-                mean = row.differences.get(name)
-                line += [*_ends(mean), "" if mean is None or mean.half is None else int(mean.excludes_zero)]
-            yield [*line, _raw(row.p), *_ends(row.rank)]
+            for mean in map(row.differences.get, PAIRED):
+                line += [*_ends(mean), None if mean is None or mean.half is None else int(mean.excludes_zero)]
+            yield [*line, row.p, *_ends(row.rank)]
     for other in published:
-        line = ["", other.method, f"{_ELSEWHERE}: {_described(other)}", "", "", ""]
-        for name in shown:
-            line += [_raw(other.figures.get(name)), "", ""]
-        yield [*line, *[""] * (len(header) + 4 - len(line))]
+        line = [None, other.method, f"{_ELSEWHERE}: {_described(other)}", None, None, None]
+        line += [end for name in shown for end in (other.figures.get(name), None, None)]
+        yield [*line, *[None] * (len(header) - len(line))]
 
 
 def problem_rows(tables: Sequence[Table]) -> Iterator[list[Any]]:
@@ -155,16 +132,12 @@ def problem_rows(tables: Sequence[Table]) -> Iterator[list[Any]]:
     for table in tables:
         for row in table.rows:
             for (problem, seed), result in sorted(row.results.items()):
-                figures = [_raw(result.figures.get(name)) for name in shown]
+                figures = map(result.figures.get, shown)
                 yield [table.dataset, problem, seed, row.label, *figures, "; ".join(result.optimistic), result.where]
 
 
 def _ends(mean: Mean | None) -> list[Any]:
-    return ["", "", ""] if mean is None else [mean.value, _raw(mean.low), _raw(mean.high)]
-
-
-def _raw(value: float | None) -> Any:
-    return "" if value is None else value
+    return [None] * 3 if mean is None else [mean.value, mean.low, mean.high]
 
 
 COLUMNS = ("method", "H", "seen", "unseen", "source", "protocol")
@@ -173,14 +146,7 @@ _NUMBERS = {"H": "harmonic_mean", "seen": "acc_seen", "unseen": "acc_unseen"}
 
 @dataclass(frozen=True)
 class Published:
-    """A row of another's table.
-
-    Attributes:
-        method: its name there.
-        figures: fractions by the names of metrics.json; None where the source has none.
-        source: where it is published.
-        protocol: what was done otherwise, in a few words.
-    """
+    """A row of another's table: fractions by the names of metrics.json (None where the source has none), and its protocol."""
 
     method: str
     figures: dict[str, float | None]

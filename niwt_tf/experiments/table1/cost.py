@@ -7,19 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from niwt_tf.config.backbones import BACKBONES
 from niwt_tf.config.settings import Settings
 
 
 @dataclass(frozen=True)
 class Download:
-    """A file to fetch.
-
-    Attributes:
-        what: its name.
-        url: where it is published.
-        packed: gigabytes of the file, or None where its publisher states none.
-        unpacked: gigabytes of what is used of it once unpacked.
-    """
+    """A file to fetch, where it is published, its gigabytes (None where its publisher states none), and those it unpacks to."""
 
     what: str
     url: str
@@ -33,28 +27,14 @@ IMAGES = {
 }
 SPLITS = Download("xlsa17.zip", "https://datasets.d2.mpi-inf.mpg.de/xian/xlsa17.zip", 0.9, 1.0)
 CAPTIONS = Download("text_c10 of cvpr2016_cub.tar.gz", "https://github.com/reedscot/cvpr2016", None, 0.05)
-_KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
-WEIGHTS = {
-    "vgg16": Download(
-        "vgg16_weights_tf_dim_ordering_tf_kernels.h5",
-        f"{_KERAS}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels.h5",
-        *(0.55, 0.55),
-    ),
-    "resnet101": Download(
-        "resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        f"{_KERAS}/resnet/resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        *(0.17, 0.17),
-    ),
-}
+_FILES = ((BACKBONES[backbone].published, backbone, size) for backbone, size in (("vgg16", 0.55), ("resnet101", 0.17)))
+WEIGHTS = {backbone: Download(file.name, file.url, size, size) for file, backbone, size in _FILES if file}
 
 # Images of the Proposed Split: those of training, and all.
 _IMAGES = {"cub": (7057, 11788), "awa2": (23527, 37322)}
 # Multiply-adds of convolutions and fully connected layers for one image of 224 x 224: of the whole network, and of the
 # layers after the default one; neurons of that layer; numbers in its map and in the features.
-_NETWORKS = {
-    "vgg16": (15.47e9, 0.12e9, 512, 14 * 14 * 512 + 4096),
-    "resnet101": (7.57e9, 0.44e9, 2048, 7 * 7 * 2048 + 2048),
-}
+_NETWORKS = {"vgg16": (15.47e9, 0.12e9, 512, 14 * 14 * 512 + 4096), "resnet101": (7.57e9, 0.44e9, 2048, 7 * 7 * 2048 + 2048)}
 _MOST_EPOCHS = {"head": 60, "all": 20}
 
 
@@ -62,10 +42,8 @@ _MOST_EPOCHS = {"head": 60, "all": 20}
 class Operations:
     """Floating point operations of a run, at most, by what they are spent on.
 
-    Attributes:
-        training: epochs of fine-tuning, of the main network and of one a fold; forward and backward.
-        passes: maps, features and importance of every image, and the test images.
-        transfer: the tail's derivatives at the support images.
+    Training is epochs of fine-tuning, of the main network and of one a fold, forward and backward; passes are for the maps,
+    features and importance of every image; transfer is the tail's derivatives at the support images.
     """
 
     training: float
@@ -86,11 +64,8 @@ def operations(settings: Settings, trained: bool = False) -> Operations:
     """Return an upper estimate for a run of Table 1 up to `evaluate`.
 
     A multiply-add counts as 2 operations, a backward pass as two forward ones. Training by batches ends early where the
-    validation accuracy stops rising, so it may take far less; reading and decoding images is not counted.
-
-    Args:
-        settings: of one of the rows, perhaps changed.
-        trained: whether its networks are there already.
+    validation accuracy stops rising, so it may take far less, and nothing if the networks are there already; reading and
+    decoding images is not counted.
     """
     train, images = _IMAGES[settings.dataset]
     whole, tail, neurons, _ = _NETWORKS[settings.backbone]

@@ -20,10 +20,7 @@ from niwt_tf.experiments.table1.paper import SOURCE, Row
 
 
 def parts_needed(wanted: Mapping[Row, Settings]) -> list[Part]:
-    """Return what the rows read, with what of it is not there.
-
-    Args:
-        wanted: rows of one data set and their settings.
+    """Return what the rows of one data set read, with what of it is not there.
 
     Raises:
         InputError: a file that lists images is there and not in order.
@@ -38,31 +35,29 @@ def parts_needed(wanted: Mapping[Row, Settings]) -> list[Part]:
 
 
 def needs_text(wanted: Mapping[Row, Settings], parts: Sequence[Part], folder: Path, cache_gb: float, tflops: float) -> str:
-    """Return what is printed before any work.
+    """Return what is printed before any work on rows of one data set, whose runs go into a folder.
 
-    Args:
-        wanted: rows of one data set and their settings.
-        parts: of `parts_needed`.
-        folder: where the runs go.
-        cache_gb: most gigabytes of the cache.
-        tflops: floating point operations, in 10^12 a second, that a device is assumed to do.
+    The cache has at most `cache_gb` gigabytes; a device is assumed to do `tflops` 10^12 floating point operations a second.
     """
     dataset, data_dir = next((settings.dataset, settings.data_folder) for settings in wanted.values())
     lines = [f"Table 1: {len(wanted)} row{'s' * (len(wanted) > 1)}. Paper: {SOURCE}.", f"Read from {data_dir}:"]
     for part in parts:
         state = "MISSING" if part.missing else "there"
         lines.append(f"  {part.name:<10}{state:<10}{_source(part.name, dataset)}{_count(part)}")
-    lines += [_weights_line(backbone) for backbone in _published(wanted)]
+    lines += map(_weights_line, dict.fromkeys(each.backbone for each in wanted.values() if each.weights == "imagenet"))
     size = max(cache_gigabytes(settings) for settings in wanted.values())
-    kept = sum(_networks_gigabytes(settings) for settings in wanted.values())
-    lines.append(f"Written to {folder}, where {_free(folder):.0f} GB are free:")
-    lines.append(f"  networks  about {kept:.1f} GB, all rows together")
-    lines.append(
-        f"  cache     at most {min(size, cache_gb):.1f} GB (--cache_gb); one network's maps and features are {size:.1f} GB"
-    )
-    lines.append("GPU hours, at most: not measured, but estimated as the floating point operations of all forward and")
-    lines.append(f"backward passes over an assumed {tflops:g} x 10^12 a second (--gpu_tflops); what the")
-    lines.append("processor does, decoding images and solving for the ridge head, comes on top:")
+    # Those of train/, one a fold if all layers are trained, and the one of transfer/.
+    folds = [(each.backbone, each.num_folds if each.finetune == "all" else 0) for each in wanted.values()]
+    kept = sum(WEIGHTS[backbone].unpacked * (2 + number) for backbone, number in folds)
+    free = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free / 1e9
+    lines += [
+        f"Written to {folder}, where {free:.0f} GB are free:",
+        f"  networks  about {kept:.1f} GB, all rows together",
+        f"  cache     at most {min(size, cache_gb):.1f} GB (--cache_gb); one network's maps and features are {size:.1f} GB",
+        "GPU hours, at most: not measured, but estimated as the floating point operations of all forward and",
+        f"backward passes over an assumed {tflops:g} x 10^12 a second (--gpu_tflops); what the",
+        "processor does, decoding images and solving for the ridge head, comes on top:",
+    ]
     total, trained = 0.0, set()
     for row, settings in wanted.items():
         network = settings.replace(knowledge="attributes")
@@ -95,15 +90,6 @@ def _sizes(download: Download) -> str:
     return f"{download.what}, {packed} ({download.unpacked:g} GB unpacked): {download.url}"
 
 
-def _published(wanted: Mapping[Row, Settings]) -> list[str]:
-    return list(dict.fromkeys(settings.backbone for settings in wanted.values() if settings.weights == "imagenet"))
-
-
-def _networks_gigabytes(settings: Settings) -> float:
-    # Those of train/, one a fold if all layers are trained, and the one of transfer/.
-    return WEIGHTS[settings.backbone].unpacked * (2 + (settings.num_folds if settings.finetune == "all" else 0))
-
-
 def _weights_line(backbone: str) -> str:
     file = WEIGHTS[backbone]
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
@@ -111,19 +97,11 @@ def _weights_line(backbone: str) -> str:
     return f"  {'weights':<10}{state:<10}{file.what}, {file.packed:g} GB, in {home}; Keras fetches it: {file.url}"
 
 
-def _free(folder: Path) -> float:
-    held = next(path for path in (folder, *folder.parents) if path.exists())
-    return shutil.disk_usage(held).free / 1e9
-
-
 @dataclass(frozen=True)
 class Part:
-    """A part of what an experiment reads.
+    """A part of what an experiment reads: "archive", "images", "split", "texts" or "weights".
 
-    Attributes:
-        name: "archive", "images", "split" or "texts".
-        missing: what of it is not there, as a message names it; empty where it is complete.
-        count: of images, how many files of them there are and how many the official archive holds; None of other parts.
+    What is missing is as a message names it. The count is of images: how many there are, and how many the official archive has.
     """
 
     name: str
@@ -132,20 +110,12 @@ class Part:
 
 
 def archive_parts(
-    dataset: str,
-    data_dir: str | Path,
-    with_texts: bool = False,
-    missing_images: str = "error",
-    with_split: bool = True,
+    dataset: str, data_dir: str | Path, with_texts: bool = False, missing_images: str = "error", with_split: bool = True
 ) -> list[Part]:
-    """Return the parts of an archive with what of them is not there; nothing is decoded.
+    """Return the parts of an archive, "cub" or "awa2", with what of them is not there; nothing is decoded.
 
-    Args:
-        dataset: "cub" or "awa2".
-        data_dir: the official folder or the one that holds it; it may be absent.
-        with_texts: whether captions or texts of classes are needed.
-        missing_images: with "drop", one image is enough.
-        with_split: whether the Proposed Split is needed.
+    The folder is the official one or holds it, and may be absent. If missing images are dropped, one is enough. Texts are
+    captions or those of classes; the split is the Proposed Split.
 
     Raises:
         InputError: a file that is there and lists images is not in order.
@@ -155,16 +125,12 @@ def archive_parts(
         official = official_folder(archive, folder)
     except InputError:
         official = folder if folder.name == archive.folder else folder / archive.folder
-    missing = [str(official / name) for name in missing_files(archive, official)]
+    missing = tuple(str(official / name) for name in missing_files(archive, official))
     splits = published_folder(official.absolute()) or official.absolute().parent / "xlsa17"
-    parts = [
-        Part("archive", tuple(missing)),
-        Part(
-            "images",
-            _missing_images(dataset, archive, official, splits, missing_images),
-            (_num_images(official / archive.images), archive.num_images),
-        ),
-    ]
+    root = official / archive.images
+    held = sum(len(image_names(each)) for each in root.iterdir() if each.is_dir()) if root.is_dir() else 0
+    missing_pictures = _missing_images(dataset, archive, official, splits, missing_images == "drop", held)
+    parts = [Part("archive", missing), Part("images", missing_pictures, (held, archive.num_images))]
     if with_split:
         parts.append(Part("split", tuple(missing_split_files(splits, dataset))))
     if with_texts:
@@ -172,15 +138,11 @@ def archive_parts(
     return parts
 
 
-def _num_images(root: Path) -> int:
-    """Return how many image files the folders of the classes hold."""
-    return sum(len(image_names(folder)) for folder in root.iterdir() if folder.is_dir()) if root.is_dir() else 0
-
-
-def _missing_images(dataset: str, archive: Archive, official: Path, splits: Path, missing_images: str) -> tuple[str, ...]:
+def _missing_images(
+    dataset: str, archive: Archive, official: Path, splits: Path, one_is_enough: bool, held: int
+) -> tuple[str, ...]:
     root = official / archive.images
-    if missing_images == "drop":
-        held = root.is_dir() and any(image_names(folder) for folder in sorted(root.iterdir()) if folder.is_dir())
+    if one_is_enough:
         return () if held else (f"any image in {root}",)
     if dataset == "cub" and (official / archive.known_by).is_file():
         return tuple(count_missing(root, tuple(read_numbered_names(official / archive.known_by)[1])))

@@ -23,14 +23,10 @@ class Figures:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of Table 1.
+    """A row of Table 1, and the paper's figures, or None where they are not at hand or the paper has no such row.
 
-    Attributes:
-        dataset: "cub" or "awa2".
-        backbone: "vgg16" or "resnet101".
-        finetune: "head" (the paper's "fixed") or "all" (its "fine-tuned").
-        knowledge: "attributes" or "captions". AwA2 has no published captions: there a text a class takes their place.
-        paper: the paper's figures, or None where they are not at hand or the paper has no such row.
+    The paper calls finetune "head" fixed and "all" fine-tuned. AwA2 has no published captions: there a text a class takes their
+    place.
     """
 
     dataset: str

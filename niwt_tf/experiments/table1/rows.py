@@ -22,13 +22,9 @@ _ALLOWED = {"backbone": ("vgg16", "resnet101"), "finetune": ("head", "all"), "kn
 
 @dataclass(frozen=True)
 class Reproduced:
-    """What a row's run came to.
+    """What a row's run came to: its metrics.json, or None where it is not finished, and the flags that are not the row's.
 
-    Attributes:
-        row: the row.
-        metrics: the contents of its metrics.json, or None where it is not finished.
-        changed: the flags in which its settings differ from the row's.
-        optimistic: why its test figures may have had a part in its choices; empty for a clean run.
+    It is optimistic where its test figures may have had a part in its choices; empty for a clean run.
     """
 
     row: Row
@@ -49,8 +45,7 @@ def chosen_rows(asked: Mapping[str, str]) -> list[Row]:
     Raises:
         InputError: no dataset is given, or a value has no row in the table.
     """
-    datasets = ("cub", "awa2")
-    if asked.get("dataset") not in datasets:
+    if asked.get("dataset") not in ("cub", "awa2"):
         received = repr(asked["dataset"]) if "dataset" in asked else "none"
         raise InputError(f"--dataset must be cub or awa2, the data sets of Table 1. Received: {received}.")
     rows = [row for row in TABLE_1 if row.dataset == asked["dataset"]]
@@ -65,13 +60,9 @@ def chosen_rows(asked: Mapping[str, str]) -> list[Row]:
 
 
 def settings_of(row: Row, data_dir: str, changes: Mapping[str, Any] | None = None) -> Settings:
-    """Return the settings that run a row.
+    """Return the settings that run a row with the archive's folder, and with changes in the place of the row's settings.
 
-    Args:
-        row: of Table 1.
-        data_dir: folder of the archive.
-        changes: settings that take the place of the row's; those of `CHOOSING` are passed over, and text_features where the
-            row's classes are not described by texts.
+    Changes of `CHOOSING` are passed over, and text_features where the row's classes are not described by texts.
 
     Raises:
         InputError: settings that do not go together.
@@ -84,14 +75,13 @@ def settings_of(row: Row, data_dir: str, changes: Mapping[str, Any] | None = Non
 
 def changed_flags(row: Row, settings: Settings) -> tuple[str, ...]:
     """Return the flags in which a run's settings differ from the row's, as "--name=value"."""
-    base = Settings.from_dict(row.settings)
-    names = [name for name in SETTING_NAMES if name != "data_dir" and getattr(base, name) != getattr(settings, name)]
-    defaults = Settings()
+    base, defaults = Settings.from_dict(row.settings), Settings()
     found = []
-    for name in names:
+    for name in SETTING_NAMES:
         value = getattr(settings, name)
-        at_default = value == getattr(defaults, name)
-        found.append(f"--{name}={value}" if at_default else flags_of(defaults.replace(**{name: value}))[0])
+        if name != "data_dir" and value != getattr(base, name):
+            at_default = value == getattr(defaults, name)
+            found.append(f"--{name}={value}" if at_default else flags_of(defaults.replace(**{name: value}))[0])
     return tuple(found)
 
 
@@ -113,28 +103,21 @@ def table_csv(rows: Sequence[Reproduced]) -> str:
     """Return the table as CSV, accuracies in percent; cells of rows that are not finished, or have no figure, are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    keys = ["row", "dataset", "backbone", "finetune", "knowledge"]
-    writer.writerow(
-        [*keys, *_MEASURES, *(f"paper_{name}" for name in _MEASURES), *(f"difference_{name}" for name in _MEASURES)]
-        + ["paper_row", "changed_flags", "optimistic"]
-    )
+    keys = ["dataset", "backbone", "finetune", "knowledge"]
+    measures = [f"{kind}{name}" for kind in ("", "paper_", "difference_") for name in _MEASURES]
+    writer.writerow(["row", *keys, *measures, "paper_row", "changed_flags", "optimistic"])
     for done in rows:
         row = done.row
-        numbers = [*done.figures, *_listed(row.paper), *_differences(done)]
-        names = [row.name, row.dataset, row.backbone, row.finetune, row.knowledge]
+        numbers = [_shown(value, empty="") for value in (*done.figures, *_listed(row.paper), *_differences(done))]
         state = "published" if row.paper else _no_paper(row)
-        writer.writerow(
-            [*names, *(_shown(value, empty="") for value in numbers), state, " ".join(done.changed), "; ".join(done.optimistic)]
-        )
+        names = [row.name, *(getattr(row, key) for key in keys)]
+        writer.writerow([*names, *numbers, state, " ".join(done.changed), "; ".join(done.optimistic)])
     return text.getvalue()
 
 
 def table_markdown(rows: Sequence[Reproduced]) -> str:
     """Return the table as Markdown, with the paper's figures as published."""
-    lines = [
-        "| row | U | S | H | paper U | paper S | paper H | difference of H |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    lines = ["| row | U | S | H | paper U | paper S | paper H | difference of H |", "|---|---|---|---|---|---|---|---|"]
     for done in rows:
         mark = " (optimistic)" if done.optimistic else ""
         numbers = [_shown(value, empty="") + (mark if value is not None else "") for value in done.figures]

@@ -191,7 +191,8 @@ class LinearMethod(Method):
             seen = normaliser(task.descriptions.values)
             for values, fitted in self.path(sample, seen, grid):
                 columns, biases = fitted.seen_columns(seen)
-                generator = LinearGenerator(fitted.network(normaliser), (columns.astype(np.float32), biases.astype(np.float32)), kind == "unit")
+                seen_head = columns.astype(np.float32), biases.astype(np.float32)
+                generator = LinearGenerator(fitted.network(normaliser), seen_head, kind == "unit")
                 yield GridCandidate(kind, how, tuple((name, values[name]) for name in self.grid)), generator
 
     def generator_of(self, settings: Settings, network: Network, arrays: Mapping[str, np.ndarray]) -> LinearGenerator:
