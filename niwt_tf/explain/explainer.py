@@ -68,8 +68,8 @@ class Explainer:
         )
         regularization, rank_correlation = arrays["inverse_figures"].tolist()
         inverse = arrays["inverse_weights"], arrays["inverse_bias"]
-        figures = regularization, rank_correlation, str(arrays["inverse_form"])
-        return cls(*inverse, attributes, groups, neurons, arrays["neuron_confidences"], *figures)
+        named = *inverse, attributes, groups, neurons, arrays["neuron_confidences"]
+        return cls(*named, regularization, rank_correlation, str(arrays["inverse_form"]))
 
 
 def fit_explainer(
