@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _LONGEST = 80  # characters of what was received
 
@@ -14,6 +14,16 @@ class InputError(ValueError):
 
     Jobs print the message alone and end with exit status 2; library callers see a ValueError.
     """
+
+
+def require(condition: object, sentence: str) -> None:
+    """Check that a condition holds.
+
+    Raises:
+        InputError: with the sentence, if it does not.
+    """
+    if not condition:
+        raise InputError(sentence)
 
 
 def suggestion(received: str, choices: Iterable[str]) -> str:
@@ -27,6 +37,17 @@ def brief(received: object) -> str:
     """Return what was received on one line as Python writes it, cut where it is long."""
     text = repr(received) if isinstance(received, str) else " ".join(repr(received).split())
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def first_line(error: object) -> str:
+    """Return the first line of an error's message, or its type where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first three names and how many more there are."""
+    shown = ", ".join(repr(name[:_LONGEST]) for name in names[:3])
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def check_choice(argument: str, received: str, choices: Iterable[str]) -> str:

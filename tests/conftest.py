@@ -152,6 +152,7 @@ def coloured_seen(coloured: Any) -> Any:
     """Return the same as all that training may see, with three attributes a class."""
     import numpy as np
 
-    from niwt_tf.data.schema import SeenData
+    from niwt_tf.data.schema import Descriptions, SeenData
 
-    return SeenData(coloured, np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0.5], [0, 0, 0]], np.float32))
+    values = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0.5], [0, 0, 0]], np.float32)
+    return SeenData(coloured, Descriptions(coloured.class_names, values))

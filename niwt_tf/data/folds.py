@@ -32,33 +32,20 @@ def hold_out_images(images: Images, fraction: float = VALIDATION_FRACTION, seed:
 
 @dataclass(frozen=True)
 class Learner:
-    """What one network is trained on.
+    """What one network is trained on."""
 
-    Attributes:
-        name: "main", or "fold_0" and so on.
-        classes: indices of its classes among the S seen ones, ascending.
-        training: its training images and the descriptions of its classes.
-        held_out: images of the same classes, for early stopping and the scale of logits.
-    """
-
-    name: str
-    classes: np.ndarray
-    training: SeenData
-    held_out: Images
+    name: str  # "main", or "fold_0" and so on
+    classes: np.ndarray  # indices of its classes among the S seen ones, ascending
+    training: SeenData  # images and descriptions of its classes
+    held_out: Images  # of the same classes, for early stopping and the scale of logits
 
 
 @dataclass(frozen=True)
 class Fold(Learner):
-    """A learner that some seen classes are kept from, which play the unseen ones.
+    """A learner that V seen classes are kept from, which play the unseen ones."""
 
-    Attributes:
-        validation: indices of those V classes among the seen ones, ascending.
-        evaluation: `held_out` and the training images of the validation classes, labelled with the learner's classes first.
-        validation_descriptions: of those V classes.
-    """
-
-    validation: np.ndarray
-    evaluation: Images
+    validation: np.ndarray  # indices of those classes among the seen ones, ascending
+    evaluation: Images  # `held_out` and training images of the validation classes, labelled with the learner's classes first
     validation_descriptions: Descriptions
 
 
@@ -68,18 +55,11 @@ def main_learner(seen: SeenData, seed: int) -> Learner:
     return Learner("main", np.arange(len(seen.descriptions)), SeenData(training, seen.descriptions), held_out)
 
 
-def class_folds(
-    seen: SeenData, *, num_folds: int, num_validation: int | None, num_unseen: int, seed: int
-) -> list[Fold]:
-    """Draw disjoint groups of validation classes, one a fold.
+def class_folds(seen: SeenData, *, num_folds: int, num_validation: int | None, num_unseen: int, seed: int) -> list[Fold]:
+    """Draw `num_folds` disjoint groups of validation classes, one a fold.
 
-    Args:
-        seen: training images and descriptions of the S seen classes.
-        num_folds: how many; fewer are made where the classes do not suffice, none where fewer than 4 would stay seen or have
-            an image to hold out.
-        num_validation: classes a fold; None takes the share that unseen classes have of all classes.
-        num_unseen: U, for that share.
-        seed: of the draw.
+    Fewer are made where the classes do not suffice, none where fewer than 4 would stay seen or have an image to hold out. A
+    fold has `num_validation` classes; None takes the share that the `num_unseen` unseen classes have of all.
 
     Raises:
         InputError: fewer than 2 classes would stay seen.
@@ -107,12 +87,5 @@ def _fold(seen: SeenData, index: int, validation: np.ndarray, seed: int) -> Fold
     names = of_kept.images.class_names + pseudo_unseen.class_names
     labels = np.concatenate([held_out.labels, pseudo_unseen.labels + len(kept)])
     evaluation = Images(seen.images.root, held_out.paths + pseudo_unseen.paths, labels, names)
-    return Fold(
-        name=f"fold_{index}",
-        classes=kept,
-        training=SeenData(training, of_kept.descriptions),
-        held_out=held_out,
-        validation=validation,
-        evaluation=evaluation,
-        validation_descriptions=seen.descriptions.take(validation),
-    )
+    training_data, unseen = SeenData(training, of_kept.descriptions), seen.descriptions.take(validation)
+    return Fold(f"fold_{index}", kept, training_data, held_out, validation, evaluation, unseen)

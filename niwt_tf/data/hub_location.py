@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, first_line, require
 from niwt_tf.files import fingerprint
 
 PREFIX = "hub:"
@@ -29,12 +29,8 @@ def absolute_hub(backbone: str) -> str:
 def locate(handle: str, *, download: bool = True) -> Path:
     """Return the folder of a module, which holds a SavedModel.
 
-    A folder is taken as it is, or else under TFHUB_CACHE_DIR. A handle is looked for in the cache of tensorflow_hub, which is
-    imported only to download what is not there.
-
-    Args:
-        handle: an address beginning with https:// or http://, or a folder.
-        download: whether a module may be fetched. A saved network must not make its reader fetch and run a graph.
+    A folder is taken as it is, or else under TFHUB_CACHE_DIR. An address is looked for in the cache of tensorflow_hub, which is
+    imported only to download what is not there. A saved network must not make its reader fetch and run a graph.
 
     Raises:
         InputError: no such folder, no SavedModel in it, or a module that cannot be fetched.
@@ -51,8 +47,7 @@ def locate(handle: str, *, download: bool = True) -> Path:
     if not folder.is_dir():
         rule = "must be a handle (https://...), a folder, or a folder under TFHUB_CACHE_DIR"
         raise InputError(f"A hub module {rule}. Received: {handle!r}, not a folder.")
-    if not (folder / _GRAPH).is_file():
-        raise InputError(f"A hub module must be a SavedModel. Received: {str(folder)!r}, without {_GRAPH}.")
+    require((folder / _GRAPH).is_file(), f"A hub module must be a SavedModel. Received: {str(folder)!r}, without {_GRAPH}.")
     return folder
 
 
@@ -81,16 +76,13 @@ def _cached(handle: str) -> Path:
 def _fetched(handle: str, download: bool) -> Path:
     advice = "set TFHUB_CACHE_DIR to where it is cached, or give the path of an unpacked copy"
     # A module is a program: what comes over http:// may be anybody's.
-    if not handle.startswith("https://"):
-        raise InputError(f"A handle of a hub module must begin with https://. Received: {handle!r}.")
-    if not download:
-        raise InputError(f"The hub module must have been fetched: {advice}. Received: {handle!r}, which is not in the cache.")
+    require(handle.startswith("https://"), f"A handle of a hub module must begin with https://. Received: {handle!r}.")
+    require(download, f"The hub module must have been fetched: {advice}. Received: {handle!r}, which is not in the cache.")
     try:
         return _fetch(handle)
     except Exception as error:  # imports, sockets, TLS, archives and disks all fail here in types of their own
-        lines = str(error).strip().splitlines()
-        reason = lines[0] if lines else type(error).__name__
-        raise InputError(f"The hub module must be downloaded once: {advice}. Received: {handle!r} ({reason}).") from error
+        rule = f"The hub module must be downloaded once: {advice}"
+        raise InputError(f"{rule}. Received: {handle!r} ({first_line(error)}).") from error
 
 
 def _fetch(handle: str) -> Path:

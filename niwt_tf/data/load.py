@@ -68,12 +68,16 @@ def load_dataset(
     check_choice("missing_images", missing_images, MISSING_IMAGES)
     dataset = _read(name, data_dir, missing_images)
     dataset = choose_split(dataset, split, tuple(unseen), num_unseen, seed, split_dir, missing_images)
-    dataset = choose_knowledge(
-        dataset, knowledge, text_features=text_features, split_dir=split_dir, progress=progress
-    )
+    dataset = choose_knowledge(dataset, knowledge, text_features=text_features, split_dir=split_dir, progress=progress)
     if max_bad_images is not None:
         dataset = _decodable(dataset, max_bad_images, progress)
-    _check_constant_entries(dataset)
+    constant, of = constant_entries(dataset), len(dataset.knowledge.names)
+    if len(constant) == of:
+        raise InputError("The knowledge must differ between seen classes. Received: the same description of all of them.")
+    if constant:
+        names = ", ".join(constant[:5]) + (" and others" if len(constant) > 5 else "")
+        said = "%d of %d attributes are constant over the seen classes and cannot be learnt: %s."
+        _LOG.warning(said, len(constant), of, names)
     return dataset
 
 
@@ -101,8 +105,7 @@ def _decodable(dataset: Dataset, max_bad_images: int, progress: bool) -> Dataset
     split = dataset.split
     if not bad or split is None:
         return dataset
-    left_out = {image.path for image in bad}
-    kept = np.flatnonzero([path not in left_out for path in dataset.paths])
+    kept = np.flatnonzero([path not in bad for path in dataset.paths])
     new_index = np.full(len(dataset.paths), -1, np.int64)
     new_index[kept] = np.arange(len(kept))
     parts = {name: new_index[getattr(split, name)] for name in ("train", "test_seen", "test_unseen")}
@@ -123,13 +126,3 @@ def constant_entries(dataset: Dataset) -> tuple[str, ...]:
     seen = dataset.knowledge.values[dataset.split.seen]
     constant = np.flatnonzero((seen == seen[0]).all(axis=0))
     return tuple(dataset.knowledge.names[k] for k in constant)
-
-
-def _check_constant_entries(dataset: Dataset) -> None:
-    constant = constant_entries(dataset)
-    if len(constant) == len(dataset.knowledge.names):
-        raise InputError("The knowledge must differ between seen classes. Received: the same description of all of them.")
-    if constant:
-        listed = ", ".join(constant[:5]) + (" and others" if len(constant) > 5 else "")
-        counts = len(constant), len(dataset.knowledge.names)
-        _LOG.warning("%d of %d attributes are constant over the seen classes and cannot be learnt: %s.", *counts, listed)

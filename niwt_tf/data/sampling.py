@@ -35,13 +35,9 @@ def balanced_sample(images: Images, count: int, seed: int) -> Images:
 
 
 def balanced_draw(labels: np.ndarray, candidates: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
-    """Return `count` different candidates at random, or all that there are.
+    """Return `count` different candidates (indices of images) at random, or all that there are.
 
-    Args:
-        labels: [M], classes of all images.
-        candidates: indices of the images to draw from.
-        count: how many.
-        random: decides which image of a class is drawn, and which classes come first.
+    `labels` [M] are the classes of all images. `random` decides which image of a class is drawn, and which classes come first.
 
     Returns:
         int64 indices in the order of the draw: one image of each class, then another of each that has one, and so on.

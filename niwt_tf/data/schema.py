@@ -13,121 +13,83 @@ from typing import Protocol
 
 import numpy as np
 
-from niwt_tf.errors import InputError
-
-
-def _check(condition: bool, sentence: str) -> None:
-    if not condition:
-        raise InputError(sentence)
+from niwt_tf.errors import InputError, require
 
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What is said of each class: `values[c, k]` is the strength of entry k for class c.
+    """What is said of each class: `values[c, k]` is the strength of entry k for class c."""
 
-    Attributes:
-        values: float32 [C, K], finite, in the units of its source.
-        names: K unique entry names.
-        groups: K group names ("" where an entry has none), for instance "crown_colour".
-        source: where it comes from, for instance "attributes" or a path.
-        words: what turns the text of a later class into values, for captions and texts.
-    """
-
-    values: np.ndarray
-    names: tuple[str, ...]
-    groups: tuple[str, ...]
-    source: str = "attributes"
-    words: TextEncoder | None = None
+    values: np.ndarray  # float32 [C, K], finite, in the units of its source
+    names: tuple[str, ...]  # K, unique
+    groups: tuple[str, ...]  # K ("" where an entry has none), for instance "crown_colour"
+    source: str = "attributes"  # where it comes from, for instance "attributes" or a path
+    words: TextEncoder | None = None  # what turns the text of a later class into values, for captions and texts
 
     def __post_init__(self) -> None:
-        _check(self.values.ndim == 2, f"Knowledge.values must be [classes, entries]. Received shape {self.values.shape}.")
+        require(self.values.ndim == 2, f"Knowledge.values must be [classes, entries]. Received shape {self.values.shape}.")
         entries = self.values.shape[1]
-        _check(len(self.names) == entries, f"Knowledge.names must hold {entries} names. Received: {len(self.names)}.")
-        _check(len(self.groups) == entries, f"Knowledge.groups must hold {entries} names. Received: {len(self.groups)}.")
-        _check(len(set(self.names)) == entries, "Knowledge.names must be unique.")
-        _check(bool(np.isfinite(self.values).all()), f"Knowledge.values from {self.source} must be finite.")
+        require(len(self.names) == entries, f"Knowledge.names must hold {entries} names. Received: {len(self.names)}.")
+        require(len(self.groups) == entries, f"Knowledge.groups must hold {entries} names. Received: {len(self.groups)}.")
+        require(len(set(self.names)) == entries, "Knowledge.names must be unique.")
+        require(bool(np.isfinite(self.values).all()), f"Knowledge.values from {self.source} must be finite.")
         object.__setattr__(self, "values", np.asarray(self.values, np.float32))
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which classes are seen, and what each image is for. Index arrays are int64.
+    """Which classes are seen, and what each image is for. All arrays are int64 indices."""
 
-    Attributes:
-        name: how it was made, for instance "ps" or "random seed 0".
-        seen: class indices [S], ascending.
-        unseen: class indices [U], ascending, disjoint from `seen`.
-        train: image indices of seen classes, for training and every choice.
-        test_seen: image indices of seen classes, for evaluation alone.
-        test_unseen: image indices of unseen classes, for evaluation alone (may be empty).
-    """
-
-    name: str
-    seen: np.ndarray
-    unseen: np.ndarray
-    train: np.ndarray
-    test_seen: np.ndarray
-    test_unseen: np.ndarray
+    name: str  # how it was made, for instance "ps" or "random seed 0"
+    seen: np.ndarray  # classes [S], ascending
+    unseen: np.ndarray  # classes [U], ascending, disjoint from `seen`
+    train: np.ndarray  # images of seen classes, for training and every choice
+    test_seen: np.ndarray  # images of seen classes, for evaluation alone
+    test_unseen: np.ndarray  # images of unseen classes, for evaluation alone (may be empty)
 
     def __post_init__(self) -> None:
         for field in ("seen", "unseen", "train", "test_seen", "test_unseen"):
             object.__setattr__(self, field, np.asarray(getattr(self, field), np.int64))
-        _check(len(self.seen) >= 2, f"The split {self.name!r} must have at least 2 seen classes. Received: {len(self.seen)}.")
-        _check(len(self.unseen) >= 1, f"The split {self.name!r} must have at least 1 unseen class. Received: none.")
-        _check(not set(self.seen) & set(self.unseen), f"The split {self.name!r} has classes that are both seen and unseen.")
+        require(len(self.seen) >= 2, f"The split {self.name!r} must have at least 2 seen classes. Received: {len(self.seen)}.")
+        require(len(self.unseen) >= 1, f"The split {self.name!r} must have at least 1 unseen class. Received: none.")
+        require(not set(self.seen) & set(self.unseen), f"The split {self.name!r} has classes that are both seen and unseen.")
         used = np.concatenate([self.train, self.test_seen, self.test_unseen])
-        _check(len(set(used.tolist())) == len(used), f"The split {self.name!r} uses an image twice.")
+        require(len(set(used.tolist())) == len(used), f"The split {self.name!r} uses an image twice.")
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images by path with everything known about them. Arrays are never modified.
+    """Images by path with everything known about them. Arrays are never modified."""
 
-    Attributes:
-        name: "birds", "cub", "awa2" or "folder".
-        root: folder that `paths` are relative to.
-        paths: M image paths.
-        labels: int32 [M], indices into `class_names`.
-        class_names: C names; a class may have no image at all.
-        knowledge: one row a class.
-        split: None until one is chosen.
-        boxes: float32 [M, 4] as x, y, width, height in pixels of the file, or None.
-        parts: float32 [M, P, 3] as x, y in pixels and visibility 0 or 1, or None.
-        part_names: P names.
-        captions: sentences of each image (M tuples), or None.
-        class_texts: one text a class ("" where there is none), or None.
-        image_attributes: float32 [M, K] in [0, 1], or None.
-    """
-
-    name: str
-    root: Path
-    paths: tuple[str, ...]
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-    knowledge: Knowledge
-    split: Split | None = None
-    boxes: np.ndarray | None = None
-    parts: np.ndarray | None = None
-    part_names: tuple[str, ...] = ()
-    captions: tuple[tuple[str, ...], ...] | None = None
-    class_texts: tuple[str, ...] | None = None
-    image_attributes: np.ndarray | None = None
+    name: str  # "birds", "cub", "awa2", "folder" or that of an added one
+    root: Path  # folder that `paths` are relative to
+    paths: tuple[str, ...]  # M
+    labels: np.ndarray  # int32 [M], indices into `class_names`
+    class_names: tuple[str, ...]  # C; a class may have no image at all
+    knowledge: Knowledge  # one row a class
+    split: Split | None = None  # None until one is chosen
+    boxes: np.ndarray | None = None  # float32 [M, 4] as x, y, width, height in pixels of the file
+    parts: np.ndarray | None = None  # float32 [M, P, 3] as x, y in pixels and visibility 0 or 1
+    part_names: tuple[str, ...] = ()  # P
+    captions: tuple[tuple[str, ...], ...] | None = None  # sentences of each image (M tuples)
+    class_texts: tuple[str, ...] | None = None  # one text a class ("" where there is none)
+    image_attributes: np.ndarray | None = None  # float32 [M, K] in [0, 1]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", np.asarray(self.labels, np.int32))
         images, classes, entries = len(self.paths), len(self.class_names), self.knowledge.values.shape[1]
-        _check(self.labels.shape == (images,), f"Dataset.labels must be [{images}]. Received shape {self.labels.shape}.")
-        _check(len(set(self.class_names)) == classes, "Dataset.class_names must be unique.")
+        require(self.labels.shape == (images,), f"Dataset.labels must be [{images}]. Received shape {self.labels.shape}.")
+        require(len(set(self.class_names)) == classes, "Dataset.class_names must be unique.")
         in_range = images == 0 or (self.labels.min() >= 0 and self.labels.max() < classes)
-        _check(bool(in_range), f"Dataset.labels must be in 0..{classes - 1}.")
+        require(bool(in_range), f"Dataset.labels must be in 0..{classes - 1}.")
         rows = self.knowledge.values.shape[0]
-        _check(rows == classes, f"Dataset.knowledge must have one row for each of {classes} classes. Received: {rows}.")
+        require(rows == classes, f"Dataset.knowledge must have one row for each of {classes} classes. Received: {rows}.")
         shapes = {"boxes": (images, 4), "parts": (images, len(self.part_names), 3), "image_attributes": (images, entries)}
         for field, shape in shapes.items():
             value = getattr(self, field)
-            _check(value is None or value.shape == shape, f"Dataset.{field} must be {list(shape)}.")
-        _check(self.captions is None or len(self.captions) == images, f"Dataset.captions must have {images} rows.")
-        _check(self.class_texts is None or len(self.class_texts) == classes, f"Dataset.class_texts must have {classes} texts.")
+            require(value is None or value.shape == shape, f"Dataset.{field} must be {list(shape)}.")
+        require(self.captions is None or len(self.captions) == images, f"Dataset.captions must have {images} rows.")
+        require(self.class_texts is None or len(self.class_texts) == classes, f"Dataset.class_texts must have {classes} texts.")
 
     def replace(self, **changes: object) -> Dataset:
         """Return a copy with some fields changed (and every check repeated)."""
@@ -136,19 +98,12 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Images:
-    """Labelled image files, and nothing else: what a training or evaluation function is given.
+    """Labelled image files, and nothing else: what a training or evaluation function is given."""
 
-    Attributes:
-        root: folder that `paths` are relative to.
-        paths: image paths.
-        labels: int32, indices into `class_names`.
-        class_names: names in label order.
-    """
-
-    root: Path
+    root: Path  # folder that `paths` are relative to
     paths: tuple[str, ...]
-    labels: np.ndarray
-    class_names: tuple[str, ...]
+    labels: np.ndarray  # int32, indices into `class_names`
+    class_names: tuple[str, ...]  # in label order
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -169,21 +124,15 @@ class Images:
 
 @dataclass(frozen=True)
 class Descriptions:
-    """What is said of some classes: numbers, and the texts that they come from where there are any.
-
-    Attributes:
-        names: C class names.
-        values: float32 [C, K], raw.
-        texts: one text a class, its sentences in lines, or None.
-    """
+    """What is said of C classes: numbers, and the texts that they come from where there are any."""
 
     names: tuple[str, ...]
-    values: np.ndarray
-    texts: tuple[str, ...] | None = None
+    values: np.ndarray  # float32 [C, K], raw
+    texts: tuple[str, ...] | None = None  # one a class, its sentences in lines
 
     def __post_init__(self) -> None:
         count, rule = len(self.names), "Descriptions must have a row and a text for each name."
-        _check(len(self.values) == count and (self.texts is None or len(self.texts) == count), rule)
+        require(len(self.values) == count and (self.texts is None or len(self.texts) == count), rule)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -196,13 +145,9 @@ class Descriptions:
 
 @dataclass(frozen=True)
 class SeenData:
-    """All that training and every choice may touch: training images of seen classes and those classes' descriptions.
+    """All that training and every choice may touch: training images of the S seen classes and those classes' descriptions.
 
     It holds no path of a test image and no caption of one, so no function that is given only this can tune on one.
-
-    Attributes:
-        images: training images; labels index the S seen classes.
-        descriptions: of the S seen classes.
     """
 
     images: Images
@@ -215,12 +160,7 @@ class SeenData:
 
 @dataclass(frozen=True)
 class TestData:
-    """What evaluation alone is given. Labels index seen classes first, then unseen ones.
-
-    Attributes:
-        images: test images of seen and unseen classes together.
-        num_seen: S; labels below it are seen classes.
-    """
+    """What evaluation alone is given: test images of seen and unseen classes. Labels below `num_seen`, S, are seen classes."""
 
     __test__ = False  # not a pytest class
 

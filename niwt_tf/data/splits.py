@@ -8,17 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from niwt_tf.data.readers import xlsa17
 from niwt_tf.data.readers.tables import plain_name
-from niwt_tf.data.readers.xlsa17 import (
-    FOLDERS,
-    classes_with_images,
-    read_proposed_split,
-    read_role_list,
-    read_standard_split,
-    split_by_roles,
-)
+from niwt_tf.data.readers.xlsa17 import FOLDERS, classes_with_images, split_by_roles
 from niwt_tf.data.schema import Dataset, Split
-from niwt_tf.errors import InputError, check_choice, suggestion
+from niwt_tf.errors import InputError, check_choice, require, suggestion
 
 _TEST_FRACTION = 0.2  # of each seen class's images
 
@@ -55,8 +49,7 @@ def named_split(dataset: Dataset, unseen: Sequence[str], seed: int = 0, name: st
             near = suggestion(wanted, dataset.class_names)
             raise InputError(f"unseen must name classes of the data set {dataset.name!r}. Received: {wanted!r}.{near}")
     classes = [index_of[plain_name(wanted)] for wanted in unseen]
-    if len(set(classes)) != len(classes):
-        raise InputError(f"unseen must name each class once. Received: {','.join(unseen)!r}.")
+    require(len(set(classes)) == len(classes), f"unseen must name each class once. Received: {','.join(unseen)!r}.")
     name = "unseen " + ",".join(unseen) if name is None else name
     return _split_by_class(dataset, name, np.array(classes, np.int64), seed)
 
@@ -71,7 +64,7 @@ def csv_split(dataset: Dataset, path: str | Path, missing_images: str = "error")
             or another role; a class is both seen and unseen; a seen class has no training image; too few classes remain.
     """
     path = Path(path).expanduser()
-    return split_by_roles(dataset, path.name, read_role_list(path), path, missing_images)
+    return split_by_roles(dataset, path.name, xlsa17.read_role_list(path), path, missing_images)
 
 
 def xlsa17_split(
@@ -81,25 +74,20 @@ def xlsa17_split(
     missing_images: str = "error",
     seed: int = 0,
 ) -> Dataset:
-    """Use a published split of Xian et al. 2018 for CUB or AWA2.
+    """Use a published split of Xian et al. 2018 for CUB or AWA2: "ps", the Proposed Split, or "ss", the Standard Split.
 
-    Args:
-        dataset: what `read_cub` or `read_awa2` returned.
-        folder: xlsa17 (see `read_proposed_split`), a list of the Proposed Split as CSV, or for "ss" the folder that holds
-            standard_split or the one beside it.
-        kind: "ps" (Proposed Split, official test images) or "ss" (Standard Split: classes alone, so a fifth of each
-            seen class's images is kept for testing, drawn by `seed`).
-        missing_images: with "drop", names that the data set does not hold are passed over.
-        seed: for "ss".
+    The Standard Split has classes alone, so a fifth of each seen class's images is kept for testing, drawn by `seed`.
+    `folder` is xlsa17 (see `read_proposed_split`), a list of the Proposed Split as CSV, or for "ss" the folder that holds
+    standard_split or the one beside it. With missing_images="drop", names that the data set does not hold are passed over.
 
     Raises:
         InputError: the files are absent or not in order, name images that the data set lacks, or leave too few classes.
     """
     folder = Path(folder).expanduser()
     if check_choice("split", kind, ("ps", "ss")) == "ps":
-        rows = read_role_list(folder) if folder.is_file() else read_proposed_split(folder, dataset.name)
+        rows = xlsa17.read_role_list(folder) if folder.is_file() else xlsa17.read_proposed_split(folder, dataset.name)
         return split_by_roles(dataset, "ps", rows, folder, missing_images)
-    unseen = read_standard_split([folder, folder.parent], dataset.name)
+    unseen = xlsa17.read_standard_split([folder, folder.parent], dataset.name)
     if missing_images == "drop":
         unseen = tuple(name for name in unseen if name in dataset.class_names)
     return named_split(dataset, unseen, seed, name="ss")
@@ -114,17 +102,11 @@ def choose_split(
     split_dir: str | Path | None = None,
     missing_images: str = "error",
 ) -> Dataset:
-    """Return the data set with a split, as the options of the same names ask.
+    """Return the data set with a split, as the options of the same names ask: "ps", "ss", "random" or the path of a CSV.
 
-    Args:
-        dataset: without a split.
-        split: "ps", "ss", "random" or the path of a CSV.
-        unseen: names of the unseen classes; takes the place of drawing them.
-        num_unseen: how many classes to draw. None: none where classes without images are unseen already, otherwise
-            a fifth of all.
-        seed: of the draw.
-        split_dir: folder of the published splits; by default xlsa17 is looked for in, beside and above the archive's folder.
-        missing_images: with "drop", a split file may name images that are not there.
+    `unseen` names the unseen classes in the place of drawing `num_unseen`: None draws none where classes without images are
+    unseen already, otherwise a fifth of all. `split_dir` holds the published splits; by default xlsa17 is looked for in, beside
+    and above the archive's folder. With missing_images="drop", a split file may name images that are not there.
 
     Raises:
         InputError: options that exclude each other, an unknown split, and all that the single splits raise.
@@ -136,16 +118,18 @@ def choose_split(
     if split == "random":
         if unseen:
             return named_split(dataset, unseen, seed)
-        return random_split(dataset, _default_unseen(dataset) if num_unseen is None else num_unseen, seed)
+        if num_unseen is None:
+            with_images = len(classes_with_images(dataset))
+            num_unseen = max(1, with_images // 5) if with_images == len(dataset.class_names) else 0
+        return random_split(dataset, num_unseen, seed)
     if split in ("ps", "ss"):
         if dataset.name not in FOLDERS:
             raise InputError(f"split={split} is published for cub and awa2 alone. Received: dataset {dataset.name!r}.")
         official = dataset.root.absolute().parent
         folder = published_folder(official, split, split_dir)
         if folder is None:
-            raise InputError(
-                f"split=ps needs the folder xlsa17 of published splits in {official.parent}. Received: no such folder."
-            )
+            rule = f"split=ps needs the folder xlsa17 of published splits in {official.parent}"
+            raise InputError(f"{rule}. Received: no such folder.")
         return xlsa17_split(dataset, folder, split, missing_images, seed)
     if not Path(split).expanduser().is_file():
         near = suggestion(split, ("ps", "ss", "random"))
@@ -156,10 +140,7 @@ def choose_split(
 def published_folder(official: Path, split: str = "ps", split_dir: str | Path | None = None) -> Path | None:
     """Return where the published splits of an archive are, or None where split "ps" has no folder xlsa17.
 
-    Args:
-        official: the archive's folder, CUB_200_2011 or Animals_with_Attributes2.
-        split: "ps" or "ss".
-        split_dir: takes the place of looking in, beside and above `official`.
+    It is `split_dir`, or looked for in, beside and above `official`, CUB_200_2011 or Animals_with_Attributes2.
     """
     if split_dir is not None:
         return Path(split_dir).expanduser()
@@ -169,14 +150,8 @@ def published_folder(official: Path, split: str = "ps", split_dir: str | Path | 
     return next((base / "xlsa17" for base in bases if (base / "xlsa17").is_dir()), None)
 
 
-def _default_unseen(dataset: Dataset) -> int:
-    with_images = len(classes_with_images(dataset))
-    return max(1, with_images // 5) if with_images == len(dataset.class_names) else 0
-
-
 def _generator(seed: int, *keys: int) -> np.random.Generator:
-    if seed < 0:
-        raise InputError(f"seed must be 0 or more. Received: {seed}.")
+    require(seed >= 0, f"seed must be 0 or more. Received: {seed}.")
     return np.random.default_rng([seed, *keys])
 
 

@@ -42,11 +42,8 @@ class Edit:
 class Counterfactual:
     """A changed description of class B with which it wins over class A.
 
-    Attributes:
-        edits: in the order of the attributes.
-        description: float32 [K], the changed one.
-        margin_before: A's logit minus B's.
-        margin_after: the same with the changed description, below 0.
+    Its edits come in the order of the attributes; `description` is float32 [K]. A margin is A's logit minus B's, after the
+    change below 0.
     """
 
     edits: tuple[Edit, ...]
@@ -79,7 +76,7 @@ def counterfactual(
     names: Sequence[str],
     groups: Sequence[str],
 ) -> Counterfactual | NoCounterfactual:
-    """Return the smallest change of B's description with which it wins.
+    """Return the smallest change of B's description, raw [K], with which it wins.
 
     Fewest edits first, then the smallest sum of |change| / range over the known classes. All single edits are tried, and all
     pairs of them (of more than some 20,000 pairs, or 5e10 / N^2 where the map has N > 1,581 neurons, those of the edits that
@@ -87,14 +84,8 @@ def counterfactual(
     is added until B wins, at most eight, and those that turn out not to be needed are dropped. An edit of an attribute with
     more than two values is made only as large as it must be.
 
-    Args:
-        features: x, [D].
-        formula: description -> column and bias.
-        description: of B, raw [K].
-        margin: A's calibrated logit minus B's.
-        known: raw descriptions [C, K] of the known classes, which give the range of each attribute.
-        names: K attribute names.
-        groups: K attribute groups, "" where an attribute has none.
+    Features are x, [D]; the margin is A's calibrated logit minus B's; the known classes' raw descriptions [C, K] give the range
+    of each attribute. Attributes have names [K], and groups [K], "" for none.
     """
     description = np.asarray(description, np.float32)
     if margin < 0:
@@ -216,21 +207,13 @@ class _Search:
         return self._logit(self._edits.attributes[sets].reshape(flat), scaled.reshape(flat))
 
 
-# Which changes of a class's description are worth a thought: those within what the known classes show.
-#
-# Dimensions: C known classes, K attributes, E edits.
-
-
 @dataclass(frozen=True)
 class Edits:
-    """Edits of one description, each of one attribute, or of two where one takes the other's place within its group.
+    """Edits [E] of one description, each of one attribute, or of two where one takes the other's place within its group.
 
-    Attributes:
-        attributes: int64 [E, 2], what changes; the second entry repeats the first where one attribute changes alone.
-        changes: float64 [E, 2], what is added to it; the second is 0 where one changes alone.
-        subjects: int64 [E]; two edits of one subject cannot be made together.
-        sizes: float64 [E], the sum of |change| / range over the attributes.
-        is_continuous: bool [E], whether a smaller change of the same attribute makes sense too.
+    `attributes` int64 [E, 2] are what changes, and `changes` float64 [E, 2] what is added: where one changes alone it is there
+    twice, and its second change is 0. Two edits of one of `subjects` int64 [E] cannot be made together. `sizes` float64 [E] are
+    the sums of |change| / range. Where `is_continuous`, bool [E], a smaller change of the same attribute makes sense too.
     """
 
     attributes: np.ndarray
@@ -244,23 +227,17 @@ class Edits:
 
 
 def possible_edits(description: np.ndarray, known: np.ndarray, groups: Sequence[str]) -> Edits:
-    """Return the edits of a description that stay within the known classes' values.
+    """Return the edits of a raw description [K] that stay within the known classes' values, raw [C, K].
 
-    An attribute with two values takes the other one; one with more goes to its least or its largest. In a group of which every
-    class has exactly one entry, an entry takes the place of the one that the description has: it gets the largest value that
-    a class has in it, and the other becomes 0. An attribute in which no class differs is left alone.
-
-    Args:
-        description: raw [K].
-        known: raw [C, K], of the known classes.
-        groups: K attribute groups, "" where an attribute has none.
+    An attribute with two values takes the other one; one with more goes to its least or its largest. In one of the groups [K]
+    of which every class has exactly one entry, an entry takes the place of the one that the description has: it gets the
+    largest value that a class has in it, and the other becomes 0. An attribute in which no class differs is left alone.
     """
     description, known = np.asarray(description, np.float64), np.asarray(known, np.float64)
-    least, largest = (extreme(np.stack([limit, description]), axis=0) for extreme, limit in (
-        (np.min, known.min(axis=0)), (np.max, known.max(axis=0))
-    ))  # fmt: skip
+    every = np.concatenate([known, description[None]])
+    least, largest = every.min(axis=0), every.max(axis=0)
     ranges = largest - least
-    exclusive = _exclusive_groups(description, known, groups)
+    exclusive = _exclusive_groups(every != 0, groups)
     rows = [row for group in exclusive for row in _swaps(group, description, known, ranges)]
     free = np.setdiff1d(np.flatnonzero(ranges > 0), np.concatenate([*exclusive, np.empty(0, np.int64)]))
     inner = (known[:, free] > least[free]) & (known[:, free] < largest[free])
@@ -281,15 +258,14 @@ def possible_edits(description: np.ndarray, known: np.ndarray, groups: Sequence[
     )
 
 
-def _exclusive_groups(description: np.ndarray, known: np.ndarray, groups: Sequence[str]) -> list[np.ndarray]:
-    """Return the attributes [..] of each group of which every class, and the description, has exactly one entry."""
+def _exclusive_groups(present: np.ndarray, groups: Sequence[str]) -> list[np.ndarray]:
+    """Return the attributes [..] of each group of which every row of `present`, bool [.., K], has exactly one entry."""
     members: dict[str, list[int]] = {}
     for k, group in enumerate(groups):
         if group:
             members.setdefault(group, []).append(k)
-    every = np.concatenate([known, description[None]]) != 0
     found = [np.array(group) for group in members.values() if len(group) > 1]
-    return [group for group in found if (every[:, group].sum(axis=1) == 1).all()]
+    return [group for group in found if (present[:, group].sum(axis=1) == 1).all()]
 
 
 _Row = tuple[int, int, float, float, int, float, bool]

@@ -21,19 +21,10 @@ from niwt_tf.models.network import Network
 
 @dataclass(frozen=True)
 class Explainer:
-    """The inverse map with names.
+    """The inverse map, weights float32 [K, N] and bias float32 [K], with names.
 
-    Attributes:
-        weights: float32 [K, N], of the inverse map.
-        bias: float32 [K].
-        attribute_names: K names.
-        attribute_groups: K groups, "" where an attribute has none.
-        neuron_names: N names of attributes, "" for a neuron that goes along with none.
-        neuron_confidences: float32 [N] in [0, 1], 1 less the chance that so good a name comes about for a neuron that means
-            none of the attributes; see `name_neurons`.
-        regularization: the chosen ridge penalty, or the number of steps of the cosine form.
-        rank_correlation: how well the inverse map orders the attributes of classes that were left out (Spearman).
-        form: of the inverse map, "closed_form" or "cosine".
+    Attributes have groups, "" for none. A neuron that goes along with no attribute is called "". How sure the names are,
+    `neuron_confidences` float32 [N] in [0, 1], says `name_neurons`; how the map was fitted, and how well, `InverseMap`.
     """
 
     weights: np.ndarray
@@ -72,18 +63,14 @@ class Explainer:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Explainer:
         """Return what `arrays` gave."""
-        regularization, rank_correlation = (float(figure) for figure in arrays["inverse_figures"])
-        return cls(
-            arrays["inverse_weights"],
-            arrays["inverse_bias"],
-            tuple(arrays["attribute_names"].tolist()),
-            tuple(arrays["attribute_groups"].tolist()),
-            tuple(arrays["neuron_names"].tolist()),
-            arrays["neuron_confidences"],
-            regularization,
-            rank_correlation,
-            str(arrays["inverse_form"]),
+        attributes, groups, neurons = (
+            tuple(arrays[name].tolist()) for name in ("attribute_names", "attribute_groups", "neuron_names")
         )
+        regularization, rank_correlation = arrays["inverse_figures"].tolist()
+        inverse = arrays["inverse_weights"], arrays["inverse_bias"]
+        how = str(arrays["inverse_form"])
+        confidences = arrays["neuron_confidences"]
+        return cls(*inverse, attributes, groups, neurons, confidences, regularization, rank_correlation, how)
 
 
 def fit_explainer(
@@ -94,29 +81,20 @@ def fit_explainer(
     *,
     num_neurons: int | None = None,
 ) -> Explainer:
-    """Fit the inverse map on the seen classes and name the neurons.
+    """Fit the inverse map on importances [S, N] and raw descriptions [S, K] of the seen classes, and name the neurons.
 
-    Args:
-        importances: [S, N], of the seen classes and any length. Those over shared images fit best, since they differ by their
-            classes alone. Neurons of further layers may follow those of the network's own.
-        descriptions: raw [S, K] of the same classes.
-        names: K attribute names.
-        groups: K attribute groups.
-        num_neurons: N of the network's own layer, whose neurons alone are used; None takes all.
+    Importances are of any length. Those over shared images fit best, since they differ by their classes alone. Neurons of
+    further layers may follow those of the network's own, the first `num_neurons`, which alone are used; None takes all.
     """
     own = np.asarray(importances)[:, :num_neurons]
     inverse = fit_inverse_map(own, descriptions)
     neuron_names, confidences = name_neurons(own, descriptions, names)
     return Explainer(
-        inverse.weights,
-        inverse.bias,
-        tuple(names),
-        tuple(groups),
-        neuron_names,
-        confidences,
-        inverse.regularization,
-        inverse.rank_correlation,
-        inverse.form,
+        attribute_names=tuple(names),
+        attribute_groups=tuple(groups),
+        neuron_names=neuron_names,
+        neuron_confidences=confidences,
+        **vars(inverse),
     )
 
 
@@ -127,13 +105,6 @@ def importances_of(task: Task, network: Network) -> np.ndarray:
     """
     settings, execution = task.settings, task.reader.execution
     sample = balanced_sample(task.learner.training.images, max(settings.num_support, task.num_seen), settings.seed)
-    everything = np.ones((1, len(sample)), bool)
-    (operator,) = mean_operators(
-        network.tail,
-        task.reader.maps(sample),
-        everything,
-        jit=execution.jit,
-        progress=execution.progress,
-        team=execution.team,
-    )
+    everything, how = np.ones((1, len(sample)), bool), {name: getattr(execution, name) for name in ("jit", "progress", "team")}
+    (operator,) = mean_operators(network.tail, task.reader.maps(sample), everything, **how)
     return unit((operator @ network.columns[:, : network.num_seen]).T)

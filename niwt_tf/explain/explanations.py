@@ -1,4 +1,4 @@
-"""What the signature `explain` answers: a class, where it is seen, why, and why not the next best class.
+"""What the signatures `explain` and `explain_class` answer: a class, where it is seen, why, and why not another class.
 
 Only core operations, so that it can be part of a serving signature. Row i of every answer is what image i alone would get.
 Dimensions: B images, S pixels a side, H x W positions, N neurons, D features, C classes, K attributes.
@@ -18,19 +18,12 @@ from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.grad_cam import attribute_weights, grad_cam, importance, logits_with_gradients, scaled_to_one, upsampled
 
 _ATTRIBUTES, _NEURONS, _REASONS = 5, 3, 3
+Compute = Callable[[tf.Tensor], tf.Tensor]
 Choose = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 class ExplainerTensors(NamedTuple):
-    """The part of an `Explainer` that a graph needs, as tensors or variables of known shape.
-
-    Attributes:
-        weights: of the inverse map, float32 [K, N].
-        bias: of the inverse map, float32 [K].
-        attribute_names: string [K].
-        neuron_names: string [N].
-        neuron_confidences: float32 [N].
-    """
+    """The part of an `Explainer` that a graph needs, as tensors or variables of its shapes."""
 
     weights: tf.Tensor
     bias: tf.Tensor
@@ -39,24 +32,18 @@ class ExplainerTensors(NamedTuple):
     neuron_confidences: tf.Tensor
 
     @classmethod
-    def of(cls, explainer: Explainer) -> ExplainerTensors:
-        """Return an explainer's arrays as constants."""
+    def of(cls, explainer: Explainer, make: Callable[..., tf.Tensor] = tf.constant) -> ExplainerTensors:
+        """Return what `make` makes of an explainer's arrays, by default constants."""
         names = list(explainer.attribute_names), list(explainer.neuron_names)
-        attribute_names, neuron_names = (tf.constant(each) for each in names)
-        confidences = tf.constant(explainer.neuron_confidences, tf.float32)
-        return cls(tf.constant(explainer.weights), tf.constant(explainer.bias), attribute_names, neuron_names, confidences)
+        values = explainer.weights, explainer.bias, *names, np.asarray(explainer.neuron_confidences, np.float32)
+        return cls(*map(make, values))
 
 
 class Evidence(NamedTuple):
     """What a class of each image and its rival are explained from.
 
-    Attributes:
-        maps: [B, H, W, N].
-        logits: calibrated, float32 [B, C].
-        own: integer [B], the class that is explained.
-        rival: integer [B], the class it is compared with; the same one where there is no other.
-        alphas: float32 [B, N], the importance for the class's logit.
-        rival_alphas: float32 [B, N], for the rival's.
+    Maps are [B, H, W, N] and logits, calibrated, float32 [B, C]. The class that is explained, `own`, and the one it is compared
+    with, the same where there is no other, are integers [B]; the importances for their logits are float32 [B, N].
     """
 
     maps: tf.Tensor
@@ -72,41 +59,16 @@ class Evidence(NamedTuple):
         return mean_parts(self.maps, self.alphas)
 
 
-def gather_evidence(
-    images: tf.Tensor,
-    trunk: Callable[[tf.Tensor], tf.Tensor],
-    tail: Callable[[tf.Tensor], tf.Tensor],
-    logits_of: Callable[[tf.Tensor], tf.Tensor],
-    choose: Choose,
-) -> Evidence:
+def gather_evidence(images: tf.Tensor, trunk: Compute, tail: Compute, logits_of: Compute, choose: Choose) -> Evidence:
     """Return the evidence for two classes of each image; one pass forward and two back through tail and head.
 
-    Args:
-        images: float32 [B, S, S, 3], RGB in 0..255, S known when this is traced.
-        trunk: images -> maps [B, H, W, N], in inference mode.
-        tail: maps -> features [B, D], in inference mode.
-        logits_of: features -> calibrated logits [B, C].
-        choose: logits -> the class and its rival, integers [B].
+    Images are float32 [B, S, S, 3], RGB in 0..255. The trunk makes maps [B, H, W, N] of them, the tail features [B, D], both in
+    inference mode; these have calibrated logits [B, C], of which the class and its rival are chosen, integers [B].
     """
     maps = trunk(images)
     logits, (own, rival), gradients = logits_with_gradients(maps, lambda each: logits_of(tail(each)), choose)
     alphas, rival_alphas = (importance(each) for each in gradients)
     return Evidence(maps, logits, own, rival, alphas, rival_alphas)
-
-
-def explanations(
-    images: tf.Tensor,
-    trunk: Callable[[tf.Tensor], tf.Tensor],
-    tail: Callable[[tf.Tensor], tf.Tensor],
-    logits_of: Callable[[tf.Tensor], tf.Tensor],
-    labels: tf.Tensor,
-    temperature: tf.Tensor | float,
-    explainer: ExplainerTensors,
-    seen: tf.Tensor,
-) -> dict[str, tf.Tensor]:
-    """Explain the best class of each image against the second; see `gather_evidence` and `answers`."""
-    evidence = gather_evidence(images, trunk, tail, logits_of, best_two)
-    return answers(evidence, images.shape[1], labels, temperature, explainer, seen)
 
 
 def answers(
@@ -117,18 +79,11 @@ def answers(
     explainer: ExplainerTensors,
     seen: tf.Tensor,
 ) -> dict[str, tf.Tensor]:
-    """Explain one class of each image against another.
+    """Explain one class of each image against another, in images of `size` = S pixels a side.
 
     Names with weights come in order of strength. Only what speaks for the point is named: where fewer entries do, the rest of a
-    row is "" with weight 0. A table is as wide as there are attributes or neurons if they are fewer.
-
-    Args:
-        evidence: for the classes.
-        size: S.
-        labels: string [C]; C may change after tracing.
-        temperature: scores are softmax(logits / temperature).
-        explainer: the inverse map and the names.
-        seen: float32 [C], 1 for seen classes and 0 for unseen ones.
+    row is "" with weight 0. A table is as wide as there are attributes or neurons if they are fewer. Labels are string [C] (C
+    may change after tracing), seen float32 [C], 1 for seen classes; scores are softmax(logits / temperature).
 
     Returns:
         label: string [B], the class.
@@ -151,29 +106,24 @@ def answers(
     words = attribute_weights(alphas, explainer.weights, explainer.bias)
     alone = tf.equal(tf.shape(logits)[1], 1)
     difference = tf.where(alone, 0.0, attribute_weights(alphas - rival_alphas, explainer.weights))
-
-    attributes, strengths, _ = strongest(words, explainer.attribute_names, _ATTRIBUTES)
-    neurons, neuron_names, neuron_weights, _ = strongest_neurons(evidence.parts, explainer)
-    reasons, reason_weights, _ = strongest(difference, explainer.attribute_names, _REASONS)
-    objections, objection_weights, _ = strongest(difference, explainer.attribute_names, _REASONS, sign=-1.0)
+    against = strongest(difference, explainer.attribute_names, _REASONS, sign=-1.0)
     return {
         "label": tf.gather(labels, own),
         "score": tf.gather(scores, own, batch_dims=1),
         "is_seen": tf.gather(seen, own),
         "heatmap": heat,
         "heatmap_png_bytes": heat_png(scaled_to_one(upsampled(heat, size))),
-        "attributes": attributes,
-        "attribute_weights": strengths,
-        "neurons": neurons,
-        "neuron_names": neuron_names,
-        "neuron_weights": neuron_weights,
+        **_named(("attributes", "attribute_weights"), strongest(words, explainer.attribute_names, _ATTRIBUTES)),
+        **_named(("neurons", "neuron_names", "neuron_weights"), strongest_neurons(evidence.parts, explainer)),
         "runner_up": tf.where(alone, "", tf.gather(labels, rival)),
         "runner_up_score": tf.where(alone, 0.0, tf.gather(scores, rival, batch_dims=1)),
-        "for_attributes": reasons,
-        "for_weights": reason_weights,
-        "against_attributes": objections,
-        "against_weights": objection_weights,
+        **_named(("for_attributes", "for_weights"), strongest(difference, explainer.attribute_names, _REASONS)),
+        **_named(("against_attributes", "against_weights"), against),
     }
+
+
+def _named(names: tuple[str, ...], tensors: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
+    return dict(zip(names, tensors, strict=False))  # what has no name is left out
 
 
 def best_two(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -211,18 +161,10 @@ _OPPOSING = 5
 _ITSELF = "rival must be another class than the one that is explained."
 
 
-# What the signature `explain_class` answers: why one class and not another, whichever two are asked about.
-#
-# Only core operations. Dimensions: B images, H x W positions, N neurons, C classes, K attributes.
-
-
 def named_classes(class_names: tf.Tensor, rivals: tf.Tensor, labels: tf.Tensor) -> Choose:
-    """Return what chooses the classes and the rivals of these names.
+    """Return what chooses the classes and the rivals of these names, string [B], among labels, string [C].
 
-    Args:
-        class_names: string [B]; "" is the image's best class.
-        rivals: string [B]; "" is the best of the other classes.
-        labels: string [C].
+    The name "" is the image's best class, and the best of the others.
 
     Raises:
         tf.errors.InvalidArgumentError: there is not a name for each image, no class of a name, or a rival that is the class
@@ -258,7 +200,7 @@ def _refusal(rule: str, names: tf.Tensor) -> tf.Tensor:
 
 
 def contrasts(evidence: Evidence, explainer: ExplainerTensors) -> dict[str, tf.Tensor]:
-    """Return what `explanations.answers` leaves out.
+    """Return what `answers` leaves out.
 
     Names with weights are in its form.
 
@@ -274,18 +216,14 @@ def contrasts(evidence: Evidence, explainer: ExplainerTensors) -> dict[str, tf.T
     maps, logits = evidence.maps, evidence.logits
     difference = tf.where(tf.equal(tf.shape(logits)[1], 1), 0.0, evidence.alphas - evidence.rival_alphas)
     words = attribute_weights(evidence.alphas, explainer.weights, explainer.bias)
-    opposing, opposing_weights, _ = strongest(words, explainer.attribute_names, _OPPOSING, sign=-1.0)
+    opposing = strongest(words, explainer.attribute_names, _OPPOSING, sign=-1.0)
     *_, confidences = strongest_neurons(evidence.parts, explainer)
-    neurons, names, weights, name_confidences = strongest_neurons(mean_parts(maps, difference), explainer)
+    names = tuple(f"difference_{name}" for name in ("neurons", "neuron_names", "neuron_weights", "neuron_confidences"))
     return {
-        "opposing_attributes": opposing,
-        "opposing_weights": opposing_weights,
+        **_named(("opposing_attributes", "opposing_weights"), opposing),
         "neuron_confidences": confidences,
         "difference_heatmap": grad_cam(maps, difference),
-        "difference_neurons": neurons,
-        "difference_neuron_names": names,
-        "difference_neuron_confidences": name_confidences,
-        "difference_neuron_weights": weights,
+        **_named(names, strongest_neurons(mean_parts(maps, difference), explainer)),
     }
 
 

@@ -1,7 +1,8 @@
 """Where a network looks, and how much each neuron counts, for the logits of any classes and for their differences.
 
-All functions take batches, treat each row for itself, and can be traced or compiled for any device.
-Dimensions: B images, H x W positions, N neurons, C classes, K attributes.
+Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization" (2017). All functions take
+batches, treat each row for itself, and can be traced or compiled for any device.
+Dimensions: B images, S pixels a side, H x W positions, N neurons, C classes, K attributes.
 """
 
 from __future__ import annotations
@@ -23,15 +24,9 @@ def logits_with_gradients(
 ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...], tuple[tf.Tensor, ...]]:
     """Return logits, and the gradients by the map of the logits of classes that are chosen after seeing them.
 
-    One pass forward, and one back for each choice. The gradient of a difference of logits is the difference of gradients.
-
-    Args:
-        maps: [B, H, W, N].
-        logits_of: maps -> logits [B, C], before any softmax, through tail and head.
-        choose: logits [B, C] -> J integer tensors [B], each with a class for each image.
-
-    Returns:
-        Logits float32 [B, C], the J chosen tensors and their J gradients float32 [B, H, W, N].
+    One pass forward, and one back for each choice. The gradient of a difference of logits is the difference of gradients. Maps
+    [B, H, W, N] have logits [B, C], before any softmax, of which J integer tensors [B] are chosen, each with a class for each
+    image. Logits are given as float32, then the J tensors, then their J gradients float32 [B, H, W, N].
     """
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(maps)
@@ -57,9 +52,7 @@ def importance(gradients: tf.Tensor) -> tf.Tensor:
 def grad_cam(maps: tf.Tensor, alphas: tf.Tensor) -> tf.Tensor:
     """Return Grad-CAM float32 [B, H, W], ReLU(sum_n alpha_n a_n), each scaled to a maximum of 1; one without evidence is 0.
 
-    Args:
-        maps: [B, H, W, N].
-        alphas: float32 [B, N], the importance for a class or for a difference of two.
+    Of maps [B, H, W, N] and the importances float32 [B, N] for a class or for a difference of two.
     """
     summed = tf.reduce_sum(tf.cast(maps, tf.float32) * alphas[:, None, None, :], axis=-1)
     return scaled_to_one(tf.nn.relu(summed))
@@ -93,12 +86,9 @@ def unit_length(vectors: tf.Tensor) -> tf.Tensor:
 
 
 def attribute_weights(alphas: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
-    """Return the inverse map [B, K] at unit importances.
+    """Return the inverse map [B, K] at importances [B, N] brought to unit length.
 
-    Args:
-        alphas: [B, N], of any length.
-        weights: of the inverse map, [K, N].
-        bias: of the inverse map, [K]; None for a difference of importances, in which it cancels.
+    Of its weights [K, N] and its bias [K], None for a difference of importances, in which it cancels.
     """
     product = tf.matmul(unit_length(alphas), weights, transpose_b=True)
     return product if bias is None else product + bias
@@ -107,19 +97,11 @@ def attribute_weights(alphas: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor | N
 _NOBODY = -1
 
 
-# Grad-CAM of a whole network, compiled once: a map for any class of each image, or for the difference of two.
-#
-# Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization" (2017).
-# Dimensions: B images, S pixels a side, H x W positions, N neurons, C classes.
-
-
 class GradCam:
     """Maps of a network, which is read when a shape is first seen and must not change its layers after that.
 
-    Args:
-        network: trunk, tail and head.
-        judging: whose tail and head give the gradients instead, as a check of what a map depends on.
-        jit: whether to compile with XLA.
+    Tail and head of the `judging` network give the gradients instead, as a check of what a map depends on. `jit` compiles with
+    XLA.
     """
 
     def __init__(self, network: Network, judging: Network | None = None, *, jit: bool = False) -> None:
@@ -136,11 +118,8 @@ class GradCam:
     ) -> np.ndarray:
         """Return a map for each image, at least 0 and with a maximum of 1; 0 everywhere where nothing speaks for the class.
 
-        Args:
-            images: [B, S, S, 3], RGB in 0..255.
-            classes: int [B], the class that each map is for.
-            rivals: int [B], the class that speaks against it: the map is then that of the difference of the two logits.
-            upsample: whether to return [B, S, S], bilinear, instead of [B, H, W].
+        Images are [B, S, S, 3], RGB in 0..255, classes int [B]. With rivals, int [B], the map is that of the difference of the
+        two logits. It is [B, S, S], bilinear, or without `upsample` [B, H, W].
 
         Raises:
             InputError: a class that the network does not have, or not one for each image.

@@ -1,6 +1,9 @@
 """The linear map back from importance to attributes: which attributes a vector of neuron weights speaks for.
 
-It is Stage 2 with its roles swapped, over the same seen classes. Dimensions: S seen classes, N neurons, K attributes.
+It is Stage 2 with its roles swapped, over the same seen classes, fitted by ridge regression or the paper's cosine loss. Both
+work in the principal directions of the inputs: their weights lie in the span of the inputs anyway, and there are no more
+directions than classes, however many neurons there are.
+Dimensions: S seen classes, N neurons (inputs), R <= S principal directions, K attributes (targets).
 """
 
 from __future__ import annotations
@@ -19,24 +22,9 @@ _LEARNING_RATE = 1e-2
 _MEAN_DECAY, _SQUARE_DECAY, _ADAM_EPSILON = 0.9, 0.999, 1e-7
 
 
-# Two ways to fit a linear map that takes deviations to deviations: ridge regression, and the paper's cosine loss.
-#
-# Both are fitted in the principal directions of the inputs: their weights lie in the span of the inputs anyway, and there are
-# no more directions than classes, however many neurons there are.
-#
-# Dimensions: S classes, N inputs, R <= S principal directions, K targets.
-
-
 @dataclass(frozen=True)
 class Directions:
-    """The principal directions of inputs.
-
-    Attributes:
-        centre: the inputs' mean, float64 [N].
-        basis: orthonormal rows, float64 [R, N].
-        left: orthonormal columns, float64 [S, R].
-        singular: the R singular values of the centred inputs, above 0.
-    """
+    """The R principal directions of inputs: mean [N], basis [R, N], left [S, R] and singular values [R] above 0, float64."""
 
     centre: np.ndarray
     basis: np.ndarray
@@ -69,15 +57,10 @@ def closed_form(directions: Directions, targets: np.ndarray, penalties: Sequence
 
 
 def cosine_form(directions: Directions, targets: np.ndarray, stops: Sequence[int]) -> Iterator[np.ndarray]:
-    """Give weights [R, K] after each number of steps of Adam on 1 - cos(W x, y), averaged over classes (Eq. 2's loss).
+    """Give weights [R, K] after rising numbers of steps of Adam on 1 - cos(W x, y), averaged over classes (Eq. 2's loss).
 
-    The descent begins at the covariance of inputs and targets. The cosine leaves the length of the weights open: they are given
-    at the length that has the smallest squared error.
-
-    Args:
-        directions: of the inputs x.
-        targets: y, [S, K].
-        stops: rising numbers of steps, above 0.
+    The descent to the targets y [S, K] begins at the covariance of inputs and targets. The cosine leaves the length of the
+    weights open: they are given at the length that has the smallest squared error.
     """
     scale = np.linalg.norm(directions.singular) / np.sqrt(len(targets))
     if not len(directions.singular):
@@ -117,13 +100,10 @@ _MOST_PRODUCTS = 10_000_000  # S S K: a step of the descent multiplies this ofte
 class InverseMap:
     """Attributes W alpha / |alpha| + b of an importance alpha, in deviations from the seen classes' mean.
 
-    Attributes:
-        weights: float32 [K, N]; a row is 0 where all seen classes have the same value.
-        bias: float32 [K], 0 in the same rows.
-        form: "closed_form" (ridge regression) or "cosine" (the paper's loss).
-        regularization: the chosen ridge penalty, or the number of steps of the cosine form.
-        rank_correlation: mean Spearman correlation, over attributes, of predicted and true ones of seen classes that were left
-            out; NaN where no attribute varies or there are too few classes to leave any out.
+    Weights are float32 [K, N] and bias float32 [K]; both are 0 where all seen classes have the same value. The form is
+    "closed_form" (ridge regression) or "cosine" (the paper's loss), chosen with the ridge penalty or number of steps
+    `regularization`. The mean Spearman correlation of predicted and true attributes of seen classes that were left out is NaN
+    where none varies or there are too few classes to leave any out.
     """
 
     weights: np.ndarray
@@ -141,17 +121,12 @@ class InverseMap:
 def fit_inverse_map(importances: np.ndarray, descriptions: np.ndarray, *, forms: Sequence[str] = FORMS) -> InverseMap:
     """Fit the inverse map in the form, and with the penalty or number of steps, that does best on seen classes left out.
 
-    The classes are left out in five parts, the same for every form; the mean rank correlation over them decides, and of equals
-    the first. The chosen one is then fitted on all. With fewer than 4 classes, or where a step of the descent would take too
-    long (S S K above 10,000,000), only the closed form is tried.
+    Importances are [S, N] of any length, descriptions raw [S, K]. The classes are left out in five parts, the same for every
+    form; the mean rank correlation over them decides, and of equals the first. The chosen one is then fitted on all. With fewer
+    than 4 classes, or where a step of the descent would take too long (S S K above 10,000,000), only the closed form is tried.
 
     Each attribute is centred and divided by its deviation over the seen classes: otherwise those that most classes share would
     be predicted for every importance. The mean importance predicts deviations of 0.
-
-    Args:
-        importances: [S, N], of the seen classes and any length.
-        descriptions: raw [S, K] of the same classes.
-        forms: what to choose from.
     """
     values = np.asarray(descriptions, np.float64)
     inputs = unit(np.asarray(importances, np.float64))

@@ -22,14 +22,9 @@ from niwt_tf.models.network import Network
 
 
 class NetworkExplainer:
-    """Explains images by a network that is held by this process.
+    """Explains images by an expanded network that is held by this process.
 
-    Args:
-        network: the expanded network.
-        explainer: of its neurons.
-        probabilities: what its logits become.
-        descriptions: raw [C, K] of its classes.
-        formula: from a description to a column; None where that takes the network itself.
+    Descriptions are raw [C, K]; the formula makes columns of them, None where that takes the network itself.
     """
 
     def __init__(
@@ -59,13 +54,9 @@ class NetworkExplainer:
         rival: str | None = None,
         arguments: tuple[str, str] = ("class_name", "rival"),
     ) -> ImageExplanation:
-        """Explain one image.
+        """Explain one image, float32 [S, S, 3], RGB in 0..255.
 
-        Args:
-            pixels: float32 [S, S, 3], RGB in 0..255.
-            class_name: of the class; None is the best one.
-            rival: of the class it is compared with; None is the best of the others.
-            arguments: what the two are called, for messages.
+        The class is by default the best one, its rival the best of the others; messages call the two what `arguments` says.
 
         Raises:
             InputError: see `check_names`; or the rival is the best class, which is the one that is explained.
@@ -99,23 +90,12 @@ class NetworkExplainer:
         return row, evidence.logits.numpy()[0], features, maps
 
 
-# From the answer of the graph about one image to the whole explanation, the counterfactual among it.
-#
-# Dimensions: H x W positions, N neurons, C classes, D features, K attributes.
-
-
 @dataclass(frozen=True)
 class KnownClasses:
-    """What is known of the classes beside the network.
+    """What is known of the C classes beside the network.
 
-    Attributes:
-        labels: C names.
-        is_seen: C times, whether the network was trained on photographs of the class.
-        is_described: C times, whether its column was made from its description alone.
-        descriptions: raw float32 [C, K], a row of NaN where nothing is known.
-        attribute_names: K names.
-        attribute_groups: K groups, "" where an attribute has none.
-        formula: from a description to a column; None where that takes the network itself.
+    A described class's column was made from its description alone. Descriptions are raw float32 [C, K], a row of NaN where
+    nothing is known; attributes without a group have "". The formula is None where a column takes the network itself.
     """
 
     labels: tuple[str, ...]
@@ -128,13 +108,7 @@ class KnownClasses:
 
 
 def check_names(labels: Sequence[str], class_name: str | None, rival: str | None, arguments: tuple[str, str]) -> None:
-    """Check the names of a class and its rival; None is the best one.
-
-    Args:
-        labels: C names.
-        class_name: of the class.
-        rival: of the other.
-        arguments: what the two are called, for messages.
+    """Check the names of a class and its rival; None is the best one, and messages call the two what `arguments` says.
 
     Raises:
         InputError: a name is no text, there is no such class (the nearest is suggested), both are one, or there is no other.
@@ -175,13 +149,8 @@ def complete(
 ) -> ImageExplanation:
     """Return the whole explanation of one image.
 
-    Args:
-        row: what `explain_class` (or `explain`) says of it, without the axis of the batch.
-        logits: calibrated, [C].
-        features: [D].
-        probabilities: what the logits become, and when the best of them is no answer.
-        known: of the classes.
-        maps: float32 [H, W, N], the network's map of the image, or None.
+    The row is what `explain_class` (or `explain`) says of it, without the axis of the batch; logits are calibrated, [C],
+    features [D] and maps, where they are known, float32 [H, W, N].
     """
     scores = probabilities.of(logits[None])[0]
     groups = dict(zip(known.attribute_names, known.attribute_groups, strict=True))
@@ -223,9 +192,7 @@ def complete(
     )
 
 
-def _counterfactual(
-    features: np.ndarray, known: KnownClasses, loser: int, margin: float
-) -> Counterfactual | NoCounterfactual:
+def _counterfactual(features: np.ndarray, known: KnownClasses, loser: int, margin: float) -> Counterfactual | NoCounterfactual:
     if known.formula is None:
         return NoCounterfactual("A column of this network takes the network itself to make (--engine=tape or operator).")
     has_one = np.isfinite(known.descriptions).all(axis=1)

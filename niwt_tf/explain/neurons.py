@@ -39,13 +39,7 @@ def name_neurons(
     A neuron is called "" with confidence 0 if no correlation is positive or its importance does not vary. An attribute that all
     seen classes share names nothing. Of equal correlations the first attribute names.
 
-    Args:
-        importances: [S, N], of any length; they are brought to unit length first.
-        descriptions: raw [S, K] of the same classes.
-        attribute_names: K names.
-
-    Returns:
-        N names, and their confidences float32 [N] in [0, 1].
+    Importances [S, N] are brought to unit length first; descriptions are raw [S, K]. Confidences are float32 [N] in [0, 1].
     """
     classes, neurons = np.shape(importances)
     attributes, varies = _standardised(np.asarray(descriptions, np.float64))

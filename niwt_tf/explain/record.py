@@ -29,12 +29,9 @@ class NamedClass:
 class NeuronReason:
     """A neuron that says much for a class.
 
-    Attributes:
-        neuron: its number in the map.
-        name: of the attribute that it stands for, "" for none.
-        confidence: in the name, in [0, 1]; None where that is not known.
-        weight: its mean part in Grad-CAM before the ReLU.
-        activation: float32 [H, W], what it answers to this image; None where that is not known.
+    Its number is that in the map, its name that of the attribute that it stands for, "" for none. The weight is its mean part
+    in Grad-CAM before the ReLU, the activation float32 [H, W] what it answers to this image. Confidence in the name, in [0, 1],
+    and activation are None where they are not known.
     """
 
     neuron: int
@@ -48,18 +45,11 @@ class NeuronReason:
 class Contrast:
     """Why the class and not its rival.
 
-    Attributes:
-        rival: the class it is compared with.
-        speaks_for: attributes for the class against the rival.
-        speaks_against: attributes for the rival against the class.
-        neurons: that say most for the class against the rival.
-        heat: float32 [H, W] in [0, 1], Grad-CAM of the difference of their logits; None where that is not known.
-        counterfactual: the smallest change of a description with which the less probable of the two would win over the
-            other, or why there is none.
-        changed: the class whose description that is.
-        is_described: whether that class was made from its description alone, so that the counterfactual is exact.
-        over: the other of the two, which it would win over.
-        best_changed: the most probable class of all with the changed description; None where there is no counterfactual.
+    Words and neurons, and `heat` float32 [H, W] in [0, 1], Grad-CAM of the difference of their logits (None where it is not
+    known), are for the class against the rival, but for what speaks against. The counterfactual is the smallest change of the
+    description of `changed`, the less probable of the two, with which it would win `over` the other, or why there is none; it
+    is exact where that class `is_described`, made from its description alone. `best_changed` is then the most probable class of
+    all.
     """
 
     rival: NamedClass
@@ -76,17 +66,11 @@ class Contrast:
 
 @dataclass(frozen=True)
 class ImageExplanation:
-    """Why an image is, or is not, of a class.
+    """Why an image is, or is not, of its `own` class; `best` is the most probable one.
 
-    Attributes:
-        own: the class that is explained.
-        best: the most probable class.
-        speaks_for: attributes for the class, strongest first.
-        speaks_against: attributes against the class; empty where that is not known.
-        neurons: that say most for the class.
-        heat: float32 [H, W] in [0, 1], Grad-CAM of the class's logit.
-        contrast: with the rival; None where there is no other class.
-        abstain_below: whoever answers names no class where the highest probability is less; 0 answers always.
+    Words come strongest first, and none speak against it where that is not known. `heat` float32 [H, W] in [0, 1] is Grad-CAM
+    of the class's logit. There is no contrast where there is no other class. Whoever answers names no class where the highest
+    probability is less than `abstain_below`; 0 answers always.
     """
 
     own: NamedClass
@@ -109,12 +93,10 @@ Row = Mapping[str, np.ndarray]
 
 
 def words_of(row: Row, side: str, groups: Mapping[str, str]) -> tuple[Word, ...]:
-    """Return the words of an answer of `explain` or `explain_class` about one image.
+    """Return the words of an answer of `explain` or `explain_class` about one image, a row without the axis of the batch.
 
-    Args:
-        row: the outputs by name, without the axis of the batch.
-        side: "" for what speaks for the class, or "for", "against", "opposing"; one that the answer lacks is empty.
-        groups: of the attributes.
+    The side is "" for what speaks for the class, or "for", "against", "opposing"; one that the answer lacks is empty.
+    Attributes have groups.
     """
     start = f"{side}_" if side else ""
     names = f"{start}attributes"
@@ -126,12 +108,9 @@ def words_of(row: Row, side: str, groups: Mapping[str, str]) -> tuple[Word, ...]
 
 
 def neurons_of(row: Row, start: str, maps: np.ndarray | None = None) -> tuple[NeuronReason, ...]:
-    """Return the neurons of such an answer.
+    """Return the neurons of such a row: those of the class, or after the start "difference_" those against the rival.
 
-    Args:
-        row: the outputs by name, without the axis of the batch.
-        start: "" for those of the class, "difference_" for those against the rival; without them it is empty.
-        maps: float32 [H, W, N], the network's map of the image, or None.
+    They are none where the answer lacks them; `maps` float32 [H, W, N] are the network's map of the image, if it is known.
     """
     if f"{start}neurons" not in row:
         return ()
@@ -157,50 +136,40 @@ Record = dict[str, Any]
 
 
 def explanation_record(explanation: ImageExplanation, image: str, model: Record) -> Record:
-    """Return an explanation as values for `write_json`.
-
-    Args:
-        explanation: of one image.
-        image: what the image is called.
-        model: says which model explained it.
+    """Return the explanation of an image of that name, by a model that `model` says, as values for `write_json`.
 
     Returns:
         image, model, niwt_tf (its version), class, best (the most probable class, and whether it is withheld because the answer
         is "unknown"), speaks_for, speaks_against, neurons, heat_map (rows of values in 0..1, over the whole image), and rival,
         which is None where there is no other class.
     """
+    contrast = explanation.contrast
     return {
         "image": image,
         "model": model,
         "niwt_tf": __version__,
         "class": _class(explanation.own),
         "best": {**_class(explanation.best), "withheld": explanation.is_withheld},
-        "speaks_for": _words(explanation.speaks_for),
-        "speaks_against": _words(explanation.speaks_against),
-        "neurons": _neurons(explanation.neurons),
-        "heat_map": _heat(explanation.heat),
-        "rival": None if explanation.contrast is None else _rival(explanation.contrast),
+        **_reasons(explanation),
+        "rival": None if contrast is None else _rival(contrast),
     }
+
+
+def _reasons(said: ImageExplanation | Contrast) -> Record:
+    heat = None if said.heat is None else [[round(float(value), 4) for value in row] for row in said.heat]
+    words = {"speaks_for": _words(said.speaks_for), "speaks_against": _words(said.speaks_against)}
+    return {**words, "neurons": [_neuron(neuron) for neuron in said.neurons], "heat_map": heat}
 
 
 def _rival(contrast: Contrast) -> Record:
-    return {
-        **_class(contrast.rival),
-        "speaks_for": _words(contrast.speaks_for),
-        "speaks_against": _words(contrast.speaks_against),
-        "neurons": _neurons(contrast.neurons),
-        "heat_map": None if contrast.heat is None else _heat(contrast.heat),
-        "counterfactual": _counterfactual(contrast),
-    }
+    found, classes = contrast.counterfactual, {"class": contrast.changed.label, "over": contrast.over.label}
+    return {**_class(contrast.rival), **_reasons(contrast), "counterfactual": classes | _changed(contrast, found)}
 
 
-def _counterfactual(contrast: Contrast) -> Record:
-    found = contrast.counterfactual
-    classes = {"class": contrast.changed.label, "over": contrast.over.label}
+def _changed(contrast: Contrast, found: Counterfactual | NoCounterfactual) -> Record:
     if not isinstance(found, Counterfactual):
-        return {**classes, "edits": None, "reason": found.reason}
+        return {"edits": None, "reason": found.reason}
     return {
-        **classes,
         "best": contrast.best_changed,
         "edits": [asdict(edit) for edit in found.edits],
         "described": contrast.is_described,
@@ -214,20 +183,9 @@ def _class(named: NamedClass) -> Record:
 
 
 def _words(words: Iterable[Word]) -> list[Record]:
-    return [{"attribute": word.attribute, "group": word.group, "weight": shortest(word.weight)} for word in words]
+    return [{**asdict(word), "weight": shortest(word.weight)} for word in words]
 
 
-def _neurons(neurons: Iterable[NeuronReason]) -> list[Record]:
-    return [
-        {
-            "neuron": neuron.neuron,
-            "name": neuron.name,
-            "confidence": None if neuron.confidence is None else shortest(neuron.confidence),
-            "weight": shortest(neuron.weight),
-        }
-        for neuron in neurons
-    ]
-
-
-def _heat(heat: np.ndarray) -> list[list[float]]:
-    return [[round(float(value), 4) for value in row] for row in heat]
+def _neuron(neuron: NeuronReason) -> Record:
+    confidence = None if neuron.confidence is None else shortest(neuron.confidence)
+    return {"neuron": neuron.neuron, "name": neuron.name, "confidence": confidence, "weight": shortest(neuron.weight)}

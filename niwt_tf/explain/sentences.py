@@ -16,9 +16,7 @@ from niwt_tf.metrics.probabilities import UNKNOWN
 def listed_words(words: Iterable[Word], sign: str = "+") -> str:
     """Return words with weights, those of one group together, or "nothing".
 
-    Args:
-        words: to list.
-        sign: "+" for weights with their signs, "" for their sizes alone, where what is said before the list has the sign.
+    The sign is "+" for weights with their signs, "" for their sizes alone, where what is said before the list has the sign.
     """
     parts = []
     for group, members in grouped(words).items():
@@ -49,11 +47,9 @@ def neuron_title(neuron: NeuronReason) -> str:
 
 
 def empty_map_sentence(heat: np.ndarray | None, pair: tuple[str, str] | None = None) -> str:
-    """Return what is said of a heat map that is 0 everywhere, "" of another one or where none is known.
+    """Return what is said of a heat map [H, W] that is 0 everywhere, "" of another one or where none is known.
 
-    Args:
-        heat: [H, W].
-        pair: what the class and its rival are called, for the map of their difference; by default it is of the class alone.
+    The pair is what the class and its rival are called, for the map of their difference; by default it is of the class alone.
     """
     if heat is None or np.any(heat):
         return ""
@@ -63,9 +59,7 @@ def empty_map_sentence(heat: np.ndarray | None, pair: tuple[str, str] | None = N
 def counterfactual_sentence(contrast: Contrast, called: Mapping[str, str] | None = None) -> str:
     """Return what would have to be said of the class that loses for it to win over the other, or why nothing would do.
 
-    Args:
-        contrast: of the two classes.
-        called: what classes are called in the sentence, by label; by default, and where one is absent, by its label.
+    Classes are called what `called` says by label; by default, and where one is absent, by their labels.
     """
     called, found = called or {}, contrast.counterfactual
     changed, over = (called.get(each.label, each.label) for each in (contrast.changed, contrast.over))
@@ -79,12 +73,7 @@ def counterfactual_sentence(contrast: Contrast, called: Mapping[str, str] | None
 
 
 def withheld_sentence(explanation: ImageExplanation, best: str) -> str:
-    """Return why the answer for an image whose best class is withheld is "unknown".
-
-    Args:
-        explanation: of the image.
-        best: what the most probable class is called in the sentence.
-    """
+    """Return why the answer for an image, whose most probable class is called `best` and is withheld, is "unknown"."""
     highest, threshold = (f"{100 * share:.1f} %" for share in (explanation.best.probability, explanation.abstain_below))
     return f'The answer is "{UNKNOWN}": {highest} for {best}, the most probable class, is below the threshold of {threshold}.'
 

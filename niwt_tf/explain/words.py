@@ -13,12 +13,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Word:
-    """An attribute that an importance speaks for or against.
+    """An attribute that an importance speaks for or, with a weight below 0, against; its group is "" where it has none.
 
-    Attributes:
-        attribute: its name.
-        group: the name of its group, "" where it has none.
-        weight: of the inverse map, in deviations of the attribute from the seen mean; below 0 it speaks against.
+    The weight is that of the inverse map, in deviations of the attribute from the seen mean.
     """
 
     attribute: str
@@ -28,28 +25,17 @@ class Word:
 
 @dataclass(frozen=True)
 class Textual:
-    """A textual explanation.
-
-    Attributes:
-        speaks_for: the largest positive weights, largest first.
-        speaks_against: the most negative weights, most negative first.
-    """
+    """A textual explanation: the largest positive weights, largest first, and the most negative ones, most negative first."""
 
     speaks_for: tuple[Word, ...]
     speaks_against: tuple[Word, ...]
 
 
 def textual_explanation(weights: np.ndarray, names: Sequence[str], groups: Sequence[str], top: int = 5) -> Textual:
-    """Return the `top` attributes that speak for, and the `top` that speak against.
+    """Return the `top` attributes that speak for, and the `top` that speak against, by weights [K] for one importance.
 
     Only weights above 0 speak for and only those below 0 against, so either may be shorter or empty; NaN says nothing. Equal
-    weights come in the order of the attributes.
-
-    Args:
-        weights: [K], of `Explainer.attribute_weights` for one importance.
-        names: K attribute names.
-        groups: K attribute groups, "" where an attribute has none.
-        top: at most this many each way.
+    weights come in the order of the attributes. An attribute without a group has the group "".
     """
     values = np.asarray(weights, np.float64)
 

@@ -11,7 +11,7 @@ import keras
 
 from niwt_tf.config.backbones import BACKBONES, Backbone
 from niwt_tf.data.hub_location import PREFIX, absolute_hub, is_hub, locate
-from niwt_tf.errors import InputError, check_choice
+from niwt_tf.errors import InputError, check_choice, require
 from niwt_tf.models.cut import check_not_degenerate, output_of
 from niwt_tf.models.hub import HubModule, hub_features, layer_name
 from niwt_tf.models.layers import ClassHead, Preprocess
@@ -44,15 +44,13 @@ def build_network(
         InputError: an unknown backbone or layer, a degenerate layer, a size or rate out of range, weights that are absent
             or do not fit.
     """
-    if not 0 <= dropout < 1:
-        raise InputError(f"dropout must be in [0, 1). Received: {dropout}.")
+    require(0 <= dropout < 1, f"dropout must be in [0, 1). Received: {dropout}.")
     if is_hub(backbone):
         return _hub_network(absolute_hub(backbone).removeprefix(PREFIX), class_names, layer, weights, input_size, dropout, seed)
     row = BACKBONES[check_choice("backbone", backbone, BACKBONES)]
     size = row.input_size if input_size is None else input_size
     smallest = 32 if row.make else 16
-    if size < smallest:
-        raise InputError(f"input_size must be at least {smallest} for {backbone}. Received: {size}.")
+    require(size >= smallest, f"input_size must be at least {smallest} for {backbone}. Received: {size}.")
     with _seeded(seed):
         images = keras.Input((size, size, 3), name="images")
         features = _features(row, images, weights, dropout)

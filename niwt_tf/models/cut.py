@@ -37,7 +37,7 @@ def split(model: keras.Model, layer: str) -> tuple[keras.Model, keras.Model]:
         InputError: no such layer, its output is not a 4-D map, or other paths go round it.
     """
     conv_map = output_of(model, layer)
-    features = _inputs_of(model.outputs[0])[0]
+    features = inputs_of(model.outputs[0])[0]
     if not _is_map(conv_map):
         shape = tuple(conv_map.shape)
         raise InputError(f"layer must have a 4-D output [batch, height, width, neurons]. Received: {layer!r} of shape {shape}.")
@@ -92,7 +92,8 @@ def _is_map(tensor: Any) -> bool:
     return len(tensor.shape) == 4
 
 
-def _inputs_of(tensor: Any) -> list[Any]:
+def inputs_of(tensor: Any) -> list[Any]:
+    """Return the symbolic tensors that a symbolic tensor's layer is applied to."""
     operation, node_index, _ = tensor._keras_history
     return list(operation._inbound_nodes[node_index].input_tensors)
 
@@ -108,7 +109,7 @@ def _is_cut(model: keras.Model, layer: str) -> bool:
         if tensor is images:
             return False
         reached.add(id(tensor))
-        waiting.extend(_inputs_of(tensor))
+        waiting.extend(inputs_of(tensor))
     return True
 
 

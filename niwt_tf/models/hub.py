@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.data.hub_location import graph_fingerprint, locate
-from niwt_tf.errors import InputError, suggestion
+from niwt_tf.errors import InputError, first_line, suggestion
 
 _STANDARDISED = "standardised"
 
@@ -64,13 +64,10 @@ class HubMap(keras.layers.Layer):
         self._map = HubModule(folder).map_function(endpoint, self.size)
         for trainable, variables in ((True, self._map.trainable), (False, self._map.fixed)):
             for variable in variables:
-                self._adopt(variable, trainable)
+                name = layer_name(variable.name.removesuffix(":0")).lstrip("_.-") or "variable"
+                kind = variable.dtype.name
+                self._track_variable(keras.Variable(variable, trainable=trainable, dtype=kind, name=name, autocast=False))
         self.built = True
-
-    def _adopt(self, variable: tf.Variable, trainable: bool) -> None:
-        name = re.sub(r"[^A-Za-z0-9_.\-]", "_", variable.name.removesuffix(":0")).lstrip("_.-") or "variable"
-        adopted = keras.Variable(variable, trainable=trainable, dtype=variable.dtype.name, name=name, autocast=False)
-        self._track_variable(adopted)
 
     def call(self, images: Any, training: bool | None = None) -> Any:
         """Return the map [B, H, W, N]; in training the module's regularisation is added to the losses."""
@@ -102,7 +99,7 @@ class HubMap(keras.layers.Layer):
 
 
 def layer_name(endpoint: str) -> str:
-    """Return what the layer of an endpoint is called: Keras allows no slash."""
+    """Return what the layer of an endpoint, or a variable, is called: Keras allows no slash."""
     return re.sub(r"[^A-Za-z0-9_.\-]", "_", endpoint)
 
 
@@ -122,9 +119,7 @@ def hub_features(images: Any, handle: str, endpoint: str, dropout: float, seed: 
 def settle(tail: keras.Model, pooled: np.ndarray) -> None:
     """Tell a new tail the mean and the variance of the pooled map, if it is one of `hub_features`; labels are not needed.
 
-    Args:
-        tail: of the network.
-        pooled: map's means over positions, [M, N], of training images.
+    `pooled` are the map's means over positions, [M, N], of training images.
     """
     layer = tail.get_layer(_STANDARDISED)
     layer.moving_mean.assign(pooled.mean(axis=0))
@@ -149,30 +144,18 @@ Compute = Callable[[tf.Tensor, bool], dict[str, tf.Tensor]]
 
 @dataclass(frozen=True)
 class MapFunction:
-    """How a module makes one map.
+    """How a module makes one map."""
 
-    Attributes:
-        compute: float32 images [B, S, S, 3] in [0, 1] and whether to train -> map [B, H, W, N].
-        shape: (H, W, N).
-        trains: whether the module behaves otherwise in training.
-        trainable: variables that training changes.
-        fixed: the other variables.
-        losses: functions of nothing, the module's regularisation.
-    """
-
-    compute: Callable[[tf.Tensor, bool], tf.Tensor]
-    shape: tuple[int, ...]
-    trains: bool
-    trainable: tuple[tf.Variable, ...]
-    fixed: tuple[tf.Variable, ...]
-    losses: tuple[Callable[[], tf.Tensor], ...]
+    compute: Callable[[tf.Tensor, bool], tf.Tensor]  # float32 images [B, S, S, 3] in [0, 1], to train? -> [B, H, W, N]
+    shape: tuple[int, ...]  # (H, W, N)
+    trains: bool  # whether the module behaves otherwise in training
+    trainable: tuple[tf.Variable, ...]  # variables that training changes
+    fixed: tuple[tf.Variable, ...]  # the other variables
+    losses: tuple[Callable[[], tf.Tensor], ...]  # the module's regularisation
 
 
 class HubModule:
     """A SavedModel with a function of images, either `__call__` (a reusable SavedModel) or signatures.
-
-    Args:
-        folder: of the SavedModel.
 
     Raises:
         InputError: TensorFlow cannot load it.
@@ -183,9 +166,7 @@ class HubModule:
         try:
             self._loaded: Any = tf.saved_model.load(str(folder))
         except Exception as error:  # TensorFlow raises whatever its reader of protos and tensors meets
-            lines = str(error).strip().splitlines()
-            reason = lines[0] if lines else type(error).__name__
-            raise InputError(f"A hub module must be a readable SavedModel. Received: {folder}: {reason}") from error
+            raise InputError(f"A hub module must be a readable SavedModel. Received: {folder}: {first_line(error)}") from error
 
     def input_size(self, wanted: int | None) -> int:
         """Return the height and width of its images in pixels: its own, or `wanted`, or 224 where it takes any.
@@ -240,13 +221,13 @@ class HubModule:
             # A function of any size does not tell the size of its output.
             return tf.ensure_shape(tf.cast(call(batch, training)[endpoint], tf.float32), [None, *shape])
 
-        def variables(training: bool) -> tuple[tf.Variable, ...]:
+        def variables(training: bool) -> dict[int, tf.Variable]:
             traced = tf.function(lambda batch: compute(batch, training)).get_concrete_function(images)
-            return tuple(traced.variables)
+            return {id(variable): variable for variable in traced.variables}
 
-        found = {id(variable): variable for variable in variables(False)}
+        found = variables(False)
         try:
-            found |= {id(variable): variable for variable in variables(True)}
+            found |= variables(True)
             trains = True
         except (TypeError, ValueError):  # saved without a branch for training
             trains = False
@@ -265,14 +246,10 @@ class HubModule:
             for variable, gradient in zip(floats, _of_one_replica(slopes), strict=True)
             if gradient is not None and (variable.trainable if learned is None else id(variable) in learned)
         }
-        return MapFunction(
-            compute,
-            shape,
-            trains,
-            tuple(variable for key, variable in found.items() if key in reached),
-            tuple(variable for key, variable in found.items() if key not in reached),
-            tuple(getattr(self._loaded, "regularization_losses", None) or ()),
-        )
+        every, losses = found.items(), getattr(self._loaded, "regularization_losses", None) or ()
+        trainable = tuple(variable for key, variable in every if key in reached)
+        fixed = tuple(variable for key, variable in every if key not in reached)
+        return MapFunction(compute, shape, trains, trainable, fixed, tuple(losses))
 
     def _offers(self, size: int) -> Iterator[tuple[Compute, dict[str, tf.Tensor]]]:
         """Yield each function that takes images of that size with what it makes of two of them."""

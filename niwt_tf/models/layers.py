@@ -74,8 +74,7 @@ class ClassHead(keras.layers.Layer):
 class Preprocess(keras.layers.Layer):
     """Float images [B, S, S, 3], RGB in 0..255, to the range of `mode`.
 
-    Args:
-        mode: "none", "unit" (0..1), "tf" (-1..1), "torch" (ImageNet mean and deviation) or "caffe" (BGR minus ImageNet's mean).
+    It is "none", "unit" (0..1), "tf" (-1..1), "torch" (ImageNet mean and deviation) or "caffe" (BGR minus ImageNet's mean).
 
     Raises:
         InputError: the mode is none of these.

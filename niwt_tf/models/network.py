@@ -9,9 +9,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from niwt_tf.errors import InputError, suggestion
+from niwt_tf.errors import InputError, first_line, require, suggestion
 from niwt_tf.files import replacing
-from niwt_tf.models.cut import check_not_degenerate, split
+from niwt_tf.models.cut import check_not_degenerate, inputs_of, split
 from niwt_tf.models.hub import HubMap, ModuleError
 from niwt_tf.models.layers import ClassHead, Preprocess, UnitFeatures
 
@@ -92,11 +92,7 @@ class Network:
     def with_head(self, columns: np.ndarray, biases: np.ndarray, names: Sequence[str], num_seen: int) -> Network:
         """Return a network with another head over the same trunk and tail (shared weights) and the same calibration.
 
-        Args:
-            columns: [D, C].
-            biases: [C].
-            names: C unique class names, seen first.
-            num_seen: S.
+        The head has columns [D, C], biases [C], and C unique class names, the `num_seen` seen ones first.
 
         Raises:
             InputError: shapes that do not fit, values that are not finite, repeated names.
@@ -123,16 +119,10 @@ class Network:
 
     def head_input(self) -> keras.KerasTensor:
         """Return the symbolic features [B, D] that the head is applied to."""
-        operation, node, _ = self.model.outputs[0]._keras_history
-        return operation._inbound_nodes[node].input_tensors[0]
+        return inputs_of(self.model.outputs[0])[0]
 
     def expand(self, columns: np.ndarray, biases: np.ndarray, names: Sequence[str]) -> Network:
-        """Return a network with M more classes, unseen ones, after the present C. This one is unchanged.
-
-        Args:
-            columns: [D, M].
-            biases: [M].
-            names: M names that are new.
+        """Return a network with M more classes, unseen ones of columns [D, M], after the present C. This one is unchanged.
 
         Raises:
             InputError: shapes that do not fit, values that are not finite, a name that exists.
@@ -142,8 +132,7 @@ class Network:
             expected = f"[{self.num_features}, {len(names)}] and [{len(names)}]"
             raise InputError(f"columns and biases must be {expected}. Received: {columns.shape} and {biases.shape}.")
         known = next((name for name in names if name in self.class_names), None)
-        if known is not None:
-            raise InputError(f"A class that is added must have a name of its own. Received: {known!r}, which exists.")
+        require(known is None, f"A class that is added must have a name of its own. Received: {known!r}, which exists.")
         every = np.concatenate([self.columns, columns], axis=1), np.concatenate([self.biases, biases])
         return self.with_head(*every, (*self.class_names, *names), self.num_seen)
 
@@ -181,8 +170,7 @@ class Network:
         Raises:
             InputError: the name does not end in .keras.
         """
-        if Path(path).suffix != ".keras":
-            raise InputError(f"path must end in .keras. Received: {str(path)!r}.")
+        require(Path(path).suffix == ".keras", f"path must end in .keras. Received: {str(path)!r}.")
         with replacing(path) as temporary:
             self.model.save(temporary)
 
@@ -200,8 +188,7 @@ class Network:
         except ModuleError as error:
             raise InputError(f"{path} was made of a hub module, which must still be there. {error}") from error
         except Exception as error:  # Keras raises whatever its zip, JSON and HDF5 readers meet
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise InputError(f"{path} must be a .keras file written by Network.save. Received: {reason}") from error
+            raise InputError(f"{path} must be a .keras file written by Network.save. Received: {first_line(error)}") from error
         if not isinstance(getattr(model, "layers", [None])[-1], ClassHead):
             raise InputError(f"{path} must be a .keras file written by Network.save. Received: a model without a ClassHead.")
         return cls(model, model.layers[-1].layer)
@@ -218,8 +205,7 @@ def recut(network: Network, layers: Sequence[str]) -> list[Network]:
         InputError: a layer is unknown, degenerate, repeated, or the network's own.
     """
     repeated = next((name for name in layers if name == network.layer), None)
-    if repeated is not None:
-        raise InputError(f"--extra_layers must differ from --layer. Received: {repeated!r}.")
+    require(repeated is None, f"--extra_layers must differ from --layer. Received: {repeated!r}.")
     cuts = []
     for name in (name for name in layers if name != FEATURES):
         try:

@@ -11,27 +11,24 @@ import keras
 import numpy as np
 
 from niwt_tf.config.backbones import Published
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, first_line
 
 
 def load_published(
     bases: Mapping[bool, Callable[[bool], keras.Model] | keras.Model], weights: str, published: Published | None
 ) -> keras.Model:
-    """Return the first of `bases` that `weights` fits, with the weights loaded.
+    """Return the first of `bases` that `weights` ("none", "imagenet" or a path) fits, with the weights loaded.
 
-    Args:
-        bases: include_top -> a model, or its constructor (called with include_top), in order of preference.
-        weights: "none", "imagenet" or a path; a `.keras` file is left to `load_named`.
-        published: where "imagenet" is found.
+    Bases are include_top -> a model, or its constructor (called with include_top), in order of preference. A `.keras` file is
+    left to `load_named`. `published` is where "imagenet" is found.
 
     Raises:
         InputError: no such file, no published weights, offline, or a file that fits none of the models.
     """
     if weights == "imagenet":
         if published is None:
-            raise InputError(
-                'weights must be "none" or a path: this backbone has no published ImageNet weights. Received: imagenet.'
-            )
+            rule = 'weights must be "none" or a path: this backbone has no published ImageNet weights'
+            raise InputError(f"{rule}. Received: imagenet.")
         path = _fetch(published)
     elif weights == "none" or weights.endswith(".keras"):
         base = next(iter(bases.values()))
@@ -46,7 +43,7 @@ def load_published(
                 warnings.simplefilter("ignore")  # a file that does not fit warns once a layer; the error says it all
                 model.load_weights(path)
         except Exception as error:  # Keras and h5py raise many types for a file that does not fit
-            reason = reason or _first_line(error)
+            reason = reason or first_line(error)
             continue
         return model
     wanted = " (the variant with the top is needed, at its original input size)" if list(bases) == [True] else ""
@@ -65,7 +62,7 @@ def load_named(model: keras.Model, path: str) -> None:
     except InputError:
         raise
     except Exception as error:  # Keras raises whatever its zip, JSON and HDF5 readers meet
-        raise InputError(f"weights must be a readable .keras file. Received: {path}: {_first_line(error)}") from error
+        raise InputError(f"weights must be a readable .keras file. Received: {path}: {first_line(error)}") from error
     for layer in model.layers[:-1]:
         wanted = [np.shape(weight) for weight in layer.get_weights()]
         given = [weight.shape for weight in found.get(layer.name, [])]
@@ -96,11 +93,6 @@ def _fetch(published: Published) -> Path:
     except Exception as error:  # urllib, socket, OS and hash errors alike mean: not here
         raise InputError(
             f"weights=imagenet must be downloaded once: fetch {published.url} and put it at {target}, or give its path."
-            f" Received: {_first_line(error)}"
+            f" Received: {first_line(error)}"
         ) from error
     return Path(found)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

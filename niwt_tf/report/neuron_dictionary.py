@@ -9,7 +9,6 @@ import csv
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -89,9 +88,9 @@ def dictionary(
                 alt = f"Where neuron {neuron} ({plain(row['name'])}) answers most in an image of {shown}"
                 pictures.append((data_uri(region_picture(images.root / path, region, _SIDE)), alt))
         names = ("auc", "auc_seen", "auc_unseen", "part_energy", "part_chance")
-        figures: dict[str, Any] = {name: float(row[name]) if row[name] else None for name in names}
+        auc, auc_seen, auc_unseen, part_energy, part_chance = (float(row[name]) if row[name] else None for name in names)
         said = row["name"], float(row["confidence"]), row["confident"] == "1"
-        return NeuronEntry(neuron, *said, pictures=tuple(pictures), **figures)
+        return NeuronEntry(neuron, *said, auc, auc_seen, auc_unseen, part_energy, tuple(pictures), part_chance)
 
     confident = sum(row["confident"] == "1" for row in named)
     return Dictionary(tuple(map(entry, named[:most])), len(rows), confident, len(named))

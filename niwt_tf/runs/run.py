@@ -20,7 +20,9 @@ from niwt_tf.runs.stage import Manifest, Stage, fault_of, read_manifest
 from niwt_tf.runs.store import StageStore, held
 
 # Raised whenever the files of a stage change their form: what an earlier version wrote is then made again.
-FORMAT = 5
+FORMAT = 6
+# By them a run of an earlier version is told.
+_FORMER_SETTINGS = frozenset(("head",))
 
 
 class RunDirectory:
@@ -116,9 +118,16 @@ class RunDirectory:
             return None
         try:
             config = read_json(path)
-            Settings.from_dict(config["settings"])
+            former = [name for name in config["settings"] if name in _FORMER_SETTINGS]
+            if not former:
+                Settings.from_dict(config["settings"])
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} must be a run's configuration: {error} Give another --run_dir.") from None
+        if former:
+            raise InputError(
+                f"--run_dir {self.path} must be a run of this version of niwt-tf. Received: one of another version, with the "
+                f"setting {former[0]!r}; give another --run_dir."
+            )
         return dict(config)
 
     def _merged(self, config: Mapping[str, Any], settings: Settings, given: Collection[str], overwrite: bool) -> Settings:

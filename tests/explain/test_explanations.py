@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from niwt_tf.explain.explainer import Explainer
-from niwt_tf.explain.explanations import ExplainerTensors, explanations
+from niwt_tf.explain.explanations import ExplainerTensors, answers, best_two, gather_evidence
 
 SIZE, NEURONS, FEATURES = 8, 4, 5
 LABELS = ("cat", "dög", "eel")
@@ -52,9 +52,8 @@ class Toy(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None, SIZE, SIZE, 3], tf.float32, name="images")])
     def explain(self, images):
-        return explanations(
-            images, self.trunk, self.tail, self.logits_of, self.labels, self.temperature, self.explainer, self.seen
-        )
+        evidence = gather_evidence(images, self.trunk, self.tail, self.logits_of, best_two)
+        return answers(evidence, SIZE, self.labels, self.temperature, self.explainer, self.seen)
 
 
 def images():

@@ -24,9 +24,9 @@ from niwt_tf.models.backbones import build_network
 from niwt_tf.protocol.probabilities import save_probabilities
 from niwt_tf.runs.run import RunDirectory
 from niwt_tf.serving.bundle.bundle import Bundle
-from niwt_tf.serving.bundle.predict import predict
 from niwt_tf.serving.export import savedmodel
 from niwt_tf.serving.export.verification import Verification
+from tests.serving.answers import predict
 
 NAMES = ("cat", "dog", "eel", "fox")
 

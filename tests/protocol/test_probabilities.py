@@ -10,10 +10,15 @@ from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
 from niwt_tf.errors import InputError
-from niwt_tf.methods.niwt.solving import FoldScores
 from niwt_tf.metrics.gzsl import class_weights
 from niwt_tf.metrics.probabilities import expected_calibration_error, fit_temperature, negative_log_likelihood
-from niwt_tf.protocol.probabilities import choose_probabilities, held_out_probabilities, load_probabilities, save_probabilities
+from niwt_tf.protocol.probabilities import (
+    FoldScores,
+    choose_probabilities,
+    held_out_probabilities,
+    load_probabilities,
+    save_probabilities,
+)
 
 UNIT, CALIBRATION = 4.0, 0.5
 
@@ -24,7 +29,7 @@ def _fold(seed: int, validation: int = 3, scale: float = 3.0) -> FoldScores:
     labels = np.sort(random.integers(0, 4 + validation, 160))
     logits = scale * (random.normal(size=(160, 4 + validation)) + 2.5 * (labels[:, None] == np.arange(4 + validation)))
     logits[:, :4] += CALIBRATION * UNIT
-    return FoldScores(logits.astype(np.float32), labels, 4, UNIT, 0.9)
+    return FoldScores(logits.astype(np.float32), labels, 4, UNIT)
 
 
 def _calibrated(fold: FoldScores) -> np.ndarray:

@@ -264,3 +264,14 @@ def test_a_damaged_stage_is_not_called_absent(tmp_path):
     (tmp_path / "train" / "manifest.json").write_text("garbage")
     with RunDirectory(tmp_path).locked(Settings(), given=[]) as run, pytest.raises(InputError, match=r"its manifest.json is"):
         run.folder("train")
+
+
+def test_a_run_of_another_version_is_one_sentence(tmp_path):
+    settings = {**Settings().as_dict(), "head": "niwt"}
+    del settings["method"]
+    (tmp_path / "config.json").write_text(json.dumps({"settings": settings}))
+    with (
+        pytest.raises(InputError, match=r"must be a run of this version of niwt-tf\. .* with the setting 'head'"),
+        RunDirectory(tmp_path).locked(Settings()),
+    ):
+        pass

@@ -12,10 +12,11 @@ import pytest
 from niwt_tf.data.descriptions.new_classes import DescribedClass, Description
 from niwt_tf.errors import InputError
 from niwt_tf.serving.bundle.bundle import Bundle
-from niwt_tf.serving.bundle.predict import opened, predict
+from niwt_tf.serving.bundle.predict import opened
 from niwt_tf.serving.classes.edit import add_classes, write_change
 from niwt_tf.serving.classes.rewrite import write_metadata
 from niwt_tf.studio.workshop import Workshop
+from tests.serving.answers import predict
 from tests.studio.conftest import export_toy
 
 

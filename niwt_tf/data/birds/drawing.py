@@ -8,17 +8,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 _RGB = {
-    "black": (28, 28, 32),
-    "white": (242, 242, 238),
-    "red": (212, 32, 38),
-    "yellow": (246, 216, 36),
-    "green": (44, 152, 58),
-    "blue": (42, 84, 218),
-    "pink": (242, 122, 194),
-    "brown": (128, 74, 32),
-    "orange": (240, 130, 20),
-    "ivory": (240, 226, 186),
-}
+    "black": (28, 28, 32), "white": (242, 242, 238), "red": (212, 32, 38), "yellow": (246, 216, 36), "green": (44, 152, 58),
+    "blue": (42, 84, 218), "pink": (242, 122, 194), "brown": (128, 74, 32), "orange": (240, 130, 20), "ivory": (240, 226, 186),
+}  # fmt: skip
 _DARK, _LIGHT = (38, 36, 40), (236, 234, 228)
 _LEG = (186, 112, 72)
 _DARK_COLOURS = ("black", "red", "green", "blue", "brown")
@@ -39,17 +31,11 @@ _MARGIN = 0.015
 
 @dataclass(frozen=True)
 class Drawing:
-    """A drawn bird.
+    """A drawn bird."""
 
-    Attributes:
-        image: uint8 [size, size, 3].
-        box: float [4], x, y, width, height in pixels around everything drawn of the bird.
-        parts: float [P, 3], x, y in pixels and visibility 0 or 1, in the order of `PART_NAMES`.
-    """
-
-    image: np.ndarray
-    box: np.ndarray
-    parts: np.ndarray
+    image: np.ndarray  # uint8 [size, size, 3]
+    box: np.ndarray  # float [4], x, y, width, height in pixels around everything drawn of the bird
+    parts: np.ndarray  # float [P, 3], x, y in pixels and visibility 0 or 1, in the order of `PART_NAMES`
 
 
 @dataclass
@@ -62,13 +48,10 @@ class _Shape:
 
 
 def draw_bird(values: dict[str, str], size: int, rng: np.random.Generator, background: np.ndarray | None = None) -> Drawing:
-    """Draw a bird with one attribute value a group in a random pose before a random background.
+    """Draw a bird with one attribute value a group (see `GROUPS` of the species) in a random pose before a random background.
 
-    Args:
-        values: group name -> value, see `birds_species.GROUPS`.
-        size: side of the image in pixels.
-        rng: source of pose, position, flip, colours and noise.
-        background: float [size, size, 3] in 0..255 instead of a random one, with no pixel noise and no brightness change.
+    A given background, float [size, size, 3] in 0..255, takes the place of the random one, of pixel noise and of brightness
+    changes.
     """
     shapes, parts = _shapes(values, rng)
     scale = rng.uniform(0.8, 1.1)
@@ -122,7 +105,7 @@ def _shapes(values: dict[str, str], rng: np.random.Generator) -> tuple[list[_Sha
         for width, colour in ((0.034, _DARK), (0.02, _LEG)):
             shapes.append(_Shape(np.stack([hip - [0, 0.04], foot, toe]), colour, is_line=True, width=width))
         feet.append((hip + foot) / 2)
-    tail_line, tail_points = _tail(values["has_tail_shape"], tail_angle)
+    tail_middle, tail_points = _tail(values["has_tail_shape"], tail_angle)
     shapes.append(_Shape(tail_points, _jittered(tail, rng)))
     body = _ellipse(_BODY, _BODY_RADII, _BODY_TILT)
     shapes.append(_Shape(body, breast_rgb))
@@ -133,25 +116,23 @@ def _shapes(values: dict[str, str], rng: np.random.Generator) -> tuple[list[_Sha
     shapes += _breast_marks(values["has_breast_pattern"], _contrast(breast))
     cap = np.deg2rad(np.linspace(152.0, 378.0, 24)) + nod
     shapes.append(_Shape(head + _HEAD_RADIUS * np.stack([np.cos(cap), np.sin(cap)], 1), _jittered(crown, rng)))
-    eye = head + _rotated(np.array([[0.06, 0.028]]), nod)[0]
+
+    def on_head(x: float, y: float) -> np.ndarray:
+        return head + _rotated(np.array([x, y]), nod)
+
+    eye = on_head(0.06, 0.028)
     shapes.append(_Shape(_ellipse(eye, np.full(2, 0.026), 0.0), _LIGHT, has_outline=False))
     shapes.append(_Shape(_ellipse(eye, np.full(2, 0.016), 0.0), (10, 10, 10), has_outline=False))
     wing_shapes, wing_middle = _wing(wing, values["has_wing_pattern"], wing_angle, rng)
     shapes += wing_shapes
 
+    def on_body(x: float, y: float) -> np.ndarray:
+        return _BODY + _rotated(np.array([x, y]), _BODY_TILT)
+
     parts = {
-        "back": _BODY + _rotated(np.array([[0.05, -0.15]]), _BODY_TILT)[0],
-        "beak": bill_middle,
-        "belly": _BODY + _rotated(np.array([[-0.06, 0.13]]), _BODY_TILT)[0],
-        "breast": _BODY + _rotated(np.array([[0.12, 0.10]]), _BODY_TILT)[0],
-        "crown": head + _rotated(np.array([[0.0, -0.11]]), nod)[0],
-        "forehead": head + _rotated(np.array([[0.09, -0.06]]), nod)[0],
-        "near eye": eye,
-        "near leg": feet[0],
-        "near wing": wing_middle,
-        "nape": head + _rotated(np.array([[-0.11, 0.03]]), nod)[0],
-        "far leg": feet[1],
-        "tail": tail_line,
+        **{"back": on_body(0.05, -0.15), "belly": on_body(-0.06, 0.13), "breast": on_body(0.12, 0.10)},
+        **{"crown": on_head(0.0, -0.11), "forehead": on_head(0.09, -0.06), "nape": on_head(-0.11, 0.03), "near eye": eye},
+        **{"beak": bill_middle, "near wing": wing_middle, "near leg": feet[0], "far leg": feet[1], "tail": tail_middle},
         "throat": head + np.array([0.05, 0.10]),
     }
     return shapes, parts
@@ -215,12 +196,11 @@ def _neck(head: np.ndarray, colour: tuple[int, int, int]) -> list[_Shape]:
 
 
 def _breast_marks(pattern: str, colour: tuple[int, int, int]) -> list[_Shape]:
-    if pattern == "solid":
-        return []
-
     def place(points: np.ndarray) -> np.ndarray:
         return _BODY + _rotated(points * _BODY_RADII, _BODY_TILT)
 
+    if pattern == "solid":
+        return []
     if pattern == "striped":
         shapes = []
         for along in (-0.62, -0.28, 0.06, 0.40, 0.74):

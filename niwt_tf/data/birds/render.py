@@ -11,7 +11,7 @@ from PIL import Image
 
 from niwt_tf.data.birds.drawing import PART_NAMES, draw_bird
 from niwt_tf.data.birds.species import ATTRIBUTE_NAMES, Species, captions, choose_species
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, require
 from niwt_tf.files import replacing_directory, write_json
 
 MARKER = "birds.json"
@@ -30,15 +30,9 @@ def render_birds(
 ) -> Path:
     """Render the data set and return `folder`, which then holds attributes.txt, CUB_200_2011/ and text_c10/.
 
-    The folder appears whole or not at all, replaces an earlier rendering, and has the same bytes whatever `processes` is.
-
-    Args:
-        folder: where to write; it must be absent, empty or an earlier rendering.
-        num_species: classes, 2 to 200.
-        images_per_species: images of each.
-        size: side of each image in pixels, 32 to 1024.
-        seed: of everything random, at least 0.
-        processes: how many to use; more than 1 needs a caller that a new Python process can import.
+    The folder must be absent, empty or an earlier rendering, which is replaced. It appears whole or not at all, and has the
+    same bytes whatever `processes` is; more than 1 need a caller that a new Python process can import. There are 2 to 200
+    species, and images of 32 to 1024 pixels a side.
 
     Raises:
         InputError: an argument is out of range, or the folder holds something else.
@@ -50,12 +44,12 @@ def render_birds(
         ("seed", seed, 0, 2**63 - 1),
         ("processes", processes, 1, 4096),
     ):
-        if not low <= value <= high:
-            raise InputError(f"{argument} must be from {low} to {high}. Received: {value}.")
+        require(low <= value <= high, f"{argument} must be from {low} to {high}. Received: {value}.")
     _check_folder(folder)
-    species = choose_species(num_species, np.random.default_rng([seed, 0]))
+    chosen = choose_species(num_species, np.random.default_rng([seed, 0]))
+    species = {f"{number:03d}.{one.name}": one for number, one in enumerate(chosen, start=1)}
     with replacing_directory(folder.absolute()) as temporary:  # "." has no name to make a sibling of
-        work = [(temporary, number, one, images_per_species, size, seed) for number, one in enumerate(species)]
+        work = [(temporary, name, number, species[name], images_per_species, size, seed) for number, name in enumerate(species)]
         if processes == 1:
             rendered = [_render_species(*arguments) for arguments in work]
         else:
@@ -69,8 +63,7 @@ def render_birds(
 
 
 def _check_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"folder must be a directory to write. Received a file: {str(folder)!r}.")
+    require(not folder.exists() or folder.is_dir(), f"folder must be a directory to write. Received a file: {str(folder)!r}.")
     present = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
     if present and not (MARKER in present and present <= _OWN_ENTRIES):
         raise InputError(
@@ -79,19 +72,10 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-def _class_name(number: int, species: Species) -> str:
-    return f"{number + 1:03d}.{species.name}"
-
-
-def _stem(species: Species, index: int) -> str:
-    return f"{species.name}_{index + 1:04d}"
-
-
 def _render_species(
-    folder: Path, number: int, species: Species, images: int, size: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Write one species' images and captions; return boxes [images, 4] and parts [images, P, 3]."""
-    name = _class_name(number, species)
+    folder: Path, name: str, number: int, species: Species, images: int, size: int, seed: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Write the images and captions of one species, the class `name`; return the box [4] and the parts [P, 3] of each image."""
     image_folder, text_folder = folder / "CUB_200_2011" / "images" / name, folder / "text_c10" / name
     image_folder.mkdir(parents=True)
     text_folder.mkdir(parents=True)
@@ -99,49 +83,43 @@ def _render_species(
     for index in range(images):
         rng = np.random.default_rng([seed, 1, number, index])
         drawing = draw_bird(species.values, size, rng)
-        stem = _stem(species, index)
+        stem = f"{species.name}_{index + 1:04d}"
         Image.fromarray(drawing.image).save(image_folder / f"{stem}.jpg", quality=95, subsampling=0)
         (text_folder / f"{stem}.txt").write_text("\n".join(captions(species, rng)) + "\n", encoding="utf-8")
         boxes.append(drawing.box)
         parts.append(drawing.parts)
-    return np.array(boxes), np.array(parts)
+    return boxes, parts
 
 
 def _write_tables(
-    folder: Path, species: list[Species], rendered: list[tuple[np.ndarray, np.ndarray]], images_per_species: int, seed: int
+    folder: Path,
+    species: dict[str, Species],
+    rendered: list[tuple[list[np.ndarray], list[np.ndarray]]],
+    images: int,
+    seed: int,
 ) -> None:
-    cub = folder / "CUB_200_2011"
-    names = [_class_name(number, one) for number, one in enumerate(species)]
-    owners = [(number, index) for number in range(len(species)) for index in range(images_per_species)]
+    names, owners = list(species), [(number, index) for number in range(len(species)) for index in range(images)]
     is_train = np.random.default_rng([seed, 2]).random(len(owners)) >= _TEST_FRACTION
-    boxes = np.concatenate([box for box, _ in rendered])
-    parts = np.concatenate([part for _, part in rendered])
-    attributes = np.stack([one.attributes for one in species]).astype(int)
-
-    _write(folder / "attributes.txt", _numbered(ATTRIBUTE_NAMES))
-    _write(cub / "classes.txt", _numbered(names))
-    _write(cub / "images.txt", _numbered([f"{names[c]}/{_stem(species[c], index)}.jpg" for c, index in owners]))
-    _write(cub / "image_class_labels.txt", _numbered([str(c + 1) for c, _ in owners]))
-    _write(cub / "train_test_split.txt", _numbered([str(int(value)) for value in is_train]))
-    _write(cub / "bounding_boxes.txt", _numbered([" ".join(f"{value:.2f}" for value in box) for box in boxes]))
-    _write(cub / "parts" / "parts.txt", _numbered(PART_NAMES))
-    _write(
-        cub / "parts" / "part_locs.txt",
-        [f"{m + 1} {p + 1} {x:.2f} {y:.2f} {int(seen)}" for m, rows in enumerate(parts) for p, (x, y, seen) in enumerate(rows)],
-    )
-    strengths = [" ".join(f"{100.0 * value:.1f}" for value in row) for row in attributes]
-    _write(cub / "attributes" / "class_attribute_labels_continuous.txt", strengths)
+    parts = [part for _, of_species in rendered for part in of_species]
+    attributes = np.stack([one.attributes for one in species.values()]).astype(int)
     labels = [[f"{k + 1} {value} {_CERTAINTY} 1.0" for k, value in enumerate(row)] for row in attributes]
-    _write(
-        cub / "attributes" / "image_attribute_labels.txt",
-        [f"{m + 1} {label}" for m, (c, _) in enumerate(owners) for label in labels[c]],
-    )
-
-
-def _numbered(values: list[str] | tuple[str, ...]) -> list[str]:
-    return [f"{number} {value}" for number, value in enumerate(values, start=1)]
-
-
-def _write(path: Path, lines: list[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    numbered = {
+        "../attributes": ATTRIBUTE_NAMES,
+        "classes": names,
+        "images": [f"{names[c]}/{species[names[c]].name}_{index + 1:04d}.jpg" for c, index in owners],
+        "image_class_labels": [c + 1 for c, _ in owners],
+        "train_test_split": is_train.astype(int),
+        "bounding_boxes": [" ".join(f"{value:.2f}" for value in box) for boxes, _ in rendered for box in boxes],
+        "parts/parts": PART_NAMES,
+    }
+    tables = {file: [f"{number} {value}" for number, value in enumerate(rows, start=1)] for file, rows in numbered.items()}
+    tables["parts/part_locs"] = [
+        f"{m + 1} {p + 1} {x:.2f} {y:.2f} {int(seen)}" for m, rows in enumerate(parts) for p, (x, y, seen) in enumerate(rows)
+    ]
+    strengths = [" ".join(f"{100.0 * value:.1f}" for value in row) for row in attributes]
+    tables["attributes/class_attribute_labels_continuous"] = strengths
+    tables["attributes/image_attribute_labels"] = [f"{m + 1} {label}" for m, (c, _) in enumerate(owners) for label in labels[c]]
+    for file, lines in tables.items():
+        path = folder / "CUB_200_2011" / f"{file}.txt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")

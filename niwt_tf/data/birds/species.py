@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, require
 
 COLOURS = ("black", "white", "red", "yellow", "green", "blue", "pink", "brown")
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -31,30 +31,16 @@ _KINDS = {
     "dagger": ("Warbler", "Kingfisher", "Heron", "Oriole"),
     "hooked": ("Shrike", "Parrot", "Hawk", "Falcon"),
 }
-_COLOUR_WORDS = {
-    "black": "Sooty",
-    "white": "Snowy",
-    "red": "Crimson",
-    "yellow": "Golden",
-    "green": "Emerald",
-    "blue": "Azure",
-    "pink": "Rosy",
-    "brown": "Chestnut",
-}
+_COLOUR_WORDS = dict(zip(COLOURS, ["Sooty", "Snowy", "Crimson", "Golden", "Emerald", "Azure", "Rosy", "Chestnut"], strict=True))
 _NAMED_PARTS = (("crown", "Crowned"), ("wing", "Winged"), ("breast", "Breasted"), ("tail", "Tailed"))
 
 
 @dataclass(frozen=True)
 class Species:
-    """One value in each group.
+    """One value in each group."""
 
-    Attributes:
-        name: readable, for instance "Crimson_Crowned_Finch".
-        values: group name -> value name, in the order of `GROUPS`.
-    """
-
-    name: str
-    values: dict[str, str]
+    name: str  # readable, for instance "Crimson_Crowned_Finch"
+    values: dict[str, str]  # group name -> value name, in the order of `GROUPS`
 
     @property
     def attributes(self) -> np.ndarray:
@@ -68,8 +54,7 @@ def choose_species(num_species: int, rng: np.random.Generator) -> list[Species]:
     Raises:
         InputError: `num_species` is not in 2..MAX_SPECIES.
     """
-    if not 2 <= num_species <= MAX_SPECIES:
-        raise InputError(f"num_species must be from 2 to {MAX_SPECIES}. Received: {num_species}.")
+    require(2 <= num_species <= MAX_SPECIES, f"num_species must be from 2 to {MAX_SPECIES}. Received: {num_species}.")
     sizes = [len(values) for values in GROUPS.values()]
     table = np.stack([rng.permutation(np.arange(num_species) % size) for size in sizes], axis=1)
     _separate(table, rng)

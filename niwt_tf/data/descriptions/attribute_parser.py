@@ -17,26 +17,18 @@ import numpy as np
 
 from niwt_tf.data.descriptions.sentences import Segment, content, denied_before, sentences, stem, with_denials_carried
 from niwt_tf.data.schema import Knowledge
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, require
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What was understood of a text.
+    """What was understood of a text."""
 
-    Attributes:
-        values: float32 [K].
-        said: attributes that the text ascribes.
-        denied: attributes that it denies.
-        excluded: further values of the groups that something is said of.
-        unread: words that say something but were not understood, each once.
-    """
-
-    values: np.ndarray
-    said: tuple[str, ...]
-    denied: tuple[str, ...]
-    excluded: tuple[str, ...]
-    unread: tuple[str, ...]
+    values: np.ndarray  # float32 [K]
+    said: tuple[str, ...]  # attributes that the text ascribes
+    denied: tuple[str, ...]  # attributes that it denies
+    excluded: tuple[str, ...]  # further values of the groups that something is said of
+    unread: tuple[str, ...]  # words that say something but were not understood, each once
 
     def sentence(self) -> str:
         """Return all of it in one sentence."""
@@ -64,17 +56,12 @@ class _Segment:
 
 
 def read_attributes(text: str, seen: Knowledge) -> Reading:
-    """Read a text in the words of attributes' names.
-
-    Args:
-        text: English.
-        seen: the attributes' names and groups, and the seen classes' values [S, K].
+    """Read an English text in the words of attributes' names; `seen` has these and the seen classes' values [S, K].
 
     Raises:
         InputError: nothing is understood, something is both said and denied, or no seen class is described.
     """
-    if not len(seen.values):
-        raise InputError("text needs seen classes with descriptions, which give low and high values. Received: none.")
+    require(len(seen.values), "text needs seen classes with descriptions, which give low and high values. Received: none.")
     names = attribute_names(seen)
     by_subject = named_by_subject(names)
     claims: dict[int, bool] = {}
@@ -269,7 +256,8 @@ def attribute_names(seen: Knowledge) -> list[AttributeName]:
         value = name.partition("::")[2] if group else name
         plain = re.sub(r"\(.*?\)", " ", value)
         value = plain if plain.strip("_ ") else value
-        subject = _subject(group) if group else ()
+        of_group = tuple(stem(word) for word in content(group)) if group else ()
+        subject = tuple(word for word in of_group if word not in ASPECTS) or of_group
         alternatives = re.split(r"(?:^|[\W_])or(?:[\W_]|$)", value.lower())
         phrases = []
         for alternative in filter(None, alternatives):
@@ -277,14 +265,8 @@ def attribute_names(seen: Knowledge) -> list[AttributeName]:
             # "fan-shaped_tail" of tail_shape is "fan": its group says the rest.
             rest = tuple(word for word in words if stem(word) not in {*subject, *(ASPECTS if subject else ())})
             phrases += [rest or words] if words else []
-        aspects = frozenset(stem(word) for word in content(group)) - {*subject} if group else frozenset()
-        found.append(AttributeName(place, tuple(phrases), subject, aspects))
+        found.append(AttributeName(place, tuple(phrases), subject, frozenset(of_group) - {*subject}))
     return found
-
-
-def _subject(group: str) -> tuple[str, ...]:
-    stems = tuple(stem(word) for word in content(group))
-    return tuple(word for word in stems if word not in ASPECTS) or stems
 
 
 def named_by_subject(names: Iterable[AttributeName]) -> BySubject:

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from niwt_tf.data.descriptions.documents import listed
 from niwt_tf.data.readers.awa2 import read_awa2_classes
 from niwt_tf.data.readers.tables import plain_name, read_mat, texts_of
 from niwt_tf.data.readers.xlsa17 import FOLDERS
 from niwt_tf.data.schema import Dataset, Knowledge, dimension_names
-from niwt_tf.errors import InputError, brief
+from niwt_tf.errors import InputError, brief, listed, require
 
 # CUB's strengths are the share of people, in percent, who saw the attribute in an image of the class.
 _HALF_OF_PEOPLE = 50.0
 
 
 def binary_attributes(dataset: Dataset, seen: np.ndarray) -> Knowledge:
-    """Return the attributes of a data set as 0 and 1.
+    """Return the attributes of a data set, as they were read, as 0 and 1. `seen` are the indices of the seen classes.
 
     - AwA2 publishes them: predicate-matrix-binary.txt.
     - CUB publishes percentages: at least 50 is 1. Rendered birds have the same form.
     - In a user's own table, more than the middle between the least and the greatest value of the seen classes is 1.
-
-    Args:
-        dataset: its knowledge being the attributes as read.
-        seen: indices of the seen classes.
 
     Raises:
         InputError: AwA2's file is absent or not in order.
@@ -57,27 +51,19 @@ _LOG = logging.getLogger("niwt_tf")
 
 
 def class_sentences(dataset: Dataset, split_dir: str | Path | None = None) -> Knowledge:
-    """Return the embeddings of a data set's classes.
+    """Return the embeddings of a data set's classes, which are found by name: the file has its own order.
 
-    The file has its own order of classes: they are found by name.
-
-    Args:
-        dataset: cub or awa2.
-        split_dir: the folder xlsa17, its folder data or the one of the data set in it; by default xlsa17 is looked for in,
-            beside and above the archive's folder.
+    `split_dir` is the folder xlsa17, its folder data or the one of the data set in it; by default xlsa17 is looked for in,
+    beside and above the archive's folder.
 
     Raises:
         InputError: another data set, no such file, or one that is not in order or lacks a class.
     """
-    if dataset.name not in FOLDERS:
-        raise InputError(f"knowledge=sentences is published for cub alone. Received: dataset {dataset.name!r}.")
+    require(dataset.name in FOLDERS, f"knowledge=sentences is published for cub alone. Received: dataset {dataset.name!r}.")
     path = _find(dataset, split_dir)
     if dataset.split is not None and dataset.split.name != "ps":
-        _LOG.warning(
-            "%s was learnt from classes that split=ps calls seen; with other splits some of them are unseen, "
-            "and figures are too good.",
-            path,
-        )
+        rule = "%s was learnt from classes that split=ps calls seen"
+        _LOG.warning(f"{rule}; with other splits some of them are unseen, and figures are too good.", path)
     content = read_mat(path, ["att", "allclasses_names"])
     names = [plain_name(name) for name in texts_of(path, "allclasses_names", content["allclasses_names"])]
     values = content["att"]
@@ -91,17 +77,12 @@ def class_sentences(dataset: Dataset, split_dir: str | Path | None = None) -> Kn
         twice = next(name for row, name in enumerate(names) if row_of[name] != row)
         raise InputError(f"{path}: allclasses_names must name each class once. Received: {twice!r} twice.")
     absent = [name for name in dataset.class_names if plain_name(name) not in row_of]
-    if absent:
-        raise InputError(f"{path} must have a column for every class. Received: none for {listed(absent)}.")
+    require(not absent, f"{path} must have a column for every class. Received: none for {listed(absent)}.")
     rows = values.T[[row_of[plain_name(name)] for name in dataset.class_names]].astype(np.float32)
-    _check_finite(path, rows, dataset.class_names)
-    return Knowledge(rows, dimension_names(rows.shape[1]), ("",) * rows.shape[1], "sentences")
-
-
-def _check_finite(path: Path, rows: np.ndarray, class_names: Sequence[str]) -> None:
     wrong = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(wrong):
-        raise InputError(f"{path}: att must hold finite numbers. Received: others for {class_names[wrong[0]]!r}.")
+        raise InputError(f"{path}: att must hold finite numbers. Received: others for {dataset.class_names[wrong[0]]!r}.")
+    return Knowledge(rows, dimension_names(rows.shape[1]), ("",) * rows.shape[1], "sentences")
 
 
 def _find(dataset: Dataset, split_dir: str | Path | None) -> Path:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from niwt_tf.data.readers.tables import list_directory, plain_name, read_text
+from niwt_tf.data.readers.tables import plain_name, read_text, text_files
 from niwt_tf.data.schema import Dataset, caption_texts
-from niwt_tf.errors import InputError, suggestion
+from niwt_tf.errors import InputError, listed, suggestion
 
 FOLDER = "descriptions"
 
@@ -45,15 +44,6 @@ def text_documents(dataset: Dataset) -> list[str]:
     return _complete(dataset, texts, "texts", suggestion(absent, files) if absent else "")
 
 
-def text_files(folder: Path) -> dict[str, Path]:
-    """Return the files <class>.txt of a folder by the class's plain name.
-
-    Raises:
-        InputError: the folder cannot be read.
-    """
-    return {plain_name(entry.stem): entry for entry in list_directory(folder) if entry.suffix.lower() == ".txt"}
-
-
 def _complete(dataset: Dataset, documents: Sequence[str], source: str, hint: str) -> list[str]:
     without = [name for name, text in zip(dataset.class_names, documents, strict=True) if not text.strip()]
     if without:
@@ -62,8 +52,3 @@ def _complete(dataset: Dataset, documents: Sequence[str], source: str, hint: str
             f"Received: none for {len(without)}: {listed(without)}.{hint}"
         )
     return list(documents)
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return the first three names and how many more there are."""
-    return ", ".join(repr(name) for name in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

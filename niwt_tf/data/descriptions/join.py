@@ -12,18 +12,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from niwt_tf.data.schema import Knowledge
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, require
 
 # A bundle tells joined descriptions from others by it.
 JOINT = " + "
 
 
 def join(parts: Sequence[tuple[str, Knowledge]], seen: np.ndarray) -> Knowledge:
-    """Return the parts beside each other.
+    """Return two or more parts, each a label and its knowledge, beside each other; `seen` are the indices of the seen classes.
 
-    Args:
-        parts: label and knowledge of each, at least two. An entry is called "label: name", an attribute by its name alone.
-        seen: indices of the seen classes.
+    An entry is called "label: name", an attribute by its name alone.
 
     Raises:
         InputError: a part is the same for all seen classes, or two entries would be called the same.
@@ -36,8 +34,7 @@ def join(parts: Sequence[tuple[str, Knowledge]], seen: np.ndarray) -> Knowledge:
         names += [name if label == "attributes" else f"{label}: {name}" for name in known.names]
         groups += known.groups
     twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
-    if twice is not None:
-        raise InputError(f"knowledge must join sources whose entries have different names. Received: {twice!r} twice.")
+    require(twice is None, f"knowledge must join sources whose entries have different names. Received: {twice!r} twice.")
     source = JOINT.join(known.source for _, known in parts)
     return Knowledge(np.concatenate(values, axis=1), tuple(names), tuple(groups), source)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from niwt_tf.data.descriptions.join import JOINT
 from niwt_tf.data.descriptions.sentences import EMPTY
 from niwt_tf.data.readers.tables import finite_number, plain_name, read_rows, read_text
 from niwt_tf.data.schema import Knowledge, TextEncoder
-from niwt_tf.errors import InputError, check_choice, suggestion
+from niwt_tf.errors import InputError, check_choice, listed, require, suggestion
 
 MISSING = ("error", "mean")
 _LARGEST = float(np.finfo(np.float32).max)
@@ -30,17 +30,11 @@ _OTHER_UNITS = 10.0
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of one class.
+    """What is known of one class."""
 
-    Attributes:
-        values: float32 [K], finite.
-        text: the words it was made from, or "".
-        notes: sentences that say what was filled in, understood or is doubtful.
-    """
-
-    values: np.ndarray
-    text: str = ""
-    notes: tuple[str, ...] = ()
+    values: np.ndarray  # float32 [K], finite
+    text: str = ""  # the words it was made from, or ""
+    notes: tuple[str, ...] = ()  # sentences that say what was filled in, understood or is doubtful
 
 
 @dataclass(frozen=True)
@@ -53,12 +47,9 @@ class Entry:
 
 
 def read_description(path: str | Path, seen: Knowledge, missing: str = "error") -> Description:
-    """Read a file with the attributes of one class.
+    """Read a file with the attributes of one class: a JSON object {"attribute": number} or a CSV headed attribute,value.
 
-    Args:
-        path: a JSON object {"attribute": number} or a CSV with the header attribute,value.
-        seen: names and groups of the attributes, and the seen classes' values [S, K].
-        missing: "error" wants every attribute named; "mean" gives others the seen classes' mean.
+    `seen` and `missing` are those of `described`.
 
     Raises:
         InputError: naming the file and line of whatever is not in order.
@@ -71,13 +62,10 @@ def read_description(path: str | Path, seen: Knowledge, missing: str = "error") 
 
 
 def described(entries: Iterable[Entry], seen: Knowledge, where: str, missing: str = "error") -> Description:
-    """Return the description that attributes' values make.
+    """Return the description that attributes' values make, in any order; `where` is what holds them, for messages.
 
-    Args:
-        entries: in any order.
-        seen: names and groups of the attributes, and the seen classes' values [S, K].
-        where: what holds them, for messages.
-        missing: "error" wants every attribute named; "mean" gives others the seen classes' mean.
+    `seen` has the names and groups of the attributes, and the seen classes' values [S, K]. `missing` "error" wants every
+    attribute named; "mean" gives others the seen classes' mean.
 
     Raises:
         InputError: an attribute is unknown, named twice or not at all, or `missing` has nothing to take a mean of.
@@ -87,28 +75,25 @@ def described(entries: Iterable[Entry], seen: Knowledge, where: str, missing: st
     unknown = []
     known = set(seen.names)
     for entry in entries:
-        if entry.name in given:
-            raise InputError(f"{entry.where} must name each attribute once. Received: {entry.name[:80]!r} again.")
+        require(entry.name not in given, f"{entry.where} must name each attribute once. Received: {entry.name[:80]!r} again.")
         if entry.name not in known:
             unknown.append(entry)
         given[entry.name] = entry
     absent = [name for name in seen.names if name not in given]
     if unknown:
         near = suggestion(unknown[0].name[:80], absent or seen.names)
-        listed = _listed([entry.name for entry in unknown])
-        without = f", and none for {_listed(absent)}" if absent else ""
+        without = f", and none for {listed(absent)}" if absent else ""
         raise InputError(
             f"{unknown[0].where} must name one of the bundle's {len(seen.names)} attributes. "
-            f"Received: {listed}, unknown{without}.{near}"
+            f"Received: {listed([entry.name for entry in unknown])}, unknown{without}.{near}"
         )
     if absent and (missing == "error" or len(absent) == len(seen.names)):
         advice = "; missing=mean gives them the seen classes' mean" if len(absent) < len(seen.names) else ""
         raise InputError(
             f"{where} must name every one of the bundle's {len(seen.names)} attributes. "
-            f"Received: none for {_listed(absent)}{advice}."
+            f"Received: none for {listed(absent)}{advice}."
         )
-    if absent and not len(seen.values):
-        raise InputError("missing=mean needs seen classes with descriptions in the bundle. Received: none.")
+    require(not absent or len(seen.values), "missing=mean needs seen classes with descriptions in the bundle. Received: none.")
     mean = seen.values.mean(axis=0, dtype=np.float64) if absent else np.zeros(len(seen.names))
     values = np.array([given[name].value if name in given else mean[k] for k, name in enumerate(seen.names)], np.float32)
     notes = [f"{len(absent)} attributes have the seen classes' mean: {', '.join(absent)}."] if absent else []
@@ -119,11 +104,8 @@ def described(entries: Iterable[Entry], seen: Knowledge, where: str, missing: st
 def described_in_words(text: str, seen: Knowledge, words: TextEncoder | None = None) -> Description:
     """Return the description that a text makes.
 
-    Args:
-        text: of the class.
-        seen: what the classes' descriptions are made of, and the seen classes' values [S, K].
-        words: for knowledge of captions or texts, what its numbers are made of; otherwise attributes are looked for by their
-            names.
+    `seen` is what the classes' descriptions are made of, and the seen classes' values [S, K]; `words`, for knowledge of
+    captions or texts, what its numbers are made of. Without these attributes are looked for by their names.
 
     Raises:
         InputError: nothing in the text is understood, or words alone cannot make such a description.
@@ -137,38 +119,20 @@ def described_in_words(text: str, seen: Knowledge, words: TextEncoder | None = N
         raise InputError(f"words.npz must make {len(seen.names)} numbers, as the bundle has. Received: {len(words.names)}.")
     known, others = words.known(text)
     unknown = [word for word in others if word not in EMPTY]
-    if not known:
-        raise InputError("text must use words of the texts that the bundle was made with. Received: not one of them.")
+    require(known, "text must use words of the texts that the bundle was made with. Received: not one of them.")
     rest = f"; not known, {', '.join(map(repr, unknown))}" if unknown else ""
     return Description(words([text])[0], text, (f"Of the text, {len(known)} different words are known{rest}.",))
 
 
 def _check_has_names(seen: Knowledge) -> None:
-    """Check that a description is made of attributes, which a text can name.
-
-    Raises:
-        InputError: it is not.
-    """
-    advice = f"give attributes, with a number for each of {len(seen.names)} entries"
-    if JOINT in seen.source:
-        raise InputError(f"text alone cannot describe a class where the knowledge is {seen.source}: {advice}. Received: text.")
-    if seen.source == "sentences":
-        raise InputError(f"text cannot be turned into the published sentences' embeddings: {advice}. Received: text.")
-    if seen.source in ("captions", "texts"):
-        raise InputError(
-            f"text needs the words that the bundle's {seen.source} were made of, which those of a hub module are without; "
-            f"otherwise {advice}. Received: a bundle without words.npz."
-        )
-
-
-def row_entries(header: Sequence[str], cells: Sequence[str], path: Path, line: int) -> list[Entry]:
-    """Return the entries of a table's row.
-
-    Raises:
-        InputError: a cell is not a finite number.
-    """
-    where = f"{path}, line {line}"
-    return [Entry(name, finite_number(path, line, name, cell), where) for name, cell in zip(header, cells, strict=True)]
+    """Check that a description is made of attributes, which a text can name."""
+    advice, source = f"give attributes, with a number for each of {len(seen.names)} entries", seen.source
+    if JOINT in source:
+        raise InputError(f"text alone cannot describe a class where the knowledge is {source}: {advice}. Received: text.")
+    require(source != "sentences", f"text cannot be turned into the published sentences' embeddings: {advice}. Received: text.")
+    if source in ("captions", "texts"):
+        rule = f"text needs the words that the bundle's {source} were made of, which those of a hub module are without"
+        raise InputError(f"{rule}; otherwise {advice}. Received: a bundle without words.npz.")
 
 
 def _csv_entries(path: Path) -> Iterator[Entry]:
@@ -200,30 +164,20 @@ def _json_entries(path: Path, text: str) -> Iterator[Entry]:
 
 def _lines_of_members(text: str) -> Iterator[tuple[int, str, Any]]:
     """Yield the line, name and value of each member of a JSON object, also of names that occur twice."""
-    decoder, between = json.JSONDecoder(), re.compile(r"[\s,:]*")
+    decoder, between = json.JSONDecoder(), re.compile(r"[^\s,:]")
     at, line, counted = text.index("{") + 1, 1, 0
-    while True:
-        at = _end(between, text, at)
-        if text[at] == "}":
-            return
+    while text[at := between.search(text, at).start()] != "}":  # type: ignore[union-attr]  # a whole object ends with it
         line, counted = line + text.count("\n", counted, at), at
         name, at = decoder.raw_decode(text, at)
-        value, at = decoder.raw_decode(text, _end(between, text, at))
+        value, at = decoder.raw_decode(text, between.search(text, at).start())  # type: ignore[union-attr]
         yield line, name, value
 
 
-def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
-    found = pattern.match(text, at)
-    return at if found is None else found.end()
-
-
 def _units(values: np.ndarray, seen: np.ndarray, where: str) -> list[str]:
-    if not seen.size or not values.size:
+    new, old = (float(np.abs(numbers).max(initial=0)) for numbers in (values, seen))
+    if not seen.size or not values.size or old / _OTHER_UNITS <= new <= _OTHER_UNITS * old:
         return []
-    new, old = float(np.abs(values).max()), float(np.abs(seen).max())
-    if new > _OTHER_UNITS * old or _OTHER_UNITS * new < old:
-        return [f"{where} may be in other units: its values reach {new:g}, those of the seen classes {old:g}."]
-    return []
+    return [f"{where} may be in other units: its values reach {new:g}, those of the seen classes {old:g}."]
 
 
 def _kind(value: Any) -> str:
@@ -235,11 +189,6 @@ def _kind(value: Any) -> str:
     return shown if len(shown) <= 80 else shown[:77] + "..."
 
 
-def _listed(names: Sequence[str]) -> str:
-    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(repr(name[:80]) for name in names[:3]) + rest
-
-
 # Several new classes in one CSV: the column `class`, what describes each, and optionally `source`.
 #
 # A class is described by the columns of attributes, as in classes.csv, by the column `text`, or by the column `attributes`,
@@ -248,29 +197,17 @@ def _listed(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class DescribedClass:
-    """A class by its name and description.
-
-    Attributes:
-        name: as it was written.
-        description: in the units of the known classes.
-        source: where the description comes from, or "".
-    """
+    """A class by its name, as it was written, and its description, in the units of the known classes."""
 
     name: str
     description: Description
-    source: str = ""
+    source: str = ""  # where the description comes from, or ""
 
 
 def read_described_classes(
     path: str | Path, seen: Knowledge, words: TextEncoder | None = None, missing: str = "error"
 ) -> list[DescribedClass]:
-    """Read every class of a CSV, or none.
-
-    Args:
-        path: the CSV.
-        seen: names and groups of the attributes, and the seen classes' values [S, K].
-        words: for knowledge of captions or texts, see `described_in_words`.
-        missing: for attributes that are not named, see `described`.
+    """Read every class of a CSV, or none. For `seen`, `words` and `missing` see `described` and `described_in_words`.
 
     Raises:
         InputError: naming the file and line of whatever is not in order; a file leaves the CSV's folder.
@@ -278,15 +215,13 @@ def read_described_classes(
     path = Path(path).expanduser()
     (first, header), *rows = read_rows(path)
     _check_header(path, first, header, seen)
-    if not rows:
-        raise InputError(f"{path} must have a row for each new class. Received: a header alone.")
+    require(rows, f"{path} must have a row for each new class. Received: a header alone.")
     lines_of: dict[str, int] = {}
     classes = []
     for line, cells in rows:
         row = dict(zip(header, cells, strict=True))
         name = row.pop("class")
-        if not name:
-            raise InputError(f"{path}, line {line} must name its class. Received: an empty cell.")
+        require(name, f"{path}, line {line} must name its class. Received: an empty cell.")
         if name in lines_of:
             raise InputError(f"{path}, line {line} must name a new class. Received: {name!r}, also on line {lines_of[name]}.")
         lines_of[name] = line
@@ -300,8 +235,7 @@ def _check_header(path: Path, line: int, header: list[str], seen: Knowledge) -> 
     twice = next((column for column in header if header.count(column) > 1), None)
     if twice is not None:
         raise InputError(f"{where} must name each column once. Received: {twice[:80]!r} twice.")
-    if "class" not in header:
-        raise InputError(f"{where} must have a column 'class'. Received: {','.join(header)[:80]!r}.")
+    require("class" in header, f"{where} must have a column 'class'. Received: {','.join(header)[:80]!r}.")
     columns = [column for column in header if column != "class" and (column != "source" or column in seen.names)]
     ways = _ways(columns, seen)
     if not columns or (ways and len(columns) > 1):
@@ -328,7 +262,8 @@ def _description(
             return described_in_words(row["text"], seen, words)
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
-    return described(row_entries(tuple(row), tuple(row.values()), path, line), seen, where, missing)
+    entries = [Entry(name, finite_number(path, line, name, cell), where) for name, cell in row.items()]
+    return described(entries, seen, where, missing)
 
 
 def file_below(folder: Path, name: str, where: str) -> Path:
@@ -344,8 +279,7 @@ def file_below(folder: Path, name: str, where: str) -> Path:
             inside = real.is_relative_to(folder.resolve())
     except (OSError, RuntimeError):  # a loop of links
         inside = False
-    if not inside:
-        raise InputError(f"{where} must name a file in the folder of the CSV. Received: {name[:200]!r}.")
+    require(inside, f"{where} must name a file in the folder of the CSV. Received: {name[:200]!r}.")
     if not (folder / name).is_file():
         near = suggestion(name, [entry.name for entry in (folder / name).parent.glob("*") if entry.is_file()][:1000])
         raise InputError(f"{where} must name a file that is there. Received: {name[:200]!r}.{near}")

@@ -11,13 +11,11 @@ import numpy as np
 class DescriptionNormaliser:
     """Brings raw descriptions to a common scale, fitted on the seen classes.
 
-    Attributes:
-        how: "centred" takes the seen mean off and divides by the L2 norm; "l2" only divides; "raw" does nothing.
-        centre: float32 [K], zero unless centred.
+    "centred" takes the seen mean, the `centre`, off and divides by the L2 norm; "l2" only divides; "raw" does nothing.
     """
 
     how: str
-    centre: np.ndarray
+    centre: np.ndarray  # float32 [K], zero unless centred
 
     @classmethod
     def fit(cls, descriptions: np.ndarray, how: str = "centred") -> DescriptionNormaliser:

@@ -11,7 +11,7 @@ import numpy as np
 from niwt_tf.data.descriptions.tokens import sentences, tokens
 from niwt_tf.data.hub_location import locate
 from niwt_tf.data.schema import dimension_names
-from niwt_tf.errors import InputError, brief
+from niwt_tf.errors import InputError, brief, first_line
 
 _BATCH = 256
 _PROBE = ("a bird.", "a red bird.")
@@ -20,11 +20,9 @@ _PROBE = ("a bird.", "a red bird.")
 class TextModule:
     """A text -> the mean of what the module makes of its sentences: a `niwt_tf.data.schema.TextEncoder`.
 
-    Such modules were trained on sentences, and would cut a long text off or blur it.
-
-    Args:
-        handle: of the module, see `niwt_tf.data.hub_location.locate`; it is fetched where it is not there.
-        progress: show a bar over sentences, if they take over 5 seconds.
+    Such modules were trained on sentences, and would cut a long text off or blur it. For the handle see
+    `niwt_tf.data.hub_location.locate`: a module is fetched where it is not there. With `progress` a bar is shown over
+    sentences, if they take over 5 seconds.
 
     Raises:
         InputError: there is no such module, or it does not make float numbers [B, K] of strings [B].
@@ -38,8 +36,7 @@ class TextModule:
         try:
             self._loaded: Any = tf.saved_model.load(str(folder))
         except Exception as error:  # TensorFlow raises whatever its reader of protos and tensors meets
-            reason = f"{folder}: {_first_line(error)}"
-            raise InputError(f"A hub module must be a readable SavedModel. Received: {reason}.") from error
+            raise InputError(f"A hub module must be a readable SavedModel. Received: {folder}: {_reason(error)}.") from error
         # The call of a TF2 module, or the signature of one that was saved otherwise.
         calls = [self._loaded] if callable(self._loaded) else []
         signatures = dict(getattr(self._loaded, "signatures", {}))
@@ -50,7 +47,7 @@ class TextModule:
                 self._call, self._size = call, _numbers(call(tf.constant(_PROBE))).shape[1]
                 return
             except Exception as error:  # a graph raises whatever its first operation does not take
-                reasons.append(_first_line(error))
+                reasons.append(_reason(error))
         rule = "must be a text module, which makes float numbers [B, K] of strings [B]"
         raise InputError(f"--text_features=hub:{handle} {rule}. Received: {reasons[-1]}.")
 
@@ -92,7 +89,7 @@ class TextModule:
                     made[start : start + len(batch)] = _numbers(self._call(tf.constant(batch)), len(batch))
                 except Exception as error:  # as above
                     rule = f"The hub module {self._handle} must read every sentence"
-                    received = f"{brief(batch[0])} and what follows: {_first_line(error)}"
+                    received = f"{brief(batch[0])} and what follows: {_reason(error)}"
                     raise InputError(f"{rule}. Received: {received}.") from error
                 bar.update(len(batch))
         if not np.isfinite(made).all():
@@ -107,11 +104,7 @@ def _by_name(signature: Any) -> Any:
 
 
 def _numbers(outputs: Any, count: int = len(_PROBE)) -> np.ndarray:
-    """Return the one output [B, K] of floats of a module, or the one called "default".
-
-    Raises:
-        ValueError: there is none.
-    """
+    """Return the one output [B, K] of floats of a module, or the one called "default", or raise a ValueError."""
     named = dict(outputs) if hasattr(outputs, "items") else {"default": outputs}
     value = named["default"] if "default" in named else next(iter(named.values())) if len(named) == 1 else None
     array = None if value is None else np.asarray(value)
@@ -121,6 +114,5 @@ def _numbers(outputs: Any, count: int = len(_PROBE)) -> np.ndarray:
     return array
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(".:")[:200]
+def _reason(error: Exception) -> str:
+    return first_line(error).rstrip(".:")[:200]

@@ -38,34 +38,21 @@ _NUMBERS = {"0": "no", "1": "one", "2": "two", "3": "three", "4": "four", "5": "
 
 @dataclass(frozen=True)
 class Word:
-    """A word that counts.
+    """A word that counts."""
 
-    Attributes:
-        text: as it was written, lower case.
-        stem: without its ending.
-        after_copula: whether "is" or the like stands between it and the word that counts before it.
-        denies: whether it is "no" or the like.
-    """
-
-    text: str
-    stem: str
-    after_copula: bool = False
-    denies: bool = False
+    text: str  # as it was written, lower case
+    stem: str  # without its ending
+    after_copula: bool = False  # whether "is" or the like stands between it and the word that counts before it
+    denies: bool = False  # whether it is "no" or the like
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of a sentence.
+    """A part of a sentence."""
 
-    Attributes:
-        joint: what joins it to the segment before, "" for a sentence's first.
-        words: those that count.
-        copula: whether it has "is" or the like.
-    """
-
-    joint: str
-    words: tuple[Word, ...]
-    copula: bool
+    joint: str  # what joins it to the segment before, "" for the first of a sentence
+    words: tuple[Word, ...]  # those that count
+    copula: bool  # whether it has "is" or the like
 
     @property
     def lists(self) -> bool:

@@ -14,7 +14,7 @@ from niwt_tf.data.descriptions.join import join
 from niwt_tf.data.descriptions.texts import LSA, described_by_texts
 from niwt_tf.data.readers.tables import read_class_table, rows_of_classes
 from niwt_tf.data.schema import Dataset, Knowledge
-from niwt_tf.errors import InputError, suggestion
+from niwt_tf.errors import InputError, require, suggestion
 
 
 def choose_knowledge(
@@ -27,14 +27,10 @@ def choose_knowledge(
 ) -> Dataset:
     """Return the data set with the knowledge asked for.
 
-    Args:
-        dataset: with the attributes as its reader found them, and with a split when `seen` is None and something is fitted.
-        knowledge: one of `SOURCES` or the path of a CSV in the form of classes.csv with a row for every class, or several of
-            these with "+" between them, see `niwt_tf.data.descriptions.join`.
-        seen: indices of the classes on which whatever is fitted is fitted; by default those of the split.
-        text_features: how captions and texts become numbers, see `niwt_tf.data.descriptions.texts`.
-        split_dir: folder of the published splits and embeddings when it is not near the archive.
-        progress: show a bar over what takes longer than 5 seconds.
+    `knowledge` is one of `SOURCES` or the path of a CSV in the form of classes.csv with a row for every class, or several of
+    these with "+" between them, see `niwt_tf.data.descriptions.join`. Whatever is fitted is fitted on the classes `seen`, by
+    default those of the split. For `text_features` see `niwt_tf.data.descriptions.texts`; `split_dir` is the folder of the
+    published splits and embeddings when it is not near the archive.
 
     Raises:
         InputError: an unknown source or one named twice, features of texts where there are none, and all that the single
@@ -62,7 +58,13 @@ def choose_knowledge(
         "sentences": lambda: class_sentences(dataset, split_dir),
         "texts": lambda: texts(text_documents, "texts"),
     }
-    parts = [(_label(source), made[source]() if source in made else _table(dataset, source)) for source in sources]
+    parts = []
+    for source in sources:
+        path = Path(source).expanduser()
+        if source in made:
+            parts.append((source, made[source]()))
+        else:
+            parts.append((path.stem, rows_of_classes(path, read_class_table(path), dataset.class_names)))
     chosen = parts[0][1] if len(parts) == 1 else join(parts, fitted_on())
     # What is known of single images is about the attributes, and about nothing else.
     of_images = dataset.image_attributes if sources == ("binary",) else None
@@ -80,8 +82,7 @@ def sources_of(knowledge: str) -> tuple[str, ...]:
         if part not in SOURCES and not Path(part).expanduser().is_file():
             rule = f"--knowledge must be {', '.join(SOURCES)}, the path of a CSV file, or several of these joined by +"
             raise InputError(f"{rule}. Received: {_strange(part, knowledge)}.{suggestion(part, SOURCES)}")
-        if part in parts[:place]:
-            raise InputError(f"--knowledge must name each source once. Received: {part!r} twice.")
+        require(part not in parts[:place], f"--knowledge must name each source once. Received: {part!r} twice.")
     return tuple(parts)
 
 
@@ -92,12 +93,3 @@ def _strange(part: str, knowledge: str) -> str:
     if path.is_dir():
         return f"{part!r}, a folder"
     return f"{part!r}, which is not there" if path.name != part or path.suffix else repr(part)
-
-
-def _label(source: str) -> str:
-    return source if source in SOURCES else Path(source).stem
-
-
-def _table(dataset: Dataset, source: str) -> Knowledge:
-    path = Path(source).expanduser()
-    return rows_of_classes(path, read_class_table(path), dataset.class_names)

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from niwt_tf.data.descriptions.documents import listed
 from niwt_tf.data.descriptions.sentences import EMPTY
 from niwt_tf.data.descriptions.tfidf import Words
 from niwt_tf.data.descriptions.word_vectors import WordVectors
 from niwt_tf.data.hub_location import PREFIX as HUB
 from niwt_tf.data.hub_location import absolute_hub, is_hub
 from niwt_tf.data.schema import Knowledge, TextEncoder
-from niwt_tf.errors import InputError, suggestion
+from niwt_tf.errors import InputError, listed, suggestion
 
 LSA, VECTORS = "lsa", "vectors:"
 _MAX_TOPICS = 100
@@ -33,15 +32,10 @@ def described_by_texts(
     text_features: str = LSA,
     progress: bool = False,
 ) -> Knowledge:
-    """Return the knowledge that a text a class makes.
+    """Return the knowledge that a text for each of C classes makes, called `source`, "captions" or "texts".
 
-    Args:
-        documents: C texts.
-        class_names: C names, for messages.
-        seen: indices of the seen classes, on whose texts whatever is fitted is fitted.
-        source: "captions" or "texts".
-        text_features: "lsa", "vectors:PATH" or "hub:HANDLE".
-        progress: show a bar over what takes longer than 5 seconds.
+    Whatever is fitted is fitted on the texts of the classes at indices `seen`. `text_features` is "lsa", "vectors:PATH" or
+    "hub:HANDLE".
 
     Raises:
         InputError: unknown features, a file or module that is not in order, or a class of whose text no word is known.
@@ -70,15 +64,12 @@ def encoder_from_arrays(arrays: Mapping[str, np.ndarray]) -> TextEncoder:
 
 
 def _encoder(documents: Sequence[str], seen: np.ndarray, text_features: str, progress: bool) -> TextEncoder:
-    kind, path = next(
-        ((prefix, text_features[len(prefix) :]) for prefix in (VECTORS, HUB) if text_features.startswith(prefix)),
-        (text_features, ""),
-    )
-    if kind == LSA:
+    kind, _, path = text_features.partition(":")
+    if text_features == LSA:
         return Words.fit([documents[c] for c in np.asarray(seen, np.int64)], _MAX_TOPICS)
-    if kind == VECTORS and path:
+    if path and kind + ":" == VECTORS:
         return WordVectors.read(Path(os.path.expanduser(path)), documents, progress)
-    if kind == HUB and path:
+    if path and kind + ":" == HUB:
         from niwt_tf.data.descriptions.sentence_encoder import TextModule
 
         return TextModule(path, progress)

@@ -14,22 +14,16 @@ from functools import cached_property
 import numpy as np
 
 from niwt_tf.data.descriptions.tokens import tokens
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, require
 
 
 @dataclass(frozen=True)
 class Words:
-    """A text -> K topic weights: latent semantic analysis, a `niwt_tf.data.schema.TextEncoder`.
+    """A text -> K topic weights: latent semantic analysis, a `niwt_tf.data.schema.TextEncoder`."""
 
-    Attributes:
-        vocabulary: W words, ascending.
-        frequencies: float64 [W], the inverse document frequency of each.
-        topics: float64 [K, W], the directions of the SVD.
-    """
-
-    vocabulary: tuple[str, ...]
-    frequencies: np.ndarray
-    topics: np.ndarray
+    vocabulary: tuple[str, ...]  # W, ascending
+    frequencies: np.ndarray  # float64 [W], the inverse document frequency of each
+    topics: np.ndarray  # float64 [K, W], the directions of the SVD
 
     @classmethod
     def fit(cls, documents: Sequence[str], most_topics: int) -> Words:
@@ -94,8 +88,7 @@ class Words:
             fits = fits and bool(np.isfinite(words.frequencies).all() and np.isfinite(words.topics).all())
         except (KeyError, TypeError, ValueError):
             fits = False
-        if not fits:
-            raise InputError("words.npz must hold a vocabulary, a frequency of each word and topics of them. Received: others.")
+        require(fits, "words.npz must hold a vocabulary, a frequency of each word and topics of them. Received: others.")
         return words
 
     @cached_property

@@ -19,13 +19,15 @@ _WITHOUT_BLANKS = (
     "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"  # kana and its marks
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
 )
+_BLANKLESS = re.compile(rf"([{_WITHOUT_BLANKS}]+)")
+_PLAIN = re.compile(r"\b\w\w+\b")
 
 
 def tokens(text: str) -> list[str]:
     """Return the words of a text in order, in lower case."""
     lowered = text.lower()
     if lowered.isascii():
-        return _plain().findall(lowered)
+        return _PLAIN.findall(lowered)
     return list(_of_any_script(unicodedata.normalize("NFC", lowered)))
 
 
@@ -37,26 +39,16 @@ def sentences(text: str) -> list[str]:
 
 def _of_any_script(text: str) -> Iterator[str]:
     for run in _runs().findall(text):
-        for part in _blankless().split(run):
-            if _blankless().fullmatch(part):
+        for part in _BLANKLESS.split(run):
+            if _BLANKLESS.fullmatch(part):
                 yield from (part[k : k + 2] for k in range(max(1, len(part) - 1)))
-            elif _plain().search(part) or (len(part) > 1 and part[0].isalnum()):
+            elif _PLAIN.search(part) or (len(part) > 1 and part[0].isalnum()):
                 yield part
-
-
-@cache
-def _plain() -> re.Pattern[str]:
-    return re.compile(r"\b\w\w+\b")
 
 
 @cache
 def _runs() -> re.Pattern[str]:
     return re.compile(rf"\w[\w{_marks()}]*")
-
-
-@cache
-def _blankless() -> re.Pattern[str]:
-    return re.compile(rf"([{_WITHOUT_BLANKS}]+)")
 
 
 @cache

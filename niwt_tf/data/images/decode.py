@@ -14,15 +14,12 @@ from niwt_tf.errors import asserted
 
 
 def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
-    """Decode one JPEG, PNG, WebP, GIF or BMP image at its own size.
+    """Decode one JPEG, PNG, WebP, GIF or BMP image, a scalar string, at its own size.
 
     Grey becomes three equal channels, CMYK JPEG becomes RGB, 16-bit PNG keeps its upper 8 bits, and an alpha channel is
-    dropped. Only core operations are used, so the function can be part of a serving signature. An image is refused before
-    any pixel is decoded where its header declares more than PIXEL_LIMIT of them, or a side of more than SIDE_LIMIT.
-    So is an animation.
-
-    Args:
-        encoded: scalar string, the bytes of a file.
+    dropped. Only core operations are used, so the function can be part of a serving signature. An image is refused before any
+    pixel is decoded where its header declares more than PIXEL_LIMIT of them, or a side of more than SIDE_LIMIT. So is an
+    animation.
 
     Returns:
         uint8 [height, width, 3], RGB.
@@ -37,11 +34,7 @@ def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def decode_image(encoded: tf.Tensor, size: int) -> tf.Tensor:
-    """Decode one image as `decode_pixels` does and squash the whole of it to a square, with antialiasing.
-
-    Args:
-        encoded: scalar string, the bytes of a file.
-        size: side of the result in pixels.
+    """Decode one image as `decode_pixels` does and squash the whole of it to a square of `size` pixels, with antialiasing.
 
     Returns:
         float32 [size, size, 3], RGB in 0..255.
@@ -88,19 +81,10 @@ _FIRST_CHUNK, _CHUNK_BYTES = 8, 12  # a chunk's length, name and checksum are 12
 _PIXELS, _ANIMATION = (int.from_bytes(name, "big") for name in (b"IDAT", b"acTL"))
 
 
-# Refusing GIFs and PNGs that are animated, by their blocks alone: a decoder would take their first frame without a word.
-#
-# Only core operations are used, and no pixel is unpacked: a GIF's decoder makes room for every frame.
-
-
+# Refusing GIFs and PNGs that are animated, by their blocks alone: a decoder would take their first frame without a word, and a
+# GIF's makes room for every frame. Only core operations are used, and no pixel is unpacked.
 def still_gif(encoded: tf.Tensor) -> tf.Tensor:
-    """Return a GIF of one frame up to its end, without what may lie behind; one that is cut off is returned as it is.
-
-    Args:
-        encoded: scalar string, the bytes of a GIF.
-
-    Returns:
-        Scalar string.
+    """Return a GIF of one frame, a scalar string, up to its end; one that is cut off is returned as it is.
 
     Raises:
         tf.errors.InvalidArgumentError: there are several frames or none, too many blocks, or the frame has more than
@@ -154,13 +138,7 @@ def still_gif(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def still_png(encoded: tf.Tensor) -> tf.Tensor:
-    """Return the bytes of a PNG, once it has been found not to announce several frames before its pixels.
-
-    Args:
-        encoded: scalar string, the bytes of a PNG.
-
-    Returns:
-        Scalar string, `encoded`.
+    """Return the bytes of a PNG, a scalar string, once it has been found not to announce several frames before its pixels.
 
     Raises:
         tf.errors.InvalidArgumentError: it is animated, or its pixels lie behind too many chunks (when the operation runs).
@@ -196,23 +174,14 @@ _WHOLE = 2.0**33  # more than any side
 
 @dataclass(frozen=True)
 class _Kind:
-    """A format by its first bytes.
+    """A format by its first bytes."""
 
-    Attributes:
-        magic: what must be where; a pair is (bits that count, what they must be).
-        sides: the bytes of a side, as (first byte, number, big-endian).
-        modulus: a side is the rest after division by it.
-        wrap: a side beyond half of it is negative, in two's complement.
-        plus: what is added to a side.
-        shift: the second side is divided by it.
-    """
-
-    magic: dict[int, bytes | tuple[int, int]]
-    sides: tuple[tuple[int, int, bool], ...] = ()
-    modulus: float = _WHOLE
-    wrap: float = 2 * _WHOLE
-    plus: float = 0
-    shift: float = 1
+    magic: dict[int, bytes | tuple[int, int]]  # what must be where; a pair is (bits that count, what they must be)
+    sides: tuple[tuple[int, int, bool], ...] = ()  # the bytes of a side, as (first byte, number, big-endian)
+    modulus: float = _WHOLE  # a side is the rest after division by it
+    wrap: float = 2 * _WHOLE  # a side beyond half of it is negative, in two's complement
+    plus: float = 0  # what is added to a side
+    shift: float = 1  # the second side is divided by it
 
     def bits(self) -> np.ndarray:
         """Return uint8 [2, _BYTES]: which bits count, and what they must be."""
@@ -253,13 +222,7 @@ _MODULUS, _WRAP, _PLUS = ([[getattr(kind, name)] for kind in _KINDS.values()] fo
 
 
 def checked_header(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Return the bytes of an image, and whether it is a GIF or a PNG, once its header has been found good.
-
-    Args:
-        encoded: scalar string, the bytes of a file.
-
-    Returns:
-        Scalar string, `encoded`; scalar bool, a GIF; scalar bool, a PNG.
+    """Return the bytes of an image, and whether it is a GIF or a PNG (scalars), once its header has been found good.
 
     Raises:
         tf.errors.InvalidArgumentError: the bytes are empty, of no format that is decoded, an animated WebP, or declare more
@@ -267,14 +230,16 @@ def checked_header(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]
     """
     header = tf.io.decode_raw(encoded, tf.uint8, fixed_length=_BYTES)
     found = tf.reduce_all(tf.equal(tf.bitwise.bitwise_and(header, _MASKS), _EXPECTED), axis=1)
-    sides = tf.cond(found[_PLACE["jpeg"]], lambda: _jpeg_sides(encoded), lambda: _sides(header, found))
+    in_jpeg = found[_PLACE["jpeg"]]
+    sides = tf.cond(in_jpeg, lambda: tf.cast(tf.io.extract_jpeg_shape(encoded), tf.float64)[:2], lambda: _sides(header, found))
     pixels, longest = tf.reduce_prod(sides), tf.reduce_max(sides)
     known, animated = tf.reduce_any(found), found[_PLACE["animated"]]
 
     def reason() -> tf.Tensor:
         unknown = tf.where(tf.equal(encoded, ""), EMPTY, UNKNOWN)
         # The longest side first, since an integer holds it and the pixels of shorter ones.
-        size = tf.where(longest > SIDE_LIMIT, _too_long(longest), too_large(tf.cast(pixels, tf.int64)))
+        too_long = tf.strings.join([TOO_LONG, tf.strings.as_string(tf.cast(longest, tf.int64)), "."])
+        size = tf.where(longest > SIDE_LIMIT, too_long, too_large(tf.cast(pixels, tf.int64)))
         return tf.where(animated, ANIMATED, tf.where(known, size, unknown))
 
     good = known & ~animated & (pixels <= PIXEL_LIMIT) & (longest <= SIDE_LIMIT)
@@ -287,12 +252,7 @@ def too_large(pixels: tf.Tensor) -> tf.Tensor:
 
 
 def required(good: tf.Tensor, value: tf.Tensor, reason: Callable[[], tf.Tensor]) -> tf.Tensor:
-    """Return `value`.
-
-    Args:
-        good: scalar bool.
-        value: any tensor.
-        reason: makes the message, a scalar string; it costs nothing where `good` is true.
+    """Return `value`. `reason` makes the message, a scalar string; it costs nothing where `good`, a scalar bool, is true.
 
     Raises:
         tf.errors.InvalidArgumentError: `good` is false (when the operation runs).
@@ -305,14 +265,6 @@ def required(good: tf.Tensor, value: tf.Tensor, reason: Callable[[], tf.Tensor])
             return tf.identity(value)
 
     return tf.cond(good, lambda: value, refused)
-
-
-def _too_long(side: tf.Tensor) -> tf.Tensor:
-    return tf.strings.join([TOO_LONG, tf.strings.as_string(tf.cast(side, tf.int64)), "."])
-
-
-def _jpeg_sides(encoded: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.io.extract_jpeg_shape(encoded), tf.float64)[:2]
 
 
 def _sides(header: tf.Tensor, found: tf.Tensor) -> tf.Tensor:

@@ -8,7 +8,6 @@ import os
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from tqdm import tqdm
 from niwt_tf.data.images.decode import decode_image, decode_pixels, refusal
 from niwt_tf.data.images.messages import PIXEL_LIMIT
 from niwt_tf.data.schema import Images
-from niwt_tf.errors import InputError, check_choice
+from niwt_tf.errors import InputError, check_choice, require
 
 AUGMENTATIONS = ("standard", "light")
 _MAX_THREADS = 16
@@ -45,24 +44,15 @@ def image_batches(
     Files are read as batches are taken, and at most two batches are held ready. Order and augmentation depend on `seed`,
     `epoch` and an image's index alone, so an epoch can be repeated exactly, whatever the number of threads or the batch size.
 
-    Args:
-        images: what to read, see `usable_images` for finding files that cannot be decoded.
-        size: side of the square that each whole image is squashed to, in pixels.
-        batch_size: images a batch, at least 1.
-        augment: whether to change each image at random.
-        shuffle: whether to change the order at random.
-        seed: at least 0.
-        epoch: at least 0.
-        augmentation: "standard" crops, shifts, flips and rotates a little and changes brightness, contrast and colour; "light"
-            crops and flips only.
-        rows: read only these places of the order, in this order: the part of one of several devices. None reads all.
+    Each whole image is squashed to the square. Augmentation "standard" crops, shifts, flips and rotates a little and changes
+    brightness, contrast and colour; "light" crops and flips only. `rows` are the places of the order to read, in this order:
+    the part of one of several devices.
 
     Raises:
         InputError: an argument is out of range.
     """
     for argument, value, low in (("size", size, 1), ("batch_size", batch_size, 1), ("seed", seed, 0), ("epoch", epoch, 0)):
-        if value < low:
-            raise InputError(f"{argument} must be at least {low}. Received: {value}.")
+        require(value >= low, f"{argument} must be at least {low}. Received: {value}.")
     check_choice("augmentation", augmentation, AUGMENTATIONS)
     count = len(images)
     order = np.random.default_rng([seed, epoch, 0]).permutation(count) if shuffle else np.arange(count)
@@ -72,32 +62,21 @@ def image_batches(
 
     paths = tf.constant([os.fsencode(images.root / images.paths[i]) for i in order], tf.string, shape=[len(order)])
     labels = tf.constant(np.asarray(images.labels)[order], tf.int32, shape=[len(order)])
-    threads = min(os.cpu_count() or 1, _MAX_THREADS)
     parts = (paths, labels) if randoms is None else (paths, labels, randoms)
-    batches = tf.data.Dataset.from_tensor_slices(parts).map(
-        lambda path, *rest: (decode_image(tf.io.read_file(path), size), *rest), num_parallel_calls=threads, deterministic=True
-    )
-    batches = batches.batch(batch_size)
+    options = {"num_parallel_calls": min(os.cpu_count() or 1, _MAX_THREADS), "deterministic": True}
+    batches = tf.data.Dataset.from_tensor_slices(parts)
+    batches = batches.map(lambda path, *rest: (decode_image(tf.io.read_file(path), size), *rest), **options).batch(batch_size)
     if augment:
-        changes_colour = augmentation == "standard"
-        batches = batches.map(
-            lambda pixels, chosen, numbers: (augmented(pixels, numbers, changes_colour), chosen),
-            num_parallel_calls=threads,
-            deterministic=True,
-        )
+        colour = augmentation == "standard"
+        batches = batches.map(lambda pixels, chosen, numbers: (augmented(pixels, numbers, colour), chosen), **options)
     return batches.prefetch(_BATCHES_AHEAD)
 
 
 def augmented(pixels: tf.Tensor, randoms: tf.Tensor, changes_colour: bool = True) -> tf.Tensor:
-    """Change each image of a batch in its own way.
+    """Change each image of a batch, float32 [B, S, S, 3] in 0..255, in its own way.
 
-    Args:
-        pixels: float32 [B, S, S, 3] in 0..255.
-        randoms: float32 [B, 10] in [0, 1): zoom, x, y, flip, angle, brightness, contrast and three colour gains.
-        changes_colour: whether angle, brightness, contrast and colour are used too.
-
-    Returns:
-        float32 [B, S, S, 3] in 0..255.
+    `randoms`, float32 [B, 10] in [0, 1), are zoom, x, y, flip, angle, brightness, contrast and three colour gains; without
+    `changes_colour` only the first four are used.
     """
     size = pixels.shape[1]
     zoom, x, y, flip, angle, brightness, contrast = tf.unstack(randoms[:, :7], axis=1)
@@ -130,46 +109,24 @@ def augmented(pixels: tf.Tensor, randoms: tf.Tensor, changes_colour: bool = True
     return tf.clip_by_value(mean + (0.85 + 0.3 * contrast)[:, None, None, None] * (moved - mean), 0.0, 255.0)
 
 
-@dataclass(frozen=True)
-class BadImage:
-    """A file that cannot be decoded.
+def usable_images(images: Images, max_bad_images: int = 0, *, progress: bool = True) -> tuple[Images, dict[str, str]]:
+    """Decode every file once and return the images that can be used, and what is wrong with each other path in a few words.
 
-    Attributes:
-        path: as in `Images.paths`.
-        reason: a few words.
-    """
-
-    path: str
-    reason: str
-
-
-def usable_images(
-    images: Images, max_bad_images: int = 0, max_pixels: int = PIXEL_LIMIT, *, progress: bool = True
-) -> tuple[Images, list[BadImage]]:
-    """Decode every file once and return the images that can be used and what is wrong with the others.
-
-    The decoder is that of training and serving. Bad images up to `max_bad_images` are logged and left out.
-
-    Args:
-        images: what to check.
-        max_bad_images: how many may be left out.
-        max_pixels: a file whose header claims more is bad and is not decoded.
-        progress: whether to show a bar on standard error when it takes over five seconds.
+    The decoder is that of training and serving. Bad images up to `max_bad_images` are logged and left out. With `progress` a
+    bar is shown on standard error when it takes over five seconds.
 
     Raises:
         InputError: there are more bad images than allowed; the first few are named with the reason.
     """
-    if max_bad_images < 0:
-        raise InputError(f"max_bad_images must be at least 0. Received: {max_bad_images}.")
+    require(max_bad_images >= 0, f"max_bad_images must be at least 0. Received: {max_bad_images}.")
     with warnings.catch_warnings(), ThreadPoolExecutor(min(os.cpu_count() or 1, _MAX_THREADS)) as threads:
         warnings.simplefilter("ignore")  # Pillow warns of a large header, which is judged here
-        found = threads.map(lambda path: _fault(images.root / path, max_pixels), images.paths)
+        found = threads.map(lambda path: _fault(images.root / path), images.paths)
         bar = tqdm(found, "checking images", len(images), file=sys.stderr, delay=5, disable=not progress, leave=False)
-        reasons = list(bar)
-    bad = [BadImage(path, reason) for path, reason in zip(images.paths, reasons, strict=True) if reason]
+        bad = {path: reason for path, reason in zip(images.paths, bar, strict=True) if reason}
     if not bad:
         return images, bad
-    named = "; ".join(f"{one.path} ({one.reason})" for one in bad[:_NAMED_BAD_IMAGES])
+    named = "; ".join(f"{path} ({reason})" for path, reason in list(bad.items())[:_NAMED_BAD_IMAGES])
     named += f"; and {len(bad) - _NAMED_BAD_IMAGES} more" if len(bad) > _NAMED_BAD_IMAGES else ""
     if len(bad) > max_bad_images:
         raise InputError(
@@ -177,35 +134,28 @@ def usable_images(
             f"Received: max_bad_images={max_bad_images}, {named}."
         )
     logging.getLogger("niwt_tf").warning("Left out %d of %d images that cannot be decoded: %s", len(bad), len(images), named)
-    return images.take(np.array([i for i, reason in enumerate(reasons) if not reason], np.int64)), bad
+    return images.take(np.flatnonzero([path not in bad for path in images.paths])), bad
 
 
-def _fault(path: Path, max_pixels: int) -> str:
+def _fault(path: Path) -> str:
     """Return what is wrong with a file, or ""."""
     try:
         encoded = path.read_bytes()
     except OSError as error:
         return error.strerror or type(error).__name__
-    header = _header_fault(encoded, max_pixels)
-    if header:
-        return header
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            width, height = image.size
+            if width * height > PIXEL_LIMIT:
+                return f"{width} x {height} pixels, over the limit of {PIXEL_LIMIT}"
+            if image.format == "BMP" and image.mode == "P":
+                return "BMP with a palette, which is not supported"  # TensorFlow reads the indices as grey
+    except Image.DecompressionBombError:
+        return f"more pixels than the limit of {PIXEL_LIMIT}"
+    except Exception:  # noqa: BLE001, S110  whatever Pillow makes of it, the decoder has the last word
+        pass
     try:
         decode_pixels(tf.constant(encoded))
     except tf.errors.OpError as error:
         return refusal(error)
-    return ""
-
-
-def _header_fault(encoded: bytes, max_pixels: int) -> str:
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                return f"{width} x {height} pixels, over the limit of {max_pixels}"
-            if image.format == "BMP" and image.mode == "P":
-                return "BMP with a palette, which is not supported"  # TensorFlow reads the indices as grey
-    except Image.DecompressionBombError:
-        return f"more pixels than the limit of {max_pixels}"
-    except Exception:  # noqa: BLE001  whatever Pillow makes of it, the decoder has the last word
-        return ""
     return ""

@@ -15,23 +15,14 @@ from niwt_tf.errors import InputError, check_choice
 
 @dataclass(frozen=True)
 class Archive:
-    """Where an official archive keeps what its reader must have.
-
-    Attributes:
-        folder: name of the official folder; all other places are relative to it.
-        known_by: the file that messages call the folder's mark.
-        files: required files, each with the places where it may be.
-        images: folder of the images.
-        texts: name of the folder of texts or captions, in or beside the official one.
-        num_images: how many images the official archive holds.
-    """
+    """Where an official archive keeps what its reader must have. Places are relative to the official folder."""
 
     folder: str
-    known_by: str
-    files: tuple[tuple[str, ...], ...]
+    known_by: str  # the file that messages call the folder's mark
+    files: tuple[tuple[str, ...], ...]  # required ones, each with the places where it may be
     images: str
-    texts: str
-    num_images: int
+    texts: str  # name of the folder of texts or captions, in or beside the official one
+    num_images: int  # how many the official archive holds
 
 
 ARCHIVES = {
@@ -116,10 +107,7 @@ def count_missing(root: Path, paths: tuple[str, ...]) -> list[str]:
 def drop_missing(dataset: Dataset, missing_images: str, listing: Path) -> Dataset:
     """Return the data set without images that are not on disk, and without the classes that then have none.
 
-    Args:
-        dataset: what the archive lists, without a split.
-        missing_images: "error" or "drop".
-        listing: file that lists the images, for messages.
+    The data set has no split yet; `listing` is the file that lists its images, for messages.
 
     Raises:
         InputError: images are missing and `missing_images` is "error", or no image at all is there.
@@ -128,17 +116,15 @@ def drop_missing(dataset: Dataset, missing_images: str, listing: Path) -> Datase
     present = present_images(dataset.root, dataset.paths)
     absent = np.flatnonzero(~present)
     if not present.any():
-        raise InputError(
-            f"{dataset.root} must hold images of {listing.name}. Received: no class with any (0 of {len(present)} images)."
-        )
-    if len(absent) and missing_images == "error":
-        first = dataset.paths[absent[0]]
-        raise InputError(
-            f"{listing} lists images that {dataset.root} must hold (missing_images=drop goes on without them). "
-            f"Received: {len(absent)} of {len(present)} missing, the first {first!r}."
-        )
+        received = f"no class with any (0 of {len(present)} images)"
+        raise InputError(f"{dataset.root} must hold images of {listing.name}. Received: {received}.")
     if not len(absent):
         return dataset
+    if missing_images == "error":
+        raise InputError(
+            f"{listing} lists images that {dataset.root} must hold (missing_images=drop goes on without them). "
+            f"Received: {len(absent)} of {len(present)} missing, the first {dataset.paths[absent[0]]!r}."
+        )
     kept = np.flatnonzero(present)
     reduced = take_images(dataset, kept)
     classes = np.unique(reduced.labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,9 @@ _LOG = logging.getLogger("niwt_tf")
 
 
 def read_awa2_classes(data_dir: str | Path, binary: bool = False) -> tuple[tuple[str, ...], Knowledge]:
-    """Return the class names and their predicates, whether or not there are images.
+    """Return the class names and their predicates, continuous (0 to 100) or 0/1, whether or not there are images.
 
     A negative strength marks a value that nobody gave: it becomes the mean of that predicate over the classes that have one.
-
-    Args:
-        data_dir: the folder Animals_with_Attributes2 or the one that holds it.
-        binary: whether to take the 0/1 matrix and not the continuous one (0 to 100).
 
     Raises:
         InputError: files are absent (all are named) or not in order.
@@ -46,12 +43,7 @@ def read_awa2_classes(data_dir: str | Path, binary: bool = False) -> tuple[tuple
 
 
 def read_awa2(data_dir: str | Path, missing_images: str = "error", binary: bool = False) -> Dataset:
-    """Read Animals with Attributes 2.
-
-    Args:
-        data_dir: the folder Animals_with_Attributes2 or the one that holds it.
-        missing_images: "error", or "drop" to go on with the classes that have images.
-        binary: whether to take the 0/1 predicates.
+    """Read Animals with Attributes 2 from its folder or the one that holds it; "drop" passes over the classes without images.
 
     Raises:
         InputError: files are absent (all are named) or not in order, an image's name contradicts its folder, or classes have
@@ -60,8 +52,15 @@ def read_awa2(data_dir: str | Path, missing_images: str = "error", binary: bool 
     check_choice("missing_images", missing_images, MISSING_IMAGES)
     class_names, knowledge = read_awa2_classes(data_dir, binary)
     root = official_folder(_BINARY if binary else _ARCHIVE, Path(data_dir).expanduser()) / "JPEGImages"
-    found = {name: image_names(root / name) if (root / name).is_dir() else [] for name in class_names}
-    _check_folders(root, found)
+    found = _images_of(root, class_names)
+    for name, images in found.items():
+        for image in images:
+            called = image.rpartition("_")[0]  # a file that is called after no class says nothing
+            if called != name and called in found:
+                raise InputError(
+                    f"{root / name / image} must be an image of the class that its folder is called after, {name!r}. "
+                    f"Received: a file called after {called!r}."
+                )
     empty = [name for name, images in found.items() if not images]
     if len(empty) == len(class_names):
         raise InputError(f"{root} must hold images in one folder a class. Received: none for any of {len(empty)} classes.")
@@ -76,25 +75,16 @@ def read_awa2(data_dir: str | Path, missing_images: str = "error", binary: bool 
     return take_classes(dataset, np.unique(dataset.labels)) if empty else dataset
 
 
+def _images_of(root: Path, class_names: Sequence[str]) -> dict[str, list[str]]:
+    return {name: image_names(root / name) if (root / name).is_dir() else [] for name in class_names}
+
+
 def _classes_without_images(official: Path) -> list[str]:
     if not (official / "classes.txt").is_file():
         return [] if (official / "JPEGImages").is_dir() else ["JPEGImages/"]
-    _, classes = read_numbered_names(official / "classes.txt")
-    root = official / "JPEGImages"
-    empty = [name for name in classes if not (root / name).is_dir() or not image_names(root / name)]
-    return [f"images of {len(empty)} of {len(classes)} classes in JPEGImages/ (the first {empty[0]!r})"] if empty else []
-
-
-def _check_folders(root: Path, found: dict[str, list[str]]) -> None:
-    """Refuse an image that is called after another class than its folder's; other names say nothing."""
-    for name, images in found.items():
-        for image in images:
-            called = image.rpartition("_")[0]
-            if called != name and called in found:
-                raise InputError(
-                    f"{root / name / image} must be an image of the class that its folder is called after, {name!r}. "
-                    f"Received: a file called after {called!r}."
-                )
+    found = _images_of(official / "JPEGImages", read_numbered_names(official / "classes.txt")[1])
+    empty = [name for name, images in found.items() if not images]
+    return [f"images of {len(empty)} of {len(found)} classes in JPEGImages/ (the first {empty[0]!r})"] if empty else []
 
 
 def _filled(values: np.ndarray) -> np.ndarray:

@@ -8,93 +8,57 @@ from pathlib import Path
 
 import numpy as np
 
-from niwt_tf.data.readers.archives import (
-    ARCHIVES,
-    count_missing,
-    drop_missing,
-    incomplete,
-    missing_files,
-    official_folder,
-    texts_folder,
-)
-from niwt_tf.data.readers.tables import (
-    existing_directory,
-    group_of,
-    line_of,
-    list_directory,
-    positions,
-    read_numbered_names,
-    read_numbers,
-)
+from niwt_tf.data.readers import archives, tables
+from niwt_tf.data.readers.tables import group_of, line_of, list_directory, positions, read_numbered_names, read_numbers
 from niwt_tf.data.schema import Dataset, Knowledge
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, require
 
-_ARCHIVE = ARCHIVES["cub"]
+_ARCHIVE = archives.ARCHIVES["cub"]
 
 
 def read_cub(data_dir: str | Path, missing_images: str = "error") -> Dataset:
-    """Read CUB-200-2011 or anything in its layout.
+    """Read CUB-200-2011 or anything in its layout, from its folder or the one that holds it.
 
-    Boxes, parts, per-image attributes and captions (`text_c10`, in or beside the official folder) are read where present.
-    Class strengths stay in the file's units (0 to 100). `train_test_split.txt` is not a zero-shot split and is not used.
-
-    Args:
-        data_dir: the folder CUB_200_2011 or the one that holds it.
-        missing_images: "error", or "drop" to go on with the images (and the classes) that are there.
+    Boxes, parts, per-image attributes and captions (`text_c10`, in or beside the official folder) are read where present. Class
+    strengths stay in the file's units (0 to 100). `train_test_split.txt` is not a zero-shot split and is not used. With
+    missing_images="drop" only the images (and the classes) that are there count.
 
     Raises:
         InputError: files are absent (all are named) or not in order, a label contradicts its image's folder, or listed images
             are missing.
     """
-    official = official_folder(_ARCHIVE, existing_directory("data_dir", data_dir))
-    _check_complete(official, missing_images)
+    official = archives.official_folder(_ARCHIVE, tables.existing_directory("data_dir", data_dir))
+    missing = archives.missing_files(_ARCHIVE, official)
+    if missing:
+        if missing_images == "error" and (official / "images.txt").is_file():
+            missing += archives.count_missing(official / "images", tuple(read_numbered_names(official / "images.txt")[1]))
+        raise archives.incomplete(official, missing)
     image_ids, paths = read_numbered_names(official / "images.txt")
     class_ids, class_names = read_numbered_names(official / "classes.txt")
-    labels = _read_labels(official / "image_class_labels.txt", image_ids, class_ids)
+    of_labels, of_boxes = official / "image_class_labels.txt", official / "bounding_boxes.txt"
+    labels = positions(of_labels, class_ids, _per_image(of_labels, image_ids, 2)[:, 0])
     _check_folders(official, paths, labels, class_names, image_ids)
     parts, part_names = _read_parts(official / "parts", image_ids)
     knowledge = _read_knowledge(official, len(class_names))
     of_images = official / "attributes/image_attribute_labels.txt"
-    dataset = Dataset(
-        name="cub",
-        root=official / "images",
-        paths=tuple(paths),
-        labels=labels,
-        class_names=tuple(class_names),
-        knowledge=knowledge,
-        boxes=_read_boxes(official / "bounding_boxes.txt", image_ids),
-        parts=parts,
-        part_names=part_names,
-        image_attributes=_read_image_attributes(of_images, image_ids, len(knowledge.names)),
-    )
-    dataset = drop_missing(dataset, missing_images, official / "images.txt")
-    captions = texts_folder(_ARCHIVE, official)
+    attributes = _read_image_attributes(of_images, image_ids, len(knowledge.names))
+    boxes = _per_image(of_boxes, image_ids, 5).astype(np.float32) if of_boxes.is_file() else None
+    dataset = Dataset("cub", official / "images", tuple(paths), labels, tuple(class_names), knowledge)
+    dataset = dataset.replace(boxes=boxes, parts=parts, part_names=part_names, image_attributes=attributes)
+    dataset = archives.drop_missing(dataset, missing_images, official / "images.txt")
+    captions = archives.texts_folder(_ARCHIVE, official)
     return dataset.replace(captions=None if captions is None else read_captions(captions, dataset.paths, paths))
 
 
-def _check_complete(official: Path, missing_images: str) -> None:
-    missing = missing_files(_ARCHIVE, official)
-    if not missing:
-        return
-    listing = official / "images.txt"
-    if missing_images == "error" and listing.is_file():
-        missing += count_missing(official / "images", tuple(read_numbered_names(listing)[1]))
-    raise incomplete(official, missing)
-
-
-def _each_once(path: Path, image_ids: np.ndarray, received: np.ndarray) -> np.ndarray:
-    rows = positions(path, image_ids, received)
+def _per_image(path: Path, image_ids: np.ndarray, columns: int) -> np.ndarray:
+    """Return what a table has behind its first column, the image, in the order of `image_ids`."""
+    table = read_numbers(path, columns)
+    rows = positions(path, image_ids, table[:, 0])
     if len(rows) != len(image_ids) or len(np.unique(rows)) != len(rows):
         raise InputError(f"{path} must have one row for each of {len(image_ids)} images. Received: {len(rows)} rows.")
-    return rows
-
-
-def _read_labels(path: Path, image_ids: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
-    table = read_numbers(path, 2)
-    rows = _each_once(path, image_ids, table[:, 0])
-    labels = np.zeros(len(image_ids), np.int32)
-    labels[rows] = positions(path, class_ids, table[:, 1])
-    return labels
+    ordered = np.zeros((len(rows), columns - 1))
+    ordered[rows] = table[:, 1:]
+    return ordered
 
 
 def _check_folders(official: Path, paths: list[str], labels: np.ndarray, class_names: list[str], image_ids: np.ndarray) -> None:
@@ -113,15 +77,6 @@ def _check_folders(official: Path, paths: list[str], labels: np.ndarray, class_n
         )
 
 
-def _read_boxes(path: Path, image_ids: np.ndarray) -> np.ndarray | None:
-    if not path.is_file():
-        return None
-    table = read_numbers(path, 5)
-    boxes = np.zeros((len(image_ids), 4), np.float32)
-    boxes[_each_once(path, image_ids, table[:, 0])] = table[:, 1:]
-    return boxes
-
-
 def _read_parts(folder: Path, image_ids: np.ndarray) -> tuple[np.ndarray | None, tuple[str, ...]]:
     path = folder / "part_locs.txt"
     if not path.is_file():
@@ -135,14 +90,10 @@ def _read_parts(folder: Path, image_ids: np.ndarray) -> tuple[np.ndarray | None,
 
 def _read_knowledge(official: Path, num_classes: int) -> Knowledge:
     candidates = [folder / "attributes.txt" for folder in (official, official / "attributes", official.parent)]
-    names_path = next((path for path in candidates if path.is_file()), None)
-    if names_path is None:
-        raise InputError(f"data_dir must hold attributes.txt in or beside {official}. Received: neither.")
-    _, names = read_numbered_names(names_path)
+    _, names = read_numbered_names(next(path for path in candidates if path.is_file()))
     path = official / "attributes/class_attribute_labels_continuous.txt"
     values = read_numbers(path, len(names))
-    if len(values) != num_classes:
-        raise InputError(f"{path} must have one row for each of {num_classes} classes. Received: {len(values)}.")
+    require(len(values) == num_classes, f"{path} must have one row for each of {num_classes} classes. Received: {len(values)}.")
     return Knowledge(values.astype(np.float32), tuple(names), tuple(group_of(name) for name in names))
 
 
@@ -175,15 +126,10 @@ def class_number(class_folder: str) -> str:
 def read_captions(
     folder: Path, paths: Sequence[str], listed: Collection[str] | None = None
 ) -> tuple[tuple[str, ...], ...] | None:
-    """Return the sentences of each image, or None where no image has any.
+    """Return the sentences of each of `paths`, images as "class/file", or None where no image has any.
 
-    Captions of images that the archive does not list, and folders of classes that it does not have, are passed over with
-    a warning that counts them.
-
-    Args:
-        folder: text_c10.
-        paths: images as "class/file".
-        listed: all images of the archive, where `paths` are only some of them.
+    Captions of images that the archive does not list (`listed`, by default `paths`), and folders of classes that it does not
+    have, are passed over with a warning that counts them.
     """
     folder_of = {class_number(entry.name): entry for entry in list_directory(folder) if entry.is_dir()}
     _warn_of_others(folder, folder_of, paths if listed is None else listed)
@@ -200,11 +146,6 @@ def _warn_of_others(folder: Path, folder_of: dict[str, Path], listed: Collection
         class_folder, _, name = path.rpartition("/")
         stems.setdefault(class_number(class_folder), set()).add(Path(name).stem)
     unknown = [entry.name for number, entry in folder_of.items() if number not in stems]
-    if unknown:
-        _LOG.warning(
-            "%s holds captions of %d classes that the data set does not have; they are not used, the first %r.",
-            *(folder, len(unknown), unknown[0]),
-        )
     absent = [
         f"{entry.name}/{file.name}"
         for number, entry in folder_of.items()
@@ -212,11 +153,9 @@ def _warn_of_others(folder: Path, folder_of: dict[str, Path], listed: Collection
         for file in list_directory(entry)
         if file.suffix == ".txt" and file.stem not in stems[number]
     ]
-    if absent:
-        _LOG.warning(
-            "%s holds captions of %d images that the data set does not list; they are not used, the first %r.",
-            *(folder, len(absent), absent[0]),
-        )
+    for names, of in ((unknown, "classes that the data set does not have"), (absent, "images that the data set does not list")):
+        if names:
+            _LOG.warning("%s holds captions of %d %s; they are not used, the first %r.", folder, len(names), of, names[0])
 
 
 def _sentences(folder: Path | None, stem: str) -> tuple[str, ...]:

@@ -8,26 +8,21 @@ import math
 import unicodedata
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from niwt_tf.data.schema import Knowledge
-from niwt_tf.errors import InputError, suggestion
+from niwt_tf.errors import InputError, listed, require, suggestion
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 @dataclass(frozen=True)
 class ClassTable:
-    """The rows of a class table.
-
-    Attributes:
-        class_names: C unique names in the file's order.
-        knowledge: one row a class.
-    """
+    """The rows of a class table: C unique names in the order of the file, and what is said of each."""
 
     class_names: tuple[str, ...]
     knowledge: Knowledge
@@ -51,8 +46,7 @@ def read_rows(path: Path) -> list[tuple[int, list[str]]]:
         InputError: not UTF-8, not comma separated, bad quoting, no row, or rows of different lengths (the line is named).
     """
     text = read_text(path)
-    if "\0" in text:
-        raise InputError(f"{path} must be a text file. Received: binary data.")
+    require("\0" not in text, f"{path} must be a text file. Received: binary data.")
     rows: list[tuple[int, list[str]]] = []
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
@@ -61,12 +55,10 @@ def read_rows(path: Path) -> list[tuple[int, list[str]]]:
                 rows.append((reader.line_num, [plain_name(cell) for cell in cells]))
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num} must be valid CSV. Received: {error}.") from None
-    if not rows:
-        raise InputError(f"{path} must have a header line. Received: an empty file.")
+    require(rows, f"{path} must have a header line. Received: an empty file.")
     header = rows[0][1]
     for separator, called in _SEPARATORS.items():
-        if separator in header[0]:
-            raise InputError(f"{path} must be comma separated. Received: {called} in its first line.")
+        require(separator not in header[0], f"{path} must be comma separated. Received: {called} in its first line.")
     for line, cells in rows[1:]:
         if len(cells) != len(header):
             raise InputError(f"{path}, line {line} must have {len(header)} cells like the header. Received: {len(cells)}.")
@@ -86,14 +78,12 @@ def read_class_table(path: str | Path) -> ClassTable:
     values = np.zeros((len(rows) - 1, len(columns)), np.float32)
     for row, (line, cells) in enumerate(rows[1:]):
         name = cells[0]
-        if not name:
-            raise InputError(f"{path}, line {line} must name its class in the first column. Received: an empty cell.")
+        require(name, f"{path}, line {line} must name its class in the first column. Received: an empty cell.")
         if name in lines_of:
             raise InputError(f"{path}, line {line} must name a new class. Received: {name!r}, also on line {lines_of[name]}.")
         lines_of[name] = line
         values[row] = [finite_number(path, line, column, cell) for column, cell in zip(columns, cells[1:], strict=True)]
-    if not lines_of:
-        raise InputError(f"{path} must have a row for each class. Received: a header alone.")
+    require(lines_of, f"{path} must have a row for each class. Received: a header alone.")
     groups = tuple(group_of(column) for column in columns)
     return ClassTable(tuple(lines_of), Knowledge(values, columns, groups, source=path.name))
 
@@ -107,8 +97,7 @@ def rows_of_classes(path: Path, table: ClassTable, class_names: Sequence[str]) -
     check_has_rows(path, table.class_names, class_names)
     row_of = {name: row for row, name in enumerate(table.class_names)}
     rows = [row_of[plain_name(name)] for name in class_names]
-    known = table.knowledge
-    return Knowledge(known.values[rows], known.names, known.groups, source=str(path))
+    return replace(table.knowledge, values=table.knowledge.values[rows], source=str(path))
 
 
 def check_has_rows(path: Path, row_names: Iterable[str], class_names: Iterable[str], what: str = "class") -> None:
@@ -120,9 +109,8 @@ def check_has_rows(path: Path, row_names: Iterable[str], class_names: Iterable[s
     rows = list(row_names)
     absent = [name for name in class_names if plain_name(name) not in set(rows)]
     if absent:
-        listed = ", ".join(repr(name) for name in absent[:3]) + (f" and {len(absent) - 3} more" if len(absent) > 3 else "")
         near = suggestion(absent[0], rows)
-        raise InputError(f"{path} must have a row for every {what}. Received: none for {listed}.{near}")
+        raise InputError(f"{path} must have a row for every {what}. Received: none for {listed(absent)}.{near}")
 
 
 def _checked_header(path: Path, header: list[str]) -> tuple[str, ...]:
@@ -130,13 +118,10 @@ def _checked_header(path: Path, header: list[str]) -> tuple[str, ...]:
         where = " (it is a later column)" if "class" in header else ""
         raise InputError(f"{path}, line 1 must call its first column 'class'{where}. Received: {header[0][:80]!r}.")
     columns = header[1:]
-    if not columns:
-        raise InputError(f"{path}, line 1 must name at least one attribute column after 'class'. Received: none.")
+    require(columns, f"{path}, line 1 must name at least one attribute column after 'class'. Received: none.")
     for number, column in enumerate(columns, start=2):
-        if not column:
-            raise InputError(f"{path}, line 1 must name every column. Received: an empty name for column {number}.")
-        if columns.index(column) != number - 2:
-            raise InputError(f"{path}, line 1 must name each column once. Received: {column!r} twice.")
+        require(column, f"{path}, line 1 must name every column. Received: an empty name for column {number}.")
+        require(columns.index(column) == number - 2, f"{path}, line 1 must name each column once. Received: {column!r} twice.")
     return tuple(columns)
 
 
@@ -199,6 +184,15 @@ def list_directory(folder: Path) -> list[Path]:
         raise InputError(f"{folder} must be a readable folder. Received: {error.strerror or error}.") from None
 
 
+def text_files(folder: Path) -> dict[str, Path]:
+    """Return the files <class>.txt of a folder by the class's plain name.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    return {plain_name(entry.stem): entry for entry in list_directory(folder) if entry.suffix.lower() == ".txt"}
+
+
 def read_numbered_names(path: Path) -> tuple[np.ndarray, list[str]]:
     """Read lines of "number name" and return the numbers (int64) and the names, in the file's order.
 
@@ -218,8 +212,7 @@ def read_numbered_names(path: Path) -> tuple[np.ndarray, list[str]]:
         lines_of[int(number)] = line
         numbers.append(int(number))
         names.append(name.strip())
-    if not names:
-        raise InputError(f"{path} must list at least one name. Received: an empty file.")
+    require(names, f"{path} must list at least one name. Received: an empty file.")
     return np.array(numbers, np.int64), names
 
 
@@ -282,7 +275,7 @@ def read_mat(path: Path, keys: Sequence[str], optional: Sequence[str] = ()) -> d
     Raises:
         InputError: the file cannot be read, is of version 7.3 or no MATLAB file, or lacks one of `keys`.
     """
-    from scipy.io import loadmat
+    from scipy.io import loadmat, whosmat
     from scipy.io.matlab import MatReadError
 
     try:
@@ -299,7 +292,7 @@ def read_mat(path: Path, keys: Sequence[str], optional: Sequence[str] = ()) -> d
         raise InputError(f"{rule}. Received: {str(error).rstrip('.')}.") from None
     missing = next((key for key in keys if key not in content), None)
     if missing is not None:
-        held = _names_in(path)
+        held = [name for name, _, _ in whosmat(path)]
         listed = f"{', '.join(held[:8])}{' and others' if len(held) > 8 else ''}" if held else "no variable"
         raise InputError(
             f"{path} must hold {', '.join(keys)}. Received: {listed}, but no {missing}.{suggestion(missing, held)}"
@@ -313,13 +306,11 @@ def texts_of(path: Path, key: str, value: Any) -> list[str]:
     Raises:
         InputError: it is something else, or a text is empty; the row is named.
     """
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "OU" or max(value.shape, default=0) != value.size:
-        raise InputError(f"{path}: {key} must be one column of texts. Received: {_kind(value)}.")
-    texts = [_text(cell) for cell in value.ravel()]
-    for row, text in enumerate(texts, start=1):
-        if not text:
-            raise InputError(f"{path}: {key} must be one column of texts. Received: none in row {row}.")
-    return [text or "" for text in texts]
+    rule = f"{path}: {key} must be one column of texts."
+    texts = [_text(cell) for cell in _column(value, "OU", rule)]
+    if "" in texts:
+        raise InputError(f"{rule} Received: none in row {texts.index('') + 1}.")
+    return texts
 
 
 def whole_numbers_of(path: Path, key: str, value: Any) -> np.ndarray:
@@ -329,9 +320,7 @@ def whole_numbers_of(path: Path, key: str, value: Any) -> np.ndarray:
         InputError: it has another shape or type, or holds other numbers.
     """
     rule = f"{path}: {key} must be one column of whole numbers."
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf" or max(value.shape, default=0) != value.size:
-        raise InputError(f"{rule} Received: {_kind(value)}.")
-    flat = value.ravel()
+    flat = _column(value, "iuf", rule)
     with np.errstate(invalid="ignore"):
         numbers = flat.astype(np.int64)
     wrong = np.flatnonzero(numbers != flat)
@@ -340,21 +329,19 @@ def whole_numbers_of(path: Path, key: str, value: Any) -> np.ndarray:
     return numbers
 
 
-def _names_in(path: Path) -> list[str]:
-    from scipy.io import whosmat
-
-    return [name for name, _, _ in whosmat(path)]
-
-
-def _text(cell: Any) -> str | None:
+def _text(cell: Any) -> str:
     # loadmat wraps a string in as many arrays as the cell was nested.
     while isinstance(cell, np.ndarray):
         cell = cell.ravel()[0] if cell.size else ""
-    return cell.strip() if isinstance(cell, str) else None
+    return cell.strip() if isinstance(cell, str) else ""
 
 
-def _kind(value: Any) -> str:
-    if not isinstance(value, np.ndarray):
-        return type(value).__name__
-    shape = " x ".join(map(str, value.shape))
-    return f"{shape} of {'cells' if value.dtype.kind == 'O' else 'text' if value.dtype.kind == 'U' else value.dtype}"
+def _column(value: Any, kinds: str, rule: str) -> np.ndarray:
+    is_array = isinstance(value, np.ndarray)
+    if is_array and value.dtype.kind in kinds and max(value.shape, default=0) == value.size:
+        return value.ravel()
+    shown = type(value).__name__
+    if is_array:
+        kind = {"O": "cells", "U": "text"}.get(value.dtype.kind, value.dtype)
+        shown = f"{' x '.join(map(str, value.shape))} of {kind}"
+    raise InputError(f"{rule} Received: {shown}.")

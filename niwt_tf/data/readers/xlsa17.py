@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from niwt_tf.data.readers.tables import plain_name, read_mat, read_names, read_rows, texts_of, whole_numbers_of
 from niwt_tf.data.schema import Dataset, Split
-from niwt_tf.errors import InputError, check_choice, suggestion
+from niwt_tf.errors import InputError, check_choice, require, suggestion
 
 FOLDERS = {"cub": "CUB", "awa2": "AWA2"}
 _SPLITS, _FEATURES = "att_splits.mat", "res101.mat"
@@ -27,11 +27,7 @@ def read_proposed_split(folder: Path, dataset_name: str) -> list[tuple[str, str,
     """Return (image, role, where it stands) of the Proposed Split; images as "class/file".
 
     `att_splits.mat` counts rows of `res101.mat`'s `image_files`, so the two are used together; without `res101.mat`, the list
-    `<NAME>_PS.csv` is.
-
-    Args:
-        folder: xlsa17, its folder data, or its folder data/<NAME>; or a folder that holds <NAME>_PS.csv.
-        dataset_name: "cub" or "awa2".
+    `<NAME>_PS.csv` is. `folder` is xlsa17, its folder data, or its folder data/<NAME>; or one that holds <NAME>_PS.csv.
 
     Raises:
         InputError: neither is there, or a file is not in order.
@@ -69,12 +65,7 @@ def read_standard_split(bases: list[Path], dataset_name: str) -> tuple[str, ...]
 
 
 def split_files(folder: Path, dataset_name: str) -> tuple[Path, ...]:
-    """Return the files that hold the Proposed Split: (att_splits.mat, res101.mat), a list alone, or nothing.
-
-    Args:
-        folder: as for `read_proposed_split`.
-        dataset_name: "cub" or "awa2".
-    """
+    """Return what holds the Proposed Split: (att_splits.mat, res101.mat), a list alone, or nothing."""
     name = FOLDERS[check_choice("The data set of split=ps", dataset_name, FOLDERS)]
     for inner in _mat_folders(folder, name):
         if (inner / _SPLITS).is_file() and (inner / _FEATURES).is_file():
@@ -90,16 +81,14 @@ def missing_split_files(folder: Path, dataset_name: str) -> list[str]:
     if split_files(folder, dataset_name):
         return []
     name = FOLDERS[dataset_name]
-    inner = next((inner for inner in _mat_folders(folder, name) if _holds_one(inner)), folder / "data" / name)
-    return [str(inner / file) for file in (_SPLITS, _FEATURES) if not (inner / file).is_file()]
+    files = _SPLITS, _FEATURES
+    holding = (inner for inner in _mat_folders(folder, name) if any((inner / file).is_file() for file in files))
+    inner = next(holding, folder / "data" / name)
+    return [str(inner / file) for file in files if not (inner / file).is_file()]
 
 
 def _mat_folders(folder: Path, name: str) -> tuple[Path, ...]:
     return folder / "data" / name, folder / name, folder
-
-
-def _holds_one(folder: Path) -> bool:
-    return (folder / _SPLITS).is_file() or (folder / _FEATURES).is_file()
 
 
 def _roles_from_mat(splits_path: Path, features_path: Path) -> list[tuple[str, str, str]]:
@@ -152,8 +141,7 @@ def read_role_list(path: Path) -> list[tuple[str, str, str]]:
         InputError: the header or a role is wrong, or an image is empty; the line is named.
     """
     rows = read_rows(path)
-    if rows[0][1] != ["image", "role"]:
-        raise InputError(f"{path}, line 1 must be 'image,role'. Received: {','.join(rows[0][1])[:80]!r}.")
+    require(rows[0][1] == ["image", "role"], f"{path}, line 1 must be 'image,role'. Received: {','.join(rows[0][1])[:80]!r}.")
     found = []
     for line, (image, role) in rows[1:]:
         found.append((image, ROLES[check_choice(f"{path}, line {line}: the role", role, ROLES)], f"{path}, line {line}"))
@@ -186,21 +174,21 @@ def split_by_roles(
         if index is None:
             if missing_images == "drop":
                 continue
-            near = suggestion(image, _same_folder(image, dataset.paths))
+            near = suggestion(image, [path for path in dataset.paths if path.rpartition("/")[0] == image.rpartition("/")[0]])
             absent = sum(other not in index_of for other, _, _ in rows)
             which = "which is not there" if absent == 1 else f"which is not there, like {absent - 1} more of {len(rows)}"
             raise InputError(f"{where} must name an image of the data set. Received: {image!r}, {which}.{near}")
-        if index in used:
-            raise InputError(f"{where} must name each image once. Received: {image!r} again.")
+        require(index not in used, f"{where} must name each image once. Received: {image!r} again.")
         used[index] = role
         images[role].append(index)
-    if not used:
-        raise InputError(f"{source} must name images of the data set {dataset.name!r}. Received: none that is there.")
+    require(used, f"{source} must name images of the data set {dataset.name!r}. Received: none that is there.")
     indices = {role: np.sort(np.array(found, np.int64)) for role, found in images.items()}
     seen = np.unique(dataset.labels[np.concatenate([indices["train"], indices["test_seen"]])]).astype(np.int64)
     without_images = np.setdiff1d(np.arange(len(dataset.class_names)), classes_with_images(dataset))
     unseen = np.union1d(np.unique(dataset.labels[indices["test_unseen"]]), without_images).astype(np.int64)
-    _check_roles(dataset, source, seen, unseen, np.unique(dataset.labels[indices["train"]]))
+    untrained = np.setdiff1d(seen, dataset.labels[indices["train"]])
+    _refuse_classes(dataset, np.intersect1d(seen, unseen), f"{source} must make a class either seen or unseen. Received: both")
+    _refuse_classes(dataset, untrained, f"{source} must give every seen class a training image. Received: none")
     split = Split(name, seen, unseen, indices["train"], indices["test_seen"], indices["test_unseen"])
     left_out = len(dataset.class_names) - len(seen) - len(unseen)
     if left_out:
@@ -208,17 +196,6 @@ def split_by_roles(
     return dataset.replace(split=split)
 
 
-def _check_roles(dataset: Dataset, source: Path, seen: np.ndarray, unseen: np.ndarray, trained: np.ndarray) -> None:
-    both = np.intersect1d(seen, unseen)
-    if len(both):
-        named = dataset.class_names[both[0]]
-        raise InputError(f"{source} must make a class either seen or unseen. Received: both for {named!r}.")
-    untrained = np.setdiff1d(seen, trained)
-    if len(untrained):
-        named = dataset.class_names[untrained[0]]
-        raise InputError(f"{source} must give every seen class a training image. Received: none for {named!r}.")
-
-
-def _same_folder(image: str, paths: Sequence[str]) -> list[str]:
-    folder = image.rpartition("/")[0]
-    return [path for path in paths if path.rpartition("/")[0] == folder]
+def _refuse_classes(dataset: Dataset, wrong: np.ndarray, rule: str) -> None:
+    if len(wrong):
+        raise InputError(f"{rule} for {dataset.class_names[wrong[0]]!r}.")

@@ -157,10 +157,7 @@ def _table(dataset: str, labelled: Mapping[str, Mapping[Problem, Result]], asked
     rows = [
         Row(
             label,
-            {
-                name: mean_of([value for each in group.values() if (value := each.figures.get(name)) is not None])
-                for name in figures
-            },
+            {name: mean_of([found for r in group.values() if (found := r.figures.get(name)) is not None]) for name in figures},
             {name: mean_of(differences[label][name]) for name in PAIRED} if label != reference else {},
             adjusted.get(label),
             mean_of(list(placed[:, competing.index(label)])) if label in competing else None,

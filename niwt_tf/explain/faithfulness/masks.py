@@ -13,12 +13,9 @@ from niwt_tf.explain.grad_cam import upsampled
 
 
 def box_masks(boxes: np.ndarray, sides: np.ndarray, size: int) -> np.ndarray:
-    """Return how much of each pixel is inside of the image's box, float64 [B, S, S].
+    """Return how much of each pixel is inside of the image's box, float64 [B, S, S] with S = `size`.
 
-    Args:
-        boxes: [B, 4] as x, y, width, height in pixels of the file.
-        sides: [B, 2], width and height of the file in pixels.
-        size: S.
+    Boxes are [B, 4] as x, y, width, height and sides [B, 2] as width, height, both in pixels of the file.
     """
     columns, rows = (_covered(boxes[:, axis], boxes[:, axis + 2], sides[:, axis], size) for axis in (0, 1))
     return rows[:, :, None] * columns[:, None, :]
@@ -33,13 +30,9 @@ def _covered(starts: np.ndarray, lengths: np.ndarray, sides: np.ndarray, size: i
 
 
 def disc_masks(points: np.ndarray, radii: np.ndarray, sides: np.ndarray, size: int) -> np.ndarray:
-    """Return the pixels whose centres are near one of the image's visible parts, bool [B, S, S].
+    """Return the pixels whose centres are near one of the image's visible parts, bool [B, S, S] with S = `size`.
 
-    Args:
-        points: [B, P, 3] as x, y in pixels of the file and visibility 0 or 1.
-        radii: [B], in pixels of the file.
-        sides: [B, 2], width and height of the file in pixels.
-        size: S.
+    Points are [B, P, 3] as x, y and visibility 0 or 1, radii [B] and sides [B, 2] as width, height, all in pixels of the file.
     """
     centres = (np.arange(size) + 0.5) / size
     x, y = (centres * np.asarray(sides, np.float64)[:, axis, None] for axis in (0, 1))
@@ -65,21 +58,10 @@ def over_positions(masks: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 # By the first word of a group. Groups about the whole bird, or more than one part of it, have none.
-_PARTS = {
-    "back": ("back",),
-    "beak": ("beak",),
-    "belly": ("belly",),
-    "bill": ("beak",),
-    "breast": ("breast",),
-    "crown": ("crown",),
-    "eye": ("left eye", "right eye"),
-    "forehead": ("forehead",),
-    "leg": ("left leg", "right leg"),
-    "nape": ("nape",),
-    "tail": ("tail",),
-    "throat": ("throat",),
-    "wing": ("left wing", "right wing"),
-}
+_PARTS: dict[str, tuple[str, ...]] = {"bill": ("beak",)}
+_ONCE = ("back", "beak", "belly", "breast", "crown", "forehead", "nape", "tail", "throat")
+_PARTS.update({part: (part,) for part in _ONCE})
+_PARTS.update({part: (f"left {part}", f"right {part}") for part in ("eye", "leg", "wing")})
 
 
 def parts_of_group(group: str, part_names: Sequence[str]) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """How true a network's explanations are on its test images, for seen and unseen classes apart.
 
 What is explained is the predicted class, right or wrong: what a user is shown. Figures of images are means over their true
-classes. Dimensions: M test images.
+classes. Dimensions: M test images, N neurons.
 """
 
 from __future__ import annotations
@@ -21,20 +21,8 @@ from niwt_tf.data.images.pipeline import image_batches
 from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.data.schema import Dataset, Images
 from niwt_tf.explain.explainer import Explainer
+from niwt_tf.explain.faithfulness import measures
 from niwt_tf.explain.faithfulness.activating import Activating, TopActivating
-from niwt_tf.explain.faithfulness.measures import (
-    STEPS,
-    area_share,
-    attribute_hit,
-    curve_area,
-    deletion_curve,
-    energy_in_box,
-    heat_order,
-    insertion_curve,
-    map_correlation,
-    pointing_game,
-    with_shuffled_weights,
-)
 from niwt_tf.explain.faithfulness.neuron_names import NameQuality, PartEnergy, name_quality, named_attributes
 from niwt_tf.explain.faithfulness.truth import ImageTruth, truth_of_test_images
 from niwt_tf.explain.grad_cam import GradCam, explained_twice, upsampled
@@ -50,12 +38,9 @@ _CORRELATIONS = ("random_logit_correlation", "random_tail_correlation", "random_
 class Faithfulness:
     """What was measured.
 
-    Attributes:
-        figures: by measure and "seen", "unseen" or "all"; one that cannot be measured is absent.
-        names: by "all", "seen" and "unseen", how well the neurons' names fit.
-        parts: by neuron, the names of the parts that its name is about.
-        part_energy: by neuron, the mean share of its activation that is near those parts, and chance.
-        activating: the images that activate each neuron most, as places in the test images.
+    Figures are by measure and "seen", "unseen" or "all"; one that cannot be measured is absent. Names are how well the neurons'
+    names fit, by the same sides. By neuron, `parts` are the names of the parts that its name is about and `part_energy` the
+    mean share of its activation that is near them, and chance. Activating images are places in the test images.
     """
 
     figures: Figures
@@ -76,14 +61,9 @@ def measure_faithfulness(
 ) -> Faithfulness:
     """Measure in one pass over the test images and, for what runs the network many times, on a sample of them.
 
-    Args:
-        network: with seen and unseen classes.
-        explainer: its inverse map and the names of its neurons.
-        dataset: with a split; boxes, parts and attributes of images are used where there are any.
-        predictions: int [M], the predicted classes of the images of `test_data`.
-        temperature: probabilities are softmax(logits / temperature).
-        execution: how the network is run.
-        seed: of everything that is drawn.
+    The data set has a split; boxes, parts and attributes of images are used where there are any. Predictions, int [M], are the
+    predicted classes of the images of `test_data`, with probabilities softmax(logits / temperature). The seed is of everything
+    that is drawn.
     """
     truth = truth_of_test_images(dataset)
     labels = truth.images.labels
@@ -95,9 +75,7 @@ def measure_faithfulness(
     figures = {name: _by_side(name, each, labels, sides) for name, each in values.items()}
     attributes, confident = named_attributes(explainer), np.asarray(explainer.confident)
     names = {
-        side: name_quality(
-            explained.pooled[rows], truth.present[rows], attributes, confident, progress=execution.progress
-        )
+        side: name_quality(explained.pooled[rows], truth.present[rows], attributes, confident, progress=execution.progress)
         for side, rows in {"all": np.ones(len(labels), bool), **sides}.items()
     }
     figures["confident_names"] = {side: each.good for side, each in names.items() if each.good is not None}
@@ -123,19 +101,8 @@ def _by_side(name: str, measure: ImageValues, labels: np.ndarray, sides: Mapping
     return found
 
 
-# One pass over the test images in which each is explained once, and what can be measured of that.
-#
-# Dimensions: M test images, B images of a batch, S x S pixels, H x W positions, N neurons, C classes, K attributes.
-
-
 class ImageValues(NamedTuple):
-    """A measure of images.
-
-    Attributes:
-        rows: int [R], the test images that it was tried on.
-        values: float64 [R], NaN where it could not be measured.
-        chance: float64 [R], or None.
-    """
+    """A measure, float64 [R], of the test images `rows`; NaN where it could not be measured. Chance is [R] or None."""
 
     rows: np.ndarray
     values: np.ndarray
@@ -143,14 +110,7 @@ class ImageValues(NamedTuple):
 
 
 class ExplainedImages(NamedTuple):
-    """What came of the pass.
-
-    Attributes:
-        values: by measure.
-        pooled: float32 [M, N], each neuron's largest activation.
-        parts: where neurons that are named after a part respond.
-        activating: the images that activate each neuron most.
-    """
+    """What came of the pass; `pooled` float32 [M, N] is each neuron's largest activation."""
 
     values: dict[str, ImageValues]
     pooled: np.ndarray
@@ -161,16 +121,7 @@ class ExplainedImages(NamedTuple):
 def explain_test_images(
     network: Network, explainer: Explainer, truth: ImageTruth, predictions: np.ndarray, execution: Execution, seed: int
 ) -> ExplainedImages:
-    """Explain the predicted class, and another that is drawn, of every test image.
-
-    Args:
-        network: what is explained.
-        explainer: its inverse map and the names of its neurons.
-        truth: the test images and what is known of them.
-        predictions: int [M].
-        execution: how the network is run.
-        seed: of the other classes.
-    """
+    """Explain the predicted class, int [M], and another that the seed draws, of every test image."""
     count, size, classes = len(truth.images), network.input_size, len(network.class_names)
     others = (predictions + np.random.default_rng(seed).integers(1, classes, count)) % classes
     pooled = np.zeros((count, network.num_neurons), np.float32)
@@ -192,12 +143,12 @@ def explain_test_images(
             box = truth.boxes_of(rows, size)
             parts.add(maps, rows, box)
             activating.add(maps, done)
-            logit[rows] = map_correlation(heat, other_heat)
+            logit[rows] = measures.map_correlation(heat, other_heat)
             present = truth.present[rows]
-            hit[rows], base[rows] = attribute_hit(explainer.attribute_weights(alphas), present, truth.frequent)
+            hit[rows], base[rows] = measures.attribute_hit(explainer.attribute_weights(alphas), present, truth.frequent)
             if truth.boxes is not None:
-                energy[rows], pointing[rows] = energy_in_box(pixels, box), pointing_game(pixels, box)
-                box_share[rows] = area_share(box)
+                energy[rows], pointing[rows] = measures.energy_in_box(pixels, box), measures.pointing_game(pixels, box)
+                box_share[rows] = measures.area_share(box)
             done += len(rows)
             bar.update(len(rows))
     every = np.arange(count)
@@ -210,10 +161,8 @@ def explain_test_images(
     return ExplainedImages(values, pooled, parts, activating.result())
 
 
-# Insertion, deletion and a random order.
-_CURVES = 3
-# About ten seconds of two cores. A network that could not even do the fewest images in it takes longer.
-_FLOPS = 1e12
+_CURVES = 3  # insertion, deletion and a random order
+_FLOPS = 1e12  # about ten seconds of two cores; a network that could not even do the fewest images in it takes longer
 _FEWEST, _MOST = 16, 128
 _FEWEST_OF_A_SIDE = 8
 
@@ -221,21 +170,15 @@ _FEWEST_OF_A_SIDE = 8
 def sample_size(network: Network) -> int:
     """Return how many images there is time for, by the operations of one pass."""
     one_pass = flops_of(network.trunk) + flops_of(network.tail)
-    affordable = _FLOPS / max(_CURVES * (STEPS + 1) * one_pass, 1.0)
+    affordable = _FLOPS / max(_CURVES * (measures.STEPS + 1) * one_pass, 1.0)
     return int(np.clip(affordable, _FEWEST, _MOST))
 
 
 def sample_rows(images: Images, num_seen: int, count: int, seed: int) -> np.ndarray:
     """Return which images to measure: as even over the classes as can be, and at least 8 of seen and of unseen classes each.
 
-    Args:
-        images: M test images, labelled over seen then unseen classes.
-        num_seen: S; labels below it are seen classes.
-        count: how many, at least 16. All are taken if there are no more.
-        seed: of the draw.
-
-    Returns:
-        int64 rows, ascending.
+    Labels below `num_seen` are seen classes. The rows, int64 and ascending, are `count`, at least 16, or all if there are no
+    more.
     """
     sides = [np.flatnonzero((images.labels < num_seen) == seen) for seen in (True, False)]
     seen, unseen = (len(np.unique(images.labels[side])) for side in sides)
@@ -250,23 +193,16 @@ def sample_rows(images: Images, num_seen: int, count: int, seed: int) -> np.ndar
 def measure_sample(
     network: Network, images: Images, predictions: np.ndarray, temperature: float, execution: Execution, seed: int
 ) -> dict[str, ImageValues]:
-    """Measure explanations of the predicted classes on `sample_rows`.
+    """Measure explanations of the predicted classes, int [M], on `sample_rows`.
 
-    Insertion and deletion stand beside the same for a random order of the pixels, and the map beside that of the same class
-    once tail and head, or all of the network, have random weights.
-
-    Args:
-        network: what is explained.
-        images: M test images, at least one.
-        predictions: int [M].
-        temperature: probabilities are softmax(logits / temperature).
-        execution: whether to compile, the batch size, and whether to show a bar.
-        seed: of the sample, the random orders and the random weights.
+    Probabilities are softmax(logits / temperature). Insertion and deletion stand beside the same for a random order of the
+    pixels, and the map beside that of the same class once tail and head, or all of the network, have random weights. The seed
+    is of the sample, the orders and the weights.
     """
     rows = sample_rows(images, network.num_seen, sample_size(network), seed)
     chosen = images.take(rows)
     generator = np.random.default_rng(seed)
-    shuffled = with_shuffled_weights(network, seed)
+    shuffled = measures.with_shuffled_weights(network, seed)
     pairs = (network, network), (network, shuffled), (shuffled, shuffled)
     explain = [GradCam(seeing, judging, jit=execution.jit) for seeing, judging in pairs]
     probability = _probability(network, temperature, execution.jit)
@@ -278,17 +214,13 @@ def measure_sample(
             predicted = predictions[rows[done : done + len(pixels)]]
             classes = tf.constant(predicted, tf.int64)
             heat, tail_heat, network_heat = (each(pixels, predicted, upsample=False) for each in explain)
-            order = heat_order(upsampled(heat, network.input_size).numpy(), generator)
-            anyhow = heat_order(np.zeros_like(order), generator)
-            parts.append(
-                (
-                    curve_area(insertion_curve(probability, pixels, order, classes)),
-                    curve_area(deletion_curve(probability, pixels, order, classes)),
-                    curve_area(insertion_curve(probability, pixels, anyhow, classes)),
-                    map_correlation(heat, tail_heat),
-                    map_correlation(heat, network_heat),
-                )
-            )
+            order = measures.heat_order(upsampled(heat, network.input_size).numpy(), generator)
+            anyhow = measures.heat_order(np.zeros_like(order), generator)
+            areas = [
+                measures.curve_area(measures.probability_curve(probability, pixels, places, classes, put_back=put_back))
+                for places, put_back in ((order, True), (order, False), (anyhow, True))
+            ]
+            parts.append((*areas, *(measures.map_correlation(heat, other) for other in (tail_heat, network_heat))))
             done += len(pixels)
             bar.update(len(pixels))
     insertion, deletion, by_chance, tail, whole = (np.concatenate(each) for each in zip(*parts, strict=True))

@@ -1,7 +1,7 @@
 """Whether explanations are true: each measure one function of arrays, beside what it would be by chance.
 
 A measure of images gives one value an image, NaN for an image that it cannot be measured on; `class_mean` makes a figure of
-them. Insertion and deletion are in `perturbation`, the boxes and discs that maps are compared with in `masks`.
+them. The boxes and discs that maps are compared with are in `masks`.
 Dimensions: B or M images, S x S pixels, H x W positions, N neurons, K attributes, T steps.
 """
 
@@ -44,11 +44,9 @@ def pointing_game(heat: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def area_share(mask: np.ndarray, frame: np.ndarray | None = None) -> np.ndarray:
-    """Return the share [B] of the frame's area that a mask [B, S, S] covers: what a map without any knowledge would reach.
+    """Return the share [B] of the frame's area that a mask [B, S, S] in [0, 1] covers: that a blind map would reach.
 
-    Args:
-        mask: in [0, 1].
-        frame: the same shape; None for the whole image. NaN where it is empty.
+    The frame has the same shape, and NaN is returned where it is empty; None is the whole image.
     """
     if frame is None:
         return mask.mean(axis=(1, 2), dtype=np.float64)
@@ -64,13 +62,9 @@ def curve_area(curve: np.ndarray) -> np.ndarray:
 def attribute_hit(weights: np.ndarray, present: np.ndarray, frequent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return which share of the words said of an image are true of it, and of as many frequent attributes: both float64 [B].
 
-    The words are those of `textual_explanation`: the largest weights, as far as they are above 0. NaN for an image of which
-    none is said.
-
-    Args:
-        weights: [B, K].
-        present: bool [B, K].
-        frequent: int [T], the most frequent attributes, the most frequent first; T is also the most words of an image.
+    The words are those of `textual_explanation`: the largest of weights [B, K], as far as they are above 0. NaN for an image of
+    which none is said. What is true of it is `present`, bool [B, K]. As many words as `frequent` attributes, int [T], count at
+    most.
     """
     most = len(frequent)
     said = np.minimum((weights > 0).sum(axis=1), most)
@@ -90,14 +84,10 @@ def frequent_attributes(present: np.ndarray, count: int = TOP_ATTRIBUTES) -> np.
 
 
 def separation_auc(scores: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Return how well each column of scores tells images with an attribute from those without, float64 [N, K].
+    """Return how well scores [M, N] tell images with an attribute, bool [M, K], from those without, float64 [N, K].
 
     It is the area under the ROC curve: the share of pairs of an image with and one without in which the former scores higher,
     ties counting half (Mann and Whitney 1947). NaN where every image has the attribute or none.
-
-    Args:
-        scores: [M, N].
-        present: bool [M, K].
     """
     from scipy.stats import rankdata
 
@@ -120,18 +110,14 @@ def paired_auc(scores: np.ndarray, present: np.ndarray) -> np.ndarray:
 def _auc(rank_sums: np.ndarray, positive: np.ndarray, count: int) -> np.ndarray:
     """Return the AUC from the sums of the ranks, from 1, of `positive` of `count` scores; NaN for none or all of them."""
     pairs = np.broadcast_to(positive * (count - positive), rank_sums.shape)
-    return np.divide(
-        rank_sums - positive * (positive + 1) / 2, pairs, out=np.full(rank_sums.shape, np.nan), where=pairs > 0
-    )
+    return np.divide(rank_sums - positive * (positive + 1) / 2, pairs, out=np.full(rank_sums.shape, np.nan), where=pairs > 0)
 
 
 def energy_in_parts(maps: np.ndarray, masks: np.ndarray, frame: np.ndarray) -> np.ndarray:
     """Return the share of each neuron's positive activation that lies in each part, float64 [B, N, G]; NaN for a map of 0.
 
-    Args:
-        maps: activation maps [B, H, W, N].
-        masks: [B, G, H, W], how much energy one unit at a position puts into each part once the map is upsampled.
-        frame: [H, W], how much energy it puts into the image.
+    Maps are [B, H, W, N]. One unit at a position puts so much energy into each part, masks [B, G, H, W], and into the image,
+    frame [H, W], once the map is upsampled.
     """
     positive = np.maximum(maps, 0.0).reshape(len(maps), -1, maps.shape[-1]).transpose(0, 2, 1).astype(np.float64)
     inside = positive @ masks.reshape(*masks.shape[:2], -1).transpose(0, 2, 1)
@@ -154,12 +140,6 @@ STEPS = 16
 Probability = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-# Insertion and deletion: what happens to a class's probability when pixels come or go in order of heat.
-#
-# Petsiuk et al., "RISE: Randomized Input Sampling for Explanation of Black-box Models" (2018). A pixel that is away has the
-# image's mean colour. Dimensions: B images, S x S pixels, T steps.
-
-
 def heat_order(heat: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Return each pixel's place in the order of falling heat [B, S, S], as float32 [B, S, S] in [0, 1).
 
@@ -172,42 +152,20 @@ def heat_order(heat: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return places.reshape(heat.shape)
 
 
-def insertion_curve(
-    probability: Probability, pixels: tf.Tensor, order: np.ndarray, classes: tf.Tensor, steps: int = STEPS
+def probability_curve(
+    probability: Probability, pixels: tf.Tensor, order: np.ndarray, classes: tf.Tensor, steps: int = STEPS, *, put_back: bool
 ) -> np.ndarray:
-    """Return the probability of `classes` while pixels are put back, first places first, float [B, T + 1].
+    """Return the probability of classes [B] while pixels are put back, or taken away, first places first, float [B, T + 1].
 
-    Args:
-        probability: pixels [B, S, S, 3] and classes [B] -> probabilities [B].
-        pixels: float32 [B, S, S, 3].
-        order: places [B, S, S] in [0, 1).
-        classes: int [B].
-        steps: T.
+    Petsiuk et al., "RISE: Randomized Input Sampling for Explanation of Black-box Models" (2018). A pixel that is away has the
+    image's mean colour. With the places of a random order deletion is the insertion of the reverse order read backwards: their
+    areas have the same mean. Pixels are float32 [B, S, S, 3], places are [B, S, S] in [0, 1).
     """
-    return _curve(probability, pixels, order, classes, steps, put_back=True)
-
-
-def deletion_curve(
-    probability: Probability, pixels: tf.Tensor, order: np.ndarray, classes: tf.Tensor, steps: int = STEPS
-) -> np.ndarray:
-    """Return the probability of `classes` while pixels are taken away, first places first; as `insertion_curve`.
-
-    With the places of a random order it is the insertion of the reverse order read backwards: their areas have the same mean.
-    """
-    return _curve(probability, pixels, order, classes, steps, put_back=False)
-
-
-def _curve(
-    probability: Probability, pixels: tf.Tensor, order: np.ndarray, classes: tf.Tensor, steps: int, put_back: bool
-) -> np.ndarray:
     away = tf.reduce_mean(pixels, axis=[1, 2], keepdims=True)
     places = tf.constant(order)[..., None]
-    curve = []
-    for step in range(steps + 1):
-        reached = places < step / steps
-        shown = tf.where(reached, pixels, away) if put_back else tf.where(reached, away, pixels)
-        curve.append(np.asarray(probability(shown, classes)))
-    return np.stack(curve, axis=1)
+    first, last = (pixels, away) if put_back else (away, pixels)
+    shown = (tf.where(places < step / steps, first, last) for step in range(steps + 1))
+    return np.stack([np.asarray(probability(each, classes)) for each in shown], axis=1)
 
 
 def with_shuffled_weights(network: Network, seed: int) -> Network:

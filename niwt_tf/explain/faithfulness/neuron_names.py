@@ -31,11 +31,9 @@ def named_attributes(explainer: Explainer) -> np.ndarray:
 class NameQuality:
     """How well names fit on one set of images.
 
-    Attributes:
-        auc: float64 [N], of the neuron's largest activation for the attribute of its name; NaN where there is none, or where
-            every image has it or no one.
-        mean_auc: mean over the confidently named neurons, or None where there are none.
-        good: share of those with an AUC above GOOD_AUC, or None.
+    `auc` float64 [N] is of the neuron's largest activation for the attribute of its name; NaN without a name, or where every
+    image has it or no one. Over the confidently named neurons `mean_auc` is its mean and `good` the share above GOOD_AUC; None
+    without.
     """
 
     auc: np.ndarray
@@ -49,14 +47,8 @@ def name_quality(
     """Measure names on M images; chance is what the same neurons would reach with every name but their own in turn.
 
     Neurons that share a name are no independent evidence, so intervals take each name as one observation. They hold for these
-    images: that other images would give other figures is not in them.
-
-    Args:
-        pooled: [M, N], largest activations.
-        present: bool [M, K].
-        attributes: [N], as `named_attributes` gives.
-        confident: bool [N].
-        progress: whether to show a bar when it takes over five seconds.
+    images: that other images would give other figures is not in them. Pooled [M, N] are the largest activations, `present` is
+    bool [M, K], attributes [N] are as `named_attributes` gives, confident is bool [N].
     """
     auc = np.full(len(attributes), np.nan)
     named = attributes >= 0
@@ -78,7 +70,7 @@ def name_quality(
         return NameQuality(auc, None, None)
     good = auc[measured] > GOOD_AUC
     figures = clustered_mean(auc[measured], attributes[measured]), clustered_share(good, attributes[measured])
-    for figure, chance in zip(figures, (chances.mean_auc, chances.good), strict=True):
+    for figure, chance in zip(figures, chances.figures(), strict=True):
         if chance is not None:
             figure["chance"] = chance
         if measured.sum() < rely.sum():
@@ -104,23 +96,17 @@ class _Chances:
         self._count += int(finite.sum())
         return np.asarray(result)
 
-    @property
-    def mean_auc(self) -> float | None:
-        return self._sum / self._count if self._count else None
-
-    @property
-    def good(self) -> float | None:
-        return self._good / self._count if self._count else None
+    def figures(self) -> tuple[float, float] | tuple[None, None]:
+        """Return their mean AUC and the share of AUCs above GOOD_AUC."""
+        return (self._sum / self._count, self._good / self._count) if self._count else (None, None)
 
 
 class PartEnergy:
     """Where neurons that are named after a part respond, on images that have the attribute and show the part.
 
-    Attributes:
-        parts: by neuron, the parts that its name is about.
-        energy: [M], mean over an image's confidently named neurons of the share of their activation that is near the part; NaN
-            where there is no such neuron.
-        chance: [M], mean over the same neurons of the share of the object's box that is near the part.
+    By neuron, `parts` are those that its name is about. `energy` [M] is the mean, over an image's confidently named neurons, of
+    the share of their activation near the part, NaN without any; `chance` [M] that of the share of the object's box near the
+    part.
     """
 
     def __init__(self, explainer: Explainer, truth: ImageTruth, shape: tuple[int, int], size: int) -> None:
@@ -163,9 +149,7 @@ class PartEnergy:
 
     def of_neurons(self) -> Mapping[int, tuple[float, float]]:
         """Return, by neuron, its mean share near the part and the mean share of the box; only of those that were measured."""
-        energy, chance, counts = self._sums
+        *sums, counts = self._sums
         measured = np.flatnonzero(counts)
-        return {
-            int(self._neurons[place]): (float(energy[place] / counts[place]), float(chance[place] / counts[place]))
-            for place in measured
-        }
+        means = zip(*((each[measured] / counts[measured]).tolist() for each in sums), strict=True)
+        return dict(zip(self._neurons[measured].tolist(), means, strict=True))

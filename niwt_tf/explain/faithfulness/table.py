@@ -11,15 +11,7 @@ SIDES = ("seen", "unseen", "all")
 
 @dataclass(frozen=True)
 class Figure:
-    """How a measure is shown.
-
-    Attributes:
-        name: its key in metrics.json.
-        title: for tables.
-        meaning: one sentence.
-        better: "higher" or "lower".
-        chance_is: what its chance level is; "" if it has none.
-    """
+    """How a measure is shown; its name is its key in metrics.json, and "" stands for no chance level."""
 
     name: str
     title: str
@@ -83,10 +75,9 @@ FIGURES = (
 
 
 def as_text(faithfulness: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    """Return the measures as aligned lines: value, 95 % interval, chance, what is better, images or neurons, left out ones.
+    """Return metrics.json's entry of that name as aligned lines; measures that are absent are left out.
 
-    Args:
-        faithfulness: metrics.json's entry of that name; measures that are absent are left out.
+    A line has value, 95 % interval, chance, what is better, and how many images or neurons were measured and left out.
     """
     rows = [("measure", "classes", "value", "95 %", "chance", "better", "count", "left out")]
     for figure in FIGURES:

@@ -11,26 +11,18 @@ from niwt_tf.data.schema import Dataset, Images, test_data
 from niwt_tf.explain.faithfulness.masks import box_masks, disc_masks
 from niwt_tf.explain.faithfulness.measures import frequent_attributes
 
-# An attribute is true of an image from here on.
-_TRUE = 0.5
-# Of a disc around a part, in the longer side of the object's box.
-PART_RADIUS = 0.15
+_TRUE = 0.5  # an attribute is true of an image from here on
+PART_RADIUS = 0.15  # of a disc around a part, in the longer side of the object's box
 
 
 @dataclass(frozen=True)
 class ImageTruth:
-    """The test images in the order of `test_data`, with what the data set knows of them.
+    """The test images, and what the data set knows of them.
 
-    Attributes:
-        images: M test images, labelled over seen then unseen classes.
-        num_seen: S.
-        present: bool [M, K], whether the image has the attribute; what its class's description says where the data set knows no
-            attributes of images: above the mean of the seen classes.
-        frequent: the attributes that most training images have, the most frequent first.
-        boxes: [M, 4] in pixels of the file, or None.
-        parts: [M, P, 3] in pixels of the file and visibility, or None.
-        sides: [M, 2], width and height of the files; None without boxes and parts.
-        part_names: P names.
+    The M images are in the order of `test_data`, labelled over seen then unseen classes. `present` bool [M, K] is whether the
+    image has the attribute: where the data set knows no attributes of images, whether its class's description is above the mean
+    of the seen classes. `frequent` are the attributes that most training images have, the most frequent first. Boxes [M, 4],
+    parts [M, P, 3] with visibility and sides [M, 2], width and height, are in pixels of the file; None where not known.
     """
 
     images: Images
@@ -63,16 +55,9 @@ def truth_of_test_images(dataset: Dataset) -> ImageTruth:
     rows = np.concatenate([split.test_seen, split.test_unseen])
     boxes, parts = (None if each is None else each[rows] for each in (dataset.boxes, dataset.parts))
     placed = boxes is not None or parts is not None
-    return ImageTruth(
-        test.images,
-        test.num_seen,
-        present_attributes(dataset, rows),
-        frequent_attributes(present_attributes(dataset, split.train)),
-        boxes,
-        parts,
-        image_sides(test.images) if placed else None,
-        dataset.part_names,
-    )
+    true, frequent = present_attributes(dataset, rows), frequent_attributes(present_attributes(dataset, split.train))
+    sides = image_sides(test.images) if placed else None
+    return ImageTruth(test.images, test.num_seen, true, frequent, boxes, parts, sides, dataset.part_names)
 
 
 def present_attributes(dataset: Dataset, rows: np.ndarray) -> np.ndarray:

@@ -62,8 +62,8 @@ class ColumnNetwork(ColumnFormula):
         """What raw descriptions are brought to one scale by."""
         return self.how or DescriptionNormaliser("raw", np.zeros(len(self.layers[0].weights), np.float32))
 
-    def __call__(self, descriptions: np.ndarray) -> Columns:
-        """Return columns float32 [D, C] and biases float32 [C] of descriptions [C, K]."""
+    def units(self, descriptions: np.ndarray) -> np.ndarray:
+        """Return p [C, D] of descriptions [C, K]."""
         units = self.normaliser(descriptions)
         for layer in self.layers:
             units = units @ layer.weights + layer.bias
@@ -71,6 +71,11 @@ class ColumnNetwork(ColumnFormula):
                 units = np.maximum(units, 0.0)
             elif layer.activation == "softmax":
                 units = softmax(units, axis=-1)
+        return units
+
+    def __call__(self, descriptions: np.ndarray) -> Columns:
+        """Return columns float32 [D, C] and biases float32 [C] of descriptions [C, K]."""
+        units = self.units(descriptions)
         biases = np.zeros(len(units))
         if self.output == "nearest":
             units, biases = 2 * units, -(units**2).sum(axis=-1)

@@ -108,9 +108,13 @@ class Fitted(ABC):
         """A factor of the column, where `output` has one."""
         return 1.0
 
+    def network(self, normaliser: DescriptionNormaliser | None = None) -> ColumnNetwork:
+        """Return what makes columns of descriptions: of raw ones by a normaliser, of normalised ones without."""
+        return ColumnNetwork(normaliser, self.layers(), self.output, self.output_scale)
+
     def columns(self, descriptions: np.ndarray) -> Columns:
         """Return columns [D, C] and biases [C] of classes that are known by normalised descriptions [C, K] alone."""
-        return ColumnNetwork(None, self.layers(), self.output, self.output_scale)(descriptions)
+        return self.network()(descriptions)
 
     def seen_columns(self, descriptions: np.ndarray) -> Columns:
         """Return columns [D, S] and biases [S] of the seen classes, whose descriptions [S, K] are; as any others by default."""
@@ -187,8 +191,8 @@ class LinearMethod(Method):
             seen = normaliser(task.descriptions.values)
             for values, fitted in self.path(sample, seen, grid):
                 columns, biases = fitted.seen_columns(seen)
-                network = ColumnNetwork(normaliser, fitted.layers(), fitted.output, fitted.output_scale)
-                generator = LinearGenerator(network, (columns.astype(np.float32), biases.astype(np.float32)), kind == "unit")
+                seen_head = columns.astype(np.float32), biases.astype(np.float32)
+                generator = LinearGenerator(fitted.network(normaliser), seen_head, kind == "unit")
                 yield GridCandidate(kind, how, tuple((name, values[name]) for name in self.grid)), generator
 
     def generator_of(self, settings: Settings, network: Network, arrays: Mapping[str, np.ndarray]) -> LinearGenerator:

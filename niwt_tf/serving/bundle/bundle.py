@@ -21,10 +21,6 @@ from niwt_tf.serving.bundle.cards import Card, cards_from_json
 from niwt_tf.serving.bundle.versions import saved_model_folder
 
 if TYPE_CHECKING:
-    pass
-
-
-if TYPE_CHECKING:
     from niwt_tf.methods.base import ColumnFormula
 
 FORMAT = 2
@@ -40,13 +36,7 @@ def checkpoint_key(variable: str) -> str:
 
 @dataclass(frozen=True)
 class Bundle:
-    """An exported version. Made by `open`.
-
-    Attributes:
-        folder: of the version.
-        metadata: what niwt.json holds.
-        cards: one a class, in the order of the logits.
-    """
+    """An exported version, made by `open`: what its niwt.json holds, and a card a class, in the order of the logits."""
 
     folder: Path
     metadata: Mapping[str, Any]
@@ -54,11 +44,9 @@ class Bundle:
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], check: bool = True) -> Bundle:
-        """Read a bundle.
+        """Read a bundle: a version, or the newest in the folder of the versions.
 
-        Args:
-            folder: a version, or the folder of the versions (the newest is taken).
-            check: compare every file with its fingerprint, which reads them all.
+        With `check` every file is compared with its fingerprint, which reads them all.
 
         Raises:
             InputError: there is no bundle, it has another format, or it is not as it was written.

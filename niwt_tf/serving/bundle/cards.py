@@ -12,19 +12,13 @@ from niwt_tf.errors import InputError
 
 @dataclass(frozen=True)
 class Card:
-    """One class of a bundle.
+    """One class of a bundle, under a name that is unique in it.
 
-    Attributes:
-        name: unique in the bundle.
-        description: K numbers in the order and units of the bundle's knowledge, or None where nothing is known.
-        text: the words that the description was made from, or "".
-        source: where the description comes from, for instance "attributes" or a field guide's title.
-        seen: whether the network was trained on photographs of it.
-        made: when its column was made, ISO 8601 in UTC.
-        how: how its column was made.
-        images: how many photographs of it were used.
-        validation: figures on validation classes that say how far to trust the column, by name.
-        figures: of the column itself, by name: how near the nearest class is described, and what refining goes on from.
+    The description is K numbers in the order and units of the bundle's knowledge, or None where nothing is known; the text is
+    the words that it was made from, the source for instance "attributes" or a field guide's title. A seen class is one that the
+    network was trained on photographs of. The column was made at a time, ISO 8601 in UTC, in a way, `how`, with a number of
+    photographs. Figures on validation classes, by name, say how far to trust it; its own say how near the nearest class is
+    described, and what refining goes on from.
     """
 
     name: str
@@ -39,6 +33,9 @@ class Card:
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
+_KINDS = {"name": str, "text": str, "source": str, "seen": bool, "made": str, "how": str, "images": int}
+
+
 def now() -> str:
     """Return the time in the form of `Card.made`."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -50,11 +47,7 @@ def cards_to_json(cards: Sequence[Card]) -> list[dict[str, Any]]:
 
 
 def cards_from_json(values: Any, where: str) -> tuple[Card, ...]:
-    """Return what `cards_to_json` gave.
-
-    Args:
-        values: parsed JSON.
-        where: the file, for messages.
+    """Return what `cards_to_json` gave, of parsed JSON; `where` is its file, for messages.
 
     Raises:
         InputError: it is not a list of cards.
@@ -62,16 +55,10 @@ def cards_from_json(values: Any, where: str) -> tuple[Card, ...]:
     try:
         return tuple(
             Card(
-                name=_of(str, value["name"]),
                 description=None if value["description"] is None else tuple(float(number) for number in value["description"]),
-                text=_of(str, value["text"]),
-                source=_of(str, value["source"]),
-                seen=_of(bool, value["seen"]),
-                made=_of(str, value["made"]),
-                how=_of(str, value["how"]),
-                images=_of(int, value["images"]),
                 validation=_figures(value["validation"]),
                 figures=_figures(value["figures"]),
+                **{name: _of(kind, value[name]) for name, kind in _KINDS.items()},
             )
             for value in values
         )

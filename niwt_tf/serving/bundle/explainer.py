@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from types import TracebackType
 
 import numpy as np
 
@@ -17,10 +16,7 @@ from niwt_tf.serving.bundle.predict import Servable, opened
 
 
 class BundleExplainer:
-    """A bundle that is loaded to explain images. Close it, or use it as a context.
-
-    Args:
-        folder: a version, or the folder of the versions (the newest is taken).
+    """A bundle, the newest in a folder of versions, that is loaded to explain images. Close it, or use it as a context.
 
     Raises:
         InputError: there is no bundle, or it has no explanations.
@@ -35,10 +31,8 @@ class BundleExplainer:
         self._servable: Servable = self._opened.__enter__()
         if "explain" not in self._servable.signatures:
             self.close()
-            raise InputError(
-                f"{self.bundle.folder} must have explanations, which are exported where descriptions are known. "
-                "Received: a bundle without them."
-            )
+            rule = f"{self.bundle.folder} must have explanations, which are exported where descriptions are known."
+            raise InputError(f"{rule} Received: a bundle without them.")
 
     def close(self) -> None:
         """Let go of the graph."""
@@ -47,7 +41,7 @@ class BundleExplainer:
     def __enter__(self) -> BundleExplainer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __call__(

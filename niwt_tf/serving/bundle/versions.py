@@ -29,11 +29,7 @@ def versions(folder: str | os.PathLike[str]) -> dict[int, Path]:
 
 
 def saved_model_folder(folder: str | os.PathLike[str], argument: str = "folder") -> Path:
-    """Return `folder` if it is a SavedModel, else the newest version in it.
-
-    Args:
-        folder: a version, or the folder of the versions.
-        argument: what named it, for messages.
+    """Return `folder` if it is a SavedModel, else the newest version in it; messages call it what `argument` says.
 
     Raises:
         InputError: it is neither.
@@ -46,12 +42,7 @@ def saved_model_folder(folder: str | os.PathLike[str], argument: str = "folder")
 
 
 class NewVersion:
-    """A version that is being written.
-
-    Attributes:
-        work: a hidden folder to write into.
-        path: where `work` went; set when the block of `new_version` has ended well.
-    """
+    """A version that is written into the hidden folder `work`; it lies in `path` when the block has ended well."""
 
     def __init__(self, work: Path) -> None:
         self.work = work
@@ -104,7 +95,7 @@ def _moved(work: Path, folder: Path) -> Path:
 
 
 _LOG = logging.getLogger("niwt_tf.serving")
-_HELD = threading.local()
+_HELD = threading.local()  # `folders` that this thread keeps others waiting for
 
 
 @contextmanager
@@ -117,7 +108,7 @@ def one_change(versions_folder: Path) -> Iterator[None]:
     descriptor = os.open(versions_folder, os.O_RDONLY)
     try:
         status = os.fstat(descriptor)
-        key, held = (status.st_dev, status.st_ino), _held()
+        key, held = (status.st_dev, status.st_ino), _HELD.__dict__.setdefault("folders", set())
         if key in held:
             yield
             return
@@ -129,12 +120,6 @@ def one_change(versions_folder: Path) -> Iterator[None]:
             held.remove(key)
     finally:
         os.close(descriptor)
-
-
-def _held() -> set[tuple[int, int]]:
-    """Return the folders that this thread keeps others waiting for."""
-    held: set[tuple[int, int]] = _HELD.__dict__.setdefault("folders", set())
-    return held
 
 
 def _lock(descriptor: int, folder: Path) -> None:

@@ -20,18 +20,12 @@ import numpy as np
 from niwt_tf.files import read_json
 from niwt_tf.serving.checks.messages import FLOAT, STRING, Message, append_message, read_messages
 
-_LIBRARIES = ("libtensorflow_framework.so.2", "libtensorflow_cc.so.2")
+LIBRARIES = ("libtensorflow_framework.so.2", "libtensorflow_cc.so.2")
 _TEXT_BYTES = 24  # of a TF_TString
 _POINTERS = (
-    "TF_NewStatus",
-    "TF_NewGraph",
-    "TF_NewSessionOptions",
-    "TF_LoadSessionFromSavedModel",
-    "TF_GraphOperationByName",
-    "TF_AllocateTensor",
-    "TF_TensorData",
-    "TF_StringGetDataPointer",
-)
+    "NewStatus", "NewGraph", "NewSessionOptions", "LoadSessionFromSavedModel", "GraphOperationByName", "AllocateTensor",
+    "TensorData", "StringGetDataPointer",
+)  # fmt: skip
 
 
 class _Output(ctypes.Structure):
@@ -46,7 +40,7 @@ def tensorflow_folder() -> Path:
     """
     found = importlib.util.find_spec("tensorflow")
     folder = Path(os.path.dirname(found.origin)) if found and found.origin else Path("tensorflow")
-    for library in _LIBRARIES:
+    for library in LIBRARIES:
         if not (folder / library).is_file():
             raise FileNotFoundError(f"no {folder / library}")
     return folder
@@ -56,10 +50,10 @@ class _Model:
     """A SavedModel in a session of the C interface."""
 
     def __init__(self, libraries: Path, folder: str) -> None:
-        for library in _LIBRARIES:
+        for library in LIBRARIES:
             self.c = ctypes.CDLL(str(libraries / library), mode=ctypes.RTLD_GLOBAL)
         for name in _POINTERS:
-            getattr(self.c, name).restype = ctypes.c_void_p
+            getattr(self.c, f"TF_{name}").restype = ctypes.c_void_p
         self.c.TF_Message.restype = ctypes.c_char_p
         for name in ("TF_Dim", "TF_StringGetSize"):
             getattr(self.c, name).restype = ctypes.c_int64

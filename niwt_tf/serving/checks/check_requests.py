@@ -61,13 +61,9 @@ def _moving_gif() -> bytes:
 
 
 def request(name: str, signature: Any, images: Sequence[bytes], descriptions: np.ndarray | None) -> Message:
-    """Return a request of one row an image.
+    """Return a request of one row an image to a signature, of which there is the SignatureDef.
 
-    Args:
-        name: of the signature.
-        signature: its SignatureDef.
-        images: B files.
-        descriptions: float32 [M, K] for an input of that name, or None for random numbers.
+    Descriptions are float32 [M, K] for an input of that name, or None for random numbers.
 
     Raises:
         NotAskedError: an input is neither images nor names of classes nor numbers of known shape.
@@ -94,14 +90,9 @@ def with_image(message: Message, content: bytes) -> Message:
 
 
 def with_bad_numbers(message: Message, signature: Any) -> list[tuple[str, Message]]:
-    """Return the request about the first image with numbers of each shape that the signature does not have, and with NaN.
+    """Return what is wrong, and a good request about the first image with it: other shapes than the SignatureDef's, and NaN.
 
-    Args:
-        message: a good request.
-        signature: its SignatureDef.
-
-    Returns:
-        What is wrong, and the request; none for a signature that takes no numbers.
+    There is none for a signature that takes no numbers.
     """
     first, made = row(message, 0), []
     for key, tensor in first.tensors.items():

@@ -15,28 +15,11 @@ from niwt_tf.errors import InputError
 from niwt_tf.serving.bundle.bundle import METADATA, Bundle
 from niwt_tf.serving.bundle.predict import read_image
 from niwt_tf.serving.bundle.versions import saved_model_folder
+from niwt_tf.serving.checks import check_requests, graph_checks
 from niwt_tf.serving.checks.check_processes import C_API, SESSION, Said, ask
-from niwt_tf.serving.checks.check_requests import (
-    NotAskedError,
-    bad_images,
-    drawn_images,
-    ports,
-    request,
-    row,
-    takes_images,
-    with_bad_numbers,
-    with_image,
-)
+from niwt_tf.serving.checks.check_requests import NotAskedError, bad_images, row
 from niwt_tf.serving.checks.check_server import PROGRAM, ask_server, server_program
-from niwt_tf.serving.checks.graph_checks import (
-    CheckError,
-    check_operations,
-    check_signatures,
-    check_size,
-    first_line,
-    meta_graph,
-    signatures_of,
-)
+from niwt_tf.serving.checks.graph_checks import CheckError, first_line, signatures_of
 from niwt_tf.serving.checks.messages import Message, difference, fault
 from niwt_tf.serving.checks.native_loader import NoCompilerError, native_loader
 
@@ -48,13 +31,7 @@ Status = Literal["ok", "FAILED", "not run"]
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the table.
-
-    Attributes:
-        name: of the check.
-        status: how it ended; "not run" is neither good nor bad.
-        detail: what was seen, what failed, or why it was not run; one line.
-    """
+    """One line of the table: how a check ended, where "not run" is neither good nor bad, and what was seen or why."""
 
     name: str
     status: Status
@@ -66,19 +43,14 @@ class NotRunError(Exception):
 
 
 def check_export(folder: str | os.PathLike[str], images: Sequence[str | os.PathLike[str]] = ()) -> Iterator[Check]:
-    """Yield the outcome of each check of a SavedModel, as soon as it is known.
+    """Yield the outcome of each check of a SavedModel, or the newest version in a folder, as soon as it is known.
 
-    Args:
-        folder: a version, or the folder of versions (the newest is taken). A SavedModel that is no bundle is checked as far
-            as that goes.
-        images: files to ask about; none takes three that are drawn.
+    One that is no bundle is checked as far as that goes. It is asked about images of these files; without any three are drawn.
 
     Raises:
         InputError: there is no SavedModel, or an image cannot be read.
     """
-    path = saved_model_folder(folder)
-    contents = [read_image(Path(image)) for image in images]
-    return _outcomes(Examination(path, contents))
+    return _outcomes(Examination(saved_model_folder(folder), [read_image(Path(image)) for image in images]))
 
 
 def _outcomes(examination: Examination) -> Iterator[Check]:
@@ -92,12 +64,7 @@ def _outcomes(examination: Examination) -> Iterator[Check]:
 
 
 class Examination:
-    """The checks of one SavedModel and what they have in common.
-
-    Args:
-        folder: the SavedModel.
-        images: contents of image files; none takes three that are drawn.
-    """
+    """The checks of the SavedModel in `folder` and what they have in common; without contents of images three are drawn."""
 
     def __init__(self, folder: Path, images: Sequence[bytes] = ()) -> None:
         self.folder = folder
@@ -107,9 +74,9 @@ class Examination:
         """Return each check by name; it returns what it saw or raises."""
         return {
             "format": self.check_format,
-            "signatures": lambda: check_signatures(self.graph),
-            "operations": lambda: check_operations(self.graph),
-            "size": lambda: check_size(self.folder),
+            "signatures": lambda: graph_checks.check_signatures(self.graph),
+            "operations": lambda: graph_checks.check_operations(self.graph),
+            "size": lambda: graph_checks.check_size(self.folder),
             "session": self.check_session,
             "batching": self.check_batching,
             "warm-up": self.check_warmup,
@@ -181,10 +148,9 @@ class Examination:
             raise NotRunError("no signature takes image files")
         answered = list(self._answered([message for _, message in self.bad]))
         for (what, message), (_, answer) in zip(self.bad, answered, strict=False):
-            if what and answer.code != _INVALID_ARGUMENT:
-                said = first_line(answer.error) if answer.code else "it is answered"
-                raise CheckError(f"{message.signature}: an image that is {what} must be INVALID_ARGUMENT: {said}")
-            if not what and answer.code:
+            if what:
+                _refused(f"{message.signature}: an image that is {what}", answer)
+            elif answer.code:
                 raise CheckError(f"{message.signature}: a good image after bad ones: {first_line(answer.error)}")
         if len(answered) < len(self.bad):
             what, message = self.bad[len(answered)]
@@ -194,14 +160,14 @@ class Examination:
     def check_bad_numbers(self) -> str:
         """Check that numbers of another shape and NaN are INVALID_ARGUMENT through the C interface, which checks no shape."""
         signatures = signatures_of(self.graph)
-        bad = [case for message in self.whole for case in with_bad_numbers(message, signatures[message.signature])]
+        bad = [
+            case for message in self.whole for case in check_requests.with_bad_numbers(message, signatures[message.signature])
+        ]
         if not bad:
             raise NotRunError("no signature takes numbers")
         said = ask(C_API, self.folder, [message for _, message in bad], self.ports)
         for (what, message), answer in zip(bad, said.answers, strict=False):
-            if answer.code != _INVALID_ARGUMENT:
-                seen = first_line(answer.error) if answer.code else "it is answered"
-                raise CheckError(f"{message.signature}: {what} must be INVALID_ARGUMENT: {seen}")
+            _refused(f"{message.signature}: {what}", answer)
         if len(said.answers) < len(bad):
             what, message = bad[len(said.answers)]
             raise CheckError(f"{message.signature}: {what}: the process ended: {said.error}")
@@ -263,20 +229,20 @@ class Examination:
     @cached_property
     def graph(self) -> Any:
         """The MetaGraphDef."""
-        return meta_graph(self.folder)
+        return graph_checks.meta_graph(self.folder)
 
     @cached_property
     def ports(self) -> dict[str, Any]:
         """The graph's names of the signatures' inputs and outputs."""
-        return ports(signatures_of(self.graph))
+        return check_requests.ports(signatures_of(self.graph))
 
     @cached_property
     def whole(self) -> list[Message]:
         """A request of all images to each signature that can be asked."""
-        images, self.not_asked, messages = self.given or drawn_images(), dict[str, str](), []
+        images, self.not_asked, messages = self.given or check_requests.drawn_images(), dict[str, str](), []
         for name, signature in signatures_of(self.graph).items():
             try:
-                messages.append(request(name, signature, images, self._descriptions()))
+                messages.append(check_requests.request(name, signature, images, self._descriptions()))
             except NotAskedError as reason:
                 self.not_asked[name] = str(reason)
         return messages
@@ -290,8 +256,10 @@ class Examination:
     def bad(self) -> list[tuple[str, Message]]:
         """What is wrong with an image, or "", and the request about it: bad ones and then a good one for each signature."""
         signatures = signatures_of(self.graph)
-        asked = [message for message in self.whole if takes_images(signatures[message.signature])]
-        bad = [(what, with_image(message, content)) for message in asked for what, content in bad_images().items()]
+        asked = [message for message in self.whole if check_requests.takes_images(signatures[message.signature])]
+        bad = [
+            (what, check_requests.with_image(message, content)) for message in asked for what, content in bad_images().items()
+        ]
         return [*bad, *(("", row(message, 0)) for message in asked)]
 
     @cached_property
@@ -324,6 +292,12 @@ class Examination:
             return None
         known = [card.description for card in cards if card.description is not None]
         return np.array(known, np.float32) if known else None
+
+
+def _refused(what: str, answer: Message) -> None:
+    if answer.code != _INVALID_ARGUMENT:
+        said = first_line(answer.error) if answer.code else "it is answered"
+        raise CheckError(f"{what} must be INVALID_ARGUMENT: {said}")
 
 
 def _rows(message: Message) -> int:

@@ -44,10 +44,7 @@ def signatures_of(graph: Any) -> dict[str, Any]:
 
 
 def check_signatures(graph: Any) -> str:
-    """Check that inputs and outputs are named, float32 or string, and have the batch first, of any size.
-
-    Returns:
-        What was seen, for the table.
+    """Check that inputs and outputs are named, float32 or string, and have the batch first, of any size; return what was seen.
 
     Raises:
         CheckError: the first that is not so.
@@ -77,10 +74,7 @@ def _check_tensor(what: str, key: str, info: Any) -> None:
 
 
 def check_operations(graph: Any) -> str:
-    """Check that there are only operations of `core_ops`, and none that is compiled when it runs.
-
-    Returns:
-        What was seen, for the table.
+    """Check that there are only core operations, and none that is compiled when it runs; return what was seen.
 
     Raises:
         CheckError: operations that are not on the list, or one that must be compiled.
@@ -129,10 +123,7 @@ def _calls(node: Any) -> list[str]:
 def check_size(folder: Path) -> str:
     """Check that the SavedModel takes at most 1.3 times the bytes of its weights, or one megabyte more for a small one.
 
-    A tensor that is there twice counts once, so weights that were written twice are seen.
-
-    Returns:
-        What was seen, for the table.
+    A tensor that is there twice counts once, so weights that were written twice are seen. What was seen is returned.
 
     Raises:
         CheckError: it takes more, or the checkpoint cannot be read.
@@ -174,68 +165,49 @@ def first_line(error: object) -> str:
 # reaches it.
 
 
-_CONTROL = """
-Assert Case Const ControlTrigger EnsureShape Enter Exit GuaranteeConst Identity IdentityN If LoopCond Merge NextIteration
-NoOp PartitionedCall Placeholder PlaceholderWithDefault PreventGradient StatefulPartitionedCall StatelessCase StatelessIf
-StatelessWhile StopGradient Switch While
-"""
-_VARIABLES = """
-AssignAddVariableOp AssignSubVariableOp AssignVariableOp DestroyResourceOp DisableCopyOnRead HashTableV2 InitializeTableV2
-LookupTableExportV2 LookupTableFindV2 LookupTableImportV2 LookupTableSizeV2 ReadVariableOp ResourceGather ResourceGatherNd
-VarHandleOp VarIsInitializedOp VariableShape
-"""
-_ARRAYS = """
-BatchToSpaceND BroadcastArgs BroadcastGradientArgs BroadcastTo Concat ConcatOffset ConcatV2 DepthToSpace Diag DiagPart
-ExpandDims Fill Gather GatherNd GatherV2 InvertPermutation ListDiff LowerBound MatrixBandPart MatrixDiag MatrixDiagPart
-MatrixDiagPartV3 MatrixDiagV3 MatrixSetDiagV3 MirrorPad MirrorPadGrad OneHot OnesLike Pack Pad PadV2 ParallelConcat Range
-Rank Reshape Reverse ReverseSequence ReverseV2 Roll ScatterNd Shape ShapeN Size Slice SpaceToBatchND SpaceToDepth Split
-SplitV Squeeze StridedSlice StridedSliceGrad TensorScatterAdd TensorScatterMax TensorScatterMin TensorScatterSub
-TensorScatterUpdate TensorStridedSliceUpdate Tile Transpose Unique UniqueV2 UniqueWithCounts Unpack UnravelIndex UpperBound
-Where ZerosLike
-"""
-_LISTS = """
-EmptyTensorList TensorArrayCloseV3 TensorArrayConcatV3 TensorArrayGatherV3 TensorArrayReadV3 TensorArrayScatterV3
-TensorArraySizeV3 TensorArraySplitV3 TensorArrayV3 TensorArrayWriteV3 TensorListConcatV2 TensorListElementShape
-TensorListFromTensor TensorListGather TensorListGetItem TensorListLength TensorListPopBack TensorListPushBack
-TensorListPushBackBatch TensorListReserve TensorListResize TensorListScatterIntoExistingList TensorListScatterV2
-TensorListSetItem TensorListSplit TensorListStack
-"""
-_MATHEMATICS = """
-Abs AccumulateNV2 Acos Acosh Add AddN AddV2 All Any ApproximateEqual ArgMax ArgMin Asin Asinh Atan Atan2 Atanh BatchMatMul
-BatchMatMulV2 BatchMatMulV3 Bincount BitwiseAnd BitwiseOr BitwiseXor Bucketize Cast Ceil CheckNumerics CheckNumericsV2
-Cholesky CholeskyGrad ClipByValue Cos Cosh Cross Cumprod Cumsum DenseBincount Digamma Div DivNoNan Einsum Equal Erf Erfc
-Erfinv Exp Expm1 Floor FloorDiv FloorMod Greater GreaterEqual HistogramFixedWidth Inv InvGrad Invert IsFinite IsInf IsNan
-LeftShift Less LessEqual Lgamma LinSpace Log Log1p LogMatrixDeterminant LogicalAnd LogicalNot LogicalOr MatMul
-MatrixDeterminant MatrixInverse MatrixSolve MatrixSolveLs MatrixTriangularSolve Max Maximum Mean Min Minimum Mod Mul
-MulNoNan Neg NextAfter NotEqual Pow Prod Qr RandomStandardNormal RandomUniform RandomUniformInt RealDiv Reciprocal
-ReciprocalGrad RightShift Rint Round Rsqrt RsqrtGrad SegmentMax SegmentMean SegmentMin SegmentProd SegmentSum Select
-SelectV2 SelfAdjointEigV2 Sigmoid SigmoidGrad Sign Sin Sinh SparseSegmentMean SparseSegmentSum SparseToDense Sqrt SqrtGrad
-Square SquaredDifference StatelessRandomNormal StatelessRandomNormalV2 StatelessRandomUniform StatelessRandomUniformV2 Sub
-Sum Svd Tan Tanh TanhGrad TruncateDiv TruncateMod UnsortedSegmentMax UnsortedSegmentMin UnsortedSegmentProd
-UnsortedSegmentSum Xdivy Xlog1py Xlogy Zeta
-"""
-_LAYERS = """
-AvgPool AvgPool3D AvgPool3DGrad AvgPoolGrad BiasAdd BiasAddGrad BiasAddV1 Conv Conv2D Conv2DBackpropFilter
-Conv2DBackpropFilterV2 Conv2DBackpropInput Conv2DBackpropInputV2 Conv3D Conv3DBackpropFilterV2 Conv3DBackpropInputV2
-DepthwiseConv2dNative DepthwiseConv2dNativeBackpropFilter DepthwiseConv2dNativeBackpropInput Dilation2D Elu EluGrad
-FusedBatchNorm FusedBatchNormGrad FusedBatchNormGradV2 FusedBatchNormGradV3 FusedBatchNormV2 FusedBatchNormV3 InTopKV2
-L2Loss LRN LRNGrad LeakyRelu LeakyReluGrad LogSoftmax MaxPool MaxPool3D MaxPool3DGrad MaxPool3DGradGrad MaxPoolGrad
+_ANSWERING = """
+Abs AccumulateNV2 Acos Acosh Add AddN AddV2 AdjustContrastv2 AdjustHue AdjustSaturation All Any ApproximateEqual ArgMax ArgMin
+AsString Asin Asinh Assert AssignAddVariableOp AssignSubVariableOp AssignVariableOp Atan Atan2 Atanh AvgPool AvgPool3D
+AvgPool3DGrad AvgPoolGrad BatchMatMul BatchMatMulV2 BatchMatMulV3 BatchToSpaceND BiasAdd BiasAddGrad BiasAddV1 Bincount
+BitwiseAnd BitwiseOr BitwiseXor BroadcastArgs BroadcastGradientArgs BroadcastTo Bucketize Case Cast Ceil CheckNumerics
+CheckNumericsV2 Cholesky CholeskyGrad ClipByValue Concat ConcatOffset ConcatV2 Const ControlTrigger Conv Conv2D
+Conv2DBackpropFilter Conv2DBackpropFilterV2 Conv2DBackpropInput Conv2DBackpropInputV2 Conv3D Conv3DBackpropFilterV2
+Conv3DBackpropInputV2 Cos Cosh CropAndResize Cross Cumprod Cumsum DecodeAndCropJpeg DecodeBase64 DecodeBmp DecodeGif DecodeImage
+DecodeJpeg DecodePaddedRaw DecodePng DecodeRaw DecodeWebP DenseBincount DepthToSpace DepthwiseConv2dNative
+DepthwiseConv2dNativeBackpropFilter DepthwiseConv2dNativeBackpropInput DestroyResourceOp Diag DiagPart Digamma Dilation2D
+DisableCopyOnRead Div DivNoNan DrawBoundingBoxesV2 Einsum Elu EluGrad EmptyTensorList EncodeBase64 EncodeJpeg EncodePng
+EnsureShape Enter Equal Erf Erfc Erfinv Exit Exp ExpandDims Expm1 ExtractImagePatches ExtractJpegShape Fill Floor FloorDiv
+FloorMod FusedBatchNorm FusedBatchNormGrad FusedBatchNormGradV2 FusedBatchNormGradV3 FusedBatchNormV2 FusedBatchNormV3 Gather
+GatherNd GatherV2 Greater GreaterEqual GuaranteeConst HSVToRGB HashTableV2 HistogramFixedWidth Identity IdentityN If
+ImageProjectiveTransformV3 InTopKV2 InitializeTableV2 Inv InvGrad Invert InvertPermutation IsFinite IsInf IsNan L2Loss LRN
+LRNGrad LeakyRelu LeakyReluGrad LeftShift Less LessEqual Lgamma LinSpace ListDiff Log Log1p LogMatrixDeterminant LogSoftmax
+LogicalAnd LogicalNot LogicalOr LookupTableExportV2 LookupTableFindV2 LookupTableImportV2 LookupTableSizeV2 LoopCond LowerBound
+MatMul MatrixBandPart MatrixDeterminant MatrixDiag MatrixDiagPart MatrixDiagPartV3 MatrixDiagV3 MatrixInverse MatrixSetDiagV3
+MatrixSolve MatrixSolveLs MatrixTriangularSolve Max MaxPool MaxPool3D MaxPool3DGrad MaxPool3DGradGrad MaxPoolGrad
 MaxPoolGradGrad MaxPoolGradGradV2 MaxPoolGradGradWithArgmax MaxPoolGradV2 MaxPoolGradWithArgmax MaxPoolV2 MaxPoolWithArgmax
-NthElement Relu Relu6 Relu6Grad ReluGrad Selu SeluGrad Softmax SoftmaxCrossEntropyWithLogits Softplus SoftplusGrad Softsign
-SoftsignGrad SparseSoftmaxCrossEntropyWithLogits TopK TopKV2
-"""
-_IMAGES = """
-AdjustContrastv2 AdjustHue AdjustSaturation CropAndResize DecodeAndCropJpeg DecodeBmp DecodeGif DecodeImage DecodeJpeg
-DecodePng DecodeWebP DrawBoundingBoxesV2 EncodeJpeg EncodePng ExtractImagePatches ExtractJpegShape HSVToRGB
-ImageProjectiveTransformV3 NonMaxSuppressionV3 RGBToHSV ResizeArea ResizeBicubic ResizeBicubicGrad ResizeBilinear
-ResizeBilinearGrad ResizeNearestNeighbor ResizeNearestNeighborGrad ScaleAndTranslate ScaleAndTranslateGrad
-"""
-_STRINGS = """
-AsString DecodeBase64 DecodePaddedRaw DecodeRaw EncodeBase64 ParseExample ParseExampleV2 ParseSingleExample ReduceJoin
-RegexFullMatch RegexReplace StaticRegexFullMatch StaticRegexReplace StringFormat StringJoin StringLength StringLower
-StringNGrams StringSplit StringSplitV2 StringStrip StringToHashBucketFast StringToHashBucketStrong StringToNumber
-StringUpper Substr UnicodeDecode UnicodeEncode UnsortedSegmentJoin
+Maximum Mean Merge Min Minimum MirrorPad MirrorPadGrad Mod Mul MulNoNan Neg NextAfter NextIteration NoOp NonMaxSuppressionV3
+NotEqual NthElement OneHot OnesLike Pack Pad PadV2 ParallelConcat ParseExample ParseExampleV2 ParseSingleExample PartitionedCall
+Placeholder PlaceholderWithDefault Pow PreventGradient Prod Qr RGBToHSV RandomStandardNormal RandomUniform RandomUniformInt
+Range Rank ReadVariableOp RealDiv Reciprocal ReciprocalGrad ReduceJoin RegexFullMatch RegexReplace Relu Relu6 Relu6Grad ReluGrad
+Reshape ResizeArea ResizeBicubic ResizeBicubicGrad ResizeBilinear ResizeBilinearGrad ResizeNearestNeighbor
+ResizeNearestNeighborGrad ResourceGather ResourceGatherNd Reverse ReverseSequence ReverseV2 RightShift Rint Roll Round Rsqrt
+RsqrtGrad ScaleAndTranslate ScaleAndTranslateGrad ScatterNd SegmentMax SegmentMean SegmentMin SegmentProd SegmentSum Select
+SelectV2 SelfAdjointEigV2 Selu SeluGrad Shape ShapeN Sigmoid SigmoidGrad Sign Sin Sinh Size Slice Softmax
+SoftmaxCrossEntropyWithLogits Softplus SoftplusGrad Softsign SoftsignGrad SpaceToBatchND SpaceToDepth SparseSegmentMean
+SparseSegmentSum SparseSoftmaxCrossEntropyWithLogits SparseToDense Split SplitV Sqrt SqrtGrad Square SquaredDifference Squeeze
+StatefulPartitionedCall StatelessCase StatelessIf StatelessRandomNormal StatelessRandomNormalV2 StatelessRandomUniform
+StatelessRandomUniformV2 StatelessWhile StaticRegexFullMatch StaticRegexReplace StopGradient StridedSlice StridedSliceGrad
+StringFormat StringJoin StringLength StringLower StringNGrams StringSplit StringSplitV2 StringStrip StringToHashBucketFast
+StringToHashBucketStrong StringToNumber StringUpper Sub Substr Sum Svd Switch Tan Tanh TanhGrad TensorArrayCloseV3
+TensorArrayConcatV3 TensorArrayGatherV3 TensorArrayReadV3 TensorArrayScatterV3 TensorArraySizeV3 TensorArraySplitV3
+TensorArrayV3 TensorArrayWriteV3 TensorListConcatV2 TensorListElementShape TensorListFromTensor TensorListGather
+TensorListGetItem TensorListLength TensorListPopBack TensorListPushBack TensorListPushBackBatch TensorListReserve
+TensorListResize TensorListScatterIntoExistingList TensorListScatterV2 TensorListSetItem TensorListSplit TensorListStack
+TensorScatterAdd TensorScatterMax TensorScatterMin TensorScatterSub TensorScatterUpdate TensorStridedSliceUpdate Tile TopK
+TopKV2 Transpose TruncateDiv TruncateMod UnicodeDecode UnicodeEncode Unique UniqueV2 UniqueWithCounts Unpack UnravelIndex
+UnsortedSegmentJoin UnsortedSegmentMax UnsortedSegmentMin UnsortedSegmentProd UnsortedSegmentSum UpperBound VarHandleOp
+VarIsInitializedOp VariableShape Where While Xdivy Xlog1py Xlogy ZerosLike Zeta
 """
 _SAVING = "MergeV2Checkpoints Restore RestoreSlice RestoreV2 Save SaveSlices SaveV2 ShardedFilename ShardedFilespec"
-ANSWERING = frozenset(" ".join((_CONTROL, _VARIABLES, _ARRAYS, _LISTS, _MATHEMATICS, _LAYERS, _IMAGES, _STRINGS)).split())
+ANSWERING = frozenset(_ANSWERING.split())
 ANYWHERE = ANSWERING | frozenset(_SAVING.split())

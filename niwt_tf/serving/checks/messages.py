@@ -21,13 +21,9 @@ FLOAT, STRING = 1, 7
 
 @dataclass(frozen=True)
 class Message:
-    """What is asked of one signature, or what it answers.
+    """What is asked of one signature, or what it answers: tensors by name, each float32, or bytes in an array of objects.
 
-    Attributes:
-        signature: its name.
-        tensors: by name, each float32, or bytes in an array of objects.
-        code: TensorFlow's status code of an answer, 0 for success.
-        error: what went wrong, where the code is not 0.
+    An answer has TensorFlow's status code, 0 for success, and else what went wrong.
     """
 
     signature: str

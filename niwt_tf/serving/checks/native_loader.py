@@ -12,9 +12,9 @@ from pathlib import Path
 import tensorflow as tf
 
 from niwt_tf.files import replacing
+from niwt_tf.serving.checks.c_api_process import LIBRARIES
 
 SOURCE = Path(__file__).resolve().parent / "native" / "load_bundle.cc"
-_LIBRARIES = ("libtensorflow_cc.so.2", "libtensorflow_framework.so.2")
 _LOG = logging.getLogger("niwt_tf")
 
 
@@ -33,24 +33,25 @@ def native_loader() -> Path:
     if compiler is None:
         raise NoCompilerError("no g++")
     library, headers = Path(tf.sysconfig.get_lib()), Path(tf.sysconfig.get_include())
-    if not all((library / name).is_file() for name in _LIBRARIES) or not (headers / "tensorflow/cc/saved_model").is_dir():
+    if not all((library / name).is_file() for name in LIBRARIES) or not (headers / "tensorflow/cc/saved_model").is_dir():
         raise NoCompilerError("this TensorFlow comes without its headers or libraries for C++")
     source = SOURCE.read_bytes()
     key = hashlib.sha256(source + str(library).encode()).hexdigest()[:12]
-    target = _cache() / f"load_bundle-{tf.__version__}-{key}"
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    target = Path(cache, "niwt-tf", f"load_bundle-{tf.__version__}-{key}")
     if target.is_file():
         return target
     _LOG.info("Compiling the C++ loader, once for this TensorFlow: about 20 s.")
     with replacing(target) as temporary:
         command = [compiler, "-O0", "-w", *tf.sysconfig.get_compile_flags(), "--std=c++17", str(SOURCE), "-o", str(temporary)]
-        command += ["-Wl,--no-as-needed", f"-L{library}", *(f"-l:{name}" for name in _LIBRARIES), f"-Wl,-rpath,{library}"]
+        command += [
+            "-Wl,--no-as-needed",
+            f"-L{library}",
+            *(f"-l:{name}" for name in reversed(LIBRARIES)),
+            f"-Wl,-rpath,{library}",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
             errors = [line for line in done.stderr.splitlines() if "error" in line] or [done.stderr[-300:]]
             raise RuntimeError(f"g++ does not compile {SOURCE.name}: {errors[0]}")
     return target
-
-
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "niwt-tf"

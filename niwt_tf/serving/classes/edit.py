@@ -31,14 +31,10 @@ NEAR = 0.98
 
 @dataclass(frozen=True)
 class Change:
-    """What makes the next version.
+    """What makes the next version: new values of root variables by name, and a card a class, in the order of the logits.
 
-    Attributes:
-        variables: new values of root variables, by name.
-        cards: one a class, in the order of the logits.
-        milliseconds: that the computation took, without reading and writing files.
-        notes: sentences that warn.
-        recomputed: slots that a class keeps with another column.
+    The computation took milliseconds, without reading and writing files. Notes are sentences that warn; `recomputed` are slots
+    that a class keeps with another column.
     """
 
     variables: Mapping[str, np.ndarray]
@@ -49,11 +45,7 @@ class Change:
 
 
 def add_classes(bundle: Bundle, classes: Sequence[DescribedClass]) -> Change:
-    """Return what gives a bundle new classes, after those it has, by its column map.
-
-    Args:
-        bundle: with a column map.
-        classes: at least one, each with a name that is not taken.
+    """Return what gives a bundle at least one new class, after those it has, by its column map.
 
     Raises:
         InputError: a name is taken or not allowed, a description does not fit or makes no finite column, or the bundle has no
@@ -150,28 +142,12 @@ def write_change(bundle: Bundle, change: Change) -> Path:
 
 
 def _card(bundle: Bundle, each: DescribedClass, name: str, nearest: str, cosine: float) -> Card:
-    how = "from its description, by the column map"
-    figures = {}
-    if nearest:
-        how += f" (nearest class {nearest!r})"
-        figures["nearest_cosine"] = round(cosine, 6)
-    values = tuple(float(value) for value in each.description.values)
-    return Card(
-        name,
-        values,
-        each.description.text,
-        each.source,
-        seen=False,
-        made=now(),
-        how=how,
-        validation=_validation(bundle),
-        figures=figures,
-    )
-
-
-def _validation(bundle: Bundle) -> dict[str, float]:
-    """Return how well columns from descriptions did on validation classes when the bundle was made."""
-    return {name: float(value) for name, value in bundle.metadata["validation"].items()}
+    how = "from its description, by the column map" + (f" (nearest class {nearest!r})" if nearest else "")
+    figures = {"nearest_cosine": round(cosine, 6)} if nearest else {}
+    said = name, tuple(float(value) for value in each.description.values), each.description.text, each.source
+    # How well columns from descriptions did on validation classes when the bundle was made.
+    validation = {name: float(value) for name, value in bundle.metadata["validation"].items()}
+    return Card(*said, seen=False, made=now(), how=how, validation=validation, figures=figures)
 
 
 def _nearest(

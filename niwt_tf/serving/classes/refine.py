@@ -8,15 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
-from niwt_tf.data.images.decode import decode_image
 from niwt_tf.errors import InputError
 from niwt_tf.methods.niwt.few_shot import FewShotPrior
 from niwt_tf.serving.bundle.bundle import Bundle, extra_arrays
 from niwt_tf.serving.bundle.cards import now
 from niwt_tf.serving.bundle.paged_head import column_of, with_column
-from niwt_tf.serving.bundle.predict import Servable, opened, read_image
+from niwt_tf.serving.bundle.predict import Servable, opened, read_pixels
 from niwt_tf.serving.classes.edit import Change
 from niwt_tf.serving.classes.names import place_of
 
@@ -28,15 +26,10 @@ _BATCH = 32
 
 
 def refine_class(bundle: Bundle, name: str, images: Sequence[Path]) -> Change:
-    """Return what gives a class of a bundle a column that has seen photographs of it.
+    """Return what gives a class, which a bundle was not trained on, a column that has seen at least one photograph of it.
 
     The logits of all other classes stay as they are, to the last bit. Photographs that come later are added to those that the
     class's card counts: the order and the number of calls do not matter. The same photograph twice counts as two.
-
-    Args:
-        bundle: what is changed.
-        name: of a class that it was not trained on.
-        images: at least one image file.
 
     Raises:
         InputError: the class is unknown or was trained on, there is no image or one that cannot be decoded (it is named),
@@ -74,10 +67,8 @@ def few_shot_prior_of(bundle: Bundle) -> FewShotPrior:
     """
     arrays = extra_arrays(bundle.folder, FEW_SHOT)
     if arrays is None:
-        raise InputError(
-            f"{bundle.folder} must hold assets.extra/{FEW_SHOT}.npz, which the export of a run with --head=niwt writes. "
-            "Received: none."
-        )
+        rule = f"{bundle.folder} must hold assets.extra/{FEW_SHOT}.npz, which the export of a run with --head=niwt writes."
+        raise InputError(f"{rule} Received: none.")
     try:
         return FewShotPrior.from_arrays(arrays)
     except (KeyError, ValueError) as error:
@@ -85,29 +76,16 @@ def few_shot_prior_of(bundle: Bundle) -> FewShotPrior:
 
 
 def features_of(servable: Servable, images: Sequence[Path], size: int) -> np.ndarray:
-    """Return the features float32 [n, D] of image files, by the bundle's own graph.
-
-    Args:
-        servable: the bundle, loaded.
-        images: at least one file.
-        size: side of the network's input in pixels.
+    """Return the features float32 [n, D] of image files by the loaded bundle's own graph, whose input is `size` pixels a side.
 
     Raises:
         InputError: a file cannot be read or decoded; it is named.
     """
     parts = []
     for start in range(0, len(images), _BATCH):
-        pixels = np.stack([_pixels(path, size) for path in images[start : start + _BATCH]])
+        pixels = np.stack([read_pixels(path, size) for path in images[start : start + _BATCH]])
         parts.append(servable.run("logits", {"images": pixels})["features"])
     return np.concatenate(parts)
-
-
-def _pixels(path: Path, size: int) -> np.ndarray:
-    encoded = read_image(path)
-    try:
-        return np.asarray(decode_image(tf.constant(encoded), size))
-    except tf.errors.InvalidArgumentError:
-        raise InputError(f"images must be files that can be decoded. Received: {str(path)!r}.") from None
 
 
 def described_place(bundle: Bundle, name: str) -> int:
@@ -118,8 +96,6 @@ def described_place(bundle: Bundle, name: str) -> int:
     """
     place = place_of(bundle, name)
     if bundle.cards[place].seen:
-        raise InputError(
-            "name must be a class that was made from a description; a seen one's column has all the photographs that the "
-            f"network was trained on. Received: {name!r}."
-        )
+        rule = "name must be a class that was made from a description; a seen one's column has all the photographs that the"
+        raise InputError(f"{rule} network was trained on. Received: {name!r}.")
     return place

@@ -20,25 +20,14 @@ from niwt_tf.serving.bundle.versions import new_version, versions
 
 
 def next_version(
-    bundle: Bundle,
-    *,
-    variables: Mapping[str, np.ndarray],
-    cards: Sequence[Card],
-    check: Callable[[Path], None] | None = None,
+    bundle: Bundle, *, variables: Mapping[str, np.ndarray], cards: Sequence[Card], check: Callable[[Path], None] | None = None
 ) -> Path:
-    """Write the version after the newest beside `bundle`, or write nothing; no other version is touched.
+    """Write the version after the newest beside `bundle`, or write nothing, and return its folder; no other version is touched.
 
-    Every file is copied, but for the variables that change, the cards and the metadata. `labels`, `seen` and `unseen` of the
-    metadata follow from the cards.
-
-    Args:
-        bundle: what is changed.
-        variables: new values by the names of root variables, of the old types; shapes may grow or shrink with the classes.
-        cards: one a class, in the order of the logits.
-        check: is called with the new version before it appears; what it raises stops it.
-
-    Returns:
-        The new version's folder.
+    Every file is copied, but for the variables that change, the cards and the metadata, whose `labels`, `seen` and `unseen`
+    follow from the cards. Variables have the names of root variables and the old types; shapes may grow or shrink with the
+    classes. Cards are one a class, in the order of the logits. `check` is called with the new version before it appears; what
+    it raises stops it.
 
     Raises:
         InputError: the bundle does not lie in a folder of versions, or a variable is unknown.
@@ -46,16 +35,10 @@ def next_version(
     """
     parent = bundle.folder.parent
     if bundle.folder not in versions(parent).values():
-        raise InputError(
-            f"The folder of a bundle must be named by its version, so that another can be put beside it. "
-            f"Received: {str(bundle.folder)!r}."
-        )
-    seen = [card.name for card in cards if card.seen]
-    names = {
-        "labels": [card.name for card in cards],
-        "seen": seen,
-        "unseen": [card.name for card in cards if not card.seen],
-    }
+        rule = "The folder of a bundle must be named by its version, so that another can be put beside it."
+        raise InputError(f"{rule} Received: {str(bundle.folder)!r}.")
+    seen, unseen = ([card.name for card in cards if card.seen == wanted] for wanted in (True, False))
+    names = {"labels": [card.name for card in cards], "seen": seen, "unseen": unseen}
     changed = {**bundle.metadata, **names, "made_from": bundle.folder.name}
     # Measured on other classes than these.
     changed["metrics_of"] = bundle.metadata.get("metrics_of", bundle.folder.name)
@@ -93,8 +76,6 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _write_variables(bundle: Bundle, folder: Path, changed: Mapping[str, np.ndarray]) -> None:
-    import tensorflow as tf
-
     reader = tf.train.load_checkpoint(str(bundle.folder / CHECKPOINT))
     types = reader.get_variable_to_dtype_map()
     values = {checkpoint_key(name): value for name, value in changed.items()}
@@ -123,13 +104,7 @@ def check_classes(before: Path, after: Path, old_slots: np.ndarray, new_slots: n
     """Load a new version as a server does and compare it on noise with the version that it was made from.
 
     The old version's variables are then restored into the same graph: the two have one, and its loading takes most of the time.
-
-    Args:
-        before: the version that it was made from.
-        after: the new version.
-        old_slots: int64, of the old version's classes; a class is the same where its slot is, and -1 is none.
-        new_slots: int64, of the new version's classes.
-        labels: of the new version.
+    A class is the same where its slot, int64, is; -1 is none. Labels are those of the new version.
 
     Raises:
         ClassCheckError: it does not load, its answers are not finite or have other labels, or a kept class's logit differs.

@@ -12,16 +12,11 @@ Row = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Predictions:
-    """The best classes of B images, best first. An image that could not be answered has no classes and is in `errors`.
+    """The best classes of B images, best first. An image without an answer has no classes and is in `errors`, by its place.
 
-    Rows may differ in length: the server may learn a class between two batches.
-
-    Attributes:
-        labels: B tuples of class names.
-        scores: B float32 arrays, their probabilities.
-        is_seen: B bool arrays: whether the network was trained on images of the class; empty where the signature does not say.
-        versions: B versions of the model that answered; None where the server does not say (REST).
-        errors: place of an image -> what is wrong with it.
+    Rows may differ in length: the server may learn a class between two batches. Scores are B float32 arrays, probabilities;
+    `is_seen` are B bool arrays, whether the network was trained on images of the class, empty where the signature does not say.
+    Versions are of the model that answered each image, None where the server does not say (REST).
     """
 
     labels: tuple[tuple[str, ...], ...]
@@ -33,20 +28,11 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why an image got its best class.
+    """Why an image got its best class, `label`, rather than the second best, the runner-up; scores are probabilities.
 
-    Attributes:
-        label: the best class.
-        score: its probability.
-        is_seen: whether the network was trained on it.
-        heatmap: float32 [H, W] in 0..1, where the evidence is.
-        heatmap_png: the same at the network's input size, a PNG file.
-        attributes: (name, weight) of the attributes that say most for it.
-        neurons: (neuron, name, weight) of the neurons that say most for it.
-        runner_up: the second best class.
-        runner_up_score: its probability.
-        speaks_for: (attribute, weight) for the best class rather than the runner-up.
-        speaks_against: (attribute, weight) for the runner-up rather than the best class.
+    `heatmap` float32 [H, W] in 0..1 is where the evidence is, `heatmap_png` the same at the network's input size, a PNG file.
+    Attributes, and neurons with names, that say most for the class have weights, as have the attributes that speak for it
+    against the runner-up, and against it. A class that `is_seen` is one that the network was trained on.
     """
 
     label: str
@@ -64,12 +50,9 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Explanations:
-    """Explanations of B images.
+    """Explanations of B images; None for one that could not be answered and is in `errors`, by its place.
 
-    Attributes:
-        rows: B explanations, None for an image that could not be answered.
-        versions: B versions of the model that answered; None where the server does not say (REST).
-        errors: place of an image -> what is wrong with it.
+    Versions are of the model that answered each, None where the server does not say (REST).
     """
 
     rows: tuple[Explanation | None, ...]
@@ -90,26 +73,19 @@ def explanation(row: Row) -> Explanation:
         is_seen=bool(row["is_seen"]),
         heatmap=row["heatmap"],
         heatmap_png=bytes(row["heatmap_png_bytes"]),
-        attributes=_named(_weighted(row, "attributes", "attribute_weights")),
-        neurons=tuple(
-            (neuron, name, weight)
-            for (neuron, weight), name in zip(
-                _weighted(row, "neurons", "neuron_weights"), texts(row["neuron_names"]), strict=True
-            )
-        ),
+        attributes=_weighted(row, "attributes", "attribute_weights"),
+        neurons=tuple(zip(texts(row["neurons"]), texts(row["neuron_names"]), row["neuron_weights"].tolist(), strict=True)),
         runner_up=_text(row["runner_up"]),
         runner_up_score=float(row["runner_up_score"]),
-        speaks_for=_named(_weighted(row, "for_attributes", "for_weights")),
-        speaks_against=_named(_weighted(row, "against_attributes", "against_weights")),
+        speaks_for=_weighted(row, "for_attributes", "for_weights"),
+        speaks_against=_weighted(row, "against_attributes", "against_weights"),
     )
 
 
 def ranked(row: Row, described: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
     """Return the labels and scores of `classify_with` about one image, best first.
 
-    Args:
-        row: `labels` [C] of the known classes, `scores` and `logits` [C + M].
-        described: names of the M described classes.
+    The row has `labels` [C] of the known classes, `scores` and `logits` [C + M] with those of M described ones.
     """
     names = (*texts(row["labels"]), *described)
     order = np.argsort(-row["logits"], kind="stable")  # scores near 0 and 1 round to ties
@@ -121,8 +97,5 @@ def _text(value: np.ndarray) -> str:
 
 
 def _weighted(row: Row, names: str, weights: str) -> tuple[tuple[str, float], ...]:
-    return tuple(zip(texts(row[names]), map(float, row[weights]), strict=True))
-
-
-def _named(pairs: tuple[tuple[str, float], ...]) -> tuple[tuple[str, float], ...]:
-    return tuple(pair for pair in pairs if pair[0])  # where there are fewer words than places, the rest is empty
+    # Where there are fewer words than places, the rest is empty.
+    return tuple((name, weight) for name, weight in zip(texts(row[names]), map(float, row[weights]), strict=True) if name)

@@ -21,13 +21,7 @@ Call = Callable[[Mapping[str, np.ndarray]], Outputs]
 
 @dataclass
 class Asked:
-    """What is known of B images so far.
-
-    Attributes:
-        rows: the outputs of each image by name, None for one without an answer.
-        versions: of the model that answered each, None where that is not said.
-        errors: place of an image -> what is wrong with it.
-    """
+    """What is known of B images so far: the outputs of each by name and the version that answered, or an error by place."""
 
     rows: list[Row | None]
     versions: list[int | None]
@@ -37,14 +31,10 @@ class Asked:
 def ask(
     call: Call, images: Sequence[Image], shared: Mapping[str, np.ndarray], batch_size: int, progress: Progress | None = None
 ) -> Asked:
-    """Ask about images in batches, and image by image about a batch that is refused.
+    """Ask about images, files or contents of files, in batches, and image by image about a batch that is refused.
 
-    Args:
-        call: sends one request.
-        images: at least one: a file, or the contents of one.
-        shared: inputs beside `image_bytes` that are the same for every image, without the axis of the batch.
-        batch_size: images a request.
-        progress: called with the number of images of each batch that is done.
+    `call` sends one request, `shared` are inputs beside `image_bytes` that are the same for every image, without the axis of
+    the batch, and `progress` is called with the number of images of each batch that is done.
 
     Raises:
         InputError: no image.

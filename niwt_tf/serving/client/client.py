@@ -9,7 +9,6 @@ that is trusted, put a proxy with TLS before the server, and ask it over https.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 
 import numpy as np
 
@@ -69,7 +68,7 @@ class Client:
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -79,9 +78,7 @@ class Client:
     def call(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Outputs:
         """Send one request to a signature, as it is.
 
-        Args:
-            signature: its name.
-            inputs: arrays by name, all with the same number of rows; strings are bytes in arrays of objects.
+        The inputs are arrays by name, all with the same number of rows; strings are bytes in arrays of objects.
 
         Raises:
             RequestError: it was not answered; `code` says why.
@@ -89,11 +86,9 @@ class Client:
         return self._retrying.call(lambda seconds: self._transport.call(signature, inputs, seconds))
 
     def classify(self, images: Sequence[Image], progress: Progress | None = None) -> Predictions:
-        """Return the best classes of images.
+        """Return the best classes of at least one image, a file or the contents of one.
 
-        Args:
-            images: at least one: a file, or the contents of one.
-            progress: called with the number of images of each batch that is done.
+        `progress` is called with the number of images of each batch that is done.
 
         Raises:
             InputError: no image.
@@ -114,10 +109,8 @@ class Client:
     ) -> Predictions:
         """Return the classes of images, those that the model knows and others that are only described, all of them.
 
-        Args:
-            images: as for `classify`.
-            descriptions: name -> K numbers, in the units of the knowledge that the model was made with; at least one.
-            progress: as for `classify`.
+        Descriptions are at least one, by name K numbers in the units of the knowledge that the model was made with; see
+        `classify`.
 
         Raises:
             InputError: no image, no description, or descriptions that are not finite, differ in length or have the name of a

@@ -11,10 +11,10 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from niwt_tf.serving.client.transport import Outputs, RequestError
 
+# Images are larger than gRPC's own limit of 4 MB.
+MESSAGES = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 _OPTIONS = (
-    # Images are larger than gRPC's own limit of 4 MB.
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
+    *MESSAGES,
     # A server that comes back is found at the next repetition, not after gRPC's minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
@@ -25,12 +25,9 @@ _FOR_NOW = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 class GrpcTransport:
-    """A channel to a model on a server; safe to use from several threads.
+    """A channel to a model on a server at "host:port"; safe to use from several threads.
 
-    Args:
-        address: "host:port".
-        name: of the model.
-        version: a number, a label, or None for the newest.
+    The version is a number, a label, or None for the newest.
     """
 
     def __init__(self, address: str, name: str, version: int | str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf import error_codes_pb2, saved_model_pb2
 
 from niwt_tf.serving.bundle.predict import Servable, opened
 from niwt_tf.serving.client.transport import RequestError
@@ -19,24 +20,11 @@ from niwt_tf.serving.export.warmup import read_warmup
 DEFAULT_SIGNATURE = "serving_default"
 # What the Session of Python says before what the graph said.
 _PREFIX = "Graph execution error:\n\n"
-_CODES = {
-    name: getattr(tf.errors, name)
-    for name in (
-        "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",
-        "UNAUTHENTICATED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL",
-        "UNAVAILABLE", "DATA_LOSS",
-    )
-}  # fmt: skip
 
 
 @dataclass
 class LoadedVersion:
-    """One version that is loaded.
-
-    Attributes:
-        number: its version.
-        definitions: the SignatureDef of each signature.
-    """
+    """One version that is loaded, with the SignatureDef of each signature."""
 
     number: int
     definitions: Mapping[str, Any]
@@ -63,8 +51,7 @@ class LoadedVersion:
         try:
             return self.servable.run(signature or DEFAULT_SIGNATURE, inputs)
         except tf.errors.OpError as error:
-            code = next((name for name, number in _CODES.items() if number == error.error_code), "UNKNOWN")
-            raise RequestError(code, error.message.removeprefix(_PREFIX)) from None
+            raise RequestError(error_codes_pb2.Code.Name(error.error_code), error.message.removeprefix(_PREFIX)) from None
         except (ValueError, TypeError) as error:  # a shape that the graph does not take
             raise RequestError("INVALID_ARGUMENT", str(error)) from None
 
@@ -99,9 +86,5 @@ def load_version(number: int, folder: Path) -> LoadedVersion:
 def _definitions(folder: Path) -> dict[str, Any]:
     model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     graph = next(graph for graph in model.meta_graphs if "serve" in graph.meta_info_def.tags)
-    definitions = {}
-    for name, definition in graph.signature_def.items():
-        if definition.method_name:  # not what the loader itself runs
-            kept = definitions[name] = type(definition)()
-            kept.CopyFrom(definition)
-    return definitions
+    # What has no name of a method is what the loader itself runs.
+    return {name: copy.deepcopy(definition) for name, definition in graph.signature_def.items() if definition.method_name}

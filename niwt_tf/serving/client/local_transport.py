@@ -16,11 +16,9 @@ from niwt_tf.serving.client.transport import Outputs
 
 
 class LocalTransport:
-    """A SavedModel in a Session of its own.
+    """A SavedModel, or the newest version in a folder, in a Session of its own.
 
-    Args:
-        folder: a version of an export, or the folder of its versions (the newest is taken). A bundle is compared with its
-            fingerprints first; another SavedModel is taken as it is.
+    A bundle is compared with its fingerprints first; another SavedModel is taken as it is.
 
     Raises:
         InputError: there is none, it is not as it was written, or it cannot be loaded.

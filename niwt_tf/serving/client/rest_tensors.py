@@ -15,11 +15,9 @@ _BASE64 = "b64"
 
 
 def to_rows(tensors: Mapping[str, np.ndarray], as_bytes: bool = False) -> list[dict[str, Any]]:
-    """Return one object a row: name -> nested lists.
+    """Return arrays with the same number of rows as one object a row, name -> nested lists; strings are arrays of bytes.
 
-    Args:
-        tensors: arrays with the same number of rows; strings are bytes in arrays of objects.
-        as_bytes: write every string as base64, whatever its name, so that any bytes survive.
+    With `as_bytes` every string is written as base64, whatever its name, so that any bytes survive.
     """
     columns = {name: _plain(value, as_bytes or name.endswith(BYTES)) for name, value in tensors.items()}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -7,8 +7,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -44,39 +45,26 @@ def _cut_off(shut: Callable[[], None], seconds: float) -> Iterator[None]:
         timer.cancel()
 
 
-def _headers_in_time(connection: urllib3.connection.HTTPConnection) -> AbstractContextManager[None]:
-    assert connection.timeout is not None, "every request is given a time"
-    shut = partial(socket.socket.shutdown, connection.sock, socket.SHUT_RDWR)  # of TLS too, without its farewell
-    return _cut_off(shut, connection.timeout)
+def _with_headers_in_time(pool: type[urllib3.HTTPConnectionPool]) -> type[urllib3.HTTPConnectionPool]:
+    base: Any = pool.ConnectionCls
+
+    class Connection(base):
+        def getresponse(self) -> urllib3.HTTPResponse:
+            assert self.timeout is not None, "every request is given a time"
+            shut = partial(socket.socket.shutdown, self.sock, socket.SHUT_RDWR)  # of TLS too, without its farewell
+            with _cut_off(shut, self.timeout):
+                return super().getresponse()
+
+    return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
 
 
-class _Http(urllib3.connection.HTTPConnection):
-    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
-        with _headers_in_time(self):
-            return super().getresponse()
-
-
-class _Https(urllib3.connection.HTTPSConnection):
-    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
-        with _headers_in_time(self):
-            return super().getresponse()
-
-
-class _HttpPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Http
-
-
-class _HttpsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _Https
+_POOLS = {"http": urllib3.HTTPConnectionPool, "https": urllib3.HTTPSConnectionPool}
 
 
 class RestTransport:
-    """Connections to a model on a server, kept open between requests; safe to use from several threads.
+    """Connections to a model at "http://host:port", or https, kept open between requests; safe to use from several threads.
 
-    Args:
-        url: "http://host:port", or https.
-        name: of the model.
-        version: a number, a label, or None for the newest.
+    The version is a number, a label, or None for the newest.
     """
 
     def __init__(self, url: str, name: str, version: int | str | None) -> None:
@@ -86,7 +74,7 @@ class RestTransport:
             part = "" if version is None else f"/versions/{version}"
         self._url = f"{url}/v1/models/{quote(name, '')}{part}:predict"
         self._connections = urllib3.PoolManager(maxsize=_CONNECTIONS, retries=False)
-        self._connections.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+        self._connections.pool_classes_by_scheme = {name: _with_headers_in_time(each) for name, each in _POOLS.items()}
 
     def call(self, signature: str, inputs: Mapping[str, np.ndarray], seconds: float) -> Outputs:
         """See `Transport.call`."""

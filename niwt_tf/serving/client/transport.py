@@ -13,12 +13,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Outputs:
-    """What one request was answered.
-
-    Attributes:
-        tensors: arrays by name; strings are bytes in arrays of objects.
-        version: of the model that answered, or None where the protocol does not say it (REST).
-    """
+    """What one request was answered: arrays by name, strings as objects of bytes, and by which version, if that is said."""
 
     tensors: Mapping[str, np.ndarray]
     version: int | None
@@ -28,12 +23,7 @@ class Transport(Protocol):
     """A way to a model."""
 
     def call(self, signature: str, inputs: Mapping[str, np.ndarray], seconds: float) -> Outputs:
-        """Send one request and return its answer.
-
-        Args:
-            signature: of the model.
-            inputs: arrays by name; strings are bytes in arrays of objects.
-            seconds: it may take.
+        """Send one request to a signature, with strings as arrays of bytes, and return its answer, which may take `seconds`.
 
         Raises:
             RequestError: it was not answered.
@@ -45,34 +35,18 @@ class Transport(Protocol):
 
 # What a server of TensorFlow models says over HTTP for each code; the first of several codes is meant by a status.
 _STATUS = {
-    "INVALID_ARGUMENT": 400,
-    "FAILED_PRECONDITION": 400,
-    "OUT_OF_RANGE": 400,
-    "UNAUTHENTICATED": 401,
-    "PERMISSION_DENIED": 403,
-    "NOT_FOUND": 404,
-    "ABORTED": 409,
-    "ALREADY_EXISTS": 409,
-    "RESOURCE_EXHAUSTED": 429,
-    "CANCELLED": 499,
-    "INTERNAL": 500,
-    "DATA_LOSS": 500,
-    "UNKNOWN": 500,
-    "UNIMPLEMENTED": 501,
-    "UNAVAILABLE": 503,
-    "DEADLINE_EXCEEDED": 504,
-}
+    "INVALID_ARGUMENT": 400, "FAILED_PRECONDITION": 400, "OUT_OF_RANGE": 400, "UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404, "ABORTED": 409, "ALREADY_EXISTS": 409, "RESOURCE_EXHAUSTED": 429, "CANCELLED": 499, "INTERNAL": 500,
+    "DATA_LOSS": 500, "UNKNOWN": 500, "UNIMPLEMENTED": 501, "UNAVAILABLE": 503, "DEADLINE_EXCEEDED": 504,
+}  # fmt: skip
 # What proxies say.
 _OTHER_CODES = {408: "DEADLINE_EXCEEDED", 413: "RESOURCE_EXHAUSTED", 502: "UNAVAILABLE"}
 
 
 class RequestError(RuntimeError):
-    """A request failed.
+    """A request failed, with the name of a gRPC status, for instance "UNAVAILABLE", and what the server said as detail.
 
-    Attributes:
-        code: the name of a gRPC status, for instance "UNAVAILABLE".
-        detail: what the server said.
-        can_be_repeated: whether the same request may well be answered a little later.
+    It can be repeated where the same request may well be answered a little later.
     """
 
     def __init__(self, code: str, detail: str, can_be_repeated: bool = False) -> None:
@@ -100,11 +74,8 @@ Answer = TypeVar("Answer")
 class Retrying:
     """How often and how long a request is tried.
 
-    Attributes:
-        timeout: seconds for a request with all its repetitions and the waits between them.
-        retries: repetitions at most.
-        first_wait: seconds at most before the first repetition; each later wait may be twice as long.
-        longest_wait: seconds at most before any.
+    The timeout is in seconds, for a request with all its repetitions, `retries` at most, and the waits between them. The first
+    wait is at most so many seconds; each later one may be twice as long, up to the longest.
     """
 
     timeout: float

@@ -21,16 +21,11 @@ from niwt_tf.serving.bundle.cards import Card, now
 class Contents:
     """What an export can hold besides the network; each part is optional.
 
-    Attributes:
-        knowledge: the classes' descriptions, in the order of the network's classes.
-        probabilities: how logits become scores.
-        formula: gives later classes their columns, and the signature `classify_with`.
-        explainer: gives the signature `explain`.
-        few_shot: what later photographs of an unseen class are weighed with.
-        images: photographs of each class that the network was trained on, [C].
-        validation: figures on validation classes for the cards of unseen classes, by name.
-        how: how the columns of unseen classes were made, for their cards.
-        method: that made them, and that knows the formula again.
+    Knowledge is the classes' descriptions, in the order of the network's classes; probabilities say how logits become scores.
+    The formula gives later classes their columns, and the signature `classify_with`, the explainer the signature `explain`;
+    later photographs of an unseen class are weighed with `few_shot`. The cards get the numbers of `images` of each class that
+    the network was trained on, [C], and, those of unseen classes, figures on `validation` classes by name and `how` their
+    columns were made. The method is the one that made them, and that knows the formula again.
     """
 
     knowledge: Knowledge | None = None

@@ -8,14 +8,15 @@ Dimensions: B images, S x S pixels, C classes, D features, N neurons, K descript
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from niwt_tf.data.images.decode import decode_image
-from niwt_tf.explain.explainer import Explainer
-from niwt_tf.explain.explanations import ExplainerTensors, answers, contrasts, explanations, gather_evidence, named_classes
+from niwt_tf.explain import explanations
+from niwt_tf.explain.explanations import Evidence, ExplainerTensors
 from niwt_tf.methods.base import ColumnFormula
 from niwt_tf.metrics.probabilities import UNKNOWN
 from niwt_tf.models.network import Network
@@ -49,7 +50,9 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
             for name, value in formula_variables(contents.formula).items():
                 setattr(self, name, tf.Variable(value, trainable=False))
         if contents.explainer is not None:
-            self._explainer = self._explainer_tensors(contents.explainer)
+            self._explainer = tensors = ExplainerTensors.of(contents.explainer, partial(tf.Variable, trainable=False))
+            for name, tensor in tensors._asdict().items():
+                setattr(self, f"inverse_{name}" if name in ("weights", "bias") else name, tensor)
         # The head's own weights are not used: its columns lie in pages.
         of_head = {id(weight) for weight in network.head.weights}
         weights = [weight for weight in network.model.weights if id(weight) not in of_head]
@@ -61,10 +64,8 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
     def __call__(self, images: tf.Tensor, training: bool = False, return_endpoints: bool = False) -> Any:
         """Return features [B, D] of images [B, S, S, 3], RGB in 0..1, as reusable modules of TensorFlow Hub do.
 
-        Args:
-            images: float32.
-            training: taken for the convention's sake; the network answers as in inference.
-            return_endpoints: return {"default": features, <layer>: map [B, H, W, N]} instead.
+        The network answers as in inference whatever `training` is, which the convention asks for. With `return_endpoints` it
+        gives {"default": features, <layer>: map [B, H, W, N]}.
         """
         del training
         conv_map = self._conv_map(images * 255.0)
@@ -91,8 +92,7 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
         return {name: tf.function(call).get_concrete_function(*specs) for name, (call, specs) in made.items()}
 
     def _serving_default(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = self._logits_of(self._features(self._decoded(image_bytes)))
-        return self._best(logits)
+        return self._best(self._logits_of(self._features(self._decoded(image_bytes))))
 
     def _logits(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         # Only Python's interface compares a request with the shape of a signature.
@@ -111,47 +111,27 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
         assert formula is not None, "the signature is made only with a formula"
         described = described_logits(features, descriptions, vars(self), formula)
         logits = tf.concat([self._logits_of(features), described], axis=1)
-        count = tf.shape(features)[0]
-        labels = tf.tile(self.labels[None], [count, 1])
+        labels = tf.tile(self.labels[None], [tf.shape(features)[0], 1])
         return {"labels": labels, "scores": self._scores(logits), "logits": logits}
 
     def _explain(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         # About the best class, whether or not it is sure enough for `serving_default` to name it.
-        return explanations(
-            self._decoded(image_bytes),
-            self._conv_map,
-            self._features_of,
-            self._logits_of,
-            self.labels,
-            self.temperature,
-            self._explainer,
-            self.seen,
-        )
+        return self._explained(image_bytes, explanations.best_two)[0]
 
     def _explain_class(self, image_bytes: tf.Tensor, class_name: tf.Tensor, rival: tf.Tensor) -> dict[str, tf.Tensor]:
-        images, choose = self._decoded(image_bytes), named_classes(class_name, rival, self.labels)
-        evidence = gather_evidence(images, self._conv_map, self._features_of, self._logits_of, choose)
-        known = self.labels, self.temperature, self._explainer, self.seen
-        return {**answers(evidence, self._network.input_size, *known), **contrasts(evidence, self._explainer)}
+        answered, evidence = self._explained(image_bytes, explanations.named_classes(class_name, rival, self.labels))
+        return {**answered, **explanations.contrasts(evidence, self._explainer)}
 
-    def _explainer_tensors(self, explainer: Explainer) -> ExplainerTensors:
-        self.inverse_weights = tf.Variable(explainer.weights, trainable=False)
-        self.inverse_bias = tf.Variable(explainer.bias, trainable=False)
-        self.attribute_names = tf.Variable(list(explainer.attribute_names), trainable=False)
-        self.neuron_names = tf.Variable(list(explainer.neuron_names), trainable=False)
-        self.neuron_confidences = tf.Variable(np.float32(explainer.neuron_confidences), trainable=False)
-        names = self.attribute_names, self.neuron_names
-        return ExplainerTensors(self.inverse_weights, self.inverse_bias, *names, self.neuron_confidences)
+    def _explained(self, image_bytes: tf.Tensor, choose: explanations.Choose) -> tuple[dict[str, tf.Tensor], Evidence]:
+        images = self._decoded(image_bytes)
+        evidence = explanations.gather_evidence(images, self._conv_map, self._features_of, self._logits_of, choose)
+        known = self.labels, self.temperature, self._explainer, self.seen
+        return explanations.answers(evidence, self._network.input_size, *known), evidence
 
     def _decoded(self, image_bytes: tf.Tensor) -> tf.Tensor:
         size = self._network.input_size
-        one = tf.TensorSpec([size, size, 3], tf.float32)
-        return tf.map_fn(
-            lambda encoded: decode_image(encoded, size),
-            image_bytes,
-            parallel_iterations=_DECODED_AT_ONCE,
-            fn_output_signature=one,
-        )
+        decode, one = partial(decode_image, size=size), tf.TensorSpec([size, size, 3], tf.float32)
+        return tf.map_fn(decode, image_bytes, parallel_iterations=_DECODED_AT_ONCE, fn_output_signature=one)
 
     def _features(self, images: tf.Tensor) -> tf.Tensor:
         return self._features_of(self._conv_map(images))
@@ -178,13 +158,9 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
         scores = tf.gather(self._scores(logits), classes, batch_dims=1)
         labels, seen = tf.gather(self.labels, classes), tf.gather(self.seen, classes)
         unsure = scores[:, :1] < self.abstain_below
-        first = tf.where(unsure, UNKNOWN, labels[:, :1])
-        known = tf.where(unsure, 0.0, seen[:, :1])
-        return {
-            "labels": tf.concat([first, labels[:, 1:]], axis=1),
-            "scores": scores,
-            "is_seen": tf.concat([known, seen[:, 1:]], axis=1),
-        }
+        labels = tf.concat([tf.where(unsure, UNKNOWN, labels[:, :1]), labels[:, 1:]], axis=1)
+        seen = tf.concat([tf.where(unsure, 0.0, seen[:, :1]), seen[:, 1:]], axis=1)
+        return {"labels": labels, "scores": scores, "is_seen": seen}
 
 
 def _open(value: np.ndarray, shape: list[int | None]) -> tf.Variable:
@@ -198,13 +174,9 @@ TOO_LARGE = "descriptions must not be so large that their lengths or logits over
 def described_logits(
     features: tf.Tensor, descriptions: tf.Tensor, variables: Mapping[str, tf.Variable], formula: ColumnFormula
 ) -> tf.Tensor:
-    """Return logits [B, M] of images with features [B, D] for classes with raw descriptions [B, M, K].
+    """Return logits [B, M] of images with features [B, D] for classes with raw descriptions [B, M, K], all float32.
 
-    Args:
-        features: float32.
-        descriptions: float32, in the units of the knowledge.
-        variables: the formula's, by name.
-        formula: from a description to a column.
+    Descriptions are in the units of the knowledge; the variables are the formula's, by name.
 
     Raises:
         tf.errors.InvalidArgumentError: a description has another length than K, is not finite, or is too large for the logits

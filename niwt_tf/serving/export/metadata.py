@@ -35,6 +35,7 @@ def describe(network: Network, contents: Contents, k: int) -> dict[str, Any]:
     """Return the entries of niwt.json that follow from what is exported."""
     names, num_seen, known = network.class_names, network.num_seen, contents.knowledge
     probabilities = contents.probabilities
+    knowledge = None if known is None else {"source": known.source, "names": list(known.names), "groups": list(known.groups)}
     return {
         "format": FORMAT,
         "labels": list(names),
@@ -45,9 +46,7 @@ def describe(network: Network, contents: Contents, k: int) -> dict[str, Any]:
         "num_features": network.num_features,
         "layer": network.layer,
         "calibration": network.calibration,
-        "knowledge": None
-        if known is None
-        else {"source": known.source, "names": list(known.names), "groups": list(known.groups)},
+        "knowledge": knowledge,
         "column_map": None if contents.formula is None else formula_entry(contents.formula, contents.method),
         "probabilities": {
             "temperature": probabilities.temperature,
@@ -58,12 +57,8 @@ def describe(network: Network, contents: Contents, k: int) -> dict[str, Any]:
         "preprocessing": _PREPROCESSING,
         "signatures": signature_forms(network, contents, k),
         "licence": "The code is Apache-2.0. Weights and descriptions have the terms of the data that they were learnt from.",
-        "versions": {
-            "python": platform.python_version(),
-            "niwt-tf": __version__,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-        },
+        "versions": {"python": platform.python_version(), "niwt-tf": __version__}
+        | {"tensorflow": tf.__version__, "keras": keras.__version__},
     }
 
 
@@ -82,10 +77,7 @@ def signature_forms(network: Network, contents: Contents, k: int) -> dict[str, A
         },
         "logits": {
             "inputs": {"images": f"float32 [B, {size}, {size}, 3], RGB in 0..255"},
-            "outputs": {
-                "logits": "float32 [B, C], calibrated",
-                "features": f"float32 [B, {network.num_features}]",
-            },
+            "outputs": {"logits": "float32 [B, C], calibrated", "features": f"float32 [B, {network.num_features}]"},
         },
         "classify": {
             "inputs": {"inputs": "string [B], tf.Example with the bytes feature image/encoded"},
@@ -118,23 +110,17 @@ def _explained(explainer: Explainer, size: int) -> dict[str, str]:
     attributes, neurons = len(explainer.attribute_names), len(explainer.neuron_names)
     top, few, best = min(attributes, 5), min(attributes, 3), min(neurons, 3)
     return {
-        "label": "string [B], the best class",
-        "score": "float32 [B], its probability",
-        "is_seen": "float32 [B]",
+        "label": "string [B], the best class", "score": "float32 [B], its probability", "is_seen": "float32 [B]",
         "heatmap": "float32 [B, H, W] in 0..1, Grad-CAM",
         "heatmap_png_bytes": f"string [B], the same as PNG of {size} x {size}",
-        "attributes": f"string [B, {top}], that speak for it",
-        "attribute_weights": f"float32 [B, {top}]",
-        "neurons": f"string [B, {best}]",
-        "neuron_names": f"string [B, {best}]",
-        "neuron_weights": f"float32 [B, {best}]",
-        "runner_up": "string [B], the second best class",
-        "runner_up_score": "float32 [B]",
+        "attributes": f"string [B, {top}], that speak for it", "attribute_weights": f"float32 [B, {top}]",
+        "neurons": f"string [B, {best}]", "neuron_names": f"string [B, {best}]", "neuron_weights": f"float32 [B, {best}]",
+        "runner_up": "string [B], the second best class", "runner_up_score": "float32 [B]",
         "for_attributes": f"string [B, {few}], that speak for the best class against the second",
         "for_weights": f"float32 [B, {few}]",
         "against_attributes": f"string [B, {few}], that speak for the second",
         "against_weights": f"float32 [B, {few}], negative",
-    }
+    }  # fmt: skip
 
 
 def _contrasted(explainer: Explainer) -> dict[str, str]:
@@ -145,7 +131,6 @@ def _contrasted(explainer: Explainer) -> dict[str, str]:
         "neuron_confidences": f"float32 [B, {best}], how sure the names of `neurons` are",
         "difference_heatmap": "float32 [B, H, W] in 0..1, Grad-CAM of the class's logit minus the rival's",
         "difference_neurons": f"string [B, {best}], that speak for the class against the rival",
-        "difference_neuron_names": f"string [B, {best}]",
-        "difference_neuron_confidences": f"float32 [B, {best}]",
+        "difference_neuron_names": f"string [B, {best}]", "difference_neuron_confidences": f"float32 [B, {best}]",
         "difference_neuron_weights": f"float32 [B, {best}]",
-    }
+    }  # fmt: skip

@@ -30,18 +30,11 @@ def export_onnx(network: Network, path: str | os.PathLike[str], metadata: Mappin
     """Write a network as an ONNX file, verified by onnxruntime, or write nothing.
 
     Input `images` float32 [B, S, S, 3], RGB in 0..255; outputs `logits` [B, C] (calibrated) and `features` [B, D]. The file's
-    metadata, all JSON: labels, seen, input_size, layer, calibration, preprocessing, niwt_tf and what is given.
-
-    Args:
-        network: what to export.
-        path: the file, whose name ends in .onnx.
-        metadata: further entries, under names of their own.
-
-    Returns:
-        The largest difference from the network, relative to its largest answer where that is above 1.
+    metadata, all JSON: labels, seen, input_size, layer, calibration, preprocessing, niwt_tf and what is given under other
+    names. The largest difference from the network is returned, relative to its largest answer where that is above 1.
 
     Raises:
-        InputError: another suffix, a name in the metadata that is taken, a network of 2 GB, or the extra is not installed.
+        InputError: another suffix than .onnx, a name in the metadata that is taken, a network of 2 GB, or the extra is missing.
         VerificationError: onnxruntime answers otherwise than the network, by more than 1e-4.
         OSError: the file cannot be written.
     """
@@ -75,11 +68,7 @@ def export_onnx(network: Network, path: str | os.PathLike[str], metadata: Mappin
 
 
 def _difference(session: Any, answers: Any, network: Network) -> float:
-    """Return by how much two runtimes differ at most on random pixels.
-
-    Raises:
-        VerificationError: it is more than 1e-4.
-    """
+    """Return by how much two runtimes differ at most on random pixels; more than 1e-4 is a VerificationError."""
     random, worst = np.random.default_rng(0), 0.0
     for count in _BATCHES:
         images = random.uniform(0, 255, (count, network.input_size, network.input_size, 3)).astype(np.float32)

@@ -14,16 +14,17 @@ import tensorflow as tf
 
 from niwt_tf.errors import InputError
 from niwt_tf.models.network import Network
+from niwt_tf.serving.bundle.predict import read_image
 from niwt_tf.serving.bundle.versions import new_version
 from niwt_tf.serving.classes.rewrite import write_cards, write_metadata
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.graph import ServedNetwork
 from niwt_tf.serving.export.metadata import describe
-from niwt_tf.serving.export.verification import read_check_images, verify
-from niwt_tf.serving.export.warmup import write_warmup
-from niwt_tf.serving.export.warmup_requests import warmup_requests
+from niwt_tf.serving.export.verification import CheckImages, read_check_images, verify
+from niwt_tf.serving.export.warmup import Request, example, write_warmup
 
 _LOG = logging.getLogger("niwt_tf")
+_MOST_WARMUP = 4  # images; a record holds them whole
 
 
 def export_network(
@@ -35,21 +36,12 @@ def export_network(
     check_images: Sequence[str | os.PathLike[str]],
     metadata: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a network as the next version in `folder`, verified, or write nothing.
+    """Write a network as the next version in `folder`, verified, or write nothing; return the version's folder.
 
-    The signatures, all batch-first, are those of `signature_forms`.
-
-    Args:
-        network: what to export.
-        folder: holds one folder a version, named 1, 2, ...; earlier ones are not touched.
-        contents: what goes with the network; None is the network alone.
-        k: classes an answer, at least 1; at most C are given.
-        check_images: at least one image file, for comparing the SavedModel with the network in a fresh process, and for the
-            requests that warm a server up.
-        metadata: goes into niwt.json beside the model, under names of its own.
-
-    Returns:
-        The version's folder.
+    The versions are named 1, 2, ...; earlier ones are not touched. The signatures, all batch-first, are those of
+    `signature_forms`, with `k` classes an answer, at least 1 and at most C. By at least one check image the SavedModel is
+    compared with the network in a fresh process, and a server is warmed up. The metadata go into niwt.json beside the model,
+    under names of their own.
 
     Raises:
         InputError: k is below 1, `folder` is a file, a check image cannot be decoded, the contents do not fit, or metadata
@@ -72,12 +64,9 @@ def export_network(
         for extra, arrays in contents.extra_arrays().items():
             np.savez(version.work / "assets.extra" / f"{extra}.npz", **arrays)  # type: ignore[arg-type]
         checked = verify(version.work, network, contents, images, k)
-        description["checked"] = {
-            "images": checked.images,
-            "largest_score_difference": checked.largest_score_difference,
-        }
+        description["checked"] = {"images": checked.images, "largest_score_difference": checked.largest_score_difference}
         name = Path(os.path.abspath(folder)).name
-        write_warmup(version.work, warmup_requests(contents, images), name)
+        write_warmup(version.work, _warmup_requests(contents, images), name)
         write_metadata(version.work, {"name": name, **description, **(metadata or {})})
     _LOG.info("%s answers as the network does on %d images.", version.path, checked.images)
     return version.path
@@ -94,3 +83,21 @@ def _write(network: Network, contents: Contents, folder: Path, k: int) -> None:
     updater.save()
     # TensorFlow's own fingerprint is of the files before that, and of the variables before a class is added.
     (folder / "fingerprint.pb").unlink(missing_ok=True)
+
+
+def _warmup_requests(contents: Contents, images: CheckImages) -> list[Request]:
+    """Return what a server replays while it loads: every signature, those of files with one image and with several."""
+    # Pixels take much more room than files: one image must do.
+    requests: list[Request] = [("logits", {"images": images.pixels[:1]})]
+    for count in sorted({1, min(len(images.paths), _MOST_WARMUP)}):
+        encoded = [read_image(Path(path)) for path in images.paths[:count]]
+        files = {"image_bytes": np.array(encoded, object)}
+        examples = {"inputs": np.array([example(content) for content in encoded], object)}
+        requests += [("serving_default", files), ("classify", examples)]
+        if contents.explainer is not None:
+            best = {name: np.array([b""] * count, object) for name in ("class_name", "rival")}
+            requests += [("explain", files), ("explain_class", {**files, **best})]
+        if contents.formula is not None and contents.knowledge is not None:
+            described = np.tile(contents.knowledge.values[-1:], (count, 1, 1)).astype(np.float32)
+            requests.append(("classify_with", {**files, "descriptions": described}))
+    return requests

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +11,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from niwt_tf.data.images.decode import decode_image
 from niwt_tf.errors import InputError
-from niwt_tf.files import read_json, write_json
 from niwt_tf.metrics.probabilities import UNKNOWN, Probabilities
 from niwt_tf.models.network import Network
-from niwt_tf.serving.bundle.predict import child_environment, read_image
+from niwt_tf.serving.bundle.predict import read_image, read_pixels
+from niwt_tf.serving.checks.check_processes import SESSION, ask
+from niwt_tf.serving.checks.check_requests import strings
+from niwt_tf.serving.checks.graph_checks import meta_graph, signatures_of
+from niwt_tf.serving.checks.messages import Message
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.warmup import example
 
@@ -35,12 +33,7 @@ class VerificationError(RuntimeError):
 
 @dataclass(frozen=True)
 class Verification:
-    """What was compared.
-
-    Attributes:
-        images: how many images.
-        largest_score_difference: over their k best classes.
-    """
+    """How many images were compared, and the largest difference of scores over their k best classes."""
 
     images: int
     largest_score_difference: float
@@ -48,12 +41,7 @@ class Verification:
 
 @dataclass(frozen=True)
 class CheckImages:
-    """Images for a verification.
-
-    Attributes:
-        paths: B absolute paths.
-        pixels: float32 [B, S, S, 3] in 0..255, as the network takes them.
-    """
+    """Images for a verification: B absolute paths, and pixels float32 [B, S, S, 3] in 0..255, as the network takes them."""
 
     paths: tuple[str, ...]
     pixels: np.ndarray
@@ -67,14 +55,8 @@ def read_check_images(paths: Sequence[str | os.PathLike[str]], size: int) -> Che
     """
     if not paths:
         raise InputError("check_images must name at least one image. Received: none.")
-    pixels = []
-    for path in paths:
-        encoded = read_image(Path(path))
-        try:
-            pixels.append(decode_image(tf.constant(encoded), size).numpy())
-        except tf.errors.InvalidArgumentError:
-            raise InputError(f"check_images must be files that can be decoded. Received: {str(path)!r}.") from None
-    return CheckImages(tuple(os.path.abspath(path) for path in paths), np.stack(pixels))
+    pixels = np.stack([read_pixels(Path(path), size, "check_images") for path in paths])
+    return CheckImages(tuple(os.path.abspath(path) for path in paths), pixels)
 
 
 def verify(folder: Path, network: Network, contents: Contents, images: CheckImages, k: int) -> Verification:
@@ -113,8 +95,7 @@ def verify(folder: Path, network: Network, contents: Contents, images: CheckImag
 
 def further_inputs(network: Network, contents: Contents, count: int) -> dict[str, np.ndarray]:
     """Return what signatures take beside images, for `count` of them: the last classes, as descriptions and by name."""
-    last = np.array([network.class_names[-1].encode()] * count)
-    inputs = {"class_name": last, "rival": np.array([b""] * count)}
+    inputs = {"class_name": strings([network.class_names[-1].encode()] * count), "rival": strings([b""] * count)}
     if contents.knowledge is None:
         return inputs
     described = np.tile(contents.knowledge.values[-_DESCRIBED:], (count, 1, 1)).astype(np.float32)
@@ -170,28 +151,30 @@ def _check_best(
     return difference
 
 
-def ask_fresh_process(folder: Path, images: CheckImages, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Return what a SavedModel answers in a new process that cannot import Keras, see `fresh_process.answer`.
+def ask_fresh_process(folder: Path, images: CheckImages, arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+    """Return what each signature of a SavedModel answers about images, in a new process that cannot import Keras.
 
-    Args:
-        folder: the SavedModel.
-        images: what it is asked about.
-        arrays: further inputs by name.
+    `arrays` are further inputs by name. Of the outputs, numbers and texts become lists.
 
     Raises:
-        VerificationError: the process fails; the end of what it said is in the message.
+        VerificationError: the process fails, or an answer is an error.
     """
-    with tempfile.TemporaryDirectory(prefix="niwt-export-") as exchange:
-        write_json(Path(exchange, "request.json"), {"saved_model": os.path.abspath(folder), "images": images.paths})
-        inputs = np.array([base64.b64encode(example(read_image(Path(path)))) for path in images.paths])
-        np.savez(Path(exchange, "arrays.npz"), images=images.pixels, inputs=inputs, **dict(arrays))  # type: ignore[arg-type]
-        command = [sys.executable, "-m", "niwt_tf.serving.export.fresh_process", exchange]
-        done = subprocess.run(command, env=child_environment(), capture_output=True, text=True, errors="replace", check=False)
-        if done.returncode != 0:
-            raise VerificationError(
-                f"The SavedModel does not work without Keras (status {done.returncode}): {done.stderr[-2000:]}"
-            )
-        return dict(read_json(Path(exchange, "answer.json")))
+    files = [read_image(Path(path)) for path in images.paths]
+    given = {"images": images.pixels, "image_bytes": strings(files), "inputs": strings([example(file) for file in files])}
+    given |= arrays
+    signatures = signatures_of(meta_graph(folder))
+    asked = [Message(name, {key: given[key] for key in form.inputs}) for name, form in signatures.items()]
+    said = ask(SESSION, folder, asked, {})
+    wrong = next((f"{answer.signature}: {answer.error}" for answer in said.answers if answer.code), said.error)
+    if wrong:
+        raise VerificationError(f"The SavedModel does not work without Keras ({wrong}).")
+    return {each.signature: {name: _plain(name, value) for name, value in each.tensors.items()} for each in said.answers}
+
+
+def _plain(name: str, value: np.ndarray) -> Any:
+    if value.dtype == object and not name.endswith("_bytes"):
+        return [row.decode() if isinstance(row, bytes) else [text.decode() for text in row] for row in value]
+    return value.tolist()
 
 
 def _compare(what: str, received: np.ndarray, expected: np.ndarray, tolerance: float) -> float:

@@ -21,11 +21,8 @@ Request = tuple[str, Mapping[str, np.ndarray]]
 def write_warmup(version_folder: Path, requests: Sequence[Request], name: str) -> None:
     """Write the requests that a server replays when it loads this version; a request that fails makes the load fail.
 
-    Args:
-        version_folder: the SavedModel.
-        requests: at most 1000, each the name of a signature and its inputs by name. Bytes must be in arrays of objects:
-            numpy's own strings drop zeros at the end.
-        name: of the model, as the server is told it.
+    There are at most 1000, each the name of a signature and its inputs by name. Bytes must be in arrays of objects: numpy's own
+    strings drop zeros at the end. `name` is what the server calls the model.
 
     Raises:
         InputError: there are more than 1000 requests.

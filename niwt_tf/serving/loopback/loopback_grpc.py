@@ -24,8 +24,6 @@ from niwt_tf.serving.loopback.served_model import ServedModel
 
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 _SIGNATURES = "signature_def"
-# Images are larger than gRPC's own limit of 4 MB.
-MESSAGES = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):

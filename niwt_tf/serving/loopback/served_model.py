@@ -20,13 +20,8 @@ _Stamp = tuple[tuple[str, int, int], ...]
 class ServedModel:
     """Loads the newest version of a folder, and those that a label names, and replaces them while requests go on.
 
-    A version is warmed up before it takes requests; one that cannot be loaded leaves what is served as it was. A request
-    that has begun ends on the version it began on. Removing the newest version goes back to the one before.
-
-    Args:
-        folder: holds the versions.
-        name: of the model.
-        labels: label -> version.
+    A version is warmed up before it takes requests; one that cannot be loaded leaves what is served as it was. A request that
+    has begun ends on the version it began on. Removing the newest version goes back to the one before.
 
     Raises:
         InputError: no version can be loaded.

@@ -23,7 +23,8 @@ from pathlib import Path
 import grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from niwt_tf.serving.loopback.loopback_grpc import MESSAGES, ModelService, PredictionService
+from niwt_tf.serving.client.grpc_transport import MESSAGES
+from niwt_tf.serving.loopback.loopback_grpc import ModelService, PredictionService
 from niwt_tf.serving.loopback.loopback_rest import RestServer
 from niwt_tf.serving.loopback.served_model import ServedModel
 
@@ -37,13 +38,7 @@ _LOG = logging.getLogger("niwt_tf.serving")
 
 @dataclass(frozen=True)
 class Loopback:
-    """A running server.
-
-    Attributes:
-        grpc: its address for a client, "grpc://127.0.0.1:PORT".
-        rest: its address for a client, "http://127.0.0.1:PORT".
-        model: what it serves.
-    """
+    """A running server of a model, with its addresses for a client, "grpc://127.0.0.1:PORT" and "http://127.0.0.1:PORT"."""
 
     grpc: str
     rest: str
@@ -60,15 +55,9 @@ def loopback(
     rest_port: int = 0,
     poll_seconds: float = _POLL_SECONDS,
 ) -> Iterator[Loopback]:
-    """Serve the newest version in `folder`, and those that labels name, on 127.0.0.1 until the block ends.
+    """Serve the newest version in `folder`, and those that labels name beside it, on 127.0.0.1 until the block ends.
 
-    Args:
-        folder: holds the versions; it is looked at every `poll_seconds`, and what changed is served from then on.
-        name: what requests call the model.
-        labels: label -> version that is served beside the newest.
-        grpc_port: 0 takes a free one.
-        rest_port: 0 takes a free one.
-        poll_seconds: between two looks.
+    The folder is looked at every `poll_seconds`, and what changed is served from then on. Port 0 takes a free one.
 
     Raises:
         InputError: no version can be loaded.

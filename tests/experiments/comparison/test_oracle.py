@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.folds import class_folds, main_learner
 from niwt_tf.data.schema import TestData
-from niwt_tf.experiments.comparison.oracle import STRENGTHS, choose_oracle, cross_fitted_scores, parts_of, score_oracle
+from niwt_tf.experiments.comparison.oracle import ORACLE, STRENGTHS, cross_fitted_scores, parts_of, score_oracle
+from niwt_tf.methods.task import Task
+from niwt_tf.protocol.selection import select
 
 
 @given(st.lists(st.integers(0, 5), max_size=40), st.integers(0, 3))
@@ -46,10 +48,14 @@ def test_it_does_well_where_features_tell_the_classes_apart(coloured_seen):
 
     settings = Settings()
     folds = class_folds(coloured_seen, num_folds=2, num_validation=2, num_unseen=2, seed=0)
-    chosen, trials = choose_oracle(settings, folds, {fold.name: bank for fold in folds})
+
+    def task(learner):
+        return Task(settings, learner, None, None, lambda _, images: bank(images))
+
+    chosen, trials = select(settings, ORACLE, [task(fold) for fold in folds])
     assert len(trials) == 2 * len(STRENGTHS)
     assert chosen.harmonic_mean > 0.999
     three = main_learner(coloured_seen.of_classes(np.arange(3)), 0)
-    scored = score_oracle(settings, chosen, three, bank, 5, TestData(coloured_seen.images, 3))
+    scored = score_oracle(task(three), chosen, 2, TestData(coloured_seen.images, 3))
     assert scored.evaluation.harmonic_mean > 0.999
     assert scored.logits.shape == (25, 5)

@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from niwt_tf.explain.faithfulness.measures import curve_area, deletion_curve, heat_order, insertion_curve
+from niwt_tf.explain.faithfulness.measures import curve_area, heat_order, probability_curve
 
 # One image of 2 x 2 pixels whose mean is 1; only its upper left pixel matters.
 PIXELS = tf.constant([[[[4.0] * 3, [0.0] * 3], [[0.0] * 3, [0.0] * 3]]])
@@ -27,8 +27,9 @@ def test_equal_heat_comes_in_random_order():
 
 def test_curves_by_hand():
     order = heat_order(HEAT, np.random.default_rng(0))
-    np.testing.assert_allclose(insertion_curve(upper_left, PIXELS, order, CLASSES, 4), [[0.25, 1, 1, 1, 1]])
-    np.testing.assert_allclose(deletion_curve(upper_left, PIXELS, order, CLASSES, 4), [[1, 0.25, 0.25, 0.25, 0.25]])
+    np.testing.assert_allclose(probability_curve(upper_left, PIXELS, order, CLASSES, 4, put_back=True), [[0.25, 1, 1, 1, 1]])
+    deletion = probability_curve(upper_left, PIXELS, order, CLASSES, 4, put_back=False)
+    np.testing.assert_allclose(deletion, [[1, 0.25, 0.25, 0.25, 0.25]])
 
 
 def test_deletion_is_the_insertion_of_the_reverse_order_backwards():
@@ -41,7 +42,7 @@ def test_deletion_is_the_insertion_of_the_reverse_order_backwards():
         return tf.reduce_sum(shown[..., 0] * tf.reshape(tf.range(16.0), [4, 4]), axis=[1, 2]) + tf.cast(classes, tf.float32)
 
     classes = tf.constant([0, 1, 2])
-    deletion = deletion_curve(weighted, pixels, order, classes, 4)
-    insertion = insertion_curve(weighted, pixels, reverse, classes, 4)
+    deletion = probability_curve(weighted, pixels, order, classes, 4, put_back=False)
+    insertion = probability_curve(weighted, pixels, reverse, classes, 4, put_back=True)
     np.testing.assert_allclose(deletion, insertion[:, ::-1], rtol=1e-6)
     np.testing.assert_allclose(curve_area(deletion), curve_area(insertion), rtol=1e-6)

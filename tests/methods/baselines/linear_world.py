@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from niwt_tf.methods.base import LinearScorer, Method, Sample
+from niwt_tf.methods.baselines.linear import Fitted, LinearMethod, Sample
 from niwt_tf.metrics.ranks import unit
 
 
@@ -20,15 +21,27 @@ class LinearWorld:
     unseen_features: np.ndarray
     unseen_labels: np.ndarray
 
-    def fit(self, method: Method, **candidate: float) -> LinearScorer:
+    def fit(self, method: LinearMethod, **candidate: float) -> Fitted:
         """Fit the first candidate of the grid, but for what is given."""
-        first = {name: values[0] for name, values in method.grid.items()}
-        return method.fit(self.sample, self.seen, {**first, **candidate})
+        first = {name: values[0] for name, values in method.grid.items()} | candidate
+        return fit_one(method, self.sample, self.seen, first)
 
-    def unseen_accuracy(self, fitted: LinearScorer) -> float:
+    def unseen_accuracy(self, fitted: Fitted) -> float:
         """Return the share of images of unseen classes that get their name, when only those compete."""
-        scores = fitted.scores(self.unseen_features, self.seen, self.new)[:, len(self.seen) :]
+        scores = scores_of(fitted, self.unseen_features, self.seen, self.new)[:, len(self.seen) :]
         return float((scores.argmax(axis=1) == self.unseen_labels).mean())
+
+
+def fit_one(method: LinearMethod, sample: Sample, descriptions: np.ndarray, values: Mapping[str, float]) -> Fitted:
+    """Fit one point of a grid to a sample and the normalised descriptions [S, K] of its classes."""
+    path = method.path(sample, descriptions, {name: (values[name],) for name in method.grid})
+    return next(fitted for _, fitted in path)
+
+
+def scores_of(fitted: Fitted, features: np.ndarray, seen: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Return the scores [M, S + U] of features, for normalised descriptions of seen and of new classes."""
+    parts = fitted.seen_columns(seen), fitted.columns(new)
+    return np.concatenate([features @ columns + biases for columns, biases in parts], axis=1)
 
 
 def linear_world(kind: str = "raw", images: int = 20, seed: int = 1) -> LinearWorld:

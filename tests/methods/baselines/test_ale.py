@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from niwt_tf.methods.base import Sample
 from niwt_tf.methods.baselines import ale
-from tests.methods.baselines.linear_world import linear_world
+from niwt_tf.methods.baselines.linear import Sample
+from tests.methods.baselines.linear_world import fit_one, linear_world
 
 
 def test_weights_by_hand():
@@ -30,7 +30,7 @@ def test_the_first_epoch_of_two_classes_by_hand():
     """One batch from W = 0, where each image violates against the only other class with weight 1."""
     features = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
     descriptions = np.array([[1.0, 0.0], [0.6, 0.8]], np.float32)
-    fitted = ale.METHOD.fit(Sample(features, np.array([0, 1])), descriptions, {"learning_rate": 0.5, "epochs": 1.0})
+    fitted = fit_one(ale.METHOD, Sample(features, np.array([0, 1])), descriptions, {"learning_rate": 0.5, "epochs": 1.0})
     difference = descriptions[0] - descriptions[1]
     np.testing.assert_allclose(fitted.compatibility, 0.5 * np.stack([difference, -difference]), rtol=1e-6)
 

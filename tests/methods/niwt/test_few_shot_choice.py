@@ -15,8 +15,10 @@ from niwt_tf.methods.niwt.few_shot_choice import COUNTS, UNCHOSEN, WEIGHTS, Worl
 from niwt_tf.methods.niwt.importance import ClassImportance
 from niwt_tf.methods.niwt.mapping import fit_ridge_map
 from niwt_tf.methods.niwt.measuring import MeasuredHead
+from niwt_tf.methods.niwt.niwt import METHOD
 from niwt_tf.methods.niwt.seen_heads import RidgeHeadPath, SeenHead
-from niwt_tf.methods.niwt.solving import Choice, Trial, fold_data
+from niwt_tf.methods.niwt.solving import NiwtCandidate
+from niwt_tf.methods.task import Task
 from niwt_tf.metrics.calibration import LogitStatistics, logit_statistics, match_logits, seen_margin
 from niwt_tf.models.backbones import build_network
 
@@ -83,7 +85,7 @@ def test_counts_that_only_some_folds_reach_are_left_out():
 
 @pytest.fixture(scope="module")
 def coloured_world(coloured_seen):
-    """Return a fold of the coloured images with a random network, head and map."""
+    """Return the task of a fold of the coloured images with a random network, head and map, and its generator."""
     settings = Settings(engine="closed_form")
     fold = class_folds(coloured_seen, num_folds=1, num_validation=2, num_unseen=2, seed=0)[0]
     network = build_network("small_vgg", fold.training.images.class_names, input_size=16)
@@ -91,43 +93,47 @@ def coloured_world(coloured_seen):
     head = SeenHead(1.0, random.normal(size=(network.num_features, 3)).astype(np.float32), np.zeros(3, np.float32))
     means = random.normal(size=(3, network.num_neurons)).astype(np.float32)
     operator = random.normal(size=(network.num_neurons, network.num_features)).astype(np.float32)
-    headed = network.with_head(head.columns, head.biases, fold.training.images.class_names, 3)
-    data = fold_data(settings, ("closed_form",), fold, headed, operator, Reader(network))
     measured = MeasuredHead(head, ClassImportance(means, np.full(3, 4), 1.0, 0.0), means, (means.shape[1],))
-    return settings, fold, data, measured, fit_ridge_map(fold.training.descriptions, means)
+    task = Task(settings, fold, network, Reader(network))
+    task.keep("operator", operator)
+    task.keep("measured", [measured])
+    task.keep("maps", [fit_ridge_map(fold.training.descriptions.values, means)])
+    return task, METHOD.fit(task, CANDIDATE)
 
 
-TRIAL = Trial(Choice(0, "closed_form", 1e-2, 1e-2), 1.0, 0.4, 0.5, 0.5, 0.9)
+CANDIDATE = NiwtCandidate(0, "closed_form", 1e-2, 1e-2)
 
 
 def test_images_refine_or_are_scored_and_never_both(coloured_world):
-    settings, fold, data, measured, importance_map = coloured_world
-    world = world_of(settings, TRIAL, fold, data, measured.head, importance_map)
+    task, generator = coloured_world
+    world, features = world_of(task, generator), task.features(task.evaluated)
     # Five images a validation class: two may be given to it, three are scored with the held-out ones.
     assert set(world.means) == {1, 2}
     assert np.bincount(world.labels)[3:].tolist() == [3, 3]
     given = world.means[1].T
-    assert given.shape == (3 * 2, data.features.shape[1])
+    assert given.shape == (3 * 2, features.shape[1])
     rest = np.abs(given[:, None] - world.features[None]).max(axis=2)
     assert (rest > 1e-6).all()
-    assert (np.abs(given[:, None] - data.features[None]).max(axis=2).min(axis=1) < 1e-6).all()
+    assert (np.abs(given[:, None] - features[None]).max(axis=2).min(axis=1) < 1e-6).all()
+
+
+def _with_rows(generator):
+    random = np.random.default_rng(1)
+    rows = random.normal(size=(30, len(generator.head.head.columns))).astype(np.float32)
+    return replace(generator, features=rows, labels=np.arange(30) % 3)
 
 
 def test_the_prior_is_of_the_main_network_and_in_its_units(coloured_world):
-    settings, fold, data, measured, importance_map = coloured_world
-    generator = np.random.default_rng(1)
-    features, labels = generator.normal(size=(30, len(measured.head.columns))).astype(np.float32), np.arange(30) % 3
-    arguments = [fold], [data], {"main": [measured], fold.name: [measured]}, {fold.name: [importance_map]}
-    one, two = (few_shot_prior(settings, TRIAL, *arguments, features, labels, margin) for margin in (1.0, 2.0))
-    expected = logit_statistics(features, labels, measured.head.columns, measured.head.biases)
+    main = _with_rows(coloured_world[1])
+    one, two = (few_shot_prior(main, [coloured_world], 0.4, margin) for margin in (1.0, 2.0))
+    head = main.head.head
+    expected = logit_statistics(main.features, main.labels, head.columns, head.biases)
     assert one.statistics == two.statistics == LogitStatistics(expected.mean, expected.deviation)
-    np.testing.assert_allclose(one.mean, features.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(one.mean, main.features.mean(axis=0), atol=1e-6)
     assert two.surplus == pytest.approx(2 * one.surplus)
     assert one.weight in WEIGHTS
 
 
 def test_without_folds_the_default_is_taken(coloured_world):
-    settings, _, _, measured, _ = coloured_world
-    features, labels = np.random.default_rng(1).normal(size=(30, len(measured.head.columns))), np.arange(30) % 3
-    prior = few_shot_prior(settings, TRIAL, [], [], {"main": [measured]}, {}, features.astype(np.float32), labels, 1.0)
+    prior = few_shot_prior(_with_rows(coloured_world[1]), [], 0.4, 1.0)
     assert (prior.weight, prior.surplus) == (UNCHOSEN.weight, 0.0)

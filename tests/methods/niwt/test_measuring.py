@@ -23,11 +23,13 @@ from niwt_tf.errors import InputError
 from niwt_tf.methods.niwt.files import load_maps, load_measured, save_maps, save_measured
 from niwt_tf.methods.niwt.importance import class_importance, importance_of_maps, shared_importance
 from niwt_tf.methods.niwt.measuring import fit_map, fit_maps, measure_importance, seen_operators
-from niwt_tf.methods.niwt.niwt import choose
+from niwt_tf.methods.niwt.niwt import METHOD
 from niwt_tf.methods.niwt.support import support_maps
+from niwt_tf.methods.task import tasks_of
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.layers import ClassHead
 from niwt_tf.models.network import Network
+from niwt_tf.protocol.selection import choose
 
 
 @pytest.fixture(scope="module")
@@ -290,8 +292,17 @@ def test_with_a_cache_each_image_is_decoded_once_for_all_of_stage_1_and_never_fo
     counts.clear()
     again = readers_of(settings, networks, Execution(cache=RowCache(tmp_path, 10**8)))
     maps = fit_maps(settings, learners, measured)
-    cached, _ = choose(settings, learners, networks, measured, maps, operators, again)
+
+    def chosen(some_readers):
+        tasks = tasks_of(settings, learners, networks, some_readers)
+        for task in tasks:
+            name = task.learner.name
+            for key, value in (("operator", operators[name]), ("measured", measured[name]), ("maps", maps[name])):
+                task.keep(key, value)
+        return choose(settings, METHOD, tasks)
+
+    cached = chosen(again)
     assert not counts
-    plain, _ = choose(settings, learners, networks, measured, maps, operators, _readers(networks))
+    plain = chosen(_readers(networks))
     np.testing.assert_allclose(cached.calibration, plain.calibration, rtol=1e-3)
-    np.testing.assert_allclose(cached.features, plain.features, atol=1e-5)
+    np.testing.assert_allclose(cached.generator.features, plain.generator.features, atol=1e-5)

@@ -14,15 +14,19 @@ import niwt_tf.experiments
 from niwt_tf.compute.features import Reader
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.folds import class_folds
-from niwt_tf.methods.niwt import solving
+from niwt_tf.methods.base import Trial, best_trial
 from niwt_tf.methods.niwt.importance import ClassImportance
 from niwt_tf.methods.niwt.mapping import fit_ridge_map
 from niwt_tf.methods.niwt.measuring import MeasuredHead
+from niwt_tf.methods.niwt.niwt import METHOD, grid_of
+from niwt_tf.methods.niwt.prepared import map_of, measured_of, statistics_of, support_for
 from niwt_tf.methods.niwt.seen_heads import SeenHead
-from niwt_tf.methods.niwt.solving import Choice, Trial, candidates, fold_data, new_columns, select
+from niwt_tf.methods.niwt.solving import NiwtCandidate, new_columns
 from niwt_tf.methods.niwt.transfer_closed_form import ClosedForm
+from niwt_tf.methods.task import Task
 from niwt_tf.metrics.calibration import logit_statistics, seen_margin
 from niwt_tf.models.backbones import build_network
+from niwt_tf.protocol.selection import select
 
 ENGINES = ("tape", "operator", "closed_form")
 SETTINGS = Settings(
@@ -39,85 +43,98 @@ SETTINGS = Settings(
 
 @pytest.fixture(scope="module")
 def world(coloured_seen):
-    """Return folds, what they share, heads and maps, made of a random network."""
+    """Return a function from settings to the folds' tasks, with heads and maps made of a random network."""
     folds = class_folds(coloured_seen, num_folds=2, num_validation=2, num_unseen=2, seed=0)
     base = build_network("small_vgg", coloured_seen.images.class_names, input_size=16)
     random = np.random.default_rng(0)
-    reader, data, measured, maps = Reader(base), [], {}, {}
+    reader, kept = Reader(base), {}
     for fold in folds:
-        names = fold.training.images.class_names
         heads = [
             SeenHead(s, random.normal(size=(base.num_features, 3)).astype(np.float32), np.zeros(3, np.float32))
             for s in SETTINGS.head_regularization
         ]
         means = [random.normal(size=(3, base.num_neurons)).astype(np.float32) for _ in heads]
-        operator = random.normal(size=(base.num_neurons, base.num_features)).astype(np.float32)
-        headed = base.with_head(heads[0].columns, heads[0].biases, names, 3)
-        data.append(fold_data(SETTINGS, ENGINES, fold, headed, operator, reader))
-        measured[fold.name] = [
+        measured = [
             MeasuredHead(head, ClassImportance(mean, np.full(3, 4), 1.0, 0.0), mean, (mean.shape[1],))
             for head, mean in zip(heads, means, strict=True)
         ]
-        maps[fold.name] = [fit_ridge_map(fold.training.descriptions, mean) for mean in means]
-    return folds, data, measured, maps
+        operator = random.normal(size=(base.num_neurons, base.num_features)).astype(np.float32)
+        maps = [fit_ridge_map(fold.training.descriptions.values, mean) for mean in means]
+        kept[fold.name] = {"operator": operator, "measured": measured, "maps": maps}
+
+    def tasks(settings=SETTINGS, heads=3, engines=None):
+        made = []
+        for fold in folds:
+            first, names = kept[fold.name]["measured"][0].head, fold.training.images.class_names
+            headed = base.with_head(first.columns, np.zeros(3), names, 3)
+            task = Task(settings, fold, headed, reader)
+            for key, value in kept[fold.name].items():
+                task.keep(key, value if key == "operator" else value[:heads])
+            made.append(task)
+        if engines is not None:
+            made[0].keep("engines", engines)
+        return made
+
+    return tasks
+
+
+def _select(world, settings=SETTINGS, engines=("tape",), heads=3):
+    return select(settings, METHOD, world(settings, heads, engines))
 
 
 def test_the_head_first_and_then_lambda_and_rate_for_it(world):
-    best, trials = select(SETTINGS, ("tape",), *world, progress=False)
-    choices = [trial.choice for trial in trials]
+    best, trials = _select(world)
+    choices = [trial.candidate for trial in trials]
     assert [choice.head for choice in choices[:3]] == [0, 1, 2]
     assert {(choice.regularization, choice.learning_rate) for choice in choices[:3]} == {(1e-1, 1e-2)}
     assert len(trials) == 3 + 3
-    chosen = max(trials[:3], key=lambda trial: trial.harmonic_mean).choice.head
+    chosen = max(trials[:3], key=lambda trial: trial.harmonic_mean).candidate.head
     assert {choice.head for choice in choices[3:]} == {chosen}
     tried = {(choice.regularization, choice.learning_rate) for choice in choices if choice.head == chosen}
     assert len(tried) == 4
     assert best == max(trials, key=lambda trial: trial.harmonic_mean)
-    assert best.head_regularization == SETTINGS.head_regularization[best.choice.head]
+    assert best.candidate.head_regularization == SETTINGS.head_regularization[best.candidate.head]
 
 
 def test_validation_classes_decide_between_engines_too(world):
-    best, trials = select(SETTINGS, ENGINES, *world, progress=False)
-    tried = [trial.choice.engine for trial in trials]
+    best, trials = _select(world, engines=ENGINES)
+    tried = [trial.candidate.engine for trial in trials]
     assert tried == ["tape"] * 6 + ["operator"] * 2 + ["closed_form"] * 2
     assert best.harmonic_mean == max(trial.harmonic_mean for trial in trials)
 
 
+def _heads(count):
+    return [SeenHead(1.0, np.zeros((2, 2), np.float32), np.zeros(2, np.float32))] * count
+
+
 def test_anchors_are_tried_with_every_lambda_and_rate():
     settings = SETTINGS.replace(transfer_anchor="mean,zero")
-    first, further = candidates(settings, ("tape", "closed_form"), 2)
+    first, further = grid_of(settings, ("tape", "closed_form"), _heads(2))
     assert {choice.anchor for choice in first} == {"mean"}
-    assert [len(further[engine]) for engine in ("tape", "closed_form")] == [2 * 2 * 2 - 1, 2 * 2]
+    engines = [choice.engine for choice in further]
+    assert (engines.count("tape"), engines.count("closed_form")) == (2 * 2 * 2 - 1, 2 * 2)
 
 
-def test_each_further_layer_is_weighted_in_turn():
+def test_each_further_layer_is_left_out_at_first():
     settings = SETTINGS.replace(extra_layers=("a", "b"), engine="closed_form")
-    first, further = candidates(settings, ("closed_form",), 2)
-    assert {choice.layer_weights for choice in [*first, *further["closed_form"]]} == {(1.0, 0.0, 0.0)}
+    first, further = grid_of(settings, ("closed_form",), _heads(2))
+    assert {choice.layer_weights for choice in [*first, *further]} == {(1.0, 0.0, 0.0)}
 
 
 def test_a_trial_is_what_its_columns_reach_on_the_validation_classes(world):
-    folds, data, measured, maps = world
     settings = SETTINGS.replace(transfer_lambda=(1e-2,), transfer_learning_rate=(1e-2,), head_regularization=(1.0,))
-    only = {name: heads[:1] for name, heads in measured.items()}
-    best, trials = select(settings, ("tape",), folds, data, only, maps, progress=False)
+    best, trials = _select(world, settings, heads=1)
     assert trials == [best]
     harmonic, zsl = [], []
-    for fold, shared in zip(folds, data, strict=True):
-        head = only[fold.name][0].head
-        new = new_columns(
-            settings,
-            Choice(0, "tape", 1e-2, 1e-2),
-            shared.network,
-            head,
-            maps[fold.name][0].predict(fold.validation_descriptions),
-            shared.support,
-            shared.statistics_features,
-            shared.statistics_labels,
-        )
-        expanded = shared.network.with_head(head.columns, head.biases, fold.training.images.class_names, 3)
+    for task in world(settings, 1):
+        fold, head = task.learner, measured_of(task)[0].head
+        candidate = NiwtCandidate(0, "tape", 1e-2, 1e-2)
+        importances = map_of(task, candidate).predict(fold.validation_descriptions.values)
+        known = support_for(task, "tape"), *statistics_of(task)
+        new = new_columns(settings, candidate, task.network, head, importances, *known)
+        expanded = task.network.with_head(head.columns, head.biases, fold.training.images.class_names, 3)
         expanded = expanded.expand(new.columns, new.biases, fold.evaluation.class_names[3:])
-        logits = shared.features @ expanded.columns + expanded.biases
+        logits = task.features(fold.evaluation) @ expanded.columns + expanded.biases
         labels = fold.evaluation.labels
         unseen = labels >= 3
         shares = [(logits[labels == c, 3:].argmax(axis=1) == c - 3).mean() for c in (3, 4)]
@@ -133,13 +150,11 @@ def test_a_trial_is_what_its_columns_reach_on_the_validation_classes(world):
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("scale", ["matched", "raw"])
 def test_matched_columns_have_the_scale_of_the_seen_logits(world, scale, engine):
-    folds, data, measured, maps = world
-    shared, head = data[0], measured["fold_0"][0].head
-    settings = SETTINGS.replace(column_scale=scale)
-    importances = maps["fold_0"][0].predict(folds[0].validation_descriptions)
-    features, labels = shared.statistics_features, shared.statistics_labels
-    choice = Choice(0, engine, 1e-3, 1e-2)
-    new = new_columns(settings, choice, shared.network, head, importances, shared.support, features, labels)
+    task = world(SETTINGS.replace(column_scale=scale))[0]
+    head, support, (features, labels) = measured_of(task)[0].head, support_for(task, engine), statistics_of(task)
+    choice = NiwtCandidate(0, engine, 1e-3, 1e-2)
+    importances = map_of(task, choice).predict(task.learner.validation_descriptions.values)
+    new = new_columns(task.settings, choice, task.network, head, importances, support, features, labels)
     statistics = logit_statistics(features, labels, head.columns, head.biases)
     assert (len(new.losses) > 0) == (engine != "closed_form")
     logits = features @ new.columns + new.biases
@@ -149,55 +164,56 @@ def test_matched_columns_have_the_scale_of_the_seen_logits(world, scale, engine)
     else:
         np.testing.assert_array_equal(new.biases, np.full(2, head.biases.mean(), np.float32))
     if (scale, engine) == ("raw", "closed_form"):
-        expected = ClosedForm(shared.support.operator).columns(importances, head.columns, 1e-3)
+        expected = ClosedForm(support.operator).columns(importances, head.columns, 1e-3)
         np.testing.assert_array_equal(new.columns, expected)
 
 
 def test_the_best_of_equals_is_the_first():
-    trial = Trial(Choice(0, "tape", 1e-3, 1e-2), 1.0, 0.5, 0.4, 0.3, 0.9)
-    assert solving.best_trial([trial, Trial(Choice(1, "tape", 1e-3, 1e-2), 10.0, 0.5, 0.4, 0.9, 0.9)]) is trial
+    trial = Trial(NiwtCandidate(0, "tape", 1e-3, 1e-2), 0.5, 0.4, 0.3)
+    assert best_trial([trial, Trial(NiwtCandidate(1, "tape", 1e-3, 1e-2), 0.5, 0.4, 0.9)]) is trial
 
 
 def test_the_closed_form_has_no_rate_to_try(world):
-    _, trials = select(SETTINGS, ("closed_form",), *world, progress=False)
-    assert {trial.choice.learning_rate for trial in trials} == {1e-2}
+    _, trials = _select(world, engines=("closed_form",))
+    assert {trial.candidate.learning_rate for trial in trials} == {1e-2}
     assert len(trials) == 3 + 1
 
 
 def test_penalties_of_the_map_are_tried_for_the_best_head_of_the_closed_form(world):
     settings = SETTINGS.replace(map_regularization=(0.1, 1.0, 10.0))
-    best, trials = select(settings, ("closed_form",), *world, progress=False)
-    assert [trial.choice.map_regularization for trial in trials[:6]] == [None] * 3 + [0.1, 1.0, 10.0]
-    start = solving.best_trial(trials[:3]).choice
-    assert {dataclasses.replace(trial.choice, map_regularization=None) for trial in trials[3:6]} == {start}
-    assert trials[6].choice.map_regularization == solving.best_trial(trials[:6]).choice.map_regularization
+    best, trials = _select(world, settings, ("closed_form",))
+    assert [trial.candidate.map_regularization for trial in trials[:6]] == [None] * 3 + [0.1, 1.0, 10.0]
+    start = best_trial(trials[:3]).candidate
+    assert {dataclasses.replace(trial.candidate, map_regularization=None) for trial in trials[3:6]} == {start}
+    assert trials[6].candidate.map_regularization == best_trial(trials[:6]).candidate.map_regularization
     assert best.harmonic_mean == max(trial.harmonic_mean for trial in trials)
-    _, descents = select(settings, ("tape",), *world, progress=False)
-    assert {trial.choice.map_regularization for trial in descents} == {None}
+    _, descents = _select(world, settings, ("tape",))
+    assert {trial.candidate.map_regularization for trial in descents} == {None}
 
 
 def test_a_chosen_penalty_is_that_of_the_map(world):
-    folds, _, measured, maps = world
-    choice = Choice(1, "closed_form", 1e-2, 1e-2, map_regularization=0.3)
-    found = solving.chosen_map(SETTINGS, folds[0], measured, maps, choice)
-    expected = fit_ridge_map(
-        folds[0].training.descriptions, measured[folds[0].name][1].targets, regularizations=(0.3,), normalisation="centred"
-    )
+    task = world()[0]
+    choice = NiwtCandidate(1, "closed_form", 1e-2, 1e-2, map_regularization=0.3)
+    found = map_of(task, choice)
+    values, targets = task.descriptions.values, measured_of(task)[1].targets
+    expected = fit_ridge_map(values, targets, regularizations=(0.3,), normalisation="centred")
     np.testing.assert_array_equal(found.weights, expected.weights)
     kept = dataclasses.replace(choice, map_regularization=None)
-    assert solving.chosen_map(SETTINGS, folds[0], measured, maps, kept) is maps[folds[0].name][1]
+    assert map_of(task, kept) is task.cached("maps", None)[1]
+
+
+def test_a_candidate_goes_through_its_values():
+    candidate = NiwtCandidate(1, "closed_form", 1e-2, 1e-2, "zero", (1.0, 0.3), 0.1, "lda", 10.0)
+    assert NiwtCandidate.from_dict(candidate.as_dict() | {"calibration": 1.0}) == candidate
+    arrays = {name: np.array(value) for name, value in candidate.as_dict().items()}
+    assert NiwtCandidate.from_dict(arrays) == candidate
 
 
 # Who may be given a test image: evaluation alone.
 _MAY_TEST = {
-    ("scoring", "score_network"),
-    ("baseline_scoring", "score_baseline"),
     ("oracle", "score_oracle"),
-    ("faithfulness", "measure_faithfulness"),
-    ("faithfulness_truth", "present_attributes"),
-    ("faithfulness_truth", "truth_of_test_images"),
-    ("finished_transfer", "read_test_features"),
-    ("finished_transfer", "evaluate_transferer"),
+    ("rerun", "read_test_features"),
+    ("rerun", "evaluate_chosen"),
     ("lambda_sweep", "lambda_sweep"),
     ("layer_depth", "layer_depth"),
     ("support_images", "support_images"),
@@ -222,7 +238,7 @@ def test_nothing_that_trains_or_selects_takes_test_images():
     assert users == _MAY_TEST
 
 
-@pytest.mark.parametrize("stage", ["train", "importance", "map", "transfer"])
-def test_the_stages_before_evaluation_do_not_ask_for_test_images(repository, stage):
-    tree = ast.parse((repository / "niwt_tf" / "jobs" / f"{stage}.py").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("file", ["train", "fit"])
+def test_the_stages_before_evaluation_do_not_ask_for_test_images(repository, file):
+    tree = ast.parse((repository / "niwt_tf" / "jobs" / f"{file}.py").read_text(encoding="utf-8"))
     assert not _names(tree) & {"test", "dataset", "test_data", "TestData"}

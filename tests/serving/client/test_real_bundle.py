@@ -13,10 +13,10 @@ import pytest
 
 from niwt_tf.errors import InputError
 from niwt_tf.serving.bundle.bundle import Bundle
-from niwt_tf.serving.bundle.predict import predict
 from niwt_tf.serving.classes.rewrite import next_version
 from niwt_tf.serving.client.client import Client
 from niwt_tf.serving.client.local_transport import LocalTransport
+from tests.serving.answers import predict
 from tests.serving.client.conftest import SERVERS, running
 
 pytestmark = pytest.mark.slow
