@@ -83,9 +83,10 @@ def test_training_data_hold_no_test_image_and_labels_are_renumbered() -> None:
     assert seen.images.paths == ("p0", "p4")
     assert seen.images.labels.tolist() == [0, 1]
     assert seen.images.class_names == ("x", "z")
-    assert seen.descriptions.tolist() == [[0, 1], [4, 5]]
+    assert seen.descriptions.values.tolist() == [[0, 1], [4, 5]]
     assert seen.of_classes(np.array([1])).images.paths == ("p4",)
-    names, descriptions = schema.unseen_descriptions(data)
+    unseen = schema.unseen_descriptions(data)
+    names, descriptions = unseen.names, unseen.values
     assert names == ("y",)
     assert descriptions.tolist() == [[2, 3]]
     tested = schema.test_data(data)
