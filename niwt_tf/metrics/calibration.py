@@ -30,9 +30,7 @@ class LogitStatistics:
     deviation: float
 
 
-def logit_statistics(
-    features: np.ndarray, labels: np.ndarray, columns: np.ndarray, biases: np.ndarray
-) -> LogitStatistics:
+def logit_statistics(features: np.ndarray, labels: np.ndarray, columns: np.ndarray, biases: np.ndarray) -> LogitStatistics:
     """Measure seen columns [D, S] and biases [S] on features [M, D] of seen training images with labels [M]."""
     logits = features @ columns + biases
     of_others = labels[:, None] != np.arange(columns.shape[1])
@@ -60,9 +58,7 @@ def seen_margin(scores: np.ndarray, labels: np.ndarray) -> float:
     return margin if margin > 0 else float(scores.std()) or 1.0
 
 
-def match_logits(
-    columns: np.ndarray, features: np.ndarray, statistics: LogitStatistics
-) -> tuple[np.ndarray, np.ndarray]:
+def match_logits(columns: np.ndarray, features: np.ndarray, statistics: LogitStatistics) -> tuple[np.ndarray, np.ndarray]:
     """Scale columns [D, U] and set biases [U] so that each new logit has the seen classes' mean and deviation on `features`."""
     logits = features @ columns
     deviations = logits.std(axis=0, dtype=np.float64)
@@ -71,9 +67,7 @@ def match_logits(
     return (columns * scales).astype(np.float32), biases.astype(np.float32)
 
 
-def choose_calibration(
-    curves: Sequence[CalibrationCurve], units: Sequence[float], grid_size: int = 401
-) -> tuple[float, float]:
+def choose_calibration(curves: Sequence[CalibrationCurve], units: Sequence[float], grid_size: int = 401) -> tuple[float, float]:
     """Return the constant, in units of each fold's seen margin, amid those with the highest mean harmonic mean, and its mean.
 
     Args:

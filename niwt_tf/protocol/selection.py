@@ -91,9 +91,7 @@ def choose(settings: Settings, method: Method, tasks: Sequence[Task], *, progres
     return Chosen(method.name, finished, trial, trials, trial.calibration * margin, probabilities)
 
 
-def select(
-    settings: Settings, method: Method, tasks: Sequence[Task], *, progress: bool = False
-) -> tuple[Trial, list[Trial]]:
+def select(settings: Settings, method: Method, tasks: Sequence[Task], *, progress: bool = False) -> tuple[Trial, list[Trial]]:
     """Return the best trial by the folds' mean harmonic mean with calibrated stacking, and all trials.
 
     Args:

@@ -20,9 +20,7 @@ _LOG = logging.getLogger("niwt_tf")
 _UNITS = ((1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (0.0, "FLOP"))
 
 
-def engines_of(
-    settings: Settings, tail: Any, num_classes: int, num_folds: int, team: Team = ALONE
-) -> tuple[str, ...]:
+def engines_of(settings: Settings, tail: Any, num_classes: int, num_folds: int, team: Team = ALONE) -> tuple[str, ...]:
     """Return the engines to choose between on validation classes; "auto" becomes the cheapest by estimate, which is logged.
 
     Args:

@@ -17,10 +17,7 @@ from niwt_tf.data.schema import Descriptions
 from niwt_tf.methods.base import Generator
 from niwt_tf.methods.niwt.column_map import ColumnMap
 from niwt_tf.methods.niwt.few_shot import FewShotPrior
-from niwt_tf.methods.niwt.files import (
-    forms_of,
-    seen_head_of,
-)
+from niwt_tf.methods.niwt.files import forms_of, seen_head_of
 from niwt_tf.methods.niwt.importance import ClassImportance
 from niwt_tf.methods.niwt.layers import blocks_of
 from niwt_tf.methods.niwt.mapping import ImportanceMap
@@ -154,16 +151,9 @@ class NiwtGenerator(Generator):
             exact = tail_operator(network.tail, maps)
         column_map, few_shot = _part(arrays, "column_map"), _part(arrays, "few_shot")
         return cls(
-            settings,
-            network,
-            measured,
-            importance_map,
-            candidate,
-            Support(arrays["operator"], maps, exact),
-            arrays["features"],
-            arrays["labels"],
-            ColumnMap.from_arrays(column_map) if column_map else None,
-            FewShotPrior.from_arrays(few_shot) if few_shot else None,
+            settings, network, measured, importance_map, candidate, Support(arrays["operator"], maps, exact),
+            arrays["features"], arrays["labels"], ColumnMap.from_arrays(column_map) if column_map else None,
+            FewShotPrior.from_arrays(few_shot) if few_shot else None
         )
 
 

@@ -108,9 +108,7 @@ class KeptOperator(TailOperator):
         return tf.reduce_mean(self._matrices, axis=0).numpy()
 
 
-def tail_operator(
-    tail: Any, maps: np.ndarray | tf.Tensor, *, jit: bool = False, progress: bool = False
-) -> TailOperator:
+def tail_operator(tail: Any, maps: np.ndarray | tf.Tensor, *, jit: bool = False, progress: bool = False) -> TailOperator:
     """Return the operator of conv maps [P, H, W, N]: factored where the tail allows it, else kept matrices.
 
     Raises:
@@ -121,13 +119,7 @@ def tail_operator(
 
 
 def mean_operators(
-    tail: Any,
-    maps: np.ndarray,
-    members: np.ndarray,
-    *,
-    jit: bool = False,
-    progress: bool = False,
-    team: Team = ALONE,
+    tail: Any, maps: np.ndarray, members: np.ndarray, *, jit: bool = False, progress: bool = False, team: Team = ALONE
 ) -> np.ndarray:
     """Return the mean of M(x) over each group of images, [L, N, D] in the type of the maps.
 
@@ -157,9 +149,7 @@ def mean_operators(
     return (sums / members.sum(axis=1)[:, None, None]).astype(maps.dtype)
 
 
-def _factored_means(
-    factors: TailFactors, maps: np.ndarray, members: np.ndarray, own: np.ndarray, team: Team
-) -> np.ndarray:
+def _factored_means(factors: TailFactors, maps: np.ndarray, members: np.ndarray, own: np.ndarray, team: Team) -> np.ndarray:
     """Average over each group without forming the [N, D] matrix of an image."""
     masks = [tf.constant(mask) for mask in factors.masks(maps[own])]
     means = []

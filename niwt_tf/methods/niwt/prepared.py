@@ -13,14 +13,7 @@ import numpy as np
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.sampling import statistics_sample
-from niwt_tf.methods.niwt.files import (
-    load_maps,
-    load_measured,
-    load_operators,
-    save_maps,
-    save_measured,
-    save_operators,
-)
+from niwt_tf.methods.niwt.files import load_maps, load_measured, load_operators, save_maps, save_measured, save_operators
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.measuring import MeasuredHead, fit_maps, measure_importance, refit_map, seen_operators
 from niwt_tf.methods.niwt.solving import NiwtCandidate
@@ -143,5 +136,3 @@ def statistics_of(task: Task) -> tuple[np.ndarray, np.ndarray]:
 
 def _unprepared() -> Any:
     raise AssertionError("A task must be prepared before a method is fitted on it.")
-
-

@@ -209,11 +209,8 @@ def num_heads(settings: Settings) -> int:
 
 
 def candidate_heads(
-    settings: Settings,
-    trained: SeenHead,
-    moments: RidgeMoments | None,
-    held_out_features: np.ndarray,
-    held_out_labels: np.ndarray,
+    settings: Settings, trained: SeenHead, moments: RidgeMoments | None, held_out_features: np.ndarray,
+    held_out_labels: np.ndarray
 ) -> list[SeenHead]:
     """Return the heads that `settings` asks to choose from.
 

@@ -79,25 +79,15 @@ class NewColumns:
 def transfer_options(settings: Settings, choice: NiwtCandidate) -> TransferOptions:
     """Return the options of a descent for one candidate."""
     return TransferOptions(
-        regularization=choice.regularization,
-        anchor=choice.anchor,
-        regularizer=settings.regularizer,
-        learning_rate=choice.learning_rate,
-        batch_size=settings.transfer_batch_size,
-        max_steps=settings.transfer_steps,
-        seed=settings.seed,
+        regularization=choice.regularization, anchor=choice.anchor, regularizer=settings.regularizer,
+        learning_rate=choice.learning_rate, batch_size=settings.transfer_batch_size, max_steps=settings.transfer_steps,
+        seed=settings.seed
     )
 
 
 def new_columns(
-    settings: Settings,
-    choice: NiwtCandidate,
-    network: Network,
-    head: SeenHead,
-    importances: np.ndarray,
-    support: Support,
-    features: np.ndarray,
-    labels: np.ndarray,
+    settings: Settings, choice: NiwtCandidate, network: Network, head: SeenHead, importances: np.ndarray, support: Support,
+    features: np.ndarray, labels: np.ndarray
 ) -> NewColumns:
     """Solve Eq. 3 for the importances [U, N] and set scale and bias on features [M, D] of seen training images."""
     losses = np.empty(0, np.float32)
