@@ -67,17 +67,16 @@ def match_logits(columns: np.ndarray, features: np.ndarray, statistics: LogitSta
     return (columns * scales).astype(np.float32), biases.astype(np.float32)
 
 
-def choose_calibration(curves: Sequence[CalibrationCurve], units: Sequence[float], grid_size: int = 401) -> tuple[float, float]:
+def choose_calibration(curves: Sequence[CalibrationCurve], units: Sequence[float]) -> tuple[float, float]:
     """Return the constant, in units of each fold's seen margin, amid those with the highest mean harmonic mean, and its mean.
 
     Args:
         curves: one a fold of validation classes.
         units: each fold's `seen_margin`.
-        grid_size: candidates, spread evenly over the quantiles of the constants at which any fold changes.
     """
     units = [unit if unit > 0 else 1.0 for unit in units]  # 0 where every seen logit is constant
     edges = np.concatenate([curve.calibrations[1:] / unit for curve, unit in zip(curves, units, strict=True)])
-    candidates = np.unique(np.quantile(edges, np.linspace(0, 1, grid_size)))
+    candidates = np.unique(np.quantile(edges, np.linspace(0, 1, 401)))
     means = np.mean([harmonic_means(c, candidates * u) for c, u in zip(curves, units, strict=True)], axis=0)
     # The middle of the run of near-best candidates around the best is a steadier choice than the best itself.
     near = means >= means.max() - 0.005

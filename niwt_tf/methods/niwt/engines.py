@@ -73,9 +73,6 @@ _EIGENDECOMPOSITION = 10.0  # operations per cube of the side
 
 
 # What each engine of Stage 3 costs, estimated in floating-point operations before anything is computed.
-#
-# Dimensions: P support images, N neurons, D features, U classes solved for together, U1 units of the first fully connected
-# layer.
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,7 @@ from niwt_tf.metrics.calibration import LogitStatistics
 RANK = 128
 
 
-# A covariance of features that stays small: its leading directions, and the variance of each feature that they leave.
-#
-# Dimensions: M images, D features, R directions, U vectors.
+# A covariance of features that stays small: its R leading directions, and the variance of each feature that they leave.
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ from niwt_tf.methods.niwt.layers import blocks_of
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.measuring import MeasuredHead
 from niwt_tf.methods.niwt.operators import tail_operator
-from niwt_tf.methods.niwt.solving import NewColumns, NiwtCandidate, new_columns
+from niwt_tf.methods.niwt.solving import NiwtCandidate, new_columns
 from niwt_tf.methods.niwt.support import Support
+from niwt_tf.methods.niwt.transfer import Transfer
 from niwt_tf.methods.niwt.transfer_closed_form import mean_cosine
 from niwt_tf.methods.parameters import HeadParameters
 from niwt_tf.metrics.calibration import logit_statistics
@@ -75,7 +76,7 @@ class NiwtGenerator(Generator):
         figures = {"transfer_cosine": mean_cosine(self.support.operator, columns, importances, blocks)}
         return HeadParameters(classes.names, seen, (columns, biases), figures=figures)
 
-    def solved(self, importances: np.ndarray) -> NewColumns:
+    def solved(self, importances: np.ndarray) -> Transfer:
         """Solve Eq. 3 for importances [U, N], without the column map."""
         known = self.options, self.candidate, self.network, self.head.head
         return new_columns(*known, importances, self.support, self.features, self.labels)

@@ -218,9 +218,7 @@ _BATCH = 128
 # Averaged over positions, the Jacobian of such a tail factors. Every output of a pooling window passes all of its gradient on
 # to its own channel, so summed over positions pooling drops out; what is left is M(x) = V D1(x) W2 D2(x) ..., with V [N, U1]
 # the first kernel summed over the positions of the pooled map and divided by those of the map, and D the 0/1 masks of the
-# ReLUs.
-#
-# Dimensions: P images, H x W positions, N neurons, U units of a fully connected layer, D features (the last U).
+# ReLUs. U are units of a fully connected layer, D the last U.
 
 
 @dataclass(frozen=True)
@@ -335,8 +333,6 @@ _LARGEST_TENSOR = 2**24  # values of the widest activation of one chunk, 64 MB i
 #
 # Forward: row n is the directional derivative of the tail along "one at every position of channel n, divided by H W".
 # Reverse: column d is the gradient of feature d, averaged over positions. Both are exact; which is cheaper depends on N and D.
-#
-# Dimensions: H x W positions, N neurons, D features.
 
 
 def cheaper_mode(num_neurons: int, num_features: int) -> str:

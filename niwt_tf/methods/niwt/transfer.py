@@ -43,13 +43,13 @@ class TransferOptions:
 
 @dataclass(frozen=True)
 class Transfer:
-    """Solved columns.
+    """Columns of new classes.
 
     Attributes:
         columns: float32 [D, U].
-        biases: float32 [U], the mean seen bias: importance does not determine a bias.
-        losses: float32 [steps], Eq. 3 on each step's batch.
-        mean_cosine: mean over the last 10 steps of cos(alpha_hat, alpha), without the regulariser.
+        biases: float32 [U]; of a descent the mean seen bias, for importance does not determine one.
+        losses: float32 [steps], Eq. 3 on each step's batch; [0] for the closed form.
+        mean_cosine: of predicted and reached importances; of a descent over its last 10 steps, without the regulariser.
     """
 
     columns: np.ndarray
