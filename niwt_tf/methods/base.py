@@ -188,9 +188,7 @@ class Method(ABC):
     def candidates(self, settings: Settings, tasks: Sequence[Task]) -> Sequence[Candidate]:
         """Return what is tried, at least one; the first is taken where there is nothing to choose on.
 
-        Args:
-            settings: the grids.
-            tasks: main first, then folds, prepared.
+        `settings` hold the grids; tasks are prepared, main first, then folds.
         """
 
     @abstractmethod
@@ -199,12 +197,9 @@ class Method(ABC):
 
     @abstractmethod
     def generator_of(self, settings: Settings, network: Network, arrays: Mapping[str, np.ndarray]) -> Generator:
-        """Return the generator whose `arrays` are given.
+        """Return the generator whose `arrays` are given, fitted with `settings`.
 
-        Args:
-            settings: that it was fitted with.
-            network: that its parameters were applied to; it may have more classes.
-            arrays: of `Generator.arrays`.
+        The network is the one that its parameters were applied to; it may have more classes.
         """
 
     @abstractmethod
@@ -224,12 +219,7 @@ class Method(ABC):
         del settings, tasks
 
     def rounds(self, settings: Settings, tasks: Sequence[Task]) -> Coroutine[Sequence[Candidate], list[Trial], None]:
-        """Yield what is tried next, and be sent all trials so far; by default `candidates` at once.
-
-        Args:
-            settings: the grids.
-            tasks: main first, then folds, prepared.
-        """
+        """Yield what is tried next, and be sent all trials so far; by default `candidates` at once."""
         yield self.candidates(settings, tasks)
 
     def fit_all(self, task: Task, candidates: Sequence[Any]) -> Iterator[tuple[Any, Generator]]:
@@ -240,11 +230,7 @@ class Method(ABC):
     def finish(self, generator: Any, tasks: Sequence[Task], trial: Trial, margin: float) -> Generator:
         """Return the chosen generator of the main task with whatever else is chosen on the folds once it stands.
 
-        Args:
-            generator: of the main task.
-            tasks: main first, then folds.
-            trial: the chosen one.
-            margin: the main task's `seen_margin`.
+        Tasks are the main one first, then folds; `trial` is the chosen one and `margin` the main task's `seen_margin`.
         """
         del tasks, trial, margin
         return generator

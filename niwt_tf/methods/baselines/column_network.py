@@ -20,8 +20,6 @@ from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.methods.base import ColumnFormula
 from niwt_tf.methods.parameters import Columns
 
-OUTPUTS = ("plain", "nearest", "cosine")
-
 
 @dataclass(frozen=True)
 class Layer:

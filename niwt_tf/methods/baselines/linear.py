@@ -179,9 +179,7 @@ class LinearMethod(Method):
         """Fit one candidate."""
         return next(generator for _, generator in self.fit_all(task, [candidate]))
 
-    def fit_all(
-        self, task: Task, candidates: Sequence[GridCandidate]
-    ) -> Iterator[tuple[GridCandidate, LinearGenerator]]:
+    def fit_all(self, task: Task, candidates: Sequence[GridCandidate]) -> Iterator[tuple[GridCandidate, LinearGenerator]]:
         """Fit whole grids, in the order of `path`: candidates of the same features and descriptions share what they can."""
         for (kind, how), group in itertools.groupby(candidates, key=lambda each: (each.features, each.descriptions)):
             asked = list(group)

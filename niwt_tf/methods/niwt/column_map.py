@@ -58,16 +58,8 @@ class ColumnMap(ColumnFormula):
 
     @classmethod
     def of(
-        cls,
-        importance_map: ImportanceMap,
-        solution: ClosedForm,
-        seen_columns: np.ndarray,
-        regularization: float,
-        anchor: str,
-        features: np.ndarray,
-        statistics: LogitStatistics | None,
-        raw_bias: float,
-        form: BiasForm | None = None,
+        cls, importance_map: ImportanceMap, solution: ClosedForm, seen_columns: np.ndarray, regularization: float, anchor: str,
+        features: np.ndarray, statistics: LogitStatistics | None, raw_bias: float, form: BiasForm | None = None
     ) -> ColumnMap:
         """Return the form for a map and a closed form at one lambda and anchor.
 
