@@ -67,7 +67,7 @@ def few_shot_prior_of(bundle: Bundle) -> FewShotPrior:
     """
     arrays = extra_arrays(bundle.folder, FEW_SHOT)
     if arrays is None:
-        rule = f"{bundle.folder} must hold assets.extra/{FEW_SHOT}.npz, which the export of a run with --head=niwt writes."
+        rule = f"{bundle.folder} must hold assets.extra/{FEW_SHOT}.npz, which the export of a run with --method=niwt writes."
         raise InputError(f"{rule} Received: none.")
     try:
         return FewShotPrior.from_arrays(arrays)

@@ -8,9 +8,9 @@ import tensorflow as tf
 from niwt_tf.compute.execution import Execution
 from niwt_tf.data.images.decode import decode_image
 from niwt_tf.data.schema import Images
+from niwt_tf.explain.faithfulness import measure as measuring
 from niwt_tf.explain.faithfulness.measure import measure_sample, sample_rows
 from niwt_tf.explain.faithfulness.measures import STEPS, heat_order, map_correlation, with_shuffled_weights
-from niwt_tf.explain.faithfulness.measures import measure as measuring
 from niwt_tf.explain.grad_cam import class_gradients, grad_cam, importance, upsampled
 from niwt_tf.models.backbones import build_network
 

@@ -5,7 +5,7 @@ import pytest
 
 from niwt_tf.data.schema import Images
 from niwt_tf.explain.explainer import Explainer
-from niwt_tf.explain.faithfulness.measures import neuron_names
+from niwt_tf.explain.faithfulness import neuron_names
 from niwt_tf.explain.faithfulness.neuron_names import PartEnergy, name_quality, named_attributes
 from niwt_tf.explain.faithfulness.truth import ImageTruth
 

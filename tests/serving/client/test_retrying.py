@@ -14,7 +14,8 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from niwt_tf.serving.client.client import Client, rest_transport
+from niwt_tf.serving.client import rest_transport
+from niwt_tf.serving.client.client import Client
 from niwt_tf.serving.client.transport import RequestError, Retrying, grpc_code, http_status
 
 ANSWER = {"labels": [["hen"]], "scores": [[1.0]], "is_seen": [[1.0]]}
