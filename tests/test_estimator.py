@@ -13,7 +13,7 @@ from sklearn.base import clone
 from niwt_tf import InputError, Niwt, estimator, load_dataset
 from niwt_tf.config.settings import SETTINGS, Settings
 from niwt_tf.data.images.decode import decode_image
-from niwt_tf.data.schema import Dataset, test_data
+from niwt_tf.data.schema import Dataset, Descriptions, test_data
 from niwt_tf.estimator import _DATA_SETTINGS
 from niwt_tf.files import read_json
 from niwt_tf.metrics.probabilities import Probabilities
@@ -60,8 +60,7 @@ def test_training_and_every_choice_are_blind_to_test_images(model, finished_run)
     assert model.network_.calibration == pytest.approx(network.calibration, rel=ROUNDING)
     assert network.calibration != 0
     chosen = read_json(finished_run.path / "transfer" / "selection.json")["chosen"]
-    trial = dict(vars(model.transferer_.trial))
-    found = {**vars(trial.pop("choice")), **trial}
+    found = model.chosen_.trial.as_dict()
     found["layer_weights"] = list(found["layer_weights"])
     numbers = {name: pytest.approx(value, rel=ROUNDING) for name, value in chosen.items() if isinstance(value, float)}
     assert found == {**chosen, **numbers}
@@ -86,7 +85,7 @@ def test_predictions_of_paths_and_of_pixels(model, dataset, test_paths):
     probabilities = model.predict_proba([str(path) for path in paths])
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_array_equal(model.classes_[probabilities.argmax(axis=1)], names)
-    ratio = np.log(probabilities[:, 0] / probabilities[:, -1]) * model.transferer_.probabilities.temperature
+    ratio = np.log(probabilities[:, 0] / probabilities[:, -1]) * model.chosen_.probabilities.temperature
     logits = model.decision_function(paths)
     np.testing.assert_allclose(ratio, logits[:, 0] - logits[:, -1], atol=1e-3)
     # Pillow decodes a JPEG to slightly other levels, so the pixels are those of our decoder.
@@ -172,22 +171,23 @@ def test_names_that_do_not_fit(model, dataset):
 def test_saved_and_loaded_it_is_the_same(model, dataset, test_paths, tmp_path):
     model.save(tmp_path / "model")
     held = {path.name for path in (tmp_path / "model").iterdir()}
-    assert held == {"network.keras", "model.npz", "model.json", "column_map.npz", "few_shot.npz"}
+    assert held == {"network.keras", "generator.npz", "classes.npz", "model.json"}
     loaded = Niwt.load(tmp_path / "model")
     assert loaded.get_params() == model.get_params()
     np.testing.assert_array_equal(loaded.classes_, model.classes_)
     np.testing.assert_array_equal(loaded.decision_function(test_paths), model.decision_function(test_paths))
     assert loaded.score(dataset) == model.score(dataset)
     row = dataset.knowledge.values[0] * 0.5
-    ours, theirs = (each.transferer_.columns(row[None]) for each in (model, loaded))
-    np.testing.assert_array_equal(ours.columns, theirs.columns)
-    assert vars(loaded.transferer_.trial) == vars(model.transferer_.trial)
-    assert loaded.transferer_.probabilities == model.transferer_.probabilities != Probabilities()
+    one = Descriptions(("one",), row[None])
+    ours, theirs = (each.chosen_.generator.generate(one) for each in (model, loaded))
+    np.testing.assert_array_equal(ours.new[0], theirs.new[0])
+    assert loaded.chosen_.trial == model.chosen_.trial
+    assert loaded.chosen_.probabilities == model.chosen_.probabilities != Probabilities()
     np.testing.assert_array_equal(loaded.predict_proba(test_paths), model.predict_proba(test_paths))
     model.save(tmp_path / "model")  # over itself
 
 
-@pytest.mark.parametrize("damage", ["absent", "json", "torn", "array", "network", "future", "column map"])
+@pytest.mark.parametrize("damage", ["absent", "json", "torn", "array", "network", "future", "last"])
 def test_what_is_not_a_saved_model(model, tmp_path, damage):
     folder = tmp_path / "model"
     if damage != "absent":
@@ -195,16 +195,15 @@ def test_what_is_not_a_saved_model(model, tmp_path, damage):
     if damage == "json":
         (folder / "model.json").write_text("{}")
     elif damage == "torn":
-        (folder / "model.npz").write_bytes((folder / "model.npz").read_bytes()[:1000])
+        (folder / "generator.npz").write_bytes((folder / "generator.npz").read_bytes()[:1000])
     elif damage == "array":
-        np.savez(folder / "model.npz", columns=np.zeros(3))
+        np.savez(folder / "generator.npz", columns=np.zeros(3))
     elif damage == "network":
         (folder / "network.keras").write_bytes(b"torn")
-    elif damage == "column map":
-        (folder / "column_map.npz").unlink()
-    elif damage == "future":
-        (folder / "model.json").write_text((folder / "model.json").read_text().replace('"format": 4', '"format": 99'))
-    with pytest.raises(InputError, match=r"Received: .*model|network\.keras"):
+    elif damage in ("future", "last"):
+        other = '"format": 99' if damage == "future" else '"format": 4'
+        (folder / "model.json").write_text((folder / "model.json").read_text().replace('"format": 5', other))
+    with pytest.raises(InputError, match=r"Received: .*model|network\.keras|fit and save it again\. Received: (4|99)\."):
         Niwt.load(folder)
 
 
@@ -284,8 +283,8 @@ def test_unfitted_it_says_so(dataset, tmp_path):
 def test_what_explains_is_made_once_for_the_same_classes(model, test_paths, dataset, tmp_path, monkeypatch):
     model.save(tmp_path / "model")
     changed, made = Niwt.load(tmp_path / "model"), []
-    real = estimator.explainer_of_transferer
-    monkeypatch.setattr(estimator, "explainer_of_transferer", lambda *given: made.append(given) or real(*given))
+    real = estimator.NetworkExplainer
+    monkeypatch.setattr(estimator, "NetworkExplainer", lambda *given: made.append(given) or real(*given))
     changed.explain(test_paths[0])
     changed.explain(test_paths[1])
     assert len(made) == 1

@@ -234,11 +234,10 @@ def possible_edits(description: np.ndarray, known: np.ndarray, groups: Sequence[
     largest value that a class has in it, and the other becomes 0. An attribute in which no class differs is left alone.
     """
     description, known = np.asarray(description, np.float64), np.asarray(known, np.float64)
-    least, largest = (extreme(np.stack([limit, description]), axis=0) for extreme, limit in (
-        (np.min, known.min(axis=0)), (np.max, known.max(axis=0))
-    ))  # fmt: skip
+    every = np.concatenate([known, description[None]])
+    least, largest = every.min(axis=0), every.max(axis=0)
     ranges = largest - least
-    exclusive = _exclusive_groups(description, known, groups)
+    exclusive = _exclusive_groups(every != 0, groups)
     rows = [row for group in exclusive for row in _swaps(group, description, known, ranges)]
     free = np.setdiff1d(np.flatnonzero(ranges > 0), np.concatenate([*exclusive, np.empty(0, np.int64)]))
     inner = (known[:, free] > least[free]) & (known[:, free] < largest[free])
@@ -259,15 +258,14 @@ def possible_edits(description: np.ndarray, known: np.ndarray, groups: Sequence[
     )
 
 
-def _exclusive_groups(description: np.ndarray, known: np.ndarray, groups: Sequence[str]) -> list[np.ndarray]:
-    """Return the attributes [..] of each group of which every class, and the description, has exactly one entry."""
+def _exclusive_groups(present: np.ndarray, groups: Sequence[str]) -> list[np.ndarray]:
+    """Return the attributes [..] of each group of which every row of `present`, bool [.., K], has exactly one entry."""
     members: dict[str, list[int]] = {}
     for k, group in enumerate(groups):
         if group:
             members.setdefault(group, []).append(k)
-    every = np.concatenate([known, description[None]]) != 0
     found = [np.array(group) for group in members.values() if len(group) > 1]
-    return [group for group in found if (every[:, group].sum(axis=1) == 1).all()]
+    return [group for group in found if (present[:, group].sum(axis=1) == 1).all()]
 
 
 _Row = tuple[int, int, float, float, int, float, bool]

@@ -106,7 +106,7 @@ def answers(
     words = attribute_weights(alphas, explainer.weights, explainer.bias)
     alone = tf.equal(tf.shape(logits)[1], 1)
     difference = tf.where(alone, 0.0, attribute_weights(alphas - rival_alphas, explainer.weights))
-
+    against = strongest(difference, explainer.attribute_names, _REASONS, sign=-1.0)
     return {
         "label": tf.gather(labels, own),
         "score": tf.gather(scores, own, batch_dims=1),
@@ -118,9 +118,7 @@ def answers(
         "runner_up": tf.where(alone, "", tf.gather(labels, rival)),
         "runner_up_score": tf.where(alone, 0.0, tf.gather(scores, rival, batch_dims=1)),
         **_named(("for_attributes", "for_weights"), strongest(difference, explainer.attribute_names, _REASONS)),
-        **_named(
-            ("against_attributes", "against_weights"), strongest(difference, explainer.attribute_names, _REASONS, sign=-1.0)
-        ),
+        **_named(("against_attributes", "against_weights"), against),
     }
 
 

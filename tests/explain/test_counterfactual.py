@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.explain import counterfactual as search
-from niwt_tf.explain.counterfactual import Counterfactual, Edit, EditedLogit, NoCounterfactual, counterfactual, possible_edits
+from niwt_tf.explain.counterfactual import Counterfactual, Edit, NoCounterfactual, counterfactual, possible_edits
 from niwt_tf.methods.niwt.column_map import ColumnMap
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks
@@ -60,7 +60,7 @@ def test_an_edited_logit_is_that_of_the_edited_description(how, statistics, disc
     features, description = random.standard_normal(3), random.random(5)
     attributes = np.array([[0, 3], [4, 4], [2, 1]])
     changes = np.array([[0.5, -0.2], [1.0, 0.0], [0.0, 0.0]])
-    found = EditedLogit(features, made, description)(attributes, changes)
+    found = made.edited(features, description)(attributes, changes)
     for row, (places, added) in enumerate(zip(attributes, changes, strict=True)):
         changed = description.copy()
         np.add.at(changed, places, added)

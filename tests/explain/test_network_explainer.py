@@ -152,7 +152,7 @@ def test_one_class_has_no_rival():
 def test_without_a_column_map_the_reason_is_said():
     _, explain = made(column_map=False)
     record = explanation_record(explain(image()), "a.jpg", {})
-    assert "--engine=closed_form" in record["rival"]["counterfactual"]["reason"]
+    assert "takes the network itself" in record["rival"]["counterfactual"]["reason"]
     assert record["rival"]["counterfactual"]["edits"] is None
 
 

@@ -61,9 +61,10 @@ def test_a_folder_without_images_is_named_by_its_flag(tmp_path):
             check_other_images(str(path))
 
 
-def test_a_run_with_another_methods_head_is_not_analysed(tmp_path):
-    locked = RunDirectory(tmp_path / "run").locked(Settings(head="eszsl"), given=["head"])
-    with pytest.raises(InputError, match=r"^--head must be niwt .* Received: 'eszsl'\.$"), locked as run:
+def test_a_run_of_a_method_without_importances_is_not_analysed(tmp_path):
+    locked = RunDirectory(tmp_path / "run").locked(Settings(method="eszsl"), given=["method"])
+    rule = r"^--method must be one that measures importance for an analysis, which looks at Stages 1 to 3\. Received: 'eszsl'"
+    with pytest.raises(InputError, match=rule), locked as run:
         analysis_stage(run, None, "consistency", None, None)
     assert not (tmp_path / "run").exists()
 
@@ -101,7 +102,7 @@ def test_figures_chosen_before_are_clean_and_what_is_changed_after_is_not(analys
     path = shutil.copytree(analysed, tmp_path / "run")
     entries = read_json(path / "test_labels.json")["entries"]
     assert [entry["what"] for entry in entries[1:]] == [f"analysis_{name}" for name in JOBS if name != "consistency"]
-    job = niwt("baseline", f"--run_dir={path}", "--noprogress", "--method=class_mean")
+    job = niwt("baseline", f"--run_dir={path}", "--noprogress", "--methods=class_mean")
     assert job.status == 0, job.err
     assert read_json(path / "baseline_class_mean" / "metrics.json")["optimistic"] == []
     assert RunDirectory(path).reading().optimistic() == ()

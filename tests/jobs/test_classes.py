@@ -51,7 +51,7 @@ def exported(tiny_birds, tmp_path_factory) -> Path:
     values = np.array([[0, 1, 0, 1], [1, 0, 1, 0], [1, 1, 0, 1], [0, 0, 1, 0]], np.float32)
     contents = Contents(
         Knowledge(values, ATTRIBUTES, ("", "", "size", "size")),
-        column_map=column_map,
+        formula=column_map,
         images=(5, 5, 5, 0),
         validation={"validation_acc_zsl": 0.5},
     )

@@ -76,7 +76,7 @@ def export_toy(folder: Path, check_images: list[Path], **without: None) -> Path:
     parts = {
         "knowledge": Knowledge(values, ATTRIBUTES, GROUPS),
         "probabilities": Probabilities(2.0),
-        "column_map": column_map,
+        "formula": column_map,
         "explainer": fit_explainer(importances, values[:3], ATTRIBUTES, GROUPS),
         **without,
     }

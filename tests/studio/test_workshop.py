@@ -142,7 +142,7 @@ def test_words_start_a_description(workshop):
 
 
 def test_a_bundle_without_a_column_map_composes_nothing(images, tmp_path):
-    folder = export_toy(tmp_path / "bare", [images / "00.png"], column_map=None, explainer=None, knowledge=None)
+    folder = export_toy(tmp_path / "bare", [images / "00.png"], formula=None, explainer=None, knowledge=None)
     bench = Workshop(folder, images, 3).bench
     answer = bench.model.answer(bench.gallery.images.read(0))
     assert answer.best and answer.heat_png == b"" and answer.label == answer.best[0][0]

@@ -58,21 +58,10 @@ def over_positions(masks: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 # By the first word of a group. Groups about the whole bird, or more than one part of it, have none.
-_PARTS = {
-    "back": ("back",),
-    "beak": ("beak",),
-    "belly": ("belly",),
-    "bill": ("beak",),
-    "breast": ("breast",),
-    "crown": ("crown",),
-    "eye": ("left eye", "right eye"),
-    "forehead": ("forehead",),
-    "leg": ("left leg", "right leg"),
-    "nape": ("nape",),
-    "tail": ("tail",),
-    "throat": ("throat",),
-    "wing": ("left wing", "right wing"),
-}
+_PARTS: dict[str, tuple[str, ...]] = {"bill": ("beak",)}
+_ONCE = ("back", "beak", "belly", "breast", "crown", "forehead", "nape", "tail", "throat")
+_PARTS.update({part: (part,) for part in _ONCE})
+_PARTS.update({part: (f"left {part}", f"right {part}") for part in ("eye", "leg", "wing")})
 
 
 def parts_of_group(group: str, part_names: Sequence[str]) -> tuple[int, ...]:

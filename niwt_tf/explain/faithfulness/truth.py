@@ -55,16 +55,9 @@ def truth_of_test_images(dataset: Dataset) -> ImageTruth:
     rows = np.concatenate([split.test_seen, split.test_unseen])
     boxes, parts = (None if each is None else each[rows] for each in (dataset.boxes, dataset.parts))
     placed = boxes is not None or parts is not None
-    return ImageTruth(
-        test.images,
-        test.num_seen,
-        present_attributes(dataset, rows),
-        frequent_attributes(present_attributes(dataset, split.train)),
-        boxes,
-        parts,
-        image_sides(test.images) if placed else None,
-        dataset.part_names,
-    )
+    true, frequent = present_attributes(dataset, rows), frequent_attributes(present_attributes(dataset, split.train))
+    sides = image_sides(test.images) if placed else None
+    return ImageTruth(test.images, test.num_seen, true, frequent, boxes, parts, sides, dataset.part_names)
 
 
 def present_attributes(dataset: Dataset, rows: np.ndarray) -> np.ndarray:

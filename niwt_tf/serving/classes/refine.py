@@ -67,10 +67,8 @@ def few_shot_prior_of(bundle: Bundle) -> FewShotPrior:
     """
     arrays = extra_arrays(bundle.folder, FEW_SHOT)
     if arrays is None:
-        raise InputError(
-            f"{bundle.folder} must hold assets.extra/{FEW_SHOT}.npz, which the export of a run with --head=niwt writes. "
-            "Received: none."
-        )
+        rule = f"{bundle.folder} must hold assets.extra/{FEW_SHOT}.npz, which the export of a run with --head=niwt writes."
+        raise InputError(f"{rule} Received: none.")
     try:
         return FewShotPrior.from_arrays(arrays)
     except (KeyError, ValueError) as error:
@@ -98,8 +96,6 @@ def described_place(bundle: Bundle, name: str) -> int:
     """
     place = place_of(bundle, name)
     if bundle.cards[place].seen:
-        raise InputError(
-            "name must be a class that was made from a description; a seen one's column has all the photographs that the "
-            f"network was trained on. Received: {name!r}."
-        )
+        rule = "name must be a class that was made from a description; a seen one's column has all the photographs that the"
+        raise InputError(f"{rule} network was trained on. Received: {name!r}.")
     return place

@@ -35,10 +35,8 @@ def next_version(
     """
     parent = bundle.folder.parent
     if bundle.folder not in versions(parent).values():
-        raise InputError(
-            f"The folder of a bundle must be named by its version, so that another can be put beside it. "
-            f"Received: {str(bundle.folder)!r}."
-        )
+        rule = "The folder of a bundle must be named by its version, so that another can be put beside it."
+        raise InputError(f"{rule} Received: {str(bundle.folder)!r}.")
     seen, unseen = ([card.name for card in cards if card.seen == wanted] for wanted in (True, False))
     names = {"labels": [card.name for card in cards], "seen": seen, "unseen": unseen}
     changed = {**bundle.metadata, **names, "made_from": bundle.folder.name}

@@ -52,7 +52,7 @@ def test_an_added_class_is_known_and_the_others_are_as_they_were(bundle):
     assert path == bundle.folder.parent / "2"
     after = logits(path)
     np.testing.assert_array_equal(after[:, :7], before)
-    column, bias = bundle.column_map()(new.description.values[None])
+    column, bias = bundle.formula()(new.description.values[None])
     with opened(path) as servable:
         features = servable.run("logits", {"images": PIXELS})["features"]
     np.testing.assert_allclose(after[:, 7], features @ column[:, 0] + bias, rtol=1e-4, atol=1e-4)
@@ -179,7 +179,7 @@ def test_a_description_too_large_for_float32(bundle):
 
 def test_a_bundle_without_a_column_map(bundle):
     without = replace(bundle, metadata={**bundle.metadata, "column_map": None})
-    with pytest.raises(InputError, match="must hold a column map"):
+    with pytest.raises(InputError, match="must hold what makes a column"):
         add_classes(without, [described("lynx")])
     assert remove_class(without, "dog").cards == (bundle.cards[0], *bundle.cards[2:])
     with pytest.raises(InputError, match="at least one class"):

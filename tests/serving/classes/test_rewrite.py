@@ -48,8 +48,8 @@ def test_a_bundle_is_what_was_exported(bundle, network, contents):
     assert bundle.variable("labels").tolist() == [name.encode() for name in network.class_names]
     np.testing.assert_allclose(bundle.cards[4].description, contents.knowledge.values[4])
     assert (bundle.cards[0].how, bundle.cards[0].images) == ("trained on photographs", 9)
-    columns, biases = bundle.column_map()(contents.knowledge.values)
-    expected_columns, expected_biases = contents.column_map(contents.knowledge.values)
+    columns, biases = bundle.formula()(contents.knowledge.values)
+    expected_columns, expected_biases = contents.formula(contents.knowledge.values)
     np.testing.assert_allclose(columns, expected_columns, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(biases, expected_biases, rtol=1e-4, atol=1e-4)
 
@@ -63,7 +63,7 @@ def test_reading_needs_no_keras(bundle):
         "from niwt_tf.serving.bundle.bundle import Bundle\n"
         f"bundle = Bundle.open({str(bundle.folder)!r})\n"
         "print('tensorflow' in sys.modules, bundle.labels[3])\n"
-        "bundle.column_map()"
+        "bundle.formula()"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False fox é"

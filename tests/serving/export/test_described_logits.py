@@ -13,7 +13,7 @@ from niwt_tf.methods.niwt.column_map import ColumnMap
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks
 from niwt_tf.metrics.calibration import LogitStatistics
-from niwt_tf.serving.bundle.bundle import map_variables
+from niwt_tf.serving.bundle.bundle import formula_variables
 from niwt_tf.serving.export.graph import described_logits
 
 K, NEURONS, FEATURES = 4, 6, 5
@@ -41,7 +41,7 @@ def _column_map(how: str, statistics: LogitStatistics | None = MATCHED, blocks: 
 
 
 def _asked(column_map: ColumnMap, features: np.ndarray, descriptions: np.ndarray) -> np.ndarray:
-    variables = {name: tf.Variable(value) for name, value in map_variables(column_map).items()}
+    variables = {name: tf.Variable(value) for name, value in formula_variables(column_map).items()}
     return described_logits(tf.constant(features), tf.constant(descriptions), variables, column_map).numpy()
 
 

@@ -135,11 +135,11 @@ def test_classify_takes_records_and_answers_as_serving_default(servable, image_p
 def test_described_classes_get_the_logits_of_their_columns(network, contents, servable, image_paths, pixels):
     random = np.random.default_rng(3)
     descriptions = random.random((5, 2, 6)).astype(np.float32)
-    descriptions[2, 1] = contents.column_map.importance_map.normaliser.centre
+    descriptions[2, 1] = contents.formula.importance_map.normaliser.centre
     answer = servable.run("classify_with", {**_inputs(image_paths), "descriptions": descriptions})
     plain = servable.run("logits", {"images": pixels})
     for i in range(5):
-        columns, biases = contents.column_map(descriptions[i])
+        columns, biases = contents.formula(descriptions[i])
         expected = plain["features"][i] @ columns + biases
         np.testing.assert_allclose(answer["logits"][i, 7:], expected, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(answer["logits"][:, :7], plain["logits"], rtol=1e-4, atol=1e-4)
