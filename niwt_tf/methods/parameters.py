@@ -14,11 +14,10 @@ import numpy as np
 from niwt_tf.compute.features import Reader
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError, require
+from niwt_tf.methods.formula import Columns
 from niwt_tf.methods.task import Task
 from niwt_tf.metrics.ranks import unit
 from niwt_tf.models.network import Network
-
-Columns = tuple[np.ndarray, np.ndarray]
 
 
 class Parameters(ABC):

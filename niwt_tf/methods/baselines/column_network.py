@@ -17,9 +17,8 @@ import numpy as np
 from scipy.special import softmax
 
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
-from niwt_tf.methods.base import ColumnFormula
 from niwt_tf.methods.finite_graph import finite, length
-from niwt_tf.methods.parameters import Columns
+from niwt_tf.methods.formula import ColumnFormula, Columns
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,7 @@ class ColumnNetwork(ColumnFormula):
     output: str = "plain"
     scale: float = 1.0
 
+    kind: ClassVar[str] = "layers"
     fixed: ClassVar[tuple[str, ...]] = ("normalisation", "activations", "output", "output_scale")
 
     @property

@@ -20,7 +20,8 @@ from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.data.schema import Descriptions
 from niwt_tf.methods.base import Generator, Method
 from niwt_tf.methods.baselines.column_network import ColumnNetwork, Layer
-from niwt_tf.methods.parameters import Columns, HeadParameters
+from niwt_tf.methods.formula import Columns
+from niwt_tf.methods.parameters import HeadParameters
 from niwt_tf.methods.task import Task
 from niwt_tf.metrics.ranks import unit
 from niwt_tf.models.network import Network

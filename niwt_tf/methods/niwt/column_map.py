@@ -16,9 +16,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
-from niwt_tf.methods.base import ColumnFormula
 from niwt_tf.methods.edited_logit import EditedLogit
 from niwt_tf.methods.finite_graph import finite, length
+from niwt_tf.methods.formula import ColumnFormula
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.seen_heads import BiasForm
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks, ClosedForm, anchor_column
@@ -50,6 +50,7 @@ class ColumnMap(ColumnFormula):
     raw_bias: float
     is_discriminant: bool = False
 
+    kind: ClassVar[str] = "importance"
     fixed: ClassVar[tuple[str, ...]] = ("normalisation", "block_sizes", "block_weights", "is_discriminant")
 
     @property

@@ -17,14 +17,14 @@ import tensorflow as tf
 from niwt_tf.data.images.decode import decode_image
 from niwt_tf.explain import explanations
 from niwt_tf.explain.explanations import Evidence, ExplainerTensors
-from niwt_tf.methods.base import ColumnFormula
 from niwt_tf.methods.finite_graph import finite
+from niwt_tf.methods.formula import ColumnFormula
 from niwt_tf.metrics.probabilities import UNKNOWN
 from niwt_tf.models.network import Network
 from niwt_tf.serving.bundle.bundle import formula_variables
 from niwt_tf.serving.bundle.paged_head import PAGE, paged, paged_products
+from niwt_tf.serving.bundle.warmup import ENCODED
 from niwt_tf.serving.export.contents import Contents
-from niwt_tf.serving.export.warmup import ENCODED
 
 # An image near the limit of pixels takes some hundred megabytes while it is decoded: ten at once, the default, take gigabytes.
 _DECODED_AT_ONCE = 2
