@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 
 import numpy as np
 import pytest
 
-from niwt_tf.config.names import METHODS
+from niwt_tf.config.names import COMPARED
 from niwt_tf.files import read_json
-from niwt_tf.jobs import baseline
 from niwt_tf.metrics.gzsl import evaluate_scores
-
-NETWORKS = {"hidden": 16.0, "steps": 5.0, "epochs": 1.0}
-
-
-@pytest.fixture
-def short_grids(monkeypatch):
-    """Leave two candidates to each method, and small networks."""
-
-    def short(method):
-        grid = {name: (NETWORKS.get(name, values[0]),) for name, values in method.grid.items()}
-        return dataclasses.replace(method, grid=grid, features=method.features[:1])
-
-    monkeypatch.setattr(baseline, "BY_NAME", {name: short(method) for name, method in baseline.BY_NAME.items()})
-
 
 @pytest.fixture
 def flags(run_copy, finished_run):
@@ -36,7 +20,7 @@ def test_all_methods_beside_niwt(niwt, run_copy, flags, short_grids):
     job = niwt("baseline", *flags)
     assert job.status == 0, job.err
     own = read_json(run_copy / "metrics.json")
-    for name in METHODS:
+    for name in COMPARED:
         folder = run_copy / f"baseline_{name}"
         metrics, chosen = read_json(folder / "metrics.json"), read_json(folder / "chosen.json")
         assert (metrics["method"], metrics["features"]) == (name, "head")
@@ -57,25 +41,36 @@ def test_all_methods_beside_niwt(niwt, run_copy, flags, short_grids):
 
 
 def test_a_finished_method_is_kept_and_another_source_is_not_the_same(niwt, run_copy, flags, short_grids):
-    assert niwt("baseline", "--method=random,class_mean", *flags).status == 0
+    assert niwt("baseline", "--methods=random,class_mean", *flags).status == 0
     shutil.rmtree(run_copy / "baseline_random")
-    job = niwt("baseline", "--method=class_mean,random", *flags)
+    job = niwt("baseline", "--methods=class_mean,random", *flags)
     assert "baseline_class_mean is up to date." in job.err
     assert "baseline_random is up to date." not in job.err
     assert not (run_copy / "baseline_ale").exists()
     before = read_json(run_copy / "baseline_class_mean" / "metrics.json")
-    job = niwt("baseline", "--method=all", "--baseline_features=map", *flags)
+    job = niwt("baseline", "--methods=all", "--baseline_features=map", *flags)
     assert job.status == 2 and "--baseline_features must be head, as class_mean was scored in" in job.err
     assert read_json(run_copy / "baseline_class_mean" / "metrics.json") == before
-    job = niwt("baseline", "--method=class_mean", "--baseline_features=map", "--overwrite", *flags)
+    job = niwt("baseline", "--methods=class_mean", "--baseline_features=map", "--overwrite", *flags)
     assert "baseline_class_mean is done again: it was made with another baseline_features." in job.err
     assert read_json(run_copy / "baseline_class_mean" / "metrics.json")["features"] == "map"
     assert "class mean is optimistic: its test images were also scored with another --baseline_features." in job.out
 
 
+def test_the_former_name_of_the_flag_is_taken_and_said_once(niwt, run_copy, flags, short_grids):
+    job = niwt("baseline", "--method=class_mean", *flags)
+    assert job.status == 0, job.err
+    assert job.err.count("--method is now called --methods") == 1
+    assert (run_copy / "baseline_class_mean").is_dir()
+    assert not (run_copy / "baseline_random").exists()
+    # The run's own method is what it was.
+    assert job.out.splitlines()[1].startswith("NIWT ")
+    assert "is now called" not in niwt("baseline", "--methods=class_mean", *flags).err
+
+
 def test_a_misspelt_method_is_one_sentence(niwt, run_copy, flags):
-    job = niwt("baseline", "--method=alle", *flags)
+    job = niwt("baseline", "--methods=alle", *flags)
     assert (job.status, job.err.count("\n")) == (2, 1)
-    assert "--method must be one of all, ale, dem" in job.err
-    job = niwt("baseline", "--method=ale,ale", *flags)
-    assert job.status == 2 and "--method must not name anything twice. Received: ('ale', 'ale')." in job.err
+    assert "--methods must be one of all, ale, dem" in job.err
+    job = niwt("baseline", "--methods=ale,ale", *flags)
+    assert job.status == 2 and "--methods must not name anything twice. Received: ('ale', 'ale')." in job.err
