@@ -189,10 +189,12 @@ class LinearMethod(Method):
             normaliser = DescriptionNormaliser.fit(task.descriptions.values, how)
             seen = normaliser(task.descriptions.values)
             for values, fitted in self.path(sample, seen, grid):
+                candidate = GridCandidate(kind, how, tuple((name, values[name]) for name in self.grid))
+                if candidate not in asked:  # what is asked for need not be a whole grid
+                    continue
                 columns, biases = fitted.seen_columns(seen)
                 seen_head = columns.astype(np.float32), biases.astype(np.float32)
-                generator = LinearGenerator(fitted.network(normaliser), seen_head, kind == "unit")
-                yield GridCandidate(kind, how, tuple((name, values[name]) for name in self.grid)), generator
+                yield candidate, LinearGenerator(fitted.network(normaliser), seen_head, kind == "unit")
 
     def generator_of(self, settings: Settings, network: Network, arrays: Mapping[str, np.ndarray]) -> LinearGenerator:
         """Return the generator whose `arrays` are given."""

@@ -13,17 +13,8 @@ from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.methods.baselines.column_network import OUTPUTS, ColumnNetwork, Layer
 from niwt_tf.methods.registry import method_of
 from niwt_tf.serving.bundle.bundle import formula_variables
-from tests.methods.baselines.linear_world import linear_world
+from tests.methods.baselines.linear_world import SMALL, linear_world
 
-# One point of each grid, of networks and trainings that are small.
-SMALL = {
-    "ale": {"learning_rate": 0.1, "epochs": 2.0},
-    "dem": {"hidden": 16.0, "learning_rate": 1e-2, "weight_decay": 1e-5, "steps": 50.0},
-    "eszsl": {"gamma": 0.1, "lambda": 0.1},
-    "sync": {"lambda": 2.0**-9, "sigma": 2.0},
-    "cnzsl": {"hidden": 16.0, "learning_rate": 5e-3, "scale": 5.0, "epochs": 2.0},
-    "class_mean": {"penalty": 0.1},
-}
 HOWS = ("raw", "l2", "centred")
 
 
