@@ -13,16 +13,7 @@ import numpy as np
 from niwt_tf.compute.execution import Execution
 from niwt_tf.data.folds import Learner
 from niwt_tf.data.load import load_dataset
-from niwt_tf.data.schema import (
-    Dataset,
-    Descriptions,
-    Knowledge,
-    SeenData,
-    TestData,
-    seen_data,
-    test_data,
-    unseen_descriptions,
-)
+from niwt_tf.data.schema import Dataset, Descriptions, Knowledge, SeenData, TestData, seen_data, test_data, unseen_descriptions
 from niwt_tf.errors import InputError
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.files import read_json
