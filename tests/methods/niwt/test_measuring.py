@@ -234,7 +234,7 @@ def test_dead_neurons_and_a_class_without_importance_go_through(network, learner
     assert np.isfinite([found.rank_correlation_within, found.rank_correlation_across]).all()
     means = found.means.copy()
     means[:, :7] = 0.0
-    descriptions = learners[0].training.descriptions
+    descriptions = learners[0].training.descriptions.values
     for kind in ("ridge", "cosine"):
         fitted = fit_map(Settings(map=kind), descriptions, means)
         assert np.isfinite(fitted.predict(descriptions)).all()
