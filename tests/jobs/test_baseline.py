@@ -11,6 +11,7 @@ from niwt_tf.config.names import COMPARED
 from niwt_tf.files import read_json
 from niwt_tf.metrics.gzsl import evaluate_scores
 
+
 @pytest.fixture
 def flags(run_copy, finished_run):
     return [f"--run_dir={run_copy}", f"--export_dir={finished_run.exports}", "--noprogress"]
