@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,3 +157,27 @@ def coloured_seen(coloured: Any) -> Any:
 
     values = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0.5], [0, 0, 0]], np.float32)
     return SeenData(coloured, Descriptions(coloured.class_names, values))
+
+
+# In place of the first of a grid where that makes a large network or takes many steps.
+_SMALL = {"hidden": 16.0, "steps": 5.0, "epochs": 1.0}
+
+
+@pytest.fixture
+def short_grids(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Leave to each baseline one point of its grid, one kind of features, and small networks."""
+    import importlib
+
+    from niwt_tf.config.names import METHOD_MODULES
+    from niwt_tf.methods.baselines.linear import LinearMethod
+    from niwt_tf.methods.registry import method_of
+
+    for path in METHOD_MODULES.values():
+        module = importlib.import_module(path)
+        if isinstance(module.METHOD, LinearMethod):
+            grid = {name: (_SMALL.get(name, values[0]),) for name, values in module.METHOD.grid.items()}
+            short = dataclasses.replace(module.METHOD, grid=grid, features=module.METHOD.features[:1])
+            monkeypatch.setattr(module, "METHOD", short)
+    method_of.cache_clear()
+    yield
+    method_of.cache_clear()

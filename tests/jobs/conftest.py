@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from niwt_tf.config.names import METHOD_MODULES
-from niwt_tf.methods.baselines.linear import LinearMethod
-from niwt_tf.methods.registry import method_of
-
-# In place of the first of a grid where that makes a large network or takes many steps.
-_SMALL = {"hidden": 16.0, "steps": 5.0, "epochs": 1.0}
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox")
 CSV = "class,size,legs,fur\nant,0,6,0\nbee,1,6,1\ncat,5,4,7\ndog,6,4,8\neel,4,0,0\nfox,5,4,9\n"
 
@@ -46,17 +37,3 @@ def own_copy(own_data, tmp_path) -> Path:
 def run_copy(finished_run, tmp_path) -> Path:
     """Return a copy of the finished run's folder."""
     return Path(shutil.copytree(finished_run.path, tmp_path / "run"))
-
-
-@pytest.fixture
-def short_grids(monkeypatch) -> Iterator[None]:
-    """Leave to each baseline one point of its grid, one kind of features, and small networks."""
-    for path in METHOD_MODULES.values():
-        module = importlib.import_module(path)
-        if isinstance(module.METHOD, LinearMethod):
-            grid = {name: (_SMALL.get(name, values[0]),) for name, values in module.METHOD.grid.items()}
-            short = dataclasses.replace(module.METHOD, grid=grid, features=module.METHOD.features[:1])
-            monkeypatch.setattr(module, "METHOD", short)
-    method_of.cache_clear()
-    yield
-    method_of.cache_clear()
