@@ -125,12 +125,7 @@ def _analysis_job(name: str, analyse: Analyse, draw: Draw, extra: Mapping[str, A
 
 
 def analysis_stage(
-    run: Run,
-    data: RunData,
-    name: str,
-    analyse: Analyse,
-    draw: Draw,
-    extra: Mapping[str, Any] | None = None,
+    run: Run, data: RunData, name: str, analyse: Analyse, draw: Draw, extra: Mapping[str, Any] | None = None,
     **named: str | None,
 ) -> None:
     """Write `<name>.csv`, `<name>.json` and `<name>.png` in the stage analysis_<name>, if they are not up to date.

@@ -203,14 +203,7 @@ def _bundle_to_change() -> Iterator[Bundle]:
 
 
 def _write(bundle: Bundle, change: Change, said: str, begun: float) -> None:
-    """Write a change and tell what was done.
-
-    Args:
-        bundle: what is changed.
-        change: to it.
-        said: what was done, for instance "Added 'owl'".
-        begun: `time.monotonic` when the job began.
-    """
+    """Write a change and tell what was done."""
     from niwt_tf.serving.classes.edit import write_change
 
     for note in change.notes:

@@ -34,12 +34,8 @@ def stage(run: Run, data: RunData) -> None:
             logits = scored.logits.copy()
             logits[:, : network.num_seen] -= network.calibration
             prediction_sheet(
-                folder / "predictions.png",
-                test.images,
-                evaluation.predictions,
-                transfer.probabilities.of(logits),
-                network.num_seen,
-                seed=run.settings.seed,
+                folder / "predictions.png", test.images, evaluation.predictions, transfer.probabilities.of(logits),
+                network.num_seen, seed=run.settings.seed,
             )
         evaluate.record(metrics={name: value for name, value in metrics.items() if value is not None})
 

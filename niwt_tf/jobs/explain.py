@@ -145,11 +145,9 @@ def _where(sentence: str) -> list[str]:
 
 def _why_not(contrast: Contrast, own: NamedClass) -> list[str]:
     return [
-        f"Why not {_named(contrast.rival)}",
-        *_where(empty_map_sentence(contrast.heat, (own.label, contrast.rival.label))),
+        f"Why not {_named(contrast.rival)}", *_where(empty_map_sentence(contrast.heat, (own.label, contrast.rival.label))),
         f"  against it speaks  {listed_words(contrast.speaks_for, sign='')}",
-        f"  for it speaks      {listed_words(contrast.speaks_against, sign='')}",
-        f"  {counterfactual_sentence(contrast)}",
+        f"  for it speaks      {listed_words(contrast.speaks_against, sign='')}", f"  {counterfactual_sentence(contrast)}",
     ]
 
 

@@ -131,13 +131,9 @@ def _contents(made: TransferFiles, data: RunData, abstain: bool) -> Contents:
     figures = {name: made.selection["figures"].get(name) for name in _FIGURES}
     return Contents(
         knowledge=_described(data, made.network),
-        probabilities=made.probabilities if abstain else replace(made.probabilities, abstain_below=0.0),
-        formula=made.formula,
-        explainer=made.explainer,
-        few_shot=made.few_shot,
-        images=_image_counts(data, made.network),
-        validation={name: float(value) for name, value in figures.items() if value is not None},
-        how=made.selection["how"],
+        probabilities=made.probabilities if abstain else replace(made.probabilities, abstain_below=0.0), formula=made.formula,
+        explainer=made.explainer, few_shot=made.few_shot, images=_image_counts(data, made.network),
+        validation={name: float(value) for name, value in figures.items() if value is not None}, how=made.selection["how"],
         method=made.selection["method"],
     )
 

@@ -22,8 +22,7 @@ from niwt_tf.runs.run import Run
 SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
 _COLUMNS = ("value", "low", "high", "count", "left_out", "chance")
 _NEURON_COLUMNS = (
-    *("neuron", "name", "group", "confidence", "confident"),
-    *("auc", "auc_seen", "auc_unseen"),
+    *("neuron", "name", "group", "confidence", "confident"), *("auc", "auc_seen", "auc_unseen"),
     *("part", "part_energy", "part_chance"),
 )
 
@@ -43,12 +42,7 @@ def stage(run: Run, data: RunData) -> None:
         network, explainer = transfer.network, transfer.explainer
         scored = load_scores(evaluate / "scores.npz", network.num_seen, network.calibration)
         measured = measure_faithfulness(
-            network,
-            explainer,
-            data.dataset,
-            scored.evaluation.predictions,
-            transfer.probabilities.temperature,
-            data.execution,
+            network, explainer, data.dataset, scored.evaluation.predictions, transfer.probabilities.temperature, data.execution,
             run.settings.seed,
         )
         write_json(folder / "metrics.json", {**read_json(evaluate / "metrics.json"), "faithfulness": measured.figures})
@@ -79,14 +73,9 @@ def _write_neurons(path: Path, explainer: Explainer, measured: Faithfulness) -> 
         energies = measured.part_energy.get(neuron, (None, None))
         rows.append(
             (
-                neuron,
-                name,
-                groups[name] if name else "",
-                _rounded(explainer.neuron_confidences[neuron]),
-                int(explainer.confident[neuron]),
-                *(_rounded(auc) for auc in aucs),
-                " and ".join(measured.parts.get(neuron, ())),
-                *(_rounded(energy) for energy in energies),
+                neuron, name, groups[name] if name else "", _rounded(explainer.neuron_confidences[neuron]),
+                int(explainer.confident[neuron]), *(_rounded(auc) for auc in aucs),
+                " and ".join(measured.parts.get(neuron, ())), *(_rounded(energy) for energy in energies),
             )
         )
     _write_csv(path, _NEURON_COLUMNS, rows)

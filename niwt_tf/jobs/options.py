@@ -19,16 +19,12 @@ _WORK_OPTIONS = (
     ),
     Option("cache_gb", "float", 4.0, "Most gigabytes of that cache; 0 for none.", at_least=0),
     Option(
-        "strategy",
-        "str",
-        "none",
+        "strategy", "str", "none",
         "Devices that share the work: one, all of this machine, or the processes that TF_CONFIG names.",
         choices=("none", "mirrored", "multiworker"),
     ),
     Option(
-        "stage_store",
-        "str",
-        None,
+        "stage_store", "str", None,
         "Folder in which runs share finished stages: one with the same settings, inputs and data is not done again.",
         optional=True,
     ),
@@ -36,10 +32,7 @@ _WORK_OPTIONS = (
 STAGE_OPTIONS = (*_WORK_OPTIONS, *SETTINGS)
 
 _ABSTAIN = Option(
-    "abstain",
-    "bool",
-    False,
-    "Export a network that answers 'unknown' below the probability that validation classes chose.",
+    "abstain", "bool", False, "Export a network that answers 'unknown' below the probability that validation classes chose.",
 )
 STAGES = ("train", "importance", "map", "transfer", "evaluate", "export", "faithfulness", "report")
 EXPORT_OPTIONS = (*STAGE_OPTIONS, _ABSTAIN)
@@ -61,9 +54,7 @@ BASELINE_OPTIONS = (
     *(replace(declared, name=SYNONYMS.get(declared.name, declared.name)) for declared in STAGE_OPTIONS),
     Option("methods", "strs", ("all",), "Methods to score beside the run's own.", choices=("all", *compared_methods())),
     Option(
-        "baseline_features",
-        "str",
-        "head",
+        "baseline_features", "str", "head",
         "What they are fitted on: what the head is applied to, or the mean of the conv map that NIWT reads.",
         choices=("head", "map"),
     ),
@@ -85,12 +76,8 @@ LAMBDA_SWEEP_OPTIONS = (
 WEIGHT_RECOVERY_OPTIONS = (
     *STAGE_OPTIONS,
     Option(
-        "epsilons",
-        "floats",
-        (0.0, 0.1, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0),
-        "Noise, in units of the mean magnitude of the importance that it is added to.",
-        at_least=0,
-        below=_MOST,
+        "epsilons", "floats", (0.0, 0.1, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0),
+        "Noise, in units of the mean magnitude of the importance that it is added to.", at_least=0, below=_MOST,
     ),
     Option("noise_seeds", "int", 5, "Draws of the noise.", at_least=2),
     Option("recovery_images", "int", 2000, "Most training images that importances are taken of.", at_least=1),
@@ -109,23 +96,16 @@ SUPPORT_IMAGES_OPTIONS = (
 COMPARE_OPTIONS = (
     Option("runs", "strs", (), "Run directories, and folders that hold some."),
     Option(
-        "reference",
-        "str",
-        None,
-        "The method that differences are to, as the table names it; by default niwt, or the first one.",
-        optional=True,
+        "reference", "str", None,
+        "The method that differences are to, as the table names it; by default niwt, or the first one.", optional=True,
     ),
     Option("out", "str", "comparison", "Folder for comparison.csv, per_problem.csv, comparison.md and comparison.png."),
     Option(
-        "bound",
-        "bool",
-        False,
+        "bound", "bool", False,
         "Show also what H would be if the calibration were chosen on test images: an upper bound, called optimistic.",
     ),
     Option(
-        "published",
-        "str",
-        None,
+        "published", "str", None,
         "A CSV with the columns method,H,seen,unseen,source,protocol (fractions): shown below the line, never ranked.",
         optional=True,
     ),
@@ -145,9 +125,7 @@ SWEEP_OPTIONS = (
     Option("sweep_dir", "str", None, "Folder of the sweep; the same command goes on there.", optional=True),
     Option("grid", "str", None, "Flags and the values to try, for instance 'seen_head=ridge,softmax;seed=0,1'.", optional=True),
     Option(
-        "grid_file",
-        "str",
-        None,
+        "grid_file", "str", None,
         'The same as a JSON file, {"flag": [value, value]}, for values with , ; or | in them; a list is a value.',
         optional=True,
     ),
@@ -183,8 +161,7 @@ REPRODUCE_OPTIONS = (
     Option("table", "int", 1, "Table of the paper; of whole runs there is one.", at_least=1),
     Option("dry_run", "bool", False, "Say what is needed and what of it is there, and stop: status 2 if any is missing."),
     Option("gpu_tflops", "float", 5.0, "10^12 floating point operations a second, to estimate GPU hours by.", above=0),
-    *(declared for declared in _WORK_OPTIONS if declared.name != "export_dir"),
-    *SETTINGS,
+    *(declared for declared in _WORK_OPTIONS if declared.name != "export_dir"), *SETTINGS,
 )
 # What a flag that is left out means here, where it is not what it means to niwt run.
 REPRODUCE_DEFAULTS = {
@@ -223,10 +200,7 @@ ADD_CLASS_OPTIONS = (
     Option("cards", "str", None, "CSV of several classes, described by attributes, by text or by files.", optional=True),
     Option("source", "str", None, "Where the description comes from, for the class's card.", optional=True),
     Option(
-        "missing",
-        "str",
-        "error",
-        "What attributes get that are not named: refuse, or give the seen classes' mean.",
+        "missing", "str", "error", "What attributes get that are not named: refuse, or give the seen classes' mean.",
         choices=("error", "mean"),
     ),
 )
@@ -259,14 +233,12 @@ CHECK_OPTIONS = (
 )
 
 REFINE_CLASS_OPTIONS = (
-    _BUNDLE,
-    _NAME,
+    _BUNDLE, _NAME,
     Option("images", "str", None, "A folder of photographs of the class, or files with commas between them.", optional=True),
 )
 
 STUDIO_OPTIONS = (
-    _BUNDLE,
-    Option("images", "str", None, "Folder of test images, in it and below; it is only read.", optional=True),
+    _BUNDLE, Option("images", "str", None, "Folder of test images, in it and below; it is only read.", optional=True),
     Option("most_images", "int", 200, "Most test images that are taken, at even distances.", at_least=1, below=5001),
     Option("port", "int", 8600, "Where the page is.", at_least=1, below=65_536),
     Option("host", "str", "127.0.0.1", "From where it can be reached; 127.0.0.1 is this machine alone."),

@@ -69,12 +69,9 @@ def stage(run: Run, data: RunData) -> None:
             temporary.write_text(page, encoding="utf-8")
         evaluate = run.folder("evaluate")
         write_tensorboard(
-            folder / "tensorboard",
-            files.metrics,
-            contents.gallery,
+            folder / "tensorboard", files.metrics, contents.gallery,
             {name: evaluate / f"{name}.png" for name in ("ausuc", "confusion", "predictions")},
-            [class_embedding(files.network), images],
-            progress=data.execution.progress,
+            [class_embedding(files.network), images], progress=data.execution.progress,
         )
         made.record(metrics={"bytes": len(page.encode())})
 

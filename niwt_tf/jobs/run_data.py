@@ -73,17 +73,9 @@ def load_run_data(run: Run, needs: Sequence[str] = ()) -> RunData:
             f"Received: {settings.data_folder!r}, which does not exist."
         )
     dataset = load_dataset(
-        settings.dataset,
-        settings.data_folder,
-        split=settings.split,
-        unseen=settings.unseen,
-        num_unseen=settings.num_unseen,
-        knowledge=settings.knowledge,
-        seed=settings.seed,
-        missing_images=settings.missing_images,
-        max_bad_images=settings.max_bad_images,
-        progress=show_progress(),
-        text_features=settings.text_features,
+        settings.dataset, settings.data_folder, split=settings.split, unseen=settings.unseen, num_unseen=settings.num_unseen,
+        knowledge=settings.knowledge, seed=settings.seed, missing_images=settings.missing_images,
+        max_bad_images=settings.max_bad_images, progress=show_progress(), text_features=settings.text_features,
     )
     described = problem_fingerprint(dataset), descriptions_fingerprint(dataset)
     run.use_data(data_fingerprint(dataset), *described, images=image_fingerprint(dataset))

@@ -56,11 +56,7 @@ class Ledger:
         return self.entries[-1]["digest"] if self.entries else None
 
     def add(
-        self,
-        what: str,
-        problem: str | None,
-        descriptions: str | None,
-        choices: Mapping[str, Any],
+        self, what: str, problem: str | None, descriptions: str | None, choices: Mapping[str, Any],
         uses_test_labels: Sequence[str] = (),
     ) -> None:
         """Append an entry and write the file; an entry that is there already is not repeated.

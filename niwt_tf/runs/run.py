@@ -212,13 +212,8 @@ class Run:
         return tuple(dict.fromkeys((*(metrics or {}).get("optimistic", ()), *self.test_use.reasons(what))))
 
     def stage(
-        self,
-        name: str,
-        settings_used: Sequence[str],
-        inputs: Sequence[str] = (),
-        extra: Mapping[str, Any] | None = None,
-        publishes: Sequence[str] = (),
-        described: bool = True,
+        self, name: str, settings_used: Sequence[str], inputs: Sequence[str] = (), extra: Mapping[str, Any] | None = None,
+        publishes: Sequence[str] = (), described: bool = True,
     ) -> Stage:
         """Return a stage, which knows whether what it would write is there already.
 

@@ -155,16 +155,8 @@ def _boxes(axes: Any, record: AnalysisRecord, side: str, order: np.ndarray, colo
     statistics = [{key: edge[index] for key, edge in zip(keys, edges, strict=True)} | {"fliers": []} for _, index in known]
     line = {"color": colour, "linewidth": 0.9}
     axes.bxp(
-        statistics,
-        positions=[place + shift for place, _ in known],
-        widths=0.34,
-        orientation="horizontal",
-        showfliers=False,
-        patch_artist=True,
-        manage_ticks=False,
-        boxprops={"facecolor": colour, "alpha": 0.45, "edgecolor": colour},
-        medianprops={"color": "black", "linewidth": 1.2},
-        whiskerprops=line,
-        capprops=line,
+        statistics, positions=[place + shift for place, _ in known], widths=0.34, orientation="horizontal", showfliers=False,
+        patch_artist=True, manage_ticks=False, boxprops={"facecolor": colour, "alpha": 0.45, "edgecolor": colour},
+        medianprops={"color": "black", "linewidth": 1.2}, whiskerprops=line, capprops=line,
     )
     axes.plot([], [], color=colour, linewidth=6, alpha=0.6, label=label)

@@ -27,8 +27,7 @@ _COLUMNS = (
     *(Column("lambda", "λ", "number"), Column("chosen", "Chosen", "text")),
     *(Column("acc_seen", "Seen"), Column("acc_seen_low"), Column("acc_seen_high")),
     *(Column("acc_unseen", "Unseen"), Column("acc_unseen_low"), Column("acc_unseen_high")),
-    *(Column("harmonic_mean", "H"), Column("acc_zsl", "ZSL"), Column("ausuc", "AUSUC")),
-    Column("calibration", "", "number"),
+    *(Column("harmonic_mean", "H"), Column("acc_zsl", "ZSL"), Column("ausuc", "AUSUC")), Column("calibration", "", "number"),
     *(Column("validation_harmonic_mean", "H on folds"), Column("validation_low"), Column("validation_high")),
     Column("validation_acc_zsl", "ZSL on folds"),
 )

@@ -23,8 +23,7 @@ _MEASURES = {
     "acc_zsl": ("ZSL", PURPLE),
 }
 _COLUMNS = (
-    Column("support", "Support images", "text"),
-    *(Column("acc_seen", "Seen"), Column("acc_seen_low"), Column("acc_seen_high")),
+    Column("support", "Support images", "text"), *(Column("acc_seen", "Seen"), Column("acc_seen_low"), Column("acc_seen_high")),
     *(Column("acc_unseen", "Unseen"), Column("acc_unseen_low"), Column("acc_unseen_high")),
     *(Column("harmonic_mean", "H"), Column("acc_zsl", "ZSL"), Column("ausuc", "AUSUC")),
     *(Column("validation_harmonic_mean", "H on folds"), Column("calibration", "", "number")),

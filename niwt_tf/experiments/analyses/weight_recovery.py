@@ -68,12 +68,7 @@ class SeenImages:
 
 
 def weight_recovery(
-    finished: FinishedTransfer,
-    test: TestFeatures,
-    epsilons: Sequence[float],
-    draws: int,
-    num_images: int,
-    command: str,
+    finished: FinishedTransfer, test: TestFeatures, epsilons: Sequence[float], draws: int, num_images: int, command: str,
 ) -> AnalysisRecord:
     """Return accuracies on test images of seen classes, which alone compete, over epsilon; means and intervals over draws.
 
@@ -298,8 +293,7 @@ def importance_system(
         return (
             tf.matmul(stacked, stacked, transpose_a=True),
             tf.matmul(stacked, tf.reshape(importances, [-1, classes]), transpose_a=True),
-            tf.stack([added(each) for each in own]),
-            tf.stack([added(each) for each in common]),
+            tf.stack([added(each) for each in own]), tf.stack([added(each) for each in common]),
             tf.reduce_sum(matrices, axis=0),
         )
 

@@ -158,11 +158,8 @@ def _table(dataset: str, labelled: Mapping[str, Mapping[Problem, Result]], asked
         Row(
             label,
             {name: mean_of([found for r in group.values() if (found := r.figures.get(name)) is not None]) for name in figures},
-            {name: mean_of(differences[label][name]) for name in PAIRED} if label != reference else {},
-            adjusted.get(label),
-            mean_of(list(placed[:, competing.index(label)])) if label in competing else None,
-            len(group),
-            _reasons(group),
+            {name: mean_of(differences[label][name]) for name in PAIRED} if label != reference else {}, adjusted.get(label),
+            mean_of(list(placed[:, competing.index(label)])) if label in competing else None, len(group), _reasons(group),
             group,
         )
         for label, group in labelled.items()

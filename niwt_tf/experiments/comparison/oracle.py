@@ -133,14 +133,8 @@ def scaled(features: np.ndarray, kind: str) -> np.ndarray:
 
 
 def cross_fitted_scores(
-    features: np.ndarray,
-    labels: np.ndarray,
-    asked: np.ndarray,
-    asked_labels: np.ndarray,
-    num_seen: int,
-    num_classes: int,
-    strengths: Sequence[float],
-    seed: int,
+    features: np.ndarray, labels: np.ndarray, asked: np.ndarray, asked_labels: np.ndarray, num_seen: int, num_classes: int,
+    strengths: Sequence[float], seed: int,
 ) -> np.ndarray:
     """Return scores float32 [strengths, E, C] of evaluated images, each by a head that was not fitted on it.
 

@@ -91,13 +91,9 @@ def _result_of(run: Run, stage: str, bound: bool) -> Result:
     optimistic += [f"it uses test labels: {use}" for use in uses]
     optimistic += run.test_use.reasons(stage, known=True)
     return Result(
-        dataset=_title(run.settings, *counts),
-        method=method,
-        problem=(run.test_use.problem or run.data or "", run.settings.seed),
-        where=str(folder),
-        figures=figures,
-        choices=with_files(chosen, run.test_use.scored_with(stage)),
-        optimistic=tuple(dict.fromkeys(optimistic)),
+        dataset=_title(run.settings, *counts), method=method,
+        problem=(run.test_use.problem or run.data or "", run.settings.seed), where=str(folder), figures=figures,
+        choices=with_files(chosen, run.test_use.scored_with(stage)), optimistic=tuple(dict.fromkeys(optimistic)),
         competes=not uses,
     )
 

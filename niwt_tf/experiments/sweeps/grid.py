@@ -18,15 +18,7 @@ from niwt_tf.files import fingerprint
 MOST_TRIALS = 10_000
 # These make another problem, not another method: trials that differ in them alone repeat one configuration.
 PROBLEM_FLAGS = (
-    "dataset",
-    "data_dir",
-    "split",
-    "unseen",
-    "num_unseen",
-    "knowledge",
-    "text_features",
-    "missing_images",
-    "max_bad_images",
+    "dataset", "data_dir", "split", "unseen", "num_unseen", "knowledge", "text_features", "missing_images", "max_bad_images",
     "seed",
 )
 # Scores on other or fewer validation classes cannot be compared.

@@ -46,12 +46,7 @@ class SweepTrials:
     """
 
     def __init__(
-        self,
-        folder: SweepFolder,
-        trials: Sequence[Trial],
-        problems: Sequence[Proposals],
-        parallel: int,
-        more: Sequence[str],
+        self, folder: SweepFolder, trials: Sequence[Trial], problems: Sequence[Proposals], parallel: int, more: Sequence[str],
         progress: bool,
     ) -> None:
         self.folder = folder
@@ -210,14 +205,8 @@ class TrialProcess:
         self._begin = self._log.tell()
         # A session of its own: the terminal's Ctrl-C reaches this process alone, which then ends its children in order.
         self.popen = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-            env=environment,
-            start_new_session=True,
-            pass_fds=[claim.fileno()],
-            preexec_fn=_dying_with_this_process(),
+            command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, env=environment, start_new_session=True,
+            pass_fds=[claim.fileno()], preexec_fn=_dying_with_this_process(),
         )
 
     def error(self) -> str:

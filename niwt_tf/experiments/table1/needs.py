@@ -51,8 +51,7 @@ def needs_text(wanted: Mapping[Row, Settings], parts: Sequence[Part], folder: Pa
     kept = sum(WEIGHTS[backbone].unpacked * (2 + number) for backbone, number in folds)
     free = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free / 1e9
     lines += [
-        f"Written to {folder}, where {free:.0f} GB are free:",
-        f"  networks  about {kept:.1f} GB, all rows together",
+        f"Written to {folder}, where {free:.0f} GB are free:", f"  networks  about {kept:.1f} GB, all rows together",
         f"  cache     at most {min(size, cache_gb):.1f} GB (--cache_gb); one network's maps and features are {size:.1f} GB",
         "GPU hours, at most: not measured, but estimated as the floating point operations of all forward and",
         f"backward passes over an assumed {tflops:g} x 10^12 a second (--gpu_tflops); what the",
