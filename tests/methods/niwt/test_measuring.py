@@ -209,9 +209,9 @@ def test_maps_are_fitted_for_every_head(network, learners, measured, kind):
     settings = Settings(map=kind)
     maps = fit_maps(settings, learners[1:2], measured)
     assert {name: len(fitted) for name, fitted in maps.items()} == {"fold_0": 2}
-    again = fit_map(settings, learners[1].training.descriptions, measured["fold_0"][1].importance.means)
+    again = fit_map(settings, learners[1].training.descriptions.values, measured["fold_0"][1].importance.means)
     np.testing.assert_array_equal(maps["fold_0"][1].weights, again.weights)
-    assert maps["fold_0"][0].predict(learners[1].validation_descriptions).shape == (2, network.num_neurons)
+    assert maps["fold_0"][0].predict(learners[1].validation_descriptions.values).shape == (2, network.num_neurons)
 
 
 def test_an_importance_that_is_not_finite_names_the_image_and_the_class(network, coloured):
@@ -234,7 +234,7 @@ def test_dead_neurons_and_a_class_without_importance_go_through(network, learner
     assert np.isfinite([found.rank_correlation_within, found.rank_correlation_across]).all()
     means = found.means.copy()
     means[:, :7] = 0.0
-    descriptions = learners[0].training.descriptions
+    descriptions = learners[0].training.descriptions.values
     for kind in ("ridge", "cosine"):
         fitted = fit_map(Settings(map=kind), descriptions, means)
         assert np.isfinite(fitted.predict(descriptions)).all()
