@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> None:
 
     import_quietly()
     from niwt_tf.serving.bundle.predict import Servable, opened
-    from niwt_tf.serving.export.warmup import Request, read_warmup
+    from niwt_tf.serving.bundle.warmup import Request, read_warmup
 
     def seconds(servable: Servable, signature: str, inputs: Mapping[str, np.ndarray]) -> float:
         begun = time.perf_counter()

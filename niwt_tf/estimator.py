@@ -195,9 +195,7 @@ class Niwt(BaseEstimator):
         """Return probabilities [M, C] at the temperature that validation classes chose, columns in the order of `classes_`."""
         return self.chosen_.probabilities.of(self.decision_function(images))
 
-    def explain(
-        self, image: str | os.PathLike[str], class_name: str | None = None, rival: str | None = None
-    ) -> dict[str, Any]:
+    def explain(self, image: str | os.PathLike[str], class_name: str | None = None, rival: str | None = None) -> dict[str, Any]:
         """Return why an image is of a class and not of another: the record that `niwt explain` writes as JSON.
 
         Args:

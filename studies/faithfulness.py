@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-if sys.path[0] == str(ROOT / "benchmarks"):
-    sys.path[0] = str(ROOT)  # run as a file, Python would look in this folder alone
+sys.path.insert(0, str(ROOT))
 
 from studies.seeds import interval
 

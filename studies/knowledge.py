@@ -19,17 +19,14 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
 from niwt_tf.config.names import TEXTS
-from niwt_tf.metrics.intervals import mean_of
+from studies.seeds import interval
 
 SHOWN = ("harmonic_mean", "acc_zsl", "ausuc")
 Metrics = Mapping[str, float]
-
-
-def interval(values: Sequence[float]) -> str:
-    """Return "mean ± half width" of the 95 % interval."""
-    mean = mean_of(values)
-    return "n/a" if mean is None else f"{mean:.3f}"
 
 
 def run(source: str, seed: int, runs: Path, flags: Sequence[str]) -> Metrics:

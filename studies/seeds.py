@@ -19,10 +19,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-if sys.path[0] == str(ROOT / "benchmarks"):
-    sys.path[0] = str(ROOT)  # run as a file, Python would look in this folder alone
-
 from niwt_tf.metrics.intervals import mean_of
 
 OTHER_FIGURES = ("validation_harmonic_mean", "rank_correlation_within", "rank_correlation_across", "map_rank_correlation")

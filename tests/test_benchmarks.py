@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -224,6 +227,26 @@ def test_the_sides_of_grad_cam_give_the_same_maps():
     assert "plain tape" in dict(others)
     for _, other in others:
         np.testing.assert_allclose(grad_cam.scaled(other()), ours(), atol=1e-5)
+
+
+HEAVY = ("nested_choice", "trials")  # they import TensorFlow at once
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("faithfulness", "few_shot", "knowledge", "precision", "scale", "seeds"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in HEAVY),
+    ],
+)
+def test_a_study_is_run_as_a_file(name, repository, tmp_path):
+    # The package is found as an installed one is; the folder of the studies is not beside it.
+    (tmp_path / "niwt_tf").symlink_to(repository / "niwt_tf")
+    command = [sys.executable, repository / "studies" / f"{name}.py", "--help"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"studies/{name}.py" in done.stdout
 
 
 def test_the_table_of_faithfulness_has_means_over_seeds_beside_chance():

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "niwt_tf"
 MODULES = {path.relative_to(PACKAGE).with_suffix("").as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 # What trains, fits or chooses says so by the first word of its name.
-CHOICE = re.compile(r"^_?(choose|select|fit|train|tune|best|candidates|grid)(_|$)")
+CHOICE = re.compile(r"^_?(choose|select|fit|train|tune|best|candidates|grid|rounds|finish|prepare)(_|$)")
 # What holds test images, or what was found on them.
 TEST_TYPES = {"TestData", "TestFeatures", "Dataset", "RunData", "Scored", "Evaluation"}
 TEST_NAMES = {"test", "test_data", "dataset", "test_features"}
@@ -48,7 +48,8 @@ def _choosing() -> list[tuple[str, ast.FunctionDef]]:
 
 def test_what_chooses_is_found_at_all():
     known = {function.name for _, function in _choosing()}
-    assert known >= {"select", "best_trial", "candidates", "choose_calibration", "fit_ridge_map", "train_learners"}
+    assert known >= {"select", "choose", "best_trial", "choose_calibration", "fit_ridge_map", "train_learners"}
+    assert known >= {"candidates", "rounds", "prepare", "fit", "fit_all", "finish"}  # of a method
 
 
 def test_no_signature_of_what_chooses_has_room_for_test_images():
@@ -69,7 +70,7 @@ def test_no_call_of_what_chooses_is_given_test_images_or_figures():
     assert found == []
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith(("baselines/", "method/"))])
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("methods/")])
 def test_methods_know_nothing_of_data_sets(name):
     assert not _names(TREES[name]) & {"TestData", "Dataset", "test_data", "RunData", "TestFeatures"}
 

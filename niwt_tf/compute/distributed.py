@@ -270,13 +270,8 @@ class WorkerTeam(Team):
         # No time limit: the chief may be writing for minutes. A process that is gone is noticed by its missing heartbeat.
         with tf.device("CPU:0"):
             total = tf.raw_ops.CollectiveReduceV2(
-                input=tf.constant(array),
-                group_size=self.size,
-                group_key=_GROUP,
-                instance_key=next(self._exchanges),
-                ordering_token=[],
-                merge_op="Add",
-                final_op="Id",
+                input=tf.constant(array), group_size=self.size, group_key=_GROUP, instance_key=next(self._exchanges),
+                ordering_token=[], merge_op="Add", final_op="Id"
             )
         return np.array(total.numpy())
 

@@ -57,13 +57,7 @@ class RowCache:
         self._told: dict[str, int] = {}
 
     def key(self, kind: str, shape: tuple[int, ...], made_from: Mapping[str, Any]) -> str:
-        """Return the name of a table.
-
-        Args:
-            kind: "maps", "pooled" or "features".
-            shape: of a row.
-            made_from: all that rows depend on, as JSON.
-        """
+        """Return the name of a table: of "maps", "pooled" or "features", the shape of a row and all that rows depend on."""
         return f"{kind}-{fingerprint(self._record(kind, shape, made_from))}"
 
     def _record(self, kind: str, shape: tuple[int, ...], made_from: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,12 +96,8 @@ class RowCache:
     def store(self, kind: str, table: RowTable, identities: np.ndarray, rows: np.ndarray, total: int) -> bool:
         """Append rows [B, *shape] unless the cache is full or has failed, and return whether it will take more.
 
-        Args:
-            kind: of the table.
-            table: where they belong.
-            identities: uint64 [B, 2].
-            rows: already rounded to what the cache holds.
-            total: how many rows the present pass would like to keep, for the message when they do not fit.
+        Identities are uint64 [B, 2], and rows are rounded to what the cache holds already. `total` is how many the present pass
+        would like to keep, for the message when they do not fit.
         """
         if self._stopped or kind in self._full:
             return False
@@ -212,8 +202,6 @@ _IDENTITY_BYTES = 16
 # identities of its rows, their checksum and its own. Data are written before the record that names them, so whatever a killed
 # process leaves behind was never a row. A later row of the same identity replaces an earlier one. Several processes may use a
 # table at once: each append holds a file lock, takes in what others have appended, and leaves out what is there by then.
-#
-# Dimensions: M rows asked for, R rows held.
 
 
 class RowTable:

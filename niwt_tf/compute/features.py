@@ -154,12 +154,8 @@ class Reader:
     def _made_from(self) -> dict[str, dict[str, str | int | bool]]:
         execution, size = self.execution, self.network.input_size
         common: dict[str, str | int | bool] = {
-            "layer": self.network.layer,
-            "input_size": size,
-            "precision": execution.precision,
-            "jit": execution.jit,
-            "tensorflow": tf.__version__,
-            "trunk": model_fingerprint(self.network.trunk),
+            "layer": self.network.layer, "input_size": size, "precision": execution.precision, "jit": execution.jit,
+            "tensorflow": tf.__version__, "trunk": model_fingerprint(self.network.trunk)
         }
         return {"maps": common, "pooled": common, "features": {**common, "tail": model_fingerprint(self.network.tail)}}
 

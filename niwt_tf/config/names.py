@@ -18,15 +18,8 @@ METHOD_MODULES = {
 # Between a floor and a ceiling, which make no network.
 COMPARED = (*_BASELINES, "random", "oracle")
 TITLES = {
-    "niwt": "NIWT",
-    "ale": "ALE",
-    "dem": "DEM",
-    "eszsl": "ESZSL",
-    "sync": "SynC",
-    "cnzsl": "CNZSL",
-    "class_mean": "class mean",
-    "random": "random",
-    "oracle": "oracle",
+    "niwt": "NIWT", "ale": "ALE", "dem": "DEM", "eszsl": "ESZSL", "sync": "SynC", "cnzsl": "CNZSL", "class_mean": "class mean",
+    "random": "random", "oracle": "oracle"
 }
 DATASETS = ("birds", "cub", "awa2", "folder")
 

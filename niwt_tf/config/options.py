@@ -13,12 +13,8 @@ from niwt_tf.errors import InputError, suggestion
 
 Kind = Literal["str", "int", "float", "bool", "strs", "floats"]
 _EXPECTED = {
-    "str": "text",
-    "int": "an integer",
-    "float": "a number",
-    "bool": "true or false",
-    "strs": "a list of names",
-    "floats": "a list of numbers",
+    "str": "text", "int": "an integer", "float": "a number", "bool": "true or false", "strs": "a list of names",
+    "floats": "a list of numbers"
 }
 
 
@@ -178,12 +174,7 @@ def option(default: Any, help: str, **rules: Any) -> Any:  # noqa: A002
 
 
 _KINDS: dict[str, Kind] = {
-    "str": "str",
-    "int": "int",
-    "float": "float",
-    "bool": "bool",
-    "tuple[str, ...]": "strs",
-    "tuple[float, ...]": "floats",
+    "str": "str", "int": "int", "float": "float", "bool": "bool", "tuple[str, ...]": "strs", "tuple[float, ...]": "floats"
 }
 
 

@@ -24,10 +24,8 @@ class Settings:
     dataset: str = option("birds", "What --data_dir holds.", choices=dataset_names())
     data_dir: str | None = option(None, "Folder of the data; by default data/<dataset>.")
     split: str = option(
-        "random",
-        "How classes are parted: xlsa17's Proposed or Standard split, at random, or a CSV with columns image,role.",
-        choices=("ps", "ss", "random"),
-        path=True,
+        "random", "How classes are parted: xlsa17's Proposed or Standard split, at random, or a CSV with columns image,role.",
+        choices=("ps", "ss", "random"), path=True
     )
     unseen: tuple[str, ...] = option((), "Names of the unseen classes, instead of a random choice.")
     num_unseen: int | None = option(
@@ -54,10 +52,8 @@ class Settings:
     max_bad_images: int = option(0, "Number of undecodable images to skip before giving up.", at_least=0)
 
     backbone: str = option(
-        "small_vgg",
-        "The network, or a TensorFlow Hub module: its handle, its folder, or its folder under TFHUB_CACHE_DIR.",
-        choices=tuple(BACKBONES),
-        prefixes=("hub:",),
+        "small_vgg", "The network, or a TensorFlow Hub module: its handle, its folder, or its folder under TFHUB_CACHE_DIR.",
+        choices=tuple(BACKBONES), prefixes=("hub:",)
     )
     weights: str = option("none", "Initial weights of the backbone.", choices=("imagenet", "none"), path=True)
     layer: str | None = option(
@@ -72,9 +68,7 @@ class Settings:
     weight_decay: float = option(5e-4, "Weight decay of kernels.", at_least=0)
     dropout: float = option(0.5, "Dropout of the fully connected layers.", at_least=0, below=1)
     attribute_loss: float = option(
-        0.0,
-        "Weight of a loss that has the features predict the class's description, while all layers are trained.",
-        at_least=0,
+        0.0, "Weight of a loss that has the features predict the class's description, while all layers are trained.", at_least=0
     )
     patience: int = option(5, "Epochs without a better validation accuracy before training stops.", at_least=1)
 
@@ -108,10 +102,8 @@ class Settings:
         choices=("centred", "l2", "raw"),
     )
     support: str = option(
-        "seen",
-        "Images that new columns are fitted on: seen training images, noise, or a folder.",
-        choices=("seen", "noise"),
-        path=True,
+        "seen", "Images that new columns are fitted on: seen training images, noise, or a folder.", choices=("seen", "noise"),
+        path=True
     )
     num_support: int = option(96, "Number of support images, and of those that shared importance averages over.", at_least=1)
     engine: tuple[str, ...] = option(
@@ -131,9 +123,7 @@ class Settings:
         "validation classes.",
         choices=("mean", "zero"),
     )
-    transfer_lambda: tuple[float, ...] = option(
-        (1e-2, 1e-1, 1.0), "Weights of the regulariser to choose from.", above=0
-    )
+    transfer_lambda: tuple[float, ...] = option((1e-2, 1e-1, 1.0), "Weights of the regulariser to choose from.", above=0)
     transfer_learning_rate: tuple[float, ...] = option((1e-2,), "Adam's rates for the tape's columns to choose from.", above=0)
     transfer_batch_size: int = option(64, "Pairs of a support image and a class in a step of the tape.", at_least=1)
     transfer_steps: int = option(300, "Most steps of a descent.", at_least=1)

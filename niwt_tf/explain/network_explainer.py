@@ -16,7 +16,7 @@ from niwt_tf.explain.counterfactual import Counterfactual, NoCounterfactual, cou
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.explanations import ExplainerTensors, answers, contrasts, gather_evidence, named_classes
 from niwt_tf.explain.record import Contrast, ImageExplanation, NamedClass, Row, neurons_of, words_of
-from niwt_tf.methods.base import ColumnFormula
+from niwt_tf.methods.formula import ColumnFormula
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.network import Network
 

@@ -112,9 +112,7 @@ def consistency_job() -> None:
     _analysis_job("consistency", lambda finished, _, command: consistency(finished, command), draw_consistency)
 
 
-def _analysis_job(
-    name: str, analyse: Analyse, draw: Draw, extra: Mapping[str, Any] | None = None, **named: str | None
-) -> None:
+def _analysis_job(name: str, analyse: Analyse, draw: Draw, extra: Mapping[str, Any] | None = None, **named: str | None) -> None:
     """Do an analysis of the run that --run_dir names and print its table; see `analysis_stage`."""
     with run_from_flags() as run:
         analysis_stage(run, load_run_data(run, ["transfer"]), name, analyse, draw, extra, **named)

@@ -72,11 +72,7 @@ def _write(run: Run, data: RunData, stage: Stage, source: str, tasks: Sequence[T
             found = choose(settings, method, tasks, progress=data.execution.progress)
             chosen, trials, temperature = found.trial, list(found.trials), found.probabilities.temperature
             scored = score_task(tasks[0], found, data.unseen, data.test())
-        others = {
-            "validation_harmonic_mean": chosen.harmonic_mean,
-            "validation_acc_zsl": chosen.acc_zsl,
-            "seed": settings.seed,
-        }
+        others = {"validation_harmonic_mean": chosen.harmonic_mean, "validation_acc_zsl": chosen.acc_zsl, "seed": settings.seed}
         metrics = metrics_of(scored, tasks[0].num_seen, others, temperature)
         mark = run.scored_test_images(stage.name, stage.choices, used)
         write_json(folder / "metrics.json", {**metrics, **mark, "method": name, "features": source, "uses_test_labels": used})

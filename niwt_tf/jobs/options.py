@@ -43,16 +43,7 @@ _ABSTAIN = Option(
 )
 STAGES = ("train", "importance", "map", "transfer", "evaluate", "export", "faithfulness", "report")
 EXPORT_OPTIONS = (*STAGE_OPTIONS, _ABSTAIN)
-RUN_OPTIONS = (
-    *EXPORT_OPTIONS,
-    Option(
-        "until",
-        "str",
-        "report",
-        "The last stage to do.",
-        choices=STAGES,
-    ),
-)
+RUN_OPTIONS = (*EXPORT_OPTIONS, Option("until", "str", "report", "The last stage to do.", choices=STAGES))
 
 RENDER_OPTIONS = (
     Option("data_dir", "str", "data/birds", "Folder to write: new, empty, or rendered before."),

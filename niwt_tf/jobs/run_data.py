@@ -13,21 +13,12 @@ import numpy as np
 from niwt_tf.compute.execution import Execution
 from niwt_tf.data.folds import Learner
 from niwt_tf.data.load import load_dataset
-from niwt_tf.data.schema import (
-    Dataset,
-    Descriptions,
-    Knowledge,
-    SeenData,
-    TestData,
-    seen_data,
-    test_data,
-    unseen_descriptions,
-)
+from niwt_tf.data.schema import Dataset, Descriptions, Knowledge, SeenData, TestData, seen_data, test_data, unseen_descriptions
 from niwt_tf.errors import InputError
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.files import read_json
 from niwt_tf.jobs.context import execution_of, show_progress
-from niwt_tf.methods.base import ColumnFormula
+from niwt_tf.methods.formula import ColumnFormula
 from niwt_tf.methods.niwt.few_shot import FewShotPrior
 from niwt_tf.methods.registry import method_of
 from niwt_tf.metrics.probabilities import Probabilities

@@ -20,10 +20,9 @@ import numpy as np
 
 from niwt_tf.config.names import title_of
 from niwt_tf.config.settings import Settings
-from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.data.schema import Descriptions
-from niwt_tf.methods.edited_logit import EditedLogit
-from niwt_tf.methods.parameters import Columns, Parameters
+from niwt_tf.methods.formula import ColumnFormula
+from niwt_tf.methods.parameters import Parameters
 from niwt_tf.methods.task import Task
 from niwt_tf.models.network import Network
 
@@ -62,57 +61,6 @@ class Trial:
 def best_trial(trials: Sequence[Trial]) -> Trial:
     """Return the trial of the highest mean harmonic mean, the first of equals."""
     return max(trials, key=lambda trial: trial.harmonic_mean)
-
-
-class ColumnFormula(ABC):
-    """From raw descriptions straight to head columns, without a network: by numpy, and inside of a served graph.
-
-    A bundle keeps one as variables and entries of niwt.json; with it `add_class` makes the column of a later class, and the
-    signature `classify_with` scores classes that it was never given.
-    """
-
-    # Which of `arrays` are built into a graph; the others are its variables, float32.
-    fixed: ClassVar[tuple[str, ...]] = ()
-
-    @property
-    @abstractmethod
-    def normaliser(self) -> DescriptionNormaliser:
-        """What raw descriptions are brought to one scale by."""
-
-    @property
-    def num_entries(self) -> int:
-        """K."""
-        return len(self.normaliser.centre)
-
-    @abstractmethod
-    def __call__(self, descriptions: np.ndarray) -> Columns:
-        """Return columns float32 [D, U] and biases float32 [U] of raw descriptions [U, K]."""
-
-    @abstractmethod
-    def logits(self, features: Any, descriptions: Any, variables: Mapping[str, Any]) -> Any:
-        """Return logits [B, M] of features [B, D] for classes with raw descriptions [B, M, K], as a TensorFlow graph.
-
-        Args:
-            features: float32 tensor.
-            descriptions: float32 tensor.
-            variables: by the names of `arrays` that are not `fixed`.
-
-        Raises:
-            tf.errors.InvalidArgumentError: a value is too large for the logits of float32 (when the operation runs).
-        """
-
-    def edited(self, features: np.ndarray, description: np.ndarray) -> EditedLogit:
-        """Return what gives the logit of an image with features [D] for descriptions near a raw one, [K]."""
-        return EditedLogit(features, self, description)
-
-    @abstractmethod
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return everything as arrays by name, for an .npz file; `from_arrays` takes them back."""
-
-    @classmethod
-    @abstractmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> ColumnFormula:
-        """Return what `arrays` gave."""
 
 
 class Generator(ABC):
@@ -188,9 +136,7 @@ class Method(ABC):
     def candidates(self, settings: Settings, tasks: Sequence[Task]) -> Sequence[Candidate]:
         """Return what is tried, at least one; the first is taken where there is nothing to choose on.
 
-        Args:
-            settings: the grids.
-            tasks: main first, then folds, prepared.
+        `settings` hold the grids; tasks are prepared, main first, then folds.
         """
 
     @abstractmethod
@@ -199,12 +145,9 @@ class Method(ABC):
 
     @abstractmethod
     def generator_of(self, settings: Settings, network: Network, arrays: Mapping[str, np.ndarray]) -> Generator:
-        """Return the generator whose `arrays` are given.
+        """Return the generator whose `arrays` are given, fitted with `settings`.
 
-        Args:
-            settings: that it was fitted with.
-            network: that its parameters were applied to; it may have more classes.
-            arrays: of `Generator.arrays`.
+        The network is the one that its parameters were applied to; it may have more classes.
         """
 
     @abstractmethod
@@ -224,12 +167,7 @@ class Method(ABC):
         del settings, tasks
 
     def rounds(self, settings: Settings, tasks: Sequence[Task]) -> Coroutine[Sequence[Candidate], list[Trial], None]:
-        """Yield what is tried next, and be sent all trials so far; by default `candidates` at once.
-
-        Args:
-            settings: the grids.
-            tasks: main first, then folds, prepared.
-        """
+        """Yield what is tried next, and be sent all trials so far; by default `candidates` at once."""
         yield self.candidates(settings, tasks)
 
     def fit_all(self, task: Task, candidates: Sequence[Any]) -> Iterator[tuple[Any, Generator]]:
@@ -240,11 +178,7 @@ class Method(ABC):
     def finish(self, generator: Any, tasks: Sequence[Task], trial: Trial, margin: float) -> Generator:
         """Return the chosen generator of the main task with whatever else is chosen on the folds once it stands.
 
-        Args:
-            generator: of the main task.
-            tasks: main first, then folds.
-            trial: the chosen one.
-            margin: the main task's `seen_margin`.
+        Tasks are the main one first, then folds; `trial` is the chosen one and `margin` the main task's `seen_margin`.
         """
         del tasks, trial, margin
         return generator

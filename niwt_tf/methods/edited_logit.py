@@ -22,10 +22,7 @@ class EditedLogit:
     """
 
     def __init__(
-        self,
-        features: np.ndarray,
-        formula: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
-        description: np.ndarray,
+        self, features: np.ndarray, formula: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], description: np.ndarray
     ) -> None:
         self._features = np.asarray(features, np.float64)
         self._formula, self._description = formula, np.asarray(description, np.float64)

@@ -13,12 +13,11 @@ import numpy as np
 
 from niwt_tf.compute.features import Reader
 from niwt_tf.data.schema import Images
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, require
+from niwt_tf.methods.formula import Columns
 from niwt_tf.methods.task import Task
 from niwt_tf.metrics.ranks import unit
 from niwt_tf.models.network import Network
-
-Columns = tuple[np.ndarray, np.ndarray]
 
 
 class Parameters(ABC):
@@ -118,6 +117,7 @@ class NetworkParameters(Parameters):
             if path not in by_path or tuple(by_path[path].shape) != np.shape(value):
                 expected = f"of shape {tuple(by_path[path].shape)}" if path in by_path else "a weight of the network"
                 raise InputError(f"weights[{path!r}] must be {expected}. Received: shape {np.shape(value)}.")
+            require(np.isfinite(value).all(), f"weights[{path!r}] must be finite. Received: NaN or infinity.")
             by_path[path].assign(value)
         names = (*network.class_names[: self.num_seen], *self.names)
         return made.with_head(self.columns, self.biases, names, self.num_seen)

@@ -6,7 +6,7 @@ import importlib
 from functools import cache
 
 from niwt_tf.config.names import METHOD_MODULES, added
-from niwt_tf.errors import InputError, suggestion
+from niwt_tf.errors import InputError, brief, first_line, suggestion
 from niwt_tf.methods.base import Method
 
 
@@ -27,7 +27,8 @@ def method_of(name: str) -> Method:
     try:
         method = points[name].load()
     except Exception as error:  # whatever a package's own module raises
-        raise InputError(f"The method {name!r} must be importable from {points[name].value}. Received: {error}.") from error
+        rule = f"The method {name!r} must be importable from {points[name].value}"
+        raise InputError(f"{rule}. Received: {first_line(error)}.") from error
     if not isinstance(method, Method) or method.name != name:
-        raise InputError(f"{points[name].value} must be a Method called {name!r}. Received: {method!r}.")
+        raise InputError(f"{points[name].value} must be a Method called {name!r}. Received: {brief(method)}.")
     return method

@@ -80,11 +80,8 @@ def folds_of(tasks: Sequence[Task]) -> list[Task]:
 
 
 def tasks_of(
-    settings: Settings,
-    learners: Sequence[Learner],
-    networks: Mapping[str, Network],
-    readers: Mapping[str, Reader],
-    source: Callable[[Reader, Images], np.ndarray] = Reader.features,
+    settings: Settings, learners: Sequence[Learner], networks: Mapping[str, Network], readers: Mapping[str, Reader],
+    source: Callable[[Reader, Images], np.ndarray] = Reader.features
 ) -> list[Task]:
     """Return a task for each learner, in their order; networks and readers are by the learners' names."""
     return [Task(settings, each, networks[each.name], readers[each.name], source) for each in learners]

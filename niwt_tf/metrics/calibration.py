@@ -30,9 +30,7 @@ class LogitStatistics:
     deviation: float
 
 
-def logit_statistics(
-    features: np.ndarray, labels: np.ndarray, columns: np.ndarray, biases: np.ndarray
-) -> LogitStatistics:
+def logit_statistics(features: np.ndarray, labels: np.ndarray, columns: np.ndarray, biases: np.ndarray) -> LogitStatistics:
     """Measure seen columns [D, S] and biases [S] on features [M, D] of seen training images with labels [M]."""
     logits = features @ columns + biases
     of_others = labels[:, None] != np.arange(columns.shape[1])
@@ -60,9 +58,7 @@ def seen_margin(scores: np.ndarray, labels: np.ndarray) -> float:
     return margin if margin > 0 else float(scores.std()) or 1.0
 
 
-def match_logits(
-    columns: np.ndarray, features: np.ndarray, statistics: LogitStatistics
-) -> tuple[np.ndarray, np.ndarray]:
+def match_logits(columns: np.ndarray, features: np.ndarray, statistics: LogitStatistics) -> tuple[np.ndarray, np.ndarray]:
     """Scale columns [D, U] and set biases [U] so that each new logit has the seen classes' mean and deviation on `features`."""
     logits = features @ columns
     deviations = logits.std(axis=0, dtype=np.float64)
@@ -71,19 +67,16 @@ def match_logits(
     return (columns * scales).astype(np.float32), biases.astype(np.float32)
 
 
-def choose_calibration(
-    curves: Sequence[CalibrationCurve], units: Sequence[float], grid_size: int = 401
-) -> tuple[float, float]:
+def choose_calibration(curves: Sequence[CalibrationCurve], units: Sequence[float]) -> tuple[float, float]:
     """Return the constant, in units of each fold's seen margin, amid those with the highest mean harmonic mean, and its mean.
 
     Args:
         curves: one a fold of validation classes.
         units: each fold's `seen_margin`.
-        grid_size: candidates, spread evenly over the quantiles of the constants at which any fold changes.
     """
     units = [unit if unit > 0 else 1.0 for unit in units]  # 0 where every seen logit is constant
     edges = np.concatenate([curve.calibrations[1:] / unit for curve, unit in zip(curves, units, strict=True)])
-    candidates = np.unique(np.quantile(edges, np.linspace(0, 1, grid_size)))
+    candidates = np.unique(np.quantile(edges, np.linspace(0, 1, 401)))
     means = np.mean([harmonic_means(c, candidates * u) for c, u in zip(curves, units, strict=True)], axis=0)
     # The middle of the run of near-best candidates around the best is a steadier choice than the best itself.
     near = means >= means.max() - 0.005

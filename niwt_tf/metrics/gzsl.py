@@ -125,9 +125,7 @@ def evaluate_scores(scores: np.ndarray, labels: np.ndarray, num_seen: int, calib
     per_class = per_class_accuracy(labels, predictions, num_classes)
     acc_seen, acc_unseen = _mean(per_class[:num_seen]), _mean(per_class[num_seen:])
     unseen = labels >= num_seen
-    zsl = class_normalised_accuracy(
-        labels[unseen] - num_seen, scores[unseen, num_seen:].argmax(axis=1), num_classes - num_seen
-    )
+    zsl = class_normalised_accuracy(labels[unseen] - num_seen, scores[unseen, num_seen:].argmax(axis=1), num_classes - num_seen)
     measurable = bool(unseen.any()) and not bool(unseen.all())
     ausuc = calibration_curve(scores, labels, num_seen).area if measurable else float("nan")
     harmonic = harmonic_mean(acc_seen, acc_unseen)

@@ -46,11 +46,8 @@ class TrainedNetwork:
 def learners_of(settings: Settings, seen: SeenData, num_unseen: int) -> list[Learner]:
     """Return the learner of all seen classes and one a fold; the same settings and data give the same."""
     folds = class_folds(
-        seen,
-        num_folds=settings.num_folds,
-        num_validation=settings.validation_classes,
-        num_unseen=num_unseen,
-        seed=settings.seed,
+        seen, num_folds=settings.num_folds, num_validation=settings.validation_classes, num_unseen=num_unseen,
+        seed=settings.seed
     )
     return [main_learner(seen, settings.seed), *folds]
 
@@ -78,8 +75,7 @@ def train_learners(
         reader = Reader(shared, execution)
         networks = [shared, *(_with_new_head(shared, learner, settings.seed) for learner in learners[1:])]
         trained = [
-            _train(settings, network, learner, work_dir, reader)
-            for network, learner in zip(networks, learners, strict=True)
+            _train(settings, network, learner, work_dir, reader) for network, learner in zip(networks, learners, strict=True)
         ]
     else:
         made = (_new_network(settings, learner.training.images.class_names) for learner in learners)
@@ -116,13 +112,7 @@ def load_networks(folder: Path, settings: Settings, learners: Sequence[Learner])
     return networks
 
 
-def _train(
-    settings: Settings,
-    network: Network,
-    learner: Learner,
-    work_dir: Path | None,
-    reader: Reader,
-) -> TrainedNetwork:
+def _train(settings: Settings, network: Network, learner: Learner, work_dir: Path | None, reader: Reader) -> TrainedNetwork:
     from_scratch = settings.finetune == "all" and settings.weights == "none" and not is_hub(settings.backbone)
     if settings.finetune == "all":
         _settle(settings, network, learner, reader.execution)
@@ -174,13 +164,8 @@ def _attribute_loss(settings: Settings, learner: Learner) -> AttributeLoss | Non
 
 def _new_network(settings: Settings, class_names: Sequence[str]) -> Network:
     network = build_network(
-        settings.backbone,
-        class_names,
-        layer=settings.layer,
-        weights=settings.weights,
-        input_size=settings.input_size,
-        dropout=settings.dropout,
-        seed=settings.seed,
+        settings.backbone, class_names, layer=settings.layer, weights=settings.weights, input_size=settings.input_size,
+        dropout=settings.dropout, seed=settings.seed
     )
     recut(network, settings.extra_layers)  # a layer that cannot be used is told before the training
     return network

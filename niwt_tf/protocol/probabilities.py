@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,16 +45,6 @@ class FoldScores:
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Calibrated:
-    """A fold's logits [E, F + V] after calibration in units of its seen margin, with labels [E], F and that unit."""
-
-    logits: np.ndarray
-    labels: np.ndarray
-    num_seen: int
-    unit: float
-
-
 def choose_probabilities(folds: Sequence[FoldScores], calibration: float, unit: float) -> Probabilities:
     """Return the temperature and threshold that fit the folds of validation classes best, and what they reach there.
 
@@ -80,13 +70,9 @@ def choose_probabilities(folds: Sequence[FoldScores], calibration: float, unit: 
 
 
 def held_out_probabilities(logits: np.ndarray, labels: np.ndarray) -> Probabilities:
-    """Return the temperature that fits held-out images of seen classes, for want of validation classes.
+    """Return the temperature that fits logits [M, S] of held-out images of seen classes, for want of validation classes.
 
     What fits seen classes alone says nothing of when to abstain, and is not measured where it was fitted.
-
-    Args:
-        logits: [M, S] of held-out images.
-        labels: [M].
     """
     return Probabilities(fit_temperature([logits], [labels]))
 
@@ -110,20 +96,21 @@ def load_probabilities(path: str | os.PathLike[str]) -> Probabilities:
         ) from None
 
 
-def _calibrated(fold: FoldScores, calibration: float) -> _Calibrated:
+def _calibrated(fold: FoldScores, calibration: float) -> FoldScores:
+    """Return the fold with logits after calibration, in units of its seen margin."""
     logits = fold.logits / np.float64(fold.unit)
     logits[:, : fold.num_seen] -= calibration
-    return _Calibrated(logits, fold.labels, fold.num_seen, fold.unit)
+    return replace(fold, logits=logits)
 
 
-def _fitted(folds: Sequence[_Calibrated]) -> tuple[float, float, list[OpenSet]]:
+def _fitted(folds: Sequence[FoldScores]) -> tuple[float, float, list[OpenSet]]:
     """Return the temperature of the folds in units of seen margin, their threshold, and what that was chosen on."""
     temperature = fit_temperature([fold.logits for fold in folds], [fold.labels for fold in folds])
     sets = [each for fold in folds for each in _open_sets(fold, temperature)]
     return temperature, choose_threshold(sets), sets
 
 
-def _open_sets(fold: _Calibrated, temperature: float) -> list[OpenSet]:
+def _open_sets(fold: FoldScores, temperature: float) -> list[OpenSet]:
     """Keep either half of the validation classes from the head in turn; a single one once, which leaves the seen classes."""
     validation = np.arange(fold.num_seen, fold.logits.shape[1])
     halves = [validation[::2], validation[1::2]]
@@ -140,7 +127,7 @@ def _open_sets(fold: _Calibrated, temperature: float) -> list[OpenSet]:
     return found
 
 
-def _errors(folds: Sequence[_Calibrated], temperatures: Sequence[float]) -> dict[str, float]:
+def _errors(folds: Sequence[FoldScores], temperatures: Sequence[float]) -> dict[str, float]:
     """Return errors before and after division by each fold's temperature, means over the folds; every class counts the same."""
     found: dict[str, list[float]] = {}
     for fold, fitted in zip(folds, temperatures, strict=True):
@@ -154,7 +141,7 @@ def _errors(folds: Sequence[_Calibrated], temperatures: Sequence[float]) -> dict
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
-def _cross_fitted(folds: Sequence[_Calibrated]) -> dict[str, float]:
+def _cross_fitted(folds: Sequence[FoldScores]) -> dict[str, float]:
     """Return the same figures on each fold with the temperature and threshold that the others chose."""
     temperatures, thresholds, sets = [], [], []
     for index, fold in enumerate(folds):

@@ -55,13 +55,9 @@ def score_network(network: Network, test: TestData, execution: Execution | None 
 
 
 def score_task(task: Task, chosen: Chosen, unseen: Descriptions, test: TestData) -> Scored:
-    """Evaluate a method on the test images by what a task reads of them, without a network of its own.
+    """Evaluate a method on the test images by what the main task reads of them, without a network of its own.
 
-    Args:
-        task: the main one.
-        chosen: the method.
-        unseen: descriptions of the unseen classes.
-        test: its images, whose labels count seen classes first.
+    The labels of the test images count seen classes first.
     """
     parameters = chosen.generator.generate(unseen)
     return scored_logits(parameters.scores(task, test.images), test.images.labels, task.num_seen, chosen.calibration)
@@ -79,13 +75,7 @@ def save_scores(path: str | os.PathLike[str], scored: Scored) -> None:
 
 
 def load_scores(path: str | os.PathLike[str], num_seen: int, calibration: float) -> Scored:
-    """Read what `save_scores` wrote.
-
-    Args:
-        path: scores.npz.
-        num_seen: S.
-        calibration: of the network that was scored.
-    """
+    """Read what `save_scores` wrote of a network with S seen classes and this calibration."""
     with np.load(path, allow_pickle=False) as file:
         logits, labels = file["logits"], file["labels"]
     return scored_logits(logits, labels, num_seen, calibration)

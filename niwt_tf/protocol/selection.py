@@ -59,14 +59,7 @@ class Chosen:
 
 
 def choose(settings: Settings, method: Method, tasks: Sequence[Task], *, progress: bool = False) -> Chosen:
-    """Make every choice on the folds and return the method, fitted on the main task.
-
-    Args:
-        settings: grids and options.
-        method: what is chosen for.
-        tasks: main first, then folds, prepared.
-        progress: show a bar.
-    """
+    """Make every choice on the folds and return the method, fitted on the main task; tasks are prepared, main first."""
     main, folds = tasks[0], folds_of(tasks)
     if folds:
         trial, trials = select(settings, method, tasks, progress=progress)
@@ -91,16 +84,10 @@ def choose(settings: Settings, method: Method, tasks: Sequence[Task], *, progres
     return Chosen(method.name, finished, trial, trials, trial.calibration * margin, probabilities)
 
 
-def select(
-    settings: Settings, method: Method, tasks: Sequence[Task], *, progress: bool = False
-) -> tuple[Trial, list[Trial]]:
+def select(settings: Settings, method: Method, tasks: Sequence[Task], *, progress: bool = False) -> tuple[Trial, list[Trial]]:
     """Return the best trial by the folds' mean harmonic mean with calibrated stacking, and all trials.
 
-    Args:
-        settings: the grids.
-        method: gives the candidates, a round at a time, and fits them.
-        tasks: at least one of them a fold, prepared.
-        progress: show a bar.
+    The method gives the candidates, a round at a time, and fits them. Tasks are prepared, and at least one of them is a fold.
     """
     folds = folds_of(tasks)
     trials: list[Trial] = []

@@ -103,18 +103,8 @@ def gallery(
 ) -> tuple[GalleryEntry, ...]:
     """Return right and wrong answers of unseen and then of seen classes, fewer where there are not as many.
 
-    Args:
-        network: the expanded network.
-        explainer: its inverse map and names.
-        probabilities: makes the scores.
-        dataset: with the split that `scored` is of.
-        scored: the network's answers on the test images, in their order.
-        execution: how the network is run.
-        unseen_right: images of unseen classes with the right answer, and so on.
-        unseen_wrong: the same.
-        seen_right: the same.
-        seen_wrong: the same.
-        seed: of the draw.
+    `scored` are the expanded network's answers on the test images of the dataset's split, in their order. Four numbers say how
+    many images of each kind are drawn with the seed.
     """
     counts = (unseen_right, unseen_wrong, seen_right, seen_wrong)
     chosen = drawn_images(scored.labels, scored.evaluation.predictions, network.num_seen, counts, seed)

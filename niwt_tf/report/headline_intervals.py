@@ -26,8 +26,8 @@ NOTE = (
     f"those of H and AUSUC are bootstrap intervals (BCa, {RESAMPLES:,} resamples, fixed seed), for which seen and unseen "
     "classes are drawn apart while all classes go on competing for an image; that of ECE is the value ± 1.96 bootstrap "
     "standard errors, since resampling biases it upwards. They say how a figure would vary with other classes of the same "
-    "kind, not with another training run. A dash stands where there "
-    "are too few classes for an interval, or fewer than ten that all have the same value."
+    "kind, not with another training run. A dash stands where there are too few classes for an interval, or fewer than ten "
+    "that all have the same value."
 )
 _LEAST_CLASSES = 3
 _SAME = 1e-12  # figures that differ by less are the same

@@ -1,4 +1,8 @@
-"""The report's figures, pictures and features for TensorBoard."""
+"""The report's figures, pictures and features for TensorBoard.
+
+Points for its projector are test images by their features, and classes by their columns of the head. Dimensions: M points, D
+features, C classes.
+"""
 
 from __future__ import annotations
 
@@ -131,11 +135,6 @@ def _pixels(data_uri: str) -> np.ndarray:
 
     with Image.open(io.BytesIO(base64.b64decode(data_uri.partition(",")[2]))) as image:
         return np.asarray(image.convert("RGB"))
-
-
-# Points for TensorBoard's projector: test images by their features, and classes by their columns of the head.
-#
-# Dimensions: M points, D features, C classes.
 
 
 @dataclass(frozen=True)

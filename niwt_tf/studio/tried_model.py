@@ -29,11 +29,9 @@ class Answer:
         best: (class, probability, whether it was trained on photographs), best first.
         label: the best class, or "unknown", with its probability `score`.
         heat_png: where the network looks, PNG; empty for a bundle without explanations, and so is all that follows.
-        attributes: that speak for the class, with weights.
-        neurons: (number, name, weight).
+        attributes: that speak for the class, with weights; `neurons` are (number, name, weight).
         runner_up: the second class and its probability.
-        reasons: attributes that speak for the best class against the second.
-        objections: those that speak for the second; their weights are negative.
+        reasons: attributes that speak for the best class against the second; `objections` for the second, with weights below 0.
     """
 
     best: tuple[tuple[str, float, bool], ...]

@@ -15,7 +15,7 @@ import numpy as np
 from niwt_tf.data.descriptions.new_classes import DescribedClass, Description, described_in_words
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
-from niwt_tf.methods.base import ColumnFormula
+from niwt_tf.methods.formula import ColumnFormula
 from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.bundle.descriptions import bundle_words, seen_knowledge
 from niwt_tf.serving.bundle.versions import one_change, saved_model_folder, versions

@@ -42,12 +42,8 @@ class Progress:
 
 
 def save_checkpoint(
-    folder: Path,
-    key: str,
-    progress: Progress,
-    weights: Sequence[np.ndarray],
-    optimizer: Sequence[np.ndarray],
-    best: Sequence[np.ndarray],
+    folder: Path, key: str, progress: Progress, weights: Sequence[np.ndarray], optimizer: Sequence[np.ndarray],
+    best: Sequence[np.ndarray]
 ) -> None:
     """Write the state. `key` says what is trained on what; `best` is left out where the present weights are the best ones."""
     arrays: dict[str, np.ndarray] = {"state": np.array(json.dumps({"key": key, **dataclasses.asdict(progress)}))}

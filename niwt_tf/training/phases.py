@@ -37,17 +37,8 @@ class Phase(abc.ABC):
     name = ""
 
     def __init__(
-        self,
-        network: Network,
-        images: Images,
-        validation: Images | None,
-        learning_rate: float,
-        *,
-        batch_size: int,
-        weight_decay: float,
-        seed: int,
-        execution: Execution,
-        attribute_loss: AttributeLoss | None = None,
+        self, network: Network, images: Images, validation: Images | None, learning_rate: float, *, batch_size: int,
+        weight_decay: float, seed: int, execution: Execution, attribute_loss: AttributeLoss | None = None
     ) -> None:
         """Keep what is given; nothing is computed before `prepared`. With an `attribute_loss` the network is a widened one."""
         self.network = network
@@ -85,15 +76,9 @@ class Phase(abc.ABC):
         return float(self.optimizer.learning_rate.numpy())
 
     def descend(
-        self,
-        optimizer: keras.optimizers.Optimizer,
-        inputs: tf.Tensor,
-        labels: tf.Tensor,
-        logits_of: Callable[[tf.Tensor], Any],
-        variables: list[Any],
-        count: int | None = None,
-        replicas: int = 1,
-        penalties: Callable[[], list[Any]] = list,
+        self, optimizer: keras.optimizers.Optimizer, inputs: tf.Tensor, labels: tf.Tensor,
+        logits_of: Callable[[tf.Tensor], Any], variables: list[Any], count: int | None = None, replicas: int = 1,
+        penalties: Callable[[], list[Any]] = list
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Do one step and return the summed loss and the number of right answers of these rows.
 
@@ -145,15 +130,8 @@ class ImagePhase(Phase):
     name = "all"
 
     def __init__(
-        self,
-        network: Network,
-        images: Images,
-        validation: Images | None,
-        learning_rate: float,
-        cosine_epochs: int | None,
-        *,
-        train_batch_norm: bool,
-        **options: Any,
+        self, network: Network, images: Images, validation: Images | None, learning_rate: float, cosine_epochs: int | None, *,
+        train_batch_norm: bool, **options: Any
     ) -> None:
         """Keep what is given; nothing is computed before `prepared`."""
         super().__init__(network, images, validation, learning_rate, **options)

@@ -142,9 +142,7 @@ class Replicas:
 
             count = number * self._turns(number)
             penalties = functools.partial(getattr, copy, "losses")
-            return tf.stack(
-                self._descend(self.optimizer, batch, labels, logits_of, variables, count, self._count, penalties)
-            )
+            return tf.stack(self._descend(self.optimizer, batch, labels, logits_of, variables, count, self._count, penalties))
 
         @tf.function
         def step(batch: Any, labels: Any) -> tf.Tensor:

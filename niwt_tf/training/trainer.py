@@ -137,14 +137,8 @@ def train_seen(
 
 
 def _run(
-    phase: Phase,
-    state: Progress,
-    best: list[np.ndarray],
-    plan: _Plan,
-    work_dir: Path | None,
-    key: str,
-    writer: Any,
-    progress: bool,
+    phase: Phase, state: Progress, best: list[np.ndarray], plan: _Plan, work_dir: Path | None, key: str, writer: Any,
+    progress: bool
 ) -> list[np.ndarray]:
     """Go on with the phase from `state` to its end and return the weights to keep."""
     network = phase.network
@@ -198,22 +192,12 @@ def _check_same_start(team: Team, state: Progress, key: str) -> None:
 
 
 def _phases(
-    network: Network,
-    images: Images,
-    validation: Images | None,
-    plan: _Plan,
-    finetune: str,
-    from_scratch: bool,
-    features_of: Callable[[Images], np.ndarray] | None,
-    attribute_loss: AttributeLoss | None,
-    execution: Execution,
+    network: Network, images: Images, validation: Images | None, plan: _Plan, finetune: str, from_scratch: bool,
+    features_of: Callable[[Images], np.ndarray] | None, attribute_loss: AttributeLoss | None, execution: Execution
 ) -> list[Phase]:
     options: dict[str, Any] = {
-        "attribute_loss": attribute_loss,
-        "batch_size": plan.batch_size,
-        "weight_decay": plan.weight_decay,
-        "seed": plan.seed,
-        "execution": execution,
+        "attribute_loss": attribute_loss, "batch_size": plan.batch_size, "weight_decay": plan.weight_decay, "seed": plan.seed,
+        "execution": execution
     }
     if finetune == "all" and from_scratch:
         rate, cosine = plan.learning_rate, plan.epochs

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from niwt_tf.data.folds import class_folds, hold_out_images, main_learner
-from niwt_tf.data.schema import Images, SeenData
+from niwt_tf.data.schema import Descriptions, Images, SeenData
 from niwt_tf.errors import InputError
 
 
@@ -18,7 +18,8 @@ def _seen(counts: list[int]) -> SeenData:
     labels = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
     paths = tuple(f"{label}/{number}.png" for number, label in enumerate(labels))
     names = tuple(f"class {label}" for label in range(len(counts)))
-    return SeenData(Images(Path("/nowhere"), paths, labels, names), np.arange(2.0 * len(counts)).reshape(-1, 2))
+    described = Descriptions(names, np.arange(2.0 * len(counts)).reshape(-1, 2), tuple(f"text of {name}" for name in names))
+    return SeenData(Images(Path("/nowhere"), paths, labels, names), described)
 
 
 _COUNTS = st.lists(st.integers(1, 9), min_size=2, max_size=20)
@@ -59,8 +60,10 @@ def test_a_fold_is_kept_from_its_validation_classes(counts, num_folds, num_unsee
         order = [*fold.classes, *fold.validation]
         assert [order[label] for label in fold.evaluation.labels] == [label_of[path] for path in fold.evaluation.paths]
         assert fold.evaluation.class_names == tuple(f"class {label}" for label in order)
-        np.testing.assert_array_equal(fold.training.descriptions, seen.descriptions[fold.classes])
-        np.testing.assert_array_equal(fold.validation_descriptions, seen.descriptions[fold.validation])
+        for described, classes in ((fold.training.descriptions, fold.classes), (fold.validation_descriptions, fold.validation)):
+            np.testing.assert_array_equal(described.values, seen.descriptions.values[classes])
+            assert described.names == tuple(f"class {label}" for label in classes)
+            assert described.texts == tuple(f"text of class {label}" for label in classes)
 
 
 def test_the_same_seed_draws_the_same_and_another_differently():
@@ -86,3 +89,4 @@ def test_the_main_learner_has_every_class():
     assert main.name == "main"
     assert list(main.classes) == [0, 1, 2]
     assert len(main.training.images) + len(main.held_out) == 10
+    assert main.training.descriptions.names == ("class 0", "class 1", "class 2")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from niwt_tf.data import schema
-from niwt_tf.data.schema import Dataset, Images, Knowledge, Split
+from niwt_tf.data.schema import Dataset, Descriptions, Images, Knowledge, Split
 from niwt_tf.errors import InputError
 
 KNOWLEDGE = Knowledge(np.arange(6.0).reshape(3, 2), ("a", "b"), ("", "g"))
@@ -83,16 +83,63 @@ def test_training_data_hold_no_test_image_and_labels_are_renumbered() -> None:
     assert seen.images.paths == ("p0", "p4")
     assert seen.images.labels.tolist() == [0, 1]
     assert seen.images.class_names == ("x", "z")
+    assert (seen.descriptions.names, seen.descriptions.texts) == (("x", "z"), None)
     assert seen.descriptions.values.tolist() == [[0, 1], [4, 5]]
-    assert seen.of_classes(np.array([1])).images.paths == ("p4",)
+    second = seen.of_classes(np.array([1]))
+    assert second.images.paths == ("p4",)
+    assert (second.descriptions.names, second.descriptions.values.tolist()) == (("z",), [[4, 5]])
     unseen = schema.unseen_descriptions(data)
-    names, descriptions = unseen.names, unseen.values
-    assert names == ("y",)
-    assert descriptions.tolist() == [[2, 3]]
+    assert (unseen.names, unseen.values.tolist()) == (("y",), [[2, 3]])
     tested = schema.test_data(data)
     assert tested.num_seen == 2
     assert dict(zip(tested.images.paths, tested.images.labels.tolist(), strict=True)) == {"p1": 0, "p5": 1, "p2": 2, "p3": 2}
     assert tested.images.class_names == ("x", "z", "y")
+
+
+CAPTIONS = tuple((f"first of p{image}", f"second of p{image}") for image in range(6))
+
+
+def test_no_caption_of_a_test_image_reaches_training() -> None:
+    data = dataset(split=split(), captions=CAPTIONS)
+    seen = schema.seen_data(data)
+    assert seen.descriptions.texts == ("first of p0\nsecond of p0", "first of p4\nsecond of p4")
+    # A class that has no other images is described by those of its own.
+    assert schema.unseen_descriptions(data).texts == ("\n".join([*CAPTIONS[2], *CAPTIONS[3]]),)
+
+
+@pytest.mark.parametrize("tested", [[1, 5], [0, 4]])
+def test_captions_follow_the_split_and_not_the_order_of_images(tested: list[int]) -> None:
+    parts = {"train": [image for image in (0, 1, 4, 5) if image not in tested], "test_seen": tested}
+    texts = schema.seen_data(dataset(split=split(**parts), captions=CAPTIONS)).descriptions.texts
+    assert texts is not None
+    for image in tested:
+        assert not any(f"p{image}" in text for text in texts)
+    assert all(f"p{image}" in "\n".join(texts) for image in parts["train"])
+
+
+def test_a_classes_own_text_goes_before_its_captions() -> None:
+    data = dataset(split=split(), captions=CAPTIONS, class_texts=("of x", "of y", "of z"))
+    assert schema.seen_data(data).descriptions.texts == ("of x", "of z")
+    assert schema.unseen_descriptions(data).texts == ("of y",)
+
+
+@pytest.mark.parametrize("texts", [None, ("of x", "of y", "of z")])
+def test_descriptions_are_taken_in_the_order_asked_for(texts: tuple[str, ...] | None) -> None:
+    every = Descriptions(("x", "y", "z"), KNOWLEDGE.values, texts)
+    taken = every.take(np.array([2, 0]))
+    assert (len(every), len(taken)) == (3, 2)
+    assert taken.names == ("z", "x")
+    assert taken.values.tolist() == [[4, 5], [0, 1]]
+    assert taken.texts == (None if texts is None else ("of z", "of x"))
+    nothing = every.take(np.arange(0))
+    assert (len(nothing), nothing.values.shape, nothing.names) == (0, (0, 2), ())
+
+
+@pytest.mark.parametrize("changes", [{"names": ("x", "y")}, {"texts": ("one",)}, {"values": np.zeros((4, 2))}])
+def test_descriptions_have_a_row_and_a_text_for_each_name(changes: dict) -> None:
+    fields: dict = {"names": ("x", "y", "z"), "values": KNOWLEDGE.values, "texts": None}
+    with pytest.raises(InputError, match="Descriptions must have a row and a text for each name"):
+        Descriptions(**(fields | changes))
 
 
 def test_without_a_split_nothing_is_handed_out() -> None:

@@ -13,7 +13,8 @@ from niwt_tf.config.settings import Settings
 from niwt_tf.data.folds import class_folds, main_learner
 from niwt_tf.data.schema import SeenData, TestData
 from niwt_tf.methods.baselines.eszsl import METHOD as ESZSL
-from niwt_tf.methods.baselines.linear import GridCandidate
+from niwt_tf.methods.baselines.linear import GridCandidate, LinearMethod
+from niwt_tf.methods.niwt.prepared import with_settings
 from niwt_tf.methods.registry import method_of
 from niwt_tf.methods.task import Task
 from niwt_tf.metrics.calibration import choose_calibration, seen_margin
@@ -22,6 +23,7 @@ from niwt_tf.metrics.ranks import unit
 from niwt_tf.models.backbones import build_network
 from niwt_tf.protocol.scoring import metrics_of, score_task
 from niwt_tf.protocol.selection import choose, select
+from tests.methods.baselines.linear_world import SMALL
 
 GRIDS = {"map_regularization": (1.0,), "transfer_lambda": (0.1,), "head_regularization": (1.0,)}
 SETTINGS = Settings(finetune="head", num_support=6, **GRIDS)
@@ -77,6 +79,47 @@ def test_candidates_fitted_together_and_alone_are_the_same(folds, task):
             np.testing.assert_array_equal(alone[name], value)
 
 
+class _OneByOne(LinearMethod):
+    """The same method without shared work."""
+
+    def fit_all(self, task, candidates):
+        for candidate in candidates:
+            yield from super().fit_all(task, [candidate])
+
+
+GRIDS_OF_TWO = {
+    "eszsl": {"gamma": (0.1, 10.0), "lambda": (1.0, 100.0)},
+    "sync": {"lambda": (2.0**-9, 2.0**-3), "sigma": (0.5, 2.0)},
+    "ale": {"learning_rate": (0.03, 0.3), "epochs": (3.0, 1.0)},
+    "dem": {"hidden": (8.0,), "learning_rate": (1e-2,), "weight_decay": (1e-3,), "steps": (20.0, 5.0)},
+    "cnzsl": {"hidden": (8.0,), "learning_rate": (5e-3,), "scale": (5.0,), "epochs": (2.0, 1.0)},
+    "class_mean": {"penalty": (0.1, 1.0)},
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_trials_are_the_same_whether_candidates_share_their_work_or_not(folds, task, name):
+    shared = dataclasses.replace(method_of(name), grid=GRIDS_OF_TWO[name])
+    alone = _OneByOne(name, shared.grid, shared.path, shared.features, shared.descriptions)
+    found, expected = (select(SETTINGS, method, [task(fold) for fold in folds])[1] for method in (shared, alone))
+    by_candidate = {trial.candidate: trial for trial in found}
+    assert len(found) == len(by_candidate) == len(expected)
+    for trial in expected:
+        same = by_candidate[trial.candidate]
+        assert (same.harmonic_mean, same.acc_zsl) == pytest.approx((trial.harmonic_mean, trial.acc_zsl))
+        assert same.calibration == pytest.approx(trial.calibration, rel=1e-3, abs=1e-3)
+
+
+def test_candidates_that_make_no_whole_grid_are_fitted_and_no_others(folds, task):
+    method = dataclasses.replace(ESZSL, grid=GRIDS_OF_TWO["eszsl"])
+    one = task(folds[0])
+    every = method.candidates(SETTINGS, [one])
+    asked = [every[0], every[3], every[9], every[4]]
+    found = [candidate for candidate, _ in method.fit_all(one, asked)]
+    assert len(found) == len(asked)
+    assert set(found) == set(asked)
+
+
 def test_a_trial_equals_the_protocol_by_hand(folds, bank, task):
     _, trials = select(SETTINGS, FEW, [task(fold) for fold in folds])
     trial = next(each for each in trials if each.candidate == GridCandidate("unit", "l2", (("gamma", 10.0), ("lambda", 1.0))))
@@ -104,19 +147,44 @@ def parted(coloured_seen):
     return main_learner(seen, 0), coloured_seen.descriptions.take(np.arange(3, 5)), TestData(coloured_seen.images, 3)
 
 
-@pytest.mark.parametrize("name", [name for name in network_methods() if name not in ("dem", "cnzsl")])
-def test_the_network_scores_as_the_parameters_do_and_is_calibrated_by_the_seen_margin(folds, parted, task, name):
+def _method(name):
+    """Return a method; a baseline with one point of its grid, which is small."""
+    method = method_of(name)
+    small = {each: (value,) for each, value in SMALL.get(name, {}).items()}
+    return dataclasses.replace(method, grid=small) if small else method
+
+
+@pytest.fixture(scope="module")
+def prepared(folds, parted, task):
+    """Return the tasks of the first three classes and of the folds, prepared for NIWT."""
+    tasks = [task(parted[0]), *(task(fold) for fold in folds)]
+    method_of("niwt").prepare(SETTINGS, tasks)
+    return tasks
+
+
+def test_every_method_with_a_network_is_here():
+    assert set(network_methods()) == {"niwt", *SMALL}
+
+
+@pytest.mark.parametrize("name", ["niwt", *SMALL])
+def test_the_network_scores_as_the_parameters_do_and_is_calibrated_by_the_seen_margin(parted, prepared, name):
     main, unseen, test = parted
-    method, tasks = method_of(name), [task(main), *(task(fold) for fold in folds)]
-    if hasattr(method, "grid"):  # a point of each grid is enough here
-        method = dataclasses.replace(method, grid={each: values[:1] for each, values in method.grid.items()})
-    method.prepare(SETTINGS, tasks)
-    chosen = choose(SETTINGS, method, tasks)
+    chosen = choose(SETTINGS, _method(name), prepared)
     assert chosen.trial in chosen.trials
-    network, parameters = chosen.applied(tasks[0].network, unseen)
-    held_out = parameters.scores(tasks[0], main.held_out)[:, :3]
-    assert chosen.calibration == pytest.approx(chosen.trial.calibration * seen_margin(held_out, main.held_out.labels), rel=1e-4)
-    scored = score_task(tasks[0], chosen, unseen, test)
+    assert chosen.trial.harmonic_mean == max(trial.harmonic_mean for trial in chosen.trials)
+    network, parameters = chosen.applied(prepared[0].network, unseen)
+    columns, biases = parameters.head
+    np.testing.assert_array_equal(network.columns, columns)
+    np.testing.assert_array_equal(network.biases, biases)
+    assert (network.class_names, network.num_seen) == ((*main.training.images.class_names, *unseen.names), 3)
+    rows = prepared[0].features(main.held_out)
+    by_hand = (unit(rows) if parameters.unit_features else rows) @ columns[:, :3] + biases[:3]
+    others = [np.delete(scores, label).max() for scores, label in zip(by_hand, main.held_out.labels, strict=True)]
+    margin = (by_hand[np.arange(len(by_hand)), main.held_out.labels] - others).mean()
+    margin = margin if margin > 0 else by_hand.std()
+    assert chosen.calibration == pytest.approx(chosen.trial.calibration * margin, rel=1e-4)
+    assert network.calibration == pytest.approx(chosen.calibration, rel=1e-6)
+    scored = score_task(prepared[0], chosen, unseen, test)
     logits = Reader(network).logits(test.images)
     calibrated = scored.logits.copy()
     calibrated[:, :3] -= chosen.calibration
@@ -125,22 +193,70 @@ def test_the_network_scores_as_the_parameters_do_and_is_calibrated_by_the_seen_m
     np.testing.assert_array_equal(scored.evaluation.predictions, calibrated.argmax(axis=1))
 
 
-@pytest.mark.parametrize("name", ["niwt", "sync", "class_mean"])
-def test_a_generator_goes_through_its_arrays(folds, parted, task, name):
-    main, unseen, _ = parted
-    method, tasks = method_of(name), [task(main), *(task(fold) for fold in folds)]
-    method.prepare(SETTINGS, tasks)
-    trial, _ = select(SETTINGS, method, tasks)
-    generator = method.finish(method.fit(tasks[0], trial.candidate), tasks, trial, 1.0)
-    again = method.generator_of(SETTINGS, tasks[0].network, generator.arrays())
-    made, remade = generator.generate(unseen), again.generate(unseen)
-    np.testing.assert_allclose(made.head[0], remade.head[0], rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(made.head[1], remade.head[1], rtol=1e-5, atol=1e-6)
-    columns, _ = generator.formula(unseen.values)
-    np.testing.assert_allclose(columns, made.new[0], rtol=1e-5, atol=1e-6)
+def _from_file(path, generator):
+    np.savez(path, **generator.arrays())
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def _assert_same(made, remade):
+    assert (made.names, made.unit_features) == (remade.names, remade.unit_features)
+    for value, again in zip(made.head, remade.head, strict=True):
+        np.testing.assert_allclose(again, value, rtol=1e-5, atol=1e-6)
+    assert dict(remade.figures) == pytest.approx(dict(made.figures), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_baselines_generator_goes_through_its_arrays(parted, prepared, name, tmp_path):
+    unseen, method = parted[1], _method(name)
+    chosen = choose(SETTINGS, method, prepared)
+    generator, (network, made) = chosen.generator, chosen.applied(prepared[0].network, unseen)
+    again = method.generator_of(SETTINGS, network, _from_file(tmp_path / "generator.npz", generator))
+    _assert_same(made, again.generate(unseen))
+    np.testing.assert_array_equal(generator.formula(unseen.values)[0], made.new[0])
     formula = method.formula_of(generator.formula.arrays())
-    np.testing.assert_array_equal(formula(unseen.values)[0], columns)
-    assert method.candidate_of(trial.candidate.as_dict()) == trial.candidate
+    np.testing.assert_array_equal(formula(unseen.values)[0], made.new[0])
+    assert method.candidate_of(chosen.trial.as_dict()) == chosen.trial.candidate
+
+
+@pytest.mark.parametrize("engine", ["closed_form", "operator", "tape"])
+def test_niwts_generator_goes_through_its_arrays_by_every_engine(parted, prepared, engine, tmp_path):
+    unseen, method = parted[1], method_of("niwt")
+    settings = SETTINGS.replace(engine=engine, transfer_steps=3, transfer_batch_size=4, transfer_learning_rate=(1e-2,))
+    tasks = with_settings(prepared, settings)
+    trial, _ = select(settings, method, tasks)
+    fitted = method.fit(tasks[0], trial.candidate)
+    generator = method.finish(fitted, tasks, trial, 1.0)
+    assert generator.candidate.engine == engine
+    made = generator.generate(unseen)
+    _assert_same(fitted.generate(unseen), made)  # what is finished makes the columns that were chosen
+    network = made.apply(tasks[0].network)  # which has more classes than the one that the generator was fitted with
+    again = method.generator_of(settings, network, _from_file(tmp_path / "generator.npz", generator))
+    remade = again.generate(unseen)
+    _assert_same(made, remade)
+    np.testing.assert_allclose(remade.losses, made.losses, rtol=1e-4)
+    assert (len(made.losses) > 0) == (engine != "closed_form")
+    assert again.candidate == generator.candidate == method.candidate_of(trial.as_dict())
+    assert again.figures == pytest.approx(generator.figures, nan_ok=True)
+    np.testing.assert_array_equal(again.importances, generator.importances)
+    for name, value in generator.few_shot.arrays().items():
+        np.testing.assert_array_equal(again.few_shot.arrays()[name], value)
+    assert (again.formula is None) == (generator.formula is None) == (engine != "closed_form")
+    if engine == "closed_form":
+        columns, _ = generator.formula(unseen.values)
+        np.testing.assert_array_equal(columns, made.new[0])
+        np.testing.assert_array_equal(method.formula_of(generator.formula.arrays())(unseen.values)[0], columns)
+
+
+@pytest.mark.parametrize("name", ["niwt", *SMALL])
+def test_of_no_class_the_seen_part_is_made_alone(parted, prepared, name):
+    unseen, method = parted[1], _method(name)
+    candidate = method.candidates(SETTINGS, prepared)[0]
+    generator = method.fit(prepared[0], candidate)
+    none, some = generator.generate(unseen.take(np.arange(0))), generator.generate(unseen)
+    assert (none.names, none.head[0].shape[1], len(none.head[1])) == ((), 3, 3)
+    np.testing.assert_array_equal(none.head[0], some.head[0][:, :3])
+    np.testing.assert_array_equal(none.head[1], some.head[1][:3])
 
 
 def test_metrics_have_null_where_no_image_can_tell(folds, parted, task):

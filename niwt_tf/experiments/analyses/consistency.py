@@ -100,9 +100,7 @@ def _pairs_within(ranks: np.ndarray, members: np.ndarray, generator: np.random.G
     return _correlations(ranks, members[first], members[second])
 
 
-def _pairs_across(
-    ranks: np.ndarray, members: np.ndarray, others: np.ndarray, generator: np.random.Generator
-) -> np.ndarray:
+def _pairs_across(ranks: np.ndarray, members: np.ndarray, others: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     if not len(members) or not len(others):
         return np.empty(0)
     return _correlations(ranks, generator.choice(members, _PAIRS), generator.choice(others, _PAIRS))

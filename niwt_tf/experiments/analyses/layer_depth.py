@@ -76,9 +76,7 @@ def at_layer(finished: FinishedTransfer, layer: str) -> FinishedTransfer:
     return replace(finished, tasks=tasks)
 
 
-def layer_depth(
-    finished: FinishedTransfer, test: TestFeatures, layers: Sequence[str], command: str
-) -> AnalysisRecord:
+def layer_depth(finished: FinishedTransfer, test: TestFeatures, layers: Sequence[str], command: str) -> AnalysisRecord:
     """Return one row a layer, first to last; importance, map and every choice of Stage 3 are made anew at each."""
     own, rows = finished.main.network.layer, []
     hidden = not finished.main.reader.execution.progress
@@ -101,9 +99,7 @@ def layer_depth(
         "fully_connected": flat,
         "validation": "H on folds of validation classes" if finished.folds else "none: too few seen classes",
     }
-    return AnalysisRecord(
-        "Depth of the layer", _caption(finished, own, flat), command, _COLUMNS, tuple(rows), None, details
-    )
+    return AnalysisRecord("Depth of the layer", _caption(finished, own, flat), command, _COLUMNS, tuple(rows), None, details)
 
 
 def _caption(finished: FinishedTransfer, own: str, flat: Sequence[str]) -> str:

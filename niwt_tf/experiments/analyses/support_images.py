@@ -32,9 +32,7 @@ _COLUMNS = (
 )
 
 
-def support_images(
-    finished: FinishedTransfer, test: TestFeatures, imagenet: str | None, command: str
-) -> AnalysisRecord:
+def support_images(finished: FinishedTransfer, test: TestFeatures, imagenet: str | None, command: str) -> AnalysisRecord:
     """Return one row a kind of support; `imagenet` is a folder of other images, or None for no such row."""
     kinds = {"seen": "seen", "noise": "noise"} if imagenet is None else {"seen": "seen", "imagenet": imagenet, "noise": "noise"}
     titles = {"seen": "seen training images", "imagenet": "images of the folder", "noise": "noise"}

@@ -52,7 +52,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Row:
-    """One method of a table.
+    """One method of a table, with its results problem by problem.
 
     Attributes:
         label: the method, with the flags by which it differs from others of its name.
@@ -60,9 +60,7 @@ class Row:
         differences: to the reference on the shared problems, by the names of `PAIRED`; empty for the reference itself.
         p: of the paired t test of H, adjusted by Holm's method for the number of methods; None where there is no test.
         rank: mean rank by H on the shared problems, 1 is best; None for what does not compete.
-        problems: its own number of problems.
         optimistic: why its figures are; empty for a clean row.
-        results: problem by problem.
     """
 
     label: str

@@ -92,8 +92,5 @@ def drawn_classes(generator: np.random.Generator, labels: np.ndarray, num_classe
 
 
 METHOD = LinearMethod(
-    "ale",
-    {"learning_rate": (0.01, 0.03, 0.1, 0.3), "epochs": (1.0, 3.0, 10.0, 30.0)},
-    trained,
-    features=("unit",),
+    "ale", {"learning_rate": (0.01, 0.03, 0.1, 0.3), "epochs": (1.0, 3.0, 10.0, 30.0)}, trained, features=("unit",)
 )

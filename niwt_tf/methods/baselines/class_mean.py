@@ -15,7 +15,7 @@ import numpy as np
 
 from niwt_tf.methods.baselines.column_network import Layer
 from niwt_tf.methods.baselines.linear import Fitted, Grid, LinearMethod, Sample, Values
-from niwt_tf.methods.parameters import Columns
+from niwt_tf.methods.formula import Columns
 
 
 @dataclass(frozen=True)

@@ -74,9 +74,8 @@ class CNZSL(Fitted):
             Layer(np.sqrt(np.float32(len(first))) * first, first_bias, "relu"),
             Layer(second / inner.deviation, (second_bias - inner.mean) / inner.deviation, "relu"),
             Layer(
-                last / outer.deviation[:, None],
-                last_bias - (outer.mean / outer.deviation) @ last,
-                "relu" if self.rectified else "none",
+                last / outer.deviation[:, None], last_bias - (outer.mean / outer.deviation) @ last,
+                "relu" if self.rectified else "none"
             ),
         )
 
@@ -147,8 +146,6 @@ def _forward(library: Any, weights: Sequence[Any], descriptions: Any, standardis
 
 
 METHOD = LinearMethod(
-    "cnzsl",
-    {"hidden": (1024.0,), "learning_rate": (5e-4,), "scale": (3.0, 5.0), "epochs": (5.0, 10.0, 20.0)},
-    trained,
-    features=("unit",),
+    "cnzsl", {"hidden": (1024.0,), "learning_rate": (5e-4,), "scale": (3.0, 5.0), "epochs": (5.0, 10.0, 20.0)}, trained,
+    features=("unit",)
 )

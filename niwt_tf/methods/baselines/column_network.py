@@ -17,10 +17,8 @@ import numpy as np
 from scipy.special import softmax
 
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
-from niwt_tf.methods.base import ColumnFormula
-from niwt_tf.methods.parameters import Columns
-
-OUTPUTS = ("plain", "nearest", "cosine")
+from niwt_tf.methods.finite_graph import finite, length
+from niwt_tf.methods.formula import ColumnFormula, Columns
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,7 @@ class ColumnNetwork(ColumnFormula):
     output: str = "plain"
     scale: float = 1.0
 
+    kind: ClassVar[str] = "layers"
     fixed: ClassVar[tuple[str, ...]] = ("normalisation", "activations", "output", "output_scale")
 
     @property
@@ -88,17 +87,16 @@ class ColumnNetwork(ColumnFormula):
         import tensorflow as tf
 
         shifted = descriptions - variables["centre"]
-        directions = tf.math.divide_no_nan(shifted, tf.norm(shifted, axis=-1, keepdims=True))
-        units = descriptions if self.normaliser.how == "raw" else directions
+        units = descriptions if self.normaliser.how == "raw" else tf.math.divide_no_nan(shifted, length(shifted))
         for index, layer in enumerate(self.layers):
             units = tf.einsum("bmi,io->bmo", units, variables[f"weights_{index}"]) + variables[f"bias_{index}"]
             units = {"none": tf.identity, "relu": tf.nn.relu, "softmax": tf.nn.softmax}[layer.activation](units)
         logits = tf.einsum("bd,bmd->bm", features, units)
         if self.output == "nearest":
-            return 2.0 * logits - tf.reduce_sum(units**2, axis=-1)
-        if self.output == "cosine":
-            return self.scale * logits / tf.maximum(tf.norm(units, axis=-1), 1e-12)
-        return logits
+            logits = 2.0 * logits - tf.reduce_sum(units**2, axis=-1)
+        elif self.output == "cosine":
+            logits = self.scale * logits / tf.maximum(length(units)[..., 0], 1e-12)
+        return finite(logits)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return everything as arrays by name."""

@@ -21,12 +21,8 @@ class Descent:
     """
 
     def __init__(
-        self,
-        weights: Sequence[np.ndarray],
-        loss: Callable[[Sequence[tf.Tensor], tf.Tensor], tf.Tensor],
-        *,
-        learning_rate: float,
-        weight_decay: float,
+        self, weights: Sequence[np.ndarray], loss: Callable[[Sequence[tf.Tensor], tf.Tensor], tf.Tensor], *,
+        learning_rate: float, weight_decay: float
     ) -> None:
         self._variables = [tf.Variable(value, dtype=tf.float32) for value in weights]
         self._moments = [[tf.Variable(tf.zeros_like(each)) for _ in range(2)] for each in self._variables]
@@ -53,16 +49,8 @@ class Descent:
                 penalised = gradient + self._decay * variable if len(variable.shape) == 2 else gradient
                 # One fused pass over each matrix; Keras's optimiser takes ten.
                 tf.raw_ops.ResourceApplyAdam(
-                    var=variable.handle,
-                    m=moments[0].handle,
-                    v=moments[1].handle,
-                    beta1_power=self._powers[0],
-                    beta2_power=self._powers[1],
-                    lr=self._rate,
-                    beta1=_FIRST,
-                    beta2=_SECOND,
-                    epsilon=_EPSILON,
-                    grad=penalised,
+                    var=variable.handle, m=moments[0].handle, v=moments[1].handle, beta1_power=self._powers[0],
+                    beta2_power=self._powers[1], lr=self._rate, beta1=_FIRST, beta2=_SECOND, epsilon=_EPSILON, grad=penalised
                 )
             self._powers[0].assign(self._powers[0] * _FIRST)
             self._powers[1].assign(self._powers[1] * _SECOND)

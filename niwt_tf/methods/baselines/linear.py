@@ -20,7 +20,8 @@ from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.data.schema import Descriptions
 from niwt_tf.methods.base import Generator, Method
 from niwt_tf.methods.baselines.column_network import ColumnNetwork, Layer
-from niwt_tf.methods.parameters import Columns, HeadParameters
+from niwt_tf.methods.formula import Columns
+from niwt_tf.methods.parameters import HeadParameters
 from niwt_tf.methods.task import Task
 from niwt_tf.metrics.ranks import unit
 from niwt_tf.models.network import Network
@@ -179,9 +180,7 @@ class LinearMethod(Method):
         """Fit one candidate."""
         return next(generator for _, generator in self.fit_all(task, [candidate]))
 
-    def fit_all(
-        self, task: Task, candidates: Sequence[GridCandidate]
-    ) -> Iterator[tuple[GridCandidate, LinearGenerator]]:
+    def fit_all(self, task: Task, candidates: Sequence[GridCandidate]) -> Iterator[tuple[GridCandidate, LinearGenerator]]:
         """Fit whole grids, in the order of `path`: candidates of the same features and descriptions share what they can."""
         for (kind, how), group in itertools.groupby(candidates, key=lambda each: (each.features, each.descriptions)):
             asked = list(group)
@@ -190,10 +189,12 @@ class LinearMethod(Method):
             normaliser = DescriptionNormaliser.fit(task.descriptions.values, how)
             seen = normaliser(task.descriptions.values)
             for values, fitted in self.path(sample, seen, grid):
+                candidate = GridCandidate(kind, how, tuple((name, values[name]) for name in self.grid))
+                if candidate not in asked:  # what is asked for need not be a whole grid
+                    continue
                 columns, biases = fitted.seen_columns(seen)
                 seen_head = columns.astype(np.float32), biases.astype(np.float32)
-                generator = LinearGenerator(fitted.network(normaliser), seen_head, kind == "unit")
-                yield GridCandidate(kind, how, tuple((name, values[name]) for name in self.grid)), generator
+                yield candidate, LinearGenerator(fitted.network(normaliser), seen_head, kind == "unit")
 
     def generator_of(self, settings: Settings, network: Network, arrays: Mapping[str, np.ndarray]) -> LinearGenerator:
         """Return the generator whose `arrays` are given."""

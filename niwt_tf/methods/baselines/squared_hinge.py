@@ -29,13 +29,8 @@ def squared_hinge_path(
 ) -> Iterator[np.ndarray]:
     """Yield the columns [D, S] that minimise mean(max(0, 1 - y x.w)^2) + penalty / 2 |w|^2, for each penalty as given.
 
-    Each solve starts from the one before, so the quickest order is from the largest penalty down.
-
-    Args:
-        features: [M, D].
-        labels: [M] in 0..S-1; y is 1 for images of the class and -1 for others.
-        num_classes: S.
-        penalties: the penalties.
+    Features are [M, D], labels [M] in 0..S-1, and y is 1 for images of the class and -1 for others. Each solve starts from the
+    one before, so the quickest order is from the largest penalty down.
     """
     images = _Images(features.astype(np.float64))
     signs = np.where(labels[:, None] == np.arange(num_classes), 1.0, -1.0)
@@ -46,11 +41,7 @@ def squared_hinge_path(
 
 
 class _Images:
-    """The images of a path and what all of its systems are parts of.
-
-    Attributes:
-        rows: [M, D].
-    """
+    """The images of a path, rows [M, D], and what all of its systems are parts of."""
 
     def __init__(self, rows: np.ndarray) -> None:
         self.rows = rows
@@ -59,13 +50,7 @@ class _Images:
         self._moments = rows.T @ rows if len(rows) >= rows.shape[1] else np.zeros((0, 0))
 
     def ridge(self, within: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray:
-        """Return the minimum [D] of |rows w - targets|^2 + penalty |w|^2 over the rows `within`, by the smaller of two systems.
-
-        Args:
-            within: bool [M].
-            targets: [M]; those of other rows do not count.
-            penalty: above 0.
-        """
+        """Return the minimum [D] of |rows w - targets|^2 + penalty |w|^2 over rows `within`, by the smaller of two systems."""
         count = int(within.sum())
         if count == 0:
             return np.zeros(self.rows.shape[1])

@@ -64,9 +64,6 @@ def _seen_columns(sample: Sample, num_classes: int, penalties: list[float]) -> I
 
 METHOD = LinearMethod(
     "sync",
-    {
-        "lambda": tuple(2.0**power for power in range(-24, 1, 3)),
-        "sigma": tuple(2.0**power for power in range(-5, 6)),
-    },
+    {"lambda": tuple(2.0**power for power in range(-24, 1, 3)), "sigma": tuple(2.0**power for power in range(-5, 6))},
     solutions,
 )

@@ -16,8 +16,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
-from niwt_tf.methods.base import ColumnFormula
 from niwt_tf.methods.edited_logit import EditedLogit
+from niwt_tf.methods.finite_graph import finite, length
+from niwt_tf.methods.formula import ColumnFormula
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.seen_heads import BiasForm
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks, ClosedForm, anchor_column
@@ -49,6 +50,7 @@ class ColumnMap(ColumnFormula):
     raw_bias: float
     is_discriminant: bool = False
 
+    kind: ClassVar[str] = "importance"
     fixed: ClassVar[tuple[str, ...]] = ("normalisation", "block_sizes", "block_weights", "is_discriminant")
 
     @property
@@ -58,16 +60,8 @@ class ColumnMap(ColumnFormula):
 
     @classmethod
     def of(
-        cls,
-        importance_map: ImportanceMap,
-        solution: ClosedForm,
-        seen_columns: np.ndarray,
-        regularization: float,
-        anchor: str,
-        features: np.ndarray,
-        statistics: LogitStatistics | None,
-        raw_bias: float,
-        form: BiasForm | None = None,
+        cls, importance_map: ImportanceMap, solution: ClosedForm, seen_columns: np.ndarray, regularization: float, anchor: str,
+        features: np.ndarray, statistics: LogitStatistics | None, raw_bias: float, form: BiasForm | None = None
     ) -> ColumnMap:
         """Return the form for a map and a closed form at one lambda and anchor.
 
@@ -121,7 +115,7 @@ class ColumnMap(ColumnFormula):
 
         how, blocks = self.importance_map.normaliser.how, self.blocks
         shifted = descriptions - variables["centre"]
-        normalised = descriptions if how == "raw" else tf.math.divide_no_nan(shifted, _length(shifted))
+        normalised = descriptions if how == "raw" else tf.math.divide_no_nan(shifted, length(shifted))
         predicted = tf.einsum("bmk,nk->bmn", normalised, variables["map_weights"]) + variables["map_bias"]
         discriminant = self.is_discriminant
         parts = [
@@ -132,13 +126,13 @@ class ColumnMap(ColumnFormula):
         logits = tf.einsum("be,bme->bm", tf.matmul(features, variables["basis"]), targets)
         mean, deviation, raw_bias = tf.unstack(variables["statistics"])
         if self.statistics is None and not discriminant:
-            return _finite(logits + raw_bias)
+            return finite(logits + raw_bias)
         variance = tf.einsum("bme,ef,bmf->bm", targets, variables["covariance"], targets, optimize="greedy")
         if discriminant:
-            return _finite(logits - tf.einsum("bme,e->bm", targets, variables["means"]) - variance / 2)
+            return finite(logits - tf.einsum("bme,e->bm", targets, variables["means"]) - variance / 2)
         deviations = tf.sqrt(tf.maximum(variance, 0.0))
         scales = tf.where(deviations > 0, tf.math.divide_no_nan(deviation, deviations), tf.ones_like(deviations))
-        return _finite(logits * scales + mean - tf.einsum("bme,e->bm", targets, variables["means"]) * scales)
+        return finite(logits * scales + mean - tf.einsum("bme,e->bm", targets, variables["means"]) * scales)
 
     def edited(self, features: np.ndarray, description: np.ndarray) -> EditedMapLogit:
         """Return the logit under edits, for which no column is made."""
@@ -237,24 +231,7 @@ class EditedMapLogit(EditedLogit):
         return np.asarray((logits - z @ self._map.means) * scales + statistics.mean)
 
 
-# What descriptions are refused with whose numbers are finite and too large all the same.
-TOO_LARGE = "descriptions must not be so large that their lengths or logits overflow."
-
-
 def _directions(values: Any) -> Any:
     import tensorflow as tf
 
-    return tf.math.divide_no_nan(values, _length(values))
-
-
-def _length(values: Any) -> Any:
-    import tensorflow as tf
-
-    # What is divided by infinity is 0, as if nothing had been described.
-    return _finite(tf.norm(values, axis=-1, keepdims=True))
-
-
-def _finite(values: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.debugging.assert_all_finite(values, TOO_LARGE)
+    return tf.math.divide_no_nan(values, length(values))

@@ -20,9 +20,7 @@ _LOG = logging.getLogger("niwt_tf")
 _UNITS = ((1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (0.0, "FLOP"))
 
 
-def engines_of(
-    settings: Settings, tail: Any, num_classes: int, num_folds: int, team: Team = ALONE
-) -> tuple[str, ...]:
+def engines_of(settings: Settings, tail: Any, num_classes: int, num_folds: int, team: Team = ALONE) -> tuple[str, ...]:
     """Return the engines to choose between on validation classes; "auto" becomes the cheapest by estimate, which is logged.
 
     Args:
@@ -75,9 +73,6 @@ _EIGENDECOMPOSITION = 10.0  # operations per cube of the side
 
 
 # What each engine of Stage 3 costs, estimated in floating-point operations before anything is computed.
-#
-# Dimensions: P support images, N neurons, D features, U classes solved for together, U1 units of the first fully connected
-# layer.
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,7 @@ from niwt_tf.metrics.calibration import LogitStatistics
 RANK = 128
 
 
-# A covariance of features that stays small: its leading directions, and the variance of each feature that they leave.
-#
-# Dimensions: M images, D features, R directions, U vectors.
+# A covariance of features that stays small: its R leading directions, and the variance of each feature that they leave.
 
 
 @dataclass(frozen=True)
@@ -223,14 +221,8 @@ class FewShotPrior:
         """
         penalty, data_scale, mean, deviation, weight, surplus = (float(value) for value in arrays["numbers"])
         return cls(
-            arrays["mean"],
-            Covariance.from_arrays(arrays, "total"),
-            Covariance.from_arrays(arrays, "metric"),
-            penalty,
-            data_scale,
-            LogitStatistics(mean, deviation),
-            weight,
-            surplus,
+            arrays["mean"], Covariance.from_arrays(arrays, "total"), Covariance.from_arrays(arrays, "metric"), penalty,
+            data_scale, LogitStatistics(mean, deviation), weight, surplus
         )
 
 
@@ -251,9 +243,7 @@ class SeenMoments:
     statistics: LogitStatistics
 
     @classmethod
-    def of(
-        cls, features: np.ndarray, labels: np.ndarray, statistics: LogitStatistics, rank: int = RANK
-    ) -> SeenMoments:
+    def of(cls, features: np.ndarray, labels: np.ndarray, statistics: LogitStatistics, rank: int = RANK) -> SeenMoments:
         """Measure features [M, D] of seen training images with labels [M], to at most `rank` directions a covariance."""
         rows = features.astype(np.float64)
         mean = rows.mean(axis=0)

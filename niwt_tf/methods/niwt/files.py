@@ -53,17 +53,12 @@ def load_measured(folder: Path, names: Sequence[str]) -> dict[str, list[Measured
         measured[name] = [
             MeasuredHead(
                 SeenHead(
-                    float(data["head_regularization"][h]),
-                    data["columns"][h],
-                    data["biases"][h],
-                    str(data["head_kind"][h]),
-                    form_of(data, h),
+                    float(data["head_regularization"][h]), data["columns"][h], data["biases"][h], str(data["head_kind"][h]),
+                    form_of(data, h)
                 ),
                 ClassImportance(
-                    data["importance"][h],
-                    data["counts"],
-                    float(data["rank_correlation_within"][h]),
-                    float(data["rank_correlation_across"][h]),
+                    data["importance"][h], data["counts"], float(data["rank_correlation_within"][h]),
+                    float(data["rank_correlation_across"][h])
                 ),
                 data["targets"][h],
                 tuple(data["sizes"].tolist()),

@@ -17,17 +17,15 @@ from niwt_tf.data.schema import Descriptions
 from niwt_tf.methods.base import Generator
 from niwt_tf.methods.niwt.column_map import ColumnMap
 from niwt_tf.methods.niwt.few_shot import FewShotPrior
-from niwt_tf.methods.niwt.files import (
-    forms_of,
-    seen_head_of,
-)
+from niwt_tf.methods.niwt.files import forms_of, seen_head_of
 from niwt_tf.methods.niwt.importance import ClassImportance
 from niwt_tf.methods.niwt.layers import blocks_of
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.measuring import MeasuredHead
 from niwt_tf.methods.niwt.operators import tail_operator
-from niwt_tf.methods.niwt.solving import NewColumns, NiwtCandidate, new_columns
+from niwt_tf.methods.niwt.solving import NiwtCandidate, new_columns
 from niwt_tf.methods.niwt.support import Support
+from niwt_tf.methods.niwt.transfer import Transfer
 from niwt_tf.methods.niwt.transfer_closed_form import mean_cosine
 from niwt_tf.methods.parameters import HeadParameters
 from niwt_tf.metrics.calibration import logit_statistics
@@ -78,7 +76,7 @@ class NiwtGenerator(Generator):
         figures = {"transfer_cosine": mean_cosine(self.support.operator, columns, importances, blocks)}
         return HeadParameters(classes.names, seen, (columns, biases), figures=figures)
 
-    def solved(self, importances: np.ndarray) -> NewColumns:
+    def solved(self, importances: np.ndarray) -> Transfer:
         """Solve Eq. 3 for importances [U, N], without the column map."""
         known = self.options, self.candidate, self.network, self.head.head
         return new_columns(*known, importances, self.support, self.features, self.labels)
@@ -154,16 +152,9 @@ class NiwtGenerator(Generator):
             exact = tail_operator(network.tail, maps)
         column_map, few_shot = _part(arrays, "column_map"), _part(arrays, "few_shot")
         return cls(
-            settings,
-            network,
-            measured,
-            importance_map,
-            candidate,
-            Support(arrays["operator"], maps, exact),
-            arrays["features"],
-            arrays["labels"],
-            ColumnMap.from_arrays(column_map) if column_map else None,
-            FewShotPrior.from_arrays(few_shot) if few_shot else None,
+            settings, network, measured, importance_map, candidate, Support(arrays["operator"], maps, exact),
+            arrays["features"], arrays["labels"], ColumnMap.from_arrays(column_map) if column_map else None,
+            FewShotPrior.from_arrays(few_shot) if few_shot else None
         )
 
 

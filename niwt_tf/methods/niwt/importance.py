@@ -124,12 +124,8 @@ def class_importance(
 
 
 def shared_importance(
-    networks: Sequence[Network],
-    images: Images,
-    labels: Sequence[np.ndarray],
-    *,
-    reader: Reader | None = None,
-    keep_vectors: bool = False,
+    networks: Sequence[Network], images: Images, labels: Sequence[np.ndarray], *, reader: Reader | None = None,
+    keep_vectors: bool = False
 ) -> list[ClassImportance]:
     """Stream images once through the trunk that several networks share, and through Eq. 1 for each network's head.
 

@@ -40,11 +40,8 @@ class ImportanceMap:
 
 
 def fit_ridge_map(
-    descriptions: np.ndarray,
-    importances: np.ndarray,
-    *,
-    regularizations: Sequence[float] = tuple(10.0 ** np.arange(-4, 3.5, 0.5)),
-    normalisation: str = "centred",
+    descriptions: np.ndarray, importances: np.ndarray, *,
+    regularizations: Sequence[float] = tuple(10.0 ** np.arange(-4, 3.5, 0.5)), normalisation: str = "centred"
 ) -> ImportanceMap:
     """Fit Eq. 2 in closed form (`--map=ridge`); the penalty is chosen by leaving each seen class out in turn.
 
@@ -76,18 +73,11 @@ def fit_ridge_map(
     inverse = singular / (singular**2 + best)
     weights = (right.T * inverse @ rotated).T
     bias = mean_a - weights @ mean_x
-    return ImportanceMap(
-        weights.astype(np.float32), bias.astype(np.float32), normaliser, best, correlation, tuple(trials)
-    )
+    return ImportanceMap(weights.astype(np.float32), bias.astype(np.float32), normaliser, best, correlation, tuple(trials))
 
 
 def fit_cosine_map(
-    descriptions: np.ndarray,
-    importances: np.ndarray,
-    *,
-    steps: int = 2000,
-    normalisation: str = "centred",
-    seed: int = 0,
+    descriptions: np.ndarray, importances: np.ndarray, *, steps: int = 2000, normalisation: str = "centred", seed: int = 0
 ) -> ImportanceMap:
     """Fit Eq. 2 as the paper does (`--map=cosine`): Adam on 1 - cos(W k + b, alpha), early-stopped on held-out seen classes.
 

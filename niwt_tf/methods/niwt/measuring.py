@@ -41,9 +41,7 @@ class MeasuredHead:
     sizes: tuple[int, ...]
 
 
-def seen_operators(
-    settings: Settings, learners: Sequence[Learner], readers: Mapping[str, Reader]
-) -> dict[str, np.ndarray]:
+def seen_operators(settings: Settings, learners: Sequence[Learner], readers: Mapping[str, Reader]) -> dict[str, np.ndarray]:
     """Return, for each learner's name, the mean operator [N, D] over a sample of its training images.
 
     The rows of `extra_layers` follow those of the network's own layer.
@@ -65,12 +63,8 @@ def seen_operators(
         cuts = [reader, *(Reader(cut, reader.execution) for cut in recut(reader.network, settings.extra_layers))]
         stacked = [
             mean_operators(
-                cut.network.tail,
-                cut.maps(sample),
-                members,
-                jit=reader.execution.jit,
-                progress=reader.execution.progress,
-                team=reader.execution.team,
+                cut.network.tail, cut.maps(sample), members, jit=reader.execution.jit, progress=reader.execution.progress,
+                team=reader.execution.team
             )
             for cut in cuts
         ]
@@ -80,11 +74,8 @@ def seen_operators(
 
 
 def measure_importance(
-    settings: Settings,
-    learners: Sequence[Learner],
-    networks: Mapping[str, Network],
-    operators: Mapping[str, np.ndarray],
-    readers: Mapping[str, Reader],
+    settings: Settings, learners: Sequence[Learner], networks: Mapping[str, Network], operators: Mapping[str, np.ndarray],
+    readers: Mapping[str, Reader]
 ) -> dict[str, list[MeasuredHead]]:
     """Return, for each learner's name, its candidate heads with their importances (Eq. 1).
 
@@ -150,11 +141,8 @@ def _targets(operator: np.ndarray, head: SeenHead, blocks: Blocks) -> np.ndarray
 
 
 def _candidate_heads(
-    settings: Settings,
-    learners: Sequence[Learner],
-    networks: Mapping[str, Network],
-    readers: Mapping[str, Reader],
-    asked: Sequence[Learner],
+    settings: Settings, learners: Sequence[Learner], networks: Mapping[str, Network], readers: Mapping[str, Reader],
+    asked: Sequence[Learner]
 ) -> dict[str, list[SeenHead]]:
     """Return the heads to choose from; the maps of learners that are `asked` about importance are kept for that."""
     heads: dict[str, list[SeenHead]] = {}

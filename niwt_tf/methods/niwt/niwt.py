@@ -63,9 +63,7 @@ class Niwt(Method):
             read_importance,
             described=False,
         ),
-        MethodStage(
-            "map", ("map", "map_regularization", "normalisation", "seed"), ("importance",), write_maps, read_maps
-        ),
+        MethodStage("map", ("map", "map_regularization", "normalisation", "seed"), ("importance",), write_maps, read_maps),
     )
     settings = (
         *("support", "num_support", "engine", "regularizer", "transfer_anchor", "transfer_lambda"),
@@ -84,9 +82,7 @@ class Niwt(Method):
         alone = (1.0, *(0.0 for _ in settings.extra_layers))
         return [NiwtCandidate(0, engine, *firsts, alone, None, head.kind, head.regularization)]
 
-    def rounds(
-        self, settings: Settings, tasks: Sequence[Task]
-    ) -> Coroutine[Sequence[NiwtCandidate], list[Trial], None]:
+    def rounds(self, settings: Settings, tasks: Sequence[Task]) -> Coroutine[Sequence[NiwtCandidate], list[Trial], None]:
         """Yield the candidates of one choice after the other.
 
         First the head is chosen, with the first engine and anchor and the middle lambda and rate. Where that engine is the

@@ -108,9 +108,7 @@ class KeptOperator(TailOperator):
         return tf.reduce_mean(self._matrices, axis=0).numpy()
 
 
-def tail_operator(
-    tail: Any, maps: np.ndarray | tf.Tensor, *, jit: bool = False, progress: bool = False
-) -> TailOperator:
+def tail_operator(tail: Any, maps: np.ndarray | tf.Tensor, *, jit: bool = False, progress: bool = False) -> TailOperator:
     """Return the operator of conv maps [P, H, W, N]: factored where the tail allows it, else kept matrices.
 
     Raises:
@@ -121,13 +119,7 @@ def tail_operator(
 
 
 def mean_operators(
-    tail: Any,
-    maps: np.ndarray,
-    members: np.ndarray,
-    *,
-    jit: bool = False,
-    progress: bool = False,
-    team: Team = ALONE,
+    tail: Any, maps: np.ndarray, members: np.ndarray, *, jit: bool = False, progress: bool = False, team: Team = ALONE
 ) -> np.ndarray:
     """Return the mean of M(x) over each group of images, [L, N, D] in the type of the maps.
 
@@ -157,9 +149,7 @@ def mean_operators(
     return (sums / members.sum(axis=1)[:, None, None]).astype(maps.dtype)
 
 
-def _factored_means(
-    factors: TailFactors, maps: np.ndarray, members: np.ndarray, own: np.ndarray, team: Team
-) -> np.ndarray:
+def _factored_means(factors: TailFactors, maps: np.ndarray, members: np.ndarray, own: np.ndarray, team: Team) -> np.ndarray:
     """Average over each group without forming the [N, D] matrix of an image."""
     masks = [tf.constant(mask) for mask in factors.masks(maps[own])]
     means = []
@@ -228,9 +218,7 @@ _BATCH = 128
 # Averaged over positions, the Jacobian of such a tail factors. Every output of a pooling window passes all of its gradient on
 # to its own channel, so summed over positions pooling drops out; what is left is M(x) = V D1(x) W2 D2(x) ..., with V [N, U1]
 # the first kernel summed over the positions of the pooled map and divided by those of the map, and D the 0/1 masks of the
-# ReLUs.
-#
-# Dimensions: P images, H x W positions, N neurons, U units of a fully connected layer, D features (the last U).
+# ReLUs. U are units of a fully connected layer, D the last U.
 
 
 @dataclass(frozen=True)
@@ -345,8 +333,6 @@ _LARGEST_TENSOR = 2**24  # values of the widest activation of one chunk, 64 MB i
 #
 # Forward: row n is the directional derivative of the tail along "one at every position of channel n, divided by H W".
 # Reverse: column d is the gradient of feature d, averaged over positions. Both are exact; which is cheaper depends on N and D.
-#
-# Dimensions: H x W positions, N neurons, D features.
 
 
 def cheaper_mode(num_neurons: int, num_features: int) -> str:

@@ -5,6 +5,7 @@ Dimensions: M images, D features.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,7 @@ import numpy as np
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.sampling import statistics_sample
-from niwt_tf.methods.niwt.files import (
-    load_maps,
-    load_measured,
-    load_operators,
-    save_maps,
-    save_measured,
-    save_operators,
-)
+from niwt_tf.methods.niwt.files import load_maps, load_measured, load_operators, save_maps, save_measured, save_operators
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.measuring import MeasuredHead, fit_maps, measure_importance, refit_map, seen_operators
 from niwt_tf.methods.niwt.solving import NiwtCandidate
@@ -34,23 +28,25 @@ def prepare(settings: Settings, tasks: Sequence[Task]) -> None:
     _fit_maps(settings, tasks)
 
 
+def _keep(tasks: Sequence[Task], **found: Mapping[str, Any]) -> None:
+    for task, (key, by_learner) in itertools.product(tasks, found.items()):
+        task.keep(key, by_learner[task.learner.name])
+
+
 def _measure(settings: Settings, tasks: Sequence[Task]) -> tuple[dict[str, np.ndarray], dict[str, list[MeasuredHead]]]:
     learners = [task.learner for task in tasks]
     networks = {task.learner.name: task.network for task in tasks}
     readers = {task.learner.name: task.reader for task in tasks}
     operators = seen_operators(settings, learners, readers)
     measured = measure_importance(settings, learners, networks, operators, readers)
-    for task in tasks:
-        task.keep("operator", operators[task.learner.name])
-        task.keep("measured", measured[task.learner.name])
+    _keep(tasks, operator=operators, measured=measured)
     return operators, measured
 
 
 def _fit_maps(settings: Settings, tasks: Sequence[Task]) -> dict[str, list[ImportanceMap]]:
     measured = {task.learner.name: measured_of(task) for task in tasks}
     maps = fit_maps(settings, [task.learner for task in tasks], measured)
-    for task in tasks:
-        task.keep("maps", maps[task.learner.name])
+    _keep(tasks, maps=maps)
     return maps
 
 
@@ -69,9 +65,7 @@ def read_importance(tasks: Sequence[Task], folder: Path) -> None:
     """Put the finished stage `importance` into the tasks."""
     names = [task.learner.name for task in tasks]
     operators, measured = load_operators(folder), load_measured(folder, names)
-    for task in tasks:
-        task.keep("operator", operators[task.learner.name])
-        task.keep("measured", measured[task.learner.name])
+    _keep(tasks, operator=operators, measured=measured)
 
 
 def write_maps(settings: Settings, tasks: Sequence[Task], folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
@@ -85,8 +79,7 @@ def write_maps(settings: Settings, tasks: Sequence[Task], folder: Path) -> tuple
 def read_maps(tasks: Sequence[Task], folder: Path) -> None:
     """Put the finished stage `map` into the tasks."""
     maps = load_maps(folder, [task.learner.name for task in tasks])
-    for task in tasks:
-        task.keep("maps", maps[task.learner.name])
+    _keep(tasks, maps=maps)
 
 
 def _known(figures: Mapping[str, float]) -> dict[str, float]:
@@ -143,5 +136,3 @@ def statistics_of(task: Task) -> tuple[np.ndarray, np.ndarray]:
 
 def _unprepared() -> Any:
     raise AssertionError("A task must be prepared before a method is fitted on it.")
-
-

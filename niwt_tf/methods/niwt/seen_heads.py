@@ -119,8 +119,6 @@ _ROUNDING = 1e-14
 # With class means m_c less their mean g, the within-class covariance C and a shrinkage t, w_c = (C + t I)^-1 m_c and b_c = -m_c
 # . w_c / 2 - g . w_c. For a large t it is the nearest class mean. Unlike another head's, its bias follows from the column
 # alone: m_c = (C + t I) w_c. A new class, of which only the column is known, gets its bias and its length in the same way.
-#
-# Dimensions: D features, S classes.
 
 
 @dataclass(frozen=True)
@@ -209,11 +207,8 @@ def num_heads(settings: Settings) -> int:
 
 
 def candidate_heads(
-    settings: Settings,
-    trained: SeenHead,
-    moments: RidgeMoments | None,
-    held_out_features: np.ndarray,
-    held_out_labels: np.ndarray,
+    settings: Settings, trained: SeenHead, moments: RidgeMoments | None, held_out_features: np.ndarray,
+    held_out_labels: np.ndarray
 ) -> list[SeenHead]:
     """Return the heads that `settings` asks to choose from.
 

@@ -12,7 +12,7 @@ from niwt_tf.config.settings import Settings
 from niwt_tf.methods.niwt.layers import blocks_of
 from niwt_tf.methods.niwt.seen_heads import SeenHead
 from niwt_tf.methods.niwt.support import Support
-from niwt_tf.methods.niwt.transfer import TransferOptions, transfer_columns
+from niwt_tf.methods.niwt.transfer import Transfer, TransferOptions, transfer_columns
 from niwt_tf.methods.niwt.transfer_by_operator import transfer_by_operator
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks, mean_cosine
 from niwt_tf.metrics.calibration import logit_statistics, match_logits
@@ -59,46 +59,10 @@ class NiwtCandidate:
         return cls(**plain)
 
 
-@dataclass(frozen=True)
-class NewColumns:
-    """Columns of new classes, ready for the head.
-
-    Attributes:
-        columns: float32 [D, U].
-        biases: float32 [U].
-        mean_cosine: how well their importances meet the predicted ones.
-        losses: float32 [steps] of a descent, [0] for the closed form.
-    """
-
-    columns: np.ndarray
-    biases: np.ndarray
-    mean_cosine: float
-    losses: np.ndarray
-
-
-def transfer_options(settings: Settings, choice: NiwtCandidate) -> TransferOptions:
-    """Return the options of a descent for one candidate."""
-    return TransferOptions(
-        regularization=choice.regularization,
-        anchor=choice.anchor,
-        regularizer=settings.regularizer,
-        learning_rate=choice.learning_rate,
-        batch_size=settings.transfer_batch_size,
-        max_steps=settings.transfer_steps,
-        seed=settings.seed,
-    )
-
-
 def new_columns(
-    settings: Settings,
-    choice: NiwtCandidate,
-    network: Network,
-    head: SeenHead,
-    importances: np.ndarray,
-    support: Support,
-    features: np.ndarray,
-    labels: np.ndarray,
-) -> NewColumns:
+    settings: Settings, choice: NiwtCandidate, network: Network, head: SeenHead, importances: np.ndarray, support: Support,
+    features: np.ndarray, labels: np.ndarray
+) -> Transfer:
     """Solve Eq. 3 for the importances [U, N] and set scale and bias on features [M, D] of seen training images."""
     losses = np.empty(0, np.float32)
     if choice.engine == "closed_form":
@@ -108,7 +72,10 @@ def new_columns(
         )
         cosine = mean_cosine(support.operator, columns, importances, blocks)
     else:
-        options = transfer_options(settings, choice)
+        options = TransferOptions(
+            choice.regularization, choice.anchor, settings.regularizer, choice.learning_rate, settings.transfer_batch_size,
+            settings.transfer_steps, seed=settings.seed
+        )
         if choice.engine == "tape":
             solved = transfer_columns(network.tail, support.maps, importances, head.columns, head.biases, options)
         else:
@@ -122,12 +89,12 @@ def new_columns(
         if head.form is not None:
             columns = _of_length(columns, support.operator, importances)
     if head.form is not None:
-        return NewColumns(columns, head.form.biases(columns), cosine, losses)
+        return Transfer(columns, head.form.biases(columns), losses, cosine)
     biases = np.full(len(importances), head.biases.mean(), np.float32)
     if settings.column_scale == "matched":
         statistics = logit_statistics(features, labels, head.columns, head.biases)
         columns, biases = match_logits(columns, features, statistics)
-    return NewColumns(columns, biases, cosine, losses)
+    return Transfer(columns, biases, losses, cosine)
 
 
 def _of_length(columns: np.ndarray, operator: np.ndarray, importances: np.ndarray) -> np.ndarray:

@@ -43,13 +43,13 @@ class TransferOptions:
 
 @dataclass(frozen=True)
 class Transfer:
-    """Solved columns.
+    """Columns of new classes.
 
     Attributes:
         columns: float32 [D, U].
-        biases: float32 [U], the mean seen bias: importance does not determine a bias.
-        losses: float32 [steps], Eq. 3 on each step's batch.
-        mean_cosine: mean over the last 10 steps of cos(alpha_hat, alpha), without the regulariser.
+        biases: float32 [U]; of a descent the mean seen bias, for importance does not determine one.
+        losses: float32 [steps], Eq. 3 on each step's batch; [0] for the closed form.
+        mean_cosine: of predicted and reached importances; of a descent over its last 10 steps, without the regulariser.
     """
 
     columns: np.ndarray
@@ -66,13 +66,8 @@ def initial_columns(seen_columns: np.ndarray, num_unseen: int, seed: int) -> np.
 
 
 def transfer_loss(
-    tail: Callable[..., tf.Tensor],
-    columns: tf.Tensor,
-    maps: tf.Tensor,
-    classes: tf.Tensor,
-    targets: tf.Tensor,
-    anchor: tf.Tensor,
-    options: TransferOptions,
+    tail: Callable[..., tf.Tensor], columns: tf.Tensor, maps: tf.Tensor, classes: tf.Tensor, targets: tf.Tensor,
+    anchor: tf.Tensor, options: TransferOptions
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Return Eq. 3 for a batch of (support image, class) pairs, and its mean cosine; both scalars.
 
@@ -100,13 +95,8 @@ def penalty(columns: tf.Tensor, anchor: tf.Tensor, options: TransferOptions) -> 
 
 
 def transfer_columns(
-    tail: Callable[..., tf.Tensor],
-    support_maps: np.ndarray,
-    importances: np.ndarray,
-    seen_columns: np.ndarray,
-    seen_biases: np.ndarray,
-    options: TransferOptions,
-    on_step: Callable[[int, float], None] | None = None,
+    tail: Callable[..., tf.Tensor], support_maps: np.ndarray, importances: np.ndarray, seen_columns: np.ndarray,
+    seen_biases: np.ndarray, options: TransferOptions, on_step: Callable[[int, float], None] | None = None
 ) -> Transfer:
     """Optimise the columns of all unseen classes together until their importances match (Eq. 3).
 
@@ -133,14 +123,9 @@ def transfer_columns(
 
 
 def minimise(
-    loss_of: Callable[..., tuple[tf.Tensor, tf.Tensor]],
-    batches: Iterator[tuple[np.ndarray, ...]],
-    num_unseen: int,
-    seen_columns: np.ndarray,
-    seen_biases: np.ndarray,
-    options: TransferOptions,
-    on_step: Callable[[int, float], None] | None = None,
-    start: np.ndarray | None = None,
+    loss_of: Callable[..., tuple[tf.Tensor, tf.Tensor]], batches: Iterator[tuple[np.ndarray, ...]], num_unseen: int,
+    seen_columns: np.ndarray, seen_biases: np.ndarray, options: TransferOptions,
+    on_step: Callable[[int, float], None] | None = None, start: np.ndarray | None = None
 ) -> Transfer:
     """Descend with Adam until the loss no longer falls.
 

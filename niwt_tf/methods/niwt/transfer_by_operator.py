@@ -20,12 +20,8 @@ _SHARE_A_STEP = 0.1
 
 
 def operator_loss(
-    operator: TailOperator,
-    columns: tf.Tensor,
-    images: tf.Tensor,
-    targets: tf.Tensor,
-    anchor: tf.Tensor,
-    options: TransferOptions,
+    operator: TailOperator, columns: tf.Tensor, images: tf.Tensor, targets: tf.Tensor, anchor: tf.Tensor,
+    options: TransferOptions
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Return Eq. 3 over every pair of some support images and all classes, and its mean cosine; both scalars.
 
@@ -43,13 +39,8 @@ def operator_loss(
 
 
 def transfer_by_operator(
-    operator: TailOperator,
-    importances: np.ndarray,
-    seen_columns: np.ndarray,
-    seen_biases: np.ndarray,
-    options: TransferOptions,
-    on_step: Callable[[int, float], None] | None = None,
-    start: np.ndarray | None = None,
+    operator: TailOperator, importances: np.ndarray, seen_columns: np.ndarray, seen_biases: np.ndarray,
+    options: TransferOptions, on_step: Callable[[int, float], None] | None = None, start: np.ndarray | None = None
 ) -> Transfer:
     """Optimise the columns of all unseen classes together until their importances match (Eq. 3).
 

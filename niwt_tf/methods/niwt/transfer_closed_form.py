@@ -105,13 +105,8 @@ class ClosedForm:
         return self.operator.T @ inner if self._dual else inner @ self.operator.T
 
     def columns(
-        self,
-        importances: np.ndarray,
-        seen_columns: np.ndarray,
-        regularization: float,
-        anchor: str = "mean",
-        *,
-        keep_lengths: bool = False,
+        self, importances: np.ndarray, seen_columns: np.ndarray, regularization: float, anchor: str = "mean", *,
+        keep_lengths: bool = False
     ) -> np.ndarray:
         """Return columns, float32 [D, U].
 

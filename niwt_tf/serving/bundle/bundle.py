@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from niwt_tf.serving.bundle.cards import Card, cards_from_json
 from niwt_tf.serving.bundle.versions import saved_model_folder
 
 if TYPE_CHECKING:
-    from niwt_tf.methods.base import ColumnFormula
+    from niwt_tf.methods.formula import ColumnFormula
 
 FORMAT = 2
 CARDS = "assets.extra/cards.json"
@@ -120,12 +121,19 @@ class Bundle:
             InputError: the bundle has none, or its method is not installed.
         """
         self.check_formula()
-        from niwt_tf.methods.registry import method_of
+        from niwt_tf.methods.formula import FORMER, HOMES
 
         fixed = dict(self.metadata[_FORMULA])
-        method, names = fixed.pop("method", DEFAULT_METHOD), fixed.pop("variables", _FORMER_VARIABLES)
-        arrays = {name: self.variable(name) for name in names}
-        return method_of(method).formula_of({**arrays, **{name: np.array(value) for name, value in fixed.items()}})
+        kind, method = fixed.pop("kind", FORMER), fixed.pop("method", DEFAULT_METHOD)
+        arrays = {name: self.variable(name) for name in fixed.pop("variables", _FORMER_VARIABLES)}
+        arrays |= {name: np.array(value) for name, value in fixed.items()}
+        if kind in HOMES:  # no method is imported for it, which would take Keras
+            module, name = HOMES[kind]
+            formula: ColumnFormula = getattr(importlib.import_module(module), name).from_arrays(arrays)
+            return formula
+        from niwt_tf.methods.registry import method_of
+
+        return method_of(method).formula_of(arrays)
 
     @cached_property
     def _checkpoint(self) -> Any:
@@ -194,7 +202,7 @@ def _digest_of_metadata(metadata: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-# The entry of niwt.json; bundles of before there were several methods have neither "method" nor "variables" in it.
+# The entry of niwt.json; bundles of before there were several methods have neither "kind", "method" nor "variables" in it.
 _FORMULA = "column_map"
 _FORMER_VARIABLES = ("map_weights", "map_bias", "centre", "basis", "means", "covariance", "statistics")
 
@@ -207,4 +215,4 @@ def formula_variables(formula: ColumnFormula) -> dict[str, np.ndarray]:
 def formula_entry(formula: ColumnFormula, method: str) -> dict[str, object]:
     """Return what niwt.json keeps of a method's formula: what the graph has built in, and the names of its variables."""
     fixed: dict[str, object] = {name: formula.arrays()[name].tolist() for name in formula.fixed}
-    return {**fixed, "method": method, "variables": list(formula_variables(formula))}
+    return {**fixed, "kind": formula.kind, "method": method, "variables": list(formula_variables(formula))}

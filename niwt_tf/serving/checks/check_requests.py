@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.data.images.decode import decode_image
+from niwt_tf.serving.bundle.warmup import example
 from niwt_tf.serving.checks.messages import Message
-from niwt_tf.serving.export.warmup import example
 
 _DESCRIBED = 2
 _UNKNOWN_SIDE = 2

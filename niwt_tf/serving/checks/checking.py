@@ -266,7 +266,7 @@ class Examination:
     def warmup(self) -> list[Message]:
         """The requests of the warm-up records."""
         try:
-            from niwt_tf.serving.export.warmup import read_warmup
+            from niwt_tf.serving.bundle.warmup import read_warmup
         except ImportError:
             raise NotRunError("no tensorflow-serving-api") from None
         return [Message(signature, inputs) for signature, inputs in read_warmup(self.folder)]

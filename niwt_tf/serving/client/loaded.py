@@ -14,8 +14,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf import error_codes_pb2, saved_model_pb2
 
 from niwt_tf.serving.bundle.predict import Servable, opened
+from niwt_tf.serving.bundle.warmup import read_warmup
 from niwt_tf.serving.client.transport import RequestError
-from niwt_tf.serving.export.warmup import read_warmup
 
 DEFAULT_SIGNATURE = "serving_default"
 # What the Session of Python says before what the graph said.

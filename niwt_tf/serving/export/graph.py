@@ -17,13 +17,14 @@ import tensorflow as tf
 from niwt_tf.data.images.decode import decode_image
 from niwt_tf.explain import explanations
 from niwt_tf.explain.explanations import Evidence, ExplainerTensors
-from niwt_tf.methods.base import ColumnFormula
+from niwt_tf.methods.finite_graph import finite
+from niwt_tf.methods.formula import ColumnFormula
 from niwt_tf.metrics.probabilities import UNKNOWN
 from niwt_tf.models.network import Network
 from niwt_tf.serving.bundle.bundle import formula_variables
 from niwt_tf.serving.bundle.paged_head import PAGE, paged, paged_products
+from niwt_tf.serving.bundle.warmup import ENCODED
 from niwt_tf.serving.export.contents import Contents
-from niwt_tf.serving.export.warmup import ENCODED
 
 # An image near the limit of pixels takes some hundred megabytes while it is decoded: ten at once, the default, take gigabytes.
 _DECODED_AT_ONCE = 2
@@ -168,9 +169,6 @@ def _open(value: np.ndarray, shape: list[int | None]) -> tf.Variable:
     return tf.Variable(value, trainable=False, shape=shape)
 
 
-TOO_LARGE = "descriptions must not be so large that their lengths or logits overflow."
-
-
 def described_logits(
     features: tf.Tensor, descriptions: tf.Tensor, variables: Mapping[str, tf.Variable], formula: ColumnFormula
 ) -> tf.Tensor:
@@ -185,4 +183,4 @@ def described_logits(
     # Only Python's interface compares a request with the shape of a signature, and a single number would be broadcast.
     descriptions = tf.ensure_shape(descriptions, [None, None, formula.num_entries])
     descriptions = tf.debugging.assert_all_finite(descriptions, "descriptions must be finite numbers.")
-    return tf.debugging.assert_all_finite(formula.logits(features, descriptions, variables), TOO_LARGE)
+    return finite(formula.logits(features, descriptions, variables))

@@ -16,12 +16,12 @@ from niwt_tf.errors import InputError
 from niwt_tf.models.network import Network
 from niwt_tf.serving.bundle.predict import read_image
 from niwt_tf.serving.bundle.versions import new_version
+from niwt_tf.serving.bundle.warmup import Request, example, write_warmup
 from niwt_tf.serving.classes.rewrite import write_cards, write_metadata
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.graph import ServedNetwork
 from niwt_tf.serving.export.metadata import describe
 from niwt_tf.serving.export.verification import CheckImages, read_check_images, verify
-from niwt_tf.serving.export.warmup import Request, example, write_warmup
 
 _LOG = logging.getLogger("niwt_tf")
 _MOST_WARMUP = 4  # images; a record holds them whole

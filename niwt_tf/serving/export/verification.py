@@ -15,12 +15,12 @@ from niwt_tf.errors import InputError
 from niwt_tf.metrics.probabilities import UNKNOWN, Probabilities
 from niwt_tf.models.network import Network
 from niwt_tf.serving.bundle.predict import read_image, read_pixels
+from niwt_tf.serving.bundle.warmup import example
 from niwt_tf.serving.checks.check_processes import SESSION, ask
 from niwt_tf.serving.checks.check_requests import strings
 from niwt_tf.serving.checks.graph_checks import meta_graph, signatures_of
 from niwt_tf.serving.checks.messages import Message
 from niwt_tf.serving.export.contents import Contents
-from niwt_tf.serving.export.warmup import example
 
 TOLERANCE = 1e-4
 _DESCRIBED = 2  # classes that are given again as descriptions

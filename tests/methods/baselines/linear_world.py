@@ -10,6 +10,16 @@ import numpy as np
 from niwt_tf.methods.baselines.linear import Fitted, LinearMethod, Sample
 from niwt_tf.metrics.ranks import unit
 
+# One point of each grid, of networks and trainings that are small.
+SMALL = {
+    "ale": {"learning_rate": 0.1, "epochs": 2.0},
+    "dem": {"hidden": 16.0, "learning_rate": 1e-2, "weight_decay": 1e-5, "steps": 50.0},
+    "eszsl": {"gamma": 0.1, "lambda": 0.1},
+    "sync": {"lambda": 2.0**-9, "sigma": 2.0},
+    "cnzsl": {"hidden": 16.0, "learning_rate": 5e-3, "scale": 5.0, "epochs": 2.0},
+    "class_mean": {"penalty": 0.1},
+}
+
 
 @dataclass(frozen=True)
 class LinearWorld:

@@ -12,13 +12,13 @@ import pytest
 import tensorflow as tf
 
 from niwt_tf.errors import InputError
+from niwt_tf.serving.bundle.warmup import WARMUP, write_warmup
 from niwt_tf.serving.checks import checking, native_loader
 from niwt_tf.serving.checks.check_processes import C_API, SESSION, Said, ask
 from niwt_tf.serving.checks.check_requests import bad_images, drawn_images, strings
 from niwt_tf.serving.checks.checking import Check, Examination, check_export
 from niwt_tf.serving.checks.messages import Message, append_message, read_messages
 from niwt_tf.serving.checks.session_process import answer_all
-from niwt_tf.serving.export.warmup import WARMUP, write_warmup
 from tests.serving.saved_models import brightness, save, scored
 
 

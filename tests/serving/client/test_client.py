@@ -213,6 +213,6 @@ def test_a_client_over_rest_imports_no_tensorflow():
 
 
 def test_nothing_of_it_needs_keras():
-    names = ("client.grpc_transport", "client.local_transport", "loopback.server", "export.warmup")
+    names = ("client.grpc_transport", "client.local_transport", "loopback.server", "bundle.warmup")
     modules = ", ".join(f"niwt_tf.serving.{name}" for name in names)
     assert "Error" not in _fails(f"import sys; sys.modules['keras'] = sys.modules['tf_keras'] = None; import {modules}")

@@ -22,9 +22,9 @@ from tensorflow_serving.apis import (
 )
 
 from niwt_tf.errors import InputError
+from niwt_tf.serving.bundle.warmup import write_warmup
 from niwt_tf.serving.client.client import Client
 from niwt_tf.serving.client.transport import RequestError
-from niwt_tf.serving.export.warmup import write_warmup
 from niwt_tf.serving.loopback.served_model import ServedModel
 from niwt_tf.serving.loopback.server import loopback
 from tests.serving.client.conftest import LABELS, SERVERS, expected_scores, png, running

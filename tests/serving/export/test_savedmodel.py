@@ -17,11 +17,11 @@ from niwt_tf.files import read_json
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.backbones import build_network
 from niwt_tf.serving.bundle.predict import opened
+from niwt_tf.serving.bundle.warmup import example
 from niwt_tf.serving.export import savedmodel
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.savedmodel import export_network
 from niwt_tf.serving.export.verification import Verification, VerificationError
-from niwt_tf.serving.export.warmup import example
 from tests.serving.answers import predict
 
 EXPLAINED = {

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from niwt_tf.errors import InputError
-from niwt_tf.serving.export.warmup import WARMUP, read_warmup, write_warmup
+from niwt_tf.serving.bundle.warmup import WARMUP, read_warmup, write_warmup
 
 IMAGE = b"\x89PNG\x00\xff\x00"
 

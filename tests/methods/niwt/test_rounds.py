@@ -1,0 +1,141 @@
+"""What NIWT asks to be tried, a round after the other, against trials whose marks are made up."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from niwt_tf.config.settings import Settings
+from niwt_tf.methods.base import Trial
+from niwt_tf.methods.niwt.niwt import METHOD
+from niwt_tf.methods.niwt.seen_heads import SeenHead
+from niwt_tf.methods.niwt.solving import NiwtCandidate
+
+HEADS = (("ridge", 1.0), ("ridge", 10.0), ("lda", 0.1), ("lda", 0.5))
+GRIDS = {
+    "transfer_lambda": (1e-3, 1e-2, 1e-1),
+    "transfer_learning_rate": (1e-3, 1e-2),
+    "transfer_anchor": "mean,zero",
+    "map_regularization": (0.1, 1.0, 10.0),
+}
+
+
+class _FoldTask:
+    """A task with validation classes, of which the rounds read the heads and the engines alone."""
+
+    def __init__(self, heads, engines):
+        nothing = np.zeros((2, 2), np.float32), np.zeros(2, np.float32)
+        made = [SimpleNamespace(head=SeenHead(penalty, *nothing, kind)) for kind, penalty in heads]
+        self._kept = {"measured": made, "engines": engines}
+        self.learner = None
+
+    def cached(self, key, make):
+        del make
+        return self._kept[key]
+
+
+def asked(monkeypatch, settings, engines=("closed_form",), mark=lambda candidate: 0.0, heads=HEADS):
+    """Return the rounds, and all trials, when each candidate reaches what `mark` says."""
+    tasks = [_FoldTask(heads, engines)]
+    monkeypatch.setattr("niwt_tf.methods.niwt.niwt.folds_of", lambda tasks: list(tasks))
+    found, trials = [], []
+    rounds = METHOD.rounds(settings, tasks)
+    candidates = next(rounds)
+    while candidates is not None:
+        found.append(list(candidates))
+        trials += [Trial(each, 0.0, mark(each), 0.0) for each in candidates]
+        try:
+            candidates = rounds.send(trials)
+        except StopIteration:
+            candidates = None
+    return found, trials
+
+
+def test_heads_first_then_penalties_then_the_rest_in_the_counts_of_before(monkeypatch):
+    found, trials = asked(monkeypatch, Settings(engine="closed_form", **GRIDS))
+    # 4 heads; 3 penalties for the best head of each of 2 kinds; 3 lambdas and 2 anchors without the one that was tried.
+    assert [len(each) for each in found] == [4, 6, 5]
+    assert len(trials) == 15
+    first, penalties, further = found
+    assert [(each.head, each.head_kind, each.head_regularization) for each in first] == [
+        (index, *head) for index, head in enumerate(HEADS)
+    ]
+    assert {(each.regularization, each.learning_rate, each.anchor) for each in first} == {(1e-2, 1e-2, "mean")}
+    assert {each.map_regularization for each in first} == {None}
+    assert [(each.head, each.map_regularization) for each in penalties] == [(h, p) for h in (0, 2) for p in (0.1, 1.0, 10.0)]
+    points = [(each.regularization, each.anchor) for each in further]
+    assert points == [(1e-3, "mean"), (1e-3, "zero"), (1e-2, "zero"), (1e-1, "mean"), (1e-1, "zero")]
+
+
+def test_each_round_goes_on_from_the_best_so_far(monkeypatch):
+    def mark(candidate):
+        marks = {"head": {1: 2.0, 2: 1.0, 3: 1.5}, "map_regularization": {10.0: 0.5}, "regularization": {1e-1: 0.25}}
+        return sum(known.get(getattr(candidate, name), 0.0) for name, known in marks.items())
+
+    found, trials = asked(monkeypatch, Settings(engine="closed_form", **GRIDS), mark=mark)
+    _, penalties, further = found
+    assert [each.head for each in penalties] == [1] * 3 + [3] * 3  # the best ridge head and the best discriminant
+    known = {(each.head, each.map_regularization, each.head_kind, each.head_regularization) for each in further}
+    assert known == {(1, 10.0, "ridge", 10.0)}
+    best = max(trials, key=lambda trial: trial.harmonic_mean).candidate
+    assert best == NiwtCandidate(1, "closed_form", 1e-1, 1e-2, "mean", (1.0,), 10.0, "ridge", 10.0)
+
+
+def test_of_two_kinds_the_best_is_gone_on_from(monkeypatch):
+    found, _ = asked(monkeypatch, Settings(engine="closed_form", **GRIDS), mark=lambda each: each.head_kind == "lda")
+    assert {(each.head, each.head_kind, each.map_regularization) for each in found[2]} == {(2, "lda", None)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "engines", "counts"),
+    [
+        ({"map": "cosine"}, ("closed_form",), [4, 5]),
+        ({"map_regularization": (1.0,)}, ("closed_form",), [4, 5]),
+        # A descent for each penalty would take too long. The tape has two rates.
+        ({}, ("tape",), [4, 3 * 2 * 2 - 1]),
+        ({}, ("operator",), [4, 5]),
+        ({}, ("closed_form", "operator", "tape"), [4, 6, 5 + 6 + 12]),
+        ({}, ("operator", "closed_form"), [4, 5 + 6]),
+        ({"transfer_lambda": (1e-2,), "transfer_anchor": "mean"}, ("closed_form",), [4, 6, 0]),
+    ],
+)
+def test_counts_by_settings_and_engines(monkeypatch, changes, engines, counts):
+    found, _ = asked(monkeypatch, Settings(**(GRIDS | changes)), engines)
+    assert [len(each) for each in found] == counts
+
+
+def test_a_descent_has_its_rate_and_the_closed_form_none_to_try(monkeypatch):
+    found, _ = asked(monkeypatch, Settings(**GRIDS), ("closed_form", "operator", "tape"))
+    rates = {
+        engine: {each.learning_rate for each in found[2] if each.engine == engine}
+        for engine in ("closed_form", "operator", "tape")
+    }
+    assert rates == {"closed_form": {1e-2}, "operator": {1e-2}, "tape": {1e-3, 1e-2}}
+
+
+def test_each_further_layer_is_weighted_in_turn_and_may_be_left_out(monkeypatch):
+    settings = Settings(extra_layers=("features", "block3_relu"), **GRIDS)
+
+    def mark(candidate):
+        weights = candidate.layer_weights
+        return {0.0: 0.0, 0.3: 2.0, 1.0: 1.0}[weights[1]] + {0.0: 0.0, 0.3: -1.0, 1.0: -2.0}[weights[2]]
+
+    found, trials = asked(monkeypatch, settings, mark=mark)
+    assert [len(each) for each in found] == [4, 6, 5, 2, 2]
+    assert {each.layer_weights for each in [*found[0], *found[1], *found[2]]} == {(1.0, 0.0, 0.0)}
+    assert [each.layer_weights for each in found[3]] == [(1.0, 0.3, 0.0), (1.0, 1.0, 0.0)]
+    assert [each.layer_weights for each in found[4]] == [(1.0, 0.3, 0.3), (1.0, 0.3, 1.0)]
+    assert max(trials, key=lambda trial: trial.harmonic_mean).candidate.layer_weights == (1.0, 0.3, 0.0)
+
+
+def test_no_candidate_is_tried_twice(monkeypatch):
+    _, trials = asked(monkeypatch, Settings(**GRIDS), ("closed_form", "operator", "tape"))
+    candidates = [trial.candidate for trial in trials]
+    assert len(set(candidates)) == len(candidates)
+
+
+def test_where_nothing_can_be_chosen_the_first_of_each_grid_is_taken():
+    (only,) = METHOD.candidates(Settings(**GRIDS), [_FoldTask(HEADS, ("closed_form", "tape"))])
+    assert only == NiwtCandidate(0, "closed_form", 1e-3, 1e-3, "mean", (1.0,), None, "ridge", 1.0)
