@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from niwt_tf.config.names import METHOD_MODULES, network_methods
+from niwt_tf.config.names import METHOD_MODULES, network_methods, title_of
 from niwt_tf.files import read_json
 from niwt_tf.methods.base import ColumnFormula
 from niwt_tf.methods.baselines.column_network import ColumnNetwork
@@ -141,6 +141,8 @@ def test_a_bundle_of_the_method_takes_classes_and_gives_reasons(niwt, made, tmp_
     job = niwt("list_classes", f"--bundle={model.exports}", "--format=json")
     card = json.loads(job.out)["classes"][-1]
     assert (card["name"], card["seen"]) == ("newcomer", False)
+    by = "the column map" if method == "niwt" else title_of(method)
+    assert card["how"].startswith(f"from its description, by {by} (nearest class ")
 
 
 @pytest.mark.parametrize("method", METHODS)

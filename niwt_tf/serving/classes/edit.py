@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from niwt_tf.config.names import DEFAULT_METHOD, title_of
 from niwt_tf.data.descriptions.new_classes import DescribedClass
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.errors import InputError
@@ -142,7 +143,9 @@ def write_change(bundle: Bundle, change: Change) -> Path:
 
 
 def _card(bundle: Bundle, each: DescribedClass, name: str, nearest: str, cosine: float) -> Card:
-    how = "from its description, by the column map" + (f" (nearest class {nearest!r})" if nearest else "")
+    method = bundle.metadata["column_map"].get("method", DEFAULT_METHOD)
+    by = "the column map" if method == DEFAULT_METHOD else title_of(method)
+    how = f"from its description, by {by}" + (f" (nearest class {nearest!r})" if nearest else "")
     figures = {"nearest_cosine": round(cosine, 6)} if nearest else {}
     said = name, tuple(float(value) for value in each.description.values), each.description.text, each.source
     # How well columns from descriptions did on validation classes when the bundle was made.

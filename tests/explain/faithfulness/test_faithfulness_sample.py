@@ -103,7 +103,9 @@ def test_it_is_what_a_plain_loop_finds(network, coloured, monkeypatch):
             by_chance.append(areas(network, each, wanted[place], anyhow[place])[0])
     for name, measure in found.items():
         np.testing.assert_array_equal(measure.rows, rows)
-        np.testing.assert_allclose(measure.values, expected[name], rtol=1e-3, atol=1e-4, err_msg=name)
+        # Pixels whose heat differs by rounding alone may change places in the order of one of the two.
+        of_order = 1e-3 if name.endswith("_auc") else 1e-4
+        np.testing.assert_allclose(measure.values, expected[name], rtol=1e-3, atol=of_order, err_msg=name)
     for name in ("insertion_auc", "deletion_auc"):
         np.testing.assert_allclose(found[name].chance, by_chance, rtol=1e-3, atol=1e-4)
     # What is compared differs, so that one measure in another's place is found out.
