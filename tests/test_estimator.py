@@ -238,7 +238,7 @@ def test_parameters_in_scikit_learns_manner():
 
 def test_parameters_are_the_settings_that_are_not_about_data():
     parameters = dict(inspect.signature(Niwt.__init__).parameters)
-    del parameters["self"], parameters["verbose"]
+    del parameters["self"], parameters["verbose"], parameters["head"]  # the former name of method
     expected = {declared.name: declared.default for declared in SETTINGS if declared.name not in _DATA_SETTINGS}
     assert {name: parameter.default for name, parameter in parameters.items()} == expected
 

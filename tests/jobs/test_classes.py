@@ -174,7 +174,7 @@ MISTAKES = {
     "tampered": (_tampered, (*ADD, "--text=black"), "assets.extra/cards.json, it was changed"),
     "tampered, listed": (_tampered, ("list_classes", B), "assets.extra/cards.json, it was changed"),
     "a newer format": (_newer, (*ADD, "--text=black"), "must have format 2. Received: 3; update niwt-tf"),
-    "no column map": (_without_map, (*ADD, "--text=black"), "must hold a column map"),
+    "no column map": (_without_map, (*ADD, "--text=black"), "must hold what makes a column"),
     "no name": (_nothing, ("add_class", B, "--text=black"), "--name must be given"),
     "no description": (_nothing, ADD, "One of --attributes, --text, --text_file, --cards must be given, .* Received: none"),
     "two descriptions": (_nothing, (*ADD, "--text=black", "--attributes=x.json"), "Received: --attributes, --text"),

@@ -30,7 +30,7 @@ def test_analyses_and_baselines_are_shown(tmp_path):
     assert figures[0].picture.startswith("data:image/webp;base64,") and (figures[0].width, figures[0].height) == (40, 30)
     assert figures[0].rows == ((HOSTILE[1], "50.0 %"), ("x", "n/a"))
     oracle = {**OWN, "features": "head", "uses_test_labels": ["trained on images of unseen classes"]}
-    rows = baseline_rows(OWN, {"oracle": oracle, "eszsl": {**OWN, "features": "map", "uses_test_labels": []}})
+    rows = baseline_rows(OWN, {"oracle": oracle, "eszsl": {**OWN, "features": "map", "uses_test_labels": []}}, "niwt")
     assert [row.name for row in rows] == ["NIWT", "ESZSL", "oracle"]
     assert [row.remark for row in rows] == ["", "", "optimistic: trained on images of unseen classes"]
     plain = contents_toy(scored_toy(3, 6, 8), HOSTILE, 3)
@@ -59,7 +59,7 @@ def test_an_optimistic_analysis_is_called_so_in_its_heading_and_its_caption(tmp_
 def test_optimistic_figures_are_called_so_in_their_own_cells_and_the_run_s_method_by_its_name():
     looked = {**OWN, "features": "head", "uses_test_labels": [], "optimistic": ["its layer was chosen by them"]}
     rows = baseline_rows(OWN, {"dem": looked, "ale": {**looked, "optimistic": []}}, "eszsl")
-    assert [row.name for row in rows] == ["ESZSL, the run's head", "ALE", "DEM"]
+    assert [row.name for row in rows] == ["ESZSL", "ALE", "DEM"]
     assert [row.remark for row in rows] == ["", "", "optimistic: its layer was chosen by them"]
     page = render(replace(contents_toy(scored_toy(3, 6, 8), HOSTILE, 3), baselines=rows))
     section = page[page.index('<section id="baselines"') :]
@@ -69,4 +69,4 @@ def test_optimistic_figures_are_called_so_in_their_own_cells_and_the_run_s_metho
 
 
 def test_without_a_baseline_there_is_no_table():
-    assert baseline_rows(OWN, {}) == ()
+    assert baseline_rows(OWN, {}, "niwt") == ()

@@ -105,11 +105,11 @@ def test_the_chosen_trial_is_always_shown():
     trials = [
         {
             "engine": "tape", "head_regularization": 1.0, "regularization": number, "anchor": "mean",
-            "layer_weights": [1.0, 0.3], "calibration": None, "harmonic_mean": 0.5, "acc_zsl": 0.5, "mean_cosine": 1.0,
+            "layer_weights": [1.0, 0.3], "calibration": None, "harmonic_mean": 0.5, "acc_zsl": 0.5, "transfer_cosine": 1.0,
         }
         for number in range(5)
     ]  # fmt: skip
-    rows = trial_rows({"chosen": trials[4], "trials": trials}, most=3)
+    rows = trial_rows({"method": "niwt", "chosen": trials[4], "trials": trials}, most=3)
     assert [row.regularization for row in rows] == [0, 1, 4] and [row.chosen for row in rows] == [False, False, True]
     assert rows[0].layer_weights == "1, 0.3"
 

@@ -77,7 +77,7 @@ def test_its_card_says_so_and_others_do_not(refined):
     assert (after.folder.name, before.folder.name) == ("2", "1")
     card = after.cards[HEN]
     assert (card.name, card.seen, card.images) == ("hen", False, 3)
-    assert card.how == "from its description, in closed form; refined with 3 images"
+    assert card.how == "from its description; refined with 3 images"
     assert card.description == before.cards[HEN].description
     assert card.made >= before.cards[HEN].made
     assert card.validation.items() >= before.cards[HEN].validation.items()
@@ -87,7 +87,7 @@ def test_its_card_says_so_and_others_do_not(refined):
 
 def test_two_calls_are_one_in_any_order(refined, versions, image_paths):
     first = Bundle.open(refined_version(Bundle.open(versions), "hen", image_paths[2:3]))
-    assert first.cards[HEN].how == "from its description, in closed form; refined with 1 image"
+    assert first.cards[HEN].how == "from its description; refined with 1 image"
     second = Bundle.open(refined_version(first, "hen", image_paths[1::-1]))
     assert second.cards[HEN].images == 3
     for ours, theirs in zip(column_and_bias(second), column_and_bias(refined[1]), strict=True):
