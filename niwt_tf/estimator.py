@@ -311,6 +311,8 @@ class Niwt(BaseEstimator):
     def _settings(self) -> Settings:
         values = {name: getattr(self, name) for name in _PARAMETERS}
         if self.head is not None:
+            if self.method not in (_PARAMETERS["method"], self.head):
+                raise InputError(f"head is the former name of method. Received: {self.head!r} beside method={self.method!r}.")
             warnings.warn("Niwt(head=...) is now Niwt(method=...).", FutureWarning, stacklevel=3)
             values["method"] = self.head
         return Settings.from_dict(values)

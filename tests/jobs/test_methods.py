@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from niwt_tf import Niwt
+from niwt_tf import InputError, Niwt
 from niwt_tf.config.names import TITLES
 from niwt_tf.files import read_json
 from niwt_tf.models.network import Network
@@ -55,3 +55,5 @@ def test_the_former_name_of_the_flag_is_taken_and_said(niwt, tiny_birds, tmp_pat
     assert job.err.count("--head is now called --method") == 1
     with pytest.warns(FutureWarning, match="is now Niwt"):
         assert Niwt(head="eszsl")._settings().method == "eszsl"
+    with pytest.raises(InputError, match=r"head is the former name of method\. Received: 'ale' beside method='dem'"):
+        Niwt(method="dem", head="ale").fit(None)
