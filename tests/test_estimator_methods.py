@@ -16,9 +16,8 @@ from niwt_tf.files import read_json, write_json
 from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.bundle.predict import opened, read_pixels
 
-# NIWT itself is what tests/test_estimator.py is about.
-QUICK = ("class_mean",)
-METHODS = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in network_methods()]
+# NIWT itself is what tests/test_estimator.py is about; tests/jobs/test_every_method.py has a quick one of the others.
+METHODS = [pytest.param(name, marks=pytest.mark.slow) for name in network_methods()]
 
 
 @pytest.fixture(scope="module")

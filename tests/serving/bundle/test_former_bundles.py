@@ -30,6 +30,7 @@ def former(saved_model, tmp_path) -> Bundle:
     entry = metadata["column_map"]
     assert entry.pop("method") == "niwt"
     assert entry.pop("variables")
+    assert entry.pop("kind") == "importance"
     assert set(entry) == {"normalisation", "block_sizes", "block_weights", "is_discriminant"}
     write_metadata(folder, metadata)
     assert metadata["format"] == FORMAT == 2
