@@ -70,7 +70,8 @@ def _export(tmp_path, data, seed=0, folder="exports", abstain=False, names=NAMES
                 network = build_network("small_vgg", names, input_size=16, seed=seed)
                 columns, biases = network.columns, network.biases
                 network.with_head(columns, biases, names, 3).save(written / "network.keras")
-                selection = {"method": "niwt", "how": "from its description", "figures": {"validation_acc_zsl": 0.5}}
+                how = "from its description, by descent through nested gradients"
+                selection = {"method": "niwt", "how": how, "figures": {"validation_acc_zsl": 0.5}}
                 (written / "selection.json").write_text(json.dumps(selection))
                 save_probabilities(written / "probabilities.json", Probabilities(2.0, 0.5))
                 neurons = np.random.default_rng(0).standard_normal((3, network.num_neurons))
