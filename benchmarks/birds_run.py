@@ -44,6 +44,7 @@ class BirdsRun:
         say(f"rendering the birds and a run of {self.epochs} epochs on them, about two minutes ...")
         self._job("render", f"--data_dir={data}")
         flags = [f"--flagfile={ROOT / 'flags' / 'birds.flags'}", f"--epochs={self.epochs}", f"--data_dir={data}"]
+        flags.append("--extra_layers=")  # the tape, which Stage 3 is measured against, has none
         self._job("run", *flags, f"--run_dir={run}", f"--export_dir={self.scratch / 'exports'}", "--noprogress")
         return run
 
