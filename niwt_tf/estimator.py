@@ -34,9 +34,9 @@ from niwt_tf.methods.parameters import HeadParameters
 from niwt_tf.methods.registry import method_of
 from niwt_tf.methods.task import tasks_of
 from niwt_tf.models.network import Network
-from niwt_tf.protocol.learners import learners_of, train_learners
 from niwt_tf.protocol.saved_model import SavedModel, load_model, save_model
 from niwt_tf.protocol.scoring import metrics_of, score_network
+from niwt_tf.protocol.seen_networks import partitions_of, train_partitions
 from niwt_tf.protocol.selection import choose
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.savedmodel import export_network
@@ -137,12 +137,12 @@ class Niwt(BaseEstimator):
         check_support(settings.support)
         method = method_of(settings.method)
         seen, unseen = seen_data(dataset), unseen_descriptions(dataset)
-        learners = learners_of(settings, seen, len(unseen))
+        partitions = partitions_of(settings, seen, len(unseen))
         with tempfile.TemporaryDirectory(prefix="niwt_cache_") as folder:
             execution = self._execution(settings, RowCache(Path(folder), _CACHE_BYTES, settings.cache_dtype))
-            trained = train_learners(settings, learners, execution)
+            trained = train_partitions(settings, partitions, execution)
             networks = {name: result.network for name, result in trained.items()}
-            tasks = tasks_of(settings, learners, networks, readers_of(settings, networks, execution))
+            tasks = tasks_of(settings, partitions, networks, readers_of(settings, networks, execution))
             method.prepare(settings, tasks)
             self.chosen_ = choose(settings, method, tasks, progress=execution.progress)
             network, _ = self.chosen_.applied(networks["main"], unseen)

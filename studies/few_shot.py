@@ -71,13 +71,13 @@ def bank_of(run: Path) -> Bank:
     """Read a finished run."""
     from benchmarks.birds_run import BirdsRun
     from niwt_tf.compute.features import Reader
-    from niwt_tf.data.folds import main_learner
+    from niwt_tf.data.folds import main_partition
     from niwt_tf.data.sampling import statistics_sample
     from niwt_tf.data.schema import seen_data, test_data
 
     birds = BirdsRun(run, run)
     network, settings = birds.network(), birds.settings
-    sample = statistics_sample(settings, main_learner(seen_data(birds.dataset), settings.seed))
+    sample = statistics_sample(settings, main_partition(seen_data(birds.dataset), settings.seed))
     images, reader = test_data(birds.dataset).images, Reader(network)
     with np.load(run / "transfer" / "few_shot.npz", allow_pickle=False) as file:
         prior = FewShotPrior.from_arrays(dict(file))

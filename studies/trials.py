@@ -38,7 +38,7 @@ from niwt_tf.methods.niwt.transfer_closed_form import Blocks, ClosedForm
 from niwt_tf.metrics.calibration import choose_calibration, logit_statistics, match_logits, seen_margin
 from niwt_tf.metrics.gzsl import calibration_curve
 from niwt_tf.metrics.ranks import unit
-from niwt_tf.protocol.learners import learners_of, load_networks
+from niwt_tf.protocol.seen_networks import load_networks, partitions_of
 from niwt_tf.runs.run import RunDirectory
 from studies.seeds import interval
 
@@ -78,11 +78,11 @@ def problems_of(run_dir: Path) -> list[Problem]:
     settings = run.settings
     taken = {name: getattr(settings, name) for name in _PROBLEM}
     dataset = load_dataset(settings.dataset, settings.data_folder, max_bad_images=None, **taken)
-    learners = learners_of(settings, seen_data(dataset), len(dataset.split.unseen))
-    networks, operators = load_networks(run_dir / "train", settings, learners), load_operators(run_dir / "importance")
+    partitions = partitions_of(settings, seen_data(dataset), len(dataset.split.unseen))
+    networks, operators = load_networks(run_dir / "train", settings, partitions), load_operators(run_dir / "importance")
     readers = readers_of(settings, networks, Execution(cache=RowCache(run_dir / ".cache", 4 << 30, settings.cache_dtype)))
     found = []
-    for fold in learners:
+    for fold in partitions:
         if not isinstance(fold, Fold):
             continue
         reader, network = readers[fold.name].features, networks[fold.name]

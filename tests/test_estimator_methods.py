@@ -36,15 +36,15 @@ def trained_once():
     """Train networks for the first model alone: they are the same whatever the method is."""
     kept = {}
 
-    def train(settings, learners, execution):
+    def train(settings, partitions, execution):
         of = settings.replace(method="niwt")
         if of not in kept:
-            kept[of] = real(settings, learners, execution)
+            kept[of] = real(settings, partitions, execution)
         return kept[of]
 
-    real = estimator.train_learners
+    real = estimator.train_partitions
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(estimator, "train_learners", train)
+        patch.setattr(estimator, "train_partitions", train)
         yield kept
 
 

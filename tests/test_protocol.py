@@ -48,7 +48,7 @@ def _choosing() -> list[tuple[str, ast.FunctionDef]]:
 
 def test_what_chooses_is_found_at_all():
     known = {function.name for _, function in _choosing()}
-    assert known >= {"select", "choose", "best_trial", "choose_calibration", "fit_ridge_map", "train_learners"}
+    assert known >= {"select", "choose", "best_trial", "choose_calibration", "fit_ridge_map", "train_partitions"}
     assert known >= {"candidates", "rounds", "prepare", "fit", "fit_all", "finish"}  # of a method
 
 

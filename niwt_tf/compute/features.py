@@ -19,7 +19,7 @@ from tqdm import tqdm
 from niwt_tf.compute.execution import LARGEST_IN_MEMORY, Execution, compiled
 from niwt_tf.compute.feature_cache import RowTable, identities_of
 from niwt_tf.config.settings import Settings
-from niwt_tf.data.folds import Fold, Learner
+from niwt_tf.data.folds import Fold, Partition
 from niwt_tf.data.images.pipeline import image_batches
 from niwt_tf.data.sampling import evaluation_sample, held_out_sample, statistics_sample
 from niwt_tf.data.schema import Images
@@ -279,18 +279,18 @@ class _Computed:
 
 
 def readers_of(settings: Settings, networks: Mapping[str, Network], execution: Execution) -> dict[str, Reader]:
-    """Return a reader by learner; with `finetune="head"` all share main's, for they differ in their heads alone."""
+    """Return a reader by partition; with `finetune="head"` all share main's, for they differ in their heads alone."""
     if settings.finetune == "head":
         return dict.fromkeys(networks, Reader(networks["main"], execution))
     return {name: Reader(network, execution) for name, network in networks.items()}
 
 
-def prepare_choices(settings: Settings, learner: Learner, reader: Reader) -> None:
+def prepare_choices(settings: Settings, partition: Partition, reader: Reader) -> None:
     """Put the features that Stage 3 will ask for in the reader's cache, so that it runs no network; without one do nothing."""
     if reader.cache is None:
         return
-    compared = evaluation_sample(settings, learner) if isinstance(learner, Fold) else held_out_sample(settings, learner)
-    for images in (statistics_sample(settings, learner), compared):
+    compared = evaluation_sample(settings, partition) if isinstance(partition, Fold) else held_out_sample(settings, partition)
+    for images in (statistics_sample(settings, partition), compared):
         reader.features(images)
 
 

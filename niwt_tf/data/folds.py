@@ -31,8 +31,8 @@ def hold_out_images(images: Images, fraction: float = VALIDATION_FRACTION, seed:
 
 
 @dataclass(frozen=True)
-class Learner:
-    """What one network is trained on."""
+class Partition:
+    """A part of the seen classes, or all of them, that one network is trained on."""
 
     name: str  # "main", or "fold_0" and so on
     classes: np.ndarray  # indices of its classes among the S seen ones, ascending
@@ -41,18 +41,18 @@ class Learner:
 
 
 @dataclass(frozen=True)
-class Fold(Learner):
-    """A learner that V seen classes are kept from, which play the unseen ones."""
+class Fold(Partition):
+    """A partition that leaves V seen classes out, which play the unseen ones."""
 
     validation: np.ndarray  # indices of those classes among the seen ones, ascending
-    evaluation: Images  # `held_out` and training images of the validation classes, labelled with the learner's classes first
+    evaluation: Images  # `held_out` and training images of the validation classes, labelled with the partition's classes first
     validation_descriptions: Descriptions
 
 
-def main_learner(seen: SeenData, seed: int) -> Learner:
-    """Return the learner of all seen classes."""
+def main_partition(seen: SeenData, seed: int) -> Partition:
+    """Return the partition that has all seen classes."""
     training, held_out = hold_out_images(seen.images, seed=seed)
-    return Learner("main", np.arange(len(seen.descriptions)), SeenData(training, seen.descriptions), held_out)
+    return Partition("main", np.arange(len(seen.descriptions)), SeenData(training, seen.descriptions), held_out)
 
 
 def class_folds(seen: SeenData, *, num_folds: int, num_validation: int | None, num_unseen: int, seed: int) -> list[Fold]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from niwt_tf.config.settings import Settings
-from niwt_tf.data.folds import Fold, Learner
+from niwt_tf.data.folds import Fold, Partition
 from niwt_tf.data.schema import Images
 
 # Features of larger sets would not fit in memory: a sample, as even over the classes as can be, stands for them.
@@ -13,9 +13,9 @@ STATISTICS_IMAGES = 2048
 EVALUATION_IMAGES = 20_000
 
 
-def statistics_sample(settings: Settings, learner: Learner) -> Images:
+def statistics_sample(settings: Settings, partition: Partition) -> Images:
     """Return the training images that the scale of new columns is set on."""
-    return balanced_sample(learner.training.images, STATISTICS_IMAGES, settings.seed)
+    return balanced_sample(partition.training.images, STATISTICS_IMAGES, settings.seed)
 
 
 def evaluation_sample(settings: Settings, fold: Fold) -> Images:
@@ -23,9 +23,9 @@ def evaluation_sample(settings: Settings, fold: Fold) -> Images:
     return balanced_sample(fold.evaluation, EVALUATION_IMAGES, settings.seed)
 
 
-def held_out_sample(settings: Settings, learner: Learner) -> Images:
+def held_out_sample(settings: Settings, partition: Partition) -> Images:
     """Return the held-out images that the unit of calibration is measured on: all up to a number that fits in memory."""
-    return balanced_sample(learner.held_out, EVALUATION_IMAGES, settings.seed)
+    return balanced_sample(partition.held_out, EVALUATION_IMAGES, settings.seed)
 
 
 def balanced_sample(images: Images, count: int, seed: int) -> Images:

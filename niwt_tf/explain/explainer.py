@@ -104,7 +104,7 @@ def importances_of(task: Task, network: Network) -> np.ndarray:
     For methods that measure none themselves.
     """
     settings, execution = task.settings, task.reader.execution
-    sample = balanced_sample(task.learner.training.images, max(settings.num_support, task.num_seen), settings.seed)
+    sample = balanced_sample(task.partition.training.images, max(settings.num_support, task.num_seen), settings.seed)
     everything, how = np.ones((1, len(sample)), bool), {name: getattr(execution, name) for name in ("jit", "progress", "team")}
     (operator,) = mean_operators(network.tail, task.reader.maps(sample), everything, **how)
     return unit((operator @ network.columns[:, : network.num_seen]).T)

@@ -17,8 +17,8 @@ from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.methods.registry import method_of
 from niwt_tf.methods.task import Task, tasks_of
-from niwt_tf.protocol.learners import load_networks
 from niwt_tf.protocol.scoring import metrics_of, save_scores, score_task
+from niwt_tf.protocol.seen_networks import load_networks
 from niwt_tf.protocol.selection import choose, plain, select
 from niwt_tf.runs.run import Run
 from niwt_tf.runs.stage import Stage
@@ -44,12 +44,12 @@ def stage(run: Run, data: RunData, methods: Sequence[str] = COMPARED, source: st
     missing = [each for name in methods if not (each := _stage_of(run, name, source)).up_to_date]
     if not missing:
         return
-    if not any(isinstance(learner, Fold) for learner in data.learners):
-        count = len(data.learners[0].classes)
+    if not any(isinstance(partition, Fold) for partition in data.partitions):
+        count = len(data.partitions[0].classes)
         raise InputError(f"A baseline needs enough seen classes to hold some out and keep 4. Received: {count} seen classes.")
-    networks = load_networks(run.folder("train"), run.settings, data.learners)
+    networks = load_networks(run.folder("train"), run.settings, data.partitions)
     readers = readers_of(run.settings, networks, data.execution)
-    tasks = tasks_of(run.settings, data.learners, networks, readers, SOURCES[source])
+    tasks = tasks_of(run.settings, data.partitions, networks, readers, SOURCES[source])
     for each in missing:
         _write(run, data, each, source, tasks)
 

@@ -19,8 +19,8 @@ from niwt_tf.methods.base import Method, MethodStage
 from niwt_tf.methods.parameters import HeadParameters
 from niwt_tf.methods.registry import method_of
 from niwt_tf.methods.task import Task, tasks_of
-from niwt_tf.protocol.learners import load_networks
 from niwt_tf.protocol.probabilities import save_probabilities
+from niwt_tf.protocol.seen_networks import load_networks
 from niwt_tf.protocol.selection import choose, plain
 from niwt_tf.runs.fingerprints import support_fingerprint
 from niwt_tf.runs.run import Run
@@ -132,8 +132,8 @@ def run_tasks(run: Run, data: RunData, inputs: Sequence[str] | None = None) -> l
         InputError: such a stage is missing or out of date.
     """
     read = inputs_of(method_of(run.settings.method)) if inputs is None else inputs
-    networks = load_networks(run.folder("train"), run.settings, data.learners)
-    tasks = tasks_of(run.settings, data.learners, networks, readers_of(run.settings, networks, data.execution))
+    networks = load_networks(run.folder("train"), run.settings, data.partitions)
+    tasks = tasks_of(run.settings, data.partitions, networks, readers_of(run.settings, networks, data.execution))
     for stage in method_of(run.settings.method).stages:
         if stage.name in read:
             stage.read(tasks, run.folder(stage.name))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from niwt_tf.compute.execution import Execution
-from niwt_tf.data.folds import Learner
+from niwt_tf.data.folds import Partition
 from niwt_tf.data.load import load_dataset
 from niwt_tf.data.schema import Dataset, Descriptions, Knowledge, SeenData, TestData, seen_data, test_data, unseen_descriptions
 from niwt_tf.errors import InputError
@@ -23,8 +23,8 @@ from niwt_tf.methods.niwt.few_shot import FewShotPrior
 from niwt_tf.methods.registry import method_of
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.network import Network
-from niwt_tf.protocol.learners import learners_of
 from niwt_tf.protocol.probabilities import load_probabilities
+from niwt_tf.protocol.seen_networks import partitions_of
 from niwt_tf.runs.fingerprints import data_fingerprint, descriptions_fingerprint, image_fingerprint, problem_fingerprint
 from niwt_tf.runs.run import Run
 
@@ -36,7 +36,7 @@ class RunData:
     Attributes:
         dataset: everything; stages before `evaluate` do not touch it.
         seen: training images and descriptions of the seen classes.
-        learners: the main one and the folds of validation classes, all made of `seen`.
+        partitions: the main one and the folds of validation classes, all made of `seen`.
         seen_knowledge: the seen classes' descriptions, with the names of their entries.
         unseen: the descriptions of the unseen classes.
         execution: how networks are run over the images.
@@ -44,7 +44,7 @@ class RunData:
 
     dataset: Dataset
     seen: SeenData
-    learners: list[Learner]
+    partitions: list[Partition]
     seen_knowledge: Knowledge
     unseen: Descriptions
     execution: Execution
@@ -81,9 +81,9 @@ def load_run_data(run: Run, needs: Sequence[str] = ()) -> RunData:
     run.use_data(data_fingerprint(dataset), *described, images=image_fingerprint(dataset))
     seen = seen_data(dataset)
     unseen = unseen_descriptions(dataset)
-    learners = learners_of(settings, seen, len(unseen))
+    partitions = partitions_of(settings, seen, len(unseen))
     known = replace(dataset.knowledge, values=seen.descriptions.values)
-    return RunData(dataset, seen, learners, known, unseen, execution_of(run))
+    return RunData(dataset, seen, partitions, known, unseen, execution_of(run))
 
 
 class TransferFiles:

@@ -9,7 +9,7 @@ from niwt_tf.files import write_json
 from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.methods.niwt.support import check_support
-from niwt_tf.protocol.learners import has_attribute_loss, save_networks, train_learners
+from niwt_tf.protocol.seen_networks import has_attribute_loss, save_networks, train_partitions
 from niwt_tf.runs.fingerprints import weights_fingerprint
 from niwt_tf.runs.run import Run
 
@@ -22,7 +22,7 @@ SETTINGS_USED = (
 
 
 def stage(run: Run, data: RunData) -> None:
-    """Train every learner, or go on where an interrupted training stopped."""
+    """Train every partition, or go on where an interrupted training stopped."""
     initial = weights_fingerprint(run.settings.weights, run.settings.backbone, download=True)
     described = has_attribute_loss(run.settings)
     train = run.stage("train", settings_used=SETTINGS_USED, extra=initial, described=described)
@@ -33,7 +33,7 @@ def stage(run: Run, data: RunData) -> None:
     check_support(run.settings.support)
     work = train.work
     with train.writing() as folder:
-        trained = train_learners(run.settings, data.learners, data.execution, work_dir=work)
+        trained = train_partitions(run.settings, data.partitions, data.execution, work_dir=work)
         save_networks(folder, run.settings, {name: result.network for name, result in trained.items()})
         write_json(folder / "history.json", {name: result.history for name, result in trained.items()})
         for name in trained:
@@ -41,7 +41,7 @@ def stage(run: Run, data: RunData) -> None:
         main = trained["main"]
         train.record(
             shapes={"columns": main.network.columns.shape, "map": main.network.trunk.output_shape[1:]},
-            metrics={"validation_accuracy": main.validation_accuracy} if len(data.learners[0].held_out) else {},
+            metrics={"validation_accuracy": main.validation_accuracy} if len(data.partitions[0].held_out) else {},
         )
 
 

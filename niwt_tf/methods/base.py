@@ -1,8 +1,8 @@
 """What every method is to the protocol: candidates, and for each a generator that makes parameters from descriptions.
 
-A method is fitted on a `Task` (one learner: its network, its training images, the descriptions of its classes) and gives a
+A method is fitted on a `Task` (one partition: its network, its training images, the descriptions of its classes) and gives a
 `Generator`. That takes the descriptions of any classes and gives `Parameters`, which make a network of a network. Nothing here
-can reach a test image: a task is made of a learner, and a learner of `SeenData`.
+can reach a test image: a task is made of a partition, and a partition of `SeenData`.
 
 Dimensions: M images, D features, S seen classes, U new classes, C classes, K description entries.
 """

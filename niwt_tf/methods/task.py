@@ -1,4 +1,4 @@
-"""What a method is fitted on: one learner, its network, and whatever the candidates of a method share."""
+"""What a method is fitted on: one partition, its network, and whatever the candidates of a method share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from niwt_tf.compute.features import Reader
 from niwt_tf.config.settings import Settings
-from niwt_tf.data.folds import Fold, Learner
+from niwt_tf.data.folds import Fold, Partition
 from niwt_tf.data.sampling import evaluation_sample, held_out_sample
 from niwt_tf.data.schema import Descriptions, Images
 from niwt_tf.models.network import Network
@@ -20,18 +20,18 @@ T = TypeVar("T")
 
 @dataclass
 class Task:
-    """One learner and all that a method may learn from it.
+    """One partition and all that a method may learn from it.
 
     Attributes:
         settings: the run's options.
-        learner: its classes, training images and descriptions; a `Fold` has validation classes beside them.
+        partition: its classes, training images and descriptions; a `Fold` has validation classes beside them.
         network: trained on those classes.
         reader: reads images through the network.
         source: what a method that is fitted on features reads of an image: by default what the head is applied to.
     """
 
     settings: Settings
-    learner: Learner
+    partition: Partition
     network: Network
     reader: Reader
     source: Callable[[Reader, Images], np.ndarray] = Reader.features
@@ -39,13 +39,13 @@ class Task:
 
     @property
     def descriptions(self) -> Descriptions:
-        """Of the learner's S classes."""
-        return self.learner.training.descriptions
+        """Of the partition's S classes."""
+        return self.partition.training.descriptions
 
     @property
     def num_seen(self) -> int:
         """S."""
-        return len(self.learner.classes)
+        return len(self.partition.classes)
 
     def features(self, images: Images) -> np.ndarray:
         """Return features [M, D] of images."""
@@ -63,25 +63,25 @@ class Task:
 
     @property
     def held_out(self) -> Images:
-        """Images of the learner's classes that its network was not trained on, a sample where they are many."""
-        return self.cached("held out", lambda: held_out_sample(self.settings, self.learner))
+        """Images of the partition's classes that its network was not trained on, a sample where they are many."""
+        return self.cached("held out", lambda: held_out_sample(self.settings, self.partition))
 
     @property
     def evaluated(self) -> Images:
         """Images of a fold that candidates are scored on: held-out ones and those of its validation classes."""
-        assert isinstance(self.learner, Fold), "only a fold has validation classes"
-        fold = self.learner
+        assert isinstance(self.partition, Fold), "only a fold has validation classes"
+        fold = self.partition
         return self.cached("evaluated", lambda: evaluation_sample(self.settings, fold))
 
 
 def folds_of(tasks: Sequence[Task]) -> list[Task]:
-    """Return the tasks whose learners have validation classes."""
-    return [task for task in tasks if isinstance(task.learner, Fold)]
+    """Return the tasks whose partitions have validation classes."""
+    return [task for task in tasks if isinstance(task.partition, Fold)]
 
 
 def tasks_of(
-    settings: Settings, learners: Sequence[Learner], networks: Mapping[str, Network], readers: Mapping[str, Reader],
+    settings: Settings, partitions: Sequence[Partition], networks: Mapping[str, Network], readers: Mapping[str, Reader],
     source: Callable[[Reader, Images], np.ndarray] = Reader.features
 ) -> list[Task]:
-    """Return a task for each learner, in their order; networks and readers are by the learners' names."""
-    return [Task(settings, each, networks[each.name], readers[each.name], source) for each in learners]
+    """Return a task for each partition, in their order; networks and readers are by the partitions' names."""
+    return [Task(settings, each, networks[each.name], readers[each.name], source) for each in partitions]

@@ -1,7 +1,7 @@
 """Every choice of every method, made on validation classes: seen classes that a fold's network never saw.
 
 One loop over folds and candidates serves NIWT, the baselines and the oracle. Nothing here can reach a test image: a `Task` is
-made of a learner, and a learner of `SeenData`, which holds none.
+made of a partition, and a partition of `SeenData`, which holds none.
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ class _Tried:
 
 def scores_of(task: Task, generator: Generator) -> FoldScores:
     """Score a fold's evaluation images with parameters for its validation classes."""
-    assert isinstance(task.learner, Fold), "only a fold has validation classes"
-    parameters = generator.generate(task.learner.validation_descriptions)
+    assert isinstance(task.partition, Fold), "only a fold has validation classes"
+    parameters = generator.generate(task.partition.validation_descriptions)
     logits, labels, num_seen = parameters.scores(task, task.evaluated), task.evaluated.labels, task.num_seen
     held_out = labels < num_seen
     unit = seen_margin(logits[held_out, :num_seen], labels[held_out])

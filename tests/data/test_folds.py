@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from niwt_tf.data.folds import class_folds, hold_out_images, main_learner
+from niwt_tf.data.folds import class_folds, hold_out_images, main_partition
 from niwt_tf.data.schema import Descriptions, Images, SeenData
 from niwt_tf.errors import InputError
 
@@ -84,8 +84,8 @@ def test_the_number_of_validation_classes_may_be_given():
         class_folds(seen, num_folds=1, num_validation=6, num_unseen=2, seed=0)
 
 
-def test_the_main_learner_has_every_class():
-    main = main_learner(_seen([4, 4, 2]), seed=0)
+def test_the_main_partition_has_every_class():
+    main = main_partition(_seen([4, 4, 2]), seed=0)
     assert main.name == "main"
     assert list(main.classes) == [0, 1, 2]
     assert len(main.training.images) + len(main.held_out) == 10

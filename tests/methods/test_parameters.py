@@ -7,7 +7,7 @@ import pytest
 
 from niwt_tf.compute.features import Reader
 from niwt_tf.config.settings import Settings
-from niwt_tf.data.folds import main_learner
+from niwt_tf.data.folds import main_partition
 from niwt_tf.errors import InputError
 from niwt_tf.methods.parameters import HeadParameters, NetworkParameters
 from niwt_tf.methods.task import Task
@@ -20,11 +20,11 @@ SEEN, NEW = 3, ("grey", "dark")
 @pytest.fixture(scope="module")
 def task(coloured_seen):
     """Return the task of the first three classes with a network of random weights, calibrated by 2."""
-    learner = main_learner(coloured_seen.of_classes(np.arange(SEEN)), 0)
-    network = build_network("small_vgg", learner.training.images.class_names, input_size=16, seed=1)
+    partition = main_partition(coloured_seen.of_classes(np.arange(SEEN)), 0)
+    network = build_network("small_vgg", partition.training.images.class_names, input_size=16, seed=1)
     network = network.with_head(network.columns, np.arange(3.0), network.class_names, SEEN)
     network.calibration = 2.0
-    return Task(Settings(), learner, network, Reader(network))
+    return Task(Settings(), partition, network, Reader(network))
 
 
 def _drawn(*shape, seed=0):
@@ -60,7 +60,7 @@ def test_a_head_scores_what_the_network_with_it_answers(task, coloured, unit_fea
 
 def test_a_head_scores_what_the_task_reads_of_an_image(task, coloured):
     parameters = _head(task)
-    other = Task(task.settings, task.learner, task.network, task.reader, lambda reader, images: 2 * reader.features(images))
+    other = Task(task.settings, task.partition, task.network, task.reader, lambda reader, images: 2 * reader.features(images))
     np.testing.assert_array_equal(parameters.scores(other, coloured), parameters.scores_of(2 * task.features(coloured)))
 
 

@@ -10,7 +10,7 @@ import pytest
 from niwt_tf.compute.features import Reader
 from niwt_tf.config.names import network_methods
 from niwt_tf.config.settings import Settings
-from niwt_tf.data.folds import class_folds, main_learner
+from niwt_tf.data.folds import class_folds, main_partition
 from niwt_tf.data.schema import SeenData, TestData
 from niwt_tf.methods.baselines.eszsl import METHOD as ESZSL
 from niwt_tf.methods.baselines.linear import GridCandidate, LinearMethod
@@ -43,13 +43,13 @@ def bank(coloured, network):
 
 @pytest.fixture(scope="module")
 def task(network, bank):
-    """Return a function from a learner to its task, whose features are read once for all."""
+    """Return a function from a partition to its task, whose features are read once for all."""
 
-    def of(learner, settings=SETTINGS):
-        names = learner.training.images.class_names
+    def of(partition, settings=SETTINGS):
+        names = partition.training.images.class_names
         columns = np.zeros((network.num_features, len(names)), np.float32)
         own = network.with_head(columns, np.zeros(len(names)), names, len(names))
-        return Task(settings, learner, own, Reader(own), lambda _, images: bank(images))
+        return Task(settings, partition, own, Reader(own), lambda _, images: bank(images))
 
     return of
 
@@ -141,10 +141,10 @@ def test_a_trial_equals_the_protocol_by_hand(folds, bank, task):
 
 @pytest.fixture(scope="module")
 def parted(coloured_seen):
-    """Return the learner of the first three classes, the descriptions of the others, and all images as test ones."""
+    """Return the partition of the first three classes, the descriptions of the others, and all images as test ones."""
     first = np.arange(3)
     seen = SeenData(coloured_seen.images.of_classes(first), coloured_seen.descriptions.take(first))
-    return main_learner(seen, 0), coloured_seen.descriptions.take(np.arange(3, 5)), TestData(coloured_seen.images, 3)
+    return main_partition(seen, 0), coloured_seen.descriptions.take(np.arange(3, 5)), TestData(coloured_seen.images, 3)
 
 
 def _method(name):

@@ -135,7 +135,7 @@ def weight_recovery(
 
 def _system(finished: FinishedTransfer, num_images: int, draws: int) -> ImportanceSystem:
     reader, settings = finished.main.reader, finished.settings
-    images = balanced_sample(finished.main.learner.training.images, num_images, settings.seed)
+    images = balanced_sample(finished.main.partition.training.images, num_images, settings.seed)
     maps = reader.map_batches(images, keep=False)
     batches, hidden = -(-len(images) // reader.execution.batch_size), not reader.execution.progress
     shown = tqdm(maps, desc="operators", unit="batch", total=batches, delay=5, leave=False, disable=hidden)

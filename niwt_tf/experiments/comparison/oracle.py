@@ -58,7 +58,7 @@ class OracleParameters(Parameters):
         kind = self.candidate.features
 
         def every_penalty() -> np.ndarray:
-            training = balanced_sample(task.learner.training.images, TRAINING_IMAGES, task.settings.seed)
+            training = balanced_sample(task.partition.training.images, TRAINING_IMAGES, task.settings.seed)
             rows, asked = (scaled(task.features(some), kind) for some in (training, images))
             counts = task.num_seen, self.num_classes
             return cross_fitted_scores(rows, training.labels, asked, images.labels, *counts, STRENGTHS, task.settings.seed)
@@ -116,7 +116,7 @@ def score_oracle(task: Task, trial: Trial, num_unseen: int, test: TestData) -> S
     The task is of all seen classes; the trial is the choice.
     """
     held_out, tested = task.held_out, test.images
-    training = balanced_sample(task.learner.training.images, TRAINING_IMAGES, task.settings.seed)
+    training = balanced_sample(task.partition.training.images, TRAINING_IMAGES, task.settings.seed)
     labels = np.concatenate([tested.labels, held_out.labels])
     rows, *asked = (scaled(task.features(some), trial.candidate.features) for some in (training, tested, held_out))
     counts = task.num_seen, task.num_seen + num_unseen

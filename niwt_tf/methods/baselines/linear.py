@@ -214,6 +214,6 @@ class LinearMethod(Method):
 
 def sample_of(task: Task, kind: str) -> Sample:
     """Return the features of a task's training images, "unit" or "raw"."""
-    images = balanced_sample(task.learner.training.images, TRAINING_IMAGES, task.settings.seed)
+    images = balanced_sample(task.partition.training.images, TRAINING_IMAGES, task.settings.seed)
     features = task.features(images)
     return Sample(unit(features) if kind == "unit" else features, images.labels, task.settings.seed)

@@ -70,8 +70,8 @@ def few_shot_prior(
 
 def world_of(task: Task, generator: NiwtGenerator) -> World:
     """Return a fold with its zero-shot columns; at most half the images of a validation class refine its column."""
-    assert isinstance(task.learner, Fold), "only a fold has validation classes"
-    new_columns, new_biases = generator.generate(task.learner.validation_descriptions).new
+    assert isinstance(task.partition, Fold), "only a fold has validation classes"
+    new_columns, new_biases = generator.generate(task.partition.validation_descriptions).new
     head, seen_features, seen_labels = generator.head.head, generator.features, generator.labels
     features, labels = task.features(task.evaluated), task.evaluated.labels
     statistics = logit_statistics(seen_features, seen_labels, head.columns, head.biases)

@@ -15,7 +15,7 @@ from niwt_tf.methods.niwt.seen_heads import BiasForm, SeenHead
 
 
 def save_operators(folder: Path, operators: Mapping[str, np.ndarray]) -> None:
-    """Write operators.npz, one mean operator [N, D] a learner."""
+    """Write operators.npz, one mean operator [N, D] a partition."""
     np.savez(folder / "operators.npz", **dict(operators))  # type: ignore[arg-type]
 
 
@@ -26,7 +26,7 @@ def load_operators(folder: Path) -> dict[str, np.ndarray]:
 
 
 def save_measured(folder: Path, measured: Mapping[str, Sequence[MeasuredHead]]) -> None:
-    """Write one file a learner: the H candidate heads and their importances."""
+    """Write one file a partition: the H candidate heads and their importances."""
     for name, heads in measured.items():
         np.savez(
             folder / f"{name}.npz",
@@ -45,7 +45,7 @@ def save_measured(folder: Path, measured: Mapping[str, Sequence[MeasuredHead]]) 
 
 
 def load_measured(folder: Path, names: Sequence[str]) -> dict[str, list[MeasuredHead]]:
-    """Read what `save_measured` wrote for the learners `names`."""
+    """Read what `save_measured` wrote for the partitions `names`."""
     measured = {}
     for name in names:
         with np.load(folder / f"{name}.npz", allow_pickle=False) as file:
@@ -93,7 +93,7 @@ def form_of(data: Mapping[str, np.ndarray], head: int) -> BiasForm | None:
 
 
 def save_maps(folder: Path, maps: Mapping[str, Sequence[ImportanceMap]]) -> None:
-    """Write one file a learner: the map of each candidate head."""
+    """Write one file a partition: the map of each candidate head."""
     for name, fitted in maps.items():
         np.savez(
             folder / f"{name}.npz",
@@ -107,7 +107,7 @@ def save_maps(folder: Path, maps: Mapping[str, Sequence[ImportanceMap]]) -> None
 
 
 def load_maps(folder: Path, names: Sequence[str]) -> dict[str, list[ImportanceMap]]:
-    """Read what `save_maps` wrote for the learners `names`."""
+    """Read what `save_maps` wrote for the partitions `names`."""
     maps = {}
     for name in names:
         with np.load(folder / f"{name}.npz", allow_pickle=False) as file:

@@ -1,4 +1,4 @@
-"""Stages 1 and 2 for every learner and every candidate head: importances, and the maps that predict them."""
+"""Stages 1 and 2 for every partition and every candidate head: importances, and the maps that predict them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from niwt_tf.compute.features import Reader, prepare_choices
 from niwt_tf.config.settings import Settings
-from niwt_tf.data.folds import Fold, Learner
+from niwt_tf.data.folds import Fold, Partition
 from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.data.schema import Images
 from niwt_tf.methods.niwt.importance import ClassImportance, shared_importance
@@ -41,24 +41,24 @@ class MeasuredHead:
     sizes: tuple[int, ...]
 
 
-def seen_operators(settings: Settings, learners: Sequence[Learner], readers: Mapping[str, Reader]) -> dict[str, np.ndarray]:
-    """Return, for each learner's name, the mean operator [N, D] over a sample of its training images.
+def seen_operators(settings: Settings, partitions: Sequence[Partition], readers: Mapping[str, Reader]) -> dict[str, np.ndarray]:
+    """Return, for each partition's name, the mean operator [N, D] over a sample of its training images.
 
     The rows of `extra_layers` follow those of the network's own layer.
 
-    Learners that share one frozen trunk and tail share the sample too, each with the images that it may see.
+    Partitions that share one frozen trunk and tail share the sample too, each with the images that it may see.
     """
     operators: dict[str, np.ndarray] = {}
-    for group in _groups(settings, learners):
+    for group in _groups(settings, partitions):
         reader = readers[group[0].name]
         drawn = [
-            balanced_sample(learner.training.images, max(settings.num_support, len(learner.classes)), settings.seed)
-            for learner in group
+            balanced_sample(partition.training.images, max(settings.num_support, len(partition.classes)), settings.seed)
+            for partition in group
         ]
-        # A fold may see none of a small sample of the main learner's images; then it adds its own.
-        blind = [not np.isin(drawn[0].paths, learner.training.images.paths).any() for learner in group]
+        # A fold may see none of a small sample of the main partition's images; then it adds its own.
+        blind = [not np.isin(drawn[0].paths, partition.training.images.paths).any() for partition in group]
         sample = _union([drawn[0], *(own for own, needed in zip(drawn, blind, strict=True) if needed)])
-        members = np.stack([np.isin(sample.paths, learner.training.images.paths) for learner in group])
+        members = np.stack([np.isin(sample.paths, partition.training.images.paths) for partition in group])
         members[0] &= np.isin(sample.paths, drawn[0].paths)
         cuts = [reader, *(Reader(cut, reader.execution) for cut in recut(reader.network, settings.extra_layers))]
         stacked = [
@@ -69,58 +69,58 @@ def seen_operators(settings: Settings, learners: Sequence[Learner], readers: Map
             for cut in cuts
         ]
         stacked = with_features(settings.extra_layers, stacked)
-        operators.update(zip((learner.name for learner in group), np.concatenate(stacked, axis=1), strict=True))
+        operators.update(zip((partition.name for partition in group), np.concatenate(stacked, axis=1), strict=True))
     return operators
 
 
 def measure_importance(
-    settings: Settings, learners: Sequence[Learner], networks: Mapping[str, Network], operators: Mapping[str, np.ndarray],
+    settings: Settings, partitions: Sequence[Partition], networks: Mapping[str, Network], operators: Mapping[str, np.ndarray],
     readers: Mapping[str, Reader]
 ) -> dict[str, list[MeasuredHead]]:
-    """Return, for each learner's name, its candidate heads with their importances (Eq. 1).
+    """Return, for each partition's name, its candidate heads with their importances (Eq. 1).
 
     With `importance_over="own"` each image is asked about its own class. With "shared" every class is asked about the same
     images, as new columns will be in Stage 3; the consistency figures are then still those of images asked about their own
-    class, of the main learner alone. Where the learners share one frozen trunk it is run once for all of them. With a cache no
-    image is decoded twice, and the features that Stage 3 will ask for are left in it.
+    class, of the main partition alone. Where the partitions share one frozen trunk it is run once for all of them. With a cache
+    no image is decoded twice, and the features that Stage 3 will ask for are left in it.
 
     Args:
         settings: the candidate heads, and how many images a class are enough in a fold.
-        learners: main and folds.
-        networks: by the learners' names.
-        operators: mean operators by the learners' names.
-        readers: by the learners' names.
+        partitions: main and folds.
+        networks: by the partitions' names.
+        operators: mean operators by the partitions' names.
+        readers: by the partitions' names.
     """
     over_own = settings.importance_over == "own"
-    asked = [learner for learner in learners if over_own or not isinstance(learner, Fold)]
-    heads = _candidate_heads(settings, learners, networks, readers, asked)
+    asked = [partition for partition in partitions if over_own or not isinstance(partition, Fold)]
+    heads = _candidate_heads(settings, partitions, networks, readers, asked)
     groups = _groups(settings, asked)
     measured: dict[str, list[MeasuredHead]] = {}
     for group in groups:
-        headed = [(learner, head) for learner in group for head in heads[learner.name]]
-        streamed = _union([_measured_images(settings, learner) for learner in group])
+        headed = [(partition, head) for partition in group for head in heads[partition.name]]
+        streamed = _union([_measured_images(settings, partition) for partition in group])
         results = shared_importance(
-            [_headed(networks[learner.name], head) for learner, head in headed],
+            [_headed(networks[partition.name], head) for partition, head in headed],
             streamed,
-            [_labels_of(streamed, _measured_images(settings, learner)) for learner, _ in headed],
+            [_labels_of(streamed, _measured_images(settings, partition)) for partition, _ in headed],
             reader=readers[group[0].name],
         )
-        for (learner, head), importance in zip(headed, results, strict=True):
+        for (partition, head), importance in zip(headed, results, strict=True):
             means = importance.means
-            measured.setdefault(learner.name, []).append(_handed_on(MeasuredHead(head, importance, means, (means.shape[1],))))
-    for learner in learners:
-        prepare_choices(settings, learner, readers[learner.name])
+            measured.setdefault(partition.name, []).append(_handed_on(MeasuredHead(head, importance, means, (means.shape[1],))))
+    for partition in partitions:
+        prepare_choices(settings, partition, readers[partition.name])
     if over_own:
         return measured
-    for learner in learners:
-        operator, num_classes, network = operators[learner.name], len(learner.classes), networks[learner.name]
+    for partition in partitions:
+        operator, num_classes, network = operators[partition.name], len(partition.classes), networks[partition.name]
         blocks = blocks_of(network, settings.extra_layers, (1.0, *(1.0 for _ in settings.extra_layers)))
         nowhere = np.full((num_classes, network.num_neurons), np.nan, np.float32)
         unmeasured = ClassImportance(nowhere, np.zeros(num_classes, np.int64), float("nan"), float("nan"))
-        own = [each.importance for each in measured.get(learner.name, ())] or [unmeasured] * len(heads[learner.name])
-        measured[learner.name] = [
+        own = [each.importance for each in measured.get(partition.name, ())] or [unmeasured] * len(heads[partition.name])
+        measured[partition.name] = [
             _handed_on(MeasuredHead(head, importance, _targets(operator, head, blocks), blocks.sizes))
-            for head, importance in zip(heads[learner.name], own, strict=True)
+            for head, importance in zip(heads[partition.name], own, strict=True)
         ]
     return measured
 
@@ -141,35 +141,35 @@ def _targets(operator: np.ndarray, head: SeenHead, blocks: Blocks) -> np.ndarray
 
 
 def _candidate_heads(
-    settings: Settings, learners: Sequence[Learner], networks: Mapping[str, Network], readers: Mapping[str, Reader],
-    asked: Sequence[Learner]
+    settings: Settings, partitions: Sequence[Partition], networks: Mapping[str, Network], readers: Mapping[str, Reader],
+    asked: Sequence[Partition]
 ) -> dict[str, list[SeenHead]]:
-    """Return the heads to choose from; the maps of learners that are `asked` about importance are kept for that."""
+    """Return the heads to choose from; the maps of partitions that are `asked` about importance are kept for that."""
     heads: dict[str, list[SeenHead]] = {}
-    for group in _groups(settings, learners):
+    for group in _groups(settings, partitions):
         reader = readers[group[0].name]
         moments: list[RidgeMoments | None] = [None] * len(group)
         if kinds_of(settings) != ("softmax",):
-            moments = list(_moments(reader, group, keep_maps=any(learner in asked for learner in group)))
-        for learner, gathered in zip(group, moments, strict=True):
-            headed = networks[learner.name]
+            moments = list(_moments(reader, group, keep_maps=any(partition in asked for partition in group)))
+        for partition, gathered in zip(group, moments, strict=True):
+            headed = networks[partition.name]
             trained = SeenHead(0.0, headed.columns, headed.biases, "softmax")
-            held_out = balanced_sample(learner.held_out, _SCALE_IMAGES, settings.seed)
-            heads[learner.name] = candidate_heads(settings, trained, gathered, reader.features(held_out), held_out.labels)
+            held_out = balanced_sample(partition.held_out, _SCALE_IMAGES, settings.seed)
+            heads[partition.name] = candidate_heads(settings, trained, gathered, reader.features(held_out), held_out.labels)
     return heads
 
 
-def _groups(settings: Settings, learners: Sequence[Learner]) -> list[list[Learner]]:
-    """Return the learners that share a trunk and a tail together."""
-    return [list(learners)] if settings.finetune == "head" else [[learner] for learner in learners]
+def _groups(settings: Settings, partitions: Sequence[Partition]) -> list[list[Partition]]:
+    """Return the partitions that share a trunk and a tail together."""
+    return [list(partitions)] if settings.finetune == "head" else [[partition] for partition in partitions]
 
 
-def _moments(reader: Reader, group: Sequence[Learner], keep_maps: bool) -> list[RidgeMoments]:
-    streamed = _union([learner.training.images for learner in group])
-    labels = [_labels_of(streamed, learner.training.images) for learner in group]
+def _moments(reader: Reader, group: Sequence[Partition], keep_maps: bool) -> list[RidgeMoments]:
+    streamed = _union([partition.training.images for partition in group])
+    labels = [_labels_of(streamed, partition.training.images) for partition in group]
     moments = [
-        RidgeMoments(reader.network.num_features, np.bincount(owners[owners >= 0], minlength=len(learner.classes)))
-        for learner, owners in zip(group, labels, strict=True)
+        RidgeMoments(reader.network.num_features, np.bincount(owners[owners >= 0], minlength=len(partition.classes)))
+        for partition, owners in zip(group, labels, strict=True)
     ]
     team, done = reader.execution.team, 0
     mine = team.share(len(streamed))
@@ -202,30 +202,30 @@ def _fit_layers(settings: Settings, descriptions: np.ndarray, head: MeasuredHead
 
 
 def fit_maps(
-    settings: Settings, learners: Sequence[Learner], measured: Mapping[str, Sequence[MeasuredHead]]
+    settings: Settings, partitions: Sequence[Partition], measured: Mapping[str, Sequence[MeasuredHead]]
 ) -> dict[str, list[ImportanceMap]]:
-    """Return, for each learner's name, one map for each of its candidate heads, in C order like what Stage 1 hands on."""
+    """Return, for each partition's name, one map for each of its candidate heads, in C order like what Stage 1 hands on."""
     fitted = {
-        learner.name: [_fit_layers(settings, learner.training.descriptions.values, head) for head in measured[learner.name]]
-        for learner in learners
+        each.name: [_fit_layers(settings, each.training.descriptions.values, head) for head in measured[each.name]]
+        for each in partitions
     }
     return {name: [replace(each, weights=np.ascontiguousarray(each.weights)) for each in maps] for name, maps in fitted.items()}
 
 
-def refit_map(settings: Settings, learner: Learner, head: MeasuredHead, regularization: float) -> ImportanceMap:
-    """Fit a learner's ridge map for one head again, with one penalty for all its layers."""
-    return _fit_layers(settings.replace(map_regularization=(regularization,)), learner.training.descriptions.values, head)
+def refit_map(settings: Settings, partition: Partition, head: MeasuredHead, regularization: float) -> ImportanceMap:
+    """Fit a partition's ridge map for one head again, with one penalty for all its layers."""
+    return _fit_layers(settings.replace(map_regularization=(regularization,)), partition.training.descriptions.values, head)
 
 
 def _headed(network: Network, head: SeenHead) -> Network:
     return network.with_head(head.columns, head.biases, network.class_names, network.num_seen)
 
 
-def _measured_images(settings: Settings, learner: Learner) -> Images:
-    images = learner.training.images
-    if not isinstance(learner, Fold):
+def _measured_images(settings: Settings, partition: Partition) -> Images:
+    images = partition.training.images
+    if not isinstance(partition, Fold):
         return images
-    return balanced_sample(images, settings.fold_importance_images * len(learner.classes), settings.seed)
+    return balanced_sample(images, settings.fold_importance_images * len(partition.classes), settings.seed)
 
 
 def _union(parts: Sequence[Images]) -> Images:

@@ -148,7 +148,7 @@ class Niwt(Method):
         folds = folds_of(tasks)
 
         def decide() -> tuple[str, ...]:
-            classes = len(folds[0].learner.validation_descriptions) if folds else 1  # type: ignore[attr-defined]
+            classes = len(folds[0].partition.validation_descriptions) if folds else 1  # type: ignore[attr-defined]
             team = tasks[0].reader.execution.team
             return engines_of(settings, tasks[0].network.tail, classes, len(folds), team)
 

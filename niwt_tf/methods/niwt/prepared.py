@@ -29,23 +29,23 @@ def prepare(settings: Settings, tasks: Sequence[Task]) -> None:
 
 
 def _keep(tasks: Sequence[Task], **found: Mapping[str, Any]) -> None:
-    for task, (key, by_learner) in itertools.product(tasks, found.items()):
-        task.keep(key, by_learner[task.learner.name])
+    for task, (key, by_partition) in itertools.product(tasks, found.items()):
+        task.keep(key, by_partition[task.partition.name])
 
 
 def _measure(settings: Settings, tasks: Sequence[Task]) -> tuple[dict[str, np.ndarray], dict[str, list[MeasuredHead]]]:
-    learners = [task.learner for task in tasks]
-    networks = {task.learner.name: task.network for task in tasks}
-    readers = {task.learner.name: task.reader for task in tasks}
-    operators = seen_operators(settings, learners, readers)
-    measured = measure_importance(settings, learners, networks, operators, readers)
+    partitions = [task.partition for task in tasks]
+    networks = {task.partition.name: task.network for task in tasks}
+    readers = {task.partition.name: task.reader for task in tasks}
+    operators = seen_operators(settings, partitions, readers)
+    measured = measure_importance(settings, partitions, networks, operators, readers)
     _keep(tasks, operator=operators, measured=measured)
     return operators, measured
 
 
 def _fit_maps(settings: Settings, tasks: Sequence[Task]) -> dict[str, list[ImportanceMap]]:
-    measured = {task.learner.name: measured_of(task) for task in tasks}
-    maps = fit_maps(settings, [task.learner for task in tasks], measured)
+    measured = {task.partition.name: measured_of(task) for task in tasks}
+    maps = fit_maps(settings, [task.partition for task in tasks], measured)
     _keep(tasks, maps=maps)
     return maps
 
@@ -63,7 +63,7 @@ def write_importance(settings: Settings, tasks: Sequence[Task], folder: Path) ->
 
 def read_importance(tasks: Sequence[Task], folder: Path) -> None:
     """Put the finished stage `importance` into the tasks."""
-    names = [task.learner.name for task in tasks]
+    names = [task.partition.name for task in tasks]
     operators, measured = load_operators(folder), load_measured(folder, names)
     _keep(tasks, operator=operators, measured=measured)
 
@@ -78,7 +78,7 @@ def write_maps(settings: Settings, tasks: Sequence[Task], folder: Path) -> tuple
 
 def read_maps(tasks: Sequence[Task], folder: Path) -> None:
     """Put the finished stage `map` into the tasks."""
-    maps = load_maps(folder, [task.learner.name for task in tasks])
+    maps = load_maps(folder, [task.partition.name for task in tasks])
     _keep(tasks, maps=maps)
 
 
@@ -100,7 +100,7 @@ def operator_of(task: Task) -> np.ndarray:
 
 def with_settings(tasks: Sequence[Task], settings: Settings) -> list[Task]:
     """Return prepared tasks with other options of Stage 3."""
-    others = [Task(settings, task.learner, task.network, task.reader, task.source) for task in tasks]
+    others = [Task(settings, task.partition, task.network, task.reader, task.source) for task in tasks]
     for task, other in zip(tasks, others, strict=True):
         for key in ("operator", "measured", "maps"):
             other.keep(key, task.cached(key, _unprepared))
@@ -114,12 +114,12 @@ def map_of(task: Task, candidate: NiwtCandidate) -> ImportanceMap:
         maps: list[ImportanceMap] = task.cached("maps", _unprepared)
         return maps[head]
     key = "map", head, penalty
-    return task.cached(key, lambda: refit_map(task.settings, task.learner, measured_of(task)[head], penalty))
+    return task.cached(key, lambda: refit_map(task.settings, task.partition, measured_of(task)[head], penalty))
 
 
 def support_for(task: Task, engine: str) -> Support:
     """Return what a task's columns are fitted on by an engine."""
-    operator, images = operator_of(task), task.learner.training.images
+    operator, images = operator_of(task), task.partition.training.images
     # The closed form alone needs no maps; whoever needs them finds in them all that it needs too.
     return task.cached(("support", engine), lambda: support_of(task.settings, (engine,), task.reader, images, operator))
 
@@ -128,7 +128,7 @@ def statistics_of(task: Task) -> tuple[np.ndarray, np.ndarray]:
     """Return features [M, D] and labels [M] of a sample of a task's training images, for scale and bias."""
 
     def read() -> tuple[np.ndarray, np.ndarray]:
-        sample = statistics_sample(task.settings, task.learner)
+        sample = statistics_sample(task.settings, task.partition)
         return np.array(task.reader.features(sample)), sample.labels  # a copy: the reader may give a part of the cache's file
 
     return task.cached("statistics", read)

@@ -32,7 +32,7 @@ class NiwtCandidate:
         learning_rate: Adam's rate for the tape's columns.
         anchor: what lambda holds the columns to, "mean" or "zero".
         layer_weights: how much the importances of each layer count, that of --layer (1) first.
-        map_regularization: penalty of the map in every learner; None leaves each learner's map as leaving classes out chose it.
+        map_regularization: penalty of the map in every partition; None leaves each map as leaving classes out chose it.
         head_kind: "ridge", "lda" or "softmax".
         head_regularization: the head's ridge penalty or shrinkage, 0 for softmax.
     """

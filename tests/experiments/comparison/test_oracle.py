@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from niwt_tf.config.settings import Settings
-from niwt_tf.data.folds import class_folds, main_learner
+from niwt_tf.data.folds import class_folds, main_partition
 from niwt_tf.data.schema import TestData
 from niwt_tf.experiments.comparison.oracle import ORACLE, STRENGTHS, cross_fitted_scores, parts_of, score_oracle
 from niwt_tf.methods.task import Task
@@ -49,13 +49,13 @@ def test_it_does_well_where_features_tell_the_classes_apart(coloured_seen):
     settings = Settings()
     folds = class_folds(coloured_seen, num_folds=2, num_validation=2, num_unseen=2, seed=0)
 
-    def task(learner):
-        return Task(settings, learner, None, None, lambda _, images: bank(images))
+    def task(partition):
+        return Task(settings, partition, None, None, lambda _, images: bank(images))
 
     chosen, trials = select(settings, ORACLE, [task(fold) for fold in folds])
     assert len(trials) == 2 * len(STRENGTHS)
     assert chosen.harmonic_mean > 0.999
-    three = main_learner(coloured_seen.of_classes(np.arange(3)), 0)
+    three = main_partition(coloured_seen.of_classes(np.arange(3)), 0)
     scored = score_oracle(task(three), chosen, 2, TestData(coloured_seen.images, 3))
     assert scored.evaluation.harmonic_mean > 0.999
     assert scored.logits.shape == (25, 5)

@@ -7,7 +7,7 @@ from niwt_tf.config.settings import Settings
 from niwt_tf.experiments.table1 import cost
 from niwt_tf.experiments.table1.cost import WEIGHTS, cache_gigabytes, operations
 from niwt_tf.experiments.table1.paper import TABLE_1
-from niwt_tf.protocol.learners import _EPOCHS
+from niwt_tf.protocol.seen_networks import _EPOCHS
 
 FIXED = {row.backbone: row for row in TABLE_1 if row.dataset == "cub" and row.finetune == "head"}
 

@@ -7,32 +7,32 @@ import pytest
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
-from niwt_tf.data.folds import class_folds, main_learner
+from niwt_tf.data.folds import class_folds, main_partition
 from niwt_tf.methods.niwt.files import load_maps, load_measured, save_maps, save_measured
 from niwt_tf.methods.niwt.importance import ClassImportance
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.measuring import MeasuredHead
 from niwt_tf.methods.niwt.seen_heads import SeenHead
 from niwt_tf.models.backbones import build_network
-from niwt_tf.protocol.learners import load_networks, save_networks
+from niwt_tf.protocol.seen_networks import load_networks, save_networks
 
 
 @pytest.fixture(scope="module")
-def learners(coloured_seen):
-    return [main_learner(coloured_seen, 0), *class_folds(coloured_seen, num_folds=2, num_validation=2, num_unseen=2, seed=0)]
+def partitions(coloured_seen):
+    return [main_partition(coloured_seen, 0), *class_folds(coloured_seen, num_folds=2, num_validation=2, num_unseen=2, seed=0)]
 
 
 @pytest.mark.parametrize("finetune", ["head", "all"])
-def test_networks(tmp_path, learners, finetune):
+def test_networks(tmp_path, partitions, finetune):
     settings, random = Settings(finetune=finetune), np.random.default_rng(0)
-    main = build_network("small_vgg", learners[0].training.images.class_names, input_size=16)
+    main = build_network("small_vgg", partitions[0].training.images.class_names, input_size=16)
     networks = {"main": main}
-    for learner in learners[1:]:
-        names = learner.training.images.class_names
-        networks[learner.name] = main.with_head(random.normal(size=(main.num_features, 3)), random.normal(size=3), names, 3)
+    for partition in partitions[1:]:
+        names = partition.training.images.class_names
+        networks[partition.name] = main.with_head(random.normal(size=(main.num_features, 3)), random.normal(size=3), names, 3)
     save_networks(tmp_path, settings, networks)
     assert sum(path.suffix == ".keras" for path in tmp_path.iterdir()) == (1 if finetune == "head" else 3)
-    loaded = load_networks(tmp_path, settings, learners)
+    loaded = load_networks(tmp_path, settings, partitions)
     assert list(loaded) == list(networks)
     images = random.uniform(0, 255, (2, 16, 16, 3)).astype(np.float32)
     for name, network in networks.items():

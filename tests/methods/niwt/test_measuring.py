@@ -1,4 +1,4 @@
-"""Stages 1 and 2 for several learners at once: one walk through the images gives what one network at a time does."""
+"""Stages 1 and 2 for several partitions at once: one walk through the images gives what one network at a time does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from niwt_tf.compute.execution import Execution
 from niwt_tf.compute.feature_cache import RowCache
 from niwt_tf.compute.features import Reader, readers_of
 from niwt_tf.config.settings import Settings
-from niwt_tf.data.folds import class_folds, main_learner
+from niwt_tf.data.folds import class_folds, main_partition
 from niwt_tf.data.images.pipeline import image_batches
 from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.errors import InputError
@@ -38,18 +38,18 @@ def network(coloured) -> Network:
 
 
 @pytest.fixture(scope="module")
-def learners(coloured_seen):
+def partitions(coloured_seen):
     folds = class_folds(coloured_seen, num_folds=2, num_validation=2, num_unseen=2, seed=0)
-    return [main_learner(coloured_seen, 0), *folds]
+    return [main_partition(coloured_seen, 0), *folds]
 
 
-def _networks(network, learners):
+def _networks(network, partitions):
     random = np.random.default_rng(0)
     made = {}
-    for learner in learners:
-        names = learner.training.images.class_names
+    for partition in partitions:
+        names = partition.training.images.class_names
         columns = random.normal(size=(network.num_features, len(names)))
-        made[learner.name] = network.with_head(columns, np.zeros(len(names)), names, len(names))
+        made[partition.name] = network.with_head(columns, np.zeros(len(names)), names, len(names))
     return made
 
 
@@ -57,8 +57,8 @@ def _readers(networks):
     return {name: Reader(each) for name, each in networks.items()}
 
 
-def _measure(settings, learners, networks, operators):
-    return measure_importance(settings, learners, networks, operators, _readers(networks))
+def _measure(settings, partitions, networks, operators):
+    return measure_importance(settings, partitions, networks, operators, _readers(networks))
 
 
 def _bent_network(names, dtype: str) -> Network:
@@ -95,8 +95,8 @@ def test_class_importance_against_finite_differences(coloured):
     assert list(found.counts) == [5] * 5
 
 
-def test_networks_over_one_trunk_equal_one_at_a_time(network, learners, coloured):
-    networks = list(_networks(network, learners).values())
+def test_networks_over_one_trunk_equal_one_at_a_time(network, partitions, coloured):
+    networks = list(_networks(network, partitions).values())
     labels = []
     for each in networks:
         index = {name: label for label, name in enumerate(each.class_names)}
@@ -118,68 +118,68 @@ def test_networks_over_one_trunk_equal_one_at_a_time(network, learners, coloured
 
 
 @pytest.fixture(scope="module", params=["head", "all"])
-def measured(request, network, learners):
+def measured(request, network, partitions):
     settings = Settings(
         finetune=request.param, head_regularization=(1.0, 10.0), fold_importance_images=2, importance_over="own"
     )
-    used = learners if request.param == "head" else learners[:2]
-    return _measure(settings, used, _networks(network, learners), {})
+    used = partitions if request.param == "head" else partitions[:2]
+    return _measure(settings, used, _networks(network, partitions), {})
 
 
-def test_every_learner_and_head_is_measured_on_its_own_training_images(network, learners, measured):
-    for learner in learners[: len(measured)]:
-        for strength, each in zip((1.0, 10.0), measured[learner.name], strict=True):
+def test_every_partition_and_head_is_measured_on_its_own_training_images(network, partitions, measured):
+    for partition in partitions[: len(measured)]:
+        for strength, each in zip((1.0, 10.0), measured[partition.name], strict=True):
             assert each.head.regularization == strength
-            # All training images of the main learner's classes, two of each of a fold's.
-            assert set(each.importance.counts) == {4 if learner.name == "main" else 2}
-            assert len(each.importance.means) == len(learner.classes)
-    names = learners[0].training.images.class_names
+            # All training images of the main partition's classes, two of each of a fold's.
+            assert set(each.importance.counts) == {4 if partition.name == "main" else 2}
+            assert len(each.importance.means) == len(partition.classes)
+    names = partitions[0].training.images.class_names
     head = measured["main"][1].head
-    alone = class_importance(network.with_head(head.columns, head.biases, names, 5), learners[0].training.images)
+    alone = class_importance(network.with_head(head.columns, head.biases, names, 5), partitions[0].training.images)
     np.testing.assert_allclose(measured["main"][1].importance.means, alone.means, atol=1e-5)
 
 
-def test_the_trained_head_is_the_one_candidate_of_softmax(network, learners):
-    networks = _networks(network, learners)
-    found = _measure(Settings(seen_head="softmax", importance_over="own"), learners[1:2], networks, {})
+def test_the_trained_head_is_the_one_candidate_of_softmax(network, partitions):
+    networks = _networks(network, partitions)
+    found = _measure(Settings(seen_head="softmax", importance_over="own"), partitions[1:2], networks, {})
     np.testing.assert_array_equal(found["fold_0"][0].head.columns, networks["fold_0"].columns)
     assert len(found["fold_0"]) == 1
 
 
-def test_over_shared_images_every_class_is_asked_about_the_same_ones(network, learners):
+def test_over_shared_images_every_class_is_asked_about_the_same_ones(network, partitions):
     settings = Settings(finetune="head", seen_head="softmax", importance_over="shared", num_support=12)
-    networks = _networks(network, learners)
-    operators = seen_operators(settings, learners, _readers(networks))
-    found = _measure(settings, learners, networks, operators)
-    sample = balanced_sample(learners[0].training.images, 12, settings.seed)
-    for learner in learners:
+    networks = _networks(network, partitions)
+    operators = seen_operators(settings, partitions, _readers(networks))
+    found = _measure(settings, partitions, networks, operators)
+    sample = balanced_sample(partitions[0].training.images, 12, settings.seed)
+    for partition in partitions:
         # A fold takes those of the sample that it may see.
-        allowed = sample.take(np.flatnonzero(np.isin(sample.paths, learner.training.images.paths)))
+        allowed = sample.take(np.flatnonzero(np.isin(sample.paths, partition.training.images.paths)))
         maps = support_maps(Reader(network), "seen", allowed, len(allowed), 0)
-        columns = networks[learner.name].columns
-        for label in range(len(learner.classes)):
+        columns = networks[partition.name].columns
+        for label in range(len(partition.classes)):
             asked = np.repeat(columns[None, :, label], len(maps), axis=0).astype(np.float32)
             mean = importance_of_maps(network.tail, tf.constant(maps), tf.constant(asked)).numpy().mean(axis=0)
-            means = found[learner.name][0].targets
+            means = found[partition.name][0].targets
             np.testing.assert_allclose(means[label], mean / np.linalg.norm(mean), atol=1e-4)
     assert np.isfinite(found["main"][0].importance.rank_correlation_within)
     assert np.isnan(found["fold_0"][0].importance.rank_correlation_within)
 
 
-def test_a_single_support_image_is_enough_for_every_fold(network, learners):
+def test_a_single_support_image_is_enough_for_every_fold(network, partitions):
     settings = Settings(finetune="head", num_support=1)
-    operators = seen_operators(settings, learners, _readers(_networks(network, learners)))
-    assert list(operators) == [learner.name for learner in learners]
+    operators = seen_operators(settings, partitions, _readers(_networks(network, partitions)))
+    assert list(operators) == [partition.name for partition in partitions]
     assert all(np.isfinite(operator).all() and np.abs(operator).max() > 0 for operator in operators.values())
 
 
 @pytest.mark.parametrize("over", ["shared", "own"])
-def test_what_a_stage_hands_on_lies_in_memory_as_its_file_gives_it_back(network, learners, tmp_path, over):
+def test_what_a_stage_hands_on_lies_in_memory_as_its_file_gives_it_back(network, partitions, tmp_path, over):
     """Else the jobs, which read files, and `Niwt.fit`, which does not, multiply by other kernels and round differently."""
     settings = Settings(finetune="head", importance_over=over, num_support=12, fold_importance_images=2)
-    networks = _networks(network, learners)
-    measured = _measure(settings, learners, networks, seen_operators(settings, learners, _readers(networks)))
-    maps, names = fit_maps(settings, learners, measured), [learner.name for learner in learners]
+    networks = _networks(network, partitions)
+    measured = _measure(settings, partitions, networks, seen_operators(settings, partitions, _readers(networks)))
+    maps, names = fit_maps(settings, partitions, measured), [partition.name for partition in partitions]
     save_measured(tmp_path, measured)
     from_files = load_measured(tmp_path, names)
     save_maps(tmp_path, maps)
@@ -205,13 +205,13 @@ def _arrays(record, path=""):
 
 
 @pytest.mark.parametrize("kind", ["ridge", "cosine"])
-def test_maps_are_fitted_for_every_head(network, learners, measured, kind):
+def test_maps_are_fitted_for_every_head(network, partitions, measured, kind):
     settings = Settings(map=kind)
-    maps = fit_maps(settings, learners[1:2], measured)
+    maps = fit_maps(settings, partitions[1:2], measured)
     assert {name: len(fitted) for name, fitted in maps.items()} == {"fold_0": 2}
-    again = fit_map(settings, learners[1].training.descriptions.values, measured["fold_0"][1].importance.means)
+    again = fit_map(settings, partitions[1].training.descriptions.values, measured["fold_0"][1].importance.means)
     np.testing.assert_array_equal(maps["fold_0"][1].weights, again.weights)
-    assert maps["fold_0"][0].predict(learners[1].validation_descriptions.values).shape == (2, network.num_neurons)
+    assert maps["fold_0"][0].predict(partitions[1].validation_descriptions.values).shape == (2, network.num_neurons)
 
 
 def test_an_importance_that_is_not_finite_names_the_image_and_the_class(network, coloured):
@@ -223,7 +223,7 @@ def test_an_importance_that_is_not_finite_names_the_image_and_the_class(network,
         class_importance(broken, coloured)
 
 
-def test_dead_neurons_and_a_class_without_importance_go_through(network, learners, coloured):
+def test_dead_neurons_and_a_class_without_importance_go_through(network, partitions, coloured):
     """A head column of zeros, and neurons that no column reaches, give zeros and no NaN up to the predicted importances."""
     columns = network.columns
     columns[:, 1] = 0.0
@@ -234,7 +234,7 @@ def test_dead_neurons_and_a_class_without_importance_go_through(network, learner
     assert np.isfinite([found.rank_correlation_within, found.rank_correlation_across]).all()
     means = found.means.copy()
     means[:, :7] = 0.0
-    descriptions = learners[0].training.descriptions.values
+    descriptions = partitions[0].training.descriptions.values
     for kind in ("ridge", "cosine"):
         fitted = fit_map(Settings(map=kind), descriptions, means)
         assert np.isfinite(fitted.predict(descriptions)).all()
@@ -255,7 +255,7 @@ class _Member(Team):
         return tuple(mine + other for mine, other in zip(arrays, self._others.pop(0), strict=True))
 
 
-def test_a_team_of_two_measures_what_one_does(network, learners, coloured):
+def test_a_team_of_two_measures_what_one_does(network, partitions, coloured):
     """The second member adds what the first put in, in the order in which they asked."""
     labels = [coloured.labels]
     alone = class_importance(network, coloured, keep_vectors=True)
@@ -273,7 +273,7 @@ def test_a_team_of_two_measures_what_one_does(network, learners, coloured):
 
 @pytest.mark.parametrize("finetune", ["head", pytest.param("all", marks=pytest.mark.slow)])
 def test_with_a_cache_each_image_is_decoded_once_for_all_of_stage_1_and_never_for_stage_3(
-    network, learners, tmp_path, monkeypatch, finetune
+    network, partitions, tmp_path, monkeypatch, finetune
 ):
     counts = []
 
@@ -283,20 +283,20 @@ def test_with_a_cache_each_image_is_decoded_once_for_all_of_stage_1_and_never_fo
 
     monkeypatch.setattr(reading, "image_batches", counting)
     settings = Settings(finetune=finetune, head_regularization=(1.0,), num_support=6, transfer_lambda=(1e-2,))
-    networks = _networks(network, learners)
+    networks = _networks(network, partitions)
     execution = Execution(cache=RowCache(tmp_path, 10**8))
     readers = readers_of(settings, networks, execution)
-    operators = seen_operators(settings, learners, readers)
-    measured = measure_importance(settings, learners, networks, operators, readers)
+    operators = seen_operators(settings, partitions, readers)
+    measured = measure_importance(settings, partitions, networks, operators, readers)
     assert sum(counts) <= 25  # every image of the seen classes, and each once: the networks share their trunk and tail
     counts.clear()
     again = readers_of(settings, networks, Execution(cache=RowCache(tmp_path, 10**8)))
-    maps = fit_maps(settings, learners, measured)
+    maps = fit_maps(settings, partitions, measured)
 
     def chosen(some_readers):
-        tasks = tasks_of(settings, learners, networks, some_readers)
+        tasks = tasks_of(settings, partitions, networks, some_readers)
         for task in tasks:
-            name = task.learner.name
+            name = task.partition.name
             for key, value in (("operator", operators[name]), ("measured", measured[name]), ("maps", maps[name])):
                 task.keep(key, value)
         return choose(settings, METHOD, tasks)

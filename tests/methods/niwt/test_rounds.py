@@ -29,7 +29,7 @@ class _FoldTask:
         nothing = np.zeros((2, 2), np.float32), np.zeros(2, np.float32)
         made = [SimpleNamespace(head=SeenHead(penalty, *nothing, kind)) for kind, penalty in heads]
         self._kept = {"measured": made, "engines": engines}
-        self.learner = None
+        self.partition = None
 
     def cached(self, key, make):
         del make

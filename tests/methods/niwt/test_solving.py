@@ -127,7 +127,7 @@ def test_a_trial_is_what_its_columns_reach_on_the_validation_classes(world):
     assert trials == [best]
     harmonic, zsl = [], []
     for task in world(settings, 1):
-        fold, head = task.learner, measured_of(task)[0].head
+        fold, head = task.partition, measured_of(task)[0].head
         candidate = NiwtCandidate(0, "tape", 1e-2, 1e-2)
         importances = map_of(task, candidate).predict(fold.validation_descriptions.values)
         known = support_for(task, "tape"), *statistics_of(task)
@@ -153,7 +153,7 @@ def test_matched_columns_have_the_scale_of_the_seen_logits(world, scale, engine)
     task = world(SETTINGS.replace(column_scale=scale))[0]
     head, support, (features, labels) = measured_of(task)[0].head, support_for(task, engine), statistics_of(task)
     choice = NiwtCandidate(0, engine, 1e-3, 1e-2)
-    importances = map_of(task, choice).predict(task.learner.validation_descriptions.values)
+    importances = map_of(task, choice).predict(task.partition.validation_descriptions.values)
     new = new_columns(task.settings, choice, task.network, head, importances, support, features, labels)
     statistics = logit_statistics(features, labels, head.columns, head.biases)
     assert (len(new.losses) > 0) == (engine != "closed_form")

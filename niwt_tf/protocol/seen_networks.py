@@ -1,4 +1,4 @@
-"""Stage 0 for every learner: the network of all seen classes, and one for each fold of validation classes."""
+"""Stage 0 for every partition: the network of all seen classes, and one for each fold of validation classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from niwt_tf.compute.execution import Execution
 from niwt_tf.compute.features import Reader
 from niwt_tf.config.settings import Settings
-from niwt_tf.data.folds import Learner, class_folds, main_learner
+from niwt_tf.data.folds import Partition, class_folds, main_partition
 from niwt_tf.data.hub_location import is_hub
 from niwt_tf.data.schema import SeenData
 from niwt_tf.metrics.gzsl import class_normalised_accuracy
@@ -30,12 +30,12 @@ _EPOCHS = {"scratch": 24, "head": 60, "finetune": 20}
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A learner's network.
+    """A partition's network.
 
     Attributes:
-        network: its head holds the learner's classes, all of them seen.
+        network: its head holds the partition's classes, all of them seen.
         history: one record an epoch.
-        validation_accuracy: class-normalised, on the learner's held-out images.
+        validation_accuracy: class-normalised, on the partition's held-out images.
     """
 
     network: Network
@@ -43,47 +43,48 @@ class TrainedNetwork:
     validation_accuracy: float
 
 
-def learners_of(settings: Settings, seen: SeenData, num_unseen: int) -> list[Learner]:
-    """Return the learner of all seen classes and one a fold; the same settings and data give the same."""
+def partitions_of(settings: Settings, seen: SeenData, num_unseen: int) -> list[Partition]:
+    """Return the partition that has all seen classes and one a fold; the same settings and data give the same."""
     folds = class_folds(
         seen, num_folds=settings.num_folds, num_validation=settings.validation_classes, num_unseen=num_unseen,
         seed=settings.seed
     )
-    return [main_learner(seen, settings.seed), *folds]
+    return [main_partition(seen, settings.seed), *folds]
 
 
-def train_learners(
-    settings: Settings, learners: Sequence[Learner], execution: Execution, *, work_dir: Path | None = None
+def train_partitions(
+    settings: Settings, partitions: Sequence[Partition], execution: Execution, *, work_dir: Path | None = None
 ) -> dict[str, TrainedNetwork]:
-    """Train one network a learner, by its name.
+    """Train one network a partition, by its name.
 
-    With `finetune="head"` the learners share one frozen trunk and tail, whose features are computed once. Otherwise a fold's
+    With `finetune="head"` the partitions share one frozen trunk and tail, whose features are computed once. Otherwise a fold's
     network never sees an image of the fold's validation classes: what is chosen on those then holds for really unseen ones.
     In a mixed precision a twin is trained, and its weights, which are float32, end up in the network.
 
     Args:
         settings: backbone, weights and Stage 0.
-        learners: the main one first.
+        partitions: the main one first.
         execution: how; its cache keeps the features of networks whose heads are trained.
         work_dir: where checkpoints and TensorBoard logs go; an interrupted training goes on from there.
     """
     if settings.finetune == "head":
         if settings.weights == "none" and not is_hub(settings.backbone):
             _LOG.warning("--finetune=head with --weights=none trains a head on a random backbone: give --weights.")
-        shared = _new_network(settings, learners[0].training.images.class_names)
-        _settle(settings, shared, learners[0], execution)
+        shared = _new_network(settings, partitions[0].training.images.class_names)
+        _settle(settings, shared, partitions[0], execution)
         reader = Reader(shared, execution)
-        networks = [shared, *(_with_new_head(shared, learner, settings.seed) for learner in learners[1:])]
+        networks = [shared, *(_with_new_head(shared, partition, settings.seed) for partition in partitions[1:])]
         trained = [
-            _train(settings, network, learner, work_dir, reader) for network, learner in zip(networks, learners, strict=True)
+            _train(settings, network, partition, work_dir, reader)
+            for network, partition in zip(networks, partitions, strict=True)
         ]
     else:
-        made = (_new_network(settings, learner.training.images.class_names) for learner in learners)
+        made = (_new_network(settings, partition.training.images.class_names) for partition in partitions)
         trained = [
-            _train(settings, network, learner, work_dir, Reader(network, execution))
-            for network, learner in zip(made, learners, strict=True)
+            _train(settings, network, partition, work_dir, Reader(network, execution))
+            for network, partition in zip(made, partitions, strict=True)
         ]
-    return {learner.name: result for learner, result in zip(learners, trained, strict=True)}
+    return {partition.name: result for partition, result in zip(partitions, trained, strict=True)}
 
 
 def save_networks(folder: Path, settings: Settings, networks: Mapping[str, Network]) -> None:
@@ -99,31 +100,31 @@ def save_networks(folder: Path, settings: Settings, networks: Mapping[str, Netwo
             network.save(folder / f"{name}.keras")
 
 
-def load_networks(folder: Path, settings: Settings, learners: Sequence[Learner]) -> dict[str, Network]:
-    """Read what `save_networks` wrote for the learners."""
+def load_networks(folder: Path, settings: Settings, partitions: Sequence[Partition]) -> dict[str, Network]:
+    """Read what `save_networks` wrote for the partitions."""
     if settings.finetune != "head":
-        return {learner.name: Network.load(folder / f"{learner.name}.keras") for learner in learners}
+        return {partition.name: Network.load(folder / f"{partition.name}.keras") for partition in partitions}
     networks = {"main": Network.load(folder / "main.keras")}
     with np.load(folder / "folds.npz", allow_pickle=False) as file:
-        for learner in learners[1:]:
-            names = learner.training.images.class_names
-            head = file[f"{learner.name}_columns"], file[f"{learner.name}_biases"]
-            networks[learner.name] = networks["main"].with_head(*head, names, len(names))
+        for partition in partitions[1:]:
+            names = partition.training.images.class_names
+            head = file[f"{partition.name}_columns"], file[f"{partition.name}_biases"]
+            networks[partition.name] = networks["main"].with_head(*head, names, len(names))
     return networks
 
 
-def _train(settings: Settings, network: Network, learner: Learner, work_dir: Path | None, reader: Reader) -> TrainedNetwork:
+def _train(settings: Settings, network: Network, partition: Partition, work_dir: Path | None, reader: Reader) -> TrainedNetwork:
     from_scratch = settings.finetune == "all" and settings.weights == "none" and not is_hub(settings.backbone)
     if settings.finetune == "all":
-        _settle(settings, network, learner, reader.execution)
+        _settle(settings, network, partition, reader.execution)
     kind = "scratch" if from_scratch else "head" if settings.finetune == "head" else "finetune"
     epochs = settings.epochs or _EPOCHS[kind]
     mixed = settings.finetune == "all" and settings.precision != "float32"
     trained = in_precision(network, settings.precision) if mixed else network
     _, history = train_seen(
         trained,
-        learner.training.images,
-        learner.held_out,
+        partition.training.images,
+        partition.held_out,
         finetune=settings.finetune,
         from_scratch=from_scratch,
         epochs=epochs,
@@ -134,14 +135,14 @@ def _train(settings: Settings, network: Network, learner: Learner, work_dir: Pat
         # A cosine that is cut short ends at a high rate, so from scratch every epoch is run.
         patience=epochs if from_scratch else settings.patience,
         seed=settings.seed,
-        work_dir=work_dir / learner.name if work_dir else None,
+        work_dir=work_dir / partition.name if work_dir else None,
         features_of=reader.features,
-        attribute_loss=_attribute_loss(settings, learner),
+        attribute_loss=_attribute_loss(settings, partition),
         execution=reader.execution,
     )
     if mixed:
         network.model.set_weights(trained.model.get_weights())
-    held_out = learner.held_out
+    held_out = partition.held_out
     if not len(held_out):
         return TrainedNetwork(network, history, float("nan"))
     # Where more than the head was trained, what the reader has computed holds no longer.
@@ -156,10 +157,10 @@ def has_attribute_loss(settings: Settings) -> bool:
     return settings.attribute_loss > 0 and settings.finetune != "head"
 
 
-def _attribute_loss(settings: Settings, learner: Learner) -> AttributeLoss | None:
+def _attribute_loss(settings: Settings, partition: Partition) -> AttributeLoss | None:
     if not has_attribute_loss(settings):
         return None
-    return AttributeLoss.of(learner.training.descriptions.values, settings.attribute_loss)
+    return AttributeLoss.of(partition.training.descriptions.values, settings.attribute_loss)
 
 
 def _new_network(settings: Settings, class_names: Sequence[str]) -> Network:
@@ -171,14 +172,14 @@ def _new_network(settings: Settings, class_names: Sequence[str]) -> Network:
     return network
 
 
-def _settle(settings: Settings, network: Network, learner: Learner, execution: Execution) -> None:
+def _settle(settings: Settings, network: Network, partition: Partition, execution: Execution) -> None:
     """Tell the new tail of a hub module what values to expect; a saved network's has been told."""
     if is_hub(settings.backbone) and settings.weights == "none":
-        settle(network.tail, Reader(network, execution).pooled_maps(learner.training.images))
+        settle(network.tail, Reader(network, execution).pooled_maps(partition.training.images))
 
 
-def _with_new_head(shared: Network, learner: Learner, seed: int) -> Network:
-    names = learner.training.images.class_names
+def _with_new_head(shared: Network, partition: Partition, seed: int) -> Network:
+    names = partition.training.images.class_names
     spread = 1.0 / np.sqrt(shared.num_features)
     columns = np.random.default_rng(seed).normal(0, spread, (shared.num_features, len(names))).astype(np.float32)
     return shared.with_head(columns, np.zeros(len(names), np.float32), names, len(names))

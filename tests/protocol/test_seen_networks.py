@@ -1,4 +1,4 @@
-"""Stage 0 for the main learner and the folds."""
+"""Stage 0 for the main partition and the folds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from niwt_tf.compute.execution import Execution
 from niwt_tf.compute.features import Reader
 from niwt_tf.config.settings import Settings
 from niwt_tf.metrics.gzsl import class_normalised_accuracy
-from niwt_tf.protocol.learners import learners_of, train_learners
+from niwt_tf.protocol.seen_networks import partitions_of, train_partitions
 
 QUICK = {"input_size": 16, "epochs": 2, "num_folds": 1, "validation_classes": 2, "batch_size": 8}
 
@@ -17,28 +17,28 @@ QUICK = {"input_size": 16, "epochs": 2, "num_folds": 1, "validation_classes": 2,
 @pytest.fixture(scope="module", params=["head", pytest.param("all", marks=pytest.mark.slow)])
 def trained(request, coloured_seen, tmp_path_factory):
     settings = Settings(finetune=request.param, **QUICK)
-    learners = learners_of(settings, coloured_seen, 2)
+    partitions = partitions_of(settings, coloured_seen, 2)
     work = tmp_path_factory.mktemp("work")
-    return settings, learners, train_learners(settings, learners, Execution(), work_dir=work), work
+    return settings, partitions, train_partitions(settings, partitions, Execution(), work_dir=work), work
 
 
-def test_one_network_a_learner_with_its_own_classes(trained):
-    _, learners, results, work = trained
+def test_one_network_a_partition_with_its_own_classes(trained):
+    _, partitions, results, work = trained
     assert list(results) == ["main", "fold_0"]
-    for learner in learners:
-        network = results[learner.name].network
-        assert network.class_names == learner.training.images.class_names
-        assert network.num_seen == len(learner.classes)
-        assert [record["epoch"] for record in results[learner.name].history] == [1, 2]
-        assert list((work / learner.name / "logs").iterdir())
+    for partition in partitions:
+        network = results[partition.name].network
+        assert network.class_names == partition.training.images.class_names
+        assert network.num_seen == len(partition.classes)
+        assert [record["epoch"] for record in results[partition.name].history] == [1, 2]
+        assert list((work / partition.name / "logs").iterdir())
 
 
 def test_the_accuracy_is_that_of_the_held_out_images(trained):
-    _, learners, results, _ = trained
-    for learner in learners:
-        result, held_out = results[learner.name], learner.held_out
+    _, partitions, results, _ = trained
+    for partition in partitions:
+        result, held_out = results[partition.name], partition.held_out
         predictions = Reader(result.network).logits(held_out).argmax(axis=1)
-        assert result.validation_accuracy == class_normalised_accuracy(held_out.labels, predictions, len(learner.classes))
+        assert result.validation_accuracy == class_normalised_accuracy(held_out.labels, predictions, len(partition.classes))
 
 
 def test_a_frozen_trunk_is_shared_and_a_trained_one_is_not(trained):
@@ -51,16 +51,16 @@ def test_a_frozen_trunk_is_shared_and_a_trained_one_is_not(trained):
 
 
 def test_a_finished_training_is_taken_from_its_checkpoint(trained):
-    settings, learners, results, work = trained
-    again = train_learners(settings, learners, Execution(), work_dir=work)
+    settings, partitions, results, work = trained
+    again = train_partitions(settings, partitions, Execution(), work_dir=work)
     for name, result in results.items():
         assert again[name].history == result.history
         np.testing.assert_array_equal(again[name].network.columns, result.network.columns)
 
 
-def test_learners_follow_the_seed(coloured_seen):
+def test_partitions_follow_the_seed(coloured_seen):
     drawn = [
-        [tuple(learner.classes) for learner in learners_of(Settings(seed=seed, **QUICK), coloured_seen, 2)]
+        [tuple(partition.classes) for partition in partitions_of(Settings(seed=seed, **QUICK), coloured_seen, 2)]
         for seed in (0, 0, 1)
     ]
     assert drawn[0] == drawn[1] != drawn[2]
@@ -70,7 +70,7 @@ def test_without_a_held_out_image_there_is_no_accuracy(coloured_seen):
     alone = coloured_seen.images.take(np.arange(0, 25, 5))
     seen = type(coloured_seen)(alone, coloured_seen.descriptions)
     settings = Settings(finetune="head", **QUICK)
-    results = train_learners(settings, learners_of(settings, seen, 2)[:1], Execution())
+    results = train_partitions(settings, partitions_of(settings, seen, 2)[:1], Execution())
     assert np.isnan(results["main"].validation_accuracy)
 
 
@@ -79,12 +79,12 @@ def test_without_a_held_out_image_there_is_no_accuracy(coloured_seen):
 @pytest.mark.parametrize(("precision", "jit"), [("mixed_float16", False), ("mixed_bfloat16", True)])
 def test_a_twin_is_trained_and_its_weights_are_kept_in_float32(coloured_seen, precision, jit, attribute_loss):
     settings = Settings(finetune="all", precision=precision, jit=jit, attribute_loss=attribute_loss, **QUICK)
-    learners = learners_of(settings, coloured_seen, 2)[:1]
-    result = train_learners(settings, learners, Execution(precision=precision, jit=jit))["main"]
+    partitions = partitions_of(settings, coloured_seen, 2)[:1]
+    result = train_partitions(settings, partitions, Execution(precision=precision, jit=jit))["main"]
     assert {layer.compute_dtype for layer in result.network.model.layers} == {"float32"}
     assert [record["epoch"] for record in result.history] == [1, 2]
     assert result.history[1]["loss"] < result.history[0]["loss"]
-    untrained = train_learners(settings.replace(precision="float32", jit=False), learners, Execution())["main"]
+    untrained = train_partitions(settings.replace(precision="float32", jit=False), partitions, Execution())["main"]
     mixed, plain = (each.network.model.get_weights() for each in (result, untrained))
     assert all(np.isfinite(weight).all() for weight in mixed)
     np.testing.assert_allclose(mixed[0], plain[0], atol=0.05)
