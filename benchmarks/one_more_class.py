@@ -7,8 +7,8 @@ import numpy as np
 from benchmarks.birds_run import BirdsRun
 from benchmarks.harness import Goal, Measurement, Row, Series, interleaved, say
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
-from niwt_tf.methods.niwt.column_map import ColumnMap
 from niwt_tf.methods.niwt.mapping import ImportanceMap
+from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.methods.niwt.transfer_closed_form import ClosedForm
 from niwt_tf.metrics.calibration import LogitStatistics
 from niwt_tf.models.backbones import build_network
@@ -21,19 +21,19 @@ REPETITIONS = 20
 def measure(birds: BirdsRun) -> Measurement:
     """Return seconds from a description to a column, and to the expanded network."""
     del birds
-    column_map = made_map(NEURONS, FEATURES, ATTRIBUTES, SEEN, IMAGES)
+    formula = made_formula(NEURONS, FEATURES, ATTRIBUTES, SEEN, IMAGES)
     description = np.random.default_rng(1).uniform(0, 100, (1, ATTRIBUTES)).astype(np.float32)
     say("a VGG16 of real size with random weights")
     network = build_network("vgg16", [f"class_{c}" for c in range(SEEN)], weights="none")
 
     def expand() -> None:
-        columns, biases = column_map(description)
+        columns, biases = formula(description)
         network.expand(columns, biases, ["new"])
 
-    seconds = interleaved({"column": lambda: column_map(description), "expand": expand}, REPETITIONS, what="one more class")
+    seconds = interleaved({"column": lambda: formula(description), "expand": expand}, REPETITIONS, what="one more class")
     rows = [
-        Row("description to column and bias", Series("column map", seconds["column"]), goal=LIMIT),
-        Row("description to a VGG16 with the class", Series("column map, expand", seconds["expand"]), goal=LIMIT),
+        Row("description to column and bias", Series("column formula", seconds["column"]), goal=LIMIT),
+        Row("description to a VGG16 with the class", Series("column formula, expand", seconds["expand"]), goal=LIMIT),
     ]
     notes = [
         f"N={NEURONS}, D={FEATURES}, K={ATTRIBUTES}, {SEEN} seen classes; seconds, no image and no network is run.",
@@ -42,8 +42,8 @@ def measure(birds: BirdsRun) -> Measurement:
     return Measurement("One more class after the run", rows, notes)
 
 
-def made_map(neurons: int, features: int, attributes: int, seen: int, images: int) -> ColumnMap:
-    """Return a column map of such sizes, of random numbers."""
+def made_formula(neurons: int, features: int, attributes: int, seen: int, images: int) -> NiwtFormula:
+    """Return a column formula of such sizes, of random numbers."""
     generator = np.random.default_rng(0)
     centre = np.full(attributes, 50, np.float32)
     weights = generator.standard_normal((neurons, attributes), np.float32)
@@ -52,4 +52,4 @@ def made_map(neurons: int, features: int, attributes: int, seen: int, images: in
     solution = ClosedForm(generator.standard_normal((neurons, features), np.float32))
     columns = generator.normal(0, 0.02, (features, seen)).astype(np.float32)
     activations = np.maximum(generator.standard_normal((images, features), np.float32), 0)
-    return ColumnMap.of(importance_map, solution, columns, 0.1, "mean", activations, LogitStatistics(0.0, 1.0), 0.0)
+    return NiwtFormula.of(importance_map, solution, columns, 0.1, "mean", activations, LogitStatistics(0.0, 1.0), 0.0)

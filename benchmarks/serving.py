@@ -82,7 +82,7 @@ def measure(birds: BirdsRun) -> Measurement:
         "A class more: the computation of `add_classes`; opening the bundle with every fingerprint, computing, writing the "
         "next version and comparing the two in a Session; and `niwt add_class` as a process, from its start to its end.",
         "Size: of every file, and of variables/ alone. What lies beside the weights does not grow with them: cards, graph, "
-        "warm-up images; the column map and the rest of the head's last page are among the variables.",
+        "warm-up images; the column formula and the rest of the head's last page are among the variables.",
     ]
     return Measurement("Serving", rows + tail, notes)
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.one_more_class import made_map
+from benchmarks.one_more_class import made_formula
 from niwt_tf.data.images.decode import decode_image
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.explain.explainer import Explainer
@@ -94,7 +94,7 @@ def decoded_files(paths: tuple[Path, ...], size: int) -> np.ndarray:
 
 
 def contents_for(network: Network) -> Contents:
-    """Return descriptions, a column map and an explainer of random numbers that fit a network."""
+    """Return descriptions, a column formula and an explainer of random numbers that fit a network."""
     generator = np.random.default_rng(0)
     neurons, names = network.num_neurons, tuple(f"attribute {k}" for k in range(ATTRIBUTES))
     values = generator.uniform(0, 100, (len(network.class_names), ATTRIBUTES)).astype(np.float32)
@@ -108,8 +108,8 @@ def contents_for(network: Network) -> Contents:
         1.0,
         0.0,
     )
-    column_map = made_map(neurons, network.num_features, ATTRIBUTES, network.num_seen, _FEATURE_ROWS)
-    return Contents(Knowledge(values, names, ("",) * ATTRIBUTES), formula=column_map, explainer=explainer)
+    formula = made_formula(neurons, network.num_features, ATTRIBUTES, network.num_seen, _FEATURE_ROWS)
+    return Contents(Knowledge(values, names, ("",) * ATTRIBUTES), formula=formula, explainer=explainer)
 
 
 def photographs(folder: Path, sides: tuple[int, int], count: int) -> tuple[Path, ...]:

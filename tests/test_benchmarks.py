@@ -143,8 +143,8 @@ def test_images_that_are_one_agree(toy_problem):
     assert tails.agreement(same) == pytest.approx(1, abs=1e-5)
 
 
-def test_a_column_map_at_toy_size_gives_a_column():
-    columns, biases = one_more_class.made_map(5, 7, 4, 3, 20)(np.ones((1, 4), np.float32))
+def test_a_column_formula_at_toy_size_gives_a_column():
+    columns, biases = one_more_class.made_formula(5, 7, 4, 3, 20)(np.ones((1, 4), np.float32))
     assert columns.shape == (7, 1) and biases.shape == (1,)
 
 
@@ -205,7 +205,7 @@ def test_the_other_rows_of_serving_at_toy_size(exported, monkeypatch):
     signatures = ("logits", "serving_default", "classify", "explain", "explain_class", "classify_with")
     named = [f"toy, {kind}: first {signature}" for kind in ("warm", "cold") for signature in signatures]
     assert [row.name for row in rows] == [*named, "toy: variables", "toy: whole bundle"]
-    # The head takes whole pages, and the column map lies beside it.
+    # The head takes whole pages, and the column formula lies beside it.
     assert 1 < rows[-2].ratio < rows[-1].ratio
 
 

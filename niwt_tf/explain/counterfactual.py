@@ -1,8 +1,8 @@
 """What would have to be said of class B for it to win over class A: the smallest change of B's description that does it.
 
-B's logit under a changed description d' is its logit plus x . (w(d') - w(d)) + b(d') - b(d), with (w, b) the column map and x
-the image's features. For a class that was made from its description that is exact; for one learnt from photographs it is the
-change that the column map sees. Dimensions: K attributes, D features, C known classes, E edits.
+B's logit under a changed description d' is its logit plus x . (w(d') - w(d)) + b(d') - b(d), with (w, b) the column formula and
+x the image's features. For a class that was made from its description that is exact; for one learnt from photographs it is the
+change that the column formula sees. Dimensions: K attributes, D features, C known classes, E edits.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from niwt_tf.methods.edited_logit import EditedLogit
 Columns = tuple[np.ndarray, np.ndarray]
 # Module and class by kind; bundles of before there were several have the first.
 HOMES = {
-    "importance": ("niwt_tf.methods.niwt.column_map", "ColumnMap"),
+    "importance": ("niwt_tf.methods.niwt.niwt_formula", "NiwtFormula"),
     "layers": ("niwt_tf.methods.baselines.column_network", "ColumnNetwork"),
 }
 FORMER = "importance"

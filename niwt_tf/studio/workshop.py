@@ -81,7 +81,7 @@ class Bench:
         """Return what a new class would claim of the test images.
 
         Raises:
-            InputError: its description makes no finite column, or the bundle has no column map.
+            InputError: its description makes no finite column, or the bundle has no column formula.
         """
         columns, biases = self.formula(composition.values[None])
         if not (np.isfinite(columns).all() and np.isfinite(biases).all()):

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.explain import counterfactual as search
 from niwt_tf.explain.counterfactual import Counterfactual, Edit, NoCounterfactual, counterfactual, possible_edits
-from niwt_tf.methods.niwt.column_map import ColumnMap
 from niwt_tf.methods.niwt.mapping import ImportanceMap
+from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks
 from niwt_tf.metrics.calibration import LogitStatistics
 
 MATCHED = LogitStatistics(-1.0, 2.0)
 
 
-def column_map(attributes, neurons=4, features=3, how="centred", statistics=MATCHED, seed=0):
-    """Return a column map of random numbers with two blocks."""
+def formula(attributes, neurons=4, features=3, how="centred", statistics=MATCHED, seed=0):
+    """Return a column formula of random numbers with two blocks."""
     random = np.random.default_rng(seed)
 
     def drawn(*shape):
@@ -32,15 +32,15 @@ def column_map(attributes, neurons=4, features=3, how="centred", statistics=MATC
     centre = random.random(attributes).astype(np.float32)
     mapping = ImportanceMap(drawn(neurons, attributes), drawn(neurons), DescriptionNormaliser(how, centre))
     blocks = Blocks((neurons - 1, 1), (1.5, 0.5))
-    return ColumnMap(mapping, blocks, drawn(features, neurons + 1), drawn(neurons + 1), spread @ spread.T, statistics, 0.3)
+    return NiwtFormula(mapping, blocks, drawn(features, neurons + 1), drawn(neurons + 1), spread @ spread.T, statistics, 0.3)
 
 
 def sign_map(weights, bias=0.0):
-    """Return a column map with the logit sign(w . d + b) x for features [x]: of one neuron, whose length becomes 1."""
+    """Return a column formula with the logit sign(w . d + b) x for features [x]: of one neuron, whose length becomes 1."""
     weights = np.array([weights], np.float32)
     mapping = ImportanceMap(weights, np.array([bias], np.float32), DescriptionNormaliser("raw", np.zeros(weights.shape[1])))
     basis = np.array([[1.0, 0.0]], np.float32)
-    return ColumnMap(mapping, Blocks.single(1), basis, np.zeros(2), np.zeros((2, 2)), None, 0.0)
+    return NiwtFormula(mapping, Blocks.single(1), basis, np.zeros(2), np.zeros((2, 2)), None, 0.0)
 
 
 def logit(features, made, description):
@@ -56,7 +56,7 @@ def names(count):
 @pytest.mark.parametrize(("statistics", "discriminant"), [(None, False), (MATCHED, False), (None, True)])
 def test_an_edited_logit_is_that_of_the_edited_description(how, statistics, discriminant):
     random = np.random.default_rng(3)
-    made = dataclasses.replace(column_map(5, how=how, statistics=statistics), is_discriminant=discriminant)
+    made = dataclasses.replace(formula(5, how=how, statistics=statistics), is_discriminant=discriminant)
     features, description = random.standard_normal(3), random.random(5)
     attributes = np.array([[0, 3], [4, 4], [2, 1]])
     changes = np.array([[0.5, -0.2], [1.0, 0.0], [0.0, 0.0]])
@@ -134,7 +134,7 @@ def test_what_cannot_win_says_why():
 
 
 def _fewest_by_trying_everything(features, made, description, margin, known):
-    """Return the least number of flipped attributes that is enough, by the column map itself."""
+    """Return the least number of flipped attributes that is enough, by the column formula itself."""
     before = logit(features, made, description)
     for count in range(1, len(description) + 1):
         for flipped in itertools.combinations(range(len(description)), count):
@@ -149,7 +149,7 @@ def _fewest_by_trying_everything(features, made, description, margin, known):
 @given(st.integers(0, 10_000), st.floats(0.05, 4.0))
 def test_one_and_two_edits_are_the_fewest_that_there_are(seed, margin):
     random = np.random.default_rng(seed)
-    made, features = column_map(5, seed=seed), random.standard_normal(3)
+    made, features = formula(5, seed=seed), random.standard_normal(3)
     known = random.integers(0, 2, (6, 5)).astype(np.float32)
     known[:2] = [[0] * 5, [1] * 5]
     found = counterfactual(features, made, known[2], margin, known, names(5), ("",) * 5)
@@ -164,7 +164,7 @@ def test_one_and_two_edits_are_the_fewest_that_there_are(seed, margin):
 @given(st.integers(0, 10_000), st.sampled_from(["centred", "l2", "raw"]), st.floats(0.0, 6.0))
 def test_a_changed_description_really_wins(seed, how, margin):
     random = np.random.default_rng(seed)
-    made, features = column_map(12, how=how, seed=seed), random.standard_normal(3)
+    made, features = formula(12, how=how, seed=seed), random.standard_normal(3)
     groups = ("g",) * 3 + ("",) * 9
     known = np.concatenate([np.eye(3)[random.integers(0, 3, 7)], random.integers(0, 4, (7, 9))], axis=1).astype(np.float32)
     found = counterfactual(features, made, known[0], margin, known, names(12), groups)
@@ -191,14 +191,14 @@ def test_many_edits_are_found_and_none_of_them_can_be_left_out():
 
 def test_ten_thousand_attributes_stay_usable():
     random = np.random.default_rng(0)
-    made = column_map(10_000, neurons=16, features=8)
+    made = formula(10_000, neurons=16, features=8)
     known = random.random((20, 10_000)).astype(np.float32)
     found = counterfactual(random.standard_normal(8), made, known[0], 0.01, known, names(10_000), ("",) * 10_000)
     assert isinstance(found, Counterfactual) and found.margin_after < 0
 
 
 def test_where_pairs_cost_too_much_edits_are_found_one_after_the_other(monkeypatch):
-    made, known = column_map(4), np.eye(4, dtype=np.float32)
+    made, known = formula(4), np.eye(4, dtype=np.float32)
     given = np.ones(3), made, known[0], 0.5, np.concatenate([known, 1 - known]), names(4), [""] * 4
     searched = counterfactual(*given)
     monkeypatch.setattr(search, "_MOST_PRODUCTS", 1.0)

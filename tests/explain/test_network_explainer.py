@@ -23,8 +23,8 @@ from niwt_tf.explain.sentences import (
     withheld_sentence,
 )
 from niwt_tf.explain.words import Word
-from niwt_tf.methods.niwt.column_map import ColumnMap
 from niwt_tf.methods.niwt.mapping import ImportanceMap
+from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.backbones import build_network
@@ -33,7 +33,7 @@ NAMES = ("crow", "dove", "emu")
 DESCRIPTIONS = np.array([[1, 0, 3], [0, 1, 0], [1, 1, 5]], np.float32)
 
 
-def made(names=NAMES, num_seen=2, groups=("g::a", "g::b", ""), column_map=True):
+def made(names=NAMES, num_seen=2, groups=("g::a", "g::b", ""), formula=True):
     """Return what explains by a network of some classes and three attributes."""
     random = np.random.default_rng(0)
     seen = build_network("small_vgg", names[:num_seen], input_size=16, seed=1)
@@ -51,11 +51,11 @@ def made(names=NAMES, num_seen=2, groups=("g::a", "g::b", ""), column_map=True):
         DescriptionNormaliser("centred", DESCRIPTIONS[:2].mean(axis=0)),
     )  # fmt: skip
     basis = random.standard_normal((network.num_features, neurons + 1)).astype(np.float32)
-    columns_of = ColumnMap(
+    columns_of = NiwtFormula(
         mapping, Blocks.single(neurons), basis, np.zeros(neurons + 1), np.eye(neurons + 1), None, 0.0
     )
     described = DESCRIPTIONS[: len(names)]
-    return network, NetworkExplainer(network, explainer, Probabilities(2.0), described, columns_of if column_map else None)
+    return network, NetworkExplainer(network, explainer, Probabilities(2.0), described, columns_of if formula else None)
 
 
 def image():
@@ -108,7 +108,7 @@ def test_who_is_best_once_the_description_is_changed(logits, best, monkeypatch):
 
 
 def test_an_answer_that_is_not_sure_enough_is_withheld():
-    known, logits = made(column_map=False)[1].known, np.array([2.0, 0.0, 0.0], np.float32)
+    known, logits = made(formula=False)[1].known, np.array([2.0, 0.0, 0.0], np.float32)
     row = {"label": np.bytes_("dove"), "runner_up": np.bytes_("emu"), "heatmap": np.zeros((2, 2))}
     share = 1 / (1 + 2 * np.exp(-2.0))  # of crow: 78.7 %
     for threshold, withheld in ((0.0, False), (share - 0.01, False), (share + 0.01, True)):
@@ -149,8 +149,8 @@ def test_one_class_has_no_rival():
         explain(image(), None, "dove")
 
 
-def test_without_a_column_map_the_reason_is_said():
-    _, explain = made(column_map=False)
+def test_without_a_column_formula_the_reason_is_said():
+    _, explain = made(formula=False)
     record = explanation_record(explain(image()), "a.jpg", {})
     assert "takes the network itself" in record["rival"]["counterfactual"]["reason"]
     assert record["rival"]["counterfactual"]["edits"] is None

@@ -20,8 +20,8 @@ from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.classes import image_paths
-from niwt_tf.methods.niwt.column_map import ColumnMap
 from niwt_tf.methods.niwt.mapping import ImportanceMap
+from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks
 from niwt_tf.metrics.calibration import LogitStatistics
 from niwt_tf.models.backbones import build_network
@@ -44,14 +44,14 @@ def exported(tiny_birds, tmp_path_factory) -> Path:
     normaliser = DescriptionNormaliser("centred", np.full(4, 0.5, np.float32))
     weights, bias = random.standard_normal((neurons, 4)).astype(np.float32), np.zeros(neurons, np.float32)
     basis = random.standard_normal((features, neurons + 1)).astype(np.float32)
-    column_map = ColumnMap(
+    formula = NiwtFormula(
         ImportanceMap(weights, bias, normaliser), Blocks.single(neurons), basis, np.zeros(neurons + 1), np.eye(neurons + 1),
         LogitStatistics(0.0, 1.0), 0.0,
     )  # fmt: skip
     values = np.array([[0, 1, 0, 1], [1, 0, 1, 0], [1, 1, 0, 1], [0, 0, 1, 0]], np.float32)
     contents = Contents(
         Knowledge(values, ATTRIBUTES, ("", "", "size", "size")),
-        formula=column_map,
+        formula=formula,
         images=(5, 5, 5, 0),
         validation={"validation_acc_zsl": 0.5},
     )
@@ -147,7 +147,7 @@ def _newer(folder: Path) -> None:
     path.write_text(path.read_text().replace('"format": 2', '"format": 3'))
 
 
-def _without_map(folder: Path) -> None:
+def _without_formula(folder: Path) -> None:
     metadata = {**Bundle.open(folder).metadata, "column_map": None}
     write_metadata(folder / "1", metadata)
 
@@ -174,7 +174,7 @@ MISTAKES = {
     "tampered": (_tampered, (*ADD, "--text=black"), "assets.extra/cards.json, it was changed"),
     "tampered, listed": (_tampered, ("list_classes", B), "assets.extra/cards.json, it was changed"),
     "a newer format": (_newer, (*ADD, "--text=black"), "must have format 2. Received: 3; update niwt-tf"),
-    "no column map": (_without_map, (*ADD, "--text=black"), "must hold what makes a column"),
+    "no column formula": (_without_formula, (*ADD, "--text=black"), "must hold what makes a column"),
     "no name": (_nothing, ("add_class", B, "--text=black"), "--name must be given"),
     "no description": (_nothing, ADD, "One of --attributes, --text, --text_file, --cards must be given, .* Received: none"),
     "two descriptions": (_nothing, (*ADD, "--text=black", "--attributes=x.json"), "Received: --attributes, --text"),

@@ -15,7 +15,7 @@ from niwt_tf.config.names import METHOD_MODULES, network_methods, title_of
 from niwt_tf.files import read_json
 from niwt_tf.methods.base import ColumnFormula
 from niwt_tf.methods.baselines.column_network import ColumnNetwork
-from niwt_tf.methods.niwt.column_map import ColumnMap
+from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.models.network import Network
 from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.bundle.predict import opened
@@ -99,7 +99,7 @@ def test_a_bundle_of_the_method_takes_classes_and_gives_reasons(niwt, made, tmp_
     formula = bundle.formula()
     assert isinstance(formula, ColumnFormula)
     if method in METHOD_MODULES:
-        assert isinstance(formula, ColumnMap if method == "niwt" else ColumnNetwork)
+        assert isinstance(formula, NiwtFormula if method == "niwt" else ColumnNetwork)
     network = Network.load(model.run / "transfer" / "network.keras")
     assert bundle.labels == network.class_names
     described = np.array([card.description for card in bundle.cards], np.float32)
@@ -141,7 +141,7 @@ def test_a_bundle_of_the_method_takes_classes_and_gives_reasons(niwt, made, tmp_
     job = niwt("list_classes", f"--bundle={model.exports}", "--format=json")
     card = json.loads(job.out)["classes"][-1]
     assert (card["name"], card["seen"]) == ("newcomer", False)
-    by = "the column map" if method == "niwt" else title_of(method)
+    by = "the column formula" if method == "niwt" else title_of(method)
     assert card["how"].startswith(f"from its description, by {by} (nearest class ")
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.methods import edited_logit
 from niwt_tf.methods.edited_logit import EditedLogit
-from niwt_tf.methods.niwt.column_map import ColumnMap, EditedMapLogit
 from niwt_tf.methods.niwt.mapping import ImportanceMap
+from niwt_tf.methods.niwt.niwt_formula import EditedNiwtLogit, NiwtFormula
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks
 from niwt_tf.metrics.calibration import LogitStatistics
 
@@ -19,13 +19,13 @@ K, NEURONS, FEATURES = 5, 6, 3
 FORMS = {"matched": (LogitStatistics(-1.0, 2.0), False), "raw": (None, False), "discriminant": (None, True)}
 
 
-def _column_map(how: str = "centred", form: str = "matched", seed: int = 0) -> ColumnMap:
+def _formula(how: str = "centred", form: str = "matched", seed: int = 0) -> NiwtFormula:
     random = np.random.default_rng(seed)
     statistics, is_discriminant = FORMS[form]
     spread = random.normal(size=(NEURONS + 1, NEURONS + 1))
     centre = random.uniform(size=K) if how == "centred" else np.zeros(K)
     weights, bias = (random.normal(size=shape).astype(np.float32) for shape in ((NEURONS, K), NEURONS))
-    return ColumnMap(
+    return NiwtFormula(
         ImportanceMap(weights, bias, DescriptionNormaliser(how, centre.astype(np.float32))),
         Blocks((4, 2), (1.5, 0.5)),
         random.normal(size=(FEATURES, NEURONS + 1)).astype(np.float32),
@@ -60,9 +60,9 @@ def test_by_hand():
 @given(seed=st.integers(0, 10**6))
 def test_niwts_own_is_the_general_one(how, form, seed):
     random = np.random.default_rng(seed)
-    column_map, features, description = _column_map(how, form, seed), random.normal(size=FEATURES), random.uniform(size=K)
-    fast, general = column_map.edited(features, description), EditedLogit(features, column_map, description)
-    assert type(fast) is EditedMapLogit
+    formula, features, description = _formula(how, form, seed), random.normal(size=FEATURES), random.uniform(size=K)
+    fast, general = formula.edited(features, description), EditedLogit(features, formula, description)
+    assert type(fast) is EditedNiwtLogit
     attributes, changes = _edits(4, seed)
     found, expected = fast(attributes, changes), general(attributes, changes)
     scale = max(1.0, np.abs(expected).max())
@@ -70,15 +70,15 @@ def test_niwts_own_is_the_general_one(how, form, seed):
     for value, places, added in zip(expected, attributes, changes, strict=True):
         changed = description.copy()
         changed[places] += added
-        columns, biases = column_map(changed[None].astype(np.float32))
+        columns, biases = formula(changed[None].astype(np.float32))
         assert value / scale == pytest.approx((features @ columns + biases)[0] / scale, abs=2e-4)
 
 
 @pytest.mark.parametrize("kind", ["general", "fast"])
 def test_many_edits_are_the_same_a_few_at_a_time(monkeypatch, kind):
-    column_map, random = _column_map(), np.random.default_rng(2)
+    formula, random = _formula(), np.random.default_rng(2)
     features, description = random.normal(size=FEATURES), random.uniform(size=K)
-    made = column_map.edited(features, description) if kind == "fast" else EditedLogit(features, column_map, description)
+    made = formula.edited(features, description) if kind == "fast" else EditedLogit(features, formula, description)
     attributes, changes = _edits(11, 3)
     together = made(attributes, changes)
     monkeypatch.setattr(edited_logit, "_NUMBERS_AT_ONCE", 2 * made.width)
@@ -88,11 +88,11 @@ def test_many_edits_are_the_same_a_few_at_a_time(monkeypatch, kind):
 
 @pytest.mark.parametrize("kind", ["general", "fast"])
 def test_an_edit_of_0_changes_nothing_and_the_description_is_kept(kind):
-    column_map, random = _column_map(), np.random.default_rng(2)
+    formula, random = _formula(), np.random.default_rng(2)
     features, description = random.normal(size=FEATURES), random.uniform(size=K)
     kept = description.copy()
-    made = column_map.edited(features, description) if kind == "fast" else EditedLogit(features, column_map, description)
-    columns, biases = column_map(description[None].astype(np.float32))
+    made = formula.edited(features, description) if kind == "fast" else EditedLogit(features, formula, description)
+    columns, biases = formula(description[None].astype(np.float32))
     attributes = np.array([[2, 2], [0, 1]])
     np.testing.assert_allclose(made(attributes, np.zeros((2, 2))), np.repeat(features @ columns + biases, 2), rtol=1e-4)
     np.testing.assert_array_equal(description, kept)

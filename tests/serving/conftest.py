@@ -9,9 +9,9 @@ from PIL import Image
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.explain.explainer import fit_explainer
-from niwt_tf.methods.niwt.column_map import ColumnMap
 from niwt_tf.methods.niwt.few_shot import FewShotChoice, SeenMoments
 from niwt_tf.methods.niwt.mapping import ImportanceMap
+from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks
 from niwt_tf.metrics.calibration import LogitStatistics
 from niwt_tf.metrics.probabilities import Probabilities
@@ -36,7 +36,7 @@ def network() -> Network:
 
 @pytest.fixture(scope="session")
 def contents(network) -> Contents:
-    """Return six attributes of the seven classes, a column map of random numbers and a temperature."""
+    """Return six attributes of the seven classes, a column formula of random numbers and a temperature."""
     random = np.random.default_rng(5)
     neurons, features = network.num_neurons, network.num_features
     mapping = ImportanceMap(
@@ -45,7 +45,7 @@ def contents(network) -> Contents:
         DescriptionNormaliser("centred", random.random(6).astype(np.float32)),
     )
     spread = random.standard_normal((neurons + 1, neurons + 1))
-    column_map = ColumnMap(
+    formula = NiwtFormula(
         mapping,
         Blocks((neurons - 28, 28), (2.0, 0.5)),
         random.standard_normal((features, neurons + 1)).astype(np.float32),
@@ -64,7 +64,7 @@ def contents(network) -> Contents:
     moments = SeenMoments.of(rows, np.arange(40) % 4, LogitStatistics(-1.0, 2.0))
     few_shot = moments.prior(FewShotChoice("within", 0.3, 2.0, 0.5), 1.0)
     figures = {"validation_acc_zsl": 0.5}
-    return Contents(knowledge, Probabilities(2.0), column_map, explainer, few_shot, images, figures)
+    return Contents(knowledge, Probabilities(2.0), formula, explainer, few_shot, images, figures)
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from PIL import Image
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.explain.explainer import fit_explainer
-from niwt_tf.methods.niwt.column_map import ColumnMap
 from niwt_tf.methods.niwt.mapping import ImportanceMap
+from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks
 from niwt_tf.metrics.calibration import LogitStatistics
 from niwt_tf.metrics.probabilities import Probabilities
@@ -62,7 +62,7 @@ def export_toy(folder: Path, check_images: list[Path], **without: None) -> Path:
         DescriptionNormaliser("centred", random.random(6).astype(np.float32)),
     )
     spread = random.standard_normal((neurons + 1, neurons + 1))
-    column_map = ColumnMap(
+    formula = NiwtFormula(
         mapping,
         Blocks((neurons,), (2.0,)),
         random.standard_normal((features, neurons + 1)).astype(np.float32),
@@ -76,7 +76,7 @@ def export_toy(folder: Path, check_images: list[Path], **without: None) -> Path:
     parts = {
         "knowledge": Knowledge(values, ATTRIBUTES, GROUPS),
         "probabilities": Probabilities(2.0),
-        "formula": column_map,
+        "formula": formula,
         "explainer": fit_explainer(importances, values[:3], ATTRIBUTES, GROUPS),
         **without,
     }

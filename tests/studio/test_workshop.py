@@ -141,7 +141,7 @@ def test_words_start_a_description(workshop):
         bench.read("Qwerty.")
 
 
-def test_a_bundle_without_a_column_map_composes_nothing(images, tmp_path):
+def test_a_bundle_without_a_column_formula_composes_nothing(images, tmp_path):
     folder = export_toy(tmp_path / "bare", [images / "00.png"], formula=None, explainer=None, knowledge=None)
     bench = Workshop(folder, images, 3).bench
     answer = bench.model.answer(bench.gallery.images.read(0))

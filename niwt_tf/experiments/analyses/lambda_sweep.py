@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, spread
 from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures
-from niwt_tf.methods.niwt.generator import column_map_of
+from niwt_tf.methods.niwt.generator import niwt_formula_of
 from niwt_tf.methods.niwt.niwt import METHOD
 from niwt_tf.methods.niwt.solving import NiwtCandidate
 from niwt_tf.metrics.calibration import choose_calibration, harmonic_means, seen_margin
@@ -45,7 +45,7 @@ def lambda_sweep(finished: FinishedTransfer, test: TestFeatures, grid: Sequence[
         tried = replace(candidate, regularization=strength)
         calibration, harmonics, zsl = _on_folds(finished, tried)
         generator = METHOD.fit(main, tried)
-        made = replace(generator, column_map=column_map_of(generator)).generate(finished.unseen)
+        made = replace(generator, formula=niwt_formula_of(generator)).generate(finished.unseen)
         found = test.evaluate(made.seen, made.new, calibration * unit)
         seen, unseen = spread(found.per_class[: test.num_seen]), spread(found.per_class[test.num_seen :])
         mark = "chosen" if strength == candidate.regularization else ""

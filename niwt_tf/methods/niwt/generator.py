@@ -15,13 +15,13 @@ from niwt_tf.config.settings import Settings
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.data.schema import Descriptions
 from niwt_tf.methods.base import Generator
-from niwt_tf.methods.niwt.column_map import ColumnMap
 from niwt_tf.methods.niwt.few_shot import FewShotPrior
 from niwt_tf.methods.niwt.files import forms_of, seen_head_of
 from niwt_tf.methods.niwt.importance import ClassImportance
 from niwt_tf.methods.niwt.layers import blocks_of
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.measuring import MeasuredHead
+from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.methods.niwt.operators import tail_operator
 from niwt_tf.methods.niwt.solving import NiwtCandidate, new_columns
 from niwt_tf.methods.niwt.support import Support
@@ -30,6 +30,9 @@ from niwt_tf.methods.niwt.transfer_closed_form import mean_cosine
 from niwt_tf.methods.parameters import HeadParameters
 from niwt_tf.metrics.calibration import logit_statistics
 from niwt_tf.models.network import Network
+
+# The prefix of the formula's arrays: what a column formula was called when the first were saved.
+_FORMULA = "column_map"
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class NiwtGenerator(Generator):
         support: what columns are fitted on.
         features: [M, D] of seen training images, for scale and bias.
         labels: [M].
-        column_map: the closed form of all this from a description to a column and bias; None where a descent was chosen, and
+        formula: the closed form of all this from a description to a column and bias; None where a descent was chosen, and
             before the candidate was.
         prior: updates a column once images of its class arrive; None before the candidate was chosen.
     """
@@ -58,33 +61,28 @@ class NiwtGenerator(Generator):
     support: Support
     features: np.ndarray
     labels: np.ndarray
-    column_map: ColumnMap | None = None
+    formula: NiwtFormula | None = None
     prior: FewShotPrior | None = None
 
     def generate(self, classes: Descriptions) -> HeadParameters:
-        """Return columns for new classes, by the column map or all in one solution or descent."""
+        """Return columns for new classes, by the column formula or all in one solution or descent."""
         seen = self.head.head.columns, self.head.head.biases
         if not len(classes):  # a descent has nothing to start from
             return HeadParameters((), seen, (seen[0][:, :0], seen[1][:0]))
         importances = self.importance_map.predict(classes.values)
-        if self.column_map is None:
+        if self.formula is None:
             new = self.solved(importances)
             figures = {"transfer_cosine": new.mean_cosine}
             return HeadParameters(classes.names, seen, (new.columns, new.biases), figures=figures, losses=new.losses)
-        columns, biases = self.column_map(classes.values)
+        columns, biases = self.formula(classes.values)
         blocks = blocks_of(self.network, self.options.extra_layers, self.candidate.layer_weights)
         figures = {"transfer_cosine": mean_cosine(self.support.operator, columns, importances, blocks)}
         return HeadParameters(classes.names, seen, (columns, biases), figures=figures)
 
     def solved(self, importances: np.ndarray) -> Transfer:
-        """Solve Eq. 3 for importances [U, N], without the column map."""
+        """Solve Eq. 3 for importances [U, N], without the column formula."""
         known = self.options, self.candidate, self.network, self.head.head
         return new_columns(*known, importances, self.support, self.features, self.labels)
-
-    @property
-    def formula(self) -> ColumnMap | None:
-        """The column map."""
-        return self.column_map
 
     @property
     def few_shot(self) -> FewShotPrior | None:
@@ -131,7 +129,7 @@ class NiwtGenerator(Generator):
             **forms_of([head]),
             **{f"candidate/{name}": np.array(value) for name, value in vars(self.candidate).items() if value is not None},
         }
-        for prefix, part in (("column_map", self.column_map), ("few_shot", self.prior)):
+        for prefix, part in ((_FORMULA, self.formula), ("few_shot", self.prior)):
             if part is not None:
                 found |= {f"{prefix}/{name}": value for name, value in part.arrays().items()}
         return found
@@ -150,15 +148,15 @@ class NiwtGenerator(Generator):
         maps, exact = arrays["support_maps"], None
         if candidate.engine == "operator":
             exact = tail_operator(network.tail, maps)
-        column_map, few_shot = _part(arrays, "column_map"), _part(arrays, "few_shot")
+        formula, few_shot = _part(arrays, _FORMULA), _part(arrays, "few_shot")
         return cls(
             settings, network, measured, importance_map, candidate, Support(arrays["operator"], maps, exact),
-            arrays["features"], arrays["labels"], ColumnMap.from_arrays(column_map) if column_map else None,
+            arrays["features"], arrays["labels"], NiwtFormula.from_arrays(formula) if formula else None,
             FewShotPrior.from_arrays(few_shot) if few_shot else None
         )
 
 
-def column_map_of(generator: NiwtGenerator) -> ColumnMap | None:
+def niwt_formula_of(generator: NiwtGenerator) -> NiwtFormula | None:
     """Return the affine form of Stages 2 and 3 for a generator, or None where a descent was chosen."""
     settings, candidate, head = generator.options, generator.candidate, generator.head.head
     if candidate.engine != "closed_form":
@@ -168,7 +166,7 @@ def column_map_of(generator: NiwtGenerator) -> ColumnMap | None:
     if settings.column_scale == "matched" and head.form is None:
         statistics = logit_statistics(generator.features, generator.labels, head.columns, head.biases)
     known = head.columns, candidate.regularization, candidate.anchor, generator.features, statistics
-    return ColumnMap.of(generator.importance_map, solution, *known, float(head.biases.mean()), form=head.form)
+    return NiwtFormula.of(generator.importance_map, solution, *known, float(head.biases.mean()), form=head.form)
 
 
 def _part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

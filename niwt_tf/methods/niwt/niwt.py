@@ -26,10 +26,10 @@ import numpy as np
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.methods.base import Method, MethodStage, Trial, best_trial
-from niwt_tf.methods.niwt.column_map import ColumnMap
 from niwt_tf.methods.niwt.engines import engines_of
 from niwt_tf.methods.niwt.few_shot_choice import few_shot_prior
-from niwt_tf.methods.niwt.generator import NiwtGenerator, column_map_of
+from niwt_tf.methods.niwt.generator import NiwtGenerator, niwt_formula_of
+from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.methods.niwt.prepared import (
     map_of,
     measured_of,
@@ -118,10 +118,10 @@ class Niwt(Method):
         return NiwtGenerator(task.settings, task.network, measured_of(task)[candidate.head], *known)
 
     def finish(self, generator: NiwtGenerator, tasks: Sequence[Task], trial: Trial, margin: float) -> NiwtGenerator:
-        """Return the generator with its column map and with what refines columns by photographs, chosen on the folds."""
+        """Return the generator with its column formula and with what refines columns by photographs, chosen on the folds."""
         folds = [(task, self.fit(task, trial.candidate)) for task in folds_of(tasks)]
         prior = few_shot_prior(generator, folds, trial.calibration, margin)
-        return replace(generator, column_map=column_map_of(generator), prior=prior)
+        return replace(generator, formula=niwt_formula_of(generator), prior=prior)
 
     def generator_of(self, settings: Settings, network: Network, arrays: Mapping[str, np.ndarray]) -> NiwtGenerator:
         """Return the generator whose `arrays` are given."""
@@ -131,9 +131,9 @@ class Niwt(Method):
         """Return the candidate whose `as_dict` is given."""
         return NiwtCandidate.from_dict(values)
 
-    def formula_of(self, arrays: Mapping[str, np.ndarray]) -> ColumnMap:
-        """Return the column map whose `arrays` are given."""
-        return ColumnMap.from_arrays(arrays)
+    def formula_of(self, arrays: Mapping[str, np.ndarray]) -> NiwtFormula:
+        """Return the column formula whose `arrays` are given."""
+        return NiwtFormula.from_arrays(arrays)
 
     def how(self, candidate: NiwtCandidate) -> str:
         """Return how the engine makes a column."""

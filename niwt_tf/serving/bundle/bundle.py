@@ -202,7 +202,8 @@ def _digest_of_metadata(metadata: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-# The entry of niwt.json; bundles of before there were several methods have neither "kind", "method" nor "variables" in it.
+# The entry of niwt.json has the name that a column formula had when the first bundles were made. Those of before there were
+# several methods have neither "kind", "method" nor "variables" in it.
 _FORMULA = "column_map"
 _FORMER_VARIABLES = ("map_weights", "map_bias", "centre", "basis", "means", "covariance", "statistics")
 

@@ -46,11 +46,11 @@ class Change:
 
 
 def add_classes(bundle: Bundle, classes: Sequence[DescribedClass]) -> Change:
-    """Return what gives a bundle at least one new class, after those it has, by its column map.
+    """Return what gives a bundle at least one new class, after those it has, by its column formula.
 
     Raises:
         InputError: a name is taken or not allowed, a description does not fit or makes no finite column, or the bundle has no
-            column map.
+            column formula.
     """
     if not classes:
         raise InputError("classes must hold at least one class. Received: none.")
@@ -144,7 +144,7 @@ def write_change(bundle: Bundle, change: Change) -> Path:
 
 def _card(bundle: Bundle, each: DescribedClass, name: str, nearest: str, cosine: float) -> Card:
     method = bundle.metadata["column_map"].get("method", DEFAULT_METHOD)
-    by = "the column map" if method == DEFAULT_METHOD else title_of(method)
+    by = "the column formula" if method == DEFAULT_METHOD else title_of(method)
     how = f"from its description, by {by}" + (f" (nearest class {nearest!r})" if nearest else "")
     figures = {"nearest_cosine": round(cosine, 6)} if nearest else {}
     said = name, tuple(float(value) for value in each.description.values), each.description.text, each.source

@@ -64,7 +64,7 @@ def verify(folder: Path, network: Network, contents: Contents, images: CheckImag
 
     Scores must agree to 1e-4, logits and features to 1e-4 of their largest magnitude, and labels wherever the network's
     logits differ by more than that. Classes that are described in a request must get the logits of the columns that the
-    column map gives them.
+    column formula gives them.
 
     Raises:
         VerificationError: it does not load in a fresh process, or answers otherwise.

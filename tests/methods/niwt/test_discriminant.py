@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from niwt_tf.methods.niwt.column_map import ColumnMap
 from niwt_tf.methods.niwt.mapping import fit_ridge_map
+from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.methods.niwt.seen_heads import DiscriminantPath, RidgeMoments
 from niwt_tf.methods.niwt.transfer_closed_form import ClosedForm
 
@@ -60,11 +60,11 @@ def test_seen_columns_come_back_with_their_biases_from_their_importances(world, 
     importances = (operator @ columns).T
     exact = fit_ridge_map(descriptions, importances, regularizations=(1e-9,))
     solution = ClosedForm(operator)
-    made = ColumnMap.of(exact, solution, columns, 1e-9, "mean", features, None, 0.0, form=form)
+    made = NiwtFormula.of(exact, solution, columns, 1e-9, "mean", features, None, 0.0, form=form)
     found = made(descriptions)
     np.testing.assert_allclose(found[0], columns, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(found[1], biases, rtol=1e-3, atol=1e-3)
-    kept = ColumnMap.from_arrays(made.arrays())
+    kept = NiwtFormula.from_arrays(made.arrays())
     np.testing.assert_array_equal(kept(descriptions)[1], found[1])
     other = solution.columns(exact.predict(descriptions), columns, 1e-9, keep_lengths=True)
     np.testing.assert_allclose(other, found[0], rtol=1e-3, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Bundles that were written before there were several methods: format 2, with a column map that names no method."""
+"""Bundles that were written before there were several methods: format 2, with a column formula that names no method."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from niwt_tf.data.descriptions.new_classes import DescribedClass, Description
 from niwt_tf.data.images.files import read_one_image
 from niwt_tf.explain.counterfactual import Counterfactual
 from niwt_tf.files import read_json
-from niwt_tf.methods.niwt.column_map import ColumnMap
+from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.serving.bundle.bundle import FORMAT, Bundle
 from niwt_tf.serving.bundle.explainer import BundleExplainer
 from niwt_tf.serving.bundle.predict import opened
@@ -24,7 +24,7 @@ NEW = np.random.default_rng(9).random(6).astype(np.float32)
 
 @pytest.fixture
 def former(saved_model, tmp_path) -> Bundle:
-    """Return the toy bundle with the entry that an earlier version gave its column map."""
+    """Return the toy bundle with the entry that an earlier version gave its column formula."""
     folder = Path(shutil.copytree(saved_model, tmp_path / "toy" / "1"))
     metadata = read_json(folder / "niwt.json")
     entry = metadata["column_map"]
@@ -44,9 +44,9 @@ def _answers(folder: Path, images: list[Path]) -> np.ndarray:
         return servable.run("classify_with", {"image_bytes": files, "descriptions": rows})["logits"]
 
 
-def test_its_column_map_is_niwts(former, saved_model, contents):
+def test_its_column_formula_is_niwts(former, saved_model, contents):
     formula, today = former.formula(), Bundle.open(saved_model).formula()
-    assert isinstance(formula, ColumnMap)
+    assert isinstance(formula, NiwtFormula)
     for found, expected in zip(formula(NEW[None]), today(NEW[None]), strict=True):
         np.testing.assert_array_equal(found, expected)
     column, bias = contents.formula(NEW[None])
@@ -63,7 +63,7 @@ def test_it_classifies_and_takes_a_class(former, saved_model, image_paths):
     # The class that was added, and the same description asked about, before and after.
     np.testing.assert_array_equal(after[:, 8], before[:, 7])
     np.testing.assert_allclose(after[:, 7], before[:, 7], rtol=1e-4, atol=1e-4)
-    # The next version is as old as the first: it says no more of its column map than it knew.
+    # The next version is as old as the first: it says no more of its column formula than it knew.
     assert read_json(path / "niwt.json")["column_map"] == former.metadata["column_map"]
     again = Bundle.open(path)
     assert again.labels[-1] == "lynx"

@@ -59,7 +59,7 @@ def test_an_added_class_is_known_and_the_others_are_as_they_were(bundle):
     card = Bundle.open(path).cards[-1]
     assert (card.name, card.text, card.source, card.seen, card.images) == ("lynx", "some words", "a guide", False, 0)
     assert card.description == tuple(float(value) for value in new.description.values)
-    assert "by the column map (nearest class " in card.how
+    assert "by the column formula (nearest class " in card.how
     assert card.validation["validation_acc_zsl"] == 0.5
     assert -1 <= card.figures["nearest_cosine"] <= 1
     metadata = Bundle.open(path).metadata
@@ -177,7 +177,7 @@ def test_a_description_too_large_for_float32(bundle):
         add_classes(bundle, [DescribedClass("lynx", Description(values))])
 
 
-def test_a_bundle_without_a_column_map(bundle):
+def test_a_bundle_without_a_column_formula(bundle):
     without = replace(bundle, metadata={**bundle.metadata, "column_map": None})
     with pytest.raises(InputError, match="must hold what makes a column"):
         add_classes(without, [described("lynx")])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
-from niwt_tf.methods.niwt.column_map import ColumnMap
 from niwt_tf.methods.niwt.mapping import ImportanceMap
+from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks, ClosedForm
 from niwt_tf.metrics.calibration import logit_statistics, match_logits
 
@@ -33,8 +33,8 @@ def parts(how="centred", sizes=(6,), weights=(1.0,)):
 @pytest.mark.parametrize(("sizes", "weights"), [((6,), (1.0,)), ((4, 7), (1.0, 0.3))])
 def test_it_is_the_map_the_solution_and_the_matching_in_one(how, sizes, weights, anchor):
     fitted, solution = parts(how, sizes, weights)
-    column_map = ColumnMap.of(fitted, solution, SEEN, 0.1, anchor, FEATURES, STATISTICS, 0.5)
-    columns, biases = column_map(DESCRIPTIONS)
+    formula = NiwtFormula.of(fitted, solution, SEEN, 0.1, anchor, FEATURES, STATISTICS, 0.5)
+    columns, biases = formula(DESCRIPTIONS)
     expected = match_logits(solution.columns(fitted.predict(DESCRIPTIONS), SEEN, 0.1, anchor), FEATURES, STATISTICS)
     np.testing.assert_allclose(columns, expected[0], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(biases, expected[1], rtol=1e-4, atol=1e-5)
@@ -42,31 +42,31 @@ def test_it_is_the_map_the_solution_and_the_matching_in_one(how, sizes, weights,
 
 def test_unmatched_columns_are_as_solved():
     fitted, solution = parts()
-    columns, biases = ColumnMap.of(fitted, solution, SEEN, 0.1, "mean", FEATURES, None, 0.5)(DESCRIPTIONS)
+    columns, biases = NiwtFormula.of(fitted, solution, SEEN, 0.1, "mean", FEATURES, None, 0.5)(DESCRIPTIONS)
     np.testing.assert_allclose(columns, solution.columns(fitted.predict(DESCRIPTIONS), SEEN, 0.1), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(biases, np.full(5, 0.5, np.float32))
 
 
 def test_classes_do_not_depend_on_each_other():
     fitted, solution = parts()
-    column_map = ColumnMap.of(fitted, solution, SEEN, 0.1, "mean", FEATURES, STATISTICS, 0.0)
-    together = column_map(DESCRIPTIONS)[0]
-    np.testing.assert_allclose(column_map(DESCRIPTIONS[2:3])[0][:, 0], together[:, 2], rtol=1e-5)
+    formula = NiwtFormula.of(fitted, solution, SEEN, 0.1, "mean", FEATURES, STATISTICS, 0.0)
+    together = formula(DESCRIPTIONS)[0]
+    np.testing.assert_allclose(formula(DESCRIPTIONS[2:3])[0][:, 0], together[:, 2], rtol=1e-5)
 
 
 @pytest.mark.parametrize("statistics", [STATISTICS, None])
 def test_arrays_bring_it_back(tmp_path, statistics):
     fitted, solution = parts(sizes=(4, 7), weights=(1.0, 0.3))
-    column_map = ColumnMap.of(fitted, solution, SEEN, 0.1, "mean", FEATURES, statistics, 0.5)
-    np.savez(tmp_path / "map.npz", **column_map.arrays())
-    with np.load(tmp_path / "map.npz", allow_pickle=False) as file:
-        again = ColumnMap.from_arrays(dict(file))
-    for before, after in zip(column_map(DESCRIPTIONS), again(DESCRIPTIONS), strict=True):
+    formula = NiwtFormula.of(fitted, solution, SEEN, 0.1, "mean", FEATURES, statistics, 0.5)
+    np.savez(tmp_path / "formula.npz", **formula.arrays())
+    with np.load(tmp_path / "formula.npz", allow_pickle=False) as file:
+        again = NiwtFormula.from_arrays(dict(file))
+    for before, after in zip(formula(DESCRIPTIONS), again(DESCRIPTIONS), strict=True):
         np.testing.assert_array_equal(before, after)
 
 
 def test_a_description_that_predicts_nothing_gives_no_nan():
     fitted, solution = parts("raw")
     silent = ImportanceMap(np.zeros_like(fitted.weights), np.zeros_like(fitted.bias), fitted.normaliser)
-    columns, biases = ColumnMap.of(silent, solution, SEEN, 0.1, "mean", FEATURES, STATISTICS, 0.0)(DESCRIPTIONS)
+    columns, biases = NiwtFormula.of(silent, solution, SEEN, 0.1, "mean", FEATURES, STATISTICS, 0.0)(DESCRIPTIONS)
     assert np.isfinite(columns).all() and np.isfinite(biases).all()

@@ -26,7 +26,7 @@ from niwt_tf.metrics.calibration import LogitStatistics
 
 
 @dataclass(frozen=True)
-class ColumnMap(ColumnFormula):
+class NiwtFormula(ColumnFormula):
     """k -> (w, b).
 
     Attributes:
@@ -62,7 +62,7 @@ class ColumnMap(ColumnFormula):
     def of(
         cls, importance_map: ImportanceMap, solution: ClosedForm, seen_columns: np.ndarray, regularization: float, anchor: str,
         features: np.ndarray, statistics: LogitStatistics | None, raw_bias: float, form: BiasForm | None = None
-    ) -> ColumnMap:
+    ) -> NiwtFormula:
         """Return the form for a map and a closed form at one lambda and anchor.
 
         Args:
@@ -134,9 +134,9 @@ class ColumnMap(ColumnFormula):
         scales = tf.where(deviations > 0, tf.math.divide_no_nan(deviation, deviations), tf.ones_like(deviations))
         return finite(logits * scales + mean - tf.einsum("bme,e->bm", targets, variables["means"]) * scales)
 
-    def edited(self, features: np.ndarray, description: np.ndarray) -> EditedMapLogit:
+    def edited(self, features: np.ndarray, description: np.ndarray) -> EditedNiwtLogit:
         """Return the logit under edits, for which no column is made."""
-        return EditedMapLogit(features, self, description)
+        return EditedNiwtLogit(features, self, description)
 
     def targets(self, predicted: np.ndarray) -> np.ndarray:
         """Return z, float64 [U, N + 1], of predicted importances [U, N]."""
@@ -162,7 +162,7 @@ class ColumnMap(ColumnFormula):
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> ColumnMap:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> NiwtFormula:
         """Return what `arrays` gave."""
         mean, deviation, raw_bias = (float(value) for value in arrays["statistics"])
         normaliser = DescriptionNormaliser(str(arrays["normalisation"]), arrays["centre"])
@@ -179,27 +179,27 @@ class ColumnMap(ColumnFormula):
         )
 
 
-class EditedMapLogit(EditedLogit):
-    """x . w(d') + b(d') for descriptions d' near d, with (w, b) of a column map; computed in float64.
+class EditedNiwtLogit(EditedLogit):
+    """x . w(d') + b(d') for descriptions d' near d, with (w, b) of a column formula; computed in float64.
 
     The map is affine but for the lengths that descriptions and blocks are brought to, so its product with an edited description
     is that with the description plus one column an edit: nothing of K entries is made for an edit, and no head column.
 
     Args:
         features: x, [D], of the image.
-        column_map: description -> (w, b).
+        formula: description -> (w, b).
         description: d, raw [K].
     """
 
-    def __init__(self, features: np.ndarray, column_map: ColumnMap, description: np.ndarray) -> None:
-        super().__init__(features, column_map, description)
-        mapping = column_map.importance_map
-        self._map, self._is_raw = column_map, mapping.normaliser.how == "raw"
+    def __init__(self, features: np.ndarray, formula: NiwtFormula, description: np.ndarray) -> None:
+        super().__init__(features, formula, description)
+        mapping = formula.importance_map
+        self._niwt, self._is_raw = formula, mapping.normaliser.how == "raw"
         centre = 0.0 if self._is_raw else np.asarray(mapping.normaliser.centre, np.float64)
         self._shifted = np.asarray(description, np.float64) - centre
         self._product = mapping.weights.astype(np.float64) @ self._shifted
         self._by_attribute = np.ascontiguousarray(mapping.weights.T)
-        self._projected = np.asarray(features, np.float64) @ column_map.basis.astype(np.float64)
+        self._projected = np.asarray(features, np.float64) @ formula.basis.astype(np.float64)
 
     @property
     def width(self) -> int:
@@ -219,16 +219,16 @@ class EditedMapLogit(EditedLogit):
             added = (2 * self._shifted[attributes] + changes) * changes
             norms = np.sqrt(np.maximum((self._shifted**2).sum() + added.sum(axis=1), 0.0))[:, None]
             product = np.divide(product, norms, out=np.zeros_like(product), where=norms > 0)
-        statistics = self._map.statistics
-        z = self._map.targets(product + self._map.importance_map.bias)
+        statistics = self._niwt.statistics
+        z = self._niwt.targets(product + self._niwt.importance_map.bias)
         logits = z @ self._projected
-        if self._map.is_discriminant:
-            return np.asarray(logits - z @ self._map.means - ((z @ self._map.covariance) * z).sum(axis=1) / 2)
+        if self._niwt.is_discriminant:
+            return np.asarray(logits - z @ self._niwt.means - ((z @ self._niwt.covariance) * z).sum(axis=1) / 2)
         if statistics is None:
-            return logits + self._map.raw_bias
-        deviations = np.sqrt(np.maximum(((z @ self._map.covariance) * z).sum(axis=1), 0.0))
+            return logits + self._niwt.raw_bias
+        deviations = np.sqrt(np.maximum(((z @ self._niwt.covariance) * z).sum(axis=1), 0.0))
         scales = np.divide(statistics.deviation, deviations, out=np.ones_like(deviations), where=deviations > 0)
-        return np.asarray((logits - z @ self._map.means) * scales + statistics.mean)
+        return np.asarray((logits - z @ self._niwt.means) * scales + statistics.mean)
 
 
 def _directions(values: Any) -> Any:
