@@ -51,7 +51,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Row:
+class Standing:
     """One method of a table, with its results problem by problem.
 
     Attributes:
@@ -83,7 +83,7 @@ class Table:
 
     dataset: str
     reference: str
-    rows: tuple[Row, ...]
+    rows: tuple[Standing, ...]
     shared: int
     notes: tuple[str, ...]
 
@@ -155,7 +155,7 @@ def _table(dataset: str, labelled: Mapping[str, Mapping[Problem, Result]], asked
     tests = {label: paired_p(differences[label]["harmonic_mean"]) for label in competing if label != reference}
     adjusted = holm({label: p for label, p in tests.items() if p is not None})
     rows = [
-        Row(
+        Standing(
             label,
             {name: mean_of([found for r in group.values() if (found := r.figures.get(name)) is not None]) for name in figures},
             {name: mean_of(differences[label][name]) for name in PAIRED} if label != reference else {}, adjusted.get(label),
@@ -215,7 +215,7 @@ def _left_out(
         yield "no problem is shared by all methods, so there are no differences and ranks"
 
 
-def _order(row: Row) -> tuple[float, float, str]:
+def _order(row: Standing) -> tuple[float, float, str]:
     rank, h = row.rank, row.figures["harmonic_mean"]
     return rank.value if rank else np.inf, -h.value if h else 0.0, row.label
 
