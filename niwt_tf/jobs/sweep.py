@@ -17,7 +17,7 @@ from niwt_tf.experiments.sweeps.choice import Choice, Outcome, choose
 from niwt_tf.experiments.sweeps.folder import SweepFolder
 from niwt_tf.experiments.sweeps.grid import Grid, Trial, flags_of, grid_of, parse_grid, trials_of
 from niwt_tf.experiments.sweeps.proposals import Proposals, open_journal
-from niwt_tf.experiments.sweeps.results import Row, rows_of, table, write_results, write_tensorboard
+from niwt_tf.experiments.sweeps.results import TrialRecord, records_of, table, write_results, write_tensorboard
 from niwt_tf.experiments.sweeps.trials import SweepTrials
 from niwt_tf.jobs.flags import absolute, settings_from_flags
 
@@ -60,27 +60,27 @@ def _do(sweep: SweepTrials) -> None:
     except KeyboardInterrupt:
         _write(sweep, [folder.outcome(trial) for trial in sweep.trials], [])
         raise
-    rows = _write(sweep, outcomes, choices)
+    records = _write(sweep, outcomes, choices)
     with folder.alone():
-        write_tensorboard(folder.tensorboard, rows)
-    print(f"\n{table(rows, choices)}\n")
+        write_tensorboard(folder.tensorboard, records)
+    print(f"\n{table(records, choices)}\n")
     print(f"results      {folder.results}")
     print(f"             {folder.configurations}")
     print(f"TensorBoard  tensorboard --logdir {folder.tensorboard}")
-    errors = [(row.trial.name, row.error) for row in rows if row.error]
+    errors = [(record.trial.name, record.error) for record in records if record.error]
     if errors:
-        of_all = "All" if len(errors) == len(rows) else f"{len(errors)} of"
+        of_all = "All" if len(errors) == len(records) else f"{len(errors)} of"
         raise InputError(
-            f"{of_all} {len(rows)} trials failed, {errors[0][0]} with {errors[0][1]!r}; the logs are in {folder.logs}, and the "
-            "same command tries them again."
+            f"{of_all} {len(records)} trials failed, {errors[0][0]} with {errors[0][1]!r}; the logs are in {folder.logs}, and "
+            "the same command tries them again."
         )
 
 
-def _write(sweep: SweepTrials, outcomes: Sequence[Outcome], choices: Sequence[Choice]) -> list[Row]:
-    rows = rows_of(sweep.folder, outcomes, sweep.errors, choices)
+def _write(sweep: SweepTrials, outcomes: Sequence[Outcome], choices: Sequence[Choice]) -> list[TrialRecord]:
+    records = records_of(sweep.folder, outcomes, sweep.errors, choices)
     with sweep.folder.alone():
-        write_results(sweep.folder, rows, choices)
-    return rows
+        write_results(sweep.folder, records, choices)
+    return records
 
 
 def _grid(text: str | None, file: str | None) -> Grid:

@@ -20,7 +20,7 @@ _PRINTED = 20
 
 
 @dataclass(frozen=True)
-class Row:
+class TrialRecord:
     """What is known of one trial.
 
     Attributes:
@@ -48,10 +48,10 @@ class Row:
         return "failed" if self.error else "done" if self.outcome.problem is not None else "pending"
 
 
-def rows_of(
+def records_of(
     folder: SweepFolder, outcomes: Sequence[Outcome], errors: Mapping[str, str], choices: Sequence[Choice]
-) -> list[Row]:
-    """Return a row for each trial. Test figures are read for the trials of `choices` alone.
+) -> list[TrialRecord]:
+    """Return a record for each trial. Test figures are read for the trials of `choices` alone.
 
     Args:
         folder: the sweep's.
@@ -60,42 +60,43 @@ def rows_of(
         choices: made of the outcomes.
     """
     chosen = _chosen(choices)
-    rows = []
+    records = []
     for outcome in outcomes:
         trial = outcome.trial
         tested: dict[str, Any] = {}
         if trial.name in chosen and folder.evaluated(trial):
             metrics = read_json(folder.run(trial) / "metrics.json")
             tested = {name: metrics[name] for name in TESTED}
-        rows.append(Row(outcome, errors.get(trial.name, ""), folder.seconds(trial), folder.validation(trial), tested))
-    return rows
+        error, seconds = errors.get(trial.name, ""), folder.seconds(trial)
+        records.append(TrialRecord(outcome, error, seconds, folder.validation(trial), tested))
+    return records
 
 
-def write_results(folder: SweepFolder, rows: Sequence[Row], choices: Sequence[Choice]) -> None:
-    """Write results.csv and configurations.csv; nothing where there are no rows."""
-    if not rows:
+def write_results(folder: SweepFolder, records: Sequence[TrialRecord], choices: Sequence[Choice]) -> None:
+    """Write results.csv and configurations.csv; nothing where there are no records."""
+    if not records:
         return
     chosen = _chosen(choices)
-    figures = list(dict.fromkeys(name for row in rows for name in row.validation))
+    figures = list(dict.fromkeys(name for record in records for name in record.validation))
     _write(
         folder.results,
         [
             {
-                "trial": row.trial.name,
-                **_shown(row.trial.values.items()),
-                "status": row.status,
-                "seconds": row.seconds,
-                **{name: row.validation.get(name) for name in figures},
-                "chosen": "yes" if row.trial.name in chosen else "no",
-                **{f"test_{name}": row.test.get(name) for name in TESTED},
-                "error": row.error,
+                "trial": record.trial.name,
+                **_shown(record.trial.values.items()),
+                "status": record.status,
+                "seconds": record.seconds,
+                **{name: record.validation.get(name) for name in figures},
+                "chosen": "yes" if record.trial.name in chosen else "no",
+                **{f"test_{name}": record.test.get(name) for name in TESTED},
+                "error": record.error,
             }
-            for row in rows
+            for record in records
         ],
     )
-    by_name = {row.trial.name: row for row in rows}
+    by_name = {record.trial.name: record for record in records}
     lines = []
-    for each in ranked(configurations([row.outcome for row in rows])):
+    for each in ranked(configurations([record.outcome for record in records])):
         picked = [by_name[outcome.trial.name] for outcome in each.outcomes if outcome.trial.name in chosen]
         lines.append(
             {
@@ -105,13 +106,13 @@ def write_results(folder: SweepFolder, rows: Sequence[Row], choices: Sequence[Ch
                 "validation_harmonic_mean": each.mean,
                 "validation_harmonic_mean_sd": each.deviation,
                 "chosen_trials": len(picked),
-                **{f"test_{name}": _mean([row.test.get(name) for row in picked]) for name in TESTED},
+                **{f"test_{name}": _mean([record.test.get(name) for record in picked]) for name in TESTED},
             }
         )
     _write(folder.configurations, lines)
 
 
-def write_tensorboard(folder: Path, rows: Sequence[Row]) -> None:
+def write_tensorboard(folder: Path, records: Sequence[TrialRecord]) -> None:
     """Write event files of the finished trials into `folder`, in place of what is there.
 
     A figure's tag is validation/<name>, and test_of_chosen_only/<name> for test images, which only chosen trials have.
@@ -120,26 +121,26 @@ def write_tensorboard(folder: Path, rows: Sequence[Row]) -> None:
     import tensorflow as tf
     from tensorboard.plugins.hparams import api
 
-    tags = list(dict.fromkeys(tag for row in rows for tag in _tagged(row)))
-    columns = {name: _column([row.trial.values[name] for row in rows]) for name in rows[0].trial.values}
+    tags = list(dict.fromkeys(tag for record in records for tag in _tagged(record)))
+    columns = {name: _column([record.trial.values[name] for record in records]) for name in records[0].trial.values}
     with replacing_directory(folder) as temporary:
         with tf.summary.create_file_writer(str(temporary)).as_default():
             hparams = [api.HParam(name, api.Discrete(dict.fromkeys(column))) for name, column in columns.items()]
             api.hparams_config(hparams=hparams, metrics=[api.Metric(tag) for tag in tags])
-        for number, row in enumerate(rows):
-            if row.status != "done":
+        for number, record in enumerate(records):
+            if record.status != "done":
                 continue
-            writer = tf.summary.create_file_writer(str(temporary / row.trial.name))
+            writer = tf.summary.create_file_writer(str(temporary / record.trial.name))
             with writer.as_default():
-                api.hparams({name: column[number] for name, column in columns.items()}, trial_id=row.trial.name)
-                for tag, value in _tagged(row).items():
+                api.hparams({name: column[number] for name, column in columns.items()}, trial_id=record.trial.name)
+                for tag, value in _tagged(record).items():
                     tf.summary.scalar(tag, value, step=0)
             writer.close()
 
 
-def table(rows: Sequence[Row], choices: Sequence[Choice]) -> str:
+def table(records: Sequence[TrialRecord], choices: Sequence[Choice]) -> str:
     """Return the lines that a sweep ends with: configurations by validation classes, the chosen and what they reached."""
-    found = ranked(configurations([row.outcome for row in rows]))
+    found = ranked(configurations([record.outcome for record in records]))
     lines = ["validation H   repetitions  configuration"]
     for each in found[:_PRINTED]:
         score = "n/a" if each.mean is None else f"{each.mean:.3f}"
@@ -151,11 +152,11 @@ def table(rows: Sequence[Row], choices: Sequence[Choice]) -> str:
     lines += ["", *_chosen_lines(choices)]
     if len(choices) > 1:
         lines.append("The repetitions have other classes or test images, so each chooses on its own validation classes.")
-    tested = [row for row in rows if row.test]
+    tested = [record for record in records if record.test]
     if tested:
         lines.append(f"\non test images, {len(tested)} {'run' if len(tested) == 1 else 'runs'} of what was chosen")
         for name in TESTED:
-            values = [row.test[name] for row in tested]
+            values = [record.test[name] for record in tested]
             lines.append(f"  {name:<14}{_spread([value for value in values if value is not None])}")
     return "\n".join(lines)
 
@@ -174,9 +175,9 @@ def _chosen(choices: Sequence[Choice]) -> set[str]:
     return {outcome.trial.name for choice in choices for outcome in choice.configuration.outcomes}
 
 
-def _tagged(row: Row) -> dict[str, float]:
-    tagged = {f"validation/{name.removeprefix('validation_')}": value for name, value in row.validation.items()}
-    tagged |= {f"test_of_chosen_only/{name}": value for name, value in row.test.items()}
+def _tagged(record: TrialRecord) -> dict[str, float]:
+    tagged = {f"validation/{name.removeprefix('validation_')}": value for name, value in record.validation.items()}
+    tagged |= {f"test_of_chosen_only/{name}": value for name, value in record.test.items()}
     return {tag: value for tag, value in tagged.items() if value is not None}
 
 
