@@ -18,7 +18,7 @@ from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.sweeps.grid import flags_of
 from niwt_tf.experiments.table1.needs import needs_text, parts_needed
-from niwt_tf.experiments.table1.paper import TABLE_1, Row
+from niwt_tf.experiments.table1.paper import TABLE_1, PaperRow
 from niwt_tf.experiments.table1.rows import (
     CHOOSING,
     Reproduced,
@@ -78,7 +78,7 @@ def run_program() -> list[str]:
     return [sys.executable, "-m", "niwt_tf", "run", "--until=evaluate"]
 
 
-def reproduced(folder: Path, row: Row) -> Reproduced:
+def reproduced(folder: Path, row: PaperRow) -> Reproduced:
     """Return what the run of a row in `folder` came to, whatever its settings; without metrics if it is not finished."""
     try:
         run = RunDirectory(folder / row.name).reading()
@@ -89,7 +89,7 @@ def reproduced(folder: Path, row: Row) -> Reproduced:
         return Reproduced(row)
 
 
-def _run_all(folder: Path, wanted: Mapping[Row, Settings], more: list[str]) -> dict[str, int]:
+def _run_all(folder: Path, wanted: Mapping[PaperRow, Settings], more: list[str]) -> dict[str, int]:
     """Run every row that is not finished with its settings and return the exit status of those that failed."""
     failed = {}
     for row, settings in wanted.items():
@@ -137,7 +137,7 @@ def _more_flags(values: flags.FlagValues, folder: Path) -> list[str]:
     return found
 
 
-def _tell_changes(row: Row, settings: Settings) -> None:
+def _tell_changes(row: PaperRow, settings: Settings) -> None:
     changed = changed_flags(row, settings)
     if changed:
         print(f"{row.name} differs from the paper's row: {' '.join(changed)}")

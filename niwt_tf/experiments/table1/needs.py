@@ -16,10 +16,10 @@ from niwt_tf.data.readers.xlsa17 import missing_split_files, read_proposed_split
 from niwt_tf.data.splits import published_folder
 from niwt_tf.errors import InputError, listed
 from niwt_tf.experiments.table1.cost import CAPTIONS, IMAGES, SPLITS, WEIGHTS, Download, cache_gigabytes, operations
-from niwt_tf.experiments.table1.paper import SOURCE, Row
+from niwt_tf.experiments.table1.paper import SOURCE, PaperRow
 
 
-def parts_needed(wanted: Mapping[Row, Settings]) -> list[Part]:
+def parts_needed(wanted: Mapping[PaperRow, Settings]) -> list[Part]:
     """Return what the rows of one data set read, with what of it is not there.
 
     Raises:
@@ -34,7 +34,7 @@ def parts_needed(wanted: Mapping[Row, Settings]) -> list[Part]:
     return [*parts, *([Part("weights", absent)] if files else [])]
 
 
-def needs_text(wanted: Mapping[Row, Settings], parts: Sequence[Part], folder: Path, cache_gb: float, tflops: float) -> str:
+def needs_text(wanted: Mapping[PaperRow, Settings], parts: Sequence[Part], folder: Path, cache_gb: float, tflops: float) -> str:
     """Return what is printed before any work on rows of one data set, whose runs go into a folder.
 
     The cache has at most `cache_gb` gigabytes; a device is assumed to do `tflops` 10^12 floating point operations a second.

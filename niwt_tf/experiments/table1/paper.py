@@ -22,7 +22,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Row:
+class PaperRow:
     """A row of Table 1, and the paper's figures, or None where they are not at hand or the paper has no such row.
 
     The paper calls finetune "head" fixed and "all" fine-tuned. AwA2 has no published captions: there a text a class takes their
@@ -69,4 +69,4 @@ _PUBLISHED = {
     ("awa2", "resnet101", "all", "attributes"): Figures(42.3, 38.8, 40.5),
 }
 _COLUMNS = (("cub", "awa2"), ("vgg16", "resnet101"), ("head", "all"), ("attributes", "captions"))
-TABLE_1 = tuple(Row(*keys, paper=_PUBLISHED.get(keys)) for keys in itertools.product(*_COLUMNS))
+TABLE_1 = tuple(PaperRow(*keys, paper=_PUBLISHED.get(keys)) for keys in itertools.product(*_COLUMNS))

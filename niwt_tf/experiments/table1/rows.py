@@ -12,7 +12,7 @@ from niwt_tf.config.names import TEXTS
 from niwt_tf.config.settings import SETTING_NAMES, Settings
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.sweeps.grid import flags_of
-from niwt_tf.experiments.table1.paper import SOURCE, TABLE_1, Figures, Row
+from niwt_tf.experiments.table1.paper import SOURCE, TABLE_1, Figures, PaperRow
 
 # These say which row, and where its data are: giving them changes nothing of what the row is.
 CHOOSING = ("dataset", "backbone", "finetune", "knowledge", "data_dir")
@@ -27,7 +27,7 @@ class Reproduced:
     It is optimistic where its test figures may have had a part in its choices; empty for a clean run.
     """
 
-    row: Row
+    row: PaperRow
     metrics: Mapping[str, Any] | None = None
     changed: tuple[str, ...] = ()
     optimistic: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class Reproduced:
         return [None if value is None else 100 * value for value in found]
 
 
-def chosen_rows(asked: Mapping[str, str]) -> list[Row]:
+def chosen_rows(asked: Mapping[str, str]) -> list[PaperRow]:
     """Return the rows of Table 1 that the given values of dataset, backbone, finetune and knowledge leave.
 
     Raises:
@@ -59,7 +59,7 @@ def chosen_rows(asked: Mapping[str, str]) -> list[Row]:
     return rows
 
 
-def settings_of(row: Row, data_dir: str, changes: Mapping[str, Any] | None = None) -> Settings:
+def settings_of(row: PaperRow, data_dir: str, changes: Mapping[str, Any] | None = None) -> Settings:
     """Return the settings that run a row with the archive's folder, and with changes in the place of the row's settings.
 
     Changes of `CHOOSING` are passed over, and text_features where the row's classes are not described by texts.
@@ -73,7 +73,7 @@ def settings_of(row: Row, data_dir: str, changes: Mapping[str, Any] | None = Non
     return Settings.from_dict({**row.settings, **others, "data_dir": data_dir})
 
 
-def changed_flags(row: Row, settings: Settings) -> tuple[str, ...]:
+def changed_flags(row: PaperRow, settings: Settings) -> tuple[str, ...]:
     """Return the flags in which a run's settings differ from the row's, as "--name=value"."""
     base, defaults = Settings.from_dict(row.settings), Settings()
     found = []
@@ -139,7 +139,7 @@ def _differences(done: Reproduced) -> list[float | None]:
     return [None if ours is None or paper is None else ours - paper for ours, paper in pairs]
 
 
-def _no_paper(row: Row) -> str:
+def _no_paper(row: PaperRow) -> str:
     return "not at hand" if row.in_paper else "no such row"
 
 

@@ -7,7 +7,7 @@ import pytest
 from absl import flags
 
 from niwt_tf.config.settings import Settings
-from niwt_tf.experiments.table1.paper import TABLE_1, Row
+from niwt_tf.experiments.table1.paper import TABLE_1, PaperRow
 from niwt_tf.jobs.flags import define_flags, parse_flags, settings_from_flags
 from niwt_tf.jobs.table import JOBS
 
@@ -18,7 +18,7 @@ def test_there_is_a_row_for_every_combination() -> None:
 
 
 @pytest.mark.parametrize("row", TABLE_1, ids=lambda row: row.name)
-def test_a_rows_settings_are_its_flagfile(repository: Path, row: Row) -> None:
+def test_a_rows_settings_are_its_flagfile(repository: Path, row: PaperRow) -> None:
     values = flags.FlagValues()
     define_flags(JOBS["run"], values)
     parse_flags([f"--flagfile={repository / 'flags' / row.name}.flags"], values)
@@ -28,7 +28,7 @@ def test_a_rows_settings_are_its_flagfile(repository: Path, row: Row) -> None:
 
 
 @pytest.mark.parametrize("row", TABLE_1, ids=lambda row: row.name)
-def test_a_flagfiles_header_names_itself_and_the_papers_figures(repository: Path, row: Row) -> None:
+def test_a_flagfiles_header_names_itself_and_the_papers_figures(repository: Path, row: PaperRow) -> None:
     text = (repository / "flags" / f"{row.name}.flags").read_text(encoding="utf-8")
     assert f"--flagfile=flags/{row.name}.flags --data_dir=ARCHIVE --run_dir=runs/{row.name}\n" in text
     found = re.search(r"The paper \(Table 1\).*: U ([\d.]+), S ([\d.]+), H ([\d.]+)\.", text)
