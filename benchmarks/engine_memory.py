@@ -12,14 +12,14 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from benchmarks.harness import Goal, Row, Series, say
+from benchmarks.harness import Comparison, Goal, Series, say
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ("tape", "operator", "closed_form")
 GIGABYTE = 1e9
 
 
-def memory_rows() -> list[Row]:
+def memory_rows() -> list[Comparison]:
     """Return each engine's peak in GB, with the limit of twice the tail's weights and 1 GB."""
     peaks = {}
     for engine in ENGINES:
@@ -32,8 +32,9 @@ def memory_rows() -> list[Row]:
         before, imports = found["before"] / GIGABYTE, found["imports"] / GIGABYTE
         title = f"vgg16: peak memory, {before:.2f} held before ({imports:.2f} by imports)"
         peak = Series(engine.replace("_", " "), [found["peak"] / GIGABYTE], "GB")
-        rows.append(Row(title, peak, None, limit))
-        rows.append(Row("vgg16: peak memory, tape beside it", Series("tape", [peaks["tape"]["peak"] / GIGABYTE], "GB"), peak))
+        rows.append(Comparison(title, peak, None, limit))
+        tape = Series("tape", [peaks["tape"]["peak"] / GIGABYTE], "GB")
+        rows.append(Comparison("vgg16: peak memory, tape beside it", tape, peak))
     return rows
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from benchmarks.birds_run import BirdsRun
 from benchmarks.engine_memory import memory_rows
 from benchmarks.engine_sides import Solved, by_closed_form, by_operator, operator_pair, tape_pair
-from benchmarks.harness import Goal, Measurement, Row, Series, say
+from benchmarks.harness import Comparison, Goal, Measurement, Series, say
 from benchmarks.tails import NUM_UNSEEN, TailProblem, agreement, problem
 from benchmarks.tape import run_tape
 from niwt_tf.methods.niwt.operators import tail_operator
@@ -33,7 +33,7 @@ PAIR_GOAL, WALL_GOAL = Goal(200, at_least=True), Goal(30, at_least=True)
 def measure(birds: BirdsRun) -> Measurement:
     """Return the rows of the three tails and the memory of the largest."""
     del birds
-    rows: list[Row] = []
+    rows: list[Comparison] = []
     alike: dict[str, float] = {}
     for name in RATES:
         say(f"{name}: maps, hidden columns and their importances")
@@ -83,7 +83,7 @@ def pair_seconds(
 
 def pair_rows(
     case: TailProblem, tape: dict[int, list[float]], operator: list[float], closed: list[Solved], goal: Goal | None
-) -> list[Row]:
+) -> list[Comparison]:
     """Return the tape's seconds a pair at each batch beside each engine's."""
     pairs = len(case.support) * len(case.importances)
     engines = [
@@ -92,7 +92,7 @@ def pair_rows(
         Series("closed form, solution", [each.solving / pairs for each in closed]),
     ]
     return [
-        Row(f"{case.name}: a pair, batch {size}", Series("tape", seconds), engine, goal)
+        Comparison(f"{case.name}: a pair, batch {size}", Series("tape", seconds), engine, goal)
         for engine in engines
         for size, seconds in tape.items()
     ]
@@ -104,7 +104,7 @@ def wall_rows(
     goal: Goal | None,
     engines: dict[str, list[Solved]],
     repetitions: int = REPETITIONS,
-) -> list[Row]:
+) -> list[Comparison]:
     """Return the tape's time to its best validation loss beside each engine's whole time and loss; fills `engines`."""
     solvers: dict[str, Callable[[], Solved]] = {
         "operator": lambda: by_operator(case, DESCENT),
@@ -135,8 +135,8 @@ def wall_rows(
             equal, second = losses[name] <= tape_loss, Series(solved[-1].what, [each.seconds for each in solved])
             for what, time in ((f"step {step}", seconds), ("to its stop", whole)):
                 first = Series(f"{tape}, {what}", [time])
-                row = Row(title, first, second, goal)
-                rows.append(Row(title, first, second, goal, None if goal is None else bool(row.is_reached and equal)))
+                row = Comparison(title, first, second, goal)
+                rows.append(Comparison(title, first, second, goal, None if goal is None else bool(row.is_reached and equal)))
     return rows
 
 

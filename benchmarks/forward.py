@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.birds_run import BirdsRun
-from benchmarks.harness import Goal, Row, Series, interleaved
+from benchmarks.harness import Comparison, Goal, Series, interleaved
 from niwt_tf.compute import features as reader
 from niwt_tf.data.images.pipeline import image_batches
 from niwt_tf.data.schema import Images, TestData, test_data
@@ -81,7 +81,7 @@ def from_memory(images: Images, size: int) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices((pixels, labels)).batch(BATCH).prefetch(2)
 
 
-def against_predict(case: Case, label: str, call: Callable[[TestData], Any], limit: Goal) -> list[Row]:
+def against_predict(case: Case, label: str, call: Callable[[TestData], Any], limit: Goal) -> list[Comparison]:
     """Return the rows of one case: `call` against `predict`, reading files and with decoded images.
 
     Args:
@@ -107,9 +107,9 @@ def against_predict(case: Case, label: str, call: Callable[[TestData], Any], lim
             both = zip(seconds[f"{source}, {side}, all"], seconds[f"{source}, {side}, one"], strict=True)
             further.append([(every - first) / (count - one) for every, first in both])
         name = f"{case.name}, {source}"
-        rows.append(Row(f"{name}: a further image", Series(label, further[0]), Series("predict", further[1]), limit))
+        rows.append(Comparison(f"{name}: a further image", Series(label, further[0]), Series("predict", further[1]), limit))
         whole = Series(label, seconds[f"{source}, ours, all"]), Series("predict", seconds[f"{source}, predict, all"])
-        rows.append(Row(f"{name}: {count} images, tracing included", *whole))
+        rows.append(Comparison(f"{name}: {count} images, tracing included", *whole))
     return rows
 
 

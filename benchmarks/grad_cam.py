@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from benchmarks.birds_run import BirdsRun
 from benchmarks.forward import BATCH, cases
-from benchmarks.harness import Goal, Measurement, Row, Series, interleaved
+from benchmarks.harness import Comparison, Goal, Measurement, Series, interleaved
 from niwt_tf.data.images.pipeline import image_batches
 from niwt_tf.explain.grad_cam import GradCam
 from niwt_tf.models.network import Network
@@ -23,7 +23,7 @@ _PUBLIC = "tf-keras-vis"
 
 def measure(birds: BirdsRun) -> Measurement:
     """Return maps a second of each side, and how far the maps of two sides are apart."""
-    rows: list[Row] = []
+    rows: list[Comparison] = []
     for case in cases(birds):
         network = case.network
         pixels, _ = next(iter(image_batches(case.one_batch.images, network.input_size, BATCH)))
@@ -35,9 +35,10 @@ def measure(birds: BirdsRun) -> Measurement:
         rates = {name: Series(name, [len(pixels) / value for value in values], "maps/s") for name, values in seconds.items()}
         for name, call in made[1:]:
             goal = FASTER if name == _PUBLIC else None
-            rows.append(Row(f"{case.name}, batch of {len(pixels)}: maps a second", rates["ours"], rates[name], goal))
+            rows.append(Comparison(f"{case.name}, batch of {len(pixels)}: maps a second", rates["ours"], rates[name], goal))
             apart = float(np.abs(scaled(call()) - scaled(ours)).max())
-            rows.append(Row(f"{case.name}: largest difference of maps", Series(f"ours and {name}", [apart], ""), goal=CLOSE))
+            difference = Series(f"ours and {name}", [apart], "")
+            rows.append(Comparison(f"{case.name}: largest difference of maps", difference, goal=CLOSE))
     notes = [
         "Every side gives maps at the positions of the layer, [batch, H, W], in memory, from decoded images.",
         "Compared are maps scaled to a maximum of 1; how a map is enlarged for show differs by convention.",

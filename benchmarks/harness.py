@@ -84,7 +84,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Row:
+class Comparison:
     """A line of the table: one side with its limit, or two sides and their ratio.
 
     Attributes:
@@ -151,5 +151,5 @@ class Measurement:
     """
 
     title: str
-    rows: Sequence[Row]
+    rows: Sequence[Comparison]
     notes: Sequence[str] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.birds_run import BirdsRun
 from benchmarks.forward import against_predict, cases
-from benchmarks.harness import Goal, Measurement, Row, Series
+from benchmarks.harness import Comparison, Goal, Measurement, Series
 from niwt_tf.methods.niwt.importance import class_importance
 
 LIMIT = Goal(2.5)
@@ -12,7 +12,7 @@ LIMIT = Goal(2.5)
 
 def measure(birds: BirdsRun) -> Measurement:
     """Return seconds an image of `class_importance` and of `predict`, and images a second."""
-    rows: list[Row] = []
+    rows: list[Comparison] = []
     for case in cases(birds):
         made = against_predict(
             case,
@@ -25,7 +25,7 @@ def measure(birds: BirdsRun) -> Measurement:
             if row.goal is not None and row.second is not None:
                 sides = (row.first, row.second)
                 rates = (Series(side.label, [1 / value for value in side.values], "images/s") for side in sides)
-                rows.append(Row(row.name.replace("a further image", "rate"), *rates))
+                rows.append(Comparison(row.name.replace("a further image", "rate"), *rates))
     notes = [
         "Both sides run the same network in float32; importance adds the tail's backward pass and the rank correlations.",
         "files: both read and decode the same files by the same pipeline; memory: both get the same decoded batches.",

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from benchmarks.birds_run import BirdsRun
 from benchmarks.forward import BATCH, Case, against_predict, cases, predict
-from benchmarks.harness import Goal, Measurement, Row, Series, interleaved
+from benchmarks.harness import Comparison, Goal, Measurement, Series, interleaved
 from niwt_tf.protocol.scoring import score_network
 
 LIMIT = Goal(1.05)
@@ -17,7 +17,7 @@ REPETITIONS = 7
 
 def measure(birds: BirdsRun) -> Measurement:
     """Return seconds an image of both pairs of sides."""
-    rows: list[Row] = []
+    rows: list[Comparison] = []
     for case in cases(birds):
         rows.append(_expanded(case))
         rows += against_predict(
@@ -30,7 +30,7 @@ def measure(birds: BirdsRun) -> Measurement:
     return Measurement("Inference of the expanded network, and evaluation", rows, notes)
 
 
-def _expanded(case: Case) -> Row:
+def _expanded(case: Case) -> Comparison:
     network, count = case.network, len(case.test.images)
     generator = np.random.default_rng(0)
     columns = generator.normal(0, 0.05, (network.num_features, MORE_CLASSES)).astype(np.float32)
@@ -43,4 +43,4 @@ def _expanded(case: Case) -> Row:
     classes = len(network.class_names)
     first = Series(f"{classes}+{MORE_CLASSES} classes", [second / count for second in seconds["expanded"]])
     second = Series(f"{classes} classes", [second / count for second in seconds["plain"]])
-    return Row(f"{case.name}: an image", first, second, LIMIT)
+    return Comparison(f"{case.name}: an image", first, second, LIMIT)

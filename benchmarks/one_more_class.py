@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.birds_run import BirdsRun
-from benchmarks.harness import Goal, Measurement, Row, Series, interleaved, say
+from benchmarks.harness import Comparison, Goal, Measurement, Series, interleaved, say
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
@@ -32,8 +32,8 @@ def measure(birds: BirdsRun) -> Measurement:
 
     seconds = interleaved({"column": lambda: formula(description), "expand": expand}, REPETITIONS, what="one more class")
     rows = [
-        Row("description to column and bias", Series("column formula", seconds["column"]), goal=LIMIT),
-        Row("description to a VGG16 with the class", Series("column formula, expand", seconds["expand"]), goal=LIMIT),
+        Comparison("description to column and bias", Series("column formula", seconds["column"]), goal=LIMIT),
+        Comparison("description to a VGG16 with the class", Series("column formula, expand", seconds["expand"]), goal=LIMIT),
     ]
     notes = [
         f"N={NEURONS}, D={FEATURES}, K={ATTRIBUTES}, {SEEN} seen classes; seconds, no image and no network is run.",

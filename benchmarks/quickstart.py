@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.birds_run import BirdsRun
-from benchmarks.harness import Measurement, Row, Series
+from benchmarks.harness import Comparison, Measurement, Series
 from niwt_tf.files import read_json
 
 STAGES = ("train", "importance", "map", "transfer", "evaluate", "export", "faithfulness", "report")
@@ -17,7 +17,7 @@ def measure(birds: BirdsRun) -> Measurement:
     if "render" in birds.seconds:
         seconds = {"render": birds.seconds["render"], **seconds}
     total = Series("all stages", [sum(seconds.values())])
-    rows = [Row(stage, Series(stage, [value]), total) for stage, value in seconds.items()]
+    rows = [Comparison(stage, Series(stage, [value]), total) for stage, value in seconds.items()]
     epochs = birds.settings.epochs
     notes = [f"A / B is a stage's share of all. One run, --epochs={epochs or 'default'}; the default is 24 from scratch."]
     if "run" in birds.seconds:

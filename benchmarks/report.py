@@ -8,7 +8,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import Measurement, Row, Series
+from benchmarks.harness import Comparison, Measurement, Series
 
 _HEAD = ("measured", "A", "B", "A / B (spread)", "to reach", "reached")
 
@@ -71,7 +71,7 @@ def series_text(series: Series) -> str:
     return f"{series.label}: {number(series.median / scale)}{' ' + unit if unit else ''}{spread}"
 
 
-def row_cells(row: Row) -> tuple[str, ...]:
+def row_cells(row: Comparison) -> tuple[str, ...]:
     """Return a row's cells as text."""
     ratio = ""
     if row.ratio is not None and row.ratios is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.birds_run import ROOT, BirdsRun
-from benchmarks.harness import Goal, Measurement, Row, Series, interleaved, say
+from benchmarks.harness import Comparison, Goal, Measurement, Series, interleaved, say
 from benchmarks.serving_sides import ATTRIBUTES, SEEN, UNSEEN, Exported, export, sides
 from niwt_tf.data.descriptions.new_classes import DescribedClass, Description
 from niwt_tf.serving.bundle.bundle import Bundle
@@ -58,8 +58,8 @@ CHANGING = "vgg16"
 
 def measure(birds: BirdsRun) -> Measurement:
     """Return seconds of both sides of every figure."""
-    rows: list[Row] = []
-    tail: list[Row] = []
+    rows: list[Comparison] = []
+    tail: list[Comparison] = []
     for case in ANSWERING:
         say(f"exporting a random {case.backbone} ...")
         exported = export(case.backbone, birds.scratch / f"serving_{case.backbone}", case.image_sides, max(BATCHES))
@@ -87,7 +87,7 @@ def measure(birds: BirdsRun) -> Measurement:
     return Measurement("Serving", rows + tail, notes)
 
 
-def request_rows(case: Case, exported: Exported) -> list[Row]:
+def request_rows(case: Case, exported: Exported) -> list[Comparison]:
     """Return the rows of requests against Keras."""
     rows = []
     with opened(exported.folder) as servable:
@@ -96,11 +96,11 @@ def request_rows(case: Case, exported: Exported) -> list[Row]:
             seconds = interleaved(sides(exported, servable, batch), case.repetitions(batch), warm_ups=3, what=what)
             for name, plain, goal in _AGAINST:
                 second = Series(_LABELS[plain], seconds[plain])
-                rows.append(Row(f"{what}: {name}", Series(name, seconds[name]), second, goal))
+                rows.append(Comparison(f"{what}: {name}", Series(name, seconds[name]), second, goal))
     return rows
 
 
-def first_rows(name: str, exported: Exported) -> list[Row]:
+def first_rows(name: str, exported: Exported) -> list[Comparison]:
     """Return the rows of the first request of each signature."""
     rows = []
     for kind, goal in (("warm", FIRST), ("cold", None)):
@@ -109,7 +109,7 @@ def first_rows(name: str, exported: Exported) -> list[Row]:
         for signature in answers[0]:
             first = Series("first", [answer[signature]["first"] for answer in answers])
             later = Series("later", [statistics.median(answer[signature]["later"]) for answer in answers])
-            rows.append(Row(f"{name}, {kind}: first {signature}", first, later, goal))
+            rows.append(Comparison(f"{name}, {kind}: first {signature}", first, later, goal))
     return rows
 
 
@@ -121,7 +121,7 @@ def _first_request(exported: Exported, kind: str) -> dict[str, dict[str, float]]
     return dict(json.loads(done.stdout))
 
 
-def class_rows(name: str, exported: Exported) -> list[Row]:
+def class_rows(name: str, exported: Exported) -> list[Comparison]:
     """Return the rows of a class more in the bundle."""
     description = np.random.default_rng(1).uniform(0, 100, ATTRIBUTES).astype(np.float32)
     bundle = Bundle.open(exported.folder)
@@ -135,9 +135,9 @@ def class_rows(name: str, exported: Exported) -> list[Row]:
         computing.append(change.milliseconds / 1000)
     process = [added(exported, description, number) for number in range(VERSIONS)]
     return [
-        Row(f"{name}: a class more, computation", Series("add_classes", computing), goal=COMPUTATION),
-        Row(f"{name}: a class more, written and compared", Series("write_change", writing), goal=WHOLE),
-        Row(f"{name}: niwt add_class", Series("process", process), goal=WHOLE),
+        Comparison(f"{name}: a class more, computation", Series("add_classes", computing), goal=COMPUTATION),
+        Comparison(f"{name}: a class more, written and compared", Series("write_change", writing), goal=WHOLE),
+        Comparison(f"{name}: niwt add_class", Series("process", process), goal=WHOLE),
     ]
 
 
@@ -152,8 +152,8 @@ def added(exported: Exported, description: np.ndarray, number: int) -> float:
     return time.perf_counter() - begun
 
 
-def size_rows(name: str, exported: Exported) -> list[Row]:
+def size_rows(name: str, exported: Exported) -> list[Comparison]:
     """Return the rows of the bundle's size against the weights'."""
     weights = Series("weights", [exported.weight_bytes / 1e6], "MB")
     parts = (("variables", exported.bytes_in("variables")), ("whole bundle", exported.bytes_in()))
-    return [Row(f"{name}: {what}", Series(what, [size / 1e6], "MB"), weights) for what, size in parts]
+    return [Comparison(f"{name}: {what}", Series(what, [size / 1e6], "MB"), weights) for what, size in parts]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.birds_run import BirdsRun
-from benchmarks.harness import Goal, Measurement, Row, Series, say
+from benchmarks.harness import Comparison, Goal, Measurement, Series, say
 from niwt_tf.cli import main as niwt
 from niwt_tf.data.schema import test_data
 from niwt_tf.files import read_json
@@ -49,10 +49,10 @@ def measure(birds: BirdsRun) -> Measurement:
     seconds = Series("tape", tape.seconds), Series("auto", auto.seconds)
     cold = Series("auto", sides[COLD].seconds)
     rows = [
-        Row("Stage 3, wall time", *seconds),
-        Row("Stage 3 by --engine=auto", seconds[1], goal=Goal(2.0)),
-        Row("the same without the cache", cold, goal=Goal(2.0)),
-        Row("H on test images", Series("auto", [h[WARM]], ""), Series("tape", [h[TAPE]], ""), reached=high >= 0),
+        Comparison("Stage 3, wall time", *seconds),
+        Comparison("Stage 3 by --engine=auto", seconds[1], goal=Goal(2.0)),
+        Comparison("the same without the cache", cold, goal=Goal(2.0)),
+        Comparison("H on test images", Series("auto", [h[WARM]], ""), Series("tape", [h[TAPE]], ""), reached=high >= 0),
     ]
     upstream = read_json(birds.path / "importance" / "manifest.json")["seconds"]
     notes = [

@@ -28,7 +28,7 @@ from benchmarks import (
     stage3_birds,
     tails,
 )
-from benchmarks.harness import Goal, Measurement, Row, Series, interleaved
+from benchmarks.harness import Comparison, Goal, Measurement, Series, interleaved
 from benchmarks.tape import TapeRun, run_tape
 from niwt_tf.methods.niwt.transfer import TransferOptions, transfer_columns
 from niwt_tf.models.backbones import build_network
@@ -54,23 +54,23 @@ def test_every_measurement_can_be_imported(name):
 
 
 def test_a_ratio_is_that_of_the_medians_and_its_spread_that_of_the_repetitions():
-    row = Row("x", Series("a", [2.0, 6.0, 4.0]), Series("b", [1.0, 2.0, 4.0]), Goal(2.0, at_least=True))
+    row = Comparison("x", Series("a", [2.0, 6.0, 4.0]), Series("b", [1.0, 2.0, 4.0]), Goal(2.0, at_least=True))
     assert row.ratio == 2.0  # 4 / 2
     assert row.ratios == (1.0, 3.0)  # of 2/1, 6/2 and 4/4
     assert row.is_reached is True
 
 
 def test_one_repetition_is_compared_with_every_one_of_the_other_side():
-    row = Row("x", Series("a", [10.0]), Series("b", [1.0, 2.0, 5.0]), Goal(4.0))
+    row = Comparison("x", Series("a", [10.0]), Series("b", [1.0, 2.0, 5.0]), Goal(4.0))
     assert row.ratio == 5.0
     assert row.ratios == (2.0, 10.0)
     assert row.is_reached is False
 
 
 def test_a_goal_holds_for_the_median_where_there_is_one_side():
-    assert Row("x", Series("a", [0.01, 0.04, 9.0]), goal=Goal(0.05)).is_reached is True
-    assert Row("x", Series("a", [0.01])).is_reached is None
-    assert Row("x", Series("a", [0.01]), goal=Goal(0.05), reached=False).is_reached is False
+    assert Comparison("x", Series("a", [0.01, 0.04, 9.0]), goal=Goal(0.05)).is_reached is True
+    assert Comparison("x", Series("a", [0.01])).is_reached is None
+    assert Comparison("x", Series("a", [0.01]), goal=Goal(0.05), reached=False).is_reached is False
 
 
 def test_sides_take_turns_and_warm_ups_are_not_counted():
@@ -81,7 +81,7 @@ def test_sides_take_turns_and_warm_ups_are_not_counted():
 
 
 def test_the_table_shows_median_spread_ratio_and_goal():
-    row = Row("step", Series("tape", [0.2, 0.4, 0.3]), Series("ours", [0.001, 0.001, 0.001]), Goal(200, at_least=True))
+    row = Comparison("step", Series("tape", [0.2, 0.4, 0.3]), Series("ours", [0.001, 0.001, 0.001]), Goal(200, at_least=True))
     text = report.table(Measurement("Title", [row], ["a note"]))
     for part in ("### Title", "tape: 300 ms (200..400)", "ours: 1 ms (1..1)", "300 (200..400)", ">= 200", "yes", "- a note"):
         assert part in text
