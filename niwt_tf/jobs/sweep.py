@@ -13,9 +13,9 @@ from absl import flags
 
 from niwt_tf.config.settings import SETTINGS
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.sweeps.choice import Choice, Outcome, choose
+from niwt_tf.experiments.sweeps.choice import ChosenConfiguration, Outcome, choose
 from niwt_tf.experiments.sweeps.folder import SweepFolder
-from niwt_tf.experiments.sweeps.grid import Grid, Trial, flags_of, grid_of, parse_grid, trials_of
+from niwt_tf.experiments.sweeps.grid import Grid, SweepTrial, flags_of, grid_of, parse_grid, trials_of
 from niwt_tf.experiments.sweeps.proposals import Proposals, open_journal
 from niwt_tf.experiments.sweeps.results import TrialRecord, records_of, table, write_results, write_tensorboard
 from niwt_tf.experiments.sweeps.trials import SweepTrials
@@ -40,7 +40,7 @@ def main() -> None:
         with folder.joined(description):
             with folder.alone():
                 journal = open_journal(folder.journal)
-                by_problem: dict[Any, list[Trial]] = {}
+                by_problem: dict[Any, list[SweepTrial]] = {}
                 for trial in trials:
                     by_problem.setdefault(trial.flags_of_problem, []).append(trial)
                 # What one problem validates on is another's test, so nothing is proposed for one by what another reached.
@@ -76,7 +76,7 @@ def _do(sweep: SweepTrials) -> None:
         )
 
 
-def _write(sweep: SweepTrials, outcomes: Sequence[Outcome], choices: Sequence[Choice]) -> list[TrialRecord]:
+def _write(sweep: SweepTrials, outcomes: Sequence[Outcome], choices: Sequence[ChosenConfiguration]) -> list[TrialRecord]:
     records = records_of(sweep.folder, outcomes, sweep.errors, choices)
     with sweep.folder.alone():
         write_results(sweep.folder, records, choices)
@@ -112,7 +112,7 @@ def _read(path: Path) -> Any:
         raise InputError(f"--grid_file must be JSON in UTF-8. Received: {str(path)!r} ({error}).") from None
 
 
-def _check(values: flags.FlagValues, trials: Sequence[Trial]) -> None:
+def _check(values: flags.FlagValues, trials: Sequence[SweepTrial]) -> None:
     if values.sweep_dir is None:
         raise InputError("--sweep_dir must be given: the folder of the sweep, for instance --sweep_dir=sweeps/birds.")
     if (values.sampler == "tpe") != (values.num_trials is not None):

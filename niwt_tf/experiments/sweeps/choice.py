@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.sweeps.grid import Trial
+from niwt_tf.experiments.sweeps.grid import SweepTrial
 
 Values = tuple[tuple[str, Any], ...]
 
@@ -28,7 +28,7 @@ class Outcome:
         harmonic_mean: that of its validation classes; None when it did not finish or has too few classes for folds.
     """
 
-    trial: Trial
+    trial: SweepTrial
     problem: str | None
     harmonic_mean: float | None
 
@@ -67,7 +67,7 @@ class Configuration:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenConfiguration:
     """The configuration that one problem's validation classes speak for.
 
     Attributes:
@@ -92,7 +92,7 @@ def ranked(found: Sequence[Configuration]) -> list[Configuration]:
     return sorted(found, key=lambda each: (each.mean is None, -(each.mean or 0.0)))
 
 
-def choose(outcomes: Sequence[Outcome]) -> list[Choice]:
+def choose(outcomes: Sequence[Outcome]) -> list[ChosenConfiguration]:
     """Return the best configuration of each problem: the first of the highest mean over the problem's repetitions.
 
     A configuration that did not finish all repetitions of a problem is not chosen for it. Without a validation figure there
@@ -116,7 +116,7 @@ def choose(outcomes: Sequence[Outcome]) -> list[Choice]:
         finished = [each for each in found if each.finished == len(each.outcomes)]
         scored = [each for each in ranked(finished) if each.mean is not None]
         if scored:
-            choices.append(Choice(problem, scored[0]))
+            choices.append(ChosenConfiguration(problem, scored[0]))
         elif len(found) == 1 and finished:
-            choices.append(Choice(problem, finished[0]))
+            choices.append(ChosenConfiguration(problem, finished[0]))
     return choices

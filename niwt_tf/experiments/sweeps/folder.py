@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.sweeps.choice import Outcome
-from niwt_tf.experiments.sweeps.grid import Trial
+from niwt_tf.experiments.sweeps.grid import SweepTrial
 from niwt_tf.files import read_json, remove_abandoned, write_json
 from niwt_tf.runs.fingerprints import support_fingerprint, weights_fingerprint
 from niwt_tf.runs.run import FORMAT
@@ -34,11 +34,11 @@ class SweepFolder:
         self.tensorboard = self.path / "tensorboard"
         self.logs = self.path / "logs"
 
-    def run(self, trial: Trial) -> Path:
+    def run(self, trial: SweepTrial) -> Path:
         """Return the run directory of a trial."""
         return self.path / "trials" / trial.name
 
-    def log(self, trial: Trial) -> Path:
+    def log(self, trial: SweepTrial) -> Path:
         """Return the log of a trial."""
         return self.logs / f"{trial.name}.log"
 
@@ -101,7 +101,7 @@ class SweepFolder:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def claim(self, trial: Trial) -> IO[str] | None:
+    def claim(self, trial: SweepTrial) -> IO[str] | None:
         """Return a lock on a trial, held until every process that has it open closes it or dies; None if another holds it."""
         lock = open(self.locks / f"trial {trial.name}", "a", encoding="utf-8")  # noqa: SIM115
         try:
@@ -111,13 +111,13 @@ class SweepFolder:
             return None
         return lock
 
-    def data(self, trial: Trial, part: str = "data") -> str | None:
+    def data(self, trial: SweepTrial, part: str = "data") -> str | None:
         """Return the fingerprint of the data, or of its "images", that a trial's run was made of; None if it has not begun."""
         with suppress(OSError, ValueError, KeyError, TypeError):
             return str(read_json(self.run(trial) / "config.json")[part])
         return None
 
-    def manifests(self, trial: Trial) -> dict[str, Manifest]:
+    def manifests(self, trial: SweepTrial) -> dict[str, Manifest]:
         """Return the manifests of a trial's stages up to `transfer`, if all are finished and made from each other; else {}."""
         settings = json.loads(json.dumps(trial.settings.as_dict()))
         known = self.data(trial), self.data(trial, "images")
@@ -143,19 +143,19 @@ class SweepFolder:
 
         return found if holds("transfer") else {}
 
-    def evaluated(self, trial: Trial) -> bool:
+    def evaluated(self, trial: SweepTrial) -> bool:
         """Return whether a trial's network, as it is, has been scored on test images."""
         manifest, above = read_manifest(self.run(trial) / "evaluate"), self.manifests(trial)
         scored = manifest is not None and bool(above) and manifest["inputs"] == {"transfer": above["transfer"]["identity"]}
         return scored and (self.run(trial) / "metrics.json").exists()
 
-    def outcome(self, trial: Trial) -> Outcome:
+    def outcome(self, trial: SweepTrial) -> Outcome:
         """Return what became of a trial, by validation classes."""
         if not self.manifests(trial):
             return Outcome(trial, None, None)
         return Outcome(trial, self.data(trial), self.validation(trial).get("validation_harmonic_mean"))
 
-    def validation(self, trial: Trial) -> dict[str, float | None]:
+    def validation(self, trial: SweepTrial) -> dict[str, float | None]:
         """Return the figures of a finished trial's training images; {} for another."""
         manifests = self.manifests(trial)
         if not manifests:
@@ -163,7 +163,7 @@ class SweepFolder:
         figures = read_json(self.run(trial) / "transfer" / "selection.json")["figures"]
         return {**manifests["train"]["metrics"], **figures}
 
-    def seconds(self, trial: Trial) -> float | None:
+    def seconds(self, trial: SweepTrial) -> float | None:
         """Return the seconds that a finished trial's stages took, whichever trial did them."""
         manifests = self.manifests(trial)
         return round(sum(manifest["seconds"] for manifest in manifests.values()), 1) if manifests else None

@@ -31,7 +31,7 @@ Grid = dict[str, tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
-class Trial:
+class SweepTrial:
     """One point of a grid.
 
     Attributes:
@@ -99,7 +99,7 @@ def grid_of(values: Any, source: str = "--grid_file") -> Grid:
     return _grid(source, found)
 
 
-def trials_of(grid: Grid, settings: Settings, fixed: frozenset[str] = frozenset()) -> list[Trial]:
+def trials_of(grid: Grid, settings: Settings, fixed: frozenset[str] = frozenset()) -> list[SweepTrial]:
     """Return every combination of the grid's values, the last flag changing fastest.
 
     Args:
@@ -130,7 +130,7 @@ def trials_of(grid: Grid, settings: Settings, fixed: frozenset[str] = frozenset(
         except InputError as error:
             shown = ", ".join(f"{name}={shown_value(value)}" for name, value in values.items())
             raise InputError(f"The grid's trial {shown} cannot be: {error}") from None
-        trials.append(Trial(_name(values, trial), values, trial))
+        trials.append(SweepTrial(_name(values, trial), values, trial))
     names = [trial.name.rsplit("-", 1)[1] for trial in trials]
     if len(set(names)) < len(names):
         raise InputError(

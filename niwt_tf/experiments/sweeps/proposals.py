@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.sweeps.grid import Trial
+from niwt_tf.experiments.sweeps.grid import SweepTrial
 from niwt_tf.files import fingerprint
 
 
@@ -43,13 +43,15 @@ class Proposals:
         seed: of the tree of Parzen estimators.
     """
 
-    def __init__(self, storage: Any, trials: Sequence[Trial], sampler: str, most: int | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, storage: Any, trials: Sequence[SweepTrial], sampler: str, most: int | None = None, seed: int = 0
+    ) -> None:
         import optuna
 
         self._optuna, self._storage = optuna, storage
         self._sampler, self._seed = sampler, seed
         # JSON, for tuples are no choices of Optuna's, and to it True is 1.
-        self._trials: dict[tuple[str, ...], list[Trial]] = {}
+        self._trials: dict[tuple[str, ...], list[SweepTrial]] = {}
         for trial in trials:
             self._trials.setdefault(tuple(json.dumps(value) for _, value in trial.configuration), []).append(trial)
         names = [name for name, _ in trials[0].configuration]
@@ -65,11 +67,11 @@ class Proposals:
         """How many trials `most` configurations are."""
         return self.most * len(next(iter(self._trials.values())))
 
-    def proposed(self) -> list[Trial]:
+    def proposed(self) -> list[SweepTrial]:
         """Return the trials of the configurations that were proposed so far, by whatever process."""
         return [trial for key in self._keys() for trial in self._trials[key]]
 
-    def propose(self) -> list[Trial]:
+    def propose(self) -> list[SweepTrial]:
         """Return the trials of one more configuration; [] when there are enough."""
         known = self._keys()
         if len(known) >= self.most:
@@ -103,7 +105,7 @@ class Proposals:
             else:
                 self._study.tell(each.number, state=self._optuna.trial.TrialState.FAIL)
 
-    def fail(self, trial: Trial, error: str, by: str) -> None:
+    def fail(self, trial: SweepTrial, error: str, by: str) -> None:
         """Enter why a trial failed, for all processes; `by` tells one attempt from another."""
         self._study.set_user_attr(trial.name, [by, error])
 

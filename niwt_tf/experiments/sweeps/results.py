@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from niwt_tf.compute.quiet_tensorflow import import_quietly
-from niwt_tf.experiments.sweeps.choice import Choice, Outcome, Values, configurations, ranked
+from niwt_tf.experiments.sweeps.choice import ChosenConfiguration, Outcome, Values, configurations, ranked
 from niwt_tf.experiments.sweeps.folder import SweepFolder
-from niwt_tf.experiments.sweeps.grid import Trial, shown_value
+from niwt_tf.experiments.sweeps.grid import SweepTrial, shown_value
 from niwt_tf.files import read_json, replacing, replacing_directory
 
 TESTED = ("acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ausuc")
@@ -38,7 +38,7 @@ class TrialRecord:
     test: Mapping[str, float | None]
 
     @property
-    def trial(self) -> Trial:
+    def trial(self) -> SweepTrial:
         """The trial."""
         return self.outcome.trial
 
@@ -49,7 +49,7 @@ class TrialRecord:
 
 
 def records_of(
-    folder: SweepFolder, outcomes: Sequence[Outcome], errors: Mapping[str, str], choices: Sequence[Choice]
+    folder: SweepFolder, outcomes: Sequence[Outcome], errors: Mapping[str, str], choices: Sequence[ChosenConfiguration]
 ) -> list[TrialRecord]:
     """Return a record for each trial. Test figures are read for the trials of `choices` alone.
 
@@ -72,7 +72,7 @@ def records_of(
     return records
 
 
-def write_results(folder: SweepFolder, records: Sequence[TrialRecord], choices: Sequence[Choice]) -> None:
+def write_results(folder: SweepFolder, records: Sequence[TrialRecord], choices: Sequence[ChosenConfiguration]) -> None:
     """Write results.csv and configurations.csv; nothing where there are no records."""
     if not records:
         return
@@ -138,7 +138,7 @@ def write_tensorboard(folder: Path, records: Sequence[TrialRecord]) -> None:
             writer.close()
 
 
-def table(records: Sequence[TrialRecord], choices: Sequence[Choice]) -> str:
+def table(records: Sequence[TrialRecord], choices: Sequence[ChosenConfiguration]) -> str:
     """Return the lines that a sweep ends with: configurations by validation classes, the chosen and what they reached."""
     found = ranked(configurations([record.outcome for record in records]))
     lines = ["validation H   repetitions  configuration"]
@@ -161,7 +161,7 @@ def table(records: Sequence[TrialRecord], choices: Sequence[Choice]) -> str:
     return "\n".join(lines)
 
 
-def _chosen_lines(choices: Sequence[Choice]) -> list[str]:
+def _chosen_lines(choices: Sequence[ChosenConfiguration]) -> list[str]:
     if not choices:
         return ["nothing is chosen: no configuration has finished with validation figures"]
     problems: dict[Values, list[str]] = {}
@@ -171,7 +171,7 @@ def _chosen_lines(choices: Sequence[Choice]) -> list[str]:
     return [f"chosen{' for ' * bool(each)}{'; '.join(each)}: {_named(values)}" for values, each in problems.items()]
 
 
-def _chosen(choices: Sequence[Choice]) -> set[str]:
+def _chosen(choices: Sequence[ChosenConfiguration]) -> set[str]:
     return {outcome.trial.name for choice in choices for outcome in choice.configuration.outcomes}
 
 

@@ -22,9 +22,9 @@ from typing import IO
 
 from tqdm import tqdm
 
-from niwt_tf.experiments.sweeps.choice import Choice, Outcome, Values
+from niwt_tf.experiments.sweeps.choice import ChosenConfiguration, Outcome, Values
 from niwt_tf.experiments.sweeps.folder import SweepFolder
-from niwt_tf.experiments.sweeps.grid import Trial, flags_of
+from niwt_tf.experiments.sweeps.grid import SweepTrial, flags_of
 from niwt_tf.experiments.sweeps.proposals import Proposals
 
 _POLL_SECONDS = 0.1
@@ -46,8 +46,8 @@ class SweepTrials:
     """
 
     def __init__(
-        self, folder: SweepFolder, trials: Sequence[Trial], problems: Sequence[Proposals], parallel: int, more: Sequence[str],
-        progress: bool,
+        self, folder: SweepFolder, trials: Sequence[SweepTrial], problems: Sequence[Proposals], parallel: int,
+        more: Sequence[str], progress: bool,
     ) -> None:
         self.folder = folder
         self._all = trials
@@ -63,7 +63,7 @@ class SweepTrials:
         self._data: dict[Values, str] = {}
 
     @property
-    def trials(self) -> list[Trial]:
+    def trials(self) -> list[SweepTrial]:
         """The trials that are or will be done, as far as that is known, in the grid's order."""
         all_will_be = sum(problem.most_trials for problem in self._problems) == len(self._all)
         return list(self._all) if all_will_be else self._proposed()
@@ -82,21 +82,21 @@ class SweepTrials:
         errors = self.errors
         return [Outcome(trial, None, None) if trial.name in errors else self.folder.outcome(trial) for trial in self.trials]
 
-    def evaluate(self, choices: Sequence[Choice]) -> None:
-        """Score the chosen trials on test images. Only a `Choice`, made of validation figures, leads there."""
+    def evaluate(self, choices: Sequence[ChosenConfiguration]) -> None:
+        """Score the chosen trials on test images. Only a `ChosenConfiguration`, made of validation figures, leads there."""
         chosen = [outcome.trial for choice in choices for outcome in choice.configuration.outcomes]
         left = [trial for trial in chosen if not self.folder.evaluated(trial)]
         if left:
             self._work("evaluate", "evaluate", len(left), lambda: left)
 
-    def _proposed(self) -> list[Trial]:
+    def _proposed(self) -> list[SweepTrial]:
         proposed = {trial.name for problem in self._problems for trial in problem.proposed()}
         return [trial for trial in self._all if trial.name in proposed]
 
     def _failures(self) -> dict[str, list[str]]:
         return {name: found for problem in self._problems for name, found in problem.failures().items()}
 
-    def _untried(self) -> Iterable[Trial]:
+    def _untried(self) -> Iterable[SweepTrial]:
         """Yield what was proposed, the unfinished first, and then what more is proposed, of the problems in turn."""
         waiting = [trial for trial in self._proposed() if trial.name not in self._settled]
         yield from sorted(waiting, key=lambda trial: bool(self.folder.manifests(trial)))
@@ -112,7 +112,7 @@ class SweepTrials:
                 # With what another process has proposed since `waiting` was read.
                 yield from self._open.popleft().proposed()
 
-    def _work(self, label: str, until: str, total: int, candidates: Callable[[], Iterable[Trial]]) -> None:
+    def _work(self, label: str, until: str, total: int, candidates: Callable[[], Iterable[SweepTrial]]) -> None:
         """Do trials until every candidate is settled, whoever did it.
 
         Whatever ends this early, an interrupt above all, first interrupts the processes that are running and waits for them;
@@ -130,7 +130,7 @@ class SweepTrials:
             finally:
                 end_processes(self._running)
 
-    def _start_some(self, until: str, candidates: Callable[[], Iterable[Trial]]) -> bool:
+    def _start_some(self, until: str, candidates: Callable[[], Iterable[SweepTrial]]) -> bool:
         """Start as many processes as there is room for, and return whether another process is at what is left."""
         while len(self._running) < self._parallel:
             held = False
@@ -151,7 +151,7 @@ class SweepTrials:
                 return held
         return True
 
-    def _is_to_do(self, trial: Trial, until: str) -> bool:
+    def _is_to_do(self, trial: SweepTrial, until: str) -> bool:
         """Return whether a trial, which this process has claimed, is to be done now; enter it as settled when it never is."""
         if trial.name in self.errors or (until == "evaluate" and self.folder.evaluated(trial)):
             self._settled.add(trial.name)
@@ -166,7 +166,7 @@ class SweepTrials:
             return False
         return True
 
-    def _settle(self, trial: Trial) -> None:
+    def _settle(self, trial: SweepTrial) -> None:
         self._settled.add(trial.name)
         self._scores[trial.name] = self.folder.outcome(trial).harmonic_mean
 
@@ -182,7 +182,7 @@ class SweepTrials:
         self._data[trial.repetition] = self._data.get(trial.repetition) or ("" if error else self.folder.data(trial) or "")
         process.close()
 
-    def _command(self, trial: Trial, until: str) -> list[str]:
+    def _command(self, trial: SweepTrial, until: str) -> list[str]:
         command = [*trial_program(), f"--until={until}", f"--run_dir={self.folder.run(trial)}"]
         return [*command, f"--stage_store={self.folder.stages}", "--noprogress", *self._more, *flags_of(trial.settings)]
 
@@ -195,7 +195,7 @@ class TrialProcess:
     """
 
     def __init__(
-        self, trial: Trial, command: Sequence[str], log: Path, claim: IO[str], environment: dict[str, str] | None = None
+        self, trial: SweepTrial, command: Sequence[str], log: Path, claim: IO[str], environment: dict[str, str] | None = None
     ) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         self.trial = trial
