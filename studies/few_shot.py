@@ -41,7 +41,7 @@ _SCRATCH_STEPS = 400
 
 
 @dataclass(frozen=True)
-class Bank:
+class SeedFeatures:
     """One seed's network, and the features of all images that are looked at.
 
     Attributes:
@@ -67,7 +67,7 @@ class Bank:
     input_size: int
 
 
-def bank_of(run: Path) -> Bank:
+def seed_features_of(run: Path) -> SeedFeatures:
     """Read a finished run."""
     from benchmarks.birds_run import BirdsRun
     from niwt_tf.compute.features import Reader
@@ -81,7 +81,7 @@ def bank_of(run: Path) -> Bank:
     images, reader = test_data(birds.dataset).images, Reader(network)
     with np.load(run / "transfer" / "few_shot.npz", allow_pickle=False) as file:
         prior = FewShotPrior.from_arrays(dict(file))
-    return Bank(
+    return SeedFeatures(
         network.columns,
         network.biases,
         network.num_seen,
@@ -95,10 +95,12 @@ def bank_of(run: Path) -> Bank:
     )
 
 
-def draw_of(bank: Bank, generator: np.random.Generator, scratch: bool) -> dict[tuple[str, int], tuple[float, float]]:
+def draw_of(
+    seed_features: SeedFeatures, generator: np.random.Generator, scratch: bool
+) -> dict[tuple[str, int], tuple[float, float]]:
     """Return H and the accuracy among unseen classes by way and count, for images that are drawn anew."""
-    seen, labels = bank.num_seen, bank.images.labels
-    classes = range(seen, bank.columns.shape[1])
+    seen, labels = seed_features.num_seen, seed_features.images.labels
+    classes = range(seen, seed_features.columns.shape[1])
     given = [generator.permutation(np.flatnonzero(labels == label))[: max(COUNTS)] for label in classes]
     scored = np.setdiff1d(np.arange(len(labels)), np.concatenate(given))
     found: dict[tuple[str, int], tuple[float, float]] = {}
@@ -111,41 +113,41 @@ def draw_of(bank: Bank, generator: np.random.Generator, scratch: bool) -> dict[t
             found[way, count] = found[way, count][0] if (way, count) in found else float("nan"), accuracy
             return
         # Probabilities of a regression are calibrated by themselves.
-        constant = 0.0 if way == "logistic" else bank.calibration
+        constant = 0.0 if way == "logistic" else seed_features.calibration
         scores = np.concatenate([seen_scores, unseen_scores], axis=1)
         result = evaluate_scores(scores, labels[scored], seen, constant)
         found[way, count] = result.harmonic_mean, result.acc_zsl
 
-    logits = bank.test[scored] @ bank.columns + bank.biases
+    logits = seed_features.test[scored] @ seed_features.columns + seed_features.biases
     score("refined", 0, logits[:, seen:], logits[:, :seen])
     for count in COUNTS[1:]:
         few = [chosen[:count] for chosen in given]
         for way in WAYS[:2]:
-            columns, biases = refined_columns(bank, few, alone=way == "images alone")
-            score(way, count, bank.test[scored] @ columns + biases, logits[:, :seen])
+            columns, biases = refined_columns(seed_features, few, alone=way == "images alone")
+            score(way, count, seed_features.test[scored] @ columns + biases, logits[:, :seen])
         everything = np.concatenate(few)
         among_all = logistic(
-            np.concatenate([bank.training, bank.test[everything]]),
-            np.concatenate([bank.training_labels, labels[everything]]),
-            bank.test[scored],
+            np.concatenate([seed_features.training, seed_features.test[everything]]),
+            np.concatenate([seed_features.training_labels, labels[everything]]),
+            seed_features.test[scored],
         )
         score("logistic", count, among_all[:, seen:], among_all[:, :seen])
-        score("logistic", count, logistic(bank.test[everything], labels[everything], bank.test[scored]), None)
+        score("logistic", count, logistic(seed_features.test[everything], labels[everything], seed_features.test[scored]), None)
         if scratch:
-            score("scratch", count, from_scratch(bank, everything, scored), None)
+            score("scratch", count, from_scratch(seed_features, everything, scored), None)
     return found
 
 
-def refined_columns(bank: Bank, few: list[np.ndarray], alone: bool) -> tuple[np.ndarray, np.ndarray]:
+def refined_columns(seed_features: SeedFeatures, few: list[np.ndarray], alone: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return columns [D, U] and biases [U] after the images `few` of each unseen class."""
     made = []
-    for label, chosen in enumerate(few, start=bank.num_seen):
-        column, bias = bank.columns[:, label], float(bank.biases[label])
-        result = bank.prior.refine(column, bias, bank.test[chosen])
+    for label, chosen in enumerate(few, start=seed_features.num_seen):
+        column, bias = seed_features.columns[:, label], float(seed_features.biases[label])
+        result = seed_features.prior.refine(column, bias, seed_features.test[chosen])
         if alone:
             # The bias falls as with the prior: that is no matter of what the column is made of.
-            lowered = bank.prior.surplus * float(bank.prior.share(len(chosen)))
-            unweighted = replace(bank.prior, weight=1e-6, surplus=0.0).refine(column, bias, bank.test[chosen])
+            lowered = seed_features.prior.surplus * float(seed_features.prior.share(len(chosen)))
+            unweighted = replace(seed_features.prior, weight=1e-6, surplus=0.0).refine(column, bias, seed_features.test[chosen])
             result = replace(unweighted, bias=unweighted.bias - lowered)
         made.append((result.column, result.bias))
     return np.stack([column for column, _ in made], axis=1), np.array([bias for _, bias in made])
@@ -164,18 +166,18 @@ def logistic(features: np.ndarray, labels: np.ndarray, asked: np.ndarray) -> np.
     return np.asarray(fitted.predict_log_proba(scaler.transform(asked)))
 
 
-def from_scratch(bank: Bank, given: np.ndarray, scored: np.ndarray) -> np.ndarray:
+def from_scratch(seed_features: SeedFeatures, given: np.ndarray, scored: np.ndarray) -> np.ndarray:
     """Return logits [T, U] of the scored images by small_vgg trained on the given ones alone."""
     from niwt_tf.compute.features import Reader
     from niwt_tf.models.backbones import build_network
     from niwt_tf.training.trainer import train_seen
 
-    unseen = np.arange(bank.num_seen, bank.columns.shape[1])
-    images = bank.images.take(given).of_classes(unseen)
-    network = build_network("small_vgg", images.class_names, input_size=bank.input_size, seed=0)
+    unseen = np.arange(seed_features.num_seen, seed_features.columns.shape[1])
+    images = seed_features.images.take(given).of_classes(unseen)
+    network = build_network("small_vgg", images.class_names, input_size=seed_features.input_size, seed=0)
     epochs = max(_SCRATCH_STEPS // -(-len(images) // 32), 1)
     train_seen(network, images, None, from_scratch=True, epochs=epochs, patience=epochs)
-    return Reader(network).logits(bank.images.take(scored))
+    return Reader(network).logits(seed_features.images.take(scored))
 
 
 def tables(results: list[dict[tuple[str, int], tuple[float, float]]]) -> str:
@@ -220,11 +222,11 @@ def main() -> None:
         run = arguments.runs / f"seed_{seed}"
         made = [f"--run_dir={run}", f"--seed={seed}", "--until=transfer", "--noprogress", *flags]
         subprocess.run([sys.executable, "-m", "niwt_tf", "run", *made], check=True, stdout=subprocess.DEVNULL)
-        bank = bank_of(run)
+        seed_features = seed_features_of(run)
         generator = np.random.default_rng(seed)
-        draws = [draw_of(bank, generator, arguments.scratch and draw == 0) for draw in range(arguments.draws)]
+        draws = [draw_of(seed_features, generator, arguments.scratch and draw == 0) for draw in range(arguments.draws)]
         results.append(mean_of(draws))
-        weight = bank.prior.weight
+        weight = seed_features.prior.weight
         print(f"seed {seed}: a description weighs as much as {weight:g} images", file=sys.stderr)
     text = tables(results)
     print(text)

@@ -36,20 +36,20 @@ def network(coloured):
 
 
 @pytest.fixture(scope="module")
-def bank(coloured, network):
+def features_of(coloured, network):
     known = dict(zip(coloured.paths, Reader(network).features(coloured), strict=True))
     return lambda images: np.stack([known[path] for path in images.paths]) if len(images) else np.zeros((0, 256), np.float32)
 
 
 @pytest.fixture(scope="module")
-def task(network, bank):
+def task(network, features_of):
     """Return a function from a partition to its task, whose features are read once for all."""
 
     def of(partition, settings=SETTINGS):
         names = partition.training.images.class_names
         columns = np.zeros((network.num_features, len(names)), np.float32)
         own = network.with_head(columns, np.zeros(len(names)), names, len(names))
-        return Task(settings, partition, own, Reader(own), lambda _, images: bank(images))
+        return Task(settings, partition, own, Reader(own), lambda _, images: features_of(images))
 
     return of
 
@@ -120,17 +120,17 @@ def test_candidates_that_make_no_whole_grid_are_fitted_and_no_others(folds, task
     assert set(found) == set(asked)
 
 
-def test_a_trial_equals_the_protocol_by_hand(folds, bank, task):
+def test_a_trial_equals_the_protocol_by_hand(folds, features_of, task):
     _, trials = select(SETTINGS, FEW, [task(fold) for fold in folds])
     trial = next(each for each in trials if each.candidate == GridCandidate("unit", "l2", (("gamma", 10.0), ("lambda", 1.0))))
     curves, margins = [], []
     for fold in folds:
         seen, new = unit(fold.training.descriptions.values), unit(fold.validation_descriptions.values)
-        x, labels = unit(bank(fold.training.images)).astype(np.float64), fold.training.images.labels
+        x, labels = unit(features_of(fold.training.images)).astype(np.float64), fold.training.images.labels
         signs = np.where(labels[:, None] == np.arange(len(seen)), 1.0, -1.0)
         left = np.linalg.inv(x.T @ x + 10.0 * np.eye(x.shape[1])) @ x.T @ signs @ seen
         compatibility = left @ np.linalg.inv(seen.T @ seen + np.eye(seen.shape[1]))
-        scores = unit(bank(fold.evaluation)) @ compatibility @ np.concatenate([seen, new]).T
+        scores = unit(features_of(fold.evaluation)) @ compatibility @ np.concatenate([seen, new]).T
         held_out = fold.evaluation.labels < len(seen)
         curves.append(calibration_curve(scores, fold.evaluation.labels, len(seen)))
         margins.append(seen_margin(scores[held_out, : len(seen)], fold.evaluation.labels[held_out]))

@@ -43,14 +43,14 @@ def test_it_does_well_where_features_tell_the_classes_apart(coloured_seen):
         for path, label in zip(coloured_seen.images.paths, coloured_seen.images.labels, strict=True)
     }
 
-    def bank(images):
+    def features_of(images):
         return np.stack([known[path] for path in images.paths]).astype(np.float32)
 
     settings = Settings()
     folds = class_folds(coloured_seen, num_folds=2, num_validation=2, num_unseen=2, seed=0)
 
     def task(partition):
-        return Task(settings, partition, None, None, lambda _, images: bank(images))
+        return Task(settings, partition, None, None, lambda _, images: features_of(images))
 
     chosen, trials = select(settings, ORACLE, [task(fold) for fold in folds])
     assert len(trials) == 2 * len(STRENGTHS)
