@@ -27,7 +27,7 @@ BATCH = 32
 
 
 @dataclass(frozen=True)
-class Case:
+class ForwardCase:
     """A network and the test images that it is timed on.
 
     Attributes:
@@ -48,14 +48,14 @@ class Case:
         return TestData(self.test.images.take(np.arange(min(BATCH, len(self.test.images)))), self.test.num_seen)
 
 
-def cases(birds: BirdsRun) -> list[Case]:
+def cases(birds: BirdsRun) -> list[ForwardCase]:
     """Return the run's expanded small_vgg and a random MobileNetV2."""
     small = birds.network()
     big = build_network("mobilenet_v2", small.class_names, weights="none", dropout=0.0)
     big = big.with_head(big.columns, big.biases, small.class_names, small.num_seen)
     return [
-        Case("small_vgg, 64 px", small, _tests(birds, small, 32 * BATCH), 7),
-        Case("mobilenet_v2, 224 px", big, _tests(birds, big, 6 * BATCH), 3),
+        ForwardCase("small_vgg, 64 px", small, _tests(birds, small, 32 * BATCH), 7),
+        ForwardCase("mobilenet_v2, 224 px", big, _tests(birds, big, 6 * BATCH), 3),
     ]
 
 
@@ -81,7 +81,7 @@ def from_memory(images: Images, size: int) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices((pixels, labels)).batch(BATCH).prefetch(2)
 
 
-def against_predict(case: Case, label: str, call: Callable[[TestData], Any], limit: Goal) -> list[Comparison]:
+def against_predict(case: ForwardCase, label: str, call: Callable[[TestData], Any], limit: Goal) -> list[Comparison]:
     """Return the rows of one case: `call` against `predict`, reading files and with decoded images.
 
     Args:

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.birds_run import BirdsRun
-from benchmarks.forward import BATCH, Case, against_predict, cases, predict
+from benchmarks.forward import BATCH, ForwardCase, against_predict, cases, predict
 from benchmarks.harness import Comparison, Goal, Measurement, Series, interleaved
 from niwt_tf.protocol.scoring import score_network
 
@@ -30,7 +30,7 @@ def measure(birds: BirdsRun) -> Measurement:
     return Measurement("Inference of the expanded network, and evaluation", rows, notes)
 
 
-def _expanded(case: Case) -> Comparison:
+def _expanded(case: ForwardCase) -> Comparison:
     network, count = case.network, len(case.test.images)
     generator = np.random.default_rng(0)
     columns = generator.normal(0, 0.05, (network.num_features, MORE_CLASSES)).astype(np.float32)

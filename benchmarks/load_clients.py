@@ -49,7 +49,7 @@ class Load:
 
 
 @dataclass
-class Seen:
+class Observed:
     """What one client, or all together, saw.
 
     Attributes:
@@ -68,7 +68,7 @@ class Seen:
     mixed: int = 0
     first: dict[int, float] = field(default_factory=dict)
 
-    def add(self, other: Seen) -> None:
+    def add(self, other: Observed) -> None:
         """Take in what another client saw."""
         self.seconds += other.seconds
         self.answers += other.answers
@@ -92,7 +92,7 @@ def possible_versions(labels: Sequence[Sequence[str]], versions: Sequence[int | 
     return frozenset(version for version, names in known.items() if given and given <= names and named <= {version})
 
 
-def ask_until(stop: threading.Event, url: str, name: str, load: Load, seen: Seen) -> None:
+def ask_until(stop: threading.Event, url: str, name: str, load: Load, observed: Observed) -> None:
     """Ask one request after the other until `stop` is set."""
     with Client(url, name, retries=0) as client:
         number = 0
@@ -104,20 +104,20 @@ def ask_until(stop: threading.Event, url: str, name: str, load: Load, seen: Seen
             try:
                 labels, versions, errors = _answered(client, signature, images, load.description)
             except RequestError as error:
-                seen.failures[str(error)[:200]] += 1
+                observed.failures[str(error)[:200]] += 1
                 continue
             ended = time.monotonic()
-            seen.seconds.append(ended - begun)
-            seen.signatures[signature] += 1
+            observed.seconds.append(ended - begun)
+            observed.signatures[signature] += 1
             for wrong in errors.values():
-                seen.failures[wrong[:200]] += 1
+                observed.failures[wrong[:200]] += 1
             possible = possible_versions(labels, versions, load.known)
             if not possible:
-                seen.mixed += 1
+                observed.mixed += 1
             elif len(possible) == 1:
                 (version,) = possible
-                seen.answers[version] += 1
-                seen.first.setdefault(version, ended)
+                observed.answers[version] += 1
+                observed.first.setdefault(version, ended)
 
 
 def _answered(

@@ -34,7 +34,7 @@ _LABELS = {"predict_files": "predict of files", "predict_pixels": "predict of pi
 
 
 @dataclass(frozen=True)
-class Case:
+class ServingCase:
     """A network and how it is measured.
 
     Attributes:
@@ -52,7 +52,7 @@ class Case:
         return min(100, max(9, round(2 / (self.seconds * batch))))
 
 
-ANSWERING = (Case("small_vgg", (64, 64), 0.004), Case("mobilenet_v2", (375, 500), 0.02))
+ANSWERING = (ServingCase("small_vgg", (64, 64), 0.004), ServingCase("mobilenet_v2", (375, 500), 0.02))
 CHANGING = "vgg16"
 
 
@@ -87,7 +87,7 @@ def measure(birds: BirdsRun) -> Measurement:
     return Measurement("Serving", rows + tail, notes)
 
 
-def request_rows(case: Case, exported: Exported) -> list[Comparison]:
+def request_rows(case: ServingCase, exported: Exported) -> list[Comparison]:
     """Return the rows of requests against Keras."""
     rows = []
     with opened(exported.folder) as servable:

@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from PIL import Image
 
-from benchmarks.load_clients import Load, Seen, ask_until
+from benchmarks.load_clients import Load, Observed, ask_until
 from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.classes.rewrite import next_version
 
@@ -72,10 +72,10 @@ def _measure(models: Path, seconds: float, clients: int) -> dict[str, float | st
     number = int(bundle.folder.name)
     cards = [dataclasses.replace(card, name=f"next {card.name}") for card in bundle.cards]
     load = Load.of(bundle, [card.name for card in cards], _requests())
-    stop, seen = threading.Event(), [Seen() for _ in range(clients)]
+    stop, observed = threading.Event(), [Observed() for _ in range(clients)]
     with _server(models) as (process, addresses):
         threads = [
-            threading.Thread(target=ask_until, args=(stop, addresses[client % 2], _NAME, load, seen[client]))
+            threading.Thread(target=ask_until, args=(stop, addresses[client % 2], _NAME, load, observed[client]))
             for client in range(clients)
         ]
         begun = time.monotonic()
@@ -93,8 +93,8 @@ def _measure(models: Path, seconds: float, clients: int) -> dict[str, float | st
         stop.set()
         for thread in threads:
             thread.join()
-    together = Seen()
-    for one in seen:
+    together = Observed()
+    for one in observed:
         together.add(one)
     for wrong, count in together.failures.most_common(3):
         print(f"failed {count} times: {wrong}", file=sys.stderr)
@@ -102,20 +102,20 @@ def _measure(models: Path, seconds: float, clients: int) -> dict[str, float | st
 
 
 def _figures(
-    seen: Seen, memory: list[tuple[float, float]], seconds: float, end: float, published: float, number: int
+    observed: Observed, memory: list[tuple[float, float]], seconds: float, end: float, published: float, number: int
 ) -> dict[str, float | str]:
-    times = np.array(seen.seconds or [np.nan])
-    first = seen.first.get(number + 1)
+    times = np.array(observed.seconds or [np.nan])
+    first = observed.first.get(number + 1)
     return {
         "seconds": seconds,
-        "requests answered": len(seen.seconds),
-        "requests answered a second": round(len(seen.seconds) / seconds, 1),
-        "requests answered, explain": seen.signatures["explain"],
-        "requests answered, classify_with": seen.signatures["classify_with"],
-        "failed requests": sum(seen.failures.values()),
-        "mixed answers": seen.mixed,
-        "answers of version N": seen.answers[number],
-        "answers of version N+1": seen.answers[number + 1],
+        "requests answered": len(observed.seconds),
+        "requests answered a second": round(len(observed.seconds) / seconds, 1),
+        "requests answered, explain": observed.signatures["explain"],
+        "requests answered, classify_with": observed.signatures["classify_with"],
+        "failed requests": sum(observed.failures.values()),
+        "mixed answers": observed.mixed,
+        "answers of version N": observed.answers[number],
+        "answers of version N+1": observed.answers[number + 1],
         "s from N+1 on disk to its first answer": "none came" if first is None else round(first - published, 3),
         "ms a request, median": round(1000 * float(np.median(times)), 2),
         "ms a request, 99th percentile": round(1000 * float(np.percentile(times, 99)), 2),

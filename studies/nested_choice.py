@@ -37,7 +37,7 @@ from niwt_tf.metrics.gzsl import CalibrationCurve, calibration_curve
 from niwt_tf.metrics.ranks import unit
 from niwt_tf.runs.run import RunDirectory
 from studies.seeds import interval
-from studies.trials import Problem, problems_of, ridge_map
+from studies.trials import FoldProblem, problems_of, ridge_map
 
 _LAMBDA = 0.1
 _MAP_PENALTIES = (0.1, 0.3, 1.0)
@@ -47,14 +47,14 @@ Curves = dict[tuple[object, ...], tuple[CalibrationCurve, float]]
 Solutions = Sequence[tuple[np.ndarray, Blocks, ClosedForm]]
 
 
-def solutions_of(problem: Problem) -> Solutions:
+def solutions_of(problem: FoldProblem) -> Solutions:
     """Return Eq. 3's solution for the run's layer alone and beside the features, which a fold's inner problems share."""
     both = np.concatenate([problem.operator, np.eye(problem.operator.shape[1])])
     alone, beside = Blocks.single(len(problem.operator)), Blocks((len(problem.operator), problem.operator.shape[1]), (1.0, 1.0))
     return [(each, blocks, ClosedForm(each, blocks)) for each, blocks in ((problem.operator, alone), (both, beside))]
 
 
-def inner_problems(problem: Problem, count: int, generator: np.random.Generator) -> Iterator[Problem]:
+def inner_problems(problem: FoldProblem, count: int, generator: np.random.Generator) -> Iterator[FoldProblem]:
     """Yield a fold's problem without its validation classes: as large a share of the others takes their place."""
     num_seen = len(problem.seen)
     size = max(round(num_seen * len(problem.new) / (num_seen + len(problem.new))), 2)
@@ -79,14 +79,14 @@ def inner_problems(problem: Problem, count: int, generator: np.random.Generator)
         )
 
 
-def measured(problem: Problem, logits: np.ndarray) -> tuple[CalibrationCurve, float]:
+def measured(problem: FoldProblem, logits: np.ndarray) -> tuple[CalibrationCurve, float]:
     """Return the calibration curve of logits [E, S + U] and the unit that its constants are in."""
     num_seen, labels = len(problem.seen), problem.evaluated_labels
     kept = labels < num_seen
     return calibration_curve(logits, labels, num_seen), seen_margin(logits[kept, :num_seen], labels[kept])
 
 
-def niwt_curves(settings: Settings, problem: Problem, solutions: Solutions) -> Curves:
+def niwt_curves(settings: Settings, problem: FoldProblem, solutions: Solutions) -> Curves:
     """Return what every head, map's penalty and set of layers gives."""
     moments = RidgeMoments(problem.features.shape[1], np.bincount(problem.labels, minlength=len(problem.seen)))
     moments.add(problem.features, problem.labels)
@@ -109,7 +109,7 @@ def niwt_curves(settings: Settings, problem: Problem, solutions: Solutions) -> C
     return found
 
 
-def class_mean_curves(problem: Problem) -> Curves:
+def class_mean_curves(problem: FoldProblem) -> Curves:
     """Return what every candidate of the nearest class mean gives."""
     found: Curves = {}
     for kind, how in itertools.product(METHOD.features, METHOD.descriptions):

@@ -49,7 +49,7 @@ FitMap = Callable[[np.ndarray, np.ndarray], Predict]
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class FoldProblem:
     """One fold of validation classes.
 
     Attributes:
@@ -72,7 +72,7 @@ class Problem:
     trained: SeenHead
 
 
-def problems_of(run_dir: Path) -> list[Problem]:
+def problems_of(run_dir: Path) -> list[FoldProblem]:
     """Return the folds of a finished run."""
     run = RunDirectory(run_dir).reading()
     settings = run.settings
@@ -91,12 +91,12 @@ def problems_of(run_dir: Path) -> list[Problem]:
         trained = SeenHead(0.0, network.columns, network.biases, "softmax")
         own_layer = operators[fold.name][: network.num_neurons].astype(np.float64)
         known = fold.training.descriptions.values, fold.validation_descriptions.values, own_layer
-        found.append(Problem(*flat, *known, trained))
+        found.append(FoldProblem(*flat, *known, trained))
     return found
 
 
 @functools.lru_cache(maxsize=64)
-def head_of(settings: object, problem: Problem, kind: str, strength: float) -> SeenHead:
+def head_of(settings: object, problem: FoldProblem, kind: str, strength: float) -> SeenHead:
     """Return a seen head as `niwt importance` makes it."""
     moments = RidgeMoments(problem.features.shape[1], np.bincount(problem.labels, minlength=len(problem.seen)))
     moments.add(problem.features, problem.labels)
@@ -128,7 +128,7 @@ def kernel_map(gamma: float, penalty: float) -> FitMap:
 
 def logits_of(
     settings: object,
-    problem: Problem,
+    problem: FoldProblem,
     *,
     kind: str = "ridge",
     strength: float = 10.0,
@@ -186,7 +186,7 @@ def _reliability(known: np.ndarray, observed: np.ndarray) -> np.ndarray:
     return np.maximum((a * b).sum(axis=0) / np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0) + 1e-30), 0.02)
 
 
-def unit_features(problem: Problem) -> Problem:
+def unit_features(problem: FoldProblem) -> FoldProblem:
     """Return the problem on features of length 1, with the operator's derivative at their mean length."""
     features, held_out, evaluated = (unit(each) for each in (problem.features, problem.held_out, problem.evaluated))
     length = np.linalg.norm(problem.features, axis=1).mean()
@@ -195,10 +195,10 @@ def unit_features(problem: Problem) -> Problem:
     return replace(problem, features=features, held_out=held_out, evaluated=evaluated, operator=operator)
 
 
-def trials(settings: object) -> dict[str, Callable[[Problem], np.ndarray]]:
+def trials(settings: object) -> dict[str, Callable[[FoldProblem], np.ndarray]]:
     """Return each trial's logits by name, what NIWT did before them first."""
 
-    def of(**options: object) -> Callable[[Problem], np.ndarray]:
+    def of(**options: object) -> Callable[[FoldProblem], np.ndarray]:
         return lambda problem: logits_of(settings, problem, **options)
 
     rows = {"ridge head, penalty 10, linear map": of()}
@@ -221,7 +221,7 @@ def trials(settings: object) -> dict[str, Callable[[Problem], np.ndarray]]:
     return rows
 
 
-def scores(problems: list[Problem], logits: Callable[[Problem], np.ndarray]) -> tuple[float, float, float]:
+def scores(problems: list[FoldProblem], logits: Callable[[FoldProblem], np.ndarray]) -> tuple[float, float, float]:
     """Return H, ZSL and AUSUC over the folds of one run."""
     curves, units = [], []
     for problem in problems:

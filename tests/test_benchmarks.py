@@ -216,7 +216,7 @@ def test_the_best_classes_have_the_probabilities_of_a_softmax():
 
 
 def test_short_sides_are_repeated_more_often_than_long_ones():
-    case = serving.Case("small_vgg", (64, 64), 0.02)
+    case = serving.ServingCase("small_vgg", (64, 64), 0.02)
     assert [case.repetitions(batch) for batch in (1, 5, 32)] == [100, 20, 9]
 
 
@@ -308,7 +308,7 @@ def test_features_of_texts_go_to_the_sources_that_have_texts(monkeypatch, tmp_pa
     assert asked == [("attributes", "lsa"), ("captions", "vectors:v.txt"), ("attributes+texts", "vectors:v.txt")]
 
 
-def nested_problem() -> trials.Problem:
+def nested_problem() -> trials.FoldProblem:
     """Return a fold of 6 seen and 2 validation classes; features: the class, 10 times it, and which of three an image is."""
     labels, held = np.repeat(np.arange(6), 3), np.arange(6)
 
@@ -317,7 +317,7 @@ def nested_problem() -> trials.Problem:
 
     evaluated = np.concatenate([held, [6, 7]])
     descriptions = np.eye(8, 5, dtype=np.float32) + np.arange(8)[:, None]
-    return trials.Problem(
+    return trials.FoldProblem(
         *(features(labels), labels, features(held), held, features(evaluated), evaluated),
         *(descriptions[:6], descriptions[6:], np.eye(3), SimpleNamespace()),
     )

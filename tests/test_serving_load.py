@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.load_clients import DESCRIBED, Load, Seen, possible_versions
+from benchmarks.load_clients import DESCRIBED, Load, Observed, possible_versions
 from benchmarks.serving_load import _slope, verdict
 from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.bundle.cards import Card
@@ -67,12 +67,12 @@ def test_the_load_is_what_the_bundle_can_answer(below, extra):
 
 
 def test_clients_are_added_up():
-    together = Seen()
+    together = Observed()
     for seconds, moment in (([0.1], 7.0), ([0.2, 0.3], 5.0)):
-        seen = Seen(seconds, mixed=1, first={2: moment})
-        seen.answers[1] += len(seconds)
-        seen.failures["UNAVAILABLE"] += 2
-        together.add(seen)
+        observed = Observed(seconds, mixed=1, first={2: moment})
+        observed.answers[1] += len(seconds)
+        observed.failures["UNAVAILABLE"] += 2
+        together.add(observed)
     assert together.seconds == [0.1, 0.2, 0.3] and together.first == {2: 5.0}
     assert (together.answers[1], together.failures["UNAVAILABLE"], together.mixed) == (3, 4, 2)
 
