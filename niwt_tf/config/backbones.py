@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Published:
+class WeightsFile:
     """A weights file that Keras publishes: its address and, where Keras states it, the MD5 of its contents."""
 
     url: str
@@ -44,7 +44,7 @@ class Backbone:
     dense: tuple[tuple[str, int], ...] = ()
     make: str | None = None
     options: tuple[tuple[str, Any], ...] = ()
-    published: Published | None = None
+    published: WeightsFile | None = None
 
 
 _END = "weights_tf_dim_ordering_tf_kernels"
@@ -52,22 +52,22 @@ BACKBONES: dict[str, Backbone] = {
     "small_vgg": Backbone("block4_relu", "tf", 64, "block4_pool", dense=(("fc1", 256),)),
     "vgg16": Backbone(
         "block5_conv3", "caffe", 224, "block5_pool", dense=(("fc1", 4096), ("fc2", 4096)), make="VGG16",
-        published=Published(f"{_STORAGE}/vgg16/vgg16_{_END}.h5", "64373286793e3c8b2b4e3219cbf3544b")
+        published=WeightsFile(f"{_STORAGE}/vgg16/vgg16_{_END}.h5", "64373286793e3c8b2b4e3219cbf3544b")
     ),
     "resnet50": Backbone(
         "conv5_block1_out", "caffe", 224, "conv5_block3_out", make="ResNet50",
-        published=Published(f"{_STORAGE}/resnet/resnet50_{_END}_notop.h5", "4d473c1dd8becc155b73f8504c6f6626")
+        published=WeightsFile(f"{_STORAGE}/resnet/resnet50_{_END}_notop.h5", "4d473c1dd8becc155b73f8504c6f6626")
     ),
     "resnet101": Backbone(
         "conv5_block1_out", "caffe", 224, "conv5_block3_out", make="ResNet101",
-        published=Published(f"{_STORAGE}/resnet/resnet101_{_END}_notop.h5", "88cf7a10940856eca736dc7b7e228a21")
+        published=WeightsFile(f"{_STORAGE}/resnet/resnet101_{_END}_notop.h5", "88cf7a10940856eca736dc7b7e228a21")
     ),
     "mobilenet_v2": Backbone(
         "block_14_add", "tf", 224, "out_relu", make="MobileNetV2",
-        published=Published(f"{_STORAGE}/mobilenet_v2/mobilenet_v2_{_END}_1.0_224_no_top.h5")
+        published=WeightsFile(f"{_STORAGE}/mobilenet_v2/mobilenet_v2_{_END}_1.0_224_no_top.h5")
     ),
     "efficientnet_v2_b0": Backbone(
         "block6g_add", "torch", 224, "top_activation", make="EfficientNetV2B0", options=(("include_preprocessing", False),),
-        published=Published(f"{_STORAGE}/efficientnet_v2/efficientnetv2-b0_notop.h5", "893217f2bb855e2983157299931e43ff")
+        published=WeightsFile(f"{_STORAGE}/efficientnet_v2/efficientnetv2-b0_notop.h5", "893217f2bb855e2983157299931e43ff")
     ),
 }

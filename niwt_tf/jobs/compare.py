@@ -14,7 +14,14 @@ from niwt_tf.errors import InputError
 from niwt_tf.experiments.comparison.leaderboard import BOUND, FIGURES, Table, tables_of
 from niwt_tf.experiments.comparison.plot import plot_leaderboard
 from niwt_tf.experiments.comparison.runs import results_in
-from niwt_tf.experiments.comparison.text import Published, comparison_rows, markdown, problem_rows, read_published, terminal
+from niwt_tf.experiments.comparison.text import (
+    PublishedResult,
+    comparison_rows,
+    markdown,
+    problem_rows,
+    read_published,
+    terminal,
+)
 from niwt_tf.files import replacing_all
 from niwt_tf.jobs.context import show_progress
 
@@ -23,7 +30,7 @@ FILES = ("comparison.csv", "per_problem.csv", "comparison.md", "comparison.png")
 
 def compare(
     runs: Sequence[str], out: Path, reference: str | None = None, bound: bool = False, published: str | None = None
-) -> tuple[list[Table], tuple[Published, ...]]:
+) -> tuple[list[Table], tuple[PublishedResult, ...]]:
     """Read runs, write the files into `out`, together or not at all, and return the tables with what others published.
 
     Raises:

@@ -10,12 +10,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from niwt_tf.config.backbones import Published
+from niwt_tf.config.backbones import WeightsFile
 from niwt_tf.errors import InputError, first_line
 
 
 def load_published(
-    bases: Mapping[bool, Callable[[bool], keras.Model] | keras.Model], weights: str, published: Published | None
+    bases: Mapping[bool, Callable[[bool], keras.Model] | keras.Model], weights: str, published: WeightsFile | None
 ) -> keras.Model:
     """Return the first of `bases` that `weights` ("none", "imagenet" or a path) fits, with the weights loaded.
 
@@ -82,7 +82,7 @@ def _existing(path: str) -> Path:
     return Path(path)
 
 
-def _fetch(published: Published) -> Path:
+def _fetch(published: WeightsFile) -> Path:
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     target = home / "models" / published.name
     try:

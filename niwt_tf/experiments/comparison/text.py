@@ -34,7 +34,7 @@ _LEGEND = (
 _BOUND_LEGEND = "H with the calibration chosen on the test images is an upper bound that no method may claim."
 
 
-def markdown(tables: Sequence[Table], published: Sequence[Published] = ()) -> str:
+def markdown(tables: Sequence[Table], published: Sequence[PublishedResult] = ()) -> str:
     """Return every table with its notes; each test figure of an optimistic row is called so in its own cell."""
     texts = []
     for table in tables:
@@ -45,7 +45,7 @@ def markdown(tables: Sequence[Table], published: Sequence[Published] = ()) -> st
     return "\n\n".join(texts) + "\n"
 
 
-def terminal(tables: Sequence[Table], published: Sequence[Published] = ()) -> str:
+def terminal(tables: Sequence[Table], published: Sequence[PublishedResult] = ()) -> str:
     """Return every table in aligned columns, with its notes."""
     texts = []
     for table in tables:
@@ -60,7 +60,7 @@ def terminal(tables: Sequence[Table], published: Sequence[Published] = ()) -> st
     return "\n\n".join(texts)
 
 
-def cells(table: Table, published: Sequence[Published] = ()) -> list[list[str]]:
+def cells(table: Table, published: Sequence[PublishedResult] = ()) -> list[list[str]]:
     """Return header and rows of a table as texts of equal number."""
     shown = list(table.rows[0].figures)
     header = ["method", *(_TITLES[name] for name in shown), "H - ref.", "AUSUC - ref.", "p (Holm)", "rank", "problems"]
@@ -98,11 +98,11 @@ def _shown(mean: Mean | None, optimistic: bool = False, sign: str = "", factor: 
     return f"{factor * mean.value:{sign}.1f}{half}{' *' * bool(sign and mean.excludes_zero)}{f' {_MARK}' * optimistic}"
 
 
-def _described(other: Published) -> str:
+def _described(other: PublishedResult) -> str:
     return f"{other.source}, {other.protocol}" if other.protocol else other.source
 
 
-def comparison_rows(tables: Sequence[Table], published: Sequence[Published] = ()) -> Iterator[list[Any]]:
+def comparison_rows(tables: Sequence[Table], published: Sequence[PublishedResult] = ()) -> Iterator[list[Any]]:
     """Yield the header and a row a method, all raw fractions; None, an empty cell, for what is not known."""
     shown = list(tables[0].rows[0].figures)
     ends = ("mean", "low", "high")
@@ -145,7 +145,7 @@ _NUMBERS = {"H": "harmonic_mean", "seen": "acc_seen", "unseen": "acc_unseen"}
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedResult:
     """A row of another's table: fractions by the names of metrics.json (None where the source has none), and its protocol."""
 
     method: str
@@ -154,7 +154,7 @@ class Published:
     protocol: str
 
 
-def read_published(path: str | Path) -> tuple[Published, ...]:
+def read_published(path: str | Path) -> tuple[PublishedResult, ...]:
     """Read a CSV with the columns method, H, seen, unseen (fractions; empty where there is none), source and protocol.
 
     Raises:
@@ -177,7 +177,7 @@ def read_published(path: str | Path) -> tuple[Published, ...]:
         raise InputError(f"{path} must be a CSV. Received: {error} in line {reader.line_num}.") from None
 
 
-def _published(where: str, line: dict[str | None, str | None]) -> Published:
+def _published(where: str, line: dict[str | None, str | None]) -> PublishedResult:
     texts = {name: (line.get(name) or "").strip() for name in COLUMNS}
     if None in line:
         raise InputError(f"{where}, must have {len(COLUMNS)} cells. Received: {len(COLUMNS) + len(line[None] or ())}.")
@@ -185,7 +185,7 @@ def _published(where: str, line: dict[str | None, str | None]) -> Published:
     if missing:
         raise InputError(f"{where}, must name its {missing[0]}. Received: an empty cell.")
     figures = {name: _fraction(where, column, texts[column]) for column, name in _NUMBERS.items()}
-    return Published(texts["method"], figures, texts["source"], texts["protocol"])
+    return PublishedResult(texts["method"], figures, texts["source"], texts["protocol"])
 
 
 def _fraction(where: str, column: str, text: str) -> float | None:

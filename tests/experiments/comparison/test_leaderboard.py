@@ -5,7 +5,7 @@ import pytest
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.comparison.leaderboard import BOUND, FIGURES, Result, tables_of
 from niwt_tf.experiments.comparison.plot import plot_leaderboard
-from niwt_tf.experiments.comparison.text import Published, cells, comparison_rows, markdown, notes, problem_rows, terminal
+from niwt_tf.experiments.comparison.text import PublishedResult, cells, comparison_rows, markdown, notes, problem_rows, terminal
 
 
 def _result(method, seed, h, dataset="birds", **more):
@@ -134,7 +134,8 @@ def test_ties_and_no_variance_leave_no_nan():
 
 def test_published_figures_stand_below_the_line_and_are_never_ranked():
     (table,) = tables_of(_results(niwt=[0.5, 0.6], ale=[0.4, 0.3]))
-    other = Published("Best", {"harmonic_mean": 0.99, "acc_seen": None, "acc_unseen": 0.98}, "A. Uthor 2020", "fine-tuned")
+    figures = {"harmonic_mean": 0.99, "acc_seen": None, "acc_unseen": 0.98}
+    other = PublishedResult("Best", figures, "A. Uthor 2020", "fine-tuned")
     lines = terminal([table], (other,)).splitlines()
     assert set(lines[4]) == {"-"}
     assert lines[5].startswith("Best (published, other protocol: A. Uthor 2020, fine-tuned)")
