@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from PIL import Image
 
-from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, marked_caption, write_record
+from niwt_tf.experiments.analyses.record import AnalysisRecord, TableColumn, marked_caption, write_record
 from niwt_tf.report.comparisons import analysis_figures, baseline_rows
 from niwt_tf.report.page import render
 from tests.report.page_contents import HOSTILE, contents_toy, scored_toy
@@ -17,7 +17,7 @@ OWN = {"acc_seen": 0.9, "acc_unseen": 0.5, "harmonic_mean": 0.643, "acc_zsl": 0.
 def _folder(path, name: str, title: str):
     folder = path / f"analysis_{name}"
     folder.mkdir()
-    columns = Column("layer", "Layer", "text"), Column("h", "H")
+    columns = TableColumn("layer", "Layer", "text"), TableColumn("h", "H")
     write_record(folder, name, AnalysisRecord(title, HOSTILE[0], "niwt it", columns, ((HOSTILE[1], 0.5), ("x", None))))
     Image.new("RGB", (40, 30), "white").save(folder / f"{name}.png")
     return folder

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from niwt_tf.data.sampling import balanced_sample
-from niwt_tf.experiments.analyses.record import AnalysisRecord, Column
+from niwt_tf.experiments.analyses.record import AnalysisRecord, TableColumn
 from niwt_tf.experiments.analyses.rerun import FinishedTransfer
 from niwt_tf.methods.niwt.importance import class_importance
 from niwt_tf.metrics.ranks import standardised_ranks
@@ -20,10 +20,10 @@ _PAIRS = 1000  # of a class; quartiles of more would not differ
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _MOST_NAMES = 60
 _COLUMNS = (
-    *(Column("class", "Class", "text"), Column("images", "Images", "count")),
-    *(Column("within_mean", "Within", "correlation"), Column("across_mean", "Across", "correlation")),
-    *(Column(f"within_q{round(100 * share):02d}", kind="correlation") for share in _QUANTILES),
-    *(Column(f"across_q{round(100 * share):02d}", kind="correlation") for share in _QUANTILES),
+    *(TableColumn("class", "Class", "text"), TableColumn("images", "Images", "count")),
+    *(TableColumn("within_mean", "Within", "correlation"), TableColumn("across_mean", "Across", "correlation")),
+    *(TableColumn(f"within_q{round(100 * share):02d}", kind="correlation") for share in _QUANTILES),
+    *(TableColumn(f"across_q{round(100 * share):02d}", kind="correlation") for share in _QUANTILES),
 )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, spread
+from niwt_tf.experiments.analyses.record import AnalysisRecord, TableColumn, spread
 from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures
 from niwt_tf.methods.niwt.generator import niwt_formula_of
 from niwt_tf.methods.niwt.niwt import METHOD
@@ -24,12 +24,13 @@ from niwt_tf.plots.style import BLUE, GREEN, GREY, ORANGE, absent, curve, new_fi
 from niwt_tf.protocol.selection import scores_of
 
 _COLUMNS = (
-    *(Column("lambda", "λ", "number"), Column("chosen", "Chosen", "text")),
-    *(Column("acc_seen", "Seen"), Column("acc_seen_low"), Column("acc_seen_high")),
-    *(Column("acc_unseen", "Unseen"), Column("acc_unseen_low"), Column("acc_unseen_high")),
-    *(Column("harmonic_mean", "H"), Column("acc_zsl", "ZSL"), Column("ausuc", "AUSUC")), Column("calibration", "", "number"),
-    *(Column("validation_harmonic_mean", "H on folds"), Column("validation_low"), Column("validation_high")),
-    Column("validation_acc_zsl", "ZSL on folds"),
+    *(TableColumn("lambda", "λ", "number"), TableColumn("chosen", "Chosen", "text")),
+    *(TableColumn("acc_seen", "Seen"), TableColumn("acc_seen_low"), TableColumn("acc_seen_high")),
+    *(TableColumn("acc_unseen", "Unseen"), TableColumn("acc_unseen_low"), TableColumn("acc_unseen_high")),
+    *(TableColumn("harmonic_mean", "H"), TableColumn("acc_zsl", "ZSL"), TableColumn("ausuc", "AUSUC")),
+    TableColumn("calibration", "", "number"),
+    *(TableColumn("validation_harmonic_mean", "H on folds"), TableColumn("validation_low"), TableColumn("validation_high")),
+    TableColumn("validation_acc_zsl", "ZSL on folds"),
 )
 
 

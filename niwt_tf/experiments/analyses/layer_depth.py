@@ -14,7 +14,7 @@ from tqdm import tqdm
 from niwt_tf.compute.features import Reader
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, spread
+from niwt_tf.experiments.analyses.record import AnalysisRecord, TableColumn, spread
 from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures, evaluate_chosen
 from niwt_tf.methods.niwt.prepared import prepare
 from niwt_tf.models.cut import is_degenerate, output_of, split
@@ -23,13 +23,14 @@ from niwt_tf.models.network import Network
 from niwt_tf.plots.style import BLUE, GREEN, GREY, ORANGE, PURPLE, curve, new_figure, percent_axis, save
 
 _COLUMNS = (
-    *(Column("layer", "Layer", "text"), Column("neurons", "Neurons", "count"), Column("positions", "Positions", "text")),
-    *(Column("acc_seen", "Seen"), Column("acc_seen_low"), Column("acc_seen_high")),
-    *(Column("acc_unseen", "Unseen"), Column("acc_unseen_low"), Column("acc_unseen_high")),
-    *(Column("harmonic_mean", "H"), Column("acc_zsl", "ZSL"), Column("ausuc")),
-    *(Column("validation_harmonic_mean", "H on folds"), Column("map_rank_correlation", "Map", "correlation")),
-    *(Column("rank_correlation_within", kind="correlation"), Column("rank_correlation_across", kind="correlation")),
-    *(Column("calibration", kind="number"), Column("engine", kind="text"), Column("lambda", kind="number")),
+    *(TableColumn("layer", "Layer", "text"), TableColumn("neurons", "Neurons", "count")),
+    TableColumn("positions", "Positions", "text"),
+    *(TableColumn("acc_seen", "Seen"), TableColumn("acc_seen_low"), TableColumn("acc_seen_high")),
+    *(TableColumn("acc_unseen", "Unseen"), TableColumn("acc_unseen_low"), TableColumn("acc_unseen_high")),
+    *(TableColumn("harmonic_mean", "H"), TableColumn("acc_zsl", "ZSL"), TableColumn("ausuc")),
+    *(TableColumn("validation_harmonic_mean", "H on folds"), TableColumn("map_rank_correlation", "Map", "correlation")),
+    *(TableColumn("rank_correlation_within", kind="correlation"), TableColumn("rank_correlation_across", kind="correlation")),
+    *(TableColumn("calibration", kind="number"), TableColumn("engine", kind="text"), TableColumn("lambda", kind="number")),
 )
 
 

@@ -19,7 +19,7 @@ _DIGITS = 8
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """One column of an analysis's table.
 
     Attributes:
@@ -50,7 +50,7 @@ class AnalysisRecord:
     title: str
     caption: str
     command: str
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: tuple[tuple[Any, ...], ...]
     shown: tuple[int, ...] | None = None
     details: Mapping[str, Any] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, spread
+from niwt_tf.experiments.analyses.record import AnalysisRecord, TableColumn, spread
 from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures, evaluate_chosen
 from niwt_tf.plots.style import BLUE, GREEN, ORANGE, PURPLE, new_figure, percent_axis, save
 
@@ -23,11 +23,12 @@ _MEASURES = {
     "acc_zsl": ("ZSL", PURPLE),
 }
 _COLUMNS = (
-    Column("support", "Support images", "text"), *(Column("acc_seen", "Seen"), Column("acc_seen_low"), Column("acc_seen_high")),
-    *(Column("acc_unseen", "Unseen"), Column("acc_unseen_low"), Column("acc_unseen_high")),
-    *(Column("harmonic_mean", "H"), Column("acc_zsl", "ZSL"), Column("ausuc", "AUSUC")),
-    *(Column("validation_harmonic_mean", "H on folds"), Column("calibration", "", "number")),
-    *(Column("engine", kind="text"), Column("lambda", kind="number")),
+    TableColumn("support", "Support images", "text"),
+    *(TableColumn("acc_seen", "Seen"), TableColumn("acc_seen_low"), TableColumn("acc_seen_high")),
+    *(TableColumn("acc_unseen", "Unseen"), TableColumn("acc_unseen_low"), TableColumn("acc_unseen_high")),
+    *(TableColumn("harmonic_mean", "H"), TableColumn("acc_zsl", "ZSL"), TableColumn("ausuc", "AUSUC")),
+    *(TableColumn("validation_harmonic_mean", "H on folds"), TableColumn("calibration", "", "number")),
+    *(TableColumn("engine", kind="text"), TableColumn("lambda", kind="number")),
 )
 
 

@@ -24,7 +24,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from niwt_tf.data.sampling import balanced_sample
-from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, spread
+from niwt_tf.experiments.analyses.record import AnalysisRecord, TableColumn, spread
 from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures
 from niwt_tf.methods.niwt.importance import importance_of_maps
 from niwt_tf.methods.niwt.niwt import METHOD
@@ -43,10 +43,11 @@ KINDS = {
 _COLOURS = {"own": BLUE, "shared": PURPLE, "mean": ORANGE}
 _SHOWN = (0.0, 1.0, 5.0, 10.0, 100.0)  # epsilons of the short table
 _COLUMNS = (
-    *(Column("recovered_from", "Recovered from", "text"), Column("epsilon", "ε", "number")),
-    *(Column("accuracy", "Accuracy"), Column("accuracy_low"), Column("accuracy_high")),
-    *(Column("relative_accuracy", "Of the original"), Column("relative_low", "from"), Column("relative_high", "to")),
-    *(Column("same_answers", "Same answers"), Column("penalty", "", "number")),
+    *(TableColumn("recovered_from", "Recovered from", "text"), TableColumn("epsilon", "ε", "number")),
+    *(TableColumn("accuracy", "Accuracy"), TableColumn("accuracy_low"), TableColumn("accuracy_high")),
+    TableColumn("relative_accuracy", "Of the original"),
+    *(TableColumn("relative_low", "from"), TableColumn("relative_high", "to")),
+    *(TableColumn("same_answers", "Same answers"), TableColumn("penalty", "", "number")),
 )
 
 

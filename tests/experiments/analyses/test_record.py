@@ -7,10 +7,13 @@ import csv
 import numpy as np
 import pytest
 
-from niwt_tf.experiments.analyses.record import AnalysisRecord, Column, shown_value, spread, table_text, write_record
+from niwt_tf.experiments.analyses.record import AnalysisRecord, TableColumn, shown_value, spread, table_text, write_record
 from niwt_tf.files import read_json
 
-COLUMNS = (Column("name", "Name", "text"), Column("h", "H"), Column("hidden"), Column("lambda", "λ", "number"))
+COLUMNS = (
+    TableColumn("name", "Name", "text"), TableColumn("h", "H"),
+    TableColumn("hidden"), TableColumn("lambda", "λ", "number"),
+)
 ROWS = (("a", np.float32(0.5), 1.0, 1e-3), ("b", float("nan"), 0.25, 100.0))
 
 
