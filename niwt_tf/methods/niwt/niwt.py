@@ -47,7 +47,7 @@ from niwt_tf.methods.task import Task, folds_of
 from niwt_tf.models.network import Network
 
 
-class Niwt(Method):
+class NiwtMethod(Method):
     """Neuron importance-aware weight transfer."""
 
     name = "niwt"
@@ -178,4 +178,4 @@ def grid_of(
     return first, further
 
 
-METHOD = Niwt()
+METHOD = NiwtMethod()
