@@ -15,7 +15,7 @@ from niwt_tf.errors import InputError, brief, suggestion
 from niwt_tf.explain.counterfactual import Counterfactual, NoCounterfactual, counterfactual
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.explanations import ExplainerTensors, answers, contrasts, gather_evidence, named_classes
-from niwt_tf.explain.record import Contrast, ImageExplanation, NamedClass, Row, neurons_of, words_of
+from niwt_tf.explain.record import Contrast, ImageAnswer, ImageExplanation, NamedClass, neurons_of, words_of
 from niwt_tf.methods.formula import ColumnFormula
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.network import Network
@@ -140,7 +140,7 @@ def check_rival(
 
 
 def complete(
-    row: Row,
+    row: ImageAnswer,
     logits: np.ndarray,
     features: np.ndarray,
     probabilities: Probabilities,

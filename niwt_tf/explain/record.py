@@ -13,7 +13,7 @@ import numpy as np
 
 from niwt_tf import __version__
 from niwt_tf.explain.counterfactual import Counterfactual, NoCounterfactual
-from niwt_tf.explain.words import Word, shortest
+from niwt_tf.explain.words import WeightedAttribute, shortest
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Contrast:
     """
 
     rival: NamedClass
-    speaks_for: tuple[Word, ...]
-    speaks_against: tuple[Word, ...]
+    speaks_for: tuple[WeightedAttribute, ...]
+    speaks_against: tuple[WeightedAttribute, ...]
     neurons: tuple[NeuronReason, ...]
     heat: np.ndarray | None
     counterfactual: Counterfactual | NoCounterfactual
@@ -75,8 +75,8 @@ class ImageExplanation:
 
     own: NamedClass
     best: NamedClass
-    speaks_for: tuple[Word, ...]
-    speaks_against: tuple[Word, ...]
+    speaks_for: tuple[WeightedAttribute, ...]
+    speaks_against: tuple[WeightedAttribute, ...]
     neurons: tuple[NeuronReason, ...]
     heat: np.ndarray
     contrast: Contrast | None
@@ -89,10 +89,10 @@ class ImageExplanation:
         return bool(np.float32(self.best.probability) < np.float32(self.abstain_below))
 
 
-Row = Mapping[str, np.ndarray]
+ImageAnswer = Mapping[str, np.ndarray]
 
 
-def words_of(row: Row, side: str, groups: Mapping[str, str]) -> tuple[Word, ...]:
+def words_of(row: ImageAnswer, side: str, groups: Mapping[str, str]) -> tuple[WeightedAttribute, ...]:
     """Return the words of an answer of `explain` or `explain_class` about one image, a row without the axis of the batch.
 
     The side is "" for what speaks for the class, or "for", "against", "opposing"; one that the answer lacks is empty.
@@ -104,10 +104,10 @@ def words_of(row: Row, side: str, groups: Mapping[str, str]) -> tuple[Word, ...]
         return ()
     weights = row[f"{start}weights" if side else "attribute_weights"]
     pairs = zip((_text(name) for name in row[names]), weights, strict=True)
-    return tuple(Word(name, groups.get(name, ""), float(weight)) for name, weight in pairs if weight != 0)
+    return tuple(WeightedAttribute(name, groups.get(name, ""), float(weight)) for name, weight in pairs if weight != 0)
 
 
-def neurons_of(row: Row, start: str, maps: np.ndarray | None = None) -> tuple[NeuronReason, ...]:
+def neurons_of(row: ImageAnswer, start: str, maps: np.ndarray | None = None) -> tuple[NeuronReason, ...]:
     """Return the neurons of such a row: those of the class, or after the start "difference_" those against the rival.
 
     They are none where the answer lacks them; `maps` float32 [H, W, N] are the network's map of the image, if it is known.
@@ -182,7 +182,7 @@ def _class(named: NamedClass) -> Record:
     return {"label": named.label, "seen": named.is_seen, "probability": shortest(named.probability)}
 
 
-def _words(words: Iterable[Word]) -> list[Record]:
+def _words(words: Iterable[WeightedAttribute]) -> list[Record]:
     return [{**asdict(word), "weight": shortest(word.weight)} for word in words]
 
 

@@ -9,11 +9,11 @@ import numpy as np
 from niwt_tf.explain.counterfactual import Counterfactual, Edit
 from niwt_tf.explain.neurons import CONFIDENT
 from niwt_tf.explain.record import Contrast, ImageExplanation, NeuronReason
-from niwt_tf.explain.words import Word, grouped, shown_weight
+from niwt_tf.explain.words import WeightedAttribute, grouped, shown_weight
 from niwt_tf.metrics.probabilities import UNKNOWN
 
 
-def listed_words(words: Iterable[Word], sign: str = "+") -> str:
+def listed_words(words: Iterable[WeightedAttribute], sign: str = "+") -> str:
     """Return words with weights, those of one group together, or "nothing".
 
     The sign is "+" for weights with their signs, "" for their sizes alone, where what is said before the list has the sign.
@@ -25,11 +25,11 @@ def listed_words(words: Iterable[Word], sign: str = "+") -> str:
     return "; ".join(parts) or "nothing"
 
 
-def _weight(word: Word, sign: str) -> str:
+def _weight(word: WeightedAttribute, sign: str) -> str:
     return shown_weight(word.weight) if sign else shown_weight(abs(word.weight)).removeprefix("+")
 
 
-def short_name(word: Word) -> str:
+def short_name(word: WeightedAttribute) -> str:
     """Return a word's attribute without its group, which is named beside it, for a person to read."""
     return _within(word.attribute) if word.group else plain(word.attribute)
 

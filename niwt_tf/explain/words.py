@@ -12,7 +12,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Word:
+class WeightedAttribute:
     """An attribute that an importance speaks for or, with a weight below 0, against; its group is "" where it has none.
 
     The weight is that of the inverse map, in deviations of the attribute from the seen mean.
@@ -27,8 +27,8 @@ class Word:
 class Textual:
     """A textual explanation: the largest positive weights, largest first, and the most negative ones, most negative first."""
 
-    speaks_for: tuple[Word, ...]
-    speaks_against: tuple[Word, ...]
+    speaks_for: tuple[WeightedAttribute, ...]
+    speaks_against: tuple[WeightedAttribute, ...]
 
 
 def textual_explanation(weights: np.ndarray, names: Sequence[str], groups: Sequence[str], top: int = 5) -> Textual:
@@ -39,16 +39,16 @@ def textual_explanation(weights: np.ndarray, names: Sequence[str], groups: Seque
     """
     values = np.asarray(weights, np.float64)
 
-    def strongest(strengths: np.ndarray) -> tuple[Word, ...]:
+    def strongest(strengths: np.ndarray) -> tuple[WeightedAttribute, ...]:
         order = np.argsort(-strengths, kind="stable")[:top]
-        return tuple(Word(names[k], groups[k], float(values[k])) for k in order if strengths[k] > 0)
+        return tuple(WeightedAttribute(names[k], groups[k], float(values[k])) for k in order if strengths[k] > 0)
 
     return Textual(strongest(values), strongest(-values))
 
 
-def grouped(words: Iterable[Word]) -> dict[str, list[Word]]:
+def grouped(words: Iterable[WeightedAttribute]) -> dict[str, list[WeightedAttribute]]:
     """Return words by group, in the order in which the groups and the words come; those without a group are under ""."""
-    groups: dict[str, list[Word]] = {}
+    groups: dict[str, list[WeightedAttribute]] = {}
     for word in words:
         groups.setdefault(word.group, []).append(word)
     return groups

@@ -15,7 +15,7 @@ import numpy as np
 from niwt_tf.data.images.files import resized
 from niwt_tf.explain.record import Contrast, ImageExplanation, NamedClass, NeuronReason
 from niwt_tf.explain.sentences import counterfactual_sentence, empty_map_sentence, neuron_title, plain, withheld_sentence
-from niwt_tf.explain.words import Word, shown_weight
+from niwt_tf.explain.words import WeightedAttribute, shown_weight
 from niwt_tf.plots.style import figure_font, new_figure, readable_names, save, shorten
 from niwt_tf.report.pictures import activation_picture, heat_overlay
 from niwt_tf.report.summary import percent
@@ -139,7 +139,7 @@ class _Sheet:
             names = [f"\N{BULLET} {neuron_title(neuron)}" for neuron in neurons] or ["none"]
             self.sentences(column, top, ["The neurons that say most:", *names])
 
-    def bars(self, left: float, top: float, height: float, words: Sequence[Word], title: str) -> None:
+    def bars(self, left: float, top: float, height: float, words: Sequence[WeightedAttribute], title: str) -> None:
         """Draw a bar a word, the strongest for the class at the top and the strongest against it at the bottom."""
         words = sorted(words, key=lambda word: -word.weight)
         weights = [word.weight for word in words]

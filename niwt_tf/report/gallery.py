@@ -21,7 +21,7 @@ from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.faithfulness.truth import present_attributes
 from niwt_tf.explain.grad_cam import attribute_weights, explained_twice
 from niwt_tf.explain.sentences import plain
-from niwt_tf.explain.words import Word, textual_explanation
+from niwt_tf.explain.words import WeightedAttribute, textual_explanation
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.network import Network
 from niwt_tf.plots.style import readable_names
@@ -78,12 +78,12 @@ class GalleryEntry:
     predicted_seen: bool
     score: float
     right: bool
-    speaks_for: tuple[Word, ...]
-    speaks_against: tuple[Word, ...]
+    speaks_for: tuple[WeightedAttribute, ...]
+    speaks_against: tuple[WeightedAttribute, ...]
     rival: str
     neurons: tuple[ShownNeuron, ...]
     true_attributes: frozenset[str]
-    against_true: tuple[Word, ...] = ()
+    against_true: tuple[WeightedAttribute, ...] = ()
     heat_is_empty: bool = False
 
 

@@ -22,7 +22,7 @@ from niwt_tf.explain.sentences import (
     plain,
     withheld_sentence,
 )
-from niwt_tf.explain.words import Word
+from niwt_tf.explain.words import WeightedAttribute
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks
@@ -204,10 +204,12 @@ def _contrast(counterfactual, described=True, best=None):
 
 
 def test_sentences():
-    red, blue = (Word(f"has_wing_color::{name}", "wing_color", weight) for name, weight in (("red", 1.25), ("blue", 0.25)))
-    words = [red, Word("size", "", 0.5), blue]
+    red, blue = (
+        WeightedAttribute(f"has_wing_color::{name}", "wing_color", weight) for name, weight in (("red", 1.25), ("blue", 0.25))
+    )
+    words = [red, WeightedAttribute("size", "", 0.5), blue]
     assert listed_words(words) == "wing color: red +1.25, blue +0.25; size +0.50"
-    assert listed_words([Word("size", "", -0.5)], sign="") == "size 0.50"
+    assert listed_words([WeightedAttribute("size", "", -0.5)], sign="") == "size 0.50"
     assert listed_words([]) == "nothing"
     assert plain("has_bill_shape::cone") == "bill shape: cone"
     assert neuron_title(NeuronReason(7, "has_wing_color::red", 0.97, 1.0)) == "neuron 7: wing color: red (97 % sure)"
@@ -219,8 +221,8 @@ def test_sentences():
     assert neuron_title(NeuronReason(7, "size", float(np.float32(0.95)), 1.0)) == "neuron 7: size (95 % sure)"
     assert neuron_title(NeuronReason(7, "size", float(np.float32(0.9995)), 1.0)) == "neuron 7: size (99 % sure)"
     assert neuron_title(NeuronReason(7, "size", None, 1.0)) == "neuron 7: size"
-    assert listed_words([Word("size", "", 0.00042)]) == "size +0.00042"
-    assert listed_words([Word("size", "", -0.00042)], sign="") == "size 0.00042"
+    assert listed_words([WeightedAttribute("size", "", 0.00042)]) == "size +0.00042"
+    assert listed_words([WeightedAttribute("size", "", -0.00042)], sign="") == "size 0.00042"
     edits = (Edit("size", 3.0, 4.25), Edit("has_c::red", 0.0, 1.0, "c"), Edit("has_c::blue", 1.0, 0.0, "c"))
     found = Counterfactual(edits, np.zeros(3, np.float32), 1.0, -0.1)
     had = "if its description had size 4.25 instead of 3, c red instead of blue"

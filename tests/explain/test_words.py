@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from niwt_tf.explain.words import Word, grouped, textual_explanation
+from niwt_tf.explain.words import WeightedAttribute, grouped, textual_explanation
 
 NAMES = ("red head", "blue head", "long beak", "stripes", "fur")
 GROUPS = ("head", "head", "beak", "", "")
@@ -11,8 +11,8 @@ GROUPS = ("head", "head", "beak", "", "")
 def test_what_speaks_for_and_against_by_hand():
     weights = np.array([0.5, -2.0, 1.5, 0.0, -0.25], np.float32)
     told = textual_explanation(weights, NAMES, GROUPS)
-    assert told.speaks_for == (Word("long beak", "beak", 1.5), Word("red head", "head", 0.5))
-    assert told.speaks_against == (Word("blue head", "head", -2.0), Word("fur", "", -0.25))
+    assert told.speaks_for == (WeightedAttribute("long beak", "beak", 1.5), WeightedAttribute("red head", "head", 0.5))
+    assert told.speaks_against == (WeightedAttribute("blue head", "head", -2.0), WeightedAttribute("fur", "", -0.25))
     one = textual_explanation(weights, NAMES, GROUPS, top=1)
     assert (one.speaks_for, one.speaks_against) == (told.speaks_for[:1], told.speaks_against[:1])
 
@@ -34,7 +34,8 @@ def test_words_are_the_strongest_in_order(weights, top):
 
 
 def test_words_by_group():
-    words = [Word("a", "head", 3.0), Word("b", "", 2.0), Word("c", "head", 1.0), Word("d", "", 0.5)]
+    listed = ("a", "head", 3.0), ("b", "", 2.0), ("c", "head", 1.0), ("d", "", 0.5)
+    words = [WeightedAttribute(*each) for each in listed]
     assert grouped(words) == {"head": [words[0], words[2]], "": [words[1], words[3]]}
     assert list(grouped(words)) == ["head", ""]
     assert grouped([]) == {}

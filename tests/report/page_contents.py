@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from niwt_tf.explain.words import Word
+from niwt_tf.explain.words import WeightedAttribute
 from niwt_tf.metrics.gzsl import calibration_curve, evaluate_scores
 from niwt_tf.protocol.scoring import Scored
 from niwt_tf.report.contents import (
@@ -87,8 +87,9 @@ def _dictionary(neurons: int) -> Dictionary:
 
 def _gallery(names: tuple[str, ...], num_seen: int) -> tuple[GalleryEntry, ...]:
     entries = []
-    words = (Word(names[0], "", 1.0), Word("has_beak::long", "has_beak", 0.5), Word("has_beak::dark_red", "has_beak", 0.25))
-    against = (Word(names[1], "", -0.75),)
+    beaks = (("has_beak::long", "has_beak", 0.5), ("has_beak::dark_red", "has_beak", 0.25))
+    words = tuple(WeightedAttribute(*each) for each in ((names[0], "", 1.0), *beaks))
+    against = (WeightedAttribute(names[1], "", -0.75),)
     neuron = ShownNeuron(3, names[0], 0.99, True, 0.1, PIXEL, f"Where neuron 3 ({names[0]}) answers in the image of {names[1]}")
     unsure = replace(neuron, neuron=4, confidence=0.94996, confident=False)
     for true in (len(names) - 1, 0):

@@ -11,11 +11,11 @@ from PIL import Image
 
 from niwt_tf.explain.counterfactual import NoCounterfactual
 from niwt_tf.explain.record import Contrast, ImageExplanation, NamedClass, NeuronReason
-from niwt_tf.explain.words import Word
+from niwt_tf.explain.words import WeightedAttribute
 from niwt_tf.report.explanation_sheet import inches, write_explanation_sheet
 
 SHEET = "niwt_tf.report.explanation_sheet._Sheet"
-WORDS = (Word("has_wing_color::red", "wing_color", 1.5), Word("size", "", -0.5))
+WORDS = (WeightedAttribute("has_wing_color::red", "wing_color", 1.5), WeightedAttribute("size", "", -0.5))
 
 
 def explained(label="crow", rival="dove", words=WORDS, heat=True, activations=True):
@@ -80,7 +80,7 @@ def test_an_empty_map_is_said_to_be(tmp_path, monkeypatch):
 
 def test_classes_and_attributes_may_be_called_anything(tmp_path):
     label = "$x_{$ 鶴\N{BIRD} a\nb\x1b \\frac{1}"
-    words = (Word(f"{label}::{label}", label, 1.0),)
+    words = (WeightedAttribute(f"{label}::{label}", label, 1.0),)
     drawn(tmp_path, explained(label=label, rival=label + "2", words=words))
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from niwt_tf.compute.execution import Execution
-from niwt_tf.explain.words import Word
+from niwt_tf.explain.words import WeightedAttribute
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.report.gallery import drawn_images, gallery
 
@@ -54,8 +54,8 @@ def test_scores_are_those_after_calibration(world):
 
 def test_words_are_those_of_the_inverse_map(entries):
     entry = entries["blue_like_red.png"]
-    assert entry.speaks_for == (Word("is red", "colour", 1.0),)
-    assert entry.speaks_against == (Word("is blue", "colour", -0.25),)
+    assert entry.speaks_for == (WeightedAttribute("is red", "colour", 1.0),)
+    assert entry.speaks_against == (WeightedAttribute("is blue", "colour", -0.25),)
     # The importances for red and blue are at right angles: their difference is (1, 0, -1) / sqrt 2, without a bias.
     assert [word.attribute for word in entry.against_true] == ["is red"]
     assert entry.against_true[0].weight == pytest.approx(2**-0.5)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Row = Mapping[str, np.ndarray]
+ImageAnswer = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def texts(values: np.ndarray) -> tuple[str, ...]:
     return tuple(value.decode("utf-8", "replace") for value in values)
 
 
-def explanation(row: Row) -> Explanation:
+def explanation(row: ImageAnswer) -> Explanation:
     """Return the answer of the signature `explain` about one image."""
     return Explanation(
         label=_text(row["label"]),
@@ -82,7 +82,7 @@ def explanation(row: Row) -> Explanation:
     )
 
 
-def ranked(row: Row, described: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
+def ranked(row: ImageAnswer, described: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
     """Return the labels and scores of `classify_with` about one image, best first.
 
     The row has `labels` [C] of the known classes, `scores` and `logits` [C + M] with those of M described ones.
@@ -96,6 +96,6 @@ def _text(value: np.ndarray) -> str:
     return bytes(value).decode("utf-8", "replace")
 
 
-def _weighted(row: Row, names: str, weights: str) -> tuple[tuple[str, float], ...]:
+def _weighted(row: ImageAnswer, names: str, weights: str) -> tuple[tuple[str, float], ...]:
     # Where there are fewer words than places, the rest is empty.
     return tuple((name, weight) for name, weight in zip(texts(row[names]), map(float, row[weights]), strict=True) if name)

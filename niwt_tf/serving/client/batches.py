@@ -11,7 +11,7 @@ import numpy as np
 
 from niwt_tf.data.images.messages import is_of_image
 from niwt_tf.errors import InputError, asserted
-from niwt_tf.serving.client.answers import Row
+from niwt_tf.serving.client.answers import ImageAnswer
 from niwt_tf.serving.client.transport import Outputs, RequestError
 
 Image = str | os.PathLike[str] | bytes
@@ -23,7 +23,7 @@ Call = Callable[[Mapping[str, np.ndarray]], Outputs]
 class Asked:
     """What is known of B images so far: the outputs of each by name and the version that answered, or an error by place."""
 
-    rows: list[Row | None]
+    rows: list[ImageAnswer | None]
     versions: list[int | None]
     errors: dict[int, str] = field(default_factory=dict)
 
