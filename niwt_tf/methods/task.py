@@ -48,7 +48,10 @@ class Task:
         return len(self.partition.classes)
 
     def features(self, images: Images) -> np.ndarray:
-        """Return features [M, D] of images."""
+        """Return features [M, D] of images; those that every candidate is scored on are read once."""
+        for key in ("held out", "evaluated"):
+            if self._kept.get(key) is images:
+                return self.cached(("features", key), lambda: self.source(self.reader, images))
         return self.source(self.reader, images)
 
     def cached(self, key: Any, make: Callable[[], T]) -> T:

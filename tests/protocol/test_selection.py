@@ -70,6 +70,19 @@ def test_the_choice_is_the_best_of_every_combination(folds, task):
     assert (chosen, trials) == select(SETTINGS, FEW, [task(fold) for fold in folds])
 
 
+def test_images_that_candidates_are_scored_on_are_read_once(folds, network, features_of):
+    read = []
+
+    def source(reader, images):
+        read.append(images)
+        return features_of(images)
+
+    tasks = [Task(SETTINGS, fold, network, Reader(network), source) for fold in folds]
+    select(SETTINGS, FEW, tasks)
+    for task in tasks:
+        assert sum(images is task.evaluated for images in read) == 1
+
+
 def test_candidates_fitted_together_and_alone_are_the_same(folds, task):
     one = task(folds[0])
     for candidate, generator in FEW.fit_all(one, FEW.candidates(SETTINGS, [one])):
