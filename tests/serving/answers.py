@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
+from niwt_tf.serving.bundle import predict as predict_module
 from niwt_tf.serving.bundle.predict import opened
 from niwt_tf.serving.checks.check_processes import SESSION, Said
 from niwt_tf.serving.checks.messages import Message, append_message, read_messages
@@ -33,15 +35,16 @@ def predict(folder: Path, images: Sequence[Path]) -> Predictions:
 
 
 def answered_here(
-    command: Sequence[str], folder: Path, requests: Sequence[Message], ports: Mapping[str, Any], plain: bool = False
+    command: Sequence[str], folder: Path, requests: Sequence[Message], ports: Mapping[str, Any], opened: Callable = opened
 ) -> Said:
     """Answer in this process what `ask` has a Session in another one answer, which takes seconds to start."""
     assert command == SESSION
-    with tempfile.TemporaryDirectory() as name:
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as name:
         questions, answers = Path(name, "requests.bin"), Path(name, "answers.bin")
         for path in (questions, answers):
             path.touch()
         for request in requests:
             append_message(questions, request)
+        patch.setattr(predict_module, "opened", opened)
         answer_all(folder, questions, answers)
         return Said(read_messages(answers))
