@@ -89,13 +89,15 @@ def made(niwt, finished_run, photos, tmp_path_factory) -> Callable[[str], Made]:
     return make
 
 
-def _logits(folder: Path, photos: list[Path], described: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what `classify_with` says of the known classes, [B, C], and of those that are described, [B, M]."""
-    files = np.array([path.read_bytes() for path in photos], object)
-    rows = np.repeat(described[None].astype(np.float32), len(files), axis=0)
+def _logits(folder: Path, photos: list[Path], *questions: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return what `classify_with` says of the known classes, [B, C], and of those that each question describes, [B, M]."""
+    files, answers = np.array([path.read_bytes() for path in photos], object), []
     with opened(folder) as servable:
-        logits = servable.run("classify_with", {"image_bytes": files, "descriptions": rows})["logits"]
-    return logits[:, : -len(described)], logits[:, -len(described) :]
+        for described in questions:
+            rows = np.repeat(described[None].astype(np.float32), len(files), axis=0)
+            logits = servable.run("classify_with", {"image_bytes": files, "descriptions": rows})["logits"]
+            answers.append((logits[:, : -len(described)], logits[:, -len(described) :]))
+    return answers
 
 
 def _near(found: np.ndarray, expected: np.ndarray) -> None:
@@ -124,22 +126,21 @@ def test_a_bundle_of_the_method_takes_classes_and_gives_reasons(niwt, made, tmp_
     columns, biases = formula(described[num_seen:])
     np.testing.assert_allclose(columns, network.columns[:, num_seen:], rtol=0, atol=1e-4 * np.abs(network.columns).max())
     np.testing.assert_allclose(biases, network.biases[num_seen:], rtol=0, atol=1e-4 * (1 + np.abs(network.biases).max()))
-    known, asked = _logits(bundle.folder, model.photos, described[num_seen:])
+    new = (described[0] + described[-1]) / 2
+    (known, asked), (_, at_first) = _logits(bundle.folder, model.photos, described[num_seen:], new[None])
     _near(asked, known[:, num_seen:])
     assert np.ptp(known) > 0
 
     # A class between two others, which no run has ever seen.
-    new = ((described[0] + described[-1]) / 2).tolist()
-    values = dict(zip(bundle.attribute_names, new, strict=True))
+    values = dict(zip(bundle.attribute_names, new.tolist(), strict=True))
     (tmp_path / "newcomer.json").write_text(json.dumps(values))
     job = niwt("add_class", f"--bundle={exports}", "--name=newcomer", f"--attributes={tmp_path}/newcomer.json")
     assert job.status == 0, job.err
     added = Bundle.open(exports)
     assert added.folder.name == "2" and added.labels == (*bundle.labels, "newcomer")
-    after, again = _logits(added.folder, model.photos, np.array([new]))
+    ((after, again),) = _logits(added.folder, model.photos, new[None])
     np.testing.assert_array_equal(after[:, :-1], known)
     _near(again, after[:, -1:])
-    _, at_first = _logits(bundle.folder, model.photos, np.array([new]))
     np.testing.assert_array_equal(at_first, again)
 
     # Which attributes would have to be others for the new class to win over, or to lose.
