@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from tests.shared import made_once, shortened_grids
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -108,23 +112,32 @@ def niwt() -> Callable[..., Finished]:
 
 @pytest.fixture(scope="session")
 def tiny_birds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return rendered birds: 10 species of 10 images, 32 pixels."""
+    """Return rendered birds: 10 species of 10 images, 32 pixels. Copy them to change them."""
     from niwt_tf.data.birds.render import render_birds
 
-    return render_birds(tmp_path_factory.mktemp("data") / "birds", num_species=10, images_per_species=10, size=32, seed=0)
+    with made_once(tmp_path_factory, "birds") as (folder, first):
+        if first:
+            render_birds(folder / "birds", num_species=10, images_per_species=10, size=32, seed=0)
+    return folder / "birds"
 
 
 @pytest.fixture(scope="session")
 def finished_run(
     tiny_birds: Path, tiny_flags: list[str], niwt: Callable[..., Finished], tmp_path_factory: pytest.TempPathFactory
 ) -> FinishedRun:
-    """Return a whole `niwt run` on the tiny birds, 3 of them unseen. Copy its folder to change it."""
-    folder = tmp_path_factory.mktemp("finished")
-    path, exports = folder / "run", folder / "exports"
-    flags = [f"--data_dir={tiny_birds}", f"--run_dir={path}", f"--export_dir={exports}", "--num_unseen=3", *tiny_flags]
-    job = niwt("run", *flags)
-    assert job.status == 0, job.err
-    return FinishedRun(path, exports, job)
+    """Return a whole `niwt run` on the tiny birds, 3 of them unseen. Copy its folder to change it.
+
+    The folder is this worker's own, for jobs lock it; the exports are those of all workers.
+    """
+    with made_once(tmp_path_factory, "finished") as (folder, first):
+        exports = folder / "exports"
+        if first:
+            flags = [f"--data_dir={tiny_birds}", f"--run_dir={folder / 'run'}", f"--export_dir={exports}", "--num_unseen=3"]
+            job = niwt("run", *flags, *tiny_flags)
+            assert job.status == 0, job.err
+            (folder / "job.json").write_text(json.dumps(dataclasses.asdict(job)))
+    path = Path(shutil.copytree(folder / "run", tmp_path_factory.mktemp("finished") / "run"))
+    return FinishedRun(path, exports, Finished(**json.loads((folder / "job.json").read_text())))
 
 
 @pytest.fixture(scope="session")
@@ -159,25 +172,8 @@ def coloured_seen(coloured: Any) -> Any:
     return SeenData(coloured, Descriptions(coloured.class_names, values))
 
 
-# In place of the first of a grid where that makes a large network or takes many steps.
-_SMALL = {"hidden": 16.0, "steps": 5.0, "epochs": 1.0}
-
-
 @pytest.fixture
-def short_grids(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Leave to each baseline one point of its grid, one kind of features, and small networks."""
-    import importlib
-
-    from niwt_tf.config.names import METHOD_MODULES
-    from niwt_tf.methods.baselines.linear import LinearMethod
-    from niwt_tf.methods.registry import method_of
-
-    for path in METHOD_MODULES.values():
-        module = importlib.import_module(path)
-        if isinstance(module.METHOD, LinearMethod):
-            grid = {name: (_SMALL.get(name, values[0]),) for name, values in module.METHOD.grid.items()}
-            short = dataclasses.replace(module.METHOD, grid=grid, features=module.METHOD.features[:1])
-            monkeypatch.setattr(module, "METHOD", short)
-    method_of.cache_clear()
-    yield
-    method_of.cache_clear()
+def short_grids() -> Iterator[None]:
+    """Do a test with `shortened_grids`."""
+    with shortened_grids():
+        yield

@@ -19,6 +19,9 @@ from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.models.network import Network
 from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.bundle.predict import opened
+from niwt_tf.serving.export import verification
+from tests.serving.answers import answered_here
+from tests.shared import shortened_grids
 
 # One beside NIWT, whose run is made for other tests already, is in every run of the tests.
 QUICK = ("niwt", "class_mean")
@@ -48,40 +51,53 @@ def photos(tiny_birds) -> list[Path]:
 @pytest.fixture
 def trained(finished_run, tmp_path) -> Path:
     """Return a run of which nothing but the stage `train` is there, which all methods have in common."""
-    run = tmp_path / "run"
+    return _trained(finished_run, tmp_path / "run")
+
+
+def _trained(finished_run, run: Path) -> Path:
     shutil.copytree(finished_run.path / "train", run / "train")
     config = read_json(finished_run.path / "config.json")
     (run / "config.json").write_text(json.dumps({name: config[name] for name in ("settings", "data", "images")}))
     return run
 
 
-@pytest.fixture
-def made(niwt, finished_run, trained, short_grids, photos, tmp_path) -> Callable[[str], Made]:
-    """Return a function that exports what a method makes of the trained networks."""
+@pytest.fixture(scope="module")
+def made(niwt, finished_run, photos, tmp_path_factory) -> Callable[[str], Made]:
+    """Return a function that exports what a method makes of the trained networks, once. Copy the exports to change them.
+
+    A bundle is compared with its network in this process, but for the quick methods' as always in a process without Keras.
+    """
+    kept = {"niwt": Made("niwt", finished_run.path, finished_run.exports, photos)}
 
     def make(method: str) -> Made:
-        exports = tmp_path / "exports"
-        if method == "niwt":
-            shutil.copytree(finished_run.exports, exports)
-            return Made(method, finished_run.path, exports, photos)
+        if method in kept:
+            return kept[method]
+        folder = tmp_path_factory.mktemp(method)
+        trained, exports = _trained(finished_run, folder / "run"), folder / "exports"
         before = read_json(trained / "train" / "manifest.json")
         flags = [f"--run_dir={trained}", f"--export_dir={exports}", "--overwrite", "--until=export", "--noprogress"]
-        job = niwt("run", f"--method={method}", *flags)
+        with shortened_grids(), pytest.MonkeyPatch.context() as patch:
+            if method not in QUICK:
+                patch.setattr(verification, "ask", answered_here)
+            job = niwt("run", f"--method={method}", *flags)
         assert job.status == 0, job.err
         assert "train is up to date." in job.err
         assert read_json(trained / "train" / "manifest.json") == before
-        return Made(method, trained, exports, photos)
+        kept[method] = Made(method, trained, exports, photos)
+        return kept[method]
 
     return make
 
 
-def _logits(folder: Path, photos: list[Path], described: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what `classify_with` says of the known classes, [B, C], and of those that are described, [B, M]."""
-    files = np.array([path.read_bytes() for path in photos], object)
-    rows = np.repeat(described[None].astype(np.float32), len(files), axis=0)
+def _logits(folder: Path, photos: list[Path], *questions: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return what `classify_with` says of the known classes, [B, C], and of those that each question describes, [B, M]."""
+    files, answers = np.array([path.read_bytes() for path in photos], object), []
     with opened(folder) as servable:
-        logits = servable.run("classify_with", {"image_bytes": files, "descriptions": rows})["logits"]
-    return logits[:, : -len(described)], logits[:, -len(described) :]
+        for described in questions:
+            rows = np.repeat(described[None].astype(np.float32), len(files), axis=0)
+            logits = servable.run("classify_with", {"image_bytes": files, "descriptions": rows})["logits"]
+            answers.append((logits[:, : -len(described)], logits[:, -len(described) :]))
+    return answers
 
 
 def _near(found: np.ndarray, expected: np.ndarray) -> None:
@@ -92,7 +108,8 @@ def _near(found: np.ndarray, expected: np.ndarray) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_bundle_of_the_method_takes_classes_and_gives_reasons(niwt, made, tmp_path, method):
     model = made(method)
-    bundle = model.bundle
+    exports = Path(shutil.copytree(model.exports, tmp_path / "exports"))
+    bundle = Bundle.open(exports / "1")
     selection = read_json(model.run / "transfer" / "selection.json")
     assert (selection["method"], bundle.metadata["column_map"]["method"]) == (method, method)
     assert [name for name in OWN_STAGES if (model.run / name).exists()] == list(OWN_STAGES if method == "niwt" else ())
@@ -109,28 +126,27 @@ def test_a_bundle_of_the_method_takes_classes_and_gives_reasons(niwt, made, tmp_
     columns, biases = formula(described[num_seen:])
     np.testing.assert_allclose(columns, network.columns[:, num_seen:], rtol=0, atol=1e-4 * np.abs(network.columns).max())
     np.testing.assert_allclose(biases, network.biases[num_seen:], rtol=0, atol=1e-4 * (1 + np.abs(network.biases).max()))
-    known, asked = _logits(bundle.folder, model.photos, described[num_seen:])
+    new = (described[0] + described[-1]) / 2
+    (known, asked), (_, at_first) = _logits(bundle.folder, model.photos, described[num_seen:], new[None])
     _near(asked, known[:, num_seen:])
     assert np.ptp(known) > 0
 
     # A class between two others, which no run has ever seen.
-    new = ((described[0] + described[-1]) / 2).tolist()
-    values = dict(zip(bundle.attribute_names, new, strict=True))
+    values = dict(zip(bundle.attribute_names, new.tolist(), strict=True))
     (tmp_path / "newcomer.json").write_text(json.dumps(values))
-    job = niwt("add_class", f"--bundle={model.exports}", "--name=newcomer", f"--attributes={tmp_path}/newcomer.json")
+    job = niwt("add_class", f"--bundle={exports}", "--name=newcomer", f"--attributes={tmp_path}/newcomer.json")
     assert job.status == 0, job.err
-    added = Bundle.open(model.exports)
+    added = Bundle.open(exports)
     assert added.folder.name == "2" and added.labels == (*bundle.labels, "newcomer")
-    after, again = _logits(added.folder, model.photos, np.array([new]))
+    ((after, again),) = _logits(added.folder, model.photos, new[None])
     np.testing.assert_array_equal(after[:, :-1], known)
     _near(again, after[:, -1:])
-    _, at_first = _logits(bundle.folder, model.photos, np.array([new]))
     np.testing.assert_array_equal(at_first, again)
 
     # Which attributes would have to be others for the new class to win over, or to lose.
     out = tmp_path / "out"
     asked_for = [f"--image={model.photos[0]}", "--class=newcomer", f"--rival={bundle.labels[0]}"]
-    job = niwt("explain", f"--bundle={model.exports}", *asked_for, f"--out={out}")
+    job = niwt("explain", f"--bundle={exports}", *asked_for, f"--out={out}")
     assert job.status == 0, job.err
     record = json.loads((out / f"{model.photos[0].stem}.json").read_text())
     assert record["class"]["label"] == "newcomer"
@@ -138,7 +154,7 @@ def test_a_bundle_of_the_method_takes_classes_and_gives_reasons(niwt, made, tmp_
     assert "takes the network itself" not in json.dumps(changed)
     assert np.isfinite(np.array(record["heat_map"])).all()
 
-    job = niwt("list_classes", f"--bundle={model.exports}", "--format=json")
+    job = niwt("list_classes", f"--bundle={exports}", "--format=json")
     card = json.loads(job.out)["classes"][-1]
     assert (card["name"], card["seen"]) == ("newcomer", False)
     by = "the column formula" if method == "niwt" else title_of(method)

@@ -199,15 +199,18 @@ _SWEEP = """
 import sys
 from niwt_tf.experiments.sweeps import trials
 trials.trial_program = lambda: [sys.executable, {fake!r}]
+if not {events}:
+    from niwt_tf.jobs import sweep
+    sweep.write_tensorboard = lambda folder, rows: None
 from niwt_tf.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 
 
-def _start(tmp_path: Path, *flags: str, grid: str = GRID) -> subprocess.Popen[str]:
-    """Start the sweep that the fixture does in this process in one of its own."""
+def _start(tmp_path: Path, *flags: str, grid: str = GRID, events: bool = False) -> subprocess.Popen[str]:
+    """Start the sweep that the fixture does in this process in one of its own; for event files it imports TensorFlow."""
     given = [f"--sweep_dir={tmp_path / 'sweep'}", f"--data_dir={tmp_path / 'data'}", "--noprogress", f"--grid={grid}", *flags]
-    command = [sys.executable, "-c", _SWEEP.format(fake=str(FAKE)), "sweep", *given]
+    command = [sys.executable, "-c", _SWEEP.format(fake=str(FAKE), events=events), "sweep", *given]
     quiet = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=quiet)
 
@@ -261,7 +264,7 @@ def test_an_interrupt_ends_the_trials_and_the_same_command_goes_on(sweep, waitin
 
 
 def test_two_processes_part_the_trials_between_them(sweep, waiting, tmp_path):
-    processes = [_start(tmp_path, "--split=ps") for _ in range(2)]
+    processes = [_start(tmp_path, "--split=ps", events=True) for _ in range(2)]
     _await(lambda: len(_logs(tmp_path)) == 2)
     _go_on(waiting)
     assert [(process.communicate(timeout=60)[1], process.returncode) for process in processes] == [("", 0)] * 2

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
+from niwt_tf.serving.bundle import predict as predict_module
 from niwt_tf.serving.bundle.predict import opened
+from niwt_tf.serving.checks.check_processes import SESSION, Said
+from niwt_tf.serving.checks.messages import Message, append_message, read_messages
+from niwt_tf.serving.checks.session_process import answer_all
 
 
 class Predictions(NamedTuple):
@@ -26,3 +32,19 @@ def predict(folder: Path, images: Sequence[Path]) -> Predictions:
         said = servable.run("serving_default", {"image_bytes": files})
     labels = tuple(tuple(label.decode() for label in row) for row in said["labels"])
     return Predictions(labels, said["scores"], said["is_seen"] > 0)
+
+
+def answered_here(
+    command: Sequence[str], folder: Path, requests: Sequence[Message], ports: Mapping[str, Any], opened: Callable = opened
+) -> Said:
+    """Answer in this process what `ask` has a Session in another one answer, which takes seconds to start."""
+    assert command == SESSION
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as name:
+        questions, answers = Path(name, "requests.bin"), Path(name, "answers.bin")
+        for path in (questions, answers):
+            path.touch()
+        for request in requests:
+            append_message(questions, request)
+        patch.setattr(predict_module, "opened", opened)
+        answer_all(folder, questions, answers)
+        return Said(read_messages(answers))

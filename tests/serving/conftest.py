@@ -19,6 +19,7 @@ from niwt_tf.models.backbones import build_network
 from niwt_tf.models.network import Network
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.savedmodel import export_network
+from tests.shared import made_once
 
 NAMES = ("cat", "dog", "eel", "fox é", "gnu", "hen", "ibis")
 
@@ -82,7 +83,9 @@ def image_paths(tmp_path_factory) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def saved_model(network, contents, image_paths, tmp_path_factory) -> Path:
-    """Return a verified export of `network` with k = 3, version 1."""
-    folder = tmp_path_factory.mktemp("exports") / "toy"
-    metadata = {"metrics": {"acc_seen": 0.5}}
-    return export_network(network, folder, contents=contents, k=3, check_images=image_paths, metadata=metadata)
+    """Return a verified export of `network` with k = 3, version 1. Copy it to change it."""
+    with made_once(tmp_path_factory, "bundle") as (folder, first):
+        if first:
+            metadata = {"metrics": {"acc_seen": 0.5}}
+            export_network(network, folder / "toy", contents=contents, k=3, check_images=image_paths, metadata=metadata)
+    return folder / "toy" / "1"

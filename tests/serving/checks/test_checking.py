@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,31 +14,38 @@ import pytest
 import tensorflow as tf
 
 from niwt_tf.errors import InputError
+from niwt_tf.serving.bundle.predict import opened
 from niwt_tf.serving.bundle.warmup import WARMUP, write_warmup
 from niwt_tf.serving.checks import checking, native_loader
-from niwt_tf.serving.checks.check_processes import C_API, SESSION, Said, ask
+from niwt_tf.serving.checks.check_processes import C_API, Said, ask
 from niwt_tf.serving.checks.check_requests import bad_images, drawn_images, strings
 from niwt_tf.serving.checks.checking import Check, Examination, check_export
-from niwt_tf.serving.checks.messages import Message, append_message, read_messages
-from niwt_tf.serving.checks.session_process import answer_all
+from niwt_tf.serving.checks.messages import Message
+from tests.serving.answers import answered_here
 from tests.serving.saved_models import brightness, save, scored
 
 
+@pytest.fixture(scope="module")
+def opened_once():
+    """Return `opened` that keeps its Sessions open: copies of one SavedModel, which tests break elsewhere, have one."""
+    kept = {}
+    with ExitStack() as stack:
+
+        @contextmanager
+        def once(folder):
+            files = [folder / "saved_model.pb", *sorted((folder / "variables").iterdir())]
+            model = tuple(path.read_bytes() for path in files)
+            if model not in kept:
+                kept[model] = stack.enter_context(opened(folder))
+            yield kept[model]
+
+        yield once
+
+
 @pytest.fixture
-def here(monkeypatch, tmp_path):
+def here(monkeypatch, opened_once):
     """Answer in this process what a Session in another one would."""
-
-    def ask_here(command, folder, requests, ports, plain=False):
-        assert command == SESSION
-        questions, answers = tmp_path / "requests.bin", tmp_path / "answers.bin"
-        for path in (questions, answers):
-            path.write_bytes(b"")
-        for request in requests:
-            append_message(questions, request)
-        answer_all(folder, questions, answers)
-        return Said(read_messages(answers))
-
-    monkeypatch.setattr(checking, "ask", ask_here)
+    monkeypatch.setattr(checking, "ask", partial(answered_here, opened=opened_once))
 
 
 @pytest.fixture

@@ -1,0 +1,53 @@
+"""What fixtures of several scopes share: what all workers make once, and the short grids of the baselines."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+@contextmanager
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[tuple[Path, bool]]:
+    """Yield a folder that all workers share, and whether it is to be filled; while one does so, the others wait.
+
+    It is a folder of this call of pytest, or of NIWT_TESTS_SHARED, in which several calls on the same files may share it.
+    """
+    own = tmp_path_factory.getbasetemp()
+    root = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder = Path(os.environ.get("NIWT_TESTS_SHARED", root)) / f"shared-{name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    made = folder / "made"
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder, not made.exists()
+        made.touch()
+
+
+# In place of the first of a grid where that makes a large network or takes many steps.
+_SMALL = {"hidden": 16.0, "steps": 5.0, "epochs": 1.0}
+
+
+@contextmanager
+def shortened_grids() -> Iterator[None]:
+    """Leave to each baseline one point of its grid, one kind of features, and small networks."""
+    from niwt_tf.config.names import METHOD_MODULES
+    from niwt_tf.methods.baselines.linear import LinearMethod
+    from niwt_tf.methods.registry import method_of
+
+    with pytest.MonkeyPatch.context() as patch:
+        for path in METHOD_MODULES.values():
+            module = importlib.import_module(path)
+            if isinstance(module.METHOD, LinearMethod):
+                grid = {name: (_SMALL.get(name, values[0]),) for name, values in module.METHOD.grid.items()}
+                short = dataclasses.replace(module.METHOD, grid=grid, features=module.METHOD.features[:1])
+                patch.setattr(module, "METHOD", short)
+        method_of.cache_clear()
+        yield
+    method_of.cache_clear()
