@@ -21,6 +21,11 @@ def _sibling(path: Path, role: str = "") -> Path:
     return path.with_name(f".tmp-{os.getpid()}-{role}{path.name}")
 
 
+def cache_folder() -> Path:
+    """Return the folder of the user's cache that is this package's; it need not exist."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "niwt-tf")
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary sibling to write; it becomes `path` when the block ends well and vanishes when it does not."""

@@ -172,6 +172,53 @@ def coloured_seen(coloured: Any) -> Any:
     return SeenData(coloured, Descriptions(coloured.class_names, values))
 
 
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a BERT of random weights in Hugging Face's form: 2 blocks, 2 heads, 8 numbers a token."""
+    import json
+
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    folder, rng = tmp_path_factory.mktemp("bert"), np.random.default_rng(5)
+    words = (
+        "black white red yellow green blue pink brown orange ivory crown wing wings breast tail bill legs head bird striped "
+        "spotted solid fan forked long short cone dagger hooked "
+        "a the this that is has with and of on whose an , . ##s ##ed ##l un"
+    )
+    letters = [*"abcdefghijklmnopqrstuvwxyz", *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words.split(), *letters]
+    vocabulary = list(dict.fromkeys(pieces))
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    size, blocks = 8, 2
+    config = {"model_type": "bert", "num_attention_heads": 2, "layer_norm_eps": 1e-12, "num_hidden_layers": blocks}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    shapes = {
+        "embeddings.word_embeddings.weight": (len(vocabulary), size),
+        "embeddings.position_embeddings.weight": (64, size),
+        "embeddings.token_type_embeddings.weight": (2, size),
+        **_normal("embeddings.LayerNorm", size),
+    }
+    for block in range(blocks):
+        prefix = f"encoder.layer.{block}."
+        for name in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"):
+            shapes |= {f"{prefix}{name}.weight": (size, size), f"{prefix}{name}.bias": (size,)}
+        shapes |= {f"{prefix}intermediate.dense.weight": (16, size), f"{prefix}intermediate.dense.bias": (16,)}
+        shapes |= {f"{prefix}output.dense.weight": (size, 16), f"{prefix}output.dense.bias": (size,)}
+        shapes |= {**_normal(f"{prefix}attention.output.LayerNorm", size), **_normal(f"{prefix}output.LayerNorm", size)}
+    weights = {name: rng.normal(0, 0.5, shape).astype(np.float32) for name, shape in shapes.items()}
+    save_file(weights, folder / "model.safetensors")
+    return folder
+
+
+def _normal(name: str, size: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (size,), f"{name}.bias": (size,)}
+
+
+# In place of the first of a grid where that makes a large network or takes many steps.
+_SMALL = {"hidden": 16.0, "steps": 5.0, "epochs": 1.0}
+
+
 @pytest.fixture
 def short_grids() -> Iterator[None]:
     """Do a test with `shortened_grids`."""

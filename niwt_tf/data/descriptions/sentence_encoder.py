@@ -1,28 +1,118 @@
-"""From a text to what a text module of TensorFlow Hub makes of its sentences (universal-sentence-encoder, nnlm and others)."""
+"""From a text to the mean of what an encoder makes of its sentences: MiniLM, a BERT, or a text module of TensorFlow Hub."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
+from niwt_tf.data.descriptions.bert import bert
+from niwt_tf.data.descriptions.token_encoders import WORDS
 from niwt_tf.data.descriptions.tokens import sentences, tokens
 from niwt_tf.data.hub_location import locate
 from niwt_tf.data.schema import dimension_names
 from niwt_tf.errors import InputError, brief, first_line
+from niwt_tf.files import cache_folder, replacing
 
 _BATCH = 256
 _PROBE = ("a bird.", "a red bird.")
 
 
-class TextModule:
-    """A text -> the mean of what the module makes of its sentences: a `niwt_tf.data.schema.TextEncoder`.
+class _SentenceMeans(ABC):
+    """A text -> the mean of what an encoder makes of its sentences: a `niwt_tf.data.schema.TextEncoder`.
 
-    Such modules were trained on sentences, and would cut a long text off or blur it. For the handle see
-    `niwt_tf.data.hub_location.locate`: a module is fetched where it is not there. With `progress` a bar is shown over
+    Encoders are trained on sentences, and would cut a long text off or blur it.
+    """
+
+    size: int
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """K names."""
+        return dimension_names(self.size)
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """Return float32 [len(texts), K]; a text without a sentence is 0.
+
+        Raises:
+            InputError: the encoder cannot read a sentence, or its numbers are not finite.
+        """
+        parts = [sentences(text) for text in texts]
+        distinct = list(dict.fromkeys(sentence for of_text in parts for sentence in of_text))
+        place = {sentence: number for number, sentence in enumerate(distinct)}
+        made = self._of_sentences(distinct)
+        rows = [made[[place[sentence] for sentence in of_text]] for of_text in parts]
+        return np.stack([row.mean(axis=0) if len(row) else np.zeros(self.size) for row in rows]).astype(np.float32)
+
+    @abstractmethod
+    def _of_sentences(self, distinct: Sequence[str]) -> np.ndarray:
+        """Return what the encoder makes of sentences, [len(distinct), K]."""
+
+
+class EncodedSentences(_SentenceMeans):
+    """Sentences by a sentence encoder, or by its word table alone: "encoder" or "encoder_words", with ":FOLDER" or without.
+
+    What was encoded is kept in the user's cache folder, by the encoder and the sentences. With `progress` a bar is shown over
     sentences, if they take over 5 seconds.
+
+    Raises:
+        InputError: the encoder is not there or not in order.
+    """
+
+    def __init__(self, text_features: str, progress: bool = False) -> None:
+        kind, _, folder = text_features.partition(":")
+        self._features, self._progress = text_features, progress
+        self._bert = bert(folder, kind == WORDS)
+        self.size = self._bert.size
+
+    def known(self, text: str) -> tuple[list[str], list[str]]:
+        """Return the words of a text that the encoder has pieces for, each once, and the others."""
+        words = list(dict.fromkeys(tokens(text)))
+        known = [word for word in words if self._bert.knows(word)]
+        return known, [word for word in words if word not in known]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return its name and its identity: the weights stay where they are."""
+        return {"encoder": np.array(self._features), "encoder_identity": np.array(self._bert.identity)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> EncodedSentences:
+        """Return the encoder whose `arrays` these are.
+
+        Raises:
+            InputError: it is not there, or another one is in its place.
+        """
+        made = cls(str(arrays["encoder"]))
+        if made.arrays()["encoder_identity"] != arrays["encoder_identity"]:
+            rule = f"--text_features={arrays['encoder']} must be the encoder of before"
+            raise InputError(f"{rule}. Received: one of other weights.")
+        return made
+
+    def _of_sentences(self, distinct: Sequence[str]) -> np.ndarray:
+        name = hashlib.sha256("\n".join([self._bert.identity, *distinct]).encode()).hexdigest()
+        kept = cache_folder() / "sentences" / f"{name}.npy"
+        with suppress(OSError, ValueError):
+            return np.asarray(np.load(kept, allow_pickle=False), np.float64)
+        with tqdm(total=len(distinct), desc="sentences", delay=5, leave=False, disable=not self._progress) as bar:
+            made = self._bert.embeddings(distinct, bar)
+        with suppress(OSError):  # a home that cannot be written costs time alone
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(kept) as temporary, open(temporary, "wb") as file:
+                np.save(file, made)
+        return made.astype(np.float64)
+
+
+class TextModule(_SentenceMeans):
+    """Sentences by a module of TensorFlow Hub.
+
+    For the handle see `niwt_tf.data.hub_location.locate`: a module is fetched where it is not there. With `progress` a bar is
+    shown over sentences, if they take over 5 seconds.
 
     Raises:
         InputError: there is no such module, or it does not make float numbers [B, K] of strings [B].
@@ -44,30 +134,12 @@ class TextModule:
         reasons = ["it has nothing to call"]
         for call in calls:
             try:
-                self._call, self._size = call, _numbers(call(tf.constant(_PROBE))).shape[1]
+                self._call, self.size = call, _numbers(call(tf.constant(_PROBE))).shape[1]
                 return
             except Exception as error:  # a graph raises whatever its first operation does not take
                 reasons.append(_reason(error))
         rule = "must be a text module, which makes float numbers [B, K] of strings [B]"
         raise InputError(f"--text_features=hub:{handle} {rule}. Received: {reasons[-1]}.")
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """K names."""
-        return dimension_names(self._size)
-
-    def __call__(self, texts: Sequence[str]) -> np.ndarray:
-        """Return float32 [len(texts), K]; a text without a sentence is 0.
-
-        Raises:
-            InputError: the module cannot read a sentence, or its numbers are not finite.
-        """
-        parts = [sentences(text) for text in texts]
-        distinct = list(dict.fromkeys(sentence for of_text in parts for sentence in of_text))
-        place = {sentence: number for number, sentence in enumerate(distinct)}
-        made = self._of_sentences(distinct)
-        rows = [made[[place[sentence] for sentence in of_text]] for of_text in parts]
-        return np.stack([row.mean(axis=0) if len(row) else np.zeros(self._size) for row in rows]).astype(np.float32)
 
     def known(self, text: str) -> tuple[list[str], list[str]]:
         """Return the words of a text, each once; what a module makes of a word it never saw is its own affair."""
@@ -78,9 +150,8 @@ class TextModule:
 
     def _of_sentences(self, distinct: Sequence[str]) -> np.ndarray:
         import tensorflow as tf
-        from tqdm import tqdm
 
-        made = np.zeros((len(distinct), self._size))
+        made = np.zeros((len(distinct), self.size))
         bar = tqdm(total=len(distinct), desc="sentences", delay=5, leave=False, disable=not self._progress)
         with bar:
             for start in range(0, len(distinct), _BATCH):

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from niwt_tf.data.descriptions.sentence_encoder import EncodedSentences, TextModule
 from niwt_tf.data.descriptions.sentences import EMPTY
 from niwt_tf.data.descriptions.tfidf import Words
+from niwt_tf.data.descriptions.token_encoders import ENCODER, WORDS
 from niwt_tf.data.descriptions.word_vectors import WordVectors
 from niwt_tf.data.hub_location import PREFIX as HUB
 from niwt_tf.data.hub_location import absolute_hub, is_hub
@@ -34,8 +36,8 @@ def described_by_texts(
 ) -> Knowledge:
     """Return the knowledge that a text for each of C classes makes, called `source`, "captions" or "texts".
 
-    Whatever is fitted is fitted on the texts of the classes at indices `seen`. `text_features` is "lsa", "vectors:PATH" or
-    "hub:HANDLE".
+    Whatever is fitted is fitted on the texts of the classes at indices `seen`. `text_features` is "lsa", "encoder" or
+    "encoder_words" (each may name a folder, "encoder:FOLDER"), "vectors:PATH" or "hub:HANDLE".
 
     Raises:
         InputError: unknown features, a file or module that is not in order, or a class of whose text no word is known.
@@ -51,6 +53,9 @@ def absolute_features(text_features: str) -> str:
     """Return the features with a path in them made absolute, so that they are found from another folder too."""
     if text_features.startswith(VECTORS):
         return VECTORS + os.path.abspath(os.path.expanduser(text_features.removeprefix(VECTORS)))
+    kind, _, folder = text_features.partition(":")
+    if kind in (ENCODER, WORDS) and folder:
+        return f"{kind}:{os.path.abspath(os.path.expanduser(folder))}"
     return absolute_hub(text_features) if is_hub(text_features) else text_features
 
 
@@ -60,6 +65,8 @@ def encoder_from_arrays(arrays: Mapping[str, np.ndarray]) -> TextEncoder:
     Raises:
         InputError: they do not belong together.
     """
+    if "encoder_identity" in arrays:
+        return EncodedSentences.from_arrays(arrays)
     return WordVectors.from_arrays(arrays) if "vectors" in arrays else Words.from_arrays(arrays)
 
 
@@ -69,12 +76,13 @@ def _encoder(documents: Sequence[str], seen: np.ndarray, text_features: str, pro
         return Words.fit([documents[c] for c in np.asarray(seen, np.int64)], _MAX_TOPICS)
     if path and kind + ":" == VECTORS:
         return WordVectors.read(Path(os.path.expanduser(path)), documents, progress)
+    if kind in (ENCODER, WORDS):
+        return EncodedSentences(text_features, progress)
     if path and kind + ":" == HUB:
-        from niwt_tf.data.descriptions.sentence_encoder import TextModule
-
         return TextModule(path, progress)
-    near = suggestion(text_features, (LSA, VECTORS + "PATH", HUB + "HANDLE"))
-    raise InputError(f"text_features must be lsa, vectors:PATH or hub:HANDLE. Received: {text_features!r}.{near}")
+    near = suggestion(text_features, (LSA, ENCODER, WORDS, VECTORS + "PATH", HUB + "HANDLE"))
+    rule = f"text_features must be lsa, {ENCODER}, {WORDS}, vectors:PATH or hub:HANDLE"
+    raise InputError(f"{rule}. Received: {text_features!r}.{near}")
 
 
 def _check_known(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import tensorflow as tf
 
-from niwt_tf.files import replacing
+from niwt_tf.files import cache_folder, replacing
 from niwt_tf.serving.checks.c_api_process import LIBRARIES
 
 SOURCE = Path(__file__).resolve().parent / "native" / "load_bundle.cc"
@@ -37,8 +36,7 @@ def native_loader() -> Path:
         raise NoCompilerError("this TensorFlow comes without its headers or libraries for C++")
     source = SOURCE.read_bytes()
     key = hashlib.sha256(source + str(library).encode()).hexdigest()[:12]
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    target = Path(cache, "niwt-tf", f"load_bundle-{tf.__version__}-{key}")
+    target = cache_folder() / f"load_bundle-{tf.__version__}-{key}"
     if target.is_file():
         return target
     _LOG.info("Compiling the C++ loader, once for this TensorFlow: about 20 s.")

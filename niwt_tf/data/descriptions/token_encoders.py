@@ -1,0 +1,95 @@
+"""What makes tokens of a text, by `text_features`: a sentence encoder, its word table alone, or a file of word vectors."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from niwt_tf.data.descriptions.bert import Tokens, bert
+from niwt_tf.data.descriptions.tokens import tokens
+from niwt_tf.data.descriptions.word_vectors import WordVectors
+from niwt_tf.errors import InputError
+
+ENCODER, WORDS, VECTORS = "encoder", "encoder_words", "vectors:"
+# Features that are made of whole texts have no tokens: a method that reads words then reads them by the encoder.
+_WHOLE = ("lsa",)
+
+
+class TokenEncoder(Protocol):
+    """A text -> its tokens."""
+
+    @property
+    def size(self) -> int:
+        """E, the numbers of a token."""
+
+    @property
+    def identity(self) -> str:
+        """A digest that says whether two encoders are the same."""
+
+    def count(self, text: str) -> int:
+        """Return how many tokens a text has."""
+
+    def tokens(self, texts: Sequence[str], most: int | None = None, bar: Any = None) -> list[Tokens]:
+        """Return the tokens of each text, at most `most`; `bar` is updated by the number of texts."""
+
+
+def token_encoder(text_features: str, texts: Iterable[str]) -> TokenEncoder:
+    """Return what `text_features` names: "encoder", "encoder:FOLDER", "encoder_words[:FOLDER]" or "vectors:FILE".
+
+    Of word vectors, those of the words of `texts` are read.
+
+    Raises:
+        InputError: these are no features that have tokens, or what they name is not in order.
+    """
+    kind, _, place = (ENCODER if text_features in _WHOLE else text_features).partition(":")
+    if kind in (ENCODER, WORDS):
+        return bert(place, kind == WORDS)
+    if kind + ":" == VECTORS and place:
+        return VectorTokens(WordVectors.read(Path(os.path.expanduser(place)), texts))
+    raise InputError(
+        "--text_features must be encoder, encoder_words or vectors:PATH for a method that reads words. "
+        f"Received: {text_features!r}."
+    )
+
+
+class VectorTokens:
+    """Word vectors as tokens: a word has the same vector wherever it stands, and words without one are passed over."""
+
+    def __init__(self, vectors: WordVectors) -> None:
+        self._vectors = vectors
+        self._rows = {word: row for row, word in enumerate(vectors.vocabulary)}
+        self.size = vectors.vectors.shape[1]
+        digest = hashlib.sha256("\n".join(vectors.vocabulary).encode())
+        digest.update(np.ascontiguousarray(vectors.vectors).tobytes())
+        self.identity = digest.hexdigest()
+
+    def count(self, text: str) -> int:
+        """Return how many words of a text have a vector."""
+        return sum(word in self._rows for word in tokens(text))
+
+    def tokens(self, texts: Sequence[str], most: int | None = None, bar: Any = None) -> list[Tokens]:
+        """Return the known words of each text, at most `most`."""
+        made = []
+        for text in texts:
+            known = [word for word in tokens(text) if word in self._rows][:most]
+            values = self._vectors.vectors[[self._rows[word] for word in known]]
+            made.append(Tokens(tuple(known), _spans(text, known), values))
+        if bar is not None:
+            bar.update(len(texts))
+        return made
+
+
+def _spans(text: str, words: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Return where words stand in a text, one after the other."""
+    found, start = [], 0
+    for word in words:
+        match = re.compile(re.escape(word), re.IGNORECASE).search(text, start)
+        begin, start = match.span() if match else (start, start)
+        found.append((begin, start))
+    return tuple(found)
