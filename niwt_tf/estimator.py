@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -40,6 +39,7 @@ from niwt_tf.protocol.seen_networks import partitions_of, train_partitions
 from niwt_tf.protocol.selection import choose
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.savedmodel import export_network
+from niwt_tf.serving.export.verification import noise_images
 
 _DATA_SETTINGS = frozenset(
     (
@@ -50,7 +50,6 @@ _DATA_SETTINGS = frozenset(
 _PARAMETERS = {declared.name: declared.default for declared in SETTINGS if declared.name not in _DATA_SETTINGS}
 _BATCH = 32
 _CACHE_BYTES = 4 * GIGABYTE
-_CHECKED = 4
 
 
 class Niwt(BaseEstimator):
@@ -105,6 +104,19 @@ class Niwt(BaseEstimator):
         transfer_batch_size: int = 64,
         transfer_steps: int = 300,
         column_scale: str = "matched",
+        n3_form: str = "equivariant",
+        n3_adapt: str = "head",
+        n3_prior: bool = False,
+        n3_way: int = 25,
+        n3_steps: int = 500,
+        n3_network_steps: int = 150,
+        n3_width: int = 128,
+        n3_blocks: int = 2,
+        n3_learning_rate: float = 1e-3,
+        n3_mu: float = 1e-2,
+        n3_gamma: float = 1.0,
+        n3_tokens: int = 128,
+        n3_variants: int = 8,
         num_folds: int = 3,
         validation_classes: int | None = None,
         fold_importance_images: int = 24,
@@ -301,11 +313,7 @@ class Niwt(BaseEstimator):
             given = [Path(image) for image in check_images]
             return export_network(self.network_, Path(path), contents=contents, k=k, check_images=given)
         with tempfile.TemporaryDirectory() as folder:
-            made = [Path(folder) / f"{index}.png" for index in range(_CHECKED)]
-            size = self.network_.input_size
-            for index, file in enumerate(made):
-                pixels = np.random.default_rng(index).integers(0, 256, (size, size, 3), np.uint8)
-                Image.fromarray(pixels).save(file)
+            made = noise_images(Path(folder), self.network_.input_size)
             return export_network(self.network_, Path(path), contents=contents, k=k, check_images=made)
 
     def _settings(self) -> Settings:

@@ -18,8 +18,10 @@ from niwt_tf.serving.bundle.predict import opened, read_pixels
 from niwt_tf.serving.export import verification
 from tests.serving.answers import answered_here
 
+# N3, which needs texts, is in tests/methods/n3.
 # NIWT itself is what tests/test_estimator.py is about; tests/jobs/test_every_method.py has a quick one of the others.
-METHODS = [pytest.param(name, marks=pytest.mark.slow) for name in network_methods()]
+OTHERS = [name for name in network_methods() if name != "n3"]
+METHODS = [pytest.param(name, marks=pytest.mark.slow) for name in OTHERS]
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,15 @@ _BASELINES = ("ale", "dem", "eszsl", "sync", "cnzsl", "class_mean")
 # A module's METHOD is the method.
 METHOD_MODULES = {
     DEFAULT_METHOD: "niwt_tf.methods.niwt.niwt",
+    "n3": "niwt_tf.methods.n3.n3",
     **{name: f"niwt_tf.methods.baselines.{name}" for name in _BASELINES},
     "random": "niwt_tf.methods.baselines.random_scores",
 }
 # Between a floor and a ceiling, which make no network.
 COMPARED = (*_BASELINES, "random", "oracle")
 TITLES = {
-    "niwt": "NIWT", "ale": "ALE", "dem": "DEM", "eszsl": "ESZSL", "sync": "SynC", "cnzsl": "CNZSL", "class_mean": "class mean",
+    "niwt": "NIWT", "n3": "N3", "ale": "ALE", "dem": "DEM", "eszsl": "ESZSL", "sync": "SynC", "cnzsl": "CNZSL",
+    "class_mean": "class mean",
     "random": "random", "oracle": "oracle"
 }
 DATASETS = ("birds", "cub", "awa2", "folder")
@@ -32,7 +34,7 @@ def added(group: str) -> dict[str, EntryPoint]:
 
 def network_methods() -> tuple[str, ...]:
     """Return the methods that make a network: what --method may be."""
-    return (DEFAULT_METHOD, *_BASELINES, *added("niwt_tf.methods"))
+    return (DEFAULT_METHOD, "n3", *_BASELINES, *added("niwt_tf.methods"))
 
 
 def compared_methods() -> tuple[str, ...]:

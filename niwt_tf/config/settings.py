@@ -41,10 +41,10 @@ class Settings:
     )
     text_features: str = option(
         "lsa",
-        "How captions and texts become numbers: topics (TF-IDF and SVD), the mean of word vectors from a file, or a module of "
-        "TensorFlow Hub that reads sentences.",
-        choices=("lsa",),
-        prefixes=("vectors:", "hub:"),
+        "How captions and texts become numbers: topics (TF-IDF and SVD), a sentence encoder (MiniLM, or a BERT in a folder) or "
+        "its word table alone, the mean of word vectors from a file, or a module of TensorFlow Hub that reads sentences.",
+        choices=("lsa", "encoder", "encoder_words"),
+        prefixes=("encoder:", "encoder_words:", "vectors:", "hub:"),
     )
     missing_images: str = option(
         "error", "What listed but absent images are: an error, or dropped with their classes.", choices=("error", "drop")
@@ -132,6 +132,27 @@ class Settings:
         "Length and bias of new columns: matched to the seen ones' logits on training images, or as solved (the paper).",
         choices=("matched", "raw"),
     )
+    n3_form: str = option(
+        "equivariant",
+        "N3's meta-model: the same for every order of the classes, with places for them (the paper, mended so that it learns), "
+        "or as printed.",
+        choices=("equivariant", "ordered", "printed"),
+    )
+    n3_adapt: str = option(
+        "head", "What N3 writes: the head, also a factor and a shift of every channel, or every kernel and bias (the paper).",
+        choices=("head", "film", "all"),
+    )
+    n3_prior: bool = option(False, "N3 adds to a head that ridge regression predicts from the texts: for few seen classes.")
+    n3_way: int = option(25, "Classes of an episode of N3's training.", at_least=2)
+    n3_steps: int = option(500, "Steps in which N3 learns to write the head.", at_least=1)
+    n3_network_steps: int = option(150, "Steps after these, in which it learns to write the other layers too.", at_least=1)
+    n3_width: int = option(128, "Width of N3's meta-model, a multiple of 4.", at_least=4)
+    n3_blocks: int = option(2, "Blocks of its transformer over the tokens of a description.", at_least=0)
+    n3_learning_rate: float = option(1e-3, "Adam's rate of its training, at first.", above=0)
+    n3_mu: float = option(1e-2, "What N3's adaptation is multiplied by at first (Eq. 6); it is trained.", above=0)
+    n3_gamma: float = option(1.0, "What the base's weights are multiplied by.", at_least=0)
+    n3_tokens: int = option(128, "Most tokens of a description that N3 reads at a time.", at_least=1, below=511)
+    n3_variants: int = option(8, "Most parts of a text that each describe the class.", at_least=1)
     num_folds: int = option(3, "Groups of seen classes, held out in turn, that every choice is made on.", at_least=1)
     validation_classes: int | None = option(
         None, "Seen classes in a group; by default the share that unseen classes have of all.", at_least=1
@@ -175,6 +196,9 @@ class Settings:
             raise InputError(
                 f"--importance_over must be shared where --extra_layers are given. Received: {self.importance_over!r}."
             )
+
+        if self.n3_width % 4:
+            raise InputError(f"--n3_width must be a multiple of 4. Received: {self.n3_width}.")
 
     @property
     def data_folder(self) -> str:

@@ -7,7 +7,7 @@ from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.run_data import RunData, TransferFiles, load_run_data
 from niwt_tf.plots.evaluation import plot_ausuc, plot_confusion, write_per_class_csv
 from niwt_tf.plots.predictions import prediction_sheet
-from niwt_tf.protocol.scoring import metrics_of, save_scores, score_network
+from niwt_tf.protocol.scoring import accuracy_alone, metrics_of, save_scores, score_network
 from niwt_tf.runs.run import Run
 
 SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
@@ -23,6 +23,9 @@ def stage(run: Run, data: RunData) -> None:
     with evaluate.writing() as folder:
         scored = score_network(network, test, data.execution)
         others = {**transfer.selection["figures"], "seed": run.settings.seed}
+        alone = transfer.unseen_network
+        if alone is not None and len(test.images):
+            others["acc_alone"] = accuracy_alone(alone, test, data.execution)
         metrics = metrics_of(scored, network.num_seen, others, transfer.probabilities.temperature)
         write_json(folder / "metrics.json", {**metrics, **run.scored_test_images("evaluate", evaluate.choices)})
         save_scores(folder / "scores.npz", scored)

@@ -76,7 +76,7 @@ def method_stage(run: Run, data: RunData, stage: MethodStage) -> None:
         return
     tasks = run_tasks(run, data, stage.inputs)
     with made.writing() as folder:
-        shapes, metrics = stage.write(run.settings, tasks, folder)
+        shapes, metrics = stage.write(run.settings, tasks, folder, made.work)
         made.record(shapes=shapes, metrics=metrics)
 
 
@@ -100,6 +100,10 @@ def transfer_stage(run: Run, data: RunData) -> None:
         for name, part in (("formula", generator.formula), ("few_shot", generator.few_shot)):
             if part is not None:
                 np.savez(folder / f"{name}.npz", **part.arrays())
+        if generator.reads_texts:
+            # It writes networks of other classes, and the unseen ones are scored among themselves by one of their own.
+            np.savez(folder / "generator.npz", **generator.arrays())  # type: ignore[arg-type]
+            generator.synthesize(data.unseen).apply(tasks[0].network).save(folder / "unseen.keras")
         known = data.seen_knowledge
         targets = generator.importances if generator.importances is not None else importances_of(tasks[0], network)
         explainer = fit_explainer(targets, known.values, known.names, known.groups, num_neurons=network.num_neurons)

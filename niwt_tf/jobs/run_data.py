@@ -99,6 +99,12 @@ class TransferFiles:
         return Network.load(self.folder / "network.keras")
 
     @cached_property
+    def unseen_network(self) -> Network | None:
+        """That of the unseen classes alone, where the method writes one from their descriptions."""
+        path = self.folder / "unseen.keras"
+        return Network.load(path) if path.is_file() else None
+
+    @cached_property
     def explainer(self) -> Explainer:
         """Its inverse map and the names of its neurons."""
         return Explainer.from_arrays(self._arrays("explainer"))

@@ -21,6 +21,7 @@ import numpy as np
 from niwt_tf.config.names import title_of
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.schema import Descriptions
+from niwt_tf.errors import InputError
 from niwt_tf.methods.formula import ColumnFormula
 from niwt_tf.methods.parameters import Parameters
 from niwt_tf.methods.task import Task
@@ -69,13 +70,30 @@ class Generator(ABC):
     # Whether a class's parameters depend on its own description alone, so that one may be added without touching the others.
     independent: ClassVar[bool] = True
 
+    # Whether it reads the texts of descriptions, so that texts alone are enough for `synthesize`.
+    reads_texts: ClassVar[bool] = False
+
     @abstractmethod
     def generate(self, classes: Descriptions) -> Parameters:
         """Return the parameters for new classes, beside the seen ones that the generator was fitted on."""
 
+    def synthesize(self, classes: Descriptions) -> Parameters:
+        """Return the parameters of a network of K classes alone, none of which was seen.
+
+        Raises:
+            InputError: there is no class, or the method writes no networks without the seen classes.
+        """
+        del classes
+        raise InputError("--method must be one that writes a network from texts alone. Received: one that does not.")
+
     @abstractmethod
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all that `Method.generator_of` makes the generator of again, by name; nothing in it is a pickle."""
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What the bundle of a network that it wrote says of where its parameters come from, by name."""
+        return {}
 
     @property
     def formula(self) -> ColumnFormula | None:
@@ -106,7 +124,8 @@ class MethodStage:
         name: of the stage and its folder.
         settings: names of the settings that change it.
         inputs: the stages that it reads.
-        write: does it for all tasks and writes the folder; returns shapes and figures for the record.
+        write: does it for all tasks and writes the folder; returns shapes and figures for the record. The last argument is a
+            folder that outlives an interruption.
         read: puts what a finished stage has written into the tasks.
         described: whether descriptions change it.
     """
@@ -114,7 +133,7 @@ class MethodStage:
     name: str
     settings: tuple[str, ...]
     inputs: tuple[str, ...]
-    write: Callable[[Settings, Sequence[Task], Path], tuple[dict[str, Any], dict[str, float]]]
+    write: Callable[[Settings, Sequence[Task], Path, Path], tuple[dict[str, Any], dict[str, float]]]
     read: Callable[[Sequence[Task], Path], None]
     described: bool = True
 

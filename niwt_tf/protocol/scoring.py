@@ -14,7 +14,14 @@ from niwt_tf.data.schema import Descriptions, TestData
 from niwt_tf.errors import InputError
 from niwt_tf.files import finite
 from niwt_tf.methods.task import Task
-from niwt_tf.metrics.gzsl import CalibrationCurve, Evaluation, calibration_curve, class_weights, evaluate_scores
+from niwt_tf.metrics.gzsl import (
+    CalibrationCurve,
+    Evaluation,
+    calibration_curve,
+    class_normalised_accuracy,
+    class_weights,
+    evaluate_scores,
+)
 from niwt_tf.metrics.probabilities import Probabilities, expected_calibration_error
 from niwt_tf.models.network import Network
 from niwt_tf.protocol.selection import Chosen
@@ -52,6 +59,15 @@ def score_network(network: Network, test: TestData, execution: Execution | None 
     # The curve needs the scores before calibration; the head has taken it off the seen ones.
     logits[:, : network.num_seen] += network.calibration
     return scored_logits(logits, labels, network.num_seen, network.calibration)
+
+
+def accuracy_alone(network: Network, test: TestData, execution: Execution | None = None) -> float:
+    """Return the class-normalised accuracy of a network of the unseen classes alone, on their test images."""
+    unseen = np.arange(test.num_seen, len(test.images.class_names))
+    images = test.images.of_classes(unseen)
+    labels = np.array([network.class_names.index(name) for name in images.class_names])[images.labels]
+    logits = Reader(network, execution).logits(images)
+    return class_normalised_accuracy(labels, logits.argmax(axis=1), len(network.class_names))
 
 
 def score_task(task: Task, chosen: Chosen, unseen: Descriptions, test: TestData) -> Scored:

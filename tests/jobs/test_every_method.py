@@ -23,9 +23,11 @@ from niwt_tf.serving.export import verification
 from tests.serving.answers import answered_here
 from tests.shared import shortened_grids
 
+# N3 reads texts and has no formula: tests/jobs/test_synthesize.py.
 # One beside NIWT, whose run is made for other tests already, is in every run of the tests.
 QUICK = ("niwt", "class_mean")
-METHODS = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in network_methods()]
+OTHERS = [name for name in network_methods() if name != "n3"]
+METHODS = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in OTHERS]
 OWN_STAGES = ("importance", "map")
 
 

@@ -176,7 +176,7 @@ def prepared(folds, parted, task):
 
 
 def test_every_method_with_a_network_is_here():
-    assert set(network_methods()) == {"niwt", *SMALL}
+    assert set(network_methods()) == {"niwt", "n3", *SMALL}
 
 
 @pytest.mark.parametrize("name", ["niwt", *SMALL])

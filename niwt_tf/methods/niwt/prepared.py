@@ -50,8 +50,11 @@ def _fit_maps(settings: Settings, tasks: Sequence[Task]) -> dict[str, list[Impor
     return maps
 
 
-def write_importance(settings: Settings, tasks: Sequence[Task], folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
+def write_importance(
+    settings: Settings, tasks: Sequence[Task], folder: Path, work: Path
+) -> tuple[dict[str, Any], dict[str, float]]:
     """Measure all tasks and write the stage `importance`; return shapes and figures."""
+    del work  # an interrupted measuring goes on from the cache
     operators, measured = _measure(settings, tasks)
     save_operators(folder, operators)
     save_measured(folder, measured)
@@ -68,8 +71,11 @@ def read_importance(tasks: Sequence[Task], folder: Path) -> None:
     _keep(tasks, operator=operators, measured=measured)
 
 
-def write_maps(settings: Settings, tasks: Sequence[Task], folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
+def write_maps(
+    settings: Settings, tasks: Sequence[Task], folder: Path, work: Path
+) -> tuple[dict[str, Any], dict[str, float]]:
     """Fit all tasks' maps and write the stage `map`; return shapes and figures."""
+    del work
     maps = _fit_maps(settings, tasks)
     save_maps(folder, maps)
     best = max(each.rank_correlation for each in maps["main"])

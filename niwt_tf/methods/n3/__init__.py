@@ -1,0 +1,1 @@
+"""N3: networks written from descriptions (Jin, Yan et al., ACL 2020)."""

@@ -1,0 +1,270 @@
+"""N3: "Language to Network: Conditional Parameter Adaptation with Natural Language Descriptions" (Jin, Yan et al., ACL 2020).
+
+A meta-model reads the descriptions of K classes and writes the parameters of a K-way network: the head, and with `n3_adapt`
+the layers before it, as Theta' = gamma Theta + mu dTheta (Eq. 6). What differs from the paper is said in `meta_model`
+(the form), `adapted` (the unit of mu) and here: the head is trained first, alone, and the number of its steps is chosen by the
+accuracy of networks that are written for the folds' validation classes alone.
+
+Dimensions: K classes, S seen classes, D features.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from niwt_tf.config.settings import Settings
+from niwt_tf.data.folds import Fold
+from niwt_tf.data.images.pipeline import image_batches
+from niwt_tf.data.sampling import balanced_sample
+from niwt_tf.files import replacing
+from niwt_tf.methods.base import Method, MethodStage
+from niwt_tf.methods.n3.adapted import targets_of
+from niwt_tf.methods.n3.generator import N3Generator, embedded_of, encoder_of, table_of
+from niwt_tf.methods.n3.meta_model import MetaModel, Target
+from niwt_tf.methods.n3.meta_training import Recipe, Standard, train_meta
+from niwt_tf.methods.n3.prior import LinearPrior
+from niwt_tf.methods.task import Task, folds_of
+from niwt_tf.methods.token_table import TokenTable
+from niwt_tf.metrics.gzsl import class_normalised_accuracy
+from niwt_tf.models.network import Network
+
+_LOG = logging.getLogger("niwt_tf")
+_FEW_CLASSES = 50  # fewer than these do not teach a meta-model what words mean
+_MOST_IMAGES = 20_000
+_STOPS = 4  # numbers of steps to choose from
+_OPTIONS = (
+    *("text_features", "n3_form", "n3_adapt", "n3_prior", "n3_way", "n3_steps", "n3_network_steps", "n3_width", "n3_blocks"),
+    *("n3_learning_rate", "n3_mu", "n3_gamma", "n3_tokens", "n3_variants", "jit", "seed"),
+)
+
+
+@dataclass(frozen=True)
+class N3Candidate:
+    """A trained meta-model.
+
+    Attributes:
+        steps: of its training.
+    """
+
+    steps: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything by name, flat."""
+        return {"steps": self.steps}
+
+
+class N3Method(Method):
+    """Networks written from descriptions."""
+
+    name = "n3"
+    settings = _OPTIONS
+
+    def __init__(self) -> None:
+        self.stages = (MethodStage("meta", _OPTIONS, ("train",), _write, _read),)  # type: ignore[misc]
+
+    def prepare(self, settings: Settings, tasks: Sequence[Task]) -> None:
+        """Train the meta-models of all tasks: the folds' first, by which the number of steps is chosen."""
+        with tempfile.TemporaryDirectory(prefix="niwt_n3_") as work:
+            _train_all(settings, tasks, Path(work))
+
+    def candidates(self, settings: Settings, tasks: Sequence[Task]) -> list[N3Candidate]:
+        """Return the one whose steps the folds chose."""
+        del settings
+        return [N3Candidate(_kept(tasks[0]).steps)]
+
+    def fit(self, task: Task, candidate: N3Candidate) -> N3Generator:
+        """Return the task's trained meta-model."""
+        del candidate
+        return _kept(task).generator
+
+    def generator_of(self, settings: Settings, network: Network, arrays: Mapping[str, np.ndarray]) -> N3Generator:
+        """Return the generator whose `arrays` are given."""
+        base = network.copy()
+        for weight in base.model.weights:
+            if f"base/{weight.path}" in arrays:
+                weight.assign(arrays[f"base/{weight.path}"])
+        seen = tuple(arrays["seen_names"].tolist()), arrays["seen_embedded"], arrays["seen_pooled"]
+        targets = [
+            Target(target.path, target.columns, target.size, float(scale))
+            for target, scale in zip(targets_of(base, settings.n3_adapt), arrays["scales"], strict=True)
+        ]
+        prior = LinearPrior.from_arrays(arrays)
+        size = arrays["seen_pooled"].shape[1]
+        model = _model(settings, len(arrays["mean"]), targets, size, len(seen[0]), prior is not None)
+        model.set_weights([arrays[f"meta_{place}"] for place in range(len(model.weights))])
+        standard = Standard(arrays["mean"], arrays["deviation"])
+        return N3Generator(settings, base, model, standard, prior, *seen, str(arrays["encoder"]))
+
+    def candidate_of(self, values: Mapping[str, Any]) -> N3Candidate:
+        """Return the candidate whose `as_dict` is given."""
+        return N3Candidate(int(values["steps"]))
+
+    def how(self, candidate: N3Candidate) -> str:
+        """Return how a class's parameters are made."""
+        del candidate
+        return "written from the texts of all its classes, by N3"
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What `prepare`, or reading the stage, puts into a task."""
+
+    generator: N3Generator
+    steps: int
+
+
+def _kept(task: Task) -> _Kept:
+    def absent() -> _Kept:
+        raise RuntimeError("a task of N3 is prepared before it is fitted")
+
+    return task.cached("n3", absent)
+
+
+def _write(
+    settings: Settings, tasks: Sequence[Task], folder: Path, work: Path
+) -> tuple[dict[str, Sequence[int]], dict[str, float]]:
+    """Train all tasks' meta-models and write them."""
+    figures = _train_all(settings, tasks, work)
+    for task in tasks:
+        kept = _kept(task)
+        np.savez(folder / f"{task.partition.name}.npz", steps=np.array(kept.steps), **kept.generator.arrays())  # type: ignore[arg-type]
+    return {}, figures
+
+
+def _read(tasks: Sequence[Task], folder: Path) -> None:
+    """Put what `_write` wrote into the tasks."""
+    for task in tasks:
+        with np.load(folder / f"{task.partition.name}.npz", allow_pickle=False) as file:
+            arrays = dict(file)
+        generator = METHOD.generator_of(task.settings, task.network, arrays)
+        task.keep("n3", _Kept(generator, int(arrays["steps"])))
+
+
+def _train_all(settings: Settings, tasks: Sequence[Task], work: Path) -> dict[str, float]:
+    """Train the folds' meta-models, choose the number of steps, train the main one up to it; put all into the tasks."""
+    main, folds = tasks[0], folds_of(tasks)
+    if main.num_seen < _FEW_CLASSES and not settings.n3_prior:
+        few = "N3 learns what words mean from %d seen classes: under %d, give --n3_prior."
+        _LOG.warning(few, main.num_seen, _FEW_CLASSES)
+    encoder = encoder_of(settings, main.descriptions)
+    table = table_of(settings, main.descriptions, encoder, main.reader.execution.progress)
+    stops = _stops(settings)
+    reached: dict[int, list[float]] = {stop: [] for stop in stops}
+    fitted = []
+    for task in folds:
+        trained = _Training(settings, task, table, encoder.identity, work)
+        trained.run(stops[-1], stops)
+        for stop in stops:
+            reached[stop].append(trained.accuracy(stop))
+        fitted.append(trained)
+    means = {stop: float(np.mean(values)) for stop, values in reached.items() if values}
+    chosen = max(means, key=lambda stop: means[stop]) if means else stops[-1]
+    for trained in fitted:
+        trained.keep(chosen)
+    trained = _Training(settings, main, table, encoder.identity, work)
+    trained.run(chosen, [chosen])
+    trained.keep(chosen)
+    return {"steps": float(chosen), **({"validation_accuracy": means[chosen]} if means else {})}
+
+
+def _stops(settings: Settings) -> list[int]:
+    """Return the numbers of steps to choose from: from half of the head's on, or from all of them where more is adapted."""
+    if settings.n3_adapt == "head":
+        first, last = settings.n3_steps // 2, settings.n3_steps
+    else:
+        first, last = settings.n3_steps, settings.n3_steps + settings.n3_network_steps
+    return sorted({max(1, int(each)) for each in np.linspace(first, last, _STOPS).round()})
+
+
+class _Training:
+    """The training of one task's meta-model, with the weights at each stop in files."""
+
+    def __init__(self, settings: Settings, task: Task, table: TokenTable, identity: str, work: Path) -> None:
+        self._settings, self._task, self._identity = settings, task, identity
+        self._table = table.take([table.names.index(name) for name in task.descriptions.names])
+        self._work = work / task.partition.name
+        self._work.mkdir(parents=True, exist_ok=True)
+        images = balanced_sample(task.partition.training.images, _MOST_IMAGES, settings.seed)
+        self._images, features = images, task.features(images)
+        self._features, self._standard = features, Standard.of(features)
+        self._prior: LinearPrior | None = None
+        self._seen_prior: np.ndarray | None = None
+        if settings.n3_prior:
+            standard = self._standard(features)
+            means = np.stack([standard[images.labels == c].mean(axis=0) for c in range(task.num_seen)])
+            self._prior, self._seen_prior = LinearPrior.fit(self._table.pooled, means)
+        targets = targets_of(task.network, settings.n3_adapt)
+        self.model = _model(
+            settings, features.shape[1], targets, table.values.shape[3], task.num_seen, self._prior is not None
+        )
+
+    def run(self, until: int, stops: Sequence[int]) -> None:
+        """Train up to a number of steps, and write the weights at each stop."""
+        settings = self._settings
+        recipe = Recipe(
+            min(settings.n3_way, self._task.num_seen), settings.n3_steps,
+            settings.n3_network_steps if settings.n3_adapt != "head" else 0, rate=settings.n3_learning_rate, seed=settings.seed
+        )
+        train_meta(
+            self.model, recipe, self._table, self._images.labels, features=self._features, standard=self._standard,
+            network=self._task.network, adapt=settings.n3_adapt, images=self._pixels, prior=self._seen_prior,
+            work=self._work, progress=self._task.reader.execution.progress, jit=settings.jit, until=until,
+            at_stops={stop: partial(self._write, stop) for stop in stops}
+        )
+
+    def accuracy(self, stop: int) -> float:
+        """Return the class-normalised accuracy of the network that is written for the validation classes alone."""
+        fold = self._task.partition
+        assert isinstance(fold, Fold), "only a fold has validation classes"
+        num_seen, evaluated = self._task.num_seen, self._task.evaluated
+        unseen = np.flatnonzero(evaluated.labels >= num_seen)
+        images = evaluated.take(unseen).of_classes(np.arange(num_seen, len(evaluated.class_names)))
+        logits = self.generator(stop).synthesize(fold.validation_descriptions).scores(self._task, images)
+        return class_normalised_accuracy(images.labels, logits.argmax(axis=1), len(images.class_names))
+
+    def keep(self, stop: int) -> None:
+        """Put the meta-model of a stop into the task."""
+        self._task.keep("n3", _Kept(self.generator(stop), stop))
+
+    def generator(self, stop: int) -> N3Generator:
+        """Return the generator with the weights of a stop."""
+        with np.load(self._file(stop), allow_pickle=False) as file:
+            self.model.set_weights([file[f"w{place}"] for place in range(len(self.model.weights))])
+        seen = self._table.names, embedded_of(self.model, self._table), self._table.pooled
+        return N3Generator(
+            self._settings, self._task.network, self.model, self._standard, self._prior, *seen, self._identity
+        )
+
+    def _write(self, stop: int) -> None:
+        with replacing(self._file(stop)) as temporary:
+            weights = {f"w{place}": np.asarray(each) for place, each in enumerate(self.model.weights)}
+            np.savez(temporary, **weights)  # type: ignore[arg-type]
+
+    def _file(self, stop: int) -> Path:
+        return self._work / f"weights_{stop}.npz"
+
+    def _pixels(self, rows: np.ndarray) -> np.ndarray:
+        taken = self._images.take(rows)
+        batch = next(iter(image_batches(taken, self._task.network.input_size, len(rows))))
+        return np.asarray(batch[0])
+
+
+def _model(
+    settings: Settings, num_features: int, targets: Sequence[Target], size: int, num_seen: int, prior: bool
+) -> MetaModel:
+    model = MetaModel(
+        num_features, targets, width=settings.n3_width, blocks=settings.n3_blocks, form=settings.n3_form,
+        way=min(settings.n3_way, num_seen), mu=settings.n3_mu, gamma=settings.n3_gamma, zero=prior, seed=settings.seed
+    )
+    return model.ready(size)
+
+
+METHOD = N3Method()

@@ -1,0 +1,175 @@
+"""N3 on coloured squares: it learns from words, goes on after an interruption with the same result, and is kept in a file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from niwt_tf.compute.features import Reader
+from niwt_tf.config.settings import Settings
+from niwt_tf.data.folds import Fold, class_folds, main_partition
+from niwt_tf.data.schema import Descriptions, SeenData
+from niwt_tf.errors import InputError
+from niwt_tf.methods.n3 import meta_training
+from niwt_tf.methods.n3.meta_training import Recipe, Standard, episode
+from niwt_tf.methods.n3.n3 import METHOD, N3Candidate
+from niwt_tf.methods.task import Task, tasks_of
+from niwt_tf.models.backbones import build_network
+
+TEXTS = {
+    "red": "a red bird.\n\nthe bird is red and long.", "green": "a green bird.", "blue": "this bird is blue.",
+    "grey": "a bird of black and white.", "dark": "a black bird.",
+}
+SMALL = {"n3_width": 8, "n3_blocks": 1, "n3_way": 3, "n3_steps": 6, "n3_network_steps": 2, "num_folds": 1}
+
+
+@pytest.fixture(scope="module")
+def seen(coloured_seen):
+    names = coloured_seen.descriptions.names
+    described = Descriptions(names, coloured_seen.descriptions.values, tuple(TEXTS[name] for name in names))
+    return SeenData(coloured_seen.images, described)
+
+
+@pytest.fixture(scope="module")
+def networks():
+    """Return the networks of the tasks, which no test changes, by the names of their partitions."""
+    return {}
+
+
+@pytest.fixture
+def tasks(seen, networks, tiny_bert):
+    """Return a function that makes the tasks of settings: the main one and a fold of two validation classes."""
+
+    def make(**options) -> list[Task]:
+        settings = Settings(text_features=f"encoder_words:{tiny_bert}", knowledge="texts", **{**SMALL, **options})
+        partitions = [main_partition(seen, 0), *class_folds(seen, num_folds=1, num_validation=2, num_unseen=2, seed=0)]
+        names = {each.name: each.training.images.class_names for each in partitions}
+        for name, classes in names.items():
+            if name not in networks:
+                networks[name] = build_network("small_vgg", classes, input_size=16, seed=1)
+        return tasks_of(settings, partitions, networks, {name: Reader(networks[name]) for name in names})
+
+    return make
+
+
+def _new(tiny=("teal", "rust")):
+    return Descriptions(tiny, np.zeros((2, 3), np.float32), ("a blue and green bird.", "a red and brown bird."))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        pytest.param({"n3_adapt": "all"}, marks=pytest.mark.slow),
+        pytest.param({"n3_adapt": "film", "n3_prior": True}, marks=pytest.mark.slow),
+        pytest.param({"n3_form": "ordered"}, marks=pytest.mark.slow),
+    ],
+)
+def test_a_fitted_method_writes_networks_and_is_found_again_in_arrays(tasks, options, coloured):
+    made = tasks(**options)
+    METHOD.prepare(made[0].settings, made)
+    (candidate,) = METHOD.candidates(made[0].settings, made)
+    assert candidate == METHOD.candidate_of(candidate.as_dict()) and candidate.steps <= 8
+    for task in made:
+        generator = METHOD.fit(task, candidate)
+        if isinstance(task.partition, Fold):  # its validation classes have no part in it
+            assert not set(task.partition.validation_descriptions.names) & set(generator.seen)
+        assert not generator.independent and generator.reads_texts
+        whole, alone = generator.generate(_new()), generator.synthesize(_new())
+        num_seen = task.num_seen
+        network = whole.apply(task.network)
+        assert network.class_names == (*task.descriptions.names, "teal", "rust") and network.num_seen == num_seen
+        assert alone.apply(task.network).class_names == ("teal", "rust")
+        adapted = options.get("n3_adapt", "head") != "head"
+        assert bool(whole.weights) == adapted and (whole.figures.get("adaptation", 0) > 0) == adapted
+        scores = whole.scores(task, coloured)
+        assert scores.shape == (len(coloured), num_seen + 2) and np.isfinite(scores).all()
+        # The order in which new classes are given is theirs alone to have.
+        if "n3_form" not in options:
+            turned = generator.synthesize(_new().take(np.array([1, 0])))
+            np.testing.assert_allclose(turned.columns[:, ::-1], alone.columns, atol=1e-5 * np.abs(alone.columns).max())
+        again = METHOD.generator_of(task.settings, network, generator.arrays())
+        np.testing.assert_allclose(again.generate(_new()).scores(task, coloured), scores, atol=1e-4 * np.abs(scores).max())
+
+
+def test_words_that_tell_classes_apart_are_learnt(tasks):
+    made = tasks(n3_steps=80, n3_way=5, n3_learning_rate=1e-2)
+    main = made[:1]
+    METHOD.prepare(main[0].settings, main)
+    generator = METHOD.fit(main[0], METHOD.candidates(main[0].settings, main)[0])
+    images = main[0].partition.training.images
+    scores = generator.generate(_new()).scores(main[0], images)[:, : main[0].num_seen]
+    assert (scores.argmax(axis=1) == images.labels).mean() > 0.6
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_goes_on_with_the_same_result(tasks, tmp_path, monkeypatch):
+    (stage,) = METHOD.stages
+    options = {"n3_adapt": "film", "n3_steps": 5, "n3_network_steps": 4}
+    monkeypatch.setattr(meta_training, "_KEPT_EVERY", 2)
+    folders = [tmp_path / name for name in ("whole", "stopped", "work_whole", "work_stopped")]
+    for folder in folders:
+        folder.mkdir()
+    made = tasks(**options)
+    stage.write(made[0].settings, made, folders[0], folders[2])
+
+    real, count = meta_training.episode, [0]
+
+    def stops(*arguments):
+        count[0] += 1
+        if count[0] == 8:  # in the fold's second part, two steps after a checkpoint
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(meta_training, "episode", stops)
+    made = tasks(**options)
+    with pytest.raises(KeyboardInterrupt):
+        stage.write(made[0].settings, made, folders[1], folders[3])
+    monkeypatch.setattr(meta_training, "episode", real)
+    made = tasks(**options)
+    stage.write(made[0].settings, made, folders[1], folders[3])
+    for name in ("main", "fold_0"):
+        with np.load(folders[0] / f"{name}.npz") as one, np.load(folders[1] / f"{name}.npz") as other:
+            assert one.files == other.files
+            for key in one.files:
+                np.testing.assert_array_equal(one[key], other[key], err_msg=key)
+    read = tasks(**options)
+    stage.read(read, folders[0])
+    assert METHOD.candidates(read[0].settings, read) == [N3Candidate(int(np.load(folders[0] / "main.npz")["steps"]))]
+
+
+def test_what_is_not_in_order_is_said(tasks, caplog):
+    made = tasks()[:1]
+    METHOD.prepare(made[0].settings, made)
+    assert "N3 learns what words mean from 5 seen classes: under 50, give --n3_prior." in caplog.text
+    arrays = METHOD.fit(made[0], N3Candidate(1)).arrays()
+    arrays["encoder"] = np.array("another")
+    generator = METHOD.generator_of(made[0].settings, made[0].network, arrays)
+    with pytest.raises(InputError, match="must be the encoder that the meta-model was trained with"):
+        generator.synthesize(_new())
+    with pytest.raises(InputError, match="at least one class"):
+        METHOD.fit(made[0], N3Candidate(1)).synthesize(_new().take(np.arange(0)))
+
+
+def test_episodes_are_drawn_by_seed_and_number():
+    recipe = Recipe(way=3, steps=5, seed=2)
+    members = [np.array([0, 1]), np.array([], int), np.array([2]), np.array([3, 4]), np.array([5])]
+    counts = np.array([1, 1, 4, 2, 3])
+    one, same, other = (episode(recipe, step, members, counts, 50) for step in (1, 1, 2))
+    np.testing.assert_array_equal(one.rows, same.rows)
+    assert not np.array_equal(one.rows, other.rows)
+    assert len(set(one.classes.tolist())) == 3 and 1 not in one.classes
+    assert (one.variants < counts[one.classes]).all()
+    for row, label in zip(one.rows, one.labels, strict=True):
+        assert row in members[one.classes[label]]
+
+
+def test_a_head_for_standardised_features_is_one_for_features():
+    rng = np.random.default_rng(0)
+    features = rng.normal(3, 2, (20, 5)).astype(np.float32)
+    features[:, 2] = 1.5  # a feature that never changes
+    standard, head = Standard.of(features), rng.normal(size=(4, 6)).astype(np.float32)
+    columns, biases = standard.head(head)
+    expected = standard(features) @ head[:, :-1].T + head[:, -1]
+    np.testing.assert_allclose(features @ columns + biases, expected, atol=2e-2)
+    assert np.isfinite(columns).all()
