@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from niwt_tf.compute.quiet_tensorflow import tensorflow_without_keras
+from niwt_tf.compute.quiet_tensorflow import import_quietly, tensorflow_without_keras
 from niwt_tf.data.descriptions.new_classes import DescribedClass, described_in_words, read_described_classes, read_description
+from niwt_tf.data.readers.class_texts import class_texts_of
 from niwt_tf.data.readers.folder import image_names
 from niwt_tf.data.readers.tables import read_text
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.flags import bundle_folder, required
 from niwt_tf.jobs.terminal_text import escape_what_cannot_be_shown, padded, shown, width
-from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.bundle.bundle import Bundle, is_synthesized
 from niwt_tf.serving.bundle.cards import Card, cards_to_json
 from niwt_tf.serving.bundle.descriptions import bundle_words, seen_knowledge
 from niwt_tf.serving.bundle.versions import one_change, versions
@@ -73,6 +74,9 @@ def add_class_job() -> None:
     begun = time.monotonic()
     way = _way()
     with _bundle_to_change() as bundle:
+        if is_synthesized(bundle):
+            _anew(bundle, _texts(way), begun)
+            return
         classes = _described_classes(bundle, way)
         # What can be refused is refused before TensorFlow is waited for.
         names = new_names(bundle, [each.name for each in classes])
@@ -85,6 +89,28 @@ def add_class_job() -> None:
 
             listed = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
             _write(bundle, add_classes(bundle, classes), f"Added {listed}", begun)
+
+
+def _texts(way: str) -> dict[str, str]:
+    """Return the text of each class that is added, for a bundle that is written from texts."""
+    path = Path(os.path.expanduser(flags.FLAGS[way].value))
+    if way == "attributes":
+        rule = "--text, --text_file or --cards (class,text) must describe a class of a bundle that was written from texts"
+        raise InputError(f"{rule}. Received: --attributes.")
+    if way == "cards":
+        return class_texts_of(path)
+    return {required("name"): flags.FLAGS.text if way == "text" else read_text(path)}
+
+
+def _anew(bundle: Bundle, texts: dict[str, str], begun: float, without: str = "") -> None:
+    """Write a bundle that was written from texts anew, with more classes or without one."""
+    import_quietly()
+    from niwt_tf.serving.synthesis import with_texts, without_class
+
+    path = without_class(bundle, without) if without else with_texts(bundle, texts)
+    listed = repr(without) if without else ", ".join(map(repr, texts))
+    said = f"{'Removed' if without else 'Added'} {listed}: {path} ({time.monotonic() - begun:.1f} s)."
+    print(f"{said} The network is written anew: all logits move.")
 
 
 def _way() -> str:
@@ -181,6 +207,9 @@ def remove_class_job() -> None:
     name = required("name")
     with _bundle_to_change() as bundle:
         before = bundle.labels[removable(bundle, name)]
+        if is_synthesized(bundle):
+            _anew(bundle, {}, begun, before)
+            return
         with tensorflow_without_keras():
             from niwt_tf.serving.classes.edit import remove_class
 

@@ -188,6 +188,17 @@ stderr and status 2. --dry_run ends there in any case, with status 0 if nothing 
 the place of the row's, and the table says so. The same command goes on after an interruption, and finished rows are
 kept. In --run_dir: table1.csv and table1.md, our figures beside the paper's."""
 
+SYNTHESIZE_OPTIONS = (
+    Option("run_dir", "str", None, "Folder of a finished run of a method that reads texts: --method=n3.", optional=True),
+    Option("descriptions", "str", None, "A folder with <class>.txt for each class, or a CSV with class,text.", optional=True),
+    Option("export_dir", "str", None, "Folder of the bundle's versions; by default exports/synthesized.", optional=True),
+)
+SYNTHESIZE_DETAILS = """\
+Writes a network for classes that nobody photographed, each described by a text, and exports it for TensorFlow
+Serving. The classes are told apart among themselves: those of the run are not in it. The bundle keeps the texts,
+the order of its classes and the meta-model that wrote it: niwt add_class and remove_class write it anew, which
+moves the logits of all its classes."""
+
 _BUNDLE = Option("bundle", "str", None, "The exported version, or the folder of its versions: then the newest.", optional=True)
 _NAME = Option("name", "str", None, "The class.", optional=True)
 

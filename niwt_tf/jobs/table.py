@@ -35,6 +35,8 @@ from niwt_tf.jobs.options import (
     SWEEP_DETAILS,
     SWEEP_OPTIONS,
     SYNONYMS,
+    SYNTHESIZE_DETAILS,
+    SYNTHESIZE_OPTIONS,
     WEIGHT_RECOVERY_OPTIONS,
 )
 
@@ -99,6 +101,10 @@ JOBS = {
         Job(
             "reproduce", "Run rows of the paper's Table 1.",
             *(REPRODUCE_OPTIONS, "", False, REPRODUCE_DETAILS, REPRODUCE_DEFAULTS),
+        ),
+        Job(
+            "synthesize", "Write a network for classes that are described by texts alone.",
+            *(SYNTHESIZE_OPTIONS, "", True, SYNTHESIZE_DETAILS),
         ),
         Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
         Job("explain", "Say why an image is of a class, and why not of another.", EXPLAIN_OPTIONS),

@@ -48,6 +48,7 @@ PROMISED = {
     "consistency": _STAGE,
     "sweep": f"sweep_dir grid grid_file parallel {_HOW} {_SETTINGS}",
     "reproduce": f"table dry_run gpu_tflops {_FOLDERS} {_HOW} {_SETTINGS}",
+    "synthesize": "run_dir descriptions export_dir",
     "classify": "images server name model_version bundle top explain format json timeout retries batch_size progress",
     "explain": "image run_dir bundle class rival out",
     "list_classes": "bundle format",

@@ -27,12 +27,18 @@ if TYPE_CHECKING:
 FORMAT = 2
 CARDS = "assets.extra/cards.json"
 CHECKPOINT = "variables/variables"
+WRITER = "assets.extra/writer"  # the method that wrote the network, where it was written from texts alone
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 def checkpoint_key(variable: str) -> str:
     """Return the name that a root variable of the SavedModel has in its checkpoint."""
     return variable + _SUFFIX
+
+
+def is_synthesized(bundle: Bundle) -> bool:
+    """Return whether a bundle was written from texts alone: it is written anew for other classes."""
+    return (bundle.folder / WRITER).is_dir()
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ class Bundle:
         if self.metadata.get(_FORMULA) is None:
             raise InputError(
                 f"{self.folder} must hold what makes a column of a description, which is missing where one takes the network "
-                "itself (--engine=tape or operator). Received: a bundle without it."
+                "itself (--engine=tape or operator, or a method that writes whole networks). Received: a bundle without it."
             )
 
     def formula(self) -> ColumnFormula:

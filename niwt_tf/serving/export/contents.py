@@ -14,6 +14,7 @@ from niwt_tf.explain.explainer import Explainer
 from niwt_tf.methods.formula import ColumnFormula
 from niwt_tf.methods.niwt.few_shot import FewShotPrior
 from niwt_tf.metrics.probabilities import Probabilities
+from niwt_tf.protocol.saved_model import SavedModel
 from niwt_tf.serving.bundle.cards import Card, now
 
 
@@ -25,7 +26,8 @@ class Contents:
     The formula gives later classes their columns, and the signature `classify_with`, the explainer the signature `explain`;
     later photographs of an unseen class are weighed with `few_shot`. The cards get the numbers of `images` of each class that
     the network was trained on, [C], and, those of unseen classes, figures on `validation` classes by name and `how` their
-    columns were made. The method is the one that made them, and that knows the formula again.
+    columns were made. The method is the one that made them, and that knows the formula again. Texts go to the cards of a
+    network that was written from them, and its writer, the method as it was fitted, beside it, so that it can be written anew.
     """
 
     knowledge: Knowledge | None = None
@@ -37,6 +39,8 @@ class Contents:
     validation: Mapping[str, float] = field(default_factory=dict)
     how: str = "from its description"
     method: str = DEFAULT_METHOD
+    texts: Sequence[str] = ()
+    writer: SavedModel | None = None
 
     def cards(self, names: Sequence[str], num_seen: int) -> tuple[Card, ...]:
         """Return the cards of the network's classes `names`, the first `num_seen` of them seen."""
@@ -44,6 +48,7 @@ class Contents:
         return tuple(
             Card(
                 name=name,
+                text=self.texts[c] if self.texts else "",
                 # The shortest text that is read back as the same float32, not that of its double.
                 description=None if known is None else tuple(float(str(value)) for value in known.values[c]),
                 source="" if known is None else known.source,

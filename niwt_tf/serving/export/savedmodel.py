@@ -14,6 +14,8 @@ import tensorflow as tf
 
 from niwt_tf.errors import InputError
 from niwt_tf.models.network import Network
+from niwt_tf.protocol.saved_model import save_model
+from niwt_tf.serving.bundle.bundle import WRITER
 from niwt_tf.serving.bundle.predict import read_image
 from niwt_tf.serving.bundle.versions import new_version
 from niwt_tf.serving.bundle.warmup import Request, example, write_warmup
@@ -63,6 +65,8 @@ def export_network(
         write_cards(version.work, contents.cards(network.class_names, network.num_seen))
         for extra, arrays in contents.extra_arrays().items():
             np.savez(version.work / "assets.extra" / f"{extra}.npz", **arrays)  # type: ignore[arg-type]
+        if contents.writer is not None:
+            save_model(version.work / WRITER, contents.writer)
         checked = verify(version.work, network, contents, images, k)
         description["checked"] = {"images": checked.images, "largest_score_difference": checked.largest_score_difference}
         name = Path(os.path.abspath(folder)).name

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from niwt_tf.errors import InputError
 from niwt_tf.metrics.probabilities import UNKNOWN, Probabilities
@@ -45,6 +46,14 @@ class CheckImages:
 
     paths: tuple[str, ...]
     pixels: np.ndarray
+
+
+def noise_images(folder: Path, size: int, count: int = 4) -> list[Path]:
+    """Write images of noise into a folder, for what has no photographs to be checked by, and return their files."""
+    files = [folder / f"{index}.png" for index in range(count)]
+    for index, file in enumerate(files):
+        Image.fromarray(np.random.default_rng(index).integers(0, 256, (size, size, 3), np.uint8)).save(file)
+    return files
 
 
 def read_check_images(paths: Sequence[str | os.PathLike[str]], size: int) -> CheckImages:

@@ -1,0 +1,75 @@
+"""Descriptions of classes that nobody photographed: a folder of <class>.txt, or a CSV with the columns class and text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from niwt_tf.data.readers.tables import plain_name, read_rows, read_text, text_files
+from niwt_tf.data.schema import Descriptions
+from niwt_tf.errors import InputError, listed
+
+MOST_WORDS = 2000
+
+
+def read_class_texts(path: str | Path) -> Descriptions:
+    """Return the texts of K classes by name, in the order of the file, of a folder in that of the names; values are [K, 0].
+
+    Raises:
+        InputError: naming the file or line and what is not in order; see `check_class_texts` too.
+    """
+    place = Path(path).expanduser()
+    if place.is_dir():
+        files = text_files(place)
+        if not files:
+            rule = "--descriptions must be a folder with a file <class>.txt for each class"
+            raise InputError(f"{rule}. Received: {str(path)!r}, which has none.")
+        return check_class_texts({name: read_text(files[name]).strip() for name in sorted(files)}, str(place))
+    if not place.exists():
+        rule = "--descriptions must be a folder of <class>.txt or a CSV file"
+        raise InputError(f"{rule}. Received: {str(path)!r}, which is not there.")
+    return check_class_texts(class_texts_of(place), str(place))
+
+
+def class_texts_of(place: Path) -> dict[str, str]:
+    """Return the text of each class of a CSV with the columns class and text.
+
+    Raises:
+        InputError: naming the line that is not in order.
+    """
+    rows = read_rows(place)
+    header = [cell.lower() for cell in rows[0][1]]
+    if header != ["class", "text"]:
+        raise InputError(f"{place}, line {rows[0][0]} must be the header class,text. Received: {','.join(rows[0][1])!r}.")
+    texts: dict[str, str] = {}
+    for line, (name, text) in rows[1:]:
+        if not name or name in texts:
+            received = f"{name!r} again" if name else "an empty cell"
+            raise InputError(f"{place}, line {line} must name a class of its own. Received: {received}.")
+        texts[name] = text
+    return texts
+
+
+def check_class_texts(texts: dict[str, str], where: str) -> Descriptions:
+    """Return texts by class name as descriptions.
+
+    Raises:
+        InputError: there are fewer than 2 classes, a text is empty or longer than `MOST_WORDS`, or two are the same.
+    """
+    if len(texts) < 2:
+        alone = f"one class alone, {next(iter(texts))!r}" if texts else "no class"
+        raise InputError(f"{where} must describe at least 2 classes, which are told apart. Received: {alone}.")
+    empty = [name for name, text in texts.items() if not text.strip()]
+    if empty:
+        raise InputError(f"{where} must have a text for each class. Received: none for {listed(empty)}.")
+    first: dict[str, str] = {}
+    for name, text in texts.items():
+        words = len(text.split())
+        if words > MOST_WORDS:
+            raise InputError(f"{where} must describe a class in at most {MOST_WORDS} words. Received: {words} for {name!r}.")
+        same = first.setdefault(" ".join(text.lower().split()), name)
+        if same != name:
+            raise InputError(f"{where} must tell classes apart. Received: one text for {same!r} and {name!r}.")
+    names = tuple(plain_name(name) for name in texts)
+    return Descriptions(names, np.zeros((len(names), 0), np.float32), tuple(texts.values()))

@@ -1,0 +1,53 @@
+"""Texts of classes from a folder and from a CSV, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from niwt_tf.data.readers.class_texts import MOST_WORDS, read_class_texts
+from niwt_tf.errors import InputError
+
+
+def _csv(folder, *rows):
+    path = folder / "classes.csv"
+    path.write_text("\n".join(("class,text", *rows)) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_table_and_a_folder_say_the_same(tmp_path):
+    table = read_class_texts(_csv(tmp_path, 'wren,"small, brown"', "owl,large"))
+    assert (table.names, table.texts, table.values.shape) == (("wren", "owl"), ("small, brown", "large"), (2, 0))
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "wren.txt").write_text("small, brown\n")
+    (folder / "owl.txt").write_text("\ufefflarge", encoding="utf-8")
+    (folder / "notes.md").write_text("not a class")
+    found = read_class_texts(folder)
+    assert (found.names, found.texts) == (("owl", "wren"), ("large", "small, brown"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (("a,red",), "must describe at least 2 classes, which are told apart. Received: one class alone, 'a'"),
+        ((), "must describe at least 2 classes, .* Received: no class"),
+        (("a,red", "b,"), "must have a text for each class. Received: none for 'b'"),
+        (("a,red bird", "b,Red  bird"), "must tell classes apart. Received: one text for 'a' and 'b'"),
+        (("a,red", "a,blue"), "line 3 must name a class of its own. Received: 'a' again"),
+        ((",red", "b,blue"), "line 2 must name a class of its own. Received: an empty cell"),
+        (("a," + "red " * (MOST_WORDS + 1), "b,blue"), "in at most 2000 words. Received: 2001 for 'a'"),
+    ],
+)
+def test_rows_that_are_not_in_order_are_refused(tmp_path, rows, sentence):
+    with pytest.raises(InputError, match=sentence):
+        read_class_texts(_csv(tmp_path, *rows))
+
+
+def test_places_that_hold_no_descriptions_are_refused(tmp_path):
+    with pytest.raises(InputError, match="with a file <class>.txt for each class"):
+        read_class_texts(tmp_path)
+    with pytest.raises(InputError, match="which is not there"):
+        read_class_texts(tmp_path / "nowhere")
+    (tmp_path / "other.csv").write_text("name,words\na,red\n")
+    with pytest.raises(InputError, match="line 1 must be the header class,text. Received: 'name,words'"):
+        read_class_texts(tmp_path / "other.csv")

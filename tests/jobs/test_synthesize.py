@@ -1,0 +1,82 @@
+"""`niwt synthesize`: from a run to a bundle of classes that nobody photographed, and other classes for that."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from niwt_tf.files import read_json
+from niwt_tf.serving.bundle.bundle import Bundle, is_synthesized
+from niwt_tf.serving.bundle.predict import opened
+
+TEXTS = {
+    "moss wren": "a small bird with a green crown and brown wings.",
+    "night owl": "a long bird with a white breast and black wings.",
+    "finch": "a red bird with a cone bill.",
+}
+
+
+@pytest.mark.slow
+def test_from_texts_to_a_bundle_and_other_classes_for_it(niwt, tiny_birds, tiny_bert, tmp_path):
+    run, exports, texts = tmp_path / "run", tmp_path / "exports", tmp_path / "texts"
+    texts.mkdir()
+    for name, text in TEXTS.items():
+        (texts / f"{name}.txt").write_text(text)
+    asked = [f"--text_features=encoder:{tiny_bert}", "--knowledge=captions", "--method=n3", "--n3_adapt=all", "--n3_way=4"]
+    small = ["--epochs=1", "--input_size=32", "--n3_steps=6", "--n3_network_steps=2", "--n3_width=8", "--num_folds=1"]
+    data = ["--dataset=birds", f"--data_dir={tiny_birds}", "--num_unseen=3", f"--run_dir={run}", "--noprogress"]
+    job = niwt("run", *data, *asked, *small, "--until=evaluate")
+    assert job.status == 0, job.err
+    assert 0 <= read_json(run / "metrics.json")["acc_alone"] <= 1
+    assert niwt("run", f"--run_dir={run}", "--until=evaluate", "--noprogress").err.count("up to date") == 4
+
+    job = niwt("synthesize", f"--run_dir={run}", f"--descriptions={texts}", f"--export_dir={exports}")
+    assert job.status == 0, job.err
+    bundle = Bundle.open(exports)
+    assert bundle.labels == tuple(sorted(TEXTS)) and is_synthesized(bundle)
+    assert [(card.text, card.seen) for card in bundle.cards] == [(TEXTS[name], False) for name in bundle.labels]
+    assert bundle.metadata["writer"]["method"] == "n3" and len(bundle.metadata["writer"]["meta_model"]) == 64
+    photos = sorted(tiny_birds.rglob("images/*/*.jpg"))[:6]
+    before = _logits(bundle, photos)
+
+    again = niwt("synthesize", f"--run_dir={run}", f"--descriptions={texts}", f"--export_dir={tmp_path / 'again'}")
+    assert again.status == 0
+    np.testing.assert_array_equal(_logits(Bundle.open(tmp_path / "again"), photos), before)
+
+    job = niwt("add_class", f"--bundle={exports}", "--name=heron", "--text=a blue bird with long legs.")
+    assert job.status == 0 and "The network is written anew: all logits move." in job.out, job.err
+    added = _logits(Bundle.open(exports), photos)
+    assert added.shape == (6, 4) and np.abs(added[:, :3] - before).max() > 1e-6
+    job = niwt("remove_class", f"--bundle={exports}", "--name=heron")
+    assert job.status == 0, job.err
+    np.testing.assert_allclose(_logits(Bundle.open(exports), photos), before, atol=1e-5)
+    job = niwt("rename_class", f"--bundle={exports}", "--name=finch", "--new_name=red finch")
+    assert job.status == 0, job.err
+    assert Bundle.open(exports).labels == ("red finch", "moss wren", "night owl")
+    np.testing.assert_array_equal(_logits(Bundle.open(exports), photos), _logits(Bundle.open(exports / "3"), photos))
+
+    job = niwt("add_class", f"--bundle={exports}", "--name=heron", f"--attributes={tmp_path}/none.json")
+    assert job.status == 2 and "Received: --attributes." in job.err
+    job = niwt("add_class", f"--bundle={exports}", "--name=heron", f"--text={TEXTS['finch']}")
+    assert job.status == 2 and "must tell classes apart" in job.err
+    assert sorted(path.name for path in exports.iterdir() if not path.name.startswith(".")) == ["1", "2", "3", "4"]
+
+
+def _logits(bundle, photos):
+    from niwt_tf.serving.bundle.predict import read_pixels
+
+    pixels = np.stack([read_pixels(path, bundle.metadata["input_size"], "photos") for path in photos])
+    with opened(bundle.folder) as servable:
+        return servable.run("logits", {"images": pixels.astype(np.float32)})["logits"]
+
+
+def test_a_run_of_a_method_that_reads_no_texts_is_refused(niwt, finished_run, tmp_path):
+    (tmp_path / "classes.csv").write_text("class,text\nwren,small bird\nowl,large bird\n")
+    exports = tmp_path / "exports"
+    flags = [f"--descriptions={tmp_path}/classes.csv", f"--export_dir={exports}"]
+    job = niwt("synthesize", f"--run_dir={finished_run.path}", *flags)
+    assert job.status == 2 and "a method that reads texts, as --method=n3" in job.err and not exports.exists()
+    job = niwt("synthesize", f"--run_dir={tmp_path}/none", *flags)
+    assert job.status == 2 and "--run_dir must be a run's folder" in job.err
+    job = niwt("synthesize", f"--run_dir={finished_run.path}")
+    assert job.status == 2 and "--descriptions must be given" in job.err
