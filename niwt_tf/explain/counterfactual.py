@@ -22,6 +22,7 @@ _MOST_PRODUCTS = 5e10  # in trying pairs: some two seconds on two cores
 _MOST_ADDED = 1_000
 _MOST_SHRUNK = 512
 _HALVINGS = 20
+_PAST = 1e-3  # by how much, in parts of itself, an edit is made larger than it must be
 _CLEAR = 1e-3  # by how much B must win, in parts of the largest of the logits at stake and 1: far above float32's rounding
 
 
@@ -192,7 +193,10 @@ class _Search:
             middle = (low + high) / 2
             wins = self._of(sets, self._parts(sets, j, middle)) > self._enough
             low, high = np.where(wins, low, middle), np.where(wins, middle, high)
-        return sets, self._parts(sets, j, high)
+        # Where the logit jumps (a block of importances that turns its direction), rounding decides at the very edge.
+        past = np.minimum(high * (1 + _PAST), 1.0)
+        clear = self._of(sets, self._parts(sets, j, past)) > self._enough
+        return sets, self._parts(sets, j, np.where(clear, past, high))
 
     @staticmethod
     def _parts(sets: np.ndarray, j: int, part: np.ndarray) -> np.ndarray:
