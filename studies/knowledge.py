@@ -3,7 +3,8 @@
 python studies/knowledge.py --sources=attributes,captions,attributes+captions --seeds=0,1,2 --runs=runs/cub10_knowledge -- \
     --flagfile=flags/cub10_mobilenet_v2.flags --data_dir=ARCHIVE --weights=FILE
 
-What follows `--` goes to `niwt run` as it is, but `--text_features` to sources with texts alone. Networks are trained once a
+A source of texts may name how they become numbers: captions@encoder, captions@lsa. What follows `--` goes to `niwt run` as it is,
+but `--text_features` to sources with texts alone. Networks are trained once a
 seed and shared by the sources. Runs that are up to date are not repeated. The interval is Student's over the seeds; differences
 are to the first source, seed by seed.
 """
@@ -31,11 +32,14 @@ Metrics = Mapping[str, float]
 
 def run(source: str, seed: int, runs: Path, flags: Sequence[str]) -> Metrics:
     """Return the metrics of one source and seed, run as far as the stage evaluate."""
+    known, _, features = source.partition("@")
     folder = runs / re.sub(r"\W+", "_", source) / f"seed_{seed}"
     begun = time.monotonic()
-    command = [sys.executable, "-m", "niwt_tf", "run", *flags, f"--knowledge={source}", f"--seed={seed}"]
+    command = [sys.executable, "-m", "niwt_tf", "run", *flags, f"--knowledge={known}", f"--seed={seed}"]
     command += [f"--run_dir={folder}", f"--stage_store={runs / 'store'}", "--until=evaluate"]
-    if not set(source.split("+")) & set(TEXTS):
+    if features:
+        command.append(f"--text_features={features}")
+    elif not set(known.split("+")) & set(TEXTS):
         command.append("--text_features=lsa")  # the last one counts, and any other is refused where there is no text
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     print(f"{source}, seed {seed}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
