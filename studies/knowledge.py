@@ -3,8 +3,8 @@
 python studies/knowledge.py --sources=attributes,captions,attributes+captions --seeds=0,1,2 --runs=runs/cub10_knowledge -- \
     --flagfile=flags/cub10_mobilenet_v2.flags --data_dir=ARCHIVE --weights=FILE
 
-A source of texts may name how they become numbers: captions@encoder, captions@lsa. What follows `--` goes to `niwt run` as it is,
-but `--text_features` to sources with texts alone. Networks are trained once a
+A source of texts may name how they become numbers: captions@encoder, captions@lsa. What follows `--` goes to `niwt run` as
+it is, but `--text_features` to sources with texts alone. Networks are trained once a
 seed and shared by the sources. Runs that are up to date are not repeated. The interval is Student's over the seeds; differences
 are to the first source, seed by seed.
 """
