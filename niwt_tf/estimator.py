@@ -21,6 +21,7 @@ from niwt_tf.config.names import DEFAULT_METHOD
 from niwt_tf.config.settings import SETTINGS, Settings
 from niwt_tf.data.images.files import read_one_image
 from niwt_tf.data.images.pipeline import usable_images
+from niwt_tf.data.readers.class_texts import check_class_texts
 from niwt_tf.data.schema import Dataset, Descriptions, Images, Knowledge, seen_data, test_data, unseen_descriptions
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.explain.explainer import fit_explainer, importances_of
@@ -40,11 +41,12 @@ from niwt_tf.protocol.selection import choose
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.savedmodel import export_network
 from niwt_tf.serving.export.verification import noise_images
+from niwt_tf.serving.synthesis import synthesized, synthesized_contents
 
 _DATA_SETTINGS = frozenset(
     (
         *("dataset", "data_dir", "split", "unseen", "num_unseen"),
-        *("knowledge", "text_features", "missing_images", "max_bad_images"),
+        *("knowledge", "missing_images", "max_bad_images"),
     )
 )
 _PARAMETERS = {declared.name: declared.default for declared in SETTINGS if declared.name not in _DATA_SETTINGS}
@@ -56,7 +58,8 @@ class Niwt(BaseEstimator):
     """A classifier of seen and unseen classes, the latter learnt from their descriptions alone.
 
     The parameters are the settings of `niwt run` that are not about data, with the same names, defaults and rules;
-    `niwt run --help` says what each does. They are checked by `fit`.
+    `niwt run --help` says what each does. They are checked by `fit`. A method that reads texts takes their tokens by
+    `text_features`; the numbers of a description are the data set's.
 
     Attributes:
         classes_: names of the C classes, seen ones first.
@@ -67,6 +70,8 @@ class Niwt(BaseEstimator):
 
     _explainer: NetworkExplainer | None = None
     _importances: np.ndarray | None = None
+    _texts: Mapping[str, str] = {}  # noqa: RUF012  of classes that a method wrote from them
+    _writer: SavedModel | None = None  # of a classifier that `synthesize` gave
 
     def __init__(
         self,
@@ -86,6 +91,7 @@ class Niwt(BaseEstimator):
         attribute_loss: float = 0.0,
         patience: int = 5,
         method: str = DEFAULT_METHOD,
+        text_features: str = "lsa",
         head: str | None = None,
         seen_head: str | tuple[str, ...] = _PARAMETERS["seen_head"],
         head_regularization: tuple[float, ...] = _PARAMETERS["head_regularization"],
@@ -160,8 +166,10 @@ class Niwt(BaseEstimator):
             network, _ = self.chosen_.applied(networks["main"], unseen)
             if self.chosen_.generator.importances is None:
                 self._importances = importances_of(tasks[0], network)
+        if self.chosen_.generator.reads_texts:
+            self._texts = dict(zip(unseen.names, unseen.texts or (), strict=True))
         known, values = dataset.knowledge, np.concatenate([seen.descriptions.values, unseen.values])
-        self.knowledge_ = Knowledge(values, known.names, known.groups, known.source)
+        self.knowledge_ = Knowledge(values, known.names, known.groups, known.source, known.words)
         counts = np.bincount(seen.images.labels, minlength=len(seen.descriptions))
         self._photographs = dict(zip(seen.descriptions.names, counts.tolist(), strict=True))
         self._set_network(network)
@@ -240,20 +248,45 @@ class Niwt(BaseEstimator):
         others = {**self.chosen_.generator.figures, "seed": self.seed}
         return metrics_of(scored, self.network_.num_seen, others, self.chosen_.probabilities.temperature)
 
-    def add_class(self, name: str, description: Mapping[str, float] | Sequence[float] | np.ndarray) -> Niwt:
+    def synthesize(self, texts: Mapping[str, str]) -> Niwt:
+        """Return a classifier of K other classes alone, described by texts; this one stays as it is.
+
+        It predicts and is exported like any other. Only a method that reads texts, `method="n3"`, writes one.
+
+        Args:
+            texts: one by class name, two classes at least.
+
+        Raises:
+            InputError: the method reads no texts, or a text is not in order.
+        """
+        check_is_fitted(self, "network_")
+        classes = check_class_texts(dict(texts), "texts")
+        made = type(self)(**self.get_params())
+        writer = SavedModel(self.network_, self._settings(), self.chosen_, self.knowledge_, *self._beside())
+        made._writer, made._texts = writer, dict(zip(classes.names, classes.texts or (), strict=True))
+        made.chosen_, made.knowledge_ = self.chosen_, Knowledge(classes.values, (), (), "texts")
+        made._set_network(synthesized(writer, classes))
+        return made
+
+    def add_class(self, name: str, description: str | Mapping[str, float] | Sequence[float] | np.ndarray) -> Niwt:
         """Learn one more class from its description, without an image.
+
+        A method that writes whole networks writes this one anew: then all logits move.
 
         Args:
             name: a new name.
-            description: K numbers in the order and units of the data set's knowledge, or a value by entry name for all K.
+            description: K numbers in the order and units of the data set's knowledge, or a value by entry name for all K; a
+                text for a method that reads texts.
 
         Raises:
             InputError: the name exists, or the description does not fit.
         """
         check_is_fitted(self, "network_")
-        values = np.concatenate([self.knowledge_.values, self._description(description)[None]])
         num_seen, names = self.network_.num_seen, (*self.network_.class_names, name)
         generator = self.chosen_.generator
+        if generator.reads_texts:
+            return self._written_anew({**self._texts, name: self._text(name, description)})
+        values = np.concatenate([self.knowledge_.values, self._description(description)[None]])
         if generator.independent:
             parameters = generator.generate(Descriptions((name,), values[-1:]))
             assert isinstance(parameters, HeadParameters), "the other classes' parameters stay as they are"
@@ -271,6 +304,8 @@ class Niwt(BaseEstimator):
             InputError: there is no such class; the sentence suggests the nearest.
         """
         check_is_fitted(self, "network_")
+        if self.chosen_.generator.reads_texts and self.network_.index_of(name) >= self.network_.num_seen:
+            return self._written_anew({each: text for each, text in self._texts.items() if each != name})
         network = self.network_.without(name)
         values = np.delete(self.knowledge_.values, self.network_.index_of(name), axis=0)
         self.knowledge_ = replace(self.knowledge_, values=values)
@@ -280,7 +315,10 @@ class Niwt(BaseEstimator):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a folder, whole or not at all; no pickle is used."""
         check_is_fitted(self, "network_")
-        save_model(path, SavedModel(self.network_, self._settings(), self.chosen_, self.knowledge_, *self._beside()))
+        if self._writer is not None:
+            raise InputError("A classifier that synthesize gave is exported, and not saved: save the one that wrote it.")
+        model = SavedModel(self.network_, self._settings(), self.chosen_, self.knowledge_, *self._beside(), self._texts)
+        save_model(path, model)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Niwt:
@@ -293,7 +331,7 @@ class Niwt(BaseEstimator):
         settings = saved.settings.as_dict()
         model = cls(**{name: settings[name] for name in _PARAMETERS})
         model.chosen_, model.knowledge_ = saved.chosen, saved.knowledge
-        model._photographs, model._importances = dict(saved.photographs), saved.importances
+        model._photographs, model._importances, model._texts = dict(saved.photographs), saved.importances, dict(saved.texts)
         model._set_network(saved.network)
         return model
 
@@ -316,6 +354,33 @@ class Niwt(BaseEstimator):
             made = noise_images(Path(folder), self.network_.input_size)
             return export_network(self.network_, Path(path), contents=contents, k=k, check_images=made)
 
+    def _written_anew(self, texts: dict[str, str]) -> Niwt:
+        """Write the network anew for the classes that are described by texts, beside the seen ones where there are any."""
+        if self._writer is not None:
+            made = self._writer, check_class_texts(texts, "texts")
+            self._set_network(synthesized(*made))
+            self.knowledge_ = replace(self.knowledge_, values=made[1].values)
+        else:
+            entries = self.knowledge_.values.shape[1]
+            classes = Descriptions(tuple(texts), np.zeros((len(texts), entries), np.float32), tuple(texts.values()))
+            network, _ = self.chosen_.applied(self.network_, classes)
+            known = dict(zip(self.network_.class_names, self.knowledge_.values, strict=True))
+            words = self.knowledge_.words
+            for name, text in texts.items():
+                if name not in known:
+                    known[name] = np.zeros(entries, np.float32) if words is None else words([text])[0]
+            self.knowledge_ = replace(self.knowledge_, values=np.stack([known[name] for name in network.class_names]))
+            self._set_network(network)
+        self._texts = texts
+        return self
+
+    def _text(self, name: str, description: Any) -> str:
+        if not isinstance(description, str) or not description.strip():
+            raise InputError(f"description must be a text for method={self.chosen_.method!r}. Received: {description!r}.")
+        if name in self.network_.class_names:
+            raise InputError(f"A class that is added must have a name of its own. Received: {name!r}, which exists.")
+        return description
+
     def _settings(self) -> Settings:
         values = {name: getattr(self, name) for name in _PARAMETERS}
         if self.head is not None:
@@ -330,6 +395,8 @@ class Niwt(BaseEstimator):
 
     def _contents(self) -> Contents:
         """Return what goes with the network into an export."""
+        if self._writer is not None:
+            return synthesized_contents(self._writer, [self._texts[name] for name in self.network_.class_names])
         chosen, knowledge, names = self.chosen_, self.knowledge_, self.network_.class_names
         seen = names[: self.network_.num_seen]
         fitted = list(self._photographs)  # the classes that it was fitted on: some may have been removed since

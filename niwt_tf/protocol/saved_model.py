@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -35,6 +35,7 @@ class SavedModel:
         knowledge: a row for each class of the network.
         photographs: how many each class had that the method was fitted on.
         importances: [S, N] of those classes, where the generator has none of its own.
+        texts: of the classes that the network was written for, where the method reads texts.
     """
 
     network: Network
@@ -43,6 +44,7 @@ class SavedModel:
     knowledge: Knowledge
     photographs: Mapping[str, int]
     importances: np.ndarray | None
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def save_model(path: str | os.PathLike[str], model: SavedModel) -> None:
@@ -69,6 +71,7 @@ def save_model(path: str | os.PathLike[str], model: SavedModel) -> None:
             "description_groups": list(known.groups),
             "description_source": known.source,
             "photographs": dict(model.photographs),
+            "texts": dict(model.texts),
             "calibration": chosen.calibration,
             "candidate": trial.candidate.as_dict(),
             "trial": {name: finite(value) for name, value in {**reached, **trial.figures}.items()},
@@ -109,7 +112,8 @@ def _read(folder: Path, record: Mapping[str, Any]) -> SavedModel:
     candidate = method.candidate_of(record["candidate"])
     trial = Trial(candidate, calibration, harmonic_mean, acc_zsl, reached)
     chosen = Chosen(method.name, fitted, trial, (), float(record["calibration"]), probabilities)
-    return SavedModel(network, settings, chosen, knowledge, record["photographs"], classes.get("importances"))
+    beside = record["photographs"], classes.get("importances"), record.get("texts", {})
+    return SavedModel(network, settings, chosen, knowledge, *beside)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

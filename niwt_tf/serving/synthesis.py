@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from niwt_tf.data.readers.class_texts import check_class_texts
 from niwt_tf.data.schema import Descriptions
@@ -38,6 +37,13 @@ def synthesized(writer: SavedModel, classes: Descriptions) -> Network:
     return made
 
 
+def synthesized_contents(writer: SavedModel, texts: Sequence[str]) -> Contents:
+    """Return what goes with such a network into its bundle: texts in the order of its classes, and the method that wrote it."""
+    method = writer.chosen.method
+    how = method_of(method).how(writer.chosen.trial.candidate)
+    return Contents(probabilities=writer.chosen.probabilities, how=how, method=method, texts=texts, writer=writer)
+
+
 def export_synthesized(writer: SavedModel, classes: Descriptions, folder: str | os.PathLike[str]) -> Path:
     """Write the network of K classes as the next version in `folder`, verified, or write nothing; return the version's folder.
 
@@ -45,22 +51,10 @@ def export_synthesized(writer: SavedModel, classes: Descriptions, folder: str | 
         InputError: see `synthesized`, or `folder` is a file.
         VerificationError: the SavedModel does not answer as the network does.
     """
-    network = synthesized(writer, classes)
-    trial, method = writer.chosen.trial, writer.chosen.method
-    contents = Contents(
-        probabilities=writer.chosen.probabilities, how=method_of(method).how(trial.candidate), method=method,
-        texts=classes.texts or (), writer=writer
-    )
-    written: dict[str, Any] = {
-        "writer": {
-            "method": method,
-            "text_features": writer.settings.text_features,
-            **writer.chosen.generator.provenance,
-        }
-    }
+    network, contents = synthesized(writer, classes), synthesized_contents(writer, classes.texts or ())
     with tempfile.TemporaryDirectory() as images:
         checked = noise_images(Path(images), network.input_size)
-        return export_network(network, folder, contents=contents, k=_BEST, check_images=checked, metadata=written)
+        return export_network(network, folder, contents=contents, k=_BEST, check_images=checked)
 
 
 def with_texts(bundle: Bundle, texts: Mapping[str, str]) -> Path:

@@ -59,7 +59,8 @@ _KNOWLEDGE = (
         ),
         (
             {"text_features": "lda"},
-            "--text_features must be one of lsa, encoder, encoder_words or encoder:NAME or encoder_words:NAME or vectors:NAME or hub:NAME. Received: 'lda'. Did you mean 'lsa'?",
+            "--text_features must be one of lsa, encoder, encoder_words or encoder:NAME "
+            "or encoder_words:NAME or vectors:NAME or hub:NAME. Received: 'lda'. Did you mean 'lsa'?",
         ),
         ({"unseen": ("a",), "num_unseen": 2}, "--unseen and --num_unseen must not both be given. Received: 'a' and 2."),
     ],

@@ -39,7 +39,8 @@ def test_every_name_is_that_of_its_method():
 
 @pytest.mark.parametrize(("given", "meant"), [("eszl", "eszsl"), ("NIWT", "niwt"), ("classmean", "class_mean")])
 def test_an_unknown_name_suggests_the_nearest(given, meant):
-    with pytest.raises(InputError, match=rf"--method must be one of niwt, n3, ale, .*Received: '{given}'. Did you mean '{meant}'"):
+    sentence = rf"--method must be one of niwt, n3, ale, .*Received: '{given}'. Did you mean '{meant}'"
+    with pytest.raises(InputError, match=sentence):
         method_of(given)
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from niwt_tf import __version__
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.models.network import Network
+from niwt_tf.protocol.saved_model import SavedModel
 from niwt_tf.serving.bundle.bundle import FORMAT, formula_entry
 from niwt_tf.serving.export.contents import Contents
 
@@ -53,6 +54,7 @@ def describe(network: Network, contents: Contents, k: int) -> dict[str, Any]:
             "abstain_below": probabilities.abstain_below,
             "figures": dict(probabilities.figures),
         },
+        "writer": _writer(contents.writer),
         "validation": dict(contents.validation),
         "preprocessing": _PREPROCESSING,
         "signatures": signature_forms(network, contents, k),
@@ -60,6 +62,14 @@ def describe(network: Network, contents: Contents, k: int) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), "niwt-tf": __version__}
         | {"tensorflow": tf.__version__, "keras": keras.__version__},
     }
+
+
+def _writer(writer: SavedModel | None) -> dict[str, str] | None:
+    """Return what says which fitted method wrote a network from texts, or None."""
+    if writer is None:
+        return None
+    named = {"method": writer.chosen.method, "text_features": writer.settings.text_features}
+    return {**named, **writer.chosen.generator.provenance}
 
 
 def signature_forms(network: Network, contents: Contents, k: int) -> dict[str, Any]:

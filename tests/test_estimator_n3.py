@@ -1,0 +1,61 @@
+"""`Niwt(method="n3")`: a network from texts, in Python."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from niwt_tf import InputError, Niwt, load_dataset
+from niwt_tf.data.schema import test_data
+from niwt_tf.serving.bundle.bundle import Bundle, is_synthesized
+
+TEXTS = {"moss wren": "a small bird with a green crown.", "finch": "a red bird with a cone bill."}
+
+
+@pytest.mark.slow
+def test_from_fitting_to_classifiers_of_other_classes(tiny_birds, tiny_bert, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    features = f"encoder_words:{tiny_bert}"
+    dataset = load_dataset("birds", tiny_birds, num_unseen=3, seed=3, knowledge="captions", text_features=features)
+    small = {"n3_steps": 4, "n3_width": 8, "n3_way": 3, "epochs": 1, "input_size": 32, "num_folds": 1}
+    model = Niwt(method="n3", text_features=features, **small).fit(dataset)
+    images = test_data(dataset).images
+    photos = [images.root / path for path in images.paths][::9]
+    before = model.decision_function(photos)
+    assert before.shape == (len(photos), len(model.classes_)) and model.score(dataset)["acc_zsl"] >= 0
+
+    other = model.synthesize(TEXTS)
+    assert other.classes_.tolist() == list(TEXTS)
+    np.testing.assert_array_equal(model.decision_function(photos), before)
+    answers = other.decision_function(photos)
+    turned = model.synthesize(dict(reversed(TEXTS.items())))
+    np.testing.assert_allclose(turned.decision_function(photos)[:, ::-1], answers, atol=1e-4 * np.abs(answers).max())
+    other.add_class("owl", "a white bird with black wings.")
+    assert other.classes_.tolist() == [*TEXTS, "owl"]
+    assert np.abs(other.decision_function(photos)[:, :2] - answers).max() > 1e-6
+    other.remove_class("owl")
+    np.testing.assert_allclose(other.decision_function(photos), answers, atol=1e-5 * np.abs(answers).max())
+    bundle = Bundle.open(other.export(tmp_path / "exports", check_images=photos[:2]))
+    assert is_synthesized(bundle) and [card.text for card in bundle.cards] == list(TEXTS.values())
+    with pytest.raises(InputError, match="is exported, and not saved"):
+        other.save(tmp_path / "other")
+
+    model.save(tmp_path / "model")
+    again = Niwt.load(tmp_path / "model")
+    np.testing.assert_allclose(again.decision_function(photos), before, atol=1e-5 * np.abs(before).max())
+    again.add_class("owl", "a white bird with black wings.")
+    assert again.classes_[-1] == "owl" and len(again.knowledge_.values) == len(again.classes_)
+    again.remove_class("owl")
+    np.testing.assert_allclose(again.decision_function(photos), before, atol=1e-4 * np.abs(before).max())
+    with pytest.raises(InputError, match="description must be a text for method='n3'"):
+        again.add_class("owl", [0.0] * 8)
+    with pytest.raises(InputError, match="Received: one class alone"):
+        model.synthesize({"finch": "red"})
+
+
+@pytest.mark.slow
+def test_a_method_that_reads_no_texts_writes_no_networks(tiny_birds, tiny_settings, short_grids):
+    dataset = load_dataset("birds", tiny_birds, num_unseen=3, seed=3)
+    model = Niwt(**tiny_settings, method="class_mean").fit(dataset)
+    with pytest.raises(InputError, match="one that writes a network from texts alone"):
+        model.synthesize(TEXTS)
