@@ -1,1 +1,1 @@
-"""N3: networks written from descriptions (Jin, Yan et al., ACL 2020)."""
+"""N3: networks written from descriptions (Jin, Liu et al., ACL 2020)."""

@@ -1,4 +1,4 @@
-"""N3: "Language to Network: Conditional Parameter Adaptation with Natural Language Descriptions" (Jin, Yan et al., ACL 2020).
+"""N3: "Language to Network: Conditional Parameter Adaptation with Natural Language Descriptions" (Jin, Liu et al., ACL 2020).
 
 A meta-model reads the descriptions of K classes and writes the parameters of a K-way network: the head, and with `n3_adapt`
 the layers before it, as Theta' = gamma Theta + mu dTheta (Eq. 6). What differs from the paper is said in `meta_model`
