@@ -76,7 +76,7 @@ def method_stage(run: Run, data: RunData, stage: MethodStage) -> None:
         return
     tasks = run_tasks(run, data, stage.inputs)
     with made.writing() as folder:
-        shapes, metrics = stage.write(run.settings, tasks, folder, made.work)
+        shapes, metrics = stage.write(run.settings, tasks, folder, lambda: made.work)
         made.record(shapes=shapes, metrics=metrics)
 
 

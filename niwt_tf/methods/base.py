@@ -124,8 +124,8 @@ class MethodStage:
         name: of the stage and its folder.
         settings: names of the settings that change it.
         inputs: the stages that it reads.
-        write: does it for all tasks and writes the folder; returns shapes and figures for the record. The last argument is a
-            folder that outlives an interruption.
+        write: does it for all tasks and writes the folder; returns shapes and figures for the record. The last argument
+            makes and gives a folder that outlives an interruption.
         read: puts what a finished stage has written into the tasks.
         described: whether descriptions change it.
     """
@@ -133,7 +133,7 @@ class MethodStage:
     name: str
     settings: tuple[str, ...]
     inputs: tuple[str, ...]
-    write: Callable[[Settings, Sequence[Task], Path, Path], tuple[dict[str, Any], dict[str, float]]]
+    write: Callable[[Settings, Sequence[Task], Path, Callable[[], Path]], tuple[dict[str, Any], dict[str, float]]]
     read: Callable[[Sequence[Task], Path], None]
     described: bool = True
 

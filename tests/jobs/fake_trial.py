@@ -41,7 +41,7 @@ def main() -> None:
                 with stage.writing() as written:
                     if (folder / "wait").exists():
                         (folder / "wait" / str(os.getpid())).touch()
-                        limit = time.monotonic() + 60
+                        limit = time.monotonic() + 300
                         while (folder / "wait").exists() and time.monotonic() < limit:
                             time.sleep(0.05)
                     if settings.patience == UNLUCKY:

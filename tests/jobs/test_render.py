@@ -8,7 +8,7 @@ TINY = ["--num_species=2", "--images_per_species=1", "--image_size=32"]
 
 def _render(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "niwt_tf", "render", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
 def test_render_writes_once_and_replaces_only_its_own(tmp_path):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -129,10 +129,10 @@ def _kept(task: Task) -> _Kept:
 
 
 def _write(
-    settings: Settings, tasks: Sequence[Task], folder: Path, work: Path
+    settings: Settings, tasks: Sequence[Task], folder: Path, work: Callable[[], Path]
 ) -> tuple[dict[str, Sequence[int]], dict[str, float]]:
     """Train all tasks' meta-models and write them."""
-    figures = _train_all(settings, tasks, work)
+    figures = _train_all(settings, tasks, work())
     for task in tasks:
         kept = _kept(task)
         np.savez(folder / f"{task.partition.name}.npz", steps=np.array(kept.steps), **kept.generator.arrays())  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ Dimensions: M images, D features.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def _fit_maps(settings: Settings, tasks: Sequence[Task]) -> dict[str, list[Impor
 
 
 def write_importance(
-    settings: Settings, tasks: Sequence[Task], folder: Path, work: Path
+    settings: Settings, tasks: Sequence[Task], folder: Path, work: Callable[[], Path]
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Measure all tasks and write the stage `importance`; return shapes and figures."""
     del work  # an interrupted measuring goes on from the cache
@@ -72,7 +72,7 @@ def read_importance(tasks: Sequence[Task], folder: Path) -> None:
 
 
 def write_maps(
-    settings: Settings, tasks: Sequence[Task], folder: Path, work: Path
+    settings: Settings, tasks: Sequence[Task], folder: Path, work: Callable[[], Path]
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Fit all tasks' maps and write the stage `map`; return shapes and figures."""
     del work

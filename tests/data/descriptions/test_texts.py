@@ -74,7 +74,8 @@ def test_little_known_classes_are_named(caplog):
 
 @pytest.mark.parametrize("features", ["bert", "vectors:", "hub:", "vectors"])
 def test_unknown_features(features):
-    with pytest.raises(InputError, match="text_features must be lsa, vectors:PATH or hub:HANDLE. Received: "):
+    rule = "text_features must be lsa, encoder, encoder_words, vectors:PATH or hub:HANDLE. Received: "
+    with pytest.raises(InputError, match=rule):
         described(features=features)
 
 

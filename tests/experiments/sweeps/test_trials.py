@@ -50,7 +50,7 @@ def test_each_ends_with_its_last_line_and_has_its_log(start, code, error):
 
 
 def test_a_trial_is_claimed_while_its_process_lives(start):
-    process = start("import time; time.sleep(60)")
+    process = start("import time; time.sleep(600)")
     process.close()
     assert start.folder.claim(TRIALS[0]) is None
     assert start.folder.claim(TRIALS[1]) is not None
@@ -78,7 +78,7 @@ import os, pathlib, sys
 sys.path.insert(0, {str(Path(__file__).parents[3])!r})
 from niwt_tf.experiments.sweeps.trials import TrialProcess
 claim = open({str(start.folder.path / "claim")!r}, "w")
-command = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
+command = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
 child = TrialProcess(None, command, pathlib.Path(claim.name + ".log"), claim)
 print(child.popen.pid, flush=True)
 os.kill(os.getpid(), 9)
@@ -86,7 +86,7 @@ os.kill(os.getpid(), 9)
     process = TrialProcess(TRIALS[0], [sys.executable, "-c", code], start.folder.log(TRIALS[0]), start.folder.claim(TRIALS[0]))
     process.popen.wait()
     child = int(start.folder.log(TRIALS[0]).read_text())
-    limit = time.monotonic() + 10
+    limit = time.monotonic() + 120
     while Path(f"/proc/{child}/stat").exists() and Path(f"/proc/{child}/stat").read_text().split()[2] not in "ZX":
         assert time.monotonic() < limit
         time.sleep(0.05)

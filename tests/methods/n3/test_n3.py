@@ -111,7 +111,7 @@ def test_an_interrupted_training_goes_on_with_the_same_result(tasks, tmp_path, m
     for folder in folders:
         folder.mkdir()
     made = tasks(**options)
-    stage.write(made[0].settings, made, folders[0], folders[2])
+    stage.write(made[0].settings, made, folders[0], lambda: folders[2])
 
     real, count = meta_training.episode, [0]
 
@@ -124,10 +124,10 @@ def test_an_interrupted_training_goes_on_with_the_same_result(tasks, tmp_path, m
     monkeypatch.setattr(meta_training, "episode", stops)
     made = tasks(**options)
     with pytest.raises(KeyboardInterrupt):
-        stage.write(made[0].settings, made, folders[1], folders[3])
+        stage.write(made[0].settings, made, folders[1], lambda: folders[3])
     monkeypatch.setattr(meta_training, "episode", real)
     made = tasks(**options)
-    stage.write(made[0].settings, made, folders[1], folders[3])
+    stage.write(made[0].settings, made, folders[1], lambda: folders[3])
     for name in ("main", "fold_0"):
         with np.load(folders[0] / f"{name}.npz") as one, np.load(folders[1] / f"{name}.npz") as other:
             assert one.files == other.files

@@ -109,7 +109,7 @@ def model_server(folder: Path) -> Iterator[Address]:
 
 
 def _wait_for(url: str) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while True:
         try:
             with urllib.request.urlopen(url) as answer:
