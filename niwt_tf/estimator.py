@@ -22,6 +22,7 @@ from niwt_tf.config.settings import SETTINGS, Settings
 from niwt_tf.data.images.files import read_one_image
 from niwt_tf.data.images.pipeline import usable_images
 from niwt_tf.data.readers.class_texts import check_class_texts
+from niwt_tf.data.readers.tables import plain_name
 from niwt_tf.data.schema import Dataset, Descriptions, Images, Knowledge, seen_data, test_data, unseen_descriptions
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.explain.explainer import fit_explainer, importances_of
@@ -251,7 +252,8 @@ class Niwt(BaseEstimator):
     def synthesize(self, texts: Mapping[str, str]) -> Niwt:
         """Return a classifier of K other classes alone, described by texts; this one stays as it is.
 
-        It predicts and is exported like any other. Only a method that reads texts, `method="n3"`, writes one.
+        It predicts and is exported like any other. Only a method that reads texts writes one, see
+        `niwt_tf.config.names.TEXT_METHODS`.
 
         Args:
             texts: one by class name, two classes at least.
@@ -282,8 +284,9 @@ class Niwt(BaseEstimator):
             InputError: the name exists, or the description does not fit.
         """
         check_is_fitted(self, "network_")
-        num_seen, names = self.network_.num_seen, (*self.network_.class_names, name)
         generator = self.chosen_.generator
+        name = plain_name(name) if generator.reads_texts else name
+        num_seen, names = self.network_.num_seen, (*self.network_.class_names, name)
         if generator.reads_texts:
             return self._written_anew({**self._texts, name: self._text(name, description)})
         values = np.concatenate([self.knowledge_.values, self._description(description)[None]])
@@ -292,7 +295,7 @@ class Niwt(BaseEstimator):
             assert isinstance(parameters, HeadParameters), "the other classes' parameters stay as they are"
             network = self.network_.expand(*parameters.new, (name,))
         else:
-            network, _ = self.chosen_.applied(self.network_, Descriptions(names[num_seen:], values[num_seen:]))
+            network = self._applied(Descriptions(names[num_seen:], values[num_seen:]))
         self.knowledge_ = replace(self.knowledge_, values=values)
         self._set_network(network)
         return self
@@ -363,7 +366,7 @@ class Niwt(BaseEstimator):
         else:
             entries = self.knowledge_.values.shape[1]
             classes = Descriptions(tuple(texts), np.zeros((len(texts), entries), np.float32), tuple(texts.values()))
-            network, _ = self.chosen_.applied(self.network_, classes)
+            network = self._applied(classes)
             known = dict(zip(self.network_.class_names, self.knowledge_.values, strict=True))
             words = self.knowledge_.words
             for name, text in texts.items():
@@ -373,6 +376,18 @@ class Niwt(BaseEstimator):
             self._set_network(network)
         self._texts = texts
         return self
+
+    def _applied(self, classes: Descriptions) -> Network:
+        """Return the network of the seen classes and others; seen ones that were removed have a part in it, and no column."""
+        network, fitted = self.network_, tuple(self._photographs)
+        kept = network.class_names[: network.num_seen]
+        if len(kept) < len(fitted):
+            head = np.zeros((network.num_features, len(fitted)), np.float32), np.zeros(len(fitted), np.float32)
+            network = network.with_head(*head, fitted, len(fitted))
+        network, _ = self.chosen_.applied(network, classes)
+        for name in fitted:
+            network = network if name in kept else network.without(name)
+        return network
 
     def _text(self, name: str, description: Any) -> str:
         if not isinstance(description, str) or not description.strip():

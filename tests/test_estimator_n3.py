@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from niwt_tf import InputError, Niwt, load_dataset
-from niwt_tf.data.schema import test_data
+from niwt_tf.data.schema import Knowledge, test_data
+from niwt_tf.methods.base import Generator, Trial
+from niwt_tf.methods.parameters import NetworkParameters
+from niwt_tf.metrics.probabilities import Probabilities
+from niwt_tf.models.backbones import build_network
+from niwt_tf.protocol.selection import Chosen
 from niwt_tf.serving.bundle.bundle import Bundle, is_synthesized
 
 TEXTS = {"moss wren": "a small bird with a green crown.", "finch": "a red bird with a cone bill."}
@@ -59,3 +64,37 @@ def test_a_method_that_reads_no_texts_writes_no_networks(tiny_birds, tiny_settin
     model = Niwt(**tiny_settings, method="class_mean").fit(dataset)
     with pytest.raises(InputError, match="one that writes a network from texts alone"):
         model.synthesize(TEXTS)
+
+
+class _Writer(Generator):
+    """A method that reads texts and was fitted on the classes a, b and c: a class's bias is the length of its name."""
+
+    independent, reads_texts = False, True
+
+    def __init__(self, num_features):
+        self.num_features = num_features
+
+    def generate(self, classes):
+        biases = np.array([1, 1, 1, *map(len, classes.names)], np.float32)
+        return NetworkParameters(classes.names, {}, np.zeros((self.num_features, len(biases)), np.float32), biases, 3)
+
+    def arrays(self):
+        return {}
+
+
+def test_a_seen_class_that_was_removed_stays_away_and_names_are_composed():
+    model = Niwt(method="n3")
+    network = build_network("small_vgg", ("a", "b", "c"), input_size=16, seed=1)
+    trial = Trial(None, 0.0, float("nan"), float("nan"))
+    model.chosen_ = Chosen("n3", _Writer(network.num_features), trial, (), 0.0, Probabilities())
+    model.knowledge_, model._photographs = Knowledge(np.zeros((3, 0), np.float32), (), (), "texts"), {"a": 5, "b": 5, "c": 5}
+    model._set_network(network)
+    model.remove_class("b")
+    model.add_class(" owl ", "a white bird.")
+    assert model.classes_.tolist() == ["a", "c", "owl"] and model.network_.num_seen == 2
+    np.testing.assert_array_equal(model.network_.biases, [1, 1, 3])
+    assert len(model.knowledge_.values) == 3
+    with pytest.raises(InputError, match="Received: 'owl', which exists"):
+        model.add_class("owl ", "a white bird.")
+    model.remove_class("owl")
+    assert model.classes_.tolist() == ["a", "c"]

@@ -16,12 +16,13 @@ METHOD_MODULES = {
     **{name: f"niwt_tf.methods.baselines.{name}" for name in _BASELINES},
     "random": "niwt_tf.methods.baselines.random_scores",
 }
+# Those that read texts, and write networks from them alone.
+TEXT_METHODS = ("n3",)
 # Between a floor and a ceiling, which make no network.
 COMPARED = (*_BASELINES, "random", "oracle")
 TITLES = {
     "niwt": "NIWT", "n3": "N3", "ale": "ALE", "dem": "DEM", "eszsl": "ESZSL", "sync": "SynC", "cnzsl": "CNZSL",
-    "class_mean": "class mean",
-    "random": "random", "oracle": "oracle"
+    "class_mean": "class mean", "random": "random", "oracle": "oracle"
 }
 DATASETS = ("birds", "cub", "awa2", "folder")
 
@@ -34,7 +35,7 @@ def added(group: str) -> dict[str, EntryPoint]:
 
 def network_methods() -> tuple[str, ...]:
     """Return the methods that make a network: what --method may be."""
-    return (DEFAULT_METHOD, "n3", *_BASELINES, *added("niwt_tf.methods"))
+    return (DEFAULT_METHOD, *TEXT_METHODS, *_BASELINES, *added("niwt_tf.methods"))
 
 
 def compared_methods() -> tuple[str, ...]:

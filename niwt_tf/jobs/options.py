@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from niwt_tf.config.names import compared_methods
+from niwt_tf.config.names import TEXT_METHODS, compared_methods
 from niwt_tf.config.options import Option
 from niwt_tf.config.settings import SETTINGS
 
@@ -189,7 +189,10 @@ the place of the row's, and the table says so. The same command goes on after an
 kept. In --run_dir: table1.csv and table1.md, our figures beside the paper's."""
 
 SYNTHESIZE_OPTIONS = (
-    Option("run_dir", "str", None, "Folder of a finished run of a method that reads texts: --method=n3.", optional=True),
+    Option(
+        "run_dir", "str", None, f"Folder of a finished run of a method that reads texts: --method={'|'.join(TEXT_METHODS)}.",
+        optional=True,
+    ),
     Option("descriptions", "str", None, "A folder with <class>.txt for each class, or a CSV with class,text.", optional=True),
     Option("export_dir", "str", None, "Folder of the bundle's versions; by default exports/synthesized.", optional=True),
 )

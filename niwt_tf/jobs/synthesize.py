@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
+from niwt_tf.config.names import TEXT_METHODS
 from niwt_tf.data.readers.class_texts import read_class_texts
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
@@ -52,14 +53,14 @@ def writer_of(run_dir: Path) -> SavedModel:
     """Return the fitted method of a run that wrote its stage transfer.
 
     Raises:
-        InputError: there is no such run, or its method writes no networks from texts.
+        InputError: there is no such run, it is not finished or out of date, or its method writes no networks from texts.
     """
     run = RunDirectory(run_dir).reading()
-    settings, folder = run.settings, run_dir / "transfer"
+    settings, folder = run.settings, run.folder("transfer")
     if not (folder / "generator.npz").is_file():
-        rule = "--run_dir must be a finished run of a method that reads texts, as --method=n3"
+        rule = f"--run_dir must be a finished run of a method that reads texts, as --method={TEXT_METHODS[0]}"
         raise InputError(f"{rule}. Received: {str(run_dir)!r}, of {settings.method}.")
-    base, method = Network.load(run_dir / "train" / "main.keras"), method_of(settings.method)
+    base, method = Network.load(run.folder("train") / "main.keras"), method_of(settings.method)
     with np.load(folder / "generator.npz", allow_pickle=False) as file:
         generator = method.generator_of(settings, base, dict(file))
     chosen = read_json(folder / "selection.json")["chosen"]

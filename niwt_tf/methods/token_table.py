@@ -96,7 +96,7 @@ class TokenTable:
         distinct = list(dict.fromkeys(one for of_class in parted for one in of_class))
         with tqdm(total=len(distinct), desc="texts", delay=5, leave=False, disable=not progress) as bar:
             known = dict(zip(distinct, encoder.tokens(distinct, most_tokens, bar), strict=True))
-        kept = [tuple(one for one in of_class if known[one].words) for of_class in parted]
+        kept = [tuple(one for one in of_class if known[one].understood) for of_class in parted]
         empty = next((name for name, of_class in zip(classes.names, kept, strict=True) if not of_class), None)
         if empty is not None:
             rule = "The text of each class must have words that the encoder knows"
@@ -118,7 +118,9 @@ def _check_language(name: str, text: str, encoder: TokenEncoder) -> None:
     """Refuse a text that the encoder would spell letter by letter, as it does with scripts that it was not trained on."""
     start = text[:_LOOKED_AT]
     letters = sum(letter.isalpha() for letter in start)
-    if encoder.count(start) > _SPELLED * max(letters, 1):
+    if not letters:
+        raise InputError(f"The text of each class must have words. Received: that of {name!r}, {brief(start)}.")
+    if encoder.count(start) > max(_SPELLED * letters, 1):
         rule = "The text of each class must be in a language that the encoder knows"
         raise InputError(f"{rule}. Received: that of {name!r}, {brief(start)}, which it spells letter by letter.")
 

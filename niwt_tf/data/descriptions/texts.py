@@ -88,7 +88,7 @@ def _encoder(documents: Sequence[str], seen: np.ndarray, text_features: str, pro
 def _check_known(
     encoder: TextEncoder, documents: Sequence[str], class_names: Sequence[str], source: str, text_features: str
 ) -> None:
-    held = "the seen classes' texts have" if text_features == LSA else f"{text_features.partition(':')[2]} has"
+    held = "the seen classes' texts have" if text_features == LSA else f"{text_features.partition(':')[2] or text_features} has"
     few = []
     for name, document in zip(class_names, documents, strict=True):
         known, others = encoder.known(document)

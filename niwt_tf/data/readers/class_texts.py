@@ -8,7 +8,7 @@ import numpy as np
 
 from niwt_tf.data.readers.tables import plain_name, read_rows, read_text, text_files
 from niwt_tf.data.schema import Descriptions
-from niwt_tf.errors import InputError, listed
+from niwt_tf.errors import InputError, brief, listed
 
 MOST_WORDS = 2000
 
@@ -55,8 +55,16 @@ def check_class_texts(texts: dict[str, str], where: str) -> Descriptions:
     """Return texts by class name as descriptions.
 
     Raises:
-        InputError: there are fewer than 2 classes, a text is empty or longer than `MOST_WORDS`, or two are the same.
+        InputError: there are fewer than 2 classes, two have one name, a name or text is empty or no text at all, or a text is
+            longer than `MOST_WORDS` or that of another class.
     """
+    strange = next((each for pair in texts.items() for each in pair if not isinstance(each, str)), None)
+    if strange is not None:
+        raise InputError(f"{where} must give a text by the name of each class. Received: {brief(strange)}.")
+    names = tuple(plain_name(name) for name in texts)
+    taken = next((name for place, name in enumerate(names) if not name or name in names[:place]), None)
+    if taken is not None:
+        raise InputError(f"{where} must give each class a name of its own. Received: {taken!r}{' again' if taken else ''}.")
     if len(texts) < 2:
         alone = f"one class alone, {next(iter(texts))!r}" if texts else "no class"
         raise InputError(f"{where} must describe at least 2 classes, which are told apart. Received: {alone}.")
@@ -71,5 +79,4 @@ def check_class_texts(texts: dict[str, str], where: str) -> Descriptions:
         same = first.setdefault(" ".join(text.lower().split()), name)
         if same != name:
             raise InputError(f"{where} must tell classes apart. Received: one text for {same!r} and {name!r}.")
-    names = tuple(plain_name(name) for name in texts)
     return Descriptions(names, np.zeros((len(names), 0), np.float32), tuple(texts.values()))

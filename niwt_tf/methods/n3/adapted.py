@@ -42,7 +42,7 @@ def targets_of(network: Network, adapt: str) -> list[Target]:
                 size = 1 if adapt == "film" else int(np.prod(weight.shape)) // channels
                 made.append(Target(weight.path, channels, size, scale))
             elif kind in ("bias", "beta"):
-                made.append(Target(weight.path, channels, 1, max(scale, _shift_unit(layer))))
+                made.append(Target(weight.path, channels, 1, max(scale, _shift_unit(layer, channels))))
     return made
 
 
@@ -82,9 +82,9 @@ def _channel_shape(target: Target, shape: Any) -> list[int]:
     return [1] * (len(shape) - 1 - depthwise) + [int(size) for size in shape[len(shape) - 1 - depthwise :]]
 
 
-def _shift_unit(layer: keras.layers.Layer) -> float:
+def _shift_unit(layer: keras.layers.Layer, channels: int) -> float:
     """Return the unit of a shift: rms of a batch norm's factor, or of what a kernel sums up, taken at unit inputs."""
     if isinstance(layer, keras.layers.BatchNormalization):
         return float(np.sqrt(np.mean(np.square(layer.gamma.numpy())))) if layer.scale else 1.0
     kernel = layer.weights[0].numpy()
-    return float(np.sqrt(np.mean(np.square(kernel)) * kernel[..., 0].size))
+    return float(np.sqrt(np.mean(np.square(kernel)) * kernel.size / channels))

@@ -131,8 +131,18 @@ def _kept(task: Task) -> _Kept:
 def _write(
     settings: Settings, tasks: Sequence[Task], folder: Path, work: Callable[[], Path]
 ) -> tuple[dict[str, Sequence[int]], dict[str, float]]:
+<<<<<<< HEAD
     """Train all tasks' meta-models and write them."""
     figures = _train_all(settings, tasks, work())
+=======
+    """Train all tasks' meta-models and write them. Of a team each process trains its own; the chief's are kept."""
+    if tasks[0].reader.execution.team.is_chief:
+        figures = _train_all(settings, tasks, work)
+    else:
+        # The folder of checkpoints is the chief's: two that write there could take up each other's.
+        with tempfile.TemporaryDirectory(prefix="niwt_n3_") as own:
+            figures = _train_all(settings, tasks, Path(own))
+>>>>>>> f17f84e14dd10143c9c8a88f2b9efdb986b564be
     for task in tasks:
         kept = _kept(task)
         np.savez(folder / f"{task.partition.name}.npz", steps=np.array(kept.steps), **kept.generator.arrays())  # type: ignore[arg-type]
@@ -166,7 +176,10 @@ def _train_all(settings: Settings, tasks: Sequence[Task], work: Path) -> dict[st
             reached[stop].append(trained.accuracy(stop))
         fitted.append(trained)
     means = {stop: float(np.mean(values)) for stop, values in reached.items() if values}
-    chosen = max(means, key=lambda stop: means[stop]) if means else stops[-1]
+    best = max(means, key=lambda stop: means[stop]) if means else stops[-1]
+    # Machines may round differently: the chief's choice holds for all.
+    (agreed,) = main.reader.execution.team.of_chief(np.array([best]))
+    chosen = int(agreed[0])
     for trained in fitted:
         trained.keep(chosen)
     trained = _Training(settings, main, table, encoder.identity, work)

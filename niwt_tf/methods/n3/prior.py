@@ -45,8 +45,8 @@ class LinearPrior:
         for penalty in _PENALTIES:
             inverse = np.linalg.inv(gram + penalty * unit * np.eye(len(gram)))
             dual = inverse @ wanted
-            # The residual of a class that is left out, in closed form (Allen's PRESS).
-            left_out = dual / np.diag(inverse)[:, None]
+            # The residual of a class that is left out, of the means of the others too, in closed form (Allen's PRESS).
+            left_out = dual / (np.diag(inverse) - 1 / (len(gram) * penalty * unit))[:, None]
             error = float(np.square(left_out).sum())
             if error < best:
                 best, found = error, (dual, wanted - left_out)

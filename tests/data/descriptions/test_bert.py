@@ -90,6 +90,32 @@ def test_what_is_too_long_is_cut_and_its_end_kept(tiny_bert):
     assert cut.words == ("red",) * 5
     (longest,) = Bert(tiny_bert).tokens(["red " * 100])
     assert len(longest.words) == 62
+    # The mark of the end counts in the mean: another word before it changes nothing, a cut without it would.
+    whole, longer = Bert(tiny_bert).embeddings(["red " * 62, "red " * 100])
+    np.testing.assert_allclose(longer, whole, atol=1e-6)
+
+
+def test_places_that_are_no_multiple_of_the_padding_are_not_passed(tiny_bert, tmp_path):
+    from safetensors.numpy import save_file
+
+    folder = tmp_path / "encoder"
+    shutil.copytree(tiny_bert, folder)
+    weights = _weights(folder)
+    weights["embeddings.position_embeddings.weight"] = weights["embeddings.position_embeddings.weight"][:20].copy()
+    save_file(weights, folder / "model.safetensors")
+    (cut,) = Bert(folder).tokens(["red " * 100])
+    assert len(cut.words) == 18 and np.isfinite(cut.values).all()
+
+
+@pytest.mark.parametrize("said", [{"do_lower_case": False}, {"class_name": "BertTokenizer", "config": {"lowercase": False}}])
+def test_a_vocabulary_with_capitals_is_read_as_one(tiny_bert, tmp_path, said):
+    folder = tmp_path / "encoder"
+    shutil.copytree(tiny_bert, folder)
+    (lower,) = Bert(folder).tokens(["Red bird"])
+    assert lower.words == ("red", "bird")
+    (folder / ("tokenizer.json" if "config" in said else "tokenizer_config.json")).write_text(json.dumps(said))
+    (cased,) = Bert(folder).tokens(["Red bird"])
+    assert cased.words == ("[UNK]", "bird")
 
 
 def test_sentences_are_encoded_once_and_found_again(tiny_bert, tmp_path, monkeypatch):
@@ -124,6 +150,7 @@ def test_a_bundle_names_its_encoder_and_refuses_another(tiny_bert, tmp_path, mon
     ("file", "content", "sentence"),
     [
         ("config.json", None, "must hold an encoder's config.json"),
+        ("config.json", "[1]", "must hold an encoder's config.json"),
         ("config.json", "{}", "must hold a BERT of Hugging Face .* Received: None"),
         ("config.json", '{"model_type": "bert"}', "must hold the weights that its config.json names"),
         ("config.json", '{"model_type": "gpt2"}', "Received: 'gpt2'"),

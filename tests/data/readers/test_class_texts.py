@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from niwt_tf.data.readers.class_texts import MOST_WORDS, read_class_texts
+from niwt_tf.data.readers.class_texts import MOST_WORDS, check_class_texts, read_class_texts
 from niwt_tf.errors import InputError
 
 
@@ -41,6 +41,20 @@ def test_a_table_and_a_folder_say_the_same(tmp_path):
 def test_rows_that_are_not_in_order_are_refused(tmp_path, rows, sentence):
     with pytest.raises(InputError, match=sentence):
         read_class_texts(_csv(tmp_path, *rows))
+
+
+@pytest.mark.parametrize(
+    ("texts", "sentence"),
+    [
+        ({"wren": "red", "wren ": "blue"}, "a name of its own. Received: 'wren' again"),
+        ({"wren": "red", " ": "blue"}, "a name of its own. Received: ''"),
+        ({"wren": "red", "owl": 5}, "must give a text by the name of each class. Received: 5"),
+        ({"wren": "red", 5: "blue"}, "must give a text by the name of each class. Received: 5"),
+    ],
+)
+def test_names_and_texts_from_python_are_checked(texts, sentence):
+    with pytest.raises(InputError, match=sentence):
+        check_class_texts(texts, "texts")
 
 
 def test_places_that_hold_no_descriptions_are_refused(tmp_path):

@@ -56,6 +56,14 @@ def test_tensors_and_assigned_weights_give_the_same_features(name, adapt):
     assert "head/kernel" not in paths and not any("moving" in path or "gamma" in path for path in paths)
 
 
+def test_the_unit_of_a_shift_is_what_a_channel_sums_up():
+    network = _with_batch_norm()
+    units = {target.path: target.scale for target in targets_of(network, "all")}
+    kernel = next(each.numpy() for each in network.model.weights if each.path == "depthwise/kernel")
+    assert kernel.shape == (3, 3, 4, 2)  # each of the 8 channels sums up 9 numbers
+    assert units["depthwise/bias"] == pytest.approx(3 * np.sqrt(np.mean(np.square(kernel))), rel=1e-5)
+
+
 def test_a_channel_is_scaled_by_film_and_written_whole_by_all():
     network = _with_batch_norm()
     film, every = ({target.path: target for target in targets_of(network, adapt)} for adapt in ("film", "all"))
