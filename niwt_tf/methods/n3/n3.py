@@ -131,18 +131,14 @@ def _kept(task: Task) -> _Kept:
 def _write(
     settings: Settings, tasks: Sequence[Task], folder: Path, work: Callable[[], Path]
 ) -> tuple[dict[str, Sequence[int]], dict[str, float]]:
-<<<<<<< HEAD
-    """Train all tasks' meta-models and write them."""
-    figures = _train_all(settings, tasks, work())
-=======
     """Train all tasks' meta-models and write them. Of a team each process trains its own; the chief's are kept."""
+    kept_between = work()  # every process asks for it, as they wait for each other there
     if tasks[0].reader.execution.team.is_chief:
-        figures = _train_all(settings, tasks, work)
+        figures = _train_all(settings, tasks, kept_between)
     else:
         # The folder of checkpoints is the chief's: two that write there could take up each other's.
         with tempfile.TemporaryDirectory(prefix="niwt_n3_") as own:
             figures = _train_all(settings, tasks, Path(own))
->>>>>>> f17f84e14dd10143c9c8a88f2b9efdb986b564be
     for task in tasks:
         kept = _kept(task)
         np.savez(folder / f"{task.partition.name}.npz", steps=np.array(kept.steps), **kept.generator.arrays())  # type: ignore[arg-type]
