@@ -59,7 +59,7 @@ def load_dataset(
         split_dir: folder of the published splits and embeddings when it is not near `data_dir`.
         max_bad_images: how many images that cannot be decoded may be left out; None does not try to decode them.
         progress: show a bar while images are decoded or texts read, if that takes over 5 seconds.
-        text_features: how captions and texts become numbers: "lsa", "vectors:PATH" or "hub:HANDLE".
+        text_features: how captions and texts become numbers: "lsa", "encoder", "encoder_words", "vectors:PATH" or "hub:HANDLE".
 
     Raises:
         InputError: whatever is wrong, in one sentence.

@@ -1,6 +1,7 @@
 """The stages that fit: those that the run's method needs first, then `transfer`, which makes the network of all classes.
 
-For NIWT the first ones are `importance` (Eq. 1) and `map` (Eq. 2), and `transfer` is Eq. 3; other methods go straight to it.
+For NIWT the first ones are `importance` (Eq. 1) and `map` (Eq. 2), and `transfer` is Eq. 3; N3 has `meta`, which trains its
+meta-model; the others go straight to `transfer`.
 """
 
 from __future__ import annotations
