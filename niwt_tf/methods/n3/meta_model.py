@@ -139,7 +139,7 @@ class MetaModel(keras.Model):
         form: str = "equivariant", way: int = 25, mu: float = 0.01, gamma: float = 1.0, zero: bool = False, seed: int = 0
     ) -> None:
         super().__init__()
-        self.form, self.way, self.targets = form, way, tuple(targets)
+        self.form, self.way, self.targets, self._seed = form, way, tuple(targets), seed
         self.labels = Tokens2Label(width, blocks, seed)
         self.classes = Block(width, seed + 1000)
         self.normalise = keras.layers.LayerNormalization()
@@ -185,6 +185,12 @@ class MetaModel(keras.Model):
         """Make all weights, for tokens of `size` numbers, and return the model."""
         count = min(2, self.way)
         self(tf.zeros([count, 1, size]), valid=tf.ones([count, 1], tf.bool))
+        attentions = [layer for layer in self._flatten_layers() if isinstance(layer, keras.layers.MultiHeadAttention)]
+        for number, layer in enumerate(attentions):
+            # Keras copies one initializer with its seed: query, key and value would start as the same matrix.
+            for place, dense in enumerate((layer.key_dense, layer.value_dense, layer.output_dense)):
+                drawn = keras.initializers.GlorotUniform(seed=self._seed + 100_000 + 10 * number + place)
+                dense.kernel.assign(drawn(dense.kernel.shape))
         if self.form == "ordered":
             # Query and key start alike, so that place k looks at class k first.
             self.head.attention.key_dense.kernel.assign(self.head.attention.query_dense.kernel)

@@ -34,6 +34,19 @@ def test_another_order_of_classes_gives_the_same_columns_in_that_order():
     assert head.shape == (WAY, FEATURES + 1)
 
 
+@pytest.mark.parametrize("form", ["equivariant", "ordered", "printed"])
+def test_query_key_and_value_start_apart_but_where_they_are_tied(form):
+    model, again = _model(form), _model(form)
+    attentions = [layer for layer in model._flatten_layers() if layer.__class__.__name__ == "MultiHeadAttention"]
+    assert len(attentions) == 3 + len(TARGETS)
+    for layer in attentions:
+        query, key, value = (np.asarray(each.kernel) for each in (layer.query_dense, layer.key_dense, layer.value_dense))
+        assert not np.array_equal(query, value) and not np.array_equal(key, value)
+        assert np.array_equal(query, key) == (form == "ordered" and layer is model.head.attention)
+    for one, other in zip(model.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("form", ["ordered", "printed"])
 def test_the_ordered_forms_know_places(form):
     model, (tokens, valid) = _model(form), _texts()
