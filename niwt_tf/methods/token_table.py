@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from niwt_tf.data.descriptions.token_encoders import TokenEncoder
+from niwt_tf.config.settings import Settings
+from niwt_tf.data.descriptions.token_encoders import TokenEncoder, token_encoder
 from niwt_tf.data.descriptions.tokens import sentences
 from niwt_tf.data.schema import Descriptions
 from niwt_tf.errors import InputError, brief
@@ -143,3 +144,28 @@ def variants(text: str, encoder: TokenEncoder, most_tokens: int, most_variants: 
         return parts
     places: Sequence[int] = np.linspace(0, len(parts) - 1, most_variants).round().astype(int).tolist()
     return [parts[place] for place in places]
+
+
+def encoder_of(settings: Settings, classes: Descriptions) -> TokenEncoder:
+    """Return the encoder that settings name, for the texts of classes."""
+    return token_encoder(settings.text_features, classes.texts if classes.texts is not None else ("",) * len(classes))
+
+
+def table_of(settings: Settings, classes: Descriptions, encoder: TokenEncoder, progress: bool = False) -> TokenTable:
+    """Return the classes' tokens as the settings cut them."""
+    return TokenTable.of(
+        classes, encoder, most_tokens=settings.n3_tokens, most_variants=settings.n3_variants, progress=progress
+    )
+
+
+def table_again(settings: Settings, classes: Descriptions, identity: str, trained: str) -> TokenTable:
+    """Return the tokens of other classes than those of a training, by its encoder, whose identity is given.
+
+    Raises:
+        InputError: a class has no text, or the encoder is another one than then; the sentence says what was `trained`.
+    """
+    encoder = encoder_of(settings, classes)
+    if encoder.identity != identity and not settings.text_features.startswith("vectors:"):
+        rule = f"--text_features={settings.text_features} must be the encoder that {trained} was trained with"
+        raise InputError(f"{rule}. Received: another one, {encoder.identity[:12]} for {identity[:12]}.")
+    return table_of(settings, classes, encoder)
