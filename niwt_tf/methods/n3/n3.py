@@ -66,6 +66,7 @@ class N3Method(Method):
     """Networks written from descriptions."""
 
     name = "n3"
+    reads_texts = True
     settings = _OPTIONS
 
     def __init__(self) -> None:
