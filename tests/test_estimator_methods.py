@@ -150,7 +150,7 @@ def test_the_former_name_is_taken_and_warned_of(dataset, tiny_settings, trained_
 
 
 def test_a_method_that_there_is_not(dataset, tiny_settings):
-    with pytest.raises(InputError, match="method must be one of niwt, ale, .*Received: 'class_means'"):
+    with pytest.raises(InputError, match="method must be one of niwt, n3, ale, .*Received: 'class_means'"):
         Niwt(**tiny_settings, method="class_means").fit(dataset)
     with pytest.raises(InputError, match="Received: 'random'"):
         Niwt(**tiny_settings, method="random").fit(dataset)
