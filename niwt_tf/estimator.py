@@ -124,6 +124,7 @@ class Niwt(BaseEstimator):
         n3_gamma: float = 1.0,
         n3_tokens: int = 128,
         n3_variants: int = 8,
+        text_pooling: str | tuple[str, ...] = _PARAMETERS["text_pooling"],
         num_folds: int = 3,
         validation_classes: int | None = None,
         fold_importance_images: int = 24,

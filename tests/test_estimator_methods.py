@@ -13,14 +13,15 @@ from niwt_tf.config.names import network_methods
 from niwt_tf.data.schema import Dataset, Descriptions, test_data
 from niwt_tf.explain.counterfactual import Counterfactual
 from niwt_tf.files import read_json, write_json
+from niwt_tf.methods.registry import method_of
 from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.bundle.predict import opened, read_pixels
 from niwt_tf.serving.export import verification
 from tests.serving.answers import answered_here
 
-# N3, which needs texts, is in tests/methods/n3.
+# Those that need texts are in tests/methods/n3 and tests/methods/baselines.
 # NIWT itself is what tests/test_estimator.py is about; tests/jobs/test_every_method.py has a quick one of the others.
-OTHERS = [name for name in network_methods() if name != "n3"]
+OTHERS = [name for name in network_methods() if not method_of(name).reads_texts]
 METHODS = [pytest.param(name, marks=pytest.mark.slow) for name in OTHERS]
 
 
@@ -149,7 +150,7 @@ def test_the_former_name_is_taken_and_warned_of(dataset, tiny_settings, trained_
 
 
 def test_a_method_that_there_is_not(dataset, tiny_settings):
-    with pytest.raises(InputError, match="method must be one of niwt, ale, .*Received: 'class_means'"):
+    with pytest.raises(InputError, match="method must be one of niwt, n3, ale, .*Received: 'class_means'"):
         Niwt(**tiny_settings, method="class_means").fit(dataset)
     with pytest.raises(InputError, match="Received: 'random'"):
         Niwt(**tiny_settings, method="random").fit(dataset)

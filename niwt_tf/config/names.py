@@ -9,20 +9,24 @@ from niwt_tf.errors import InputError
 
 DEFAULT_METHOD = "niwt"
 _BASELINES = ("ale", "dem", "eszsl", "sync", "cnzsl", "class_mean")
+# They read texts, by their words; the first have a network.
+_OF_TEXTS = ("pdcnn_fc", "megazsl")
+_SCORES_OF_TEXTS = ("pdcnn_conv",)
 # A module's METHOD is the method.
 METHOD_MODULES = {
     DEFAULT_METHOD: "niwt_tf.methods.niwt.niwt",
     "n3": "niwt_tf.methods.n3.n3",
-    **{name: f"niwt_tf.methods.baselines.{name}" for name in _BASELINES},
+    **{name: f"niwt_tf.methods.baselines.{name}" for name in (*_BASELINES, *_OF_TEXTS, *_SCORES_OF_TEXTS)},
     "random": "niwt_tf.methods.baselines.random_scores",
 }
 # Those that read texts, and write networks from them alone.
-TEXT_METHODS = ("n3",)
+TEXT_METHODS = ("n3", *_OF_TEXTS)
 # Between a floor and a ceiling, which make no network.
-COMPARED = (*_BASELINES, "random", "oracle")
+COMPARED = (*_BASELINES, "pdcnn_fc", "pdcnn_conv", "megazsl", "random", "oracle")
 TITLES = {
     "niwt": "NIWT", "n3": "N3", "ale": "ALE", "dem": "DEM", "eszsl": "ESZSL", "sync": "SynC", "cnzsl": "CNZSL",
-    "class_mean": "class mean", "random": "random", "oracle": "oracle"
+    "class_mean": "class mean", "pdcnn_fc": "PDCNN fc", "pdcnn_conv": "PDCNN fc+conv", "megazsl": "MEGAZSL",
+    "random": "random", "oracle": "oracle"
 }
 DATASETS = ("birds", "cub", "awa2", "folder")
 
@@ -35,7 +39,7 @@ def added(group: str) -> dict[str, EntryPoint]:
 
 def network_methods() -> tuple[str, ...]:
     """Return the methods that make a network: what --method may be."""
-    return (DEFAULT_METHOD, *TEXT_METHODS, *_BASELINES, *added("niwt_tf.methods"))
+    return (DEFAULT_METHOD, "n3", *_BASELINES, *_OF_TEXTS, *added("niwt_tf.methods"))
 
 
 def compared_methods() -> tuple[str, ...]:

@@ -151,8 +151,16 @@ class Settings:
     n3_learning_rate: float = option(1e-3, "Adam's rate of its training, at first.", above=0)
     n3_mu: float = option(1e-2, "What N3's adaptation is multiplied by at first (Eq. 6); it is trained.", above=0)
     n3_gamma: float = option(1.0, "What the base's weights are multiplied by.", at_least=0)
-    n3_tokens: int = option(128, "Most tokens of a description that N3 reads at a time.", at_least=1, below=511)
+    n3_tokens: int = option(
+        128, "Most tokens of a description that N3, and whatever else reads words, takes at a time.", at_least=1, below=511
+    )
     n3_variants: int = option(8, "Most parts of a text that each describe the class.", at_least=1)
+    text_pooling: tuple[str, ...] = option(
+        ("max", "mean"),
+        "How baselines that read words make one vector of a text's tokens: the largest of each number, as in N3's paper, or "
+        "the mean. Both are chosen between on validation classes.",
+        choices=("max", "mean"),
+    )
     num_folds: int = option(3, "Groups of seen classes, held out in turn, that every choice is made on.", at_least=1)
     validation_classes: int | None = option(
         None, "Seen classes in a group; by default the share that unseen classes have of all.", at_least=1

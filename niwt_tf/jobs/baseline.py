@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags
 
 from niwt_tf.compute.features import Reader, readers_of
-from niwt_tf.config.names import COMPARED, compared_methods, title_of
+from niwt_tf.config.names import compared_methods, has_texts, title_of
 from niwt_tf.data.folds import Fold
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.comparison.oracle import ORACLE, score_oracle
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.run_data import RunData, load_run_data
+from niwt_tf.methods.base import Method
 from niwt_tf.methods.registry import method_of
 from niwt_tf.methods.task import Task, tasks_of
+from niwt_tf.methods.token_table import encoder_of
 from niwt_tf.protocol.scoring import metrics_of, save_scores, score_task
 from niwt_tf.protocol.seen_networks import load_networks
 from niwt_tf.protocol.selection import choose, plain, select
 from niwt_tf.runs.run import Run
 from niwt_tf.runs.stage import Stage
 
+_LOG = logging.getLogger("niwt_tf.jobs")
 # What a method is fitted on: what the head is applied to, or the mean of the conv map that NIWT reads.
 SOURCES = {"head": Reader.features, "map": Reader.pooled_maps}
 SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
 _SHOWN = ("acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ausuc", "validation_harmonic_mean")
 
 
-def stage(run: Run, data: RunData, methods: Sequence[str] = COMPARED, source: str = "head") -> None:
+def stage(run: Run, data: RunData, methods: Sequence[str], source: str = "head") -> None:
     """Choose on the folds, fit on the seen classes, score on the test images: a stage `baseline_<method>` for each method.
 
     Args:
@@ -55,7 +59,12 @@ def stage(run: Run, data: RunData, methods: Sequence[str] = COMPARED, source: st
 
 
 def _stage_of(run: Run, name: str, source: str) -> Stage:
-    return run.stage(f"baseline_{name}", settings_used=SETTINGS_USED, inputs=["train"], extra={"baseline_features": source})
+    used = tuple(dict.fromkeys((*SETTINGS_USED, *_method_of(name).settings)))
+    return run.stage(f"baseline_{name}", settings_used=used, inputs=["train"], extra={"baseline_features": source})
+
+
+def _method_of(name: str) -> Method:
+    return ORACLE if name == ORACLE.name else method_of(name)
 
 
 def _write(run: Run, data: RunData, stage: Stage, source: str, tasks: Sequence[Task]) -> None:
@@ -100,24 +109,43 @@ def asked_methods(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in compared_methods() if name in names or "all" in names)
 
 
+def _readable(run: Run, data: RunData, methods: Sequence[str], named: Sequence[str]) -> tuple[str, ...]:
+    """Return the methods without those that read texts and find none, which is said, unless they are among the `named`."""
+    reading = [name for name in methods if _method_of(name).reads_texts and name not in named]
+    why = ""
+    if reading and not has_texts(run.settings.knowledge):
+        why = f"no part of --knowledge={run.settings.knowledge} is a text."
+    elif reading:
+        try:
+            encoder_of(run.settings, data.seen.descriptions)
+        except InputError as error:
+            why = str(error)
+    if why:
+        _LOG.info("%s read texts and are left out: %s", ", ".join(map(title_of, reading)), why)
+    return tuple(name for name in methods if not why or name not in reading)
+
+
 def comparison(columns: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the table of several methods' figures in percent, a method a row; an optimistic row is called so."""
     titles = [name.removeprefix("acc_").replace("validation_harmonic_mean", "validation") for name in _SHOWN]
-    lines = [" ".join([f"{'':<12}", *(f"{title:>14}" for title in titles)])]
+    lines = [" ".join([f"{'':<14}", *(f"{title:>14}" for title in titles)])]
     for method, figures in columns.items():
         values = [figures.get(name) for name in _SHOWN]
         cells = [f"{'n/a':>14}" if value is None else f"{100 * value:13.1f}%" for value in values]
-        lines.append(" ".join([f"{method:<12}", *cells]) + "  optimistic" * bool(figures.get("optimistic")))
+        lines.append(" ".join([f"{method:<14}", *cells]) + "  optimistic" * bool(figures.get("optimistic")))
     return "\n".join(lines)
 
 
 def main() -> None:
     """Do the stages in the run that --run_dir names and print the comparison."""
-    methods, source = asked_methods(flags.FLAGS.methods), flags.FLAGS.baseline_features
+    named, source = flags.FLAGS.methods, flags.FLAGS.baseline_features
+    methods = asked_methods(named)
     with run_from_flags() as run:
         if not flags.FLAGS.overwrite:
             _check_source(run, methods, source)
-        stage(run, load_run_data(run, ["train"]), methods, source)
+        data = load_run_data(run, ["train"])
+        methods = _readable(run, data, methods, named)
+        stage(run, data, methods, source)
         if not run.team.is_chief:
             return
         rows = {title_of(name): _marked(run, f"baseline_{name}") for name in methods}

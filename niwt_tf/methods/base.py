@@ -145,9 +145,11 @@ class Method(ABC):
         name: what --method calls it.
         stages: what it needs before `transfer`, in their order.
         settings: names of the settings that change what `fit` gives, beside those of its stages.
+        reads_texts: whether it is fitted on the texts of classes, and can do nothing without them.
     """
 
     name: ClassVar[str]
+    reads_texts: ClassVar[bool] = False
     stages: ClassVar[tuple[MethodStage, ...]] = ()
     settings: ClassVar[tuple[str, ...]] = ()
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from niwt_tf.data.descriptions.token_encoders import TokenEncoder
+from niwt_tf.config.settings import Settings
+from niwt_tf.data.descriptions.token_encoders import TokenEncoder, token_encoder
 from niwt_tf.data.descriptions.tokens import sentences
 from niwt_tf.data.schema import Descriptions
 from niwt_tf.errors import InputError, brief
@@ -54,19 +55,18 @@ class TokenTable:
     @property
     def pooled(self) -> np.ndarray:
         """The mean of each class's tokens, float32 [C, E]: over a variant, then over variants, which weigh the same."""
-        return self._over_variants(lambda values, valid: (values * valid[..., None]).sum(0) / valid.sum())
+        return np.asarray([rows.mean(axis=0) for rows in self.parts_pooled("mean")], np.float32)
 
-    @property
-    def maxima(self) -> np.ndarray:
-        """The largest value of each number over a variant's tokens, averaged over variants, float32 [C, E]."""
-        return self._over_variants(lambda values, valid: values[valid].max(axis=0))
+    def parts_pooled(self, how: str) -> list[np.ndarray]:
+        """Return, for each class, a vector for each of its variants, float32 [V, E].
 
-    def _over_variants(self, pool: Any) -> np.ndarray:
-        rows = [
-            np.mean([pool(self.values[c, v].astype(np.float32), self.valid[c, v]) for v in range(count)], axis=0)
-            for c, count in enumerate(self.counts)
-        ]
-        return np.asarray(rows, np.float32)
+        It is the "mean" of the variant's tokens, or their "max": the largest value of each number.
+        """
+        made = []
+        for values, valid, count in zip(self.values, self.valid, self.counts, strict=True):
+            tokens = [values[v][valid[v]].astype(np.float32) for v in range(count)]
+            made.append(np.stack([each.max(axis=0) if how == "max" else each.mean(axis=0) for each in tokens]))
+        return made
 
     def take(self, indices: Sequence[int]) -> TokenTable:
         """Return the classes at indices."""
@@ -86,11 +86,8 @@ class TokenTable:
         Raises:
             InputError: a class has no text, or none that the encoder knows a token of.
         """
-        texts = classes.texts or ("",) * len(classes)
         parted = []
-        for name, text in zip(classes.names, texts, strict=True):
-            if not text.strip():
-                raise InputError(f"A method that reads words needs a text for each class. Received: none for {name!r}.")
+        for name, text in zip(classes.names, _texts_of(classes), strict=True):
             _check_language(name, text, encoder)
             parted.append(variants(text, encoder, most_tokens, most_variants))
         distinct = list(dict.fromkeys(one for of_class in parted for one in of_class))
@@ -112,6 +109,15 @@ class TokenTable:
         words = tuple(tuple(known[one].words for one in of_class) for of_class in kept)
         spans = tuple(tuple(known[one].spans for one in of_class) for of_class in kept)
         return cls(classes.names, tuple(kept), values, valid, words, spans)
+
+
+def _texts_of(classes: Descriptions) -> tuple[str, ...]:
+    """Return the text of each class; refuse one without."""
+    texts = classes.texts or ("",) * len(classes)
+    absent = next((name for name, text in zip(classes.names, texts, strict=True) if not text.strip()), None)
+    if absent is not None:
+        raise InputError(f"A method that reads words needs a text for each class. Received: none for {absent!r}.")
+    return texts
 
 
 def _check_language(name: str, text: str, encoder: TokenEncoder) -> None:
@@ -145,3 +151,32 @@ def variants(text: str, encoder: TokenEncoder, most_tokens: int, most_variants: 
         return parts
     places: Sequence[int] = np.linspace(0, len(parts) - 1, most_variants).round().astype(int).tolist()
     return [parts[place] for place in places]
+
+
+def encoder_of(settings: Settings, classes: Descriptions) -> TokenEncoder:
+    """Return the encoder that settings name, for the texts of classes.
+
+    Raises:
+        InputError: a class has no text, or what settings name has no tokens or is not in order.
+    """
+    return token_encoder(settings.text_features, _texts_of(classes))
+
+
+def table_of(settings: Settings, classes: Descriptions, encoder: TokenEncoder, progress: bool = False) -> TokenTable:
+    """Return the classes' tokens as the settings cut them."""
+    return TokenTable.of(
+        classes, encoder, most_tokens=settings.n3_tokens, most_variants=settings.n3_variants, progress=progress
+    )
+
+
+def table_again(settings: Settings, classes: Descriptions, identity: str, trained: str) -> TokenTable:
+    """Return the tokens of other classes than those of a training, by its encoder, whose identity is given.
+
+    Raises:
+        InputError: a class has no text, or the encoder is another one than then; the sentence says what was `trained`.
+    """
+    encoder = encoder_of(settings, classes)
+    if encoder.identity != identity and not settings.text_features.startswith("vectors:"):
+        rule = f"--text_features={settings.text_features} must be the encoder that {trained} was trained with"
+        raise InputError(f"{rule}. Received: another one, {encoder.identity[:12]} for {identity[:12]}.")
+    return table_of(settings, classes, encoder)

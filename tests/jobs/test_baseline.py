@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from niwt_tf.config.names import COMPARED
+from niwt_tf.config.settings import Settings
+from niwt_tf.data.schema import Descriptions
 from niwt_tf.files import read_json
+from niwt_tf.jobs import baseline
+from niwt_tf.methods.registry import method_of
 from niwt_tf.metrics.gzsl import evaluate_scores
 
 
@@ -21,7 +27,12 @@ def test_all_methods_beside_niwt(niwt, run_copy, flags, short_grids):
     job = niwt("baseline", *flags)
     assert job.status == 0, job.err
     own = read_json(run_copy / "metrics.json")
-    for name in COMPARED:
+    reading = [name for name in COMPARED if name != "oracle" and method_of(name).reads_texts]
+    assert reading == ["pdcnn_fc", "pdcnn_conv", "megazsl"]
+    said = "PDCNN fc, PDCNN fc+conv, MEGAZSL read texts and are left out: no part of --knowledge=attributes is a text."
+    assert job.err.count(said) == 1
+    assert not any((run_copy / f"baseline_{name}").exists() for name in reading)
+    for name in set(COMPARED) - set(reading):
         folder = run_copy / f"baseline_{name}"
         metrics, chosen = read_json(folder / "metrics.json"), read_json(folder / "chosen.json")
         assert (metrics["method"], metrics["features"]) == (name, "head")
@@ -75,3 +86,28 @@ def test_a_misspelt_method_is_one_sentence(niwt, run_copy, flags):
     assert "--methods must be one of all, ale, dem" in job.err
     job = niwt("baseline", "--methods=ale,ale", *flags)
     assert job.status == 2 and "--methods must not name anything twice. Received: ('ale', 'ale')." in job.err
+
+
+@pytest.mark.parametrize(
+    ("options", "texts", "why"),
+    [
+        ({}, ("red",), "no part of --knowledge=attributes is a text."),
+        ({"knowledge": "texts"}, ("",), "A method that reads words needs a text for each class. Received: none for 'a'."),
+        ({"knowledge": "texts", "text_features": "encoder:/nowhere"}, ("red",), "/nowhere"),
+        ({"knowledge": "texts", "text_features": "encoder_words:{bert}"}, ("red",), None),
+    ],
+)
+def test_all_leaves_out_what_finds_no_texts_and_whatever_is_named_stays(options, texts, why, tiny_bert, caplog):
+    settings = Settings(**{name: value.format(bert=tiny_bert) for name, value in options.items()})
+    run = SimpleNamespace(settings=settings)
+    data = SimpleNamespace(seen=SimpleNamespace(descriptions=Descriptions(("a",), np.zeros((1, 2), np.float32), texts)))
+    every = ("ale", "pdcnn_fc", "pdcnn_conv", "oracle")
+    with caplog.at_level(logging.INFO, "niwt_tf"):
+        assert baseline._readable(run, data, every, ("all",)) == (("ale", "oracle") if why else every)
+        assert [line.startswith("PDCNN fc, PDCNN fc+conv read texts and are left out: ") for line in caplog.messages] == [
+            True
+        ] * bool(why)
+        assert not why or why in caplog.text
+        caplog.clear()
+        assert baseline._readable(run, data, every, every) == every  # each says itself what it lacks
+        assert not caplog.messages

@@ -16,6 +16,7 @@ from niwt_tf.files import read_json
 from niwt_tf.methods.base import ColumnFormula
 from niwt_tf.methods.baselines.column_network import ColumnNetwork
 from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
+from niwt_tf.methods.registry import method_of
 from niwt_tf.models.network import Network
 from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.bundle.predict import opened
@@ -23,10 +24,10 @@ from niwt_tf.serving.export import verification
 from tests.serving.answers import answered_here
 from tests.shared import shortened_grids
 
-# N3 reads texts and has no formula: tests/jobs/test_synthesize.py.
+# What reads texts has no formula: tests/jobs/test_synthesize.py has N3.
 # One beside NIWT, whose run is made for other tests already, is in every run of the tests.
 QUICK = ("niwt", "class_mean")
-OTHERS = [name for name in network_methods() if name != "n3"]
+OTHERS = [name for name in network_methods() if not method_of(name).reads_texts]
 METHODS = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in OTHERS]
 OWN_STAGES = ("importance", "map")
 

@@ -65,6 +65,29 @@ def test_from_texts_to_a_bundle_and_other_classes_for_it(niwt, tiny_birds, tiny_
     assert sorted(path.name for path in exports.iterdir() if not path.name.startswith(".")) == ["1", "2", "3", "4"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["pdcnn_fc", "megazsl"])
+def test_every_method_that_reads_texts_does_so(niwt, tiny_birds, tiny_bert, tmp_path, method):
+    run, exports = tmp_path / "run", tmp_path / "exports"
+    (tmp_path / "classes.csv").write_text("class,text\n" + "".join(f"{name},{text}\n" for name, text in TEXTS.items()))
+    asked = [f"--text_features=encoder_words:{tiny_bert}", "--knowledge=captions", f"--method={method}", "--text_pooling=mean"]
+    data = ["--dataset=birds", f"--data_dir={tiny_birds}", "--num_unseen=3", f"--run_dir={run}", "--noprogress"]
+    job = niwt("run", *data, *asked, "--epochs=1", "--input_size=32", "--num_folds=1", "--until=evaluate")
+    assert job.status == 0, job.err
+    assert {trial["pooling"] for trial in read_json(run / "transfer" / "selection.json")["trials"]} == {"mean"}
+    job = niwt("synthesize", f"--run_dir={run}", f"--descriptions={tmp_path / 'classes.csv'}", f"--export_dir={exports}")
+    assert job.status == 0, job.err
+    bundle = Bundle.open(exports)
+    assert set(bundle.labels) == set(TEXTS) and bundle.metadata["writer"]["method"] == method
+    photos = sorted(tiny_birds.rglob("images/*/*.jpg"))[:6]
+    before = _logits(bundle, photos)
+    job = niwt("add_class", f"--bundle={exports}", "--name=heron", "--text=a blue bird with long legs.")
+    assert job.status == 0, job.err
+    after = _logits(Bundle.open(exports), photos)
+    assert after.shape == (6, 4)
+    np.testing.assert_allclose(after[:, :3], before, atol=1e-4 * np.abs(before).max())  # each class by its own text
+
+
 def _logits(bundle, photos):
     from niwt_tf.serving.bundle.predict import read_pixels
 

@@ -14,16 +14,15 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.config.settings import Settings
-from niwt_tf.data.descriptions.token_encoders import TokenEncoder, token_encoder
 from niwt_tf.data.schema import Descriptions
 from niwt_tf.errors import InputError
 from niwt_tf.methods.base import Generator
 from niwt_tf.methods.n3.adapted import weights_of
 from niwt_tf.methods.n3.meta_model import MetaModel
-from niwt_tf.methods.n3.meta_training import Standard
 from niwt_tf.methods.n3.prior import LinearPrior
 from niwt_tf.methods.parameters import NetworkParameters
-from niwt_tf.methods.token_table import TokenTable
+from niwt_tf.methods.standard import Standard
+from niwt_tf.methods.token_table import TokenTable, table_again
 from niwt_tf.models.network import Network
 
 
@@ -79,11 +78,7 @@ class N3Generator(Generator):
         Raises:
             InputError: a class has no text, or the encoder is another one than then.
         """
-        encoder = encoder_of(self.settings, classes)
-        if encoder.identity != self.encoder_identity and not self.settings.text_features.startswith("vectors:"):
-            rule = f"--text_features={self.settings.text_features} must be the encoder that the meta-model was trained with"
-            raise InputError(f"{rule}. Received: another one, {encoder.identity[:12]} for {self.encoder_identity[:12]}.")
-        return table_of(self.settings, classes, encoder)
+        return table_again(self.settings, classes, self.encoder_identity, "the meta-model")
 
     def _read(self, classes: Descriptions) -> tuple[np.ndarray, np.ndarray]:
         if not len(classes):
@@ -152,19 +147,3 @@ def embedded_of(model: MetaModel, table: TokenTable) -> np.ndarray:
         values, valid = tf.constant(table.values[c, :count], tf.float32), tf.constant(table.valid[c, :count])
         rows.append(np.asarray(embed(values, valid)).mean(axis=0))
     return np.stack(rows)
-
-
-def encoder_of(settings: Settings, classes: Descriptions) -> TokenEncoder:
-    """Return the encoder that settings name, for the texts of classes."""
-    return token_encoder(settings.text_features, _texts_of(classes))
-
-
-def table_of(settings: Settings, classes: Descriptions, encoder: TokenEncoder, progress: bool = False) -> TokenTable:
-    """Return the classes' tokens as the settings cut them."""
-    return TokenTable.of(
-        classes, encoder, most_tokens=settings.n3_tokens, most_variants=settings.n3_variants, progress=progress
-    )
-
-
-def _texts_of(classes: Descriptions) -> tuple[str, ...]:
-    return classes.texts if classes.texts is not None else ("",) * len(classes)

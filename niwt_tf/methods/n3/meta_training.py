@@ -22,41 +22,12 @@ from tqdm import tqdm
 from niwt_tf.files import replacing
 from niwt_tf.methods.n3.adapted import body_of, features_of, weights_of
 from niwt_tf.methods.n3.meta_model import MetaModel
+from niwt_tf.methods.standard import Standard
 from niwt_tf.methods.token_table import TokenTable
 from niwt_tf.models.network import Network
 
 _LOG = logging.getLogger("niwt_tf")
-_FLOOR = 1e-3  # of a feature's deviation, in units of their mean
 _KEPT_EVERY = 50  # steps between checkpoints
-
-
-@dataclass(frozen=True)
-class Standard:
-    """Features brought to mean 0 and deviation 1; a head for those is a head for the features as they are.
-
-    Attributes:
-        mean: float32 [D].
-        deviation: float32 [D].
-    """
-
-    mean: np.ndarray
-    deviation: np.ndarray
-
-    @classmethod
-    def of(cls, features: np.ndarray) -> Standard:
-        """Return what standardises features [M, D] of training images."""
-        mean, deviation = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
-        floor = max(_FLOOR * float(deviation.mean()), 1e-12)
-        return cls(mean.astype(np.float32), np.maximum(deviation, floor).astype(np.float32))
-
-    def __call__(self, features: Any) -> Any:
-        """Return standardised features [B, D]; arrays and tensors alike."""
-        return (features - self.mean) / self.deviation
-
-    def head(self, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return columns [D, K] and biases [K] for the features as they are, of [K, D + 1] for standardised ones."""
-        rows = columns[:, :-1].astype(np.float64) / self.deviation
-        return rows.T.astype(np.float32), (columns[:, -1] - rows @ self.mean).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,13 @@ from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.files import replacing
 from niwt_tf.methods.base import Method, MethodStage
 from niwt_tf.methods.n3.adapted import targets_of
-from niwt_tf.methods.n3.generator import N3Generator, embedded_of, encoder_of, table_of
+from niwt_tf.methods.n3.generator import N3Generator, embedded_of
 from niwt_tf.methods.n3.meta_model import MetaModel, Target
-from niwt_tf.methods.n3.meta_training import Recipe, Standard, train_meta
+from niwt_tf.methods.n3.meta_training import Recipe, train_meta
 from niwt_tf.methods.n3.prior import LinearPrior
+from niwt_tf.methods.standard import Standard
 from niwt_tf.methods.task import Task, folds_of
-from niwt_tf.methods.token_table import TokenTable
+from niwt_tf.methods.token_table import TokenTable, encoder_of, table_of
 from niwt_tf.metrics.gzsl import class_normalised_accuracy
 from niwt_tf.models.network import Network
 
@@ -65,6 +66,7 @@ class N3Method(Method):
     """Networks written from descriptions."""
 
     name = "n3"
+    reads_texts = True
     settings = _OPTIONS
 
     def __init__(self) -> None:

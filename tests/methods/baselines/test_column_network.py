@@ -19,7 +19,7 @@ HOWS = ("raw", "l2", "centred")
 
 
 def test_every_baseline_with_columns_is_here():
-    assert set(SMALL) == set(METHOD_MODULES) - {"niwt", "n3", "random"}
+    assert set(SMALL) == {name for name in METHOD_MODULES if not method_of(name).reads_texts} - {"niwt", "random"}
 
 
 @pytest.fixture(scope="module", params=SMALL)

@@ -11,8 +11,9 @@ from niwt_tf.data.folds import Fold, class_folds, main_partition
 from niwt_tf.data.schema import Descriptions, SeenData
 from niwt_tf.errors import InputError
 from niwt_tf.methods.n3 import meta_training
-from niwt_tf.methods.n3.meta_training import Recipe, Standard, episode
+from niwt_tf.methods.n3.meta_training import Recipe, episode
 from niwt_tf.methods.n3.n3 import METHOD, N3Candidate
+from niwt_tf.methods.standard import Standard
 from niwt_tf.methods.task import Task, tasks_of
 from niwt_tf.models.backbones import build_network
 
