@@ -75,20 +75,20 @@ class ClassEvidence:
     probability: float
 
     def top(self, count: int, against: bool = False) -> tuple[EvidenceWord, ...]:
-        """Return the words that speak most for the class that is explained, or against it, strongest first; fewer if fewer do."""
+        """Return the words that speak most for the class that is explained, or against it, strongest first."""
         sign = -1.0 if against else 1.0
         order = np.argsort(-sign * self.weights, kind="stable")[:count]
         return tuple(self._word(place) for place in order if sign * self.weights[place] > 0)
 
     def largest(self, count: int, loss: bool = False) -> tuple[EvidenceWord, ...]:
-        """Return the words of the largest gradient of the margin, or of the loss, whatever their sign; the size is the weight."""
+        """Return the words of the largest gradient of the margin, or of the loss; its length is the weight."""
         sizes = self.loss_sizes if loss else self.sizes
         order = np.argsort(-sizes, kind="stable")[:count]
         return tuple(EvidenceWord(self.words[place], float(sizes[place]), self.spans[place]) for place in order)
 
     @property
     def negative_ratio(self) -> float:
-        """The largest token gradient of the loss by the class's probability, which ranks negative evidence in the paper (5.2)."""
+        """The largest gradient of the loss by the class's probability: so the paper ranks negative evidence (5.2)."""
         return float(self.loss_sizes.max(initial=0.0)) / max(self.probability, float(np.finfo(np.float32).tiny))
 
     @cached_property

@@ -1,12 +1,12 @@
-"""Which words of the classes' descriptions a written network's answer rests on (section 5.2 of "Language to Network", ACL 2020).
+"""Which words of the descriptions a written network's answer rests on (section 5.2 of "Language to Network", ACL 2020).
 
 The paper shows the length of the gradient of the loss by each token's vector. The loss of an image that is recognised for sure
 has next to no gradient, so here the margin is differentiated, the logit of a class minus its rival's, through the network's
 features where layers are adapted, its head, the transformer over classes and that over tokens; and gradient . token tells
 evidence for the class (above 0) from evidence against it. The paper's own measure is given beside it.
 
-By the chain rule in two steps: by each class's c_k and mean token, for all K at once; then, a few texts at a time, by tokens. So
-memory does not grow with the number of texts, and only the texts that matter need be read by the encoder.
+By the chain rule in two steps: by each class's c_k and mean token, for all K at once; then, a few texts at a time, by tokens.
+So memory does not grow with the number of texts, and only the texts that matter need be read by the encoder.
 
 Dimensions: K classes, V variants of a text, P texts at a time, L tokens, E numbers of a token, d width, D features, S pixels.
 """
@@ -77,7 +77,7 @@ class TokenGradients:
 
 
 class EvidenceReader:
-    """Differentiates what a generator writes by the words that it reads. Its functions are traced once for a number of classes."""
+    """Differentiates what a generator writes by the words that it reads; traced once for a number of classes."""
 
     def __init__(self, generator: N3Generator) -> None:
         """Remember the generator."""
@@ -99,9 +99,10 @@ class EvidenceReader:
         return bool(self.generator.model.targets)
 
     def given(self, pixels: np.ndarray) -> np.ndarray:
-        """Return what the network's written part takes of images float32 [B, S, S, 3]: features [B, D], or where layers are
-        adapted the pixels.
-        """  # noqa: D205
+        """Return what is given to the network that is written, of images float32 [B, S, S, 3].
+
+        That is their features [B, D], or where layers are adapted the pixels.
+        """
         if self._adapts:
             return np.asarray(pixels, np.float32)
         return np.asarray(tf.cast(self._body(tf.constant(pixels, tf.float32), training=False), tf.float32))

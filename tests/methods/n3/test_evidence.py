@@ -126,8 +126,8 @@ def test_seen_classes_are_read_only_where_they_matter(generator):
     logits = generator.generate(CLASSES).apply(network).model(_pixels()[None], training=False).numpy()[0]
     assert all_read.margin == pytest.approx(logits[0] - logits[2] - 0.25, rel=1e-3, abs=1e-3)
     assert len(all_read.classes) == 5
-    two = text_evidence(generator, replace(whole, texts=(SEEN.texts[0], "", *CLASSES.texts)), _pixels(), "ox", "ant", num_seen=2,
-                        calibration=0.25, most=2)
+    silent = replace(whole, texts=(SEEN.texts[0], "", *CLASSES.texts))
+    two = text_evidence(generator, silent, _pixels(), "ox", "ant", num_seen=2, calibration=0.25, most=2)
     np.testing.assert_allclose(two.classes[0].weights, all_read.classes[0].weights, atol=1e-5)
     with pytest.raises(InputError, match="seen classes must be those"):
         text_evidence(generator, whole.take(np.array([1, 0, 2, 3])), _pixels(), "ox", "ant", num_seen=2)
