@@ -16,7 +16,7 @@ def evidence_record(evidence: TextEvidence) -> dict[str, Any]:
 
     Returns:
         margin (logit of the class minus its rival's); for and against: the sentences that say most, each with class, sentence
-        and words (word, weight, above 0 for the class, and span, its begin and end in the sentence); by_loss, the paper's measure
+        and words (word, weight, above 0 for the class, and span in the sentence); by_loss, the paper's measure
         (section 5.2): positive, the words of the class's own text with the largest gradient of the loss (which is the weight),
         and negative, the classes with the largest ratio of such a gradient to their probability, with their words.
     """

@@ -55,12 +55,9 @@ def margin_fall(
     gradients = reader.by_classes(given, classes, own, rival)
     places = list(range(len(table))) if of_all else [own]
     found = reader.by_tokens(table.take(places), places, gradients)
-    tokens = np.concatenate([
-        np.column_stack([np.full(len(at), place), at])
-        for place in places for at in [np.argwhere(table.valid[place])]
-    ])
-    weights = np.concatenate([each.weights[tuple(np.argwhere(table.valid[place][: len(each.weights)]).T)]
-                              for place, each in zip(places, found, strict=True)])
+    there = [np.argwhere(table.valid[place]) for place in places]
+    tokens = np.concatenate([np.insert(at, 0, place, axis=1) for place, at in zip(places, there, strict=True)])
+    weights = np.concatenate([each.weights[tuple(at.T)] for each, at in zip(found, there, strict=True)])
     taken = min(count, len(tokens) - 1)
 
     def fall(chosen: np.ndarray) -> float:

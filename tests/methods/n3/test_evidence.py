@@ -16,6 +16,8 @@ from niwt_tf.methods.n3.generator import N3Generator, embedded_of, encoder_of, t
 from niwt_tf.methods.n3.meta_model import MetaModel
 from niwt_tf.methods.n3.meta_training import Standard
 from niwt_tf.methods.n3.prior import LinearPrior
+from niwt_tf.methods.n3.word_deletion import first_variants, margin_fall, value_share
+from niwt_tf.methods.text_evidence import ClassEvidence, whole_words
 from niwt_tf.models.backbones import build_network
 
 CLASSES = Descriptions(
@@ -131,3 +133,37 @@ def test_seen_classes_are_read_only_where_they_matter(generator):
     np.testing.assert_allclose(two.classes[0].weights, all_read.classes[0].weights, atol=1e-5)
     with pytest.raises(InputError, match="seen classes must be those"):
         text_evidence(generator, whole.take(np.array([1, 0, 2, 3])), _pixels(), "ox", "ant", num_seen=2)
+
+
+def test_the_margin_falls_as_if_the_words_were_not_there(generator):
+    reader, table = EvidenceReader(generator), generator.table(CLASSES)
+    given, classes = reader.given(_pixels()[None]), reader.read(table)
+    # All tokens of "a blue bird." but one: what stays is the text of that token.
+    taken = margin_fall(reader, given, table, classes, 1, 0, np.random.default_rng(0), count=99)
+    gradients = reader.by_classes(given, classes, 1, 0)
+    (found,) = reader.by_tokens(table.take([1]), [1], gradients)
+    length = int(table.valid[1, 0].sum())
+    kept = np.zeros_like(table.valid)
+    kept[[0, 2]] = table.valid[[0, 2]]
+    kept[1, 0, found.weights[0, :length].argmin()] = True
+    logits = reader.logits(given, reader.read(table, kept))[0]
+    assert taken.before == gradients.margin
+    assert taken.top == pytest.approx(taken.before - float(logits[1] - logits[0]), rel=1e-3, abs=1e-3)
+    one = margin_fall(reader, given, table, classes, 1, 0, np.random.default_rng(0), count=2, of_all=True)
+    assert np.isfinite([one.top, one.chance]).all() and one.top != one.chance
+    first = first_variants(table)
+    assert first.counts.tolist() == [1, 1, 1] and first.texts[0] == ("a red bird with wings.",)
+
+
+def test_the_share_of_words_of_a_set():
+    words = ("A", "red", "bird", "red", ".")
+    evidence = ClassEvidence(
+        "ant", "A red bird red.", words, ((0, 1), (2, 5), (6, 10), (11, 14), (14, 15)),
+        *(np.array(each, np.float32) for each in ([1, 5, -9, 4, 3], [1, 5, 9, 4, 3], [9, 1, 8, 2, 3])), 0.5
+    )
+    assert value_share(evidence, {"red"}, count=2) == (1.0, 0.4)
+    assert value_share(evidence, {"red"}, by="size", count=2) == (0.5, 0.4)
+    assert value_share(evidence, {"red"}, by="loss", count=2) == (0.0, 0.4)
+    assert evidence.negative_ratio == 18
+    pieces = [(0, 3), (3, 4), (4, 8), (8, 10), (11, 15), (15, 16)]
+    assert whole_words("red-winged gulls", pieces) == [[0], [1], [2, 3], [4, 5]] and whole_words("", []) == []
