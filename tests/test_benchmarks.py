@@ -229,7 +229,7 @@ def test_the_sides_of_grad_cam_give_the_same_maps():
         np.testing.assert_allclose(grad_cam.scaled(other()), ours(), atol=1e-5)
 
 
-HEAVY = ("nested_choice", "trials")  # they import TensorFlow at once
+HEAVY = ("evidence", "nested_choice", "trials")  # they import TensorFlow at once
 
 
 @pytest.mark.parametrize(

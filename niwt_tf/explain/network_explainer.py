@@ -43,6 +43,11 @@ class NetworkExplainer:
         self.known = KnownClasses(network.class_names, is_seen, is_described, descriptions, *names, formula)
 
     @property
+    def network(self) -> Network:
+        """The network that explains."""
+        return self._network
+
+    @property
     def input_size(self) -> int:
         """S, the height and width of an image in pixels."""
         return self._network.input_size

@@ -13,7 +13,9 @@ import numpy as np
 
 from niwt_tf import __version__
 from niwt_tf.explain.counterfactual import Counterfactual, NoCounterfactual
+from niwt_tf.explain.evidence_words import evidence_record
 from niwt_tf.explain.words import WeightedAttribute, shortest
+from niwt_tf.methods.text_evidence import TextEvidence
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class ImageExplanation:
 
     Words come strongest first, and none speak against it where that is not known. `heat` float32 [H, W] in [0, 1] is Grad-CAM
     of the class's logit. There is no contrast where there is no other class. Whoever answers names no class where the highest
-    probability is less than `abstain_below`; 0 answers always.
+    probability is less than `abstain_below`; 0 answers always. The evidence is that of the classes' texts, where a method reads
+    them.
     """
 
     own: NamedClass
@@ -81,6 +84,7 @@ class ImageExplanation:
     heat: np.ndarray
     contrast: Contrast | None
     abstain_below: float = 0.0
+    evidence: TextEvidence | None = None
 
     @property
     def is_withheld(self) -> bool:
@@ -141,9 +145,10 @@ def explanation_record(explanation: ImageExplanation, image: str, model: Record)
     Returns:
         image, model, niwt_tf (its version), class, best (the most probable class, and whether it is withheld because the answer
         is "unknown"), speaks_for, speaks_against, neurons, heat_map (rows of values in 0..1, over the whole image), and rival,
-        which is None where there is no other class.
+        which is None where there is no other class. Where a method reads texts there is evidence too, see `evidence_record`.
     """
-    contrast = explanation.contrast
+    contrast, evidence = explanation.contrast, explanation.evidence
+    said = {} if evidence is None else {"evidence": evidence_record(evidence)}
     return {
         "image": image,
         "model": model,
@@ -152,6 +157,7 @@ def explanation_record(explanation: ImageExplanation, image: str, model: Record)
         "best": {**_class(explanation.best), "withheld": explanation.is_withheld},
         **_reasons(explanation),
         "rival": None if contrast is None else _rival(contrast),
+        **said,
     }
 
 

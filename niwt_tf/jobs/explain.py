@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,18 @@ from absl import flags
 
 from niwt_tf.data.images.files import OneImage, read_one_image
 from niwt_tf.errors import InputError
+from niwt_tf.explain.evidence_words import evidence_line
 from niwt_tf.explain.network_explainer import NetworkExplainer
 from niwt_tf.explain.record import Contrast, ImageExplanation, NamedClass, explanation_record
 from niwt_tf.explain.sentences import counterfactual_sentence, empty_map_sentence, listed_words, neuron_title, withheld_sentence
 from niwt_tf.files import read_json, replacing_all, write_json
 from niwt_tf.jobs.run_data import TransferFiles
 from niwt_tf.jobs.terminal_text import escape_what_cannot_be_shown, shown
+from niwt_tf.jobs.text_evidence import SynthesizedExplainer, evidence_of_run
+from niwt_tf.report.evidence_page import evidence_page
 from niwt_tf.report.explanation_sheet import write_explanation_sheet
 from niwt_tf.runs.run import RunDirectory
+from niwt_tf.serving.bundle.bundle import Bundle, is_synthesized
 from niwt_tf.serving.bundle.explainer import BundleExplainer
 from niwt_tf.serving.bundle.versions import saved_model_folder
 
@@ -29,6 +34,8 @@ _ARGUMENTS = ("--class", "--rival")
 
 def main() -> None:
     """Explain --image, print it, and write <out>/<image>.png and .json, both or neither; no other image's are replaced.
+
+    Where the network was written from texts, <image>_evidence.html shows their words beside them.
 
     Raises:
         InputError: flags that do not go together, an image that cannot be decoded, a class that is not known, no run or bundle
@@ -45,12 +52,21 @@ def main() -> None:
     with _writing(folder):
         picture, record = _targets(folder, image.path)
     explanation, model, class_names = _explained(image)
-    with _writing(folder), replacing_all(record, picture) as (first, second):
+    pages: list[Path] = []
+    if explanation.evidence is not None:
+        with _writing(folder):
+            pages = [_page(folder, image.path)]
+    with _writing(folder), replacing_all(record, picture, *pages) as (first, second, *others):
         write_json(first, explanation_record(explanation, os.path.abspath(image.path), model))
         write_explanation_sheet(second, explanation, image.pixels, image.path.name, class_names)
+        for page in others:
+            assert explanation.evidence is not None, "only evidence has a page"
+            page.write_text(evidence_page(explanation.evidence, image.path.name), encoding="utf-8", errors="replace")
     escape_what_cannot_be_shown()
     sys.stdout.write(explanation_text(explanation, values.image))
     sys.stdout.write(f"Picture and record: {shown(str(picture))}, {shown(str(record))}\n")
+    for page in pages:
+        sys.stdout.write(f"Words of the texts: {shown(str(page))}\n")
     sys.stdout.flush()
 
 
@@ -85,6 +101,19 @@ def _targets(folder: Path, image: Path) -> tuple[Path, Path]:
     return targets
 
 
+def _page(folder: Path, image: Path) -> Path:
+    """Return the file of the evidence in words.
+
+    Raises:
+        InputError: it is a folder, or the image itself, or not known to be of this image.
+    """
+    page = folder / f"{image.stem}_evidence.html"
+    if page.is_dir() or (page.exists() and (page.samefile(image) or not _is_of(folder / f"{image.stem}.json", image))):
+        what = "a folder of that name" if page.is_dir() else "a file that is not known to be of this image"
+        raise InputError(f"--out must be a folder in which {page.name!r} may be written. Received: {what}.")
+    return page
+
+
 def _is_of(record: Path, image: Path) -> bool:
     """Return whether a file is our record of an image."""
     try:
@@ -101,15 +130,24 @@ def _explained(image: OneImage) -> tuple[ImageExplanation, dict[str, Any], Seque
     values = flags.FLAGS
     names = values["class"].value, values.rival
     if values.bundle is not None:
+        bundle = Bundle.open(saved_model_folder(os.path.expanduser(values.bundle), "--bundle"), check=False)
+        if is_synthesized(bundle):
+            explain = SynthesizedExplainer(bundle)
+            told, evidence = explain(image.squashed(explain.input_size), *names, _ARGUMENTS)
+            return replace(told, evidence=evidence), _bundle_record(bundle.folder), bundle.labels
         with BundleExplainer(saved_model_folder(os.path.expanduser(values.bundle), "--bundle")) as explainer:
-            folder = explainer.bundle.folder
-            version = int(folder.name) if folder.name.isdecimal() else None
             said = explainer(image, *names, _ARGUMENTS)
-            return said, {"path": str(folder), "version": version}, explainer.known.labels
+            return said, _bundle_record(explainer.bundle.folder), explainer.known.labels
     run = Path(os.path.expanduser(values.run_dir))
-    explain = explainer_of_run(run)
-    pixels = image.squashed(explain.input_size)
-    return explain(pixels, *names, _ARGUMENTS), {"path": os.path.abspath(run), "version": None}, explain.known.labels
+    made = explainer_of_run(run)
+    pixels = image.squashed(made.input_size)
+    said = made(pixels, *names, _ARGUMENTS)
+    said = replace(said, evidence=evidence_of_run(run, made.network, said, pixels))
+    return said, {"path": os.path.abspath(run), "version": None}, made.known.labels
+
+
+def _bundle_record(folder: Path) -> dict[str, Any]:
+    return {"path": str(folder), "version": int(folder.name) if folder.name.isdecimal() else None}
 
 
 def explainer_of_run(run_dir: Path) -> NetworkExplainer:
@@ -136,7 +174,14 @@ def explanation_text(explanation: ImageExplanation, image: str) -> str:
         lines.append(f"  against it speaks  {listed_words(explanation.speaks_against)}")
     neurons = ", ".join(neuron_title(neuron) for neuron in explanation.neurons)
     lines.append(f"  by                 {neurons or 'no neuron'}")
-    return "\n".join(shown(line) for line in [*lines, *([] if contrast is None else _why_not(contrast, own))]) + "\n"
+    lines += [] if contrast is None else _why_not(contrast, own)
+    if explanation.evidence is not None:
+        lines.append("In the words of the classes' texts")
+        lines += [
+            f"  for it speaks      {evidence_line(explanation.evidence)}",
+            f"  against it speaks  {evidence_line(explanation.evidence, against=True)}",
+        ]
+    return "\n".join(shown(line) for line in lines) + "\n"
 
 
 def _where(sentence: str) -> list[str]:

@@ -25,6 +25,7 @@ from niwt_tf.errors import InputError
 from niwt_tf.methods.formula import ColumnFormula
 from niwt_tf.methods.parameters import Parameters
 from niwt_tf.methods.task import Task
+from niwt_tf.methods.text_evidence import TextEvidence
 from niwt_tf.models.network import Network
 
 
@@ -182,6 +183,25 @@ class Method(ABC):
             ValueError: the method has no formulas.
         """
         raise ValueError(f"{self.name} has no column formulas")
+
+    def text_evidence(
+        self, generator: Generator, classes: Descriptions, pixels: np.ndarray, own: str, rival: str, *,
+        num_seen: int = 0, calibration: float = 0.0, most: int | None = None
+    ) -> TextEvidence | None:
+        """Return which words of the classes' texts speak for a class of an image; None of a method that reads no words.
+
+        Args:
+            generator: what wrote the network.
+            classes: the K of the network with their texts, the `num_seen` seen ones first, or none of them seen.
+            pixels: float32 [S, S, 3], RGB in 0..255.
+            own: the class that is explained.
+            rival: what it is compared with.
+            num_seen: how many of the classes were seen.
+            calibration: what is taken off the seen classes' logits.
+            most: how many texts are read word by word; None is all.
+        """
+        del generator, classes, pixels, own, rival, num_seen, calibration, most
+        return None
 
     def prepare(self, settings: Settings, tasks: Sequence[Task]) -> None:
         """Do for all tasks in one pass what its stages do in a run; main first, then folds."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,6 +101,34 @@ def clustered_share(hits: np.ndarray, clusters: np.ndarray) -> Figure:
     # Rounding may put an end beyond a share of 0 or 1.
     low, high = max(min(centre - half, share), 0.0), min(max(centre + half, share), 1.0)
     return {"value": share, "low": low, "high": high, "count": len(hits)}
+
+
+def bootstrapped(
+    statistic: Callable[[np.ndarray], float], clusters: np.ndarray, *, resamples: int = 2000, seed: int = 0
+) -> Figure:
+    """Return a statistic of M rows with its percentile bootstrap interval (Efron 1979), drawn over whole clusters.
+
+    Args:
+        statistic: takes the rows, int [..], some of them more than once.
+        clusters: int [M], what rows that are not independent share, for instance their classes.
+        resamples: how many samples are drawn.
+        seed: of the draws.
+
+    Returns:
+        "value", "low" and "high" (absent for a single cluster), "count".
+    """
+    from scipy.stats import bootstrap
+
+    groups = [np.flatnonzero(clusters == cluster) for cluster in np.unique(clusters)]
+    figure: Figure = {"value": float(statistic(np.arange(len(clusters)))), "count": len(clusters)}
+    if len(groups) > 1:
+        found = bootstrap(
+            (np.arange(len(groups)),), lambda drawn: statistic(np.concatenate([groups[int(each)] for each in drawn])),
+            n_resamples=resamples, vectorized=False, confidence_level=CONFIDENCE, method="percentile",
+            rng=np.random.default_rng(seed)
+        ).confidence_interval
+        figure |= {"low": float(found.low), "high": float(found.high)}
+    return figure
 
 
 @dataclass(frozen=True)

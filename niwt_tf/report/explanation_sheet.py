@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from niwt_tf.data.images.files import resized
+from niwt_tf.explain.evidence_words import evidence_line
 from niwt_tf.explain.record import Contrast, ImageExplanation, NamedClass, NeuronReason
 from niwt_tf.explain.sentences import counterfactual_sentence, empty_map_sentence, neuron_title, plain, withheld_sentence
 from niwt_tf.explain.words import WeightedAttribute, shown_weight
+from niwt_tf.methods.text_evidence import TextEvidence
 from niwt_tf.plots.style import figure_font, new_figure, readable_names, save, shorten
 from niwt_tf.report.pictures import activation_picture, heat_overlay
 from niwt_tf.report.summary import percent
@@ -53,7 +55,9 @@ def write_explanation_sheet(
     others = (*contrast.speaks_for, *contrast.speaks_against) if contrast else ()
     bars = _BAR * max(3, len(words), len(others))
     below = 0.0 if contrast is None else _ABOVE + (1.2 if contrast.heat is None else _PICTURE)
-    sheet = _Sheet(_TOP + _PICTURE + _ABOVE + bars + below + _MARGIN)
+    said_in_words = _evidence_lines(explanation.evidence, readable)
+    ending = (len(said_in_words) + 1) * _LINE if said_in_words else 0.0
+    sheet = _Sheet(_TOP + _PICTURE + _ABOVE + bars + below + ending + _MARGIN)
     sheet.heading(_heading(explanation, name, readable))
 
     top = _TOP
@@ -75,7 +79,19 @@ def write_explanation_sheet(
         neurons = ", ".join(map(neuron_title, contrast.neurons))
         said = [f"Neurons that tell them apart: {neurons}."] if neurons else []
         sheet.sentences(int(contrast.heat is not None), top, [*said, counterfactual_sentence(contrast, readable)])
+    for number, line in enumerate(said_in_words):
+        sheet.line(_TOP + _PICTURE + _ABOVE + bars + below + _LINE * (number + 1), line)
     save(sheet.figure, path)
+
+
+def _evidence_lines(evidence: TextEvidence | None, readable: Mapping[str, str]) -> list[str]:
+    """Return what the words of the classes' texts say, a line for each side."""
+    if evidence is None:
+        return []
+    called = {each.name: shorten(readable.get(each.name, each.name), _SHORT) for each in evidence.classes}
+    sides = (("for", False), ("against", True))
+    said = [f"Words of the texts {side} it: {evidence_line(evidence, against, called)}" for side, against in sides]
+    return [" ".join(line.split()) for line in said]
 
 
 def _heading(explanation: ImageExplanation, name: str, readable: Mapping[str, str]) -> str:
@@ -173,6 +189,10 @@ class _Sheet:
             lines = [*lines[: most - 1], cut(f"{lines[most - 1]} \N{HORIZONTAL ELLIPSIS}", _TEXT, room)]
         for number, line in enumerate(lines):
             self._text(left, top + 0.05 + _LINE * number, line, _TEXT)
+
+    def line(self, top: float, text: str) -> None:
+        """Write a line from edge to edge, cut to its room."""
+        self._text(_MARGIN + 0.1, top, cut(text, _TEXT, _WIDTH - 2 * _MARGIN - 0.1), _TEXT)
 
     def _axes(self, left: float, top: float, width: float, height: float) -> Any:
         corner = left / _WIDTH, 1.0 - (top + height) / self._height

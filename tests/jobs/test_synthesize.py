@@ -46,6 +46,19 @@ def test_from_texts_to_a_bundle_and_other_classes_for_it(niwt, tiny_birds, tiny_
     assert again.status == 0
     np.testing.assert_array_equal(_logits(Bundle.open(tmp_path / "again"), photos), before)
 
+    for source, classes in ((f"--run_dir={run}", None), (f"--bundle={exports}", set(TEXTS))):
+        out = tmp_path / f"explained{len(source)}"
+        job = niwt("explain", source, f"--image={photos[0]}", f"--out={out}")
+        assert job.status == 0 and "In the words of the classes' texts" in job.out, job.err
+        record = read_json(out / f"{photos[0].stem}.json")
+        for side in ("for", "against"):
+            for said in record["evidence"][side]:
+                assert classes is None or said["sentence"] in TEXTS[said["class"]]
+                assert all(said["sentence"][slice(*word["span"])] == word["word"] for word in said["words"])
+                assert all((word["weight"] > 0) == (side == "for") for word in said["words"])
+        assert record["evidence"]["for"] and record["evidence"]["by_loss"]["positive"]
+        assert "<mark" in (out / f"{photos[0].stem}_evidence.html").read_text()
+
     job = niwt("add_class", f"--bundle={exports}", "--name=heron", "--text=a blue bird with long legs.")
     assert job.status == 0 and "The network is written anew: all logits move." in job.out, job.err
     added = _logits(Bundle.open(exports), photos)

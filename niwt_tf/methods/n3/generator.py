@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -80,6 +80,23 @@ class N3Generator(Generator):
         """
         return table_again(self.settings, classes, self.encoder_identity, "the meta-model")
 
+    def written(self, embedded: Any, pooled: Any) -> tuple[Any, list[Any]]:
+        """Return the head [K, D + 1] for standardised features and the adaptations, of c [K, d] and mean tokens [K, E].
+
+        All are tensors, so that gradients go through them.
+        """
+        # An ordered form has places for so many classes: a network of more is written a group at a time.
+        count = int(embedded.shape[0])
+        size = count if self.model.form == "equivariant" else self.model.way
+        groups = [self.model.encode(embedded[at : at + size]) for at in range(0, count, size)]
+        columns = tf.concat([self.model.head_of(*group) for group in groups], axis=0)
+        adaptations = [tf.reduce_mean(tf.stack(each), axis=0) for each in zip(
+            *(self.model.adaptations(hidden) for hidden, _ in groups), strict=True
+        )]
+        if self.prior is not None:
+            columns = columns + tf.exp(self.model.prior) * self.prior.head(pooled)
+        return columns, adaptations
+
     def _read(self, classes: Descriptions) -> tuple[np.ndarray, np.ndarray]:
         if not len(classes):
             return self.seen_embedded[:0], self.seen_pooled[:0]
@@ -89,18 +106,10 @@ class N3Generator(Generator):
     def _written(
         self, names: tuple[str, ...], embedded: np.ndarray, pooled: np.ndarray, num_seen: int
     ) -> NetworkParameters:
-        # An ordered form has places for so many classes: a network of more is written a group at a time.
-        size = len(embedded) if self.model.form == "equivariant" else self.model.way
-        groups = [self.model.encode(tf.constant(embedded[at : at + size])) for at in range(0, len(embedded), size)]
-        columns = np.concatenate([np.asarray(self.model.head_of(*group)) for group in groups])
-        adaptations = [tf.reduce_mean(tf.stack(each), axis=0) for each in zip(
-            *(self.model.adaptations(hidden) for hidden, _ in groups), strict=True
-        )]
-        if self.prior is not None:
-            columns = columns + float(np.exp(self.model.prior.numpy())) * self.prior(pooled)
+        columns, adaptations = self.written(tf.constant(embedded), tf.constant(pooled, tf.float32))
         adapted = weights_of(self.network, self.model.targets, adaptations, self.model.gamma, self.settings.n3_adapt)
         weights = {path: np.asarray(value) for path, value in adapted.items()}
-        return NetworkParameters(names, weights, *self.standard.head(columns), num_seen, self._norms(weights))
+        return NetworkParameters(names, weights, *self.standard.head(np.asarray(columns)), num_seen, self._norms(weights))
 
     def _norms(self, weights: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Return how far the adapted weights are from the base's, in units of these."""

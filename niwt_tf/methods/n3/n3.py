@@ -24,15 +24,18 @@ from niwt_tf.config.settings import Settings
 from niwt_tf.data.folds import Fold
 from niwt_tf.data.images.pipeline import image_batches
 from niwt_tf.data.sampling import balanced_sample
+from niwt_tf.data.schema import Descriptions
 from niwt_tf.files import replacing
 from niwt_tf.methods.base import Method, MethodStage
 from niwt_tf.methods.n3.adapted import targets_of
+from niwt_tf.methods.n3.evidence import text_evidence
 from niwt_tf.methods.n3.generator import N3Generator, embedded_of
 from niwt_tf.methods.n3.meta_model import MetaModel, Target
 from niwt_tf.methods.n3.meta_training import Recipe, train_meta
 from niwt_tf.methods.n3.prior import LinearPrior
 from niwt_tf.methods.standard import Standard
 from niwt_tf.methods.task import Task, folds_of
+from niwt_tf.methods.text_evidence import TextEvidence
 from niwt_tf.methods.token_table import TokenTable, encoder_of, table_of
 from niwt_tf.metrics.gzsl import class_normalised_accuracy
 from niwt_tf.models.network import Network
@@ -104,6 +107,14 @@ class N3Method(Method):
         model.set_weights([arrays[f"meta_{place}"] for place in range(len(model.weights))])
         standard = Standard(arrays["mean"], arrays["deviation"])
         return N3Generator(settings, base, model, standard, prior, *seen, str(arrays["encoder"]))
+
+    def text_evidence(
+        self, generator: Any, classes: Descriptions, pixels: np.ndarray, own: str, rival: str, *,
+        num_seen: int = 0, calibration: float = 0.0, most: int | None = None
+    ) -> TextEvidence:
+        """Return which words speak for a class, by gradients."""
+        how = {"num_seen": num_seen, "calibration": calibration, "most": most}
+        return text_evidence(generator, classes, pixels, own, rival, **how)  # type: ignore[arg-type]
 
     def candidate_of(self, values: Mapping[str, Any]) -> N3Candidate:
         """Return the candidate whose `as_dict` is given."""

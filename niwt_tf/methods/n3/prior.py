@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 _PENALTIES = tuple(10.0 ** (power / 2) for power in range(-8, 5))
 
@@ -56,7 +58,12 @@ class LinearPrior:
 
     def __call__(self, pooled: np.ndarray) -> np.ndarray:
         """Return the head [K, D + 1] of classes by their pooled tokens [K, E]."""
-        return _head((pooled - self.centre) @ self.weights + self.bias)
+        return np.asarray(self.head(tf.constant(pooled, tf.float32)))
+
+    def head(self, pooled: Any) -> Any:
+        """Return what calling it does, of a tensor and as one."""
+        means = tf.matmul(pooled - self.centre, self.weights) + self.bias
+        return tf.concat([means, -0.5 * tf.reduce_sum(tf.square(means), axis=1, keepdims=True)], axis=1)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return everything as arrays by name."""

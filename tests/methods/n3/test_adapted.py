@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from niwt_tf.methods.n3.adapted import body_of, features_of, targets_of, weights_of
+from niwt_tf.methods.n3.adapted import adaptation_norms, body_of, features_of, targets_of, weights_of
 from niwt_tf.methods.parameters import NetworkParameters
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.layers import ClassHead
@@ -76,3 +76,12 @@ def test_a_channel_is_scaled_by_film_and_written_whole_by_all():
     made = weights_of(network, list(film.values()), columns, 1.0, "film")["conv/kernel"]
     base = next(each for each in network.model.weights if each.path == "conv/kernel").numpy()
     np.testing.assert_allclose(made, base * np.array([2, 1, 1, 1], np.float32), rtol=1e-5)
+
+
+def test_norms_of_the_adaptation_by_layer():
+    network = build_network("small_vgg", ("a", "b"), input_size=16, seed=1)
+    kernel, bias = network.model.trainable_variables[:2]
+    bias.assign(np.zeros(bias.shape))
+    weights = {kernel.path: 1.25 * kernel.numpy(), bias.path: np.ones(bias.shape)}
+    norms = adaptation_norms(network, weights)
+    assert norms[kernel.path] == pytest.approx(0.25, rel=1e-5) and np.isnan(norms[bias.path])
