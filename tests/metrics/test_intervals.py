@@ -8,6 +8,7 @@ from scipy.stats import binomtest, ttest_1samp, ttest_rel
 
 from niwt_tf.metrics.intervals import (
     Mean,
+    bootstrapped,
     class_mean,
     clustered_mean,
     clustered_share,
@@ -161,3 +162,11 @@ def test_holm_by_hand():
 def test_ties_share_their_rank():
     scores = np.array([[0.5, 0.7, 0.5 + 1e-16, 0.1], [0.2, 0.2, 0.2, 0.2]])
     assert ranks(scores).tolist() == [[2.5, 1.0, 2.5, 4.0], [2.5] * 4]
+
+
+def test_a_bootstrap_draws_whole_clusters():
+    values, clusters = np.array([1.0, 1.0, 5.0, 5.0, 5.0, 9.0]), np.array([0, 0, 3, 3, 3, 7])
+    figure = bootstrapped(lambda at: float(values[at].mean()), clusters, resamples=5000)
+    # Of 27 draws of three clusters one is all of the first, and one all of the last: 3.7 % each, more than 2.5 %.
+    assert figure == {"value": pytest.approx(26 / 6), "count": 6, "low": 1.0, "high": 9.0}
+    assert "low" not in bootstrapped(lambda at: float(values[at].mean()), np.zeros(6))
