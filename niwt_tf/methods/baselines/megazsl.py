@@ -18,20 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.sampling import balanced_sample
-from niwt_tf.data.schema import Descriptions
-from niwt_tf.errors import InputError
-from niwt_tf.methods.base import Generator, Method
 from niwt_tf.methods.baselines.descent import Adam, uniform
-from niwt_tf.methods.baselines.pooled_text import TEXT_SETTINGS, PooledTexts, TextCandidate, TextReader, read_texts, texts_of
+from niwt_tf.methods.baselines.pooled_text import PooledTexts, TextCandidate, TextHead, TextMethod, TextReader, texts_of
 from niwt_tf.methods.formula import Columns
-from niwt_tf.methods.parameters import HeadParameters
 from niwt_tf.methods.standard import Standard
 from niwt_tf.methods.task import Task
 from niwt_tf.models.network import Network
@@ -48,7 +44,7 @@ MOST_IMAGES = 20_000
 
 
 @dataclass(frozen=True)
-class MEGAZSLGenerator(Generator):
+class MEGAZSLGenerator(TextHead):
     """Makes features of texts, and of their means a head.
 
     Attributes:
@@ -63,21 +59,15 @@ class MEGAZSLGenerator(Generator):
     standard: Standard
     seen: np.ndarray
 
-    reads_texts: ClassVar[bool] = True
+    @property
+    def text_reader(self) -> TextReader:
+        """What makes vectors of texts."""
+        return self.reader
 
-    def generate(self, classes: Descriptions) -> HeadParameters:
-        """Return columns and biases of new classes beside those of the seen ones."""
-        return HeadParameters(classes.names, self._head(self.seen), self._head(self.reader(classes)))
-
-    def synthesize(self, classes: Descriptions) -> HeadParameters:
-        """Return columns and biases of K classes alone.
-
-        Raises:
-            InputError: there is no class, or one has no text.
-        """
-        if not len(classes):
-            raise InputError("A network must have at least one class. Received: none.")
-        return HeadParameters(classes.names, self._head(self.seen[:0]), self._head(self.reader(classes)))
+    @property
+    def seen_texts(self) -> np.ndarray:
+        """The seen classes' vectors, [S, E]."""
+        return self.seen
 
     def means(self, texts: np.ndarray) -> np.ndarray:
         """Return the means of standardised features that are made of standardised texts [C, E]: float32 [C, D].
@@ -88,14 +78,10 @@ class MEGAZSLGenerator(Generator):
         made = [made_features(self.weights, np.repeat(text[None], MADE, axis=0), noise) for text in texts]
         return np.asarray([each.numpy().mean(axis=0) for each in made], np.float32).reshape(len(texts), -1)
 
-    def _head(self, texts: np.ndarray) -> Columns:
+    def head_of(self, texts: np.ndarray) -> Columns:
+        """Return columns [D, C] and biases [C] of vectors [C, E]."""
         means = self.means(texts) if len(texts) else np.zeros((0, len(self.standard.mean)), np.float32)
         return self.standard.head(np.concatenate([2 * means, -(means**2).sum(axis=1, keepdims=True)], axis=1))
-
-    @property
-    def provenance(self) -> dict[str, str]:
-        """The encoder's digest."""
-        return {"encoder": self.reader.identity}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return everything as arrays by name."""
@@ -104,17 +90,11 @@ class MEGAZSLGenerator(Generator):
         return {**weights, **self.reader.arrays(), **standard, "seen": self.seen}
 
 
-class MEGAZSL(Method):
-    """Candidates are ways of pooling and numbers of steps."""
+class MEGAZSL(TextMethod):
+    """Its candidates share one training: their steps are stops of it."""
 
     name = "megazsl"
-    settings = TEXT_SETTINGS
-    reads_texts = True
-
-    def candidates(self, settings: Settings, tasks: Sequence[Task]) -> list[TextCandidate]:
-        """Return every pooling with every number of steps; the texts of all tasks are read at once."""
-        read_texts(settings, tasks)
-        return [TextCandidate(pooling, steps) for pooling in settings.text_pooling for steps in STEPS]
+    steps = STEPS
 
     def fit(self, task: Task, candidate: TextCandidate) -> MEGAZSLGenerator:
         """Return the generator after the candidate's steps. All of `STEPS` are stops of one training, done once for a task."""
@@ -127,10 +107,6 @@ class MEGAZSL(Method):
         weights = tuple(arrays[f"weight_{place}"] for place in range(6))
         standard = Standard(arrays["mean"], arrays["deviation"])
         return MEGAZSLGenerator(weights, TextReader.from_arrays(settings, arrays), standard, arrays["seen"])
-
-    def candidate_of(self, values: Mapping[str, Any]) -> TextCandidate:
-        """Return the candidate whose `as_dict` is given."""
-        return TextCandidate.of(values)
 
     def how(self, candidate: TextCandidate) -> str:
         """Return how a class's parameters are made."""

@@ -7,18 +7,17 @@ Dimensions: M images, D features, S seen classes, U new classes, C = S + U, N ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.schema import Descriptions, Images
-from niwt_tf.errors import InputError
-from niwt_tf.methods.base import Generator, Method
+from niwt_tf.methods.base import Generator
 from niwt_tf.methods.baselines.pdcnn import STEPS, Trained, trained, windows_of
-from niwt_tf.methods.baselines.pooled_text import TEXT_SETTINGS, TextCandidate, read_texts
+from niwt_tf.methods.baselines.pooled_text import TextCandidate, TextMethod
 from niwt_tf.methods.formula import Columns
 from niwt_tf.methods.parameters import Parameters
 from niwt_tf.methods.task import Task
@@ -65,16 +64,6 @@ class PDCNNConvGenerator(Generator):
         """Return what scores seen classes and new ones."""
         return self._parameters(np.concatenate([self.trained.seen, self.trained.reader(classes)]))
 
-    def synthesize(self, classes: Descriptions) -> ConvParameters:
-        """Return what scores K classes alone.
-
-        Raises:
-            InputError: there is no class, or one has no text.
-        """
-        if not len(classes):
-            raise InputError("A network must have at least one class. Received: none.")
-        return self._parameters(self.trained.reader(classes))
-
     def _parameters(self, texts: np.ndarray) -> ConvParameters:
         made, windows = self.trained, self.trained.windows
         assert windows is not None, "it was trained with filters"
@@ -86,17 +75,11 @@ class PDCNNConvGenerator(Generator):
         return self.trained.arrays()
 
 
-class PDCNNConv(Method):
-    """Candidates are ways of pooling and numbers of steps."""
+class PDCNNConv(TextMethod):
+    """Its candidates share one training: their steps are stops of it."""
 
     name = "pdcnn_conv"
-    settings = TEXT_SETTINGS
-    reads_texts = True
-
-    def candidates(self, settings: Settings, tasks: Sequence[Task]) -> list[TextCandidate]:
-        """Return every pooling with every number of steps; the texts of all tasks are read at once."""
-        read_texts(settings, tasks)
-        return [TextCandidate(pooling, steps) for pooling in settings.text_pooling for steps in STEPS]
+    steps = STEPS
 
     def fit(self, task: Task, candidate: TextCandidate) -> PDCNNConvGenerator:
         """Return the writer after the candidate's steps."""
@@ -106,10 +89,6 @@ class PDCNNConv(Method):
         """Return the generator whose `arrays` are given."""
         del network
         return PDCNNConvGenerator(Trained.from_arrays(settings, arrays))
-
-    def candidate_of(self, values: Mapping[str, Any]) -> TextCandidate:
-        """Return the candidate whose `as_dict` is given."""
-        return TextCandidate.of(values)
 
 
 METHOD = PDCNNConv()

@@ -5,15 +5,20 @@ Dimensions: C classes, S seen classes, R parts of texts, E numbers of a token.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.schema import Descriptions
+from niwt_tf.errors import require
+from niwt_tf.methods.base import Generator, Method
+from niwt_tf.methods.formula import Columns
+from niwt_tf.methods.parameters import HeadParameters
 from niwt_tf.methods.standard import Standard
 from niwt_tf.methods.task import Task
 from niwt_tf.methods.token_table import TokenTable, encoder_of, table_again, table_of
@@ -157,3 +162,62 @@ class TextReader:
 def _read(settings: Settings, names: tuple[str, ...], texts: tuple[str, ...] | None, identity: str) -> PooledTexts:
     classes = Descriptions(names, np.zeros((len(names), 0), np.float32), texts)
     return PooledTexts.of(table_again(settings, classes, identity, "the method"), identity)
+
+
+class TextHead(Generator):
+    """What writes a column of the head of a class's own text."""
+
+    reads_texts: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def text_reader(self) -> TextReader:
+        """What makes vectors of texts."""
+
+    @property
+    @abstractmethod
+    def seen_texts(self) -> np.ndarray:
+        """The seen classes' vectors, [S, E]."""
+
+    @abstractmethod
+    def head_of(self, texts: np.ndarray) -> Columns:
+        """Return columns [D, C] and biases [C] of vectors [C, E]."""
+
+    def generate(self, classes: Descriptions) -> HeadParameters:
+        """Return columns and biases of new classes beside those of the seen ones, which are written as well."""
+        return HeadParameters(classes.names, self.head_of(self.seen_texts), self.head_of(self.text_reader(classes)))
+
+    def synthesize(self, classes: Descriptions) -> HeadParameters:
+        """Return columns and biases of K classes alone.
+
+        Raises:
+            InputError: there is no class, or one has no text.
+        """
+        require(len(classes), "A network must have at least one class. Received: none.")
+        return HeadParameters(classes.names, self.head_of(self.seen_texts[:0]), self.head_of(self.text_reader(classes)))
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """The encoder's digest."""
+        return {"encoder": self.text_reader.identity}
+
+
+class TextMethod(Method):
+    """A method whose candidates are ways of pooling a text and numbers of steps.
+
+    Attributes:
+        steps: the numbers to choose from.
+    """
+
+    settings = TEXT_SETTINGS
+    reads_texts = True
+    steps: ClassVar[tuple[int, ...]]
+
+    def candidates(self, settings: Settings, tasks: Sequence[Task]) -> list[TextCandidate]:
+        """Return every pooling with every number of steps; the texts of all tasks are read at once."""
+        read_texts(settings, tasks)
+        return [TextCandidate(pooling, steps) for pooling in settings.text_pooling for steps in self.steps]
+
+    def candidate_of(self, values: Mapping[str, Any]) -> TextCandidate:
+        """Return the candidate whose `as_dict` is given."""
+        return TextCandidate.of(values)

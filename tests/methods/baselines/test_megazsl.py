@@ -17,6 +17,7 @@ def fitted(coloured_seen, tiny_bert):
     """Return a task, its candidates, and the generator of the first."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(megazsl, "STEPS", (40, 2))
+        patch.setattr(megazsl.MEGAZSL, "steps", (40, 2))
         patch.setattr(megazsl, "RATE", 3e-3)
         tasks = text_tasks(coloured_seen, tiny_bert, text_pooling=("mean",))
         candidates = METHOD.candidates(tasks[0].settings, tasks)
