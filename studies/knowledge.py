@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from niwt_tf.config.names import TEXTS
-from studies.seeds import interval
+from studies.seeds import differences
 
 SHOWN = ("harmonic_mean", "acc_zsl", "ausuc")
 Metrics = Mapping[str, float]
@@ -46,20 +46,6 @@ def run(source: str, seed: int, runs: Path, flags: Sequence[str]) -> Metrics:
     return dict(json.loads((folder / "metrics.json").read_text()))
 
 
-def table(results: Mapping[str, Sequence[Metrics]]) -> list[str]:
-    """Return the lines of the table: a row a source, its metrics and their differences to the first source's."""
-    first, *_ = results
-    heads = [f"{name} | difference" for name in SHOWN]
-    lines = [f"| {len(results[first])} seeds | {' | '.join(heads)} |", "|---" * (1 + 2 * len(SHOWN)) + "|"]
-    for source, metrics in results.items():
-        cells = []
-        for name in SHOWN:
-            values, base = [each[name] for each in metrics], [each[name] for each in results[first]]
-            cells += [interval(values), interval([a - b for a, b in zip(values, base, strict=True)]) if source != first else ""]
-        lines.append(f"| {source} | {' | '.join(cells)} |")
-    return lines
-
-
 def main() -> None:
     """Parse the command line, run every source with every seed, print the table and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -72,7 +58,7 @@ def main() -> None:
     # Seed by seed, so that a run that is cut short still compares the sources.
     made = [{source: run(source, seed, runs, arguments.flags) for source in arguments.sources.split(",")} for seed in seeds]
     results = {source: [of_seed[source] for of_seed in made] for source in arguments.sources.split(",")}
-    lines = table(results)
+    lines = differences(results, SHOWN)
     print("\n".join(lines))
     raw = {source: [{"seed": seed, **each} for seed, each in zip(seeds, of, strict=True)] for source, of in results.items()}
     (runs / "knowledge.json").write_text(json.dumps({"table": lines, "runs": raw}, indent=2) + "\n")

@@ -2,7 +2,7 @@
 
 python studies/seeds.py --seeds=0,1,2 --runs=runs/birds_seeds -- --flagfile=flags/birds.flags --data_dir=data/birds
 
-What follows `--` goes to `niwt run --until=evaluate` and `niwt baseline --method=all` as it is; a seed draws its own split
+What follows `--` goes to `niwt run --until=evaluate` and `niwt baseline --methods=all` as it is; a seed draws its own split
 where the split is random. What is up to date is not repeated. Then `niwt compare` writes its files into comparison/ of --runs,
 and its Markdown is printed with the seconds by the manifests. seeds.json has NIWT's metrics and the seconds of every seed.
 """
@@ -32,11 +32,31 @@ def interval(values: Sequence[float]) -> str:
     return "n/a" if mean is None else f"{mean:.3f}"
 
 
+def differences(results: Mapping[str, Sequence[Mapping[str, float]]], shown: Sequence[str]) -> list[str]:
+    """Return the lines of a table: a row a name, its figures over the seeds and their differences to the first row's.
+
+    A figure that a seed of a row or of the first one lacks is left empty.
+    """
+    first, *_ = results
+    heads = [f"{name} | difference" for name in shown]
+    lines = [f"| {len(results[first])} seeds | {' | '.join(heads)} |", "|---" * (1 + 2 * len(shown)) + "|"]
+    for row, metrics in results.items():
+        cells = []
+        for name in shown:
+            if any(name not in each for each in (*metrics, *results[first])):
+                cells += ["", ""]
+                continue
+            values, base = [each[name] for each in metrics], [each[name] for each in results[first]]
+            cells += [interval(values), interval([a - b for a, b in zip(values, base, strict=True)]) if row != first else ""]
+        lines.append(f"| {row} | {' | '.join(cells)} |")
+    return lines
+
+
 def run(seed: int, runs: Path, flags: Sequence[str]) -> Path:
     """Do whatever is not up to date of one seed and return its run directory."""
     folder = runs / f"seed_{seed}"
     common = [f"--run_dir={folder}", f"--seed={seed}", *flags]
-    for job, more in (("run", ["--until=evaluate"]), ("baseline", ["--method=all"])):
+    for job, more in (("run", ["--until=evaluate"]), ("baseline", ["--methods=all"])):
         begun = time.monotonic()
         subprocess.run([sys.executable, "-m", "niwt_tf", job, *common, *more], check=True, stdout=subprocess.DEVNULL)
         print(f"seed {seed}: niwt {job} took {time.monotonic() - begun:.0f} s", file=sys.stderr)

@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from studies.seeds import interval
+from studies.seeds import differences
 
 SHOWN = ("acc_alone", "acc_zsl", "harmonic_mean", "meta_seconds")
 Metrics = Mapping[str, float]
@@ -48,23 +48,6 @@ def baseline(method: str, folder: Path) -> Metrics:
     return {**metrics, "acc_alone": metrics["acc_zsl"]}
 
 
-def table(results: Mapping[str, Sequence[Metrics]]) -> list[str]:
-    """Return the lines of the table: a row a way, its figures and their differences to the first way's."""
-    first, *_ = results
-    heads = [f"{name} | difference" for name in SHOWN]
-    lines = [f"| {len(results[first])} seeds | {' | '.join(heads)} |", "|---" * (1 + 2 * len(SHOWN)) + "|"]
-    for way, metrics in results.items():
-        cells = []
-        for name in SHOWN:
-            if any(name not in each for each in (*metrics, *results[first])):
-                cells += ["", ""]
-                continue
-            values, base = [each[name] for each in metrics], [each[name] for each in results[first]]
-            cells += [interval(values), interval([a - b for a, b in zip(values, base, strict=True)]) if way != first else ""]
-        lines.append(f"| {way} | {' | '.join(cells)} |")
-    return lines
-
-
 def main() -> None:
     """Parse the command line, run every way with every seed, print the table and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -87,7 +70,7 @@ def main() -> None:
             results[name].append(metrics)
         if arguments.baseline:
             results[arguments.baseline].append(baseline(arguments.baseline, folders[0]))
-    lines = table(results)
+    lines = differences(results, SHOWN)
     print("\n".join(lines))
     (arguments.runs / "text_networks.json").write_text(json.dumps({"table": lines, "runs": results}, indent=2) + "\n")
 

@@ -235,7 +235,7 @@ HEAVY = ("evidence", "nested_choice", "trials")  # they import TensorFlow at onc
 @pytest.mark.parametrize(
     "name",
     [
-        *("faithfulness", "few_shot", "knowledge", "precision", "scale", "seeds"),
+        *("faithfulness", "few_shot", "knowledge", "precision", "scale", "seeds", "text_networks"),
         *(pytest.param(name, marks=pytest.mark.slow) for name in HEAVY),
     ],
 )
@@ -284,11 +284,14 @@ def test_sources_of_knowledge_are_compared_seed_by_seed():
     def metrics(*values):
         return [{"harmonic_mean": value, "acc_zsl": 0.5, "ausuc": 0.25} for value in values]
 
-    first, rule, attributes, captions = knowledge.table({"attributes": metrics(0.2, 0.4), "captions": metrics(0.3, 0.6)})
+    results = {"attributes": metrics(0.2, 0.4), "captions": metrics(0.3, 0.6)}
+    first, rule, attributes, captions = seeds.differences(results, knowledge.SHOWN)
     assert first == "| 2 seeds | harmonic_mean | difference | acc_zsl | difference | ausuc | difference |"
     assert rule.count("|") == first.count("|")
     # Student's t of one degree of freedom is 12.706; the standard errors are 0.1, 0.15 and, of the differences, 0.05.
     assert attributes == "| attributes | 0.300 ± 1.271 |  | 0.500 ± 0.000 |  | 0.250 ± 0.000 |  |"
+    del results["captions"][0]["ausuc"]
+    assert seeds.differences(results, knowledge.SHOWN)[3].endswith("| 0.000 ± 0.000 |  |  |")
     assert captions.startswith("| captions | 0.450 ± 1.906 | 0.150 ± 0.635 | 0.500 ± 0.000 | 0.000 ± 0.000 | 0.250 ±")
 
 
@@ -306,6 +309,8 @@ def test_features_of_texts_go_to_the_sources_that_have_texts(monkeypatch, tmp_pa
     for source in ("attributes", "captions", "attributes+texts"):
         knowledge.run(source, 0, tmp_path, ["--text_features=vectors:v.txt"])
     assert asked == [("attributes", "lsa"), ("captions", "vectors:v.txt"), ("attributes+texts", "vectors:v.txt")]
+    assert knowledge.run("captions@encoder", 0, tmp_path, ["--text_features=vectors:v.txt"]) == {}
+    assert asked[-1] == ("captions", "encoder")
 
 
 def nested_problem() -> trials.FoldProblem:
