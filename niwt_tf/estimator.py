@@ -157,6 +157,8 @@ class Niwt(BaseEstimator):
         check_support(settings.support)
         method = method_of(settings.method)
         seen, unseen = seen_data(dataset), unseen_descriptions(dataset)
+        method.check(settings, seen.descriptions)
+        method.check(settings, unseen)
         partitions = partitions_of(settings, seen, len(unseen))
         with tempfile.TemporaryDirectory(prefix="niwt_cache_") as folder:
             execution = self._execution(settings, RowCache(Path(folder), _CACHE_BYTES, settings.cache_dtype))

