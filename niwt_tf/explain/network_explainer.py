@@ -199,7 +199,8 @@ def complete(
 
 def _counterfactual(features: np.ndarray, known: KnownClasses, loser: int, margin: float) -> Counterfactual | NoCounterfactual:
     if known.formula is None:
-        return NoCounterfactual("A column of this network takes the network itself to make (--engine=tape or operator).")
+        reason = "A column of this network takes the network itself to make"
+        return NoCounterfactual(f"{reason} (--engine=tape or operator, or a method that writes whole networks).")
     has_one = np.isfinite(known.descriptions).all(axis=1)
     if not has_one[loser]:
         return NoCounterfactual("Nothing is known of its description.")

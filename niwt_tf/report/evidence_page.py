@@ -16,7 +16,7 @@ _STYLE = """
 body { font: 16px/1.6 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }
 body { color: #111; background: #fff; }
 h1 { font-size: 1.3rem; } h2 { font-size: 1.05rem; margin-top: 1.6rem; } p { margin: .3rem 0; overflow-wrap: anywhere; }
-mark { color: inherit; border-radius: .2rem; padding: 0 .1rem; } small { color: #555; }
+mark { color: inherit; border-radius: .2rem; padding: 0 .1rem; }
 """
 
 
@@ -39,7 +39,7 @@ def evidence_page(evidence: TextEvidence, image: str) -> str:
     ]
     for each in evidence.classes:
         role = {evidence.own: " (explained)", evidence.rival: " (its rival)"}.get(each.name, "")
-        parts.append(f"<h2>{escape(each.name)}{role} <small>{100 * each.probability:.1f} %</small></h2>")
+        parts.append(f"<h2>{escape(each.name)}{role}</h2>")
         parts += [f"<p>{''.join(_shaded(each, span, largest))}</p>" for span in _shown(each)]
     return "\n".join([*parts, "</body></html>", ""])
 
