@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.tails import TailProblem
-from niwt_tf.methods.niwt.operators import mean_operators, tail_operator
 from niwt_tf.methods.niwt.transfer import TransferOptions, transfer_columns
 from niwt_tf.methods.niwt.transfer_by_operator import IMAGES_A_STEP, transfer_by_operator
 from niwt_tf.methods.niwt.transfer_closed_form import ClosedForm
+from niwt_tf.methods.operators import mean_operators, tail_operator
 
 # Of the closed form: the default grids of --transfer_lambda and --transfer_anchor.
 LAMBDAS, ANCHORS = (1e-2, 1e-1, 1.0), ("mean", "zero")

@@ -12,8 +12,8 @@ from benchmarks.engine_sides import Solved, by_closed_form, by_operator, operato
 from benchmarks.harness import Comparison, Goal, Measurement, Series, say
 from benchmarks.tails import NUM_UNSEEN, TailProblem, agreement, problem
 from benchmarks.tape import run_tape
-from niwt_tf.methods.niwt.operators import tail_operator
 from niwt_tf.methods.niwt.transfer import TransferOptions
+from niwt_tf.methods.operators import tail_operator
 
 BATCHES = (8, 16, 32, 64)
 # The tape's rates and anchors: the defaults, and others where a run takes less than two minutes.

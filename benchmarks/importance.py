@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.birds_run import BirdsRun
 from benchmarks.forward import against_predict, cases
 from benchmarks.harness import Comparison, Goal, Measurement, Series
-from niwt_tf.methods.niwt.importance import class_importance
+from niwt_tf.methods.importance import class_importance
 
 LIMIT = Goal(2.5)
 

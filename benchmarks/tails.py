@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from niwt_tf.methods.niwt.importance import importance_of_maps
+from niwt_tf.methods.importance import importance_of_maps
 from niwt_tf.models.backbones import build_network
 
 NUM_SEEN, NUM_UNSEEN = 150, 50

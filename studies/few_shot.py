@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from niwt_tf.data.schema import Images
-from niwt_tf.methods.niwt.few_shot import FewShotPrior
+from niwt_tf.methods.few_shot import FewShotPrior
 from niwt_tf.metrics.gzsl import class_normalised_accuracy, evaluate_scores
 from studies.seeds import interval
 

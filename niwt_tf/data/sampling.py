@@ -9,8 +9,14 @@ from niwt_tf.data.folds import Fold, Partition
 from niwt_tf.data.schema import Images
 
 # Features of larger sets would not fit in memory: a sample, as even over the classes as can be, stands for them.
+TRAINING_IMAGES = 50_000
 STATISTICS_IMAGES = 2048
 EVALUATION_IMAGES = 20_000
+
+
+def training_sample(settings: Settings, partition: Partition) -> Images:
+    """Return the training images that heads of a baseline's kind are fitted on: all up to a number that fits in memory."""
+    return balanced_sample(partition.training.images, TRAINING_IMAGES, settings.seed)
 
 
 def statistics_sample(settings: Settings, partition: Partition) -> Images:

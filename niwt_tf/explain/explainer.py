@@ -13,7 +13,7 @@ import numpy as np
 from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.explain.inverse_map import FORMS, InverseMap, fit_inverse_map
 from niwt_tf.explain.neurons import CONFIDENT, name_neurons
-from niwt_tf.methods.niwt.operators import mean_operators
+from niwt_tf.methods.operators import mean_operators
 from niwt_tf.methods.task import Task
 from niwt_tf.metrics.ranks import unit
 from niwt_tf.models.network import Network

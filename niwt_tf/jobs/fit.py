@@ -100,7 +100,7 @@ def transfer_stage(run: Run, data: RunData) -> None:
         np.savez(folder / "columns.npz", columns=columns, biases=biases, losses=losses)
         for name, part in (("formula", generator.formula), ("few_shot", generator.few_shot)):
             if part is not None:
-                np.savez(folder / f"{name}.npz", **part.arrays())
+                np.savez(folder / f"{name}.npz", **part.arrays())  # type: ignore[arg-type]
         if generator.reads_texts:
             # It writes networks of other classes, and the unseen ones are scored among themselves by one of their own.
             np.savez(folder / "generator.npz", **generator.arrays())  # type: ignore[arg-type]

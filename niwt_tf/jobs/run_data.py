@@ -18,8 +18,8 @@ from niwt_tf.errors import InputError
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.files import read_json
 from niwt_tf.jobs.context import execution_of, show_progress
+from niwt_tf.methods.few_shot import FewShotPrior
 from niwt_tf.methods.formula import ColumnFormula
-from niwt_tf.methods.niwt.few_shot import FewShotPrior
 from niwt_tf.methods.registry import method_of
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.network import Network

@@ -22,6 +22,7 @@ from niwt_tf.config.names import title_of
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.schema import Descriptions
 from niwt_tf.errors import InputError
+from niwt_tf.methods.few_shot import FewShotPrior
 from niwt_tf.methods.formula import ColumnFormula
 from niwt_tf.methods.parameters import Parameters
 from niwt_tf.methods.task import Task
@@ -103,7 +104,7 @@ class Generator(ABC):
         return None
 
     @property
-    def few_shot(self) -> Any | None:
+    def few_shot(self) -> FewShotPrior | None:
         """What refines a class's column once photographs of it arrive; None where the method has nothing of the kind."""
         return None
 

@@ -17,7 +17,7 @@ from niwt_tf.errors import InputError
 from niwt_tf.explain.explainer import fit_explainer
 from niwt_tf.files import read_json
 from niwt_tf.jobs import export
-from niwt_tf.methods.niwt.few_shot import FewShotChoice, SeenMoments
+from niwt_tf.methods.few_shot import FewShotChoice, SeenMoments
 from niwt_tf.metrics.calibration import LogitStatistics
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.backbones import build_network

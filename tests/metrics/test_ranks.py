@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from niwt_tf.methods.niwt.importance import PairwiseRankCorrelation
+from niwt_tf.methods.importance import PairwiseRankCorrelation
 from niwt_tf.metrics.ranks import mean_rank_correlation, standardised_ranks
 
 

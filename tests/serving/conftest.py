@@ -9,7 +9,7 @@ from PIL import Image
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.explain.explainer import fit_explainer
-from niwt_tf.methods.niwt.few_shot import FewShotChoice, SeenMoments
+from niwt_tf.methods.few_shot import FewShotChoice, SeenMoments
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks

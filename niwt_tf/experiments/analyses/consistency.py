@@ -10,7 +10,7 @@ import numpy as np
 from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.experiments.analyses.record import AnalysisRecord, TableColumn
 from niwt_tf.experiments.analyses.rerun import FinishedTransfer
-from niwt_tf.methods.niwt.importance import class_importance
+from niwt_tf.methods.importance import class_importance
 from niwt_tf.metrics.ranks import standardised_ranks
 from niwt_tf.plots.style import BLUE, ORANGE, new_figure, readable_names, save, shorten
 

@@ -26,10 +26,10 @@ from tqdm import tqdm
 from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.experiments.analyses.record import AnalysisRecord, TableColumn, spread
 from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures
-from niwt_tf.methods.niwt.importance import importance_of_maps
+from niwt_tf.methods.importance import importance_of_maps
 from niwt_tf.methods.niwt.niwt import METHOD
-from niwt_tf.methods.niwt.operators import factor_tail, jacobian_of
 from niwt_tf.methods.niwt.prepared import operator_of
+from niwt_tf.methods.operators import factor_tail, jacobian_of
 from niwt_tf.metrics.gzsl import class_normalised_accuracy
 from niwt_tf.plots.style import BLUE, GREY, ORANGE, PURPLE, curve, new_figure, save
 

@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 
 from niwt_tf.config.settings import Settings
-from niwt_tf.data.sampling import balanced_sample
+from niwt_tf.data.sampling import training_sample
 from niwt_tf.data.schema import Descriptions, Images, TestData
 from niwt_tf.methods.base import Generator, Method, Trial
-from niwt_tf.methods.baselines.linear import TRAINING_IMAGES
-from niwt_tf.methods.niwt.seen_heads import RidgeHeadPath, RidgeMoments
 from niwt_tf.methods.parameters import Parameters
+from niwt_tf.methods.seen_heads import RidgeHeadPath, RidgeMoments
 from niwt_tf.methods.task import Task
 from niwt_tf.metrics.calibration import seen_margin
 from niwt_tf.metrics.ranks import unit
@@ -58,7 +57,7 @@ class OracleParameters(Parameters):
         kind = self.candidate.features
 
         def every_penalty() -> np.ndarray:
-            training = balanced_sample(task.partition.training.images, TRAINING_IMAGES, task.settings.seed)
+            training = training_sample(task.settings, task.partition)
             rows, asked = (scaled(task.features(some), kind) for some in (training, images))
             counts = task.num_seen, self.num_classes
             return cross_fitted_scores(rows, training.labels, asked, images.labels, *counts, STRENGTHS, task.settings.seed)
@@ -116,7 +115,7 @@ def score_oracle(task: Task, trial: Trial, num_unseen: int, test: TestData) -> S
     The task is of all seen classes; the trial is the choice.
     """
     held_out, tested = task.held_out, test.images
-    training = balanced_sample(task.partition.training.images, TRAINING_IMAGES, task.settings.seed)
+    training = training_sample(task.settings, task.partition)
     labels = np.concatenate([tested.labels, held_out.labels])
     rows, *asked = (scaled(task.features(some), trial.candidate.features) for some in (training, tested, held_out))
     counts = task.num_seen, task.num_seen + num_unseen

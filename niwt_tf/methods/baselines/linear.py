@@ -16,7 +16,7 @@ import numpy as np
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
-from niwt_tf.data.sampling import balanced_sample
+from niwt_tf.data.sampling import training_sample
 from niwt_tf.data.schema import Descriptions
 from niwt_tf.methods.base import Generator, Method
 from niwt_tf.methods.baselines.column_network import ColumnNetwork, Layer
@@ -28,8 +28,6 @@ from niwt_tf.models.network import Network
 
 Grid = Mapping[str, tuple[float, ...]]
 Values = dict[str, float]
-# More training images than this do not fit in memory; a sample, even over the classes, stands for them.
-TRAINING_IMAGES = 50_000
 
 
 @dataclass(frozen=True)
@@ -214,6 +212,6 @@ class LinearMethod(Method):
 
 def sample_of(task: Task, kind: str) -> Sample:
     """Return the features of a task's training images, "unit" or "raw"."""
-    images = balanced_sample(task.partition.training.images, TRAINING_IMAGES, task.settings.seed)
+    images = training_sample(task.settings, task.partition)
     features = task.features(images)
     return Sample(unit(features) if kind == "unit" else features, images.labels, task.settings.seed)

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from niwt_tf.compute.distributed import ALONE, Team
 from niwt_tf.config.settings import Settings
-from niwt_tf.methods.niwt.operators import FORWARD_PASSES, REVERSE_PASSES, factor_tail, fits_in_memory
-from niwt_tf.methods.niwt.seen_heads import num_heads
+from niwt_tf.methods.niwt.candidate_heads import num_heads
 from niwt_tf.methods.niwt.transfer_by_operator import IMAGES_A_STEP
+from niwt_tf.methods.operators import FORWARD_PASSES, REVERSE_PASSES, factor_tail, fits_in_memory
 from niwt_tf.models.flops import flops_of
 
 _LOG = logging.getLogger("niwt_tf")

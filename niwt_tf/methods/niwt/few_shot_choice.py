@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from niwt_tf.data.folds import Fold
-from niwt_tf.methods.niwt.few_shot import METRICS, FewShotChoice, FewShotPrior, SeenMoments
+from niwt_tf.methods.few_shot import METRICS, FewShotChoice, FewShotPrior, SeenMoments
 from niwt_tf.methods.niwt.generator import NiwtGenerator
 from niwt_tf.methods.task import Task
 from niwt_tf.metrics.calibration import choose_calibration, harmonic_means, logit_statistics, seen_margin

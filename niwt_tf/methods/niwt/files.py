@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
-from niwt_tf.methods.niwt.importance import ClassImportance
+from niwt_tf.methods.importance import ClassImportance
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.measuring import MeasuredHead
-from niwt_tf.methods.niwt.seen_heads import BiasForm, SeenHead
+from niwt_tf.methods.seen_heads import BiasForm, SeenHead
 
 
 def save_operators(folder: Path, operators: Mapping[str, np.ndarray]) -> None:

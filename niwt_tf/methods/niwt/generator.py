@@ -15,18 +15,18 @@ from niwt_tf.config.settings import Settings
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.data.schema import Descriptions
 from niwt_tf.methods.base import Generator
-from niwt_tf.methods.niwt.few_shot import FewShotPrior
+from niwt_tf.methods.few_shot import FewShotPrior
+from niwt_tf.methods.importance import ClassImportance
 from niwt_tf.methods.niwt.files import forms_of, seen_head_of
-from niwt_tf.methods.niwt.importance import ClassImportance
 from niwt_tf.methods.niwt.layers import blocks_of
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.measuring import MeasuredHead
 from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
-from niwt_tf.methods.niwt.operators import tail_operator
 from niwt_tf.methods.niwt.solving import NiwtCandidate, new_columns
 from niwt_tf.methods.niwt.support import Support
 from niwt_tf.methods.niwt.transfer import Transfer
 from niwt_tf.methods.niwt.transfer_closed_form import mean_cosine
+from niwt_tf.methods.operators import tail_operator
 from niwt_tf.methods.parameters import HeadParameters
 from niwt_tf.metrics.calibration import logit_statistics
 from niwt_tf.models.network import Network

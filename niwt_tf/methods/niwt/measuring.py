@@ -12,12 +12,13 @@ from niwt_tf.config.settings import Settings
 from niwt_tf.data.folds import Fold, Partition
 from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.data.schema import Images
-from niwt_tf.methods.niwt.importance import ClassImportance, shared_importance
+from niwt_tf.methods.importance import ClassImportance, shared_importance
+from niwt_tf.methods.niwt.candidate_heads import candidate_heads, kinds_of
 from niwt_tf.methods.niwt.layers import blocks_of, with_features
 from niwt_tf.methods.niwt.mapping import ImportanceMap, fit_cosine_map, fit_ridge_map
-from niwt_tf.methods.niwt.operators import mean_operators
-from niwt_tf.methods.niwt.seen_heads import RidgeMoments, SeenHead, candidate_heads, kinds_of
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks
+from niwt_tf.methods.operators import mean_operators
+from niwt_tf.methods.seen_heads import RidgeMoments, SeenHead
 from niwt_tf.models.network import Network, recut
 
 _SCALE_IMAGES = 2048

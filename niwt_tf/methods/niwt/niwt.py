@@ -41,8 +41,8 @@ from niwt_tf.methods.niwt.prepared import (
     write_importance,
     write_maps,
 )
-from niwt_tf.methods.niwt.seen_heads import SeenHead
 from niwt_tf.methods.niwt.solving import NiwtCandidate
+from niwt_tf.methods.seen_heads import SeenHead
 from niwt_tf.methods.task import Task, folds_of
 from niwt_tf.models.network import Network
 

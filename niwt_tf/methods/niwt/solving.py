@@ -10,11 +10,11 @@ import numpy as np
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.methods.niwt.layers import blocks_of
-from niwt_tf.methods.niwt.seen_heads import SeenHead
 from niwt_tf.methods.niwt.support import Support
 from niwt_tf.methods.niwt.transfer import Transfer, TransferOptions, transfer_columns
 from niwt_tf.methods.niwt.transfer_by_operator import transfer_by_operator
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks, mean_cosine
+from niwt_tf.methods.seen_heads import SeenHead
 from niwt_tf.metrics.calibration import logit_statistics, match_logits
 from niwt_tf.models.network import Network
 

@@ -17,8 +17,8 @@ from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
 from niwt_tf.methods.niwt.layers import with_features
-from niwt_tf.methods.niwt.operators import TailOperator, mean_operators, tail_operator
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks, ClosedForm
+from niwt_tf.methods.operators import TailOperator, mean_operators, tail_operator
 from niwt_tf.models.network import recut
 
 

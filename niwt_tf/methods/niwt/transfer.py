@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from niwt_tf.methods.niwt.importance import importance_of_maps
+from niwt_tf.methods.importance import importance_of_maps
 from niwt_tf.methods.niwt.transfer_closed_form import anchor_column
 
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 import tensorflow as tf
 
-from niwt_tf.methods.niwt.operators import TailOperator
 from niwt_tf.methods.niwt.transfer import Transfer, TransferOptions, minimise, penalty, reshuffled
 from niwt_tf.methods.niwt.transfer_closed_form import anchor_column
+from niwt_tf.methods.operators import TailOperator
 
 IMAGES_A_STEP = 8
 _SHARE_A_STEP = 0.1

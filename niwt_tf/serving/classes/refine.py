@@ -11,7 +11,7 @@ import numpy as np
 
 from niwt_tf.config.names import DEFAULT_METHOD
 from niwt_tf.errors import InputError
-from niwt_tf.methods.niwt.few_shot import FewShotPrior
+from niwt_tf.methods.few_shot import FewShotPrior
 from niwt_tf.serving.bundle.bundle import Bundle, extra_arrays
 from niwt_tf.serving.bundle.cards import now
 from niwt_tf.serving.bundle.paged_head import column_of, with_column

@@ -11,8 +11,8 @@ from niwt_tf.config.names import DEFAULT_METHOD
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
 from niwt_tf.explain.explainer import Explainer
+from niwt_tf.methods.few_shot import FewShotPrior
 from niwt_tf.methods.formula import ColumnFormula
-from niwt_tf.methods.niwt.few_shot import FewShotPrior
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.protocol.saved_model import SavedModel
 from niwt_tf.serving.bundle.cards import Card, now

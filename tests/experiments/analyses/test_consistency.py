@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 
 from niwt_tf.experiments.analyses.consistency import correlation_matrix, draw_consistency
 from niwt_tf.experiments.analyses.record import AnalysisRecord
-from niwt_tf.methods.niwt.importance import PairwiseRankCorrelation
+from niwt_tf.methods.importance import PairwiseRankCorrelation
 from niwt_tf.metrics.ranks import standardised_ranks
 
 

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from niwt_tf.experiments.analyses.weight_recovery import ColumnSolver, importance_system, tail_matrices
-from niwt_tf.methods.niwt.importance import importance_of_maps
-from niwt_tf.methods.niwt.operators import jacobian_of
+from niwt_tf.methods.importance import importance_of_maps
+from niwt_tf.methods.operators import jacobian_of
 
 NEURONS, FEATURES, CLASSES = 4, 7, 3
 

@@ -10,14 +10,14 @@ import pytest
 from niwt_tf.compute.features import Reader
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.folds import class_folds
-from niwt_tf.methods.niwt.few_shot import SeenMoments
+from niwt_tf.methods.few_shot import SeenMoments
+from niwt_tf.methods.importance import ClassImportance
 from niwt_tf.methods.niwt.few_shot_choice import COUNTS, UNCHOSEN, WEIGHTS, World, best_choice, few_shot_prior, world_of
-from niwt_tf.methods.niwt.importance import ClassImportance
 from niwt_tf.methods.niwt.mapping import fit_ridge_map
 from niwt_tf.methods.niwt.measuring import MeasuredHead
 from niwt_tf.methods.niwt.niwt import METHOD
-from niwt_tf.methods.niwt.seen_heads import RidgeHeadPath, SeenHead
 from niwt_tf.methods.niwt.solving import NiwtCandidate
+from niwt_tf.methods.seen_heads import RidgeHeadPath, SeenHead
 from niwt_tf.methods.task import Task
 from niwt_tf.metrics.calibration import LogitStatistics, logit_statistics, match_logits, seen_margin
 from niwt_tf.models.backbones import build_network

@@ -8,11 +8,11 @@ import pytest
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.data.folds import class_folds, main_partition
+from niwt_tf.methods.importance import ClassImportance
 from niwt_tf.methods.niwt.files import load_maps, load_measured, save_maps, save_measured
-from niwt_tf.methods.niwt.importance import ClassImportance
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.measuring import MeasuredHead
-from niwt_tf.methods.niwt.seen_heads import SeenHead
+from niwt_tf.methods.seen_heads import SeenHead
 from niwt_tf.models.backbones import build_network
 from niwt_tf.protocol.seen_networks import load_networks, save_networks
 

@@ -20,8 +20,8 @@ from niwt_tf.data.folds import class_folds, main_partition
 from niwt_tf.data.images.pipeline import image_batches
 from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.errors import InputError
+from niwt_tf.methods.importance import class_importance, importance_of_maps, shared_importance
 from niwt_tf.methods.niwt.files import load_maps, load_measured, save_maps, save_measured
-from niwt_tf.methods.niwt.importance import class_importance, importance_of_maps, shared_importance
 from niwt_tf.methods.niwt.measuring import fit_map, fit_maps, measure_importance, seen_operators
 from niwt_tf.methods.niwt.niwt import METHOD
 from niwt_tf.methods.niwt.support import support_maps

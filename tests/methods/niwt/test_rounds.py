@@ -10,8 +10,8 @@ import pytest
 from niwt_tf.config.settings import Settings
 from niwt_tf.methods.base import Trial
 from niwt_tf.methods.niwt.niwt import METHOD
-from niwt_tf.methods.niwt.seen_heads import SeenHead
 from niwt_tf.methods.niwt.solving import NiwtCandidate
+from niwt_tf.methods.seen_heads import SeenHead
 
 HEADS = (("ridge", 1.0), ("ridge", 10.0), ("lda", 0.1), ("lda", 0.5))
 GRIDS = {

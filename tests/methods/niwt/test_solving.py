@@ -15,14 +15,14 @@ from niwt_tf.compute.features import Reader
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.folds import class_folds
 from niwt_tf.methods.base import Trial, best_trial
-from niwt_tf.methods.niwt.importance import ClassImportance
+from niwt_tf.methods.importance import ClassImportance
 from niwt_tf.methods.niwt.mapping import fit_ridge_map
 from niwt_tf.methods.niwt.measuring import MeasuredHead
 from niwt_tf.methods.niwt.niwt import METHOD, grid_of
 from niwt_tf.methods.niwt.prepared import map_of, measured_of, statistics_of, support_for
-from niwt_tf.methods.niwt.seen_heads import SeenHead
 from niwt_tf.methods.niwt.solving import NiwtCandidate, new_columns
 from niwt_tf.methods.niwt.transfer_closed_form import ClosedForm
+from niwt_tf.methods.seen_heads import SeenHead
 from niwt_tf.methods.task import Task
 from niwt_tf.metrics.calibration import logit_statistics, seen_margin
 from niwt_tf.models.backbones import build_network

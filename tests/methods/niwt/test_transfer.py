@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from niwt_tf.methods.niwt.importance import importance_of_maps
+from niwt_tf.methods.importance import importance_of_maps
 from niwt_tf.methods.niwt.transfer import TransferOptions, initial_columns, transfer_columns, transfer_loss
 
 NEURONS, FEATURES = 5, 6

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from niwt_tf.methods.niwt.operators import tail_operator
 from niwt_tf.methods.niwt.transfer import TransferOptions, transfer_loss
 from niwt_tf.methods.niwt.transfer_by_operator import operator_loss, transfer_by_operator
+from niwt_tf.methods.operators import tail_operator
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from niwt_tf.methods.niwt.operators import mean_operators, tail_operator
 from niwt_tf.methods.niwt.transfer import TransferOptions, transfer_columns
 from niwt_tf.methods.niwt.transfer_by_operator import transfer_by_operator
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks, ClosedForm, mean_cosine
+from niwt_tf.methods.operators import mean_operators, tail_operator
 
 
 def normal_equations(operator, importances, seen, strength):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from niwt_tf.methods.niwt.few_shot import Covariance
+from niwt_tf.methods.few_shot import Covariance
 
 GENERATOR = np.random.default_rng(0)
 ROWS = GENERATOR.normal(size=(60, 9)) @ GENERATOR.normal(size=(9, 9))

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from niwt_tf.errors import InputError
-from niwt_tf.methods.niwt.few_shot import METRICS, FewShotChoice, FewShotPrior, SeenMoments
-from niwt_tf.methods.niwt.seen_heads import RidgeHeadPath
+from niwt_tf.methods.few_shot import METRICS, FewShotChoice, FewShotPrior, SeenMoments
+from niwt_tf.methods.seen_heads import RidgeHeadPath
 from niwt_tf.metrics.calibration import logit_statistics, match_logits
 
 GENERATOR = np.random.default_rng(0)

@@ -7,8 +7,8 @@ import pytest
 from scipy.special import log_softmax
 from sklearn.linear_model import Ridge
 
-from niwt_tf.methods.niwt import seen_heads
-from niwt_tf.methods.niwt.seen_heads import RidgeHeadPath, RidgeMoments, temperature_scale
+from niwt_tf.methods import seen_heads
+from niwt_tf.methods.seen_heads import RidgeHeadPath, RidgeMoments, temperature_scale
 
 
 def _data(counts: tuple[int, ...] = (20, 7, 3), features: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

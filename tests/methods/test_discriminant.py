@@ -3,8 +3,8 @@ import pytest
 
 from niwt_tf.methods.niwt.mapping import fit_ridge_map
 from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
-from niwt_tf.methods.niwt.seen_heads import DiscriminantPath, RidgeMoments
 from niwt_tf.methods.niwt.transfer_closed_form import ClosedForm
+from niwt_tf.methods.seen_heads import DiscriminantPath, RidgeMoments
 
 
 @pytest.fixture(scope="module")

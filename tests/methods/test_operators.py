@@ -8,9 +8,9 @@ import tensorflow as tf
 from niwt_tf.compute.distributed import Team
 from niwt_tf.config.backbones import BACKBONES
 from niwt_tf.errors import InputError
-from niwt_tf.methods.niwt import operators
-from niwt_tf.methods.niwt.importance import importance_of_maps
-from niwt_tf.methods.niwt.operators import (
+from niwt_tf.methods import operators
+from niwt_tf.methods.importance import importance_of_maps
+from niwt_tf.methods.operators import (
     FactoredOperator,
     KeptOperator,
     cheaper_mode,
@@ -153,7 +153,7 @@ def test_chunks_do_not_change_the_matrix(monkeypatch):
     tail = convolutional()
     conv_map = maps_for(tail, 1)[0]
     whole = jacobian_of(tail)(conv_map)
-    monkeypatch.setattr("niwt_tf.methods.niwt.operators._LARGEST_TENSOR", 50)  # one row at a time
+    monkeypatch.setattr("niwt_tf.methods.operators._LARGEST_TENSOR", 50)  # one row at a time
     np.testing.assert_allclose(jacobian_of(tail)(conv_map), whole, rtol=1e-6)
 
 

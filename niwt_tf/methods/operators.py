@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from niwt_tf.compute.distributed import ALONE, Team
 from niwt_tf.errors import InputError
-from niwt_tf.methods.niwt.importance import importance_of_maps
+from niwt_tf.methods.importance import importance_of_maps
 
 _BYTES = 8  # of a number in float32 while the matrices are copied to where they stay
 _MEMORY_SHARE = 0.5  # of the machine's free memory, for the operators of all support images
