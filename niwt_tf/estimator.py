@@ -30,7 +30,6 @@ from niwt_tf.explain.network_explainer import NetworkExplainer
 from niwt_tf.explain.record import explanation_record
 from niwt_tf.files import finite
 from niwt_tf.methods.base import Trial
-from niwt_tf.methods.niwt.support import check_support
 from niwt_tf.methods.parameters import HeadParameters
 from niwt_tf.methods.registry import method_of
 from niwt_tf.methods.task import tasks_of
@@ -154,7 +153,6 @@ class Niwt(BaseEstimator):
         """
         del y
         settings = self._settings()
-        check_support(settings.support)
         method = method_of(settings.method)
         seen, unseen = seen_data(dataset), unseen_descriptions(dataset)
         method.check(settings, seen.descriptions)

@@ -39,6 +39,7 @@ APART = (
 LONGEST = 500
 MOST_MODULES = 290
 VAGUE = re.compile(r"(^|_)(utils?|helpers?|common|misc|tools?|stuff)(_|$)")
+_OF_ONE_METHOD = re.compile(r"niwt_tf[./]methods[./](niwt|n3|baselines)\b")
 HOMES = ("niwt_tf", "tests", "examples", "benchmarks", "studies")
 
 
@@ -53,9 +54,12 @@ EVERY_FILE = [path for home in HOMES for path in sorted((ROOT / home).rglob("*.p
 
 def _imports(path: Path) -> set[str]:
     """Return the dotted names that a file imports, inside functions and for types alone as well."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return _imported(path.read_text(encoding="utf-8"), path)
+
+
+def _imported(code: str, path: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -124,22 +128,53 @@ def test_a_method_knows_no_other_method_and_nothing_of_the_protocol():
     assert wrong == []
 
 
+def _methods_named(code: str, path: Path) -> list[str]:
+    """Return where code names a method: by an import, by its name, or by the path of its module in a text."""
+    names = {name for name in METHOD_MODULES if name != "random"}  # which is a split as well
+    wrong = [f"{path} imports {each}" for each in sorted(_imported(code, path)) if _method_of(each) and each in MODULES]
+    for node in ast.walk(ast.parse(code)):
+        text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+        if text in names - {"niwt"} or _OF_ONE_METHOD.search(text):
+            wrong.append(f"{path}:{node.lineno}: {text}")
+        # "niwt" is the command too: what counts is whether something is compared with it, or looked up by it.
+        compared = [*node.comparators, node.left] if isinstance(node, ast.Compare) else []
+        for each in [*compared, *(node.keys if isinstance(node, ast.Dict) else [])]:
+            if isinstance(each, ast.Constant) and each.value == "niwt":
+                wrong.append(f"{path}:{node.lineno}: niwt")
+    return wrong
+
+
 def test_no_name_of_a_method_stands_outside():
     """What asks which method it has would have to be changed for the next one."""
-    names = {name for name in METHOD_MODULES if name != "random"}  # which is a split as well
-    wrong = []
-    for module, path in MODULES.items():
-        if module.startswith("niwt_tf.methods") or module == "niwt_tf.config.names":
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and node.value in names - {"niwt"}:
-                wrong.append(f"{module}, line {node.lineno}: {node.value}")
-            # "niwt" is the command too: what counts is whether something is compared with it, or looked up by it.
-            compared = [*node.comparators, node.left] if isinstance(node, ast.Compare) else []
-            for each in [*compared, *(node.keys if isinstance(node, ast.Dict) else [])]:
-                if isinstance(each, ast.Constant) and each.value == "niwt":
-                    wrong.append(f"{module}, line {node.lineno}: niwt")
-    assert wrong == []
+    outside = {
+        module: path for module, path in MODULES.items()
+        if not module.startswith("niwt_tf.methods") and module != "niwt_tf.config.names"
+    }
+    assert [found for path in outside.values() for found in _methods_named(path.read_text(encoding="utf-8"), path)] == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from niwt_tf.methods.niwt.support import support_of",
+        "from niwt_tf.methods.niwt import engines",
+        "def late():\n    import niwt_tf.methods.n3.n3",
+        "from niwt_tf.methods.baselines.linear import LinearMethod",
+        "from niwt_tf.methods.baselines import eszsl",
+        "module = 'niwt_tf.methods.baselines.eszsl'",
+        "import_module(f'niwt_tf.methods.niwt.{name}')",
+        "method = 'eszsl'",
+        "if method == 'niwt': pass",
+        "titles = {'niwt': 1}",
+    ],
+)
+def test_a_name_of_a_method_is_seen(code):
+    assert _methods_named(code, Path("planted.py"))
+
+
+def test_what_all_methods_share_is_no_name_of_a_method():
+    code = "from niwt_tf.methods import base\nfrom niwt_tf.methods.importance import class_importance"
+    assert _methods_named(code, Path("planted.py")) == []
 
 
 def test_there_are_no_more_rooms_than_can_be_known():

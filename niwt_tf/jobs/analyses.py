@@ -10,20 +10,22 @@ from typing import Any
 
 from absl import flags
 
+from niwt_tf.data.readers.loose_images import loose_images
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.analyses.consistency import consistency, draw_consistency
 from niwt_tf.experiments.analyses.lambda_sweep import draw_lambda_sweep, lambda_sweep
 from niwt_tf.experiments.analyses.layer_depth import cut_at, depth_layers, draw_layer_depth, layer_depth
 from niwt_tf.experiments.analyses.record import AnalysisRecord, marked_caption, table_text, write_record
-from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures, candidate_of, read_test_features
+from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures, read_test_features
 from niwt_tf.experiments.analyses.support_images import draw_support_images, support_images
 from niwt_tf.experiments.analyses.weight_recovery import draw_weight_recovery, weight_recovery
 from niwt_tf.files import read_json
 from niwt_tf.jobs.app import run_from_flags
-from niwt_tf.jobs.fit import check_stages, run_tasks
+from niwt_tf.jobs.fit import no_importance, run_tasks
 from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.jobs.table import COMMAND
-from niwt_tf.methods.niwt.support import check_support
+from niwt_tf.methods.registry import method_of
+from niwt_tf.methods.transfer_method import TransferMethod
 from niwt_tf.runs.fingerprints import support_fingerprint
 from niwt_tf.runs.run import Run
 
@@ -100,11 +102,7 @@ def check_other_images(folder: str) -> None:
     Raises:
         InputError: it holds none.
     """
-    try:
-        check_support(folder)
-    except InputError as error:
-        received = str(error).partition("Received: ")[2]
-        raise InputError(f"--imagenet_dir must be a folder of images. Received: {received}") from None
+    loose_images(Path(folder), "--imagenet_dir must be a folder of images")
 
 
 def consistency_job() -> None:
@@ -143,13 +141,13 @@ def analysis_stage(
     Raises:
         InputError: a stage before it is missing, the method measures no importance, or several processes work on the run.
     """
-    check_stages(run, ("importance", "map"), "an analysis, which looks at Stages 1 to 3")
+    method = _method(run)
     if run.team.size > 1:
         raise InputError("--strategy must be none or mirrored for an analysis. Received: 'multiworker'.")
     made = run.stage(f"analysis_{name}", settings_used=SETTINGS_USED, inputs=["transfer"], extra=extra)
     if made.up_to_date:
         return
-    finished, marks = finished_transfer(run, data), {}
+    finished, marks = finished_transfer(run, method, data), {}
 
     def tested() -> TestFeatures:
         # All settings: curves over some of them say how others do, too.
@@ -167,14 +165,22 @@ def analysis_stage(
         made.record(shapes={"rows": (len(record.rows), len(record.columns))})
 
 
-def finished_transfer(run: Run, data: RunData) -> FinishedTransfer:
+def _method(run: Run) -> TransferMethod:
+    method = method_of(run.settings.method)
+    if not isinstance(method, TransferMethod):
+        raise no_importance(run, "an analysis, which looks at Stages 1 to 3")
+    return method
+
+
+def finished_transfer(run: Run, method: TransferMethod, data: RunData) -> FinishedTransfer:
     """Return what the run's transfer was made of.
 
     Raises:
         InputError: a stage is missing or out of date.
     """
-    candidate, calibration = candidate_of(read_json(run.folder("transfer") / "selection.json"))
-    return FinishedTransfer(run_tasks(run, data), candidate, calibration, data.unseen)
+    chosen = read_json(run.folder("transfer") / "selection.json")["chosen"]
+    calibration = float(chosen["calibration"] or 0.0)
+    return FinishedTransfer(method, run_tasks(run, data), method.candidate_of(chosen), calibration, data.unseen)
 
 
 def optimistic_today(run: Run, name: str, record: Mapping[str, Any]) -> tuple[str, ...]:

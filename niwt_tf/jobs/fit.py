@@ -53,20 +53,16 @@ def inputs_of(method: Method) -> tuple[str, ...]:
     return ("train", *(stage.name for stage in method.stages))
 
 
-def check_stages(run: Run, needed: Sequence[str], what: str) -> None:
-    """Check that the run's method has stages of these names.
-
-    Raises:
-        InputError: it has not.
-    """
-    if not {*needed} <= {stage.name for stage in method_of(run.settings.method).stages}:
-        rule = f"--method must be one that measures importance for {what}"
-        raise InputError(f"{rule}. Received: {run.settings.method!r}, which does not.")
+def no_importance(run: Run, what: str) -> InputError:
+    """Return the error of a run whose method does not measure importance, which something needs."""
+    rule = f"--method must be one that measures importance for {what}"
+    return InputError(f"{rule}. Received: {run.settings.method!r}, which does not.")
 
 
 def _alone(run: Run, name: str) -> None:
-    check_stages(run, [name], f"the stage {name}")
-    stage = next(stage for stage in method_of(run.settings.method).stages if stage.name == name)
+    stage = next((stage for stage in method_of(run.settings.method).stages if stage.name == name), None)
+    if stage is None:
+        raise no_importance(run, f"the stage {name}")
     method_stage(run, load_run_data(run, stage.inputs), stage)
 
 

@@ -8,7 +8,6 @@ import shutil
 from niwt_tf.files import write_json
 from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.run_data import RunData, load_run_data
-from niwt_tf.methods.niwt.support import check_support
 from niwt_tf.methods.registry import method_of
 from niwt_tf.protocol.seen_networks import has_attribute_loss, save_networks, train_partitions
 from niwt_tf.runs.fingerprints import weights_fingerprint
@@ -31,7 +30,6 @@ def stage(run: Run, data: RunData) -> None:
         return
     if run.settings.attribute_loss > 0 and not described:
         _LOG.warning("--attribute_loss does nothing where --finetune is head: nothing that makes features is trained.")
-    check_support(run.settings.support)
     method_of(run.settings.method).check(run.settings, data.seen.descriptions)
     method_of(run.settings.method).check(run.settings, data.unseen)
     work = train.work

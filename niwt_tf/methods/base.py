@@ -179,10 +179,11 @@ class Method(ABC):
         """Return the candidate whose `as_dict` is given; other names are passed over."""
 
     def check(self, settings: Settings, classes: Descriptions) -> None:
-        """Check, before anything is trained, that the classes are described in a way that it can read.
+        """Check, before anything is trained, that the method can do what it is asked: on the seen classes, then on the unseen.
 
         Raises:
-            InputError: it reads texts, and a class has none, or what `text_features` names is not there.
+            InputError: it reads texts, and a class has none, or what `text_features` names is not there; or a file that its
+                options name is not there.
         """
         if self.reads_texts:
             encoder_of(settings, classes)

@@ -35,7 +35,8 @@ class Task:
     network: Network
     reader: Reader
     source: Callable[[Reader, Images], np.ndarray] = Reader.features
-    _kept: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _kept: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+    _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def descriptions(self) -> Descriptions:
@@ -50,19 +51,27 @@ class Task:
     def features(self, images: Images) -> np.ndarray:
         """Return features [M, D] of images; those that every candidate is scored on are read once."""
         for key in ("held out", "evaluated"):
-            if self._kept.get(key) is images:
+            if self._made.get(key) is images:
                 return self.cached(("features", key), lambda: self.source(self.reader, images))
         return self.source(self.reader, images)
 
     def cached(self, key: Any, make: Callable[[], T]) -> T:
-        """Return what `make` gives, made once for a key: what the candidates of a task share."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        return self._kept[key]
+        """Return what was kept for a key, else what `make` gives, made once: what the candidates of a task share."""
+        if key in self._kept:
+            return self._kept[key]
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
     def keep(self, key: Any, value: Any) -> None:
-        """Put in what `cached` will give for a key."""
+        """Put in what `cached` will give for a key: what a preparation, or a stage of a run, has found for the task."""
         self._kept[key] = value
+
+    def with_settings(self, settings: Settings) -> Task:
+        """Return the task with other options, and with nothing but what was kept: those must not change that."""
+        other = Task(settings, self.partition, self.network, self.reader, self.source)
+        other._kept.update(self._kept)
+        return other
 
     @property
     def held_out(self) -> Images:

@@ -14,7 +14,6 @@ from niwt_tf.data.folds import class_folds, main_partition
 from niwt_tf.data.schema import SeenData, TestData
 from niwt_tf.methods.baselines.eszsl import METHOD as ESZSL
 from niwt_tf.methods.baselines.linear import GridCandidate, LinearMethod
-from niwt_tf.methods.niwt.prepared import with_settings
 from niwt_tf.methods.registry import method_of
 from niwt_tf.methods.task import Task
 from niwt_tf.metrics.calibration import choose_calibration, seen_margin
@@ -236,7 +235,7 @@ def test_a_baselines_generator_goes_through_its_arrays(parted, prepared, name, t
 def test_niwts_generator_goes_through_its_arrays_by_every_engine(parted, prepared, engine, tmp_path):
     unseen, method = parted[1], method_of("niwt")
     settings = SETTINGS.replace(engine=engine, transfer_steps=3, transfer_batch_size=4, transfer_learning_rate=(1e-2,))
-    tasks = with_settings(prepared, settings)
+    tasks = [task.with_settings(settings) for task in prepared]
     trial, _ = select(settings, method, tasks)
     fitted = method.fit(tasks[0], trial.candidate)
     generator = method.finish(fitted, tasks, trial, 1.0)

@@ -33,7 +33,7 @@ def consistency(finished: FinishedTransfer, command: str) -> AnalysisRecord:
     Importances are those of training images for their own class, on the head that the run chose. Means are over all pairs;
     quantiles over at most a thousand pairs a class, drawn by the seed.
     """
-    settings, head, network = finished.settings, finished.head.head, finished.main.network
+    settings, head, network = finished.settings, finished.head, finished.main.network
     images = balanced_sample(finished.main.partition.training.images, _MOST_IMAGES, settings.seed)
     headed = network.with_head(head.columns, head.biases, network.class_names, network.num_seen)
     found = class_importance(headed, images, reader=finished.main.reader, keep_vectors=True)

@@ -15,9 +15,7 @@ from tqdm import tqdm
 
 from niwt_tf.experiments.analyses.record import AnalysisRecord, TableColumn, spread
 from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures
-from niwt_tf.methods.niwt.generator import niwt_formula_of
-from niwt_tf.methods.niwt.niwt import METHOD
-from niwt_tf.methods.niwt.solving import NiwtCandidate
+from niwt_tf.methods.parameters import HeadParameters
 from niwt_tf.metrics.calibration import choose_calibration, harmonic_means, seen_margin
 from niwt_tf.metrics.gzsl import calibration_curve
 from niwt_tf.plots.style import BLUE, GREEN, GREY, ORANGE, absent, curve, new_figure, percent_axis, save
@@ -37,7 +35,7 @@ _COLUMNS = (
 def lambda_sweep(finished: FinishedTransfer, test: TestFeatures, grid: Sequence[float], command: str) -> AnalysisRecord:
     """Return the curves over the lambdas of `grid` and the chosen one, ascending; everything else as the run chose it."""
     main, candidate, settings = finished.main, finished.candidate, finished.settings
-    head = finished.head.head
+    head = finished.head
     unit = seen_margin(main.features(main.held_out) @ head.columns + head.biases, main.held_out.labels)
     rows = []
     lambdas = sorted({*map(float, grid), candidate.regularization})
@@ -45,8 +43,8 @@ def lambda_sweep(finished: FinishedTransfer, test: TestFeatures, grid: Sequence[
     for strength in tqdm(lambdas, desc="lambda", unit="lambda", delay=5, leave=False, disable=hidden):
         tried = replace(candidate, regularization=strength)
         calibration, harmonics, zsl = _on_folds(finished, tried)
-        generator = METHOD.fit(main, tried)
-        made = replace(generator, formula=niwt_formula_of(generator)).generate(finished.unseen)
+        made = finished.method.fit(main, tried).with_formula().generate(finished.unseen)
+        assert isinstance(made, HeadParameters), "Eq. 3 makes columns"
         found = test.evaluate(made.seen, made.new, calibration * unit)
         seen, unseen = spread(found.per_class[: test.num_seen]), spread(found.per_class[test.num_seen :])
         mark = "chosen" if strength == candidate.regularization else ""
@@ -63,18 +61,18 @@ def lambda_sweep(finished: FinishedTransfer, test: TestFeatures, grid: Sequence[
         tuple(sorted({*decades, chosen})),
         {
             "chosen_lambda": candidate.regularization,
-            "candidates": list(settings.transfer_lambda),
+            "candidates": list(finished.method.lambdas(settings)),
             "chosen_on": "folds of validation classes" if finished.folds else "nothing: the first of the grid",
             "test_curves": "for looking at: no choice is made from them",
         },
     )
 
 
-def _on_folds(finished: FinishedTransfer, candidate: NiwtCandidate) -> tuple[float, list[float], float]:
+def _on_folds(finished: FinishedTransfer, candidate: Any) -> tuple[float, list[float], float]:
     """Return the calibration, in units of `seen_margin`, each fold's H at it, and their mean accuracy without seen classes."""
     curves, units = [], []
     for task in finished.folds:
-        scores = scores_of(task, METHOD.fit(task, candidate))
+        scores = scores_of(task, finished.method.fit(task, candidate))
         curves.append(calibration_curve(scores.logits, scores.labels, scores.num_seen))
         units.append(scores.unit)
     if not curves:

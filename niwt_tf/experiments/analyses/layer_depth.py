@@ -16,7 +16,7 @@ from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.analyses.record import AnalysisRecord, TableColumn, spread
 from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures, evaluate_chosen
-from niwt_tf.methods.niwt.prepared import prepare
+from niwt_tf.methods.task import Task
 from niwt_tf.models.cut import is_degenerate, output_of, split
 from niwt_tf.models.layers import Preprocess
 from niwt_tf.models.network import Network
@@ -57,7 +57,6 @@ def at_layer(finished: FinishedTransfer, layer: str) -> FinishedTransfer:
     Raises:
         InputError: a layer that cannot be cut at.
     """
-    settings = finished.settings.replace(extra_layers=())
     cuts: dict[int, Network] = {}
     readers: dict[int, Reader] = {}
     tasks = []
@@ -68,12 +67,9 @@ def at_layer(finished: FinishedTransfer, layer: str) -> FinishedTransfer:
         reader = task.reader
         if layer != task.network.layer:
             reader = readers.setdefault(id(reader), LayerReader(cut_at(reader.network.model, layer), reader))
-        tasks.append(replace(task, settings=settings, network=cuts[key], reader=reader, _kept={}))
-    if isinstance(tasks[0].network, UnitNetwork) and "auto" in settings.engine:
-        # A tail without a convolution or kernel is estimated to cost nothing, which says nothing about the engines.
-        settings = settings.replace(engine=("closed_form",))
-        tasks = [replace(task, settings=settings) for task in tasks]
-    prepare(settings, tasks)
+        settings = finished.method.at_layer(task.settings, not isinstance(cuts[key], UnitNetwork))
+        tasks.append(Task(settings, task.partition, cuts[key], reader, task.source))
+    finished.method.prepare(tasks[0].settings, tasks)
     return replace(finished, tasks=tasks)
 
 
@@ -113,9 +109,9 @@ def _caption(finished: FinishedTransfer, own: str, flat: Sequence[str]) -> str:
         text += " Behind the dashed line: fully connected layers, whose neurons are units without positions."
     if not finished.folds:
         text += " There were too few seen classes for folds, so the first of each grid was taken."
-    if finished.settings.extra_layers:
-        listed = ",".join(finished.settings.extra_layers)
-        text += f" The run's further layers (--extra_layers={listed}) are left out here, at its own layer too."
+    further = finished.method.further_layers(finished.settings)
+    if further:
+        text += f" The run's further layers (--extra_layers={','.join(further)}) are left out here, at its own layer too."
     return text
 
 

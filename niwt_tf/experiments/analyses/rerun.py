@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,10 @@ import numpy as np
 from niwt_tf.compute.features import Reader
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.schema import Descriptions, TestData
-from niwt_tf.methods.niwt.measuring import MeasuredHead
-from niwt_tf.methods.niwt.niwt import METHOD
-from niwt_tf.methods.niwt.prepared import measured_of, with_settings
-from niwt_tf.methods.niwt.solving import NiwtCandidate
 from niwt_tf.methods.parameters import HeadParameters
+from niwt_tf.methods.seen_heads import SeenHead
 from niwt_tf.methods.task import Task, folds_of
+from niwt_tf.methods.transfer_method import TransferMethod
 from niwt_tf.metrics.gzsl import Evaluation, evaluate_scores
 from niwt_tf.protocol.selection import Chosen, choose
 
@@ -26,14 +24,16 @@ class FinishedTransfer:
     """The inputs of Stage 3 and what was chosen.
 
     Attributes:
+        method: of the run.
         tasks: main first, then folds, with the importances and maps of the run.
         candidate: what the folds chose, the first of each grid without folds.
         calibration: in units of `seen_margin`, 0 without folds.
         unseen: the descriptions of the unseen classes.
     """
 
+    method: TransferMethod
     tasks: Sequence[Task]
-    candidate: NiwtCandidate
+    candidate: Any
     calibration: float
     unseen: Descriptions
 
@@ -53,20 +53,14 @@ class FinishedTransfer:
         return folds_of(self.tasks)
 
     @property
-    def head(self) -> MeasuredHead:
+    def head(self) -> SeenHead:
         """The chosen seen head of the main task."""
-        return measured_of(self.main)[self.candidate.head]
+        return self.method.head_of(self.main, self.candidate)
 
     def chosen(self, settings: Settings | None = None) -> Chosen:
         """Return what `niwt transfer` makes, every choice on the folds, with other settings of Stage 3 where given."""
-        tasks = with_settings(self.tasks, settings or self.settings)
-        return choose(tasks[0].settings, METHOD, tasks)
-
-
-def candidate_of(selection: Mapping[str, Any]) -> tuple[NiwtCandidate, float]:
-    """Return the candidate and the calibration that selection.json holds."""
-    chosen = selection["chosen"]
-    return NiwtCandidate.from_dict(chosen), float(chosen["calibration"] or 0.0)
+        tasks = [task.with_settings(settings or self.settings) for task in self.tasks]
+        return choose(tasks[0].settings, self.method, tasks)
 
 
 @dataclass(frozen=True)
@@ -102,5 +96,5 @@ def read_test_features(reader: Reader, test: TestData) -> TestFeatures:
 def evaluate_chosen(chosen: Chosen, unseen: Descriptions, test: TestFeatures) -> Evaluation:
     """Evaluate the columns that a chosen method makes of the unseen classes' descriptions."""
     made = chosen.generator.generate(unseen)
-    assert isinstance(made, HeadParameters), "NIWT makes columns"
+    assert isinstance(made, HeadParameters), "Eq. 3 makes columns"
     return test.evaluate(made.seen, made.new, chosen.calibration)

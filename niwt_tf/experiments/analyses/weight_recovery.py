@@ -27,8 +27,6 @@ from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.experiments.analyses.record import AnalysisRecord, TableColumn, spread
 from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures
 from niwt_tf.methods.importance import importance_of_maps
-from niwt_tf.methods.niwt.niwt import METHOD
-from niwt_tf.methods.niwt.prepared import operator_of
 from niwt_tf.methods.operators import factor_tail, jacobian_of
 from niwt_tf.metrics.gzsl import class_normalised_accuracy
 from niwt_tf.plots.style import BLUE, GREY, ORANGE, PURPLE, curve, new_figure, save
@@ -81,7 +79,7 @@ def weight_recovery(
         num_images: most training images that importances are taken of.
         command: what makes this again.
     """
-    head, reader = finished.head.head, finished.main.reader
+    head, reader = finished.head, finished.main.reader
     held_out = finished.main.held_out
     choosing = SeenImages(np.asarray(reader.features(held_out)), held_out.labels, "held-out training images")
     seen = test.labels < test.num_seen
@@ -140,21 +138,20 @@ def _system(finished: FinishedTransfer, num_images: int, draws: int) -> Importan
     maps = reader.map_batches(images, keep=False)
     batches, hidden = -(-len(images) // reader.execution.batch_size), not reader.execution.progress
     shown = tqdm(maps, desc="operators", unit="batch", total=batches, delay=5, leave=False, disable=hidden)
-    tail, columns = reader.network.tail, finished.head.head.columns
+    tail, columns = reader.network.tail, finished.head.columns
     return importance_system(tail, shown, columns, draws=draws, seed=settings.seed, jit=reader.execution.jit)
 
 
 def _from_means(finished: FinishedTransfer, epsilon: float, draws: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return columns and biases by Stage 3's closed form from the mean importances of seen classes, with noise of each draw."""
-    generator = METHOD.fit(finished.main, replace(finished.candidate, engine="closed_form"))
-    operator, head = operator_of(finished.main), finished.head.head
+    generator = finished.method.fit(finished.main, replace(finished.candidate, engine="closed_form"))
+    operator, head = finished.method.operator_of(finished.main), finished.head
     importances = (operator @ head.columns).T.astype(np.float64)
     magnitude = np.abs(importances).mean(axis=1, keepdims=True)
     found = []
     for draw in range(draws):
         noise = np.random.default_rng([finished.settings.seed, 23, draw]).standard_normal(importances.shape)
-        new = generator.solved(importances + epsilon * magnitude * noise)
-        found.append((new.columns, new.biases))
+        found.append(generator.columns_for(importances + epsilon * magnitude * noise))
     return found
 
 

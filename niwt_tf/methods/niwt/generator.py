@@ -6,7 +6,7 @@ Dimensions: M images, D features, N neurons, S seen classes, U new classes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ import numpy as np
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.data.schema import Descriptions
-from niwt_tf.methods.base import Generator
 from niwt_tf.methods.few_shot import FewShotPrior
 from niwt_tf.methods.importance import ClassImportance
 from niwt_tf.methods.niwt.files import forms_of, seen_head_of
@@ -28,6 +27,7 @@ from niwt_tf.methods.niwt.transfer import Transfer
 from niwt_tf.methods.niwt.transfer_closed_form import mean_cosine
 from niwt_tf.methods.operators import tail_operator
 from niwt_tf.methods.parameters import HeadParameters
+from niwt_tf.methods.transfer_method import TransferGenerator
 from niwt_tf.metrics.calibration import logit_statistics
 from niwt_tf.models.network import Network
 
@@ -36,7 +36,7 @@ _FORMULA = "column_map"
 
 
 @dataclass(frozen=True)
-class NiwtGenerator(Generator):
+class NiwtGenerator(TransferGenerator):
     """All that is needed to give the network another class from its description alone.
 
     Attributes:
@@ -83,6 +83,15 @@ class NiwtGenerator(Generator):
         """Solve Eq. 3 for importances [U, N], without the column formula."""
         known = self.options, self.candidate, self.network, self.head.head
         return new_columns(*known, importances, self.support, self.features, self.labels)
+
+    def columns_for(self, importances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the columns and biases that solve Eq. 3, without the column formula."""
+        new = self.solved(importances)
+        return new.columns, new.biases
+
+    def with_formula(self) -> NiwtGenerator:
+        """Return the same with the affine form of Stages 2 and 3; a descent has none."""
+        return replace(self, formula=niwt_formula_of(self))
 
     @property
     def few_shot(self) -> FewShotPrior | None:

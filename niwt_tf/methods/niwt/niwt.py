@@ -25,14 +25,16 @@ from typing import Any
 import numpy as np
 
 from niwt_tf.config.settings import Settings
-from niwt_tf.methods.base import Method, MethodStage, Trial, best_trial
+from niwt_tf.data.schema import Descriptions
+from niwt_tf.methods.base import MethodStage, Trial, best_trial
 from niwt_tf.methods.niwt.engines import engines_of
 from niwt_tf.methods.niwt.few_shot_choice import few_shot_prior
-from niwt_tf.methods.niwt.generator import NiwtGenerator, niwt_formula_of
+from niwt_tf.methods.niwt.generator import NiwtGenerator
 from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.methods.niwt.prepared import (
     map_of,
     measured_of,
+    operator_of,
     prepare,
     read_importance,
     read_maps,
@@ -42,12 +44,14 @@ from niwt_tf.methods.niwt.prepared import (
     write_maps,
 )
 from niwt_tf.methods.niwt.solving import NiwtCandidate
+from niwt_tf.methods.niwt.support import check_support
 from niwt_tf.methods.seen_heads import SeenHead
 from niwt_tf.methods.task import Task, folds_of
+from niwt_tf.methods.transfer_method import TransferMethod
 from niwt_tf.models.network import Network
 
 
-class NiwtMethod(Method):
+class NiwtMethod(TransferMethod):
     """Neuron importance-aware weight transfer."""
 
     name = "niwt"
@@ -70,6 +74,15 @@ class NiwtMethod(Method):
         *("transfer_learning_rate", "transfer_batch_size", "transfer_steps", "column_scale", "extra_layer_weights"),
         *("precision", "jit", "cache_dtype", "seed"),
     )
+
+    def check(self, settings: Settings, classes: Descriptions) -> None:
+        """Check the support too.
+
+        Raises:
+            InputError: neither "seen" nor "noise" nor a folder that holds images.
+        """
+        super().check(settings, classes)
+        check_support(settings.support)
 
     def prepare(self, settings: Settings, tasks: Sequence[Task]) -> None:
         """Do Stages 1 and 2 for all tasks."""
@@ -121,7 +134,31 @@ class NiwtMethod(Method):
         """Return the generator with its column formula and with what refines columns by photographs, chosen on the folds."""
         folds = [(task, self.fit(task, trial.candidate)) for task in folds_of(tasks)]
         prior = few_shot_prior(generator, folds, trial.calibration, margin)
-        return replace(generator, formula=niwt_formula_of(generator), prior=prior)
+        return replace(generator.with_formula(), prior=prior)
+
+    def head_of(self, task: Task, candidate: NiwtCandidate) -> SeenHead:
+        """Return the head that a candidate names."""
+        return measured_of(task)[candidate.head].head
+
+    def operator_of(self, task: Task) -> np.ndarray:
+        """Return the mean operator of Stage 1, that of all layers."""
+        return operator_of(task)
+
+    def lambdas(self, settings: Settings) -> tuple[float, ...]:
+        """Return the grid of lambda."""
+        return settings.transfer_lambda
+
+    def further_layers(self, settings: Settings) -> tuple[str, ...]:
+        """Return --extra_layers."""
+        return settings.extra_layers
+
+    def at_layer(self, settings: Settings, has_positions: bool) -> Settings:
+        """Return the settings without further layers, and without an estimate of engines where it would say nothing.
+
+        A tail without a convolution or kernel is estimated to cost nothing.
+        """
+        alone = settings.replace(extra_layers=())
+        return alone if has_positions or "auto" not in alone.engine else alone.replace(engine=("closed_form",))
 
     def generator_of(self, settings: Settings, network: Network, arrays: Mapping[str, np.ndarray]) -> NiwtGenerator:
         """Return the generator whose `arrays` are given."""

@@ -104,15 +104,6 @@ def operator_of(task: Task) -> np.ndarray:
     return operator
 
 
-def with_settings(tasks: Sequence[Task], settings: Settings) -> list[Task]:
-    """Return prepared tasks with other options of Stage 3."""
-    others = [Task(settings, task.partition, task.network, task.reader, task.source) for task in tasks]
-    for task, other in zip(tasks, others, strict=True):
-        for key in ("operator", "measured", "maps"):
-            other.keep(key, task.cached(key, _unprepared))
-    return others
-
-
 def map_of(task: Task, candidate: NiwtCandidate) -> ImportanceMap:
     """Return the map of a task that a candidate asks for."""
     head, penalty = candidate.head, candidate.map_regularization

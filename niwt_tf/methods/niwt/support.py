@@ -12,14 +12,15 @@ import numpy as np
 from niwt_tf.compute.features import Reader
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.images.pipeline import usable_images
-from niwt_tf.data.readers.folder import image_names
+from niwt_tf.data.readers.loose_images import loose_images
 from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.data.schema import Images
-from niwt_tf.errors import InputError
 from niwt_tf.methods.niwt.layers import with_features
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks, ClosedForm
 from niwt_tf.methods.operators import TailOperator, mean_operators, tail_operator
 from niwt_tf.models.network import recut
+
+_RULE = "support must be seen, noise or a folder of images"
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def check_support(support: str) -> None:
         InputError: neither "seen" nor "noise" nor a folder that holds images.
     """
     if support not in ("seen", "noise"):
-        _folder_images(Path(support))
+        loose_images(Path(support), _RULE)
 
 
 def support_maps(reader: Reader, support: str, seen_images: Images, count: int, seed: int) -> np.ndarray:
@@ -114,17 +115,7 @@ def support_maps(reader: Reader, support: str, seen_images: Images, count: int, 
         size = reader.network.input_size
         generator = np.random.default_rng(seed)
         return reader.maps_of_pixels(generator.uniform(0, 255, (count, size, size, 3)).astype(np.float32))
-    chosen = balanced_sample(seen_images if support == "seen" else _folder_images(Path(support)), count, seed)
+    chosen = balanced_sample(seen_images if support == "seen" else loose_images(Path(support), _RULE), count, seed)
     if support != "seen":
         usable_images(chosen, progress=False)
     return reader.maps(chosen)
-
-
-def _folder_images(folder: Path) -> Images:
-    if not folder.is_dir():
-        raise InputError(f"support must be seen, noise or a folder of images. Received: {str(folder)!r}, not a folder.")
-    folders = [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]
-    paths = [str((parent / name).relative_to(folder)) for parent in folders for name in image_names(parent)]
-    if not paths:
-        raise InputError(f"support must be seen, noise or a folder of images. Received: {str(folder)!r}, without an image.")
-    return Images(folder, tuple(paths), np.zeros(len(paths), np.int32), (folder.name,))
