@@ -18,7 +18,7 @@ from niwt_tf.compute.execution import Execution
 from niwt_tf.compute.feature_cache import GIGABYTE, RowCache
 from niwt_tf.compute.features import Reader, readers_of
 from niwt_tf.config.names import DEFAULT_METHOD
-from niwt_tf.config.settings import SETTINGS, Settings
+from niwt_tf.config.settings import ADDED_NAMES, SETTINGS, Settings
 from niwt_tf.data.images.files import read_one_image
 from niwt_tf.data.images.pipeline import usable_images
 from niwt_tf.data.readers.class_texts import check_class_texts
@@ -49,7 +49,7 @@ _DATA_SETTINGS = frozenset(
         *("knowledge", "missing_images", "max_bad_images"),
     )
 )
-_PARAMETERS = {declared.name: declared.default for declared in SETTINGS if declared.name not in _DATA_SETTINGS}
+_PARAMETERS = {each.name: each.default for each in SETTINGS if each.name not in _DATA_SETTINGS | ADDED_NAMES}
 _BATCH = 32
 _CACHE_BYTES = 4 * GIGABYTE
 

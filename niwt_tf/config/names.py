@@ -19,6 +19,12 @@ METHOD_MODULES = {
     **{name: f"niwt_tf.methods.baselines.{name}" for name in (*_BASELINES, *_OF_TEXTS, *_SCORES_OF_TEXTS)},
     "random": "niwt_tf.methods.baselines.random_scores",
 }
+# Records of the options that methods bring, in the order of the flags. They import nothing heavy.
+OPTIONS_OF_METHODS = (
+    "niwt_tf.methods.niwt.options:NiwtOptions",
+    "niwt_tf.methods.n3.options:N3Options",
+    "niwt_tf.methods.text_options:TextOptions",
+)
 # Those that read texts, and write networks from them alone.
 TEXT_METHODS = ("n3", *_OF_TEXTS)
 # Between a floor and a ceiling, which make no network.
@@ -33,7 +39,7 @@ DATASETS = ("birds", "cub", "awa2", "folder")
 
 @cache
 def added(group: str) -> dict[str, EntryPoint]:
-    """Return what installed packages add by an entry-point group, "niwt_tf.methods" or "niwt_tf.datasets", by name."""
+    """Return what installed packages add by an entry-point group, niwt_tf.methods, .options or .datasets, by name."""
     return {point.name: point for point in entry_points(group=group)}
 
 

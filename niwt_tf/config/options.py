@@ -6,11 +6,13 @@ import dataclasses
 import math
 import numbers
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, Self, TypeVar
 
 from niwt_tf.errors import InputError, suggestion
 
+T = TypeVar("T")
 Kind = Literal["str", "int", "float", "bool", "strs", "floats"]
 _EXPECTED = {
     "str": "text", "int": "an integer", "float": "a number", "bool": "true or false", "strs": "a list of names",
@@ -182,8 +184,49 @@ def options_of(record: type) -> tuple[Option, ...]:
     """Return the options that a dataclass made of `option` fields declares, in order."""
     found = []
     for field in dataclasses.fields(record):
-        annotation = str(field.type)
+        annotation = field.type.__name__ if isinstance(field.type, type) else str(field.type)
         kind = _KINDS[annotation.removesuffix(" | None")]
         optional = annotation.endswith(" | None")
         found.append(Option(field.name, kind, field.default, optional=optional, **field.metadata))
     return tuple(found)
+
+
+@dataclass(frozen=True)
+class MethodOptions:
+    """Base of the records of options that methods bring: frozen dataclasses of `option` fields, with rules between them.
+
+    `Settings` has their fields as its own. Rules that bind several options stand in `__post_init__`.
+    """
+
+    @classmethod
+    def of(cls, settings: object) -> Self:
+        """Return those that settings hold.
+
+        Raises:
+            InputError: they do not go together.
+        """
+        return cls(**{field.name: getattr(settings, field.name) for field in dataclasses.fields(cls)})
+
+
+def with_options_of(records: Sequence[type[MethodOptions]], after: str) -> Callable[[type[T]], type[T]]:
+    """Return what gives a class the fields of records, behind one of its own, before it is made a dataclass.
+
+    Raises:
+        InputError: an option has a name that is taken.
+    """
+
+    def widened(record: type[T]) -> type[T]:
+        own = dict(record.__annotations__)
+        names = list(own)
+        place = names.index(after) + 1
+        for field in (field for each in records for field in dataclasses.fields(each)):
+            if field.name in own:
+                raise InputError(f"An option must have a name of its own. Received: {field.name!r} twice.")
+            own[field.name] = field.type
+            names.insert(place, field.name)
+            place += 1
+            setattr(record, field.name, option(field.default, **field.metadata))
+        record.__annotations__ = {name: own[name] for name in names}
+        return record
+
+    return widened

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from niwt_tf.config.names import title_of
+from niwt_tf.config.options import MethodOptions
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.schema import Descriptions
 from niwt_tf.errors import InputError
@@ -148,6 +149,7 @@ class Method(ABC):
         name: what --method calls it.
         stages: what it needs before `transfer`, in their order.
         settings: names of the settings that change what `fit` gives, beside those of its stages.
+        options: the records of the options that it reads beside the common ones.
         reads_texts: whether it is fitted on the texts of classes, and can do nothing without them.
     """
 
@@ -155,6 +157,7 @@ class Method(ABC):
     reads_texts: ClassVar[bool] = False
     stages: ClassVar[tuple[MethodStage, ...]] = ()
     settings: ClassVar[tuple[str, ...]] = ()
+    options: ClassVar[tuple[type[MethodOptions], ...]] = ()
 
     @abstractmethod
     def candidates(self, settings: Settings, tasks: Sequence[Task]) -> Sequence[Candidate]:
@@ -187,6 +190,14 @@ class Method(ABC):
         """
         if self.reads_texts:
             encoder_of(settings, classes)
+
+    def check_network(self, settings: Settings, network: Network) -> None:
+        """Check, before it is trained, that a network has what the method's options name.
+
+        Raises:
+            InputError: it has not.
+        """
+        del settings, network
 
     def formula_of(self, arrays: Mapping[str, np.ndarray]) -> ColumnFormula:
         """Return the column formula whose `arrays` are given.
@@ -235,6 +246,14 @@ class Method(ABC):
         """
         del tasks, trial, margin
         return generator
+
+    def facts(self, settings: Settings, chosen: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+        """Return what a report says of how columns were made, a title and words each; by default nothing of its own.
+
+        `chosen` is the trial as selection.json holds it.
+        """
+        del settings, chosen
+        return ()
 
     def how(self, candidate: Any) -> str:
         """Return in words how a class's parameters are made, for its card."""

@@ -18,6 +18,7 @@ from niwt_tf.data.descriptions.token_encoders import TokenEncoder, token_encoder
 from niwt_tf.data.descriptions.tokens import sentences
 from niwt_tf.data.schema import Descriptions
 from niwt_tf.errors import InputError, brief
+from niwt_tf.methods.text_options import TextOptions
 
 _LOOKED_AT = 2000  # characters
 _SPELLED = 0.5  # tokens a letter; English has 0.2 to 0.3
@@ -164,9 +165,8 @@ def encoder_of(settings: Settings, classes: Descriptions) -> TokenEncoder:
 
 def table_of(settings: Settings, classes: Descriptions, encoder: TokenEncoder, progress: bool = False) -> TokenTable:
     """Return the classes' tokens as the settings cut them."""
-    return TokenTable.of(
-        classes, encoder, most_tokens=settings.n3_tokens, most_variants=settings.n3_variants, progress=progress
-    )
+    own = TextOptions.of(settings)
+    return TokenTable.of(classes, encoder, most_tokens=own.n3_tokens, most_variants=own.n3_variants, progress=progress)
 
 
 def table_again(settings: Settings, classes: Descriptions, identity: str, trained: str) -> TokenTable:

@@ -16,10 +16,11 @@ from niwt_tf.config.settings import Settings
 from niwt_tf.data.folds import Partition, class_folds, main_partition
 from niwt_tf.data.hub_location import is_hub
 from niwt_tf.data.schema import SeenData
+from niwt_tf.methods.registry import method_of
 from niwt_tf.metrics.gzsl import class_normalised_accuracy
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.hub import settle
-from niwt_tf.models.network import Network, recut
+from niwt_tf.models.network import Network
 from niwt_tf.models.precision import in_precision
 from niwt_tf.training.attribute_loss import AttributeLoss
 from niwt_tf.training.trainer import train_seen
@@ -168,7 +169,7 @@ def _new_network(settings: Settings, class_names: Sequence[str]) -> Network:
         settings.backbone, class_names, layer=settings.layer, weights=settings.weights, input_size=settings.input_size,
         dropout=settings.dropout, seed=settings.seed
     )
-    recut(network, settings.extra_layers)  # a layer that cannot be used is told before the training
+    method_of(settings.method).check_network(settings, network)
     return network
 
 

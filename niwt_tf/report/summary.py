@@ -11,11 +11,11 @@ from typing import Any
 
 from niwt_tf.config.settings import SETTINGS, Settings
 from niwt_tf.data.schema import Dataset
+from niwt_tf.methods.registry import method_of
 from niwt_tf.models.network import Network
 from niwt_tf.report.contents import Estimate, Facts, HeadlineRow, Reproduction
 from niwt_tf.report.map_quality import in_words
 
-_IMPORTANCE = {"shared": "a sample of all seen classes", "own": "its own images"}
 _TRAINED = {"all": "all layers", "head": "the head"}
 
 
@@ -97,19 +97,8 @@ def _of_network(
 def _of_transfer(settings: Settings, chosen: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     folds = f"seen classes held out in {count(settings.num_folds, 'fold')}; no test image"
     on = "nothing: too few seen classes to hold any out" if chosen["harmonic_mean"] is None else folds
-    if "engine" not in chosen:
-        return (("All columns by", in_words(settings.method, chosen)), ("Chosen on", on))
-    heads = {"ridge": "ridge regression, penalty {:g}", "lda": "linear discriminant, shrinkage {:g}"}
-    head = {**heads, "softmax": "softmax, as trained"}[chosen.get("head_kind", "ridge")]
-    return (
-        ("Seen head", head.format(chosen["head_regularization"])),
-        ("Importance averaged over", _IMPORTANCE[settings.importance_over]),
-        ("Importance map", f"{settings.map}; descriptions {settings.normalisation}"),
-        ("New columns by", f"{chosen['engine']}, λ {chosen['regularization']:g} towards {chosen['anchor']}"),
-        ("Support images", f"{settings.num_support} of {settings.support}"),
-        ("Further layers", ", ".join(settings.extra_layers) or "none"),
-        ("Chosen on", on),
-    )
+    own = method_of(settings.method).facts(settings, chosen) or (("All columns by", in_words(settings.method, chosen)),)
+    return (*own, ("Chosen on", on))
 
 
 def _duration(seconds: float) -> str:

@@ -21,6 +21,7 @@ from niwt_tf.methods.formula import Columns
 from niwt_tf.methods.parameters import HeadParameters
 from niwt_tf.methods.standard import Standard
 from niwt_tf.methods.task import Task
+from niwt_tf.methods.text_options import TextOptions
 from niwt_tf.methods.token_table import TokenTable, encoder_of, table_again, table_of
 
 # Of `Settings`: what changes a vector. How tokens are cut is said once for all methods that read them.
@@ -210,13 +211,14 @@ class TextMethod(Method):
     """
 
     settings = TEXT_SETTINGS
+    options = (TextOptions,)
     reads_texts = True
     steps: ClassVar[tuple[int, ...]]
 
     def candidates(self, settings: Settings, tasks: Sequence[Task]) -> list[TextCandidate]:
         """Return every pooling with every number of steps; the texts of all tasks are read at once."""
         read_texts(settings, tasks)
-        return [TextCandidate(pooling, steps) for pooling in settings.text_pooling for steps in self.steps]
+        return [TextCandidate(pooling, steps) for pooling in TextOptions.of(settings).text_pooling for steps in self.steps]
 
     def candidate_of(self, values: Mapping[str, Any]) -> TextCandidate:
         """Return the candidate whose `as_dict` is given."""

@@ -25,6 +25,7 @@ from niwt_tf.data.schema import Descriptions
 from niwt_tf.errors import InputError
 from niwt_tf.methods.n3.adapted import body_of, features_of, weights_of
 from niwt_tf.methods.n3.generator import N3Generator
+from niwt_tf.methods.n3.options import N3Options
 from niwt_tf.methods.text_evidence import ClassEvidence, TextEvidence, whole_words
 from niwt_tf.methods.token_table import TokenTable
 
@@ -191,7 +192,7 @@ class EvidenceReader:
         generator = self.generator
         columns, adaptations = generator.written(embedded, pooled)
         if self._adapts:
-            model, adapt = generator.model, generator.settings.n3_adapt
+            model, adapt = generator.model, N3Options.of(generator.settings).n3_adapt
             weights = weights_of(generator.network, model.targets, adaptations, model.gamma, adapt)
             given = tf.cast(features_of(self._body, weights, given), tf.float32)
         return tf.matmul(generator.standard(given), columns[:, :-1], transpose_b=True) + columns[:, -1]

@@ -19,6 +19,7 @@ from niwt_tf.errors import InputError
 from niwt_tf.methods.base import Generator
 from niwt_tf.methods.n3.adapted import weights_of
 from niwt_tf.methods.n3.meta_model import MetaModel
+from niwt_tf.methods.n3.options import N3Options
 from niwt_tf.methods.n3.prior import LinearPrior
 from niwt_tf.methods.parameters import NetworkParameters
 from niwt_tf.methods.standard import Standard
@@ -107,7 +108,8 @@ class N3Generator(Generator):
         self, names: tuple[str, ...], embedded: np.ndarray, pooled: np.ndarray, num_seen: int
     ) -> NetworkParameters:
         columns, adaptations = self.written(tf.constant(embedded), tf.constant(pooled, tf.float32))
-        adapted = weights_of(self.network, self.model.targets, adaptations, self.model.gamma, self.settings.n3_adapt)
+        adapt = N3Options.of(self.settings).n3_adapt
+        adapted = weights_of(self.network, self.model.targets, adaptations, self.model.gamma, adapt)
         weights = {path: np.asarray(value) for path, value in adapted.items()}
         return NetworkParameters(names, weights, *self.standard.head(np.asarray(columns)), num_seen, self._norms(weights))
 

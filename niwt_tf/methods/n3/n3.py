@@ -32,10 +32,12 @@ from niwt_tf.methods.n3.evidence import text_evidence
 from niwt_tf.methods.n3.generator import N3Generator, embedded_of
 from niwt_tf.methods.n3.meta_model import MetaModel, Target
 from niwt_tf.methods.n3.meta_training import Recipe, train_meta
+from niwt_tf.methods.n3.options import N3Options
 from niwt_tf.methods.n3.prior import LinearPrior
 from niwt_tf.methods.standard import Standard
 from niwt_tf.methods.task import Task, folds_of
 from niwt_tf.methods.text_evidence import TextEvidence
+from niwt_tf.methods.text_options import TextOptions
 from niwt_tf.methods.token_table import TokenTable, encoder_of, table_of
 from niwt_tf.metrics.gzsl import class_normalised_accuracy
 from niwt_tf.models.network import Network
@@ -71,6 +73,7 @@ class N3Method(Method):
     name = "n3"
     reads_texts = True
     settings = _OPTIONS
+    options = (N3Options, TextOptions)
 
     def __init__(self) -> None:
         self.stages = (MethodStage("meta", _OPTIONS, ("train",), _write, _read),)  # type: ignore[misc]
@@ -99,7 +102,7 @@ class N3Method(Method):
         seen = tuple(arrays["seen_names"].tolist()), arrays["seen_embedded"], arrays["seen_pooled"]
         targets = [
             Target(target.path, target.columns, target.size, float(scale))
-            for target, scale in zip(targets_of(base, settings.n3_adapt), arrays["scales"], strict=True)
+            for target, scale in zip(targets_of(base, N3Options.of(settings).n3_adapt), arrays["scales"], strict=True)
         ]
         prior = LinearPrior.from_arrays(arrays)
         size = arrays["seen_pooled"].shape[1]
@@ -170,7 +173,7 @@ def _read(tasks: Sequence[Task], folder: Path) -> None:
 def _train_all(settings: Settings, tasks: Sequence[Task], work: Path) -> dict[str, float]:
     """Train the folds' meta-models, choose the number of steps, train the main one up to it; put all into the tasks."""
     main, folds = tasks[0], folds_of(tasks)
-    if main.num_seen < _FEW_CLASSES and not settings.n3_prior:
+    if main.num_seen < _FEW_CLASSES and not N3Options.of(settings).n3_prior:
         few = "N3 learns what words mean from %d seen classes: under %d, give --n3_prior."
         _LOG.warning(few, main.num_seen, _FEW_CLASSES)
     encoder = encoder_of(settings, main.descriptions)
@@ -199,10 +202,11 @@ def _train_all(settings: Settings, tasks: Sequence[Task], work: Path) -> dict[st
 
 def _stops(settings: Settings) -> list[int]:
     """Return the numbers of steps to choose from: from half of the head's on, or from all of them where more is adapted."""
-    if settings.n3_adapt == "head":
-        first, last = settings.n3_steps // 2, settings.n3_steps
+    own = N3Options.of(settings)
+    if own.n3_adapt == "head":
+        first, last = own.n3_steps // 2, own.n3_steps
     else:
-        first, last = settings.n3_steps, settings.n3_steps + settings.n3_network_steps
+        first, last = own.n3_steps, own.n3_steps + own.n3_network_steps
     return sorted({max(1, int(each)) for each in np.linspace(first, last, _STOPS).round()})
 
 
@@ -211,6 +215,7 @@ class _Training:
 
     def __init__(self, settings: Settings, task: Task, table: TokenTable, identity: str, work: Path) -> None:
         self._settings, self._task, self._identity = settings, task, identity
+        own = N3Options.of(settings)
         self._table = table.take([table.names.index(name) for name in task.descriptions.names])
         self._work = work / task.partition.name
         self._work.mkdir(parents=True, exist_ok=True)
@@ -219,25 +224,25 @@ class _Training:
         self._features, self._standard = features, Standard.of(features)
         self._prior: LinearPrior | None = None
         self._seen_prior: np.ndarray | None = None
-        if settings.n3_prior:
+        if own.n3_prior:
             standard = self._standard(features)
             means = np.stack([standard[images.labels == c].mean(axis=0) for c in range(task.num_seen)])
             self._prior, self._seen_prior = LinearPrior.fit(self._table.pooled, means)
-        targets = targets_of(task.network, settings.n3_adapt)
+        targets = targets_of(task.network, own.n3_adapt)
         self.model = _model(
             settings, features.shape[1], targets, table.values.shape[3], task.num_seen, self._prior is not None
         )
 
     def run(self, until: int, stops: Sequence[int]) -> None:
         """Train up to a number of steps, and write the weights at each stop."""
-        settings = self._settings
+        settings, own = self._settings, N3Options.of(self._settings)
         recipe = Recipe(
-            min(settings.n3_way, self._task.num_seen), settings.n3_steps,
-            settings.n3_network_steps if settings.n3_adapt != "head" else 0, rate=settings.n3_learning_rate, seed=settings.seed
+            min(own.n3_way, self._task.num_seen), own.n3_steps, own.n3_network_steps if own.n3_adapt != "head" else 0,
+            rate=own.n3_learning_rate, seed=settings.seed
         )
         train_meta(
             self.model, recipe, self._table, self._images.labels, features=self._features, standard=self._standard,
-            network=self._task.network, adapt=settings.n3_adapt, images=self._pixels, prior=self._seen_prior,
+            network=self._task.network, adapt=own.n3_adapt, images=self._pixels, prior=self._seen_prior,
             work=self._work, progress=self._task.reader.execution.progress, jit=settings.jit, until=until,
             at_stops={stop: partial(self._write, stop) for stop in stops}
         )
@@ -282,9 +287,10 @@ class _Training:
 def _model(
     settings: Settings, num_features: int, targets: Sequence[Target], size: int, num_seen: int, prior: bool
 ) -> MetaModel:
+    own = N3Options.of(settings)
     model = MetaModel(
-        num_features, targets, width=settings.n3_width, blocks=settings.n3_blocks, form=settings.n3_form,
-        way=min(settings.n3_way, num_seen), mu=settings.n3_mu, gamma=settings.n3_gamma, zero=prior, seed=settings.seed
+        num_features, targets, width=own.n3_width, blocks=own.n3_blocks, form=own.n3_form, way=min(own.n3_way, num_seen),
+        mu=own.n3_mu, gamma=own.n3_gamma, zero=prior, seed=settings.seed
     )
     return model.ready(size)
 

@@ -7,17 +7,20 @@ from dataclasses import replace
 import numpy as np
 
 from niwt_tf.config.settings import Settings
+from niwt_tf.methods.niwt.options import NiwtOptions
 from niwt_tf.methods.seen_heads import DiscriminantPath, RidgeHeadPath, RidgeMoments, SeenHead, temperature_scale
 
 
 def kinds_of(settings: Settings) -> tuple[str, ...]:
     """Return the kinds of heads to choose from; importances of different images have no lengths that a discriminant needs."""
-    return tuple(kind for kind in settings.seen_head if kind != "lda" or settings.importance_over == "shared")
+    own = NiwtOptions.of(settings)
+    return tuple(kind for kind in own.seen_head if kind != "lda" or own.importance_over == "shared")
 
 
 def num_heads(settings: Settings) -> int:
     """Return how many candidate heads there are."""
-    sizes = {"ridge": len(settings.head_regularization), "lda": len(settings.lda_shrinkage), "softmax": 1}
+    own = NiwtOptions.of(settings)
+    sizes = {"ridge": len(own.head_regularization), "lda": len(own.lda_shrinkage), "softmax": 1}
     return sum(sizes[kind] for kind in kinds_of(settings))
 
 
@@ -34,16 +37,16 @@ def candidate_heads(
         held_out_features: [V, D] of held-out images of the same classes, for the scale of a ridge head's logits.
         held_out_labels: [V].
     """
-    heads: list[SeenHead] = []
+    own, heads = NiwtOptions.of(settings), list[SeenHead]()
     for kind in kinds_of(settings):
         if kind == "softmax" or moments is None:
             heads.append(trained)
         elif kind == "ridge":
             path = RidgeHeadPath(moments)
-            heads += [SeenHead(float(each), *path.solve(each)) for each in settings.head_regularization]
+            heads += [SeenHead(float(each), *path.solve(each)) for each in own.head_regularization]
         else:
             discriminant = DiscriminantPath(moments)
-            for each in settings.lda_shrinkage:
+            for each in own.lda_shrinkage:
                 columns, biases, form = discriminant.solve(each)
                 heads.append(SeenHead(float(each), columns, biases, "lda", form))
     return [_scaled(head, held_out_features, held_out_labels) for head in heads]

@@ -12,6 +12,7 @@ import tensorflow as tf
 from niwt_tf.compute.distributed import ALONE, Team
 from niwt_tf.config.settings import Settings
 from niwt_tf.methods.niwt.candidate_heads import num_heads
+from niwt_tf.methods.niwt.options import NiwtOptions
 from niwt_tf.methods.niwt.transfer_by_operator import IMAGES_A_STEP
 from niwt_tf.methods.operators import FORWARD_PASSES, REVERSE_PASSES, factor_tail, fits_in_memory
 from niwt_tf.models.flops import flops_of
@@ -30,18 +31,19 @@ def engines_of(settings: Settings, tail: Any, num_classes: int, num_folds: int, 
         num_folds: groups of validation classes.
         team: its chief's free memory counts for all.
     """
-    if "auto" not in settings.engine:
-        return settings.engine
-    if settings.extra_layers:
+    own = NiwtOptions.of(settings)
+    if "auto" not in own.engine:
+        return own.engine
+    if own.extra_layers:
         return ("closed_form",)
     workload = Workload(
         num_images=settings.num_support,
         num_classes=num_classes,
-        steps=settings.transfer_steps,
-        batch_size=settings.transfer_batch_size,
+        steps=own.transfer_steps,
+        batch_size=own.transfer_batch_size,
         num_networks=num_folds + 1,
         # Head and middle lambda are one trial; the chosen candidate is solved for once more, for its probabilities.
-        num_solutions=(num_heads(settings) + len(settings.transfer_lambda) * len(settings.transfer_anchor)) * num_folds + 1,
+        num_solutions=(num_heads(settings) + len(own.transfer_lambda) * len(own.transfer_anchor)) * num_folds + 1,
         has_mean_operator=settings.support == "seen",
     )
     costs = estimated_costs(tail, workload)
@@ -58,7 +60,7 @@ def engines_of(settings: Settings, tail: Any, num_classes: int, num_folds: int, 
     _LOG.info(
         "--engine=auto takes %s: estimated at %s for the whole of Stage 3; %s.", cheapest, _readable(costs[cheapest]), others
     )
-    named = tuple(name for name in settings.engine if name not in ("auto", cheapest))
+    named = tuple(name for name in own.engine if name not in ("auto", cheapest))
     return (cheapest, *named)
 
 

@@ -21,6 +21,7 @@ from niwt_tf.methods.niwt.layers import blocks_of
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.measuring import MeasuredHead
 from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
+from niwt_tf.methods.niwt.options import NiwtOptions
 from niwt_tf.methods.niwt.solving import NiwtCandidate, new_columns
 from niwt_tf.methods.niwt.support import Support
 from niwt_tf.methods.niwt.transfer import Transfer
@@ -75,7 +76,7 @@ class NiwtGenerator(TransferGenerator):
             figures = {"transfer_cosine": new.mean_cosine}
             return HeadParameters(classes.names, seen, (new.columns, new.biases), figures=figures, losses=new.losses)
         columns, biases = self.formula(classes.values)
-        blocks = blocks_of(self.network, self.options.extra_layers, self.candidate.layer_weights)
+        blocks = blocks_of(self.network, NiwtOptions.of(self.options).extra_layers, self.candidate.layer_weights)
         figures = {"transfer_cosine": mean_cosine(self.support.operator, columns, importances, blocks)}
         return HeadParameters(classes.names, seen, (columns, biases), figures=figures)
 
@@ -167,12 +168,12 @@ class NiwtGenerator(TransferGenerator):
 
 def niwt_formula_of(generator: NiwtGenerator) -> NiwtFormula | None:
     """Return the affine form of Stages 2 and 3 for a generator, or None where a descent was chosen."""
-    settings, candidate, head = generator.options, generator.candidate, generator.head.head
+    own, candidate, head = NiwtOptions.of(generator.options), generator.candidate, generator.head.head
     if candidate.engine != "closed_form":
         return None
-    solution = generator.support.solution(blocks_of(generator.network, settings.extra_layers, candidate.layer_weights))
+    solution = generator.support.solution(blocks_of(generator.network, own.extra_layers, candidate.layer_weights))
     statistics = None
-    if settings.column_scale == "matched" and head.form is None:
+    if own.column_scale == "matched" and head.form is None:
         statistics = logit_statistics(generator.features, generator.labels, head.columns, head.biases)
     known = head.columns, candidate.regularization, candidate.anchor, generator.features, statistics
     return NiwtFormula.of(generator.importance_map, solution, *known, float(head.biases.mean()), form=head.form)

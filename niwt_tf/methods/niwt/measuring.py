@@ -16,6 +16,7 @@ from niwt_tf.methods.importance import ClassImportance, shared_importance
 from niwt_tf.methods.niwt.candidate_heads import candidate_heads, kinds_of
 from niwt_tf.methods.niwt.layers import blocks_of, with_features
 from niwt_tf.methods.niwt.mapping import ImportanceMap, fit_cosine_map, fit_ridge_map
+from niwt_tf.methods.niwt.options import NiwtOptions
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks
 from niwt_tf.methods.operators import mean_operators
 from niwt_tf.methods.seen_heads import RidgeMoments, SeenHead
@@ -49,7 +50,7 @@ def seen_operators(settings: Settings, partitions: Sequence[Partition], readers:
 
     Partitions that share one frozen trunk and tail share the sample too, each with the images that it may see.
     """
-    operators: dict[str, np.ndarray] = {}
+    operators, layers = dict[str, np.ndarray](), NiwtOptions.of(settings).extra_layers
     for group in _groups(settings, partitions):
         reader = readers[group[0].name]
         drawn = [
@@ -61,7 +62,7 @@ def seen_operators(settings: Settings, partitions: Sequence[Partition], readers:
         sample = _union([drawn[0], *(own for own, needed in zip(drawn, blind, strict=True) if needed)])
         members = np.stack([np.isin(sample.paths, partition.training.images.paths) for partition in group])
         members[0] &= np.isin(sample.paths, drawn[0].paths)
-        cuts = [reader, *(Reader(cut, reader.execution) for cut in recut(reader.network, settings.extra_layers))]
+        cuts = [reader, *(Reader(cut, reader.execution) for cut in recut(reader.network, layers))]
         stacked = [
             mean_operators(
                 cut.network.tail, cut.maps(sample), members, jit=reader.execution.jit, progress=reader.execution.progress,
@@ -69,7 +70,7 @@ def seen_operators(settings: Settings, partitions: Sequence[Partition], readers:
             )
             for cut in cuts
         ]
-        stacked = with_features(settings.extra_layers, stacked)
+        stacked = with_features(layers, stacked)
         operators.update(zip((partition.name for partition in group), np.concatenate(stacked, axis=1), strict=True))
     return operators
 
@@ -92,7 +93,8 @@ def measure_importance(
         operators: mean operators by the partitions' names.
         readers: by the partitions' names.
     """
-    over_own = settings.importance_over == "own"
+    options = NiwtOptions.of(settings)
+    over_own, layers = options.importance_over == "own", options.extra_layers
     asked = [partition for partition in partitions if over_own or not isinstance(partition, Fold)]
     heads = _candidate_heads(settings, partitions, networks, readers, asked)
     groups = _groups(settings, asked)
@@ -115,7 +117,7 @@ def measure_importance(
         return measured
     for partition in partitions:
         operator, num_classes, network = operators[partition.name], len(partition.classes), networks[partition.name]
-        blocks = blocks_of(network, settings.extra_layers, (1.0, *(1.0 for _ in settings.extra_layers)))
+        blocks = blocks_of(network, layers, (1.0, *(1.0 for _ in layers)))
         nowhere = np.full((num_classes, network.num_neurons), np.nan, np.float32)
         unmeasured = ClassImportance(nowhere, np.zeros(num_classes, np.int64), float("nan"), float("nan"))
         own = [each.importance for each in measured.get(partition.name, ())] or [unmeasured] * len(heads[partition.name])
@@ -187,11 +189,11 @@ def _moments(reader: Reader, group: Sequence[Partition], keep_maps: bool) -> lis
 
 def fit_map(settings: Settings, descriptions: np.ndarray, importance: np.ndarray) -> ImportanceMap:
     """Fit Eq. 2 as the settings say; descriptions raw [S, K], importance [S, N]."""
-    if settings.map == "ridge":
-        return fit_ridge_map(
-            descriptions, importance, regularizations=settings.map_regularization, normalisation=settings.normalisation
-        )
-    return fit_cosine_map(descriptions, importance, normalisation=settings.normalisation, seed=settings.seed)
+    own = NiwtOptions.of(settings)
+    if own.map == "ridge":
+        penalties = own.map_regularization
+        return fit_ridge_map(descriptions, importance, regularizations=penalties, normalisation=own.normalisation)
+    return fit_cosine_map(descriptions, importance, normalisation=own.normalisation, seed=settings.seed)
 
 
 def _fit_layers(settings: Settings, descriptions: np.ndarray, head: MeasuredHead) -> ImportanceMap:
@@ -226,7 +228,7 @@ def _measured_images(settings: Settings, partition: Partition) -> Images:
     images = partition.training.images
     if not isinstance(partition, Fold):
         return images
-    return balanced_sample(images, settings.fold_importance_images * len(partition.classes), settings.seed)
+    return balanced_sample(images, NiwtOptions.of(settings).fold_importance_images * len(partition.classes), settings.seed)
 
 
 def _union(parts: Sequence[Images]) -> Images:

@@ -31,6 +31,7 @@ from niwt_tf.methods.niwt.engines import engines_of
 from niwt_tf.methods.niwt.few_shot_choice import few_shot_prior
 from niwt_tf.methods.niwt.generator import NiwtGenerator
 from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
+from niwt_tf.methods.niwt.options import NiwtOptions
 from niwt_tf.methods.niwt.prepared import (
     map_of,
     measured_of,
@@ -48,13 +49,19 @@ from niwt_tf.methods.niwt.support import check_support
 from niwt_tf.methods.seen_heads import SeenHead
 from niwt_tf.methods.task import Task, folds_of
 from niwt_tf.methods.transfer_method import TransferMethod
-from niwt_tf.models.network import Network
+from niwt_tf.models.network import Network, recut
+
+_HEADS = {
+    "ridge": "ridge regression, penalty {:g}", "lda": "linear discriminant, shrinkage {:g}", "softmax": "softmax, as trained"
+}
+_AVERAGED = {"shared": "a sample of all seen classes", "own": "its own images"}
 
 
 class NiwtMethod(TransferMethod):
     """Neuron importance-aware weight transfer."""
 
     name = "niwt"
+    options = (NiwtOptions,)
     stages = (
         MethodStage(
             "importance",
@@ -84,6 +91,10 @@ class NiwtMethod(TransferMethod):
         super().check(settings, classes)
         check_support(settings.support)
 
+    def check_network(self, settings: Settings, network: Network) -> None:
+        """Cut the network at the further layers."""
+        recut(network, NiwtOptions.of(settings).extra_layers)
+
     def prepare(self, settings: Settings, tasks: Sequence[Task]) -> None:
         """Do Stages 1 and 2 for all tasks."""
         prepare(settings, tasks)
@@ -91,8 +102,9 @@ class NiwtMethod(TransferMethod):
     def candidates(self, settings: Settings, tasks: Sequence[Task]) -> list[NiwtCandidate]:
         """Return the first of each grid: what is taken where nothing can be chosen."""
         (engine, *_), head = self._engines(settings, tasks), measured_of(tasks[0])[0].head
-        firsts = settings.transfer_lambda[0], settings.transfer_learning_rate[0], settings.transfer_anchor[0]
-        alone = (1.0, *(0.0 for _ in settings.extra_layers))
+        own = NiwtOptions.of(settings)
+        firsts = own.transfer_lambda[0], own.transfer_learning_rate[0], own.transfer_anchor[0]
+        alone = (1.0, *(0.0 for _ in own.extra_layers))
         return [NiwtCandidate(0, engine, *firsts, alone, None, head.kind, head.regularization)]
 
     def rounds(self, settings: Settings, tasks: Sequence[Task]) -> Coroutine[Sequence[NiwtCandidate], list[Trial], None]:
@@ -102,26 +114,27 @@ class NiwtMethod(TransferMethod):
         closed form, the penalty of the ridge map is chosen for the best head of each kind. Then engine, lambda, rate and
         anchor are chosen for the best of all; then the weight of each further layer in turn.
         """
-        engines, heads = self._engines(settings, tasks), [each.head for each in measured_of(folds_of(tasks)[0])]
+        own, engines = NiwtOptions.of(settings), self._engines(settings, tasks)
+        heads = [each.head for each in measured_of(folds_of(tasks)[0])]
         first, further = grid_of(settings, engines, heads)
         trials = yield first
-        if settings.map == "ridge" and len(settings.map_regularization) > 1 and engines[0] == "closed_form":
+        if own.map == "ridge" and len(own.map_regularization) > 1 and engines[0] == "closed_form":
             # A descent for each penalty would take longer than everything else.
             bests = [
                 best_trial([trial for trial in trials if trial.candidate.head_kind == kind]).candidate
                 for kind in dict.fromkeys(head.kind for head in heads)
             ]
             trials = yield [
-                replace(best, map_regularization=penalty) for best in bests for penalty in settings.map_regularization
+                replace(best, map_regularization=penalty) for best in bests for penalty in own.map_regularization
             ]
         best = best_trial(trials).candidate
         shared = {name: getattr(best, name) for name in ("head", "map_regularization", "head_kind", "head_regularization")}
         trials = yield [replace(candidate, **shared) for candidate in further]
-        for layer in range(1, len(settings.extra_layers) + 1):
+        for layer in range(1, len(own.extra_layers) + 1):
             best = best_trial(trials).candidate
             trials = yield [
                 replace(best, layer_weights=(*best.layer_weights[:layer], weight, *best.layer_weights[layer + 1 :]))
-                for weight in settings.extra_layer_weights
+                for weight in own.extra_layer_weights
             ]
 
     def fit(self, task: Task, candidate: NiwtCandidate) -> NiwtGenerator:
@@ -146,11 +159,11 @@ class NiwtMethod(TransferMethod):
 
     def lambdas(self, settings: Settings) -> tuple[float, ...]:
         """Return the grid of lambda."""
-        return settings.transfer_lambda
+        return NiwtOptions.of(settings).transfer_lambda
 
     def further_layers(self, settings: Settings) -> tuple[str, ...]:
         """Return --extra_layers."""
-        return settings.extra_layers
+        return NiwtOptions.of(settings).extra_layers
 
     def at_layer(self, settings: Settings, has_positions: bool) -> Settings:
         """Return the settings without further layers, and without an estimate of engines where it would say nothing.
@@ -158,7 +171,7 @@ class NiwtMethod(TransferMethod):
         A tail without a convolution or kernel is estimated to cost nothing.
         """
         alone = settings.replace(extra_layers=())
-        return alone if has_positions or "auto" not in alone.engine else alone.replace(engine=("closed_form",))
+        return alone if has_positions or "auto" not in NiwtOptions.of(alone).engine else alone.replace(engine=("closed_form",))
 
     def generator_of(self, settings: Settings, network: Network, arrays: Mapping[str, np.ndarray]) -> NiwtGenerator:
         """Return the generator whose `arrays` are given."""
@@ -180,6 +193,19 @@ class NiwtMethod(TransferMethod):
             "tape": "from its description, by descent through nested gradients",
         }[candidate.engine]
 
+    def facts(self, settings: Settings, chosen: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+        """Return what each stage was done with."""
+        own = NiwtOptions.of(settings)
+        head = _HEADS[chosen.get("head_kind", "ridge")].format(chosen["head_regularization"])
+        return (
+            ("Seen head", head),
+            ("Importance averaged over", _AVERAGED[own.importance_over]),
+            ("Importance map", f"{own.map}; descriptions {own.normalisation}"),
+            ("New columns by", f"{chosen['engine']}, λ {chosen['regularization']:g} towards {chosen['anchor']}"),
+            ("Support images", f"{settings.num_support} of {settings.support}"),
+            ("Further layers", ", ".join(own.extra_layers) or "none"),
+        )
+
     @staticmethod
     def _engines(settings: Settings, tasks: Sequence[Task]) -> tuple[str, ...]:
         folds = folds_of(tasks)
@@ -199,9 +225,10 @@ def grid_of(
 
     The tape has a rate beside lambda and anchor.
     """
-    lambdas, rates, anchors = settings.transfer_lambda, settings.transfer_learning_rate, settings.transfer_anchor
+    own = NiwtOptions.of(settings)
+    lambdas, rates, anchors = own.transfer_lambda, own.transfer_learning_rate, own.transfer_anchor
     middle = lambdas[len(lambdas) // 2], rates[len(rates) // 2], anchors[0]
-    alone = (1.0, *(0.0 for _ in settings.extra_layers))
+    alone = (1.0, *(0.0 for _ in own.extra_layers))
     first = [
         NiwtCandidate(index, engines[0], *middle, alone, None, head.kind, head.regularization)
         for index, head in enumerate(heads)

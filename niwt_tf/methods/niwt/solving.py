@@ -10,6 +10,7 @@ import numpy as np
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.methods.niwt.layers import blocks_of
+from niwt_tf.methods.niwt.options import NiwtOptions
 from niwt_tf.methods.niwt.support import Support
 from niwt_tf.methods.niwt.transfer import Transfer, TransferOptions, transfer_columns
 from niwt_tf.methods.niwt.transfer_by_operator import transfer_by_operator
@@ -64,17 +65,17 @@ def new_columns(
     features: np.ndarray, labels: np.ndarray
 ) -> Transfer:
     """Solve Eq. 3 for the importances [U, N] and set scale and bias on features [M, D] of seen training images."""
-    losses = np.empty(0, np.float32)
+    own, losses = NiwtOptions.of(settings), np.empty(0, np.float32)
     if choice.engine == "closed_form":
-        blocks = blocks_of(network, settings.extra_layers, choice.layer_weights)
+        blocks = blocks_of(network, own.extra_layers, choice.layer_weights)
         columns = support.solution(blocks).columns(
             importances, head.columns, choice.regularization, choice.anchor, keep_lengths=head.form is not None
         )
         cosine = mean_cosine(support.operator, columns, importances, blocks)
     else:
         options = TransferOptions(
-            choice.regularization, choice.anchor, settings.regularizer, choice.learning_rate, settings.transfer_batch_size,
-            settings.transfer_steps, seed=settings.seed
+            choice.regularization, choice.anchor, own.regularizer, choice.learning_rate, own.transfer_batch_size,
+            own.transfer_steps, seed=settings.seed
         )
         if choice.engine == "tape":
             solved = transfer_columns(network.tail, support.maps, importances, head.columns, head.biases, options)
@@ -91,7 +92,7 @@ def new_columns(
     if head.form is not None:
         return Transfer(columns, head.form.biases(columns), losses, cosine)
     biases = np.full(len(importances), head.biases.mean(), np.float32)
-    if settings.column_scale == "matched":
+    if own.column_scale == "matched":
         statistics = logit_statistics(features, labels, head.columns, head.biases)
         columns, biases = match_logits(columns, features, statistics)
     return Transfer(columns, biases, losses, cosine)

@@ -16,6 +16,7 @@ from niwt_tf.data.readers.loose_images import loose_images
 from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.data.schema import Images
 from niwt_tf.methods.niwt.layers import with_features
+from niwt_tf.methods.niwt.options import NiwtOptions
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks, ClosedForm
 from niwt_tf.methods.operators import TailOperator, mean_operators, tail_operator
 from niwt_tf.models.network import recut
@@ -75,17 +76,17 @@ def support_of(
 
 def _stacked_operator(settings: Settings, reader: Reader, seen_images: Images, maps: np.ndarray) -> np.ndarray:
     """Return the mean operator [N, D] of all layers over support images whose maps at the own layer are `maps`."""
-    execution = reader.execution
+    execution, layers = reader.execution, NiwtOptions.of(settings).extra_layers
 
     def mean(tail: Any, of: np.ndarray) -> np.ndarray:
         everything, shown = np.ones((1, len(of)), bool), execution.progress
         return mean_operators(tail, of, everything, jit=execution.jit, progress=shown, team=execution.team)
 
     parts = [mean(reader.network.tail, maps)]
-    for cut in recut(reader.network, settings.extra_layers):
+    for cut in recut(reader.network, layers):
         other = support_maps(Reader(cut, execution), settings.support, seen_images, settings.num_support, settings.seed)
         parts.append(mean(cut.tail, other))
-    return np.concatenate(with_features(settings.extra_layers, parts), axis=1)[0]
+    return np.concatenate(with_features(layers, parts), axis=1)[0]
 
 
 def check_support(support: str) -> None:
