@@ -6,8 +6,8 @@ python studies/text_networks.py --seeds=0,1,2 --runs=runs/birds200_n3 \
 
 A way is a name and, after a colon, flags that it has beside the common ones, which follow `--`. Networks are trained once a
 seed and shared by the ways. Runs that are up to date are not repeated. Intervals are Student's over the seeds; differences are
-to the first way, seed by seed. With --baseline=class_mean that method is scored in the run of the first way too, among the
-unseen classes alone.
+to the first way, seed by seed. --baselines names methods of `niwt baseline` in the same form, a method and its flags after the
+colon: --baselines="class_mean;pdcnn max:pdcnn_fc --text_pooling=max". They are scored among the unseen classes alone as well.
 """
 
 from __future__ import annotations
@@ -28,24 +28,34 @@ SHOWN = ("acc_alone", "acc_zsl", "harmonic_mean", "meta_seconds")
 Metrics = Mapping[str, float]
 
 
-def run(name: str, own: Sequence[str], seed: int, runs: Path, flags: Sequence[str]) -> tuple[Path, Metrics]:
-    """Return the folder and the metrics of one way and seed, run as far as the stage evaluate."""
-    folder = runs / name / f"seed_{seed}"
-    command = [sys.executable, "-m", "niwt_tf", "run", *flags, *own, f"--seed={seed}", f"--run_dir={folder}"]
-    subprocess.run([*command, f"--stage_store={runs / 'store'}", "--until=evaluate"], check=True, stdout=subprocess.DEVNULL)
+def command(job: str, *flags: str) -> None:
+    """Run a job of this package; what it prints goes to no one."""
+    subprocess.run([sys.executable, "-m", "niwt_tf", job, *flags], check=True, stdout=subprocess.DEVNULL)
+
+
+def run(own: Sequence[str], common: Sequence[str], folder: Path) -> Metrics:
+    """Return the metrics of one way and seed, run as far as the stage evaluate."""
+    command("run", *common, *own, f"--run_dir={folder}", "--until=evaluate")
     metrics = dict(json.loads((folder / "metrics.json").read_text()))
     meta = folder / "meta" / "manifest.json"
     if meta.is_file():
         metrics["meta_seconds"] = json.loads(meta.read_text())["seconds"]
-    return folder, metrics
+    return metrics
 
 
-def baseline(method: str, folder: Path) -> Metrics:
-    """Return the metrics of a baseline in a run; among the unseen classes alone its scores are those of all classes."""
-    command = [sys.executable, "-m", "niwt_tf", "baseline", f"--run_dir={folder}", f"--methods={method}"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+def baseline(own: Sequence[str], common: Sequence[str], folder: Path) -> Metrics:
+    """Return the metrics of a baseline on the same network; its scores among the unseen classes need no other ones."""
+    method, *flags = own
+    command("run", *common, *flags, f"--run_dir={folder}", "--until=train")
+    command("baseline", *flags, f"--run_dir={folder}", f"--methods={method}")
     metrics = dict(json.loads((folder / f"baseline_{method}" / "metrics.json").read_text()))
     return {**metrics, "acc_alone": metrics["acc_zsl"]}
+
+
+def parted(ways: str) -> dict[str, list[str]]:
+    """Return "name:flags;name:flags" as a mapping of names to flags."""
+    named = [way.partition(":") for way in ways.split(";") if way.strip()]
+    return {name.strip(): own.split() for name, _, own in named}
 
 
 def main() -> None:
@@ -53,23 +63,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ways", default="head")
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--baseline", default="", help="a method of niwt baseline")
+    parser.add_argument("--baselines", default="", help="methods of niwt baseline")
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("flags", nargs="+")
     arguments = parser.parse_args()
-    seeds = [int(seed) for seed in arguments.seeds.split(",")]
-    parted = [way.strip().partition(":") for way in arguments.ways.split(";")]
-    ways = {name.strip(): own.split() for name, _, own in parted}
-    results: dict[str, list[Metrics]] = {name: [] for name in (*ways, *filter(None, [arguments.baseline]))}
+    ways = parted(arguments.ways)
+    baselines = {name: own or [name] for name, own in parted(arguments.baselines).items()}
+    results: dict[str, list[Metrics]] = {name: [] for name in (*ways, *baselines)}
     # Seed by seed, so that what is cut short still compares the ways.
-    for seed in seeds:
-        folders = []
-        for name, own in ways.items():
-            folder, metrics = run(name, own, seed, arguments.runs, arguments.flags)
-            folders.append(folder)
-            results[name].append(metrics)
-        if arguments.baseline:
-            results[arguments.baseline].append(baseline(arguments.baseline, folders[0]))
+    for seed in map(int, arguments.seeds.split(",")):
+        common = [*arguments.flags, f"--seed={seed}", f"--stage_store={arguments.runs / 'store'}"]
+        for name, own in (ways | baselines).items():
+            folder = arguments.runs / name.replace(" ", "_") / f"seed_{seed}"
+            results[name].append((run if name in ways else baseline)(own, common, folder))
     lines = differences(results, SHOWN)
     print("\n".join(lines))
     (arguments.runs / "text_networks.json").write_text(json.dumps({"table": lines, "runs": results}, indent=2) + "\n")
