@@ -147,14 +147,10 @@ def _kept(task: Task) -> _Kept:
 def _write(
     settings: Settings, tasks: Sequence[Task], folder: Path, work: Callable[[], Path]
 ) -> tuple[dict[str, Sequence[int]], dict[str, float]]:
-    """Train all tasks' meta-models and write them. Of a team each process trains its own; the chief's are kept."""
+    """Train all tasks' meta-models and write them; of a team's checkpoints the chief's count."""
     kept_between = work()  # every process asks for it, as they wait for each other there
-    if tasks[0].reader.execution.team.is_chief:
-        figures = _train_all(settings, tasks, kept_between)
-    else:
-        # The folder of checkpoints is the chief's: two that write there could take up each other's.
-        with tempfile.TemporaryDirectory(prefix="niwt_n3_") as own:
-            figures = _train_all(settings, tasks, Path(own))
+    with tempfile.TemporaryDirectory(prefix="niwt_n3_") as own:
+        figures = _train_all(settings, tasks, kept_between if tasks[0].reader.execution.team.is_chief else Path(own))
     for task in tasks:
         kept = _kept(task)
         np.savez(folder / f"{task.partition.name}.npz", steps=np.array(kept.steps), **kept.generator.arrays())  # type: ignore[arg-type]
@@ -243,7 +239,8 @@ class _Training:
         train_meta(
             self.model, recipe, self._table, self._images.labels, features=self._features, standard=self._standard,
             network=self._task.network, adapt=own.n3_adapt, images=self._pixels, prior=self._seen_prior,
-            work=self._work, progress=self._task.reader.execution.progress, jit=settings.jit, until=until,
+            work=self._work, progress=self._task.reader.execution.progress, jit=settings.jit,
+            team=self._task.reader.execution.team, until=until,
             at_stops={stop: partial(self._write, stop) for stop in stops}
         )
 
@@ -263,14 +260,19 @@ class _Training:
 
     def generator(self, stop: int) -> N3Generator:
         """Return the generator with the weights of a stop."""
-        with np.load(self._file(stop), allow_pickle=False) as file:
-            self.model.set_weights([file[f"w{place}"] for place in range(len(self.model.weights))])
+        team, weights = self._task.reader.execution.team, [np.asarray(each) for each in self.model.weights]
+        if team.is_chief:
+            with np.load(self._file(stop), allow_pickle=False) as file:
+                weights = [file[f"w{place}"] for place in range(len(weights))]
+        self.model.set_weights(team.of_chief(*weights))
         seen = self._table.names, embedded_of(self.model, self._table), self._table.pooled
         return N3Generator(
             self._settings, self._task.network, self.model, self._standard, self._prior, *seen, self._identity
         )
 
     def _write(self, stop: int) -> None:
+        if not self._task.reader.execution.team.is_chief:
+            return
         with replacing(self._file(stop)) as temporary:
             weights = {f"w{place}": np.asarray(each) for place, each in enumerate(self.model.weights)}
             np.savez(temporary, **weights)  # type: ignore[arg-type]
