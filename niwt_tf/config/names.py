@@ -19,6 +19,8 @@ METHOD_MODULES = {
     **{name: f"niwt_tf.methods.baselines.{name}" for name in (*_BASELINES, *_OF_TEXTS, *_SCORES_OF_TEXTS)},
     "random": "niwt_tf.methods.baselines.random_scores",
 }
+# The stages of a run that a method has between `train` and `transfer`; most have none.
+METHOD_STAGES = {DEFAULT_METHOD: ("importance", "map"), "n3": ("meta",)}
 # Records of the options that methods bring, in the order of the flags. They import nothing heavy.
 OPTIONS_OF_METHODS = (
     "niwt_tf.methods.niwt.options:NiwtOptions",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from niwt_tf.config.names import TEXT_METHODS, compared_methods
+from niwt_tf.config.names import METHOD_STAGES, TEXT_METHODS, compared_methods
 from niwt_tf.config.options import Option
 from niwt_tf.config.settings import SETTINGS
 
@@ -34,9 +34,10 @@ STAGE_OPTIONS = (*_WORK_OPTIONS, *SETTINGS)
 _ABSTAIN = Option(
     "abstain", "bool", False, "Export a network that answers 'unknown' below the probability that validation classes chose.",
 )
-STAGES = ("train", "importance", "map", "transfer", "evaluate", "export", "faithfulness", "report")
+_OWN_STAGES = dict.fromkeys(stage for stages in METHOD_STAGES.values() for stage in stages)
+STAGES = ("train", *_OWN_STAGES, "transfer", "evaluate", "export", "faithfulness", "report")
 EXPORT_OPTIONS = (*STAGE_OPTIONS, _ABSTAIN)
-RUN_OPTIONS = (*EXPORT_OPTIONS, Option("until", "str", "report", "The last stage to do.", choices=STAGES))
+RUN_OPTIONS = (*EXPORT_OPTIONS, Option("until", "str", "report", "The last stage to do, one of the method's.", choices=STAGES))
 
 RENDER_OPTIONS = (
     Option("data_dir", "str", "data/birds", "Folder to write: new, empty, or rendered before."),

@@ -49,6 +49,21 @@ def test_a_whole_run(niwt, finished_run, run_copy, tmp_path, head):
     assert job.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("method", "last", "stages"),
+    [
+        ("n3", "map", "train, meta, transfer, evaluate, export, faithfulness, report"),
+        ("niwt", "meta", "train, importance, map, transfer, evaluate, export, faithfulness, report"),
+        ("eszsl", "importance", "train, transfer, evaluate, export, faithfulness, report"),
+    ],
+)
+def test_a_run_ends_at_a_stage_that_its_method_has(niwt, tmp_path, method, last, stages):
+    job = niwt("run", f"--run_dir={tmp_path / 'run'}", f"--until={last}", f"--method={method}")
+    sentence = f"niwt run: --until must be one of {stages} where --method is {method}. Received: {last!r}.\n"
+    assert (job.status, job.err) == (2, sentence)
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_former_name_of_the_flag_is_taken_and_said(niwt, tiny_birds, tmp_path):
     job = niwt("train", f"--data_dir={tiny_birds}/none", f"--run_dir={tmp_path / 'run'}", "--head=eszsl")
     assert job.status == 2
