@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from niwt_tf.config.settings import Settings
-from niwt_tf.data.descriptions.token_encoders import TokenEncoder, token_encoder
+from niwt_tf.data.descriptions.token_encoders import TokenEncoder, token_encoder, tokens_by
 from niwt_tf.data.descriptions.tokens import sentences
 from niwt_tf.data.schema import Descriptions
 from niwt_tf.errors import InputError, brief
@@ -93,7 +93,7 @@ class TokenTable:
             parted.append(variants(text, encoder, most_tokens, most_variants))
         distinct = list(dict.fromkeys(one for of_class in parted for one in of_class))
         with tqdm(total=len(distinct), desc="texts", delay=5, leave=False, disable=not progress) as bar:
-            known = dict(zip(distinct, encoder.tokens(distinct, most_tokens, bar), strict=True))
+            known = dict(zip(distinct, tokens_by(encoder, distinct, most_tokens, bar), strict=True))
         kept = [tuple(one for one in of_class if known[one].understood) for of_class in parted]
         empty = next((name for name, of_class in zip(classes.names, kept, strict=True) if not of_class), None)
         if empty is not None:

@@ -14,7 +14,7 @@ from niwt_tf.methods.token_table import TokenTable, variants
 class Counting:
     """A token is a word; its two numbers are its length and how often it was asked for before."""
 
-    size, identity = 2, "counting"
+    size, identity, slow = 2, "counting", False
 
     def count(self, text):
         return len(text.split())
@@ -48,6 +48,24 @@ def test_tables_hold_each_text_once_and_pool_variants_evenly():
         np.testing.assert_array_equal(rows, expected)
     one = table.take([1])
     assert (one.names, one.texts, one.words) == (("class 1",), (("abc",),), ((("abc",),),))
+
+
+def test_tokens_of_a_slow_encoder_are_made_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    encoder, classes, how = Counting(), _described("ab ab\n\nabcd", "abc"), {"most_tokens": 9, "most_variants": 4}
+    encoder.slow = True
+    made = TokenTable.of(classes, encoder, **how)
+    monkeypatch.setattr(Counting, "tokens", lambda *_: pytest.fail("encoded again"))
+    again = TokenTable.of(classes, encoder, **how)
+    assert (again.words, again.spans, again.texts) == (made.words, made.spans, made.texts)
+    np.testing.assert_array_equal(again.values, made.values)
+    with pytest.raises(pytest.fail.Exception):  # another limit makes other tokens
+        TokenTable.of(classes, encoder, most_tokens=1, most_variants=4)
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (file,) = (tmp_path / "niwt-tf" / "tokens").iterdir()
+    file.write_bytes(file.read_bytes()[:40])  # what was cut off is made again
+    np.testing.assert_array_equal(TokenTable.of(classes, encoder, **how).values, made.values)
 
 
 @pytest.mark.parametrize(

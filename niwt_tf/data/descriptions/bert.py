@@ -35,7 +35,7 @@ class Tokens:
     Attributes:
         words: L pieces of words as they stand in the vocabulary, without the marks of begin and end.
         spans: (begin, end) of each in the text.
-        values: float32 [L, E].
+        values: float [L, E].
     """
 
     words: tuple[str, ...]
@@ -104,6 +104,11 @@ class Bert:
     def size(self) -> int:
         """E."""
         return int(self._network.words.shape[1])
+
+    @property
+    def slow(self) -> bool:
+        """Whether there is a transformer to run."""
+        return not self.words_alone
 
     @property
     def most_tokens(self) -> int:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -13,12 +11,11 @@ import numpy as np
 from tqdm import tqdm
 
 from niwt_tf.data.descriptions.bert import bert
-from niwt_tf.data.descriptions.token_encoders import WORDS
+from niwt_tf.data.descriptions.token_encoders import WORDS, kept
 from niwt_tf.data.descriptions.tokens import sentences, tokens
 from niwt_tf.data.hub_location import locate
 from niwt_tf.data.schema import dimension_names
 from niwt_tf.errors import InputError, brief, first_line
-from niwt_tf.files import cache_folder, replacing
 
 _BATCH = 256
 _PROBE = ("a bird.", "a red bird.")
@@ -95,17 +92,11 @@ class EncodedSentences(_SentenceMeans):
         return made
 
     def _of_sentences(self, distinct: Sequence[str]) -> np.ndarray:
-        name = hashlib.sha256("\n".join([self._bert.identity, *distinct]).encode()).hexdigest()
-        kept = cache_folder() / "sentences" / f"{name}.npy"
-        with suppress(OSError, ValueError):
-            return np.asarray(np.load(kept, allow_pickle=False), np.float64)
-        with tqdm(total=len(distinct), desc="sentences", delay=5, leave=False, disable=not self._progress) as bar:
-            made = self._bert.embeddings(distinct, bar)
-        with suppress(OSError):  # a home that cannot be written costs time alone
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(kept) as temporary, open(temporary, "wb") as file:
-                np.save(file, made)
-        return made.astype(np.float64)
+        def make() -> dict[str, np.ndarray]:
+            with tqdm(total=len(distinct), desc="sentences", delay=5, leave=False, disable=not self._progress) as bar:
+                return {"values": self._bert.embeddings(distinct, bar)}
+
+        return kept("sentences", [self._bert.identity, *distinct], make)["values"].astype(np.float64)
 
 
 class TextModule(_SentenceMeans):

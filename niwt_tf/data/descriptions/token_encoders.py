@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +18,7 @@ from niwt_tf.data.descriptions.bert import Tokens, bert
 from niwt_tf.data.descriptions.tokens import tokens
 from niwt_tf.data.descriptions.word_vectors import WordVectors
 from niwt_tf.errors import InputError
+from niwt_tf.files import cache_folder, replacing
 
 ENCODER, WORDS, VECTORS = "encoder", "encoder_words", "vectors:"
 # Features that are made of whole texts have no tokens: a method that reads words then reads them by the encoder.
@@ -31,6 +35,10 @@ class TokenEncoder(Protocol):
     @property
     def identity(self) -> str:
         """A digest that says whether two encoders are the same."""
+
+    @property
+    def slow(self) -> bool:
+        """Whether it takes longer to make tokens than to read them from a file."""
 
     def count(self, text: str) -> int:
         """Return how many tokens a text has."""
@@ -58,8 +66,41 @@ def token_encoder(text_features: str, texts: Iterable[str]) -> TokenEncoder:
     )
 
 
+def kept(kind: str, made_of: Sequence[str], make: Callable[[], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Return what `make` gives, which is kept in the user's cache folder by the texts that it is made of."""
+    path = cache_folder() / kind / f"{hashlib.sha256(chr(0).join(made_of).encode()).hexdigest()}.npz"
+    with suppress(OSError, ValueError, zipfile.BadZipFile), np.load(path, allow_pickle=False) as file:
+        return dict(file)
+    made = dict(make())
+    with suppress(OSError):  # a home that cannot be written costs time alone
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **made)  # type: ignore[arg-type]
+    return made
+
+
+def tokens_by(encoder: TokenEncoder, texts: Sequence[str], most: int, bar: Any = None) -> list[Tokens]:
+    """Return the tokens of each text, at most `most`, with values of float16; those of a slow encoder are kept."""
+
+    def make() -> dict[str, np.ndarray]:
+        found = encoder.tokens(texts, most, bar)
+        values = [each.values.astype(np.float16) for each in found] or [np.zeros((0, encoder.size), np.float16)]
+        pieces = json.dumps([[each.words, each.spans] for each in found])
+        return {"values": np.concatenate(values), "pieces": np.frombuffer(pieces.encode(), np.uint8)}
+
+    arrays = kept("tokens", [encoder.identity, str(most), *texts], make) if encoder.slow else make()
+    pieces = json.loads(arrays["pieces"].tobytes())
+    ends = np.cumsum([len(words) for words, _ in pieces])
+    return [
+        Tokens(tuple(words), tuple((begin, end) for begin, end in spans), values)
+        for (words, spans), values in zip(pieces, np.split(arrays["values"], ends[:-1]), strict=True)
+    ] if pieces else []
+
+
 class VectorTokens:
     """Word vectors as tokens: a word has the same vector wherever it stands, and words without one are passed over."""
+
+    slow = False
 
     def __init__(self, vectors: WordVectors) -> None:
         self._vectors = vectors
