@@ -254,7 +254,7 @@ class _Preset:
         try:
             import keras_hub
         except ImportError as error:
-            rule = f"{folder} is a preset of KerasHub, which must be there to read it: pip install keras-hub"
+            rule = f"{folder} is a preset of KerasHub, which must be there to read it: pip install 'niwt-tf[hub]'"
             raise InputError(f"{rule}. Received: no keras_hub.") from error
         try:
             self._model: Any = keras_hub.models.BertBackbone.from_preset(str(folder))

@@ -118,6 +118,28 @@ def test_a_vocabulary_with_capitals_is_read_as_one(tiny_bert, tmp_path, said):
     assert cased.words == ("[UNK]", "bird")
 
 
+@pytest.mark.slow
+def test_a_preset_of_keras_hub_gives_the_tokens_that_it_gives_itself(tmp_path):
+    keras_hub = pytest.importorskip("keras_hub")
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "red", "bird", "blue", "a", "wing", "##s", "."]
+    sizes = {"num_layers": 2, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16, "max_sequence_length": 16}
+    backbone = keras_hub.models.BertBackbone(vocabulary_size=len(pieces), **sizes)
+    tokenizer = keras_hub.models.BertTokenizer(vocabulary=pieces, lowercase=True)
+    backbone.save_to_preset(str(tmp_path))
+    tokenizer.save_to_preset(str(tmp_path))
+    texts = ["A red bird.", "blue wings"]
+    given = keras_hub.models.BertTextClassifierPreprocessor(tokenizer, sequence_length=8)(texts)
+    expected = np.asarray(backbone(given)["sequence_output"])
+    encoder = Bert(tmp_path)
+    assert (encoder.size, encoder.most_tokens) == (8, 16)
+    for text, row in zip(encoder.tokens(texts), expected, strict=True):
+        np.testing.assert_allclose(text.values, row[1 : 1 + len(text.words)], atol=1e-5)
+    assert [text.words for text in encoder.tokens(texts)] == [("a", "red", "bird", "."), ("blue", "wing", "##s")]
+    (row,) = encoder.embeddings(texts[:1])
+    mean = expected[0, :6].mean(axis=0)
+    np.testing.assert_allclose(row, mean / np.linalg.norm(mean), atol=1e-5)
+
+
 def test_sentences_are_encoded_once_and_found_again(tiny_bert, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     encoder = EncodedSentences(f"encoder:{tiny_bert}")
