@@ -23,14 +23,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from niwt_tf.data.images.pipeline import image_batches
-from niwt_tf.data.load import load_dataset
-from niwt_tf.data.sampling import balanced_sample
-from niwt_tf.data.schema import Dataset, Images, descriptions_of, test_data
+from niwt_tf.data.schema import Dataset, Images, descriptions_of
 from niwt_tf.jobs.synthesize import writer_of
 from niwt_tf.methods.n3.evidence import EvidenceReader
 from niwt_tf.methods.n3.word_deletion import first_variants, margin_fall, value_share
 from niwt_tf.methods.token_table import TokenTable
 from niwt_tf.metrics.intervals import Figure, bootstrapped
+from studies.text_runs import data_of, unseen_images
 
 DELETED, TOP, GOAL = 8, 5, 3
 BY = {"for": "gradient . token", "size": "the length of the gradient", "loss": "that of the loss, as in the paper"}
@@ -111,16 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=None, help="a JSON file")
     asked = parser.parse_args(arguments)
     writer = writer_of(asked.run)
-    settings = writer.settings
-    dataset = load_dataset(
-        settings.dataset, asked.data_dir or settings.data_folder, split=settings.split, unseen=settings.unseen,
-        num_unseen=settings.num_unseen, seed=settings.seed, missing_images=settings.missing_images, max_bad_images=None
-    )
+    dataset = data_of(asked.run, asked.data_dir)
     assert dataset.split is not None
-    tested = test_data(dataset)
-    unseen = np.arange(tested.num_seen, len(tested.images.class_names))
-    kept = tested.images.take(np.flatnonzero(tested.images.labels >= tested.num_seen)).of_classes(unseen)
-    images = balanced_sample(kept, asked.images, asked.seed)
+    images, _ = unseen_images(dataset, asked.images, asked.seed)
     reader = EvidenceReader(writer.chosen.generator)  # type: ignore[arg-type]
     table = reader.generator.table(descriptions_of(dataset).take(dataset.split.unseen))
     results = {

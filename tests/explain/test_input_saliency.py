@@ -14,7 +14,7 @@ def test_saliency_is_the_slope_of_the_margin():
     network = build_network("small_vgg", ("a", "b", "c"), input_size=16, seed=1)
     network = network.with_head(rng.normal(size=(network.num_features, 3)), np.zeros(3), ("a", "b", "c"), 3)
     pixels = rng.uniform(0, 255, (16, 16, 3)).astype(np.float32)
-    found = input_saliency(network, pixels, 2, 0)
+    found = input_saliency(network)(pixels, 2, 0)
     assert found.shape == (16, 16) and (found >= 0).all()
     row, column = np.unravel_index(found.argmax(), found.shape)
     moved = np.repeat(pixels[None], 6, axis=0)
