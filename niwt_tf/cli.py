@@ -8,8 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from niwt_tf import __version__
-from niwt_tf.errors import suggestion
-from niwt_tf.jobs.table import HELP_FLAGS, JOBS, job_help, overview
+from niwt_tf.errors import InputError, suggestion
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,6 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = _main(arguments)
         sys.stdout.flush()
+    except InputError as error:  # the options of an installed package are not in order
+        print(f"niwt: {error}", file=sys.stderr)
+        return 2
     except BrokenPipeError:  # whoever read has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more as it ends
         return 128 + signal.SIGPIPE
@@ -24,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str] | None) -> int:
+    from niwt_tf.jobs.table import HELP_FLAGS, JOBS, job_help, overview
+
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given:
         print(overview(), file=sys.stderr)

@@ -11,7 +11,7 @@ from typing import Any
 from niwt_tf.config.backbones import BACKBONES
 from niwt_tf.config.names import DEFAULT_METHOD, OPTIONS_OF_METHODS, SOURCES, added, dataset_names, network_methods
 from niwt_tf.config.options import MethodOptions, Option, option, options_of, with_options_of
-from niwt_tf.errors import InputError, brief, suggestion
+from niwt_tf.errors import InputError, brief, first_line, suggestion
 
 
 def _options_of_methods() -> tuple[type[MethodOptions], ...]:
@@ -22,7 +22,11 @@ def _options_of_methods() -> tuple[type[MethodOptions], ...]:
     """
     records = [pkgutil.resolve_name(path) for path in OPTIONS_OF_METHODS]
     for point in added("niwt_tf.options").values():
-        record = point.load()
+        try:
+            record = point.load()
+        except Exception as error:  # whatever a package's own module raises
+            rule = f"The options of the installed package must be importable from {point.value}"
+            raise InputError(f"{rule}. Received: {first_line(error)}.") from error
         if not (isinstance(record, type) and issubclass(record, MethodOptions)):
             raise InputError(f"{point.value} must be a subclass of MethodOptions. Received: {brief(record)}.")
         records.append(record)

@@ -50,6 +50,14 @@ assert Niwt()._settings().nearest_sharpness == 10.0
     assert found.returncode == 0, found.stderr
 
 
-def test_what_is_no_record_of_options_is_named(run):
-    found = run("NONE", "-c", "import niwt_tf.config.settings")
-    assert "nearest_options:NONE must be a subclass of MethodOptions. Received: 3." in found.stderr
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        ("NONE", "nearest_options:NONE must be a subclass of MethodOptions. Received: 3."),
+        ("absent", "must be importable from nearest_options:absent. Received: "),
+    ],
+)
+def test_what_is_not_in_order_is_one_sentence(run, named, sentence):
+    found = run(named, "-m", "niwt_tf", "run")
+    assert found.returncode == 2
+    assert sentence in found.stderr and "Traceback" not in found.stderr and found.stderr.count("\n") == 1
