@@ -9,7 +9,7 @@ from typing import Any
 from absl import flags
 
 from niwt_tf.compute.features import Reader, readers_of
-from niwt_tf.config.names import compared_methods, has_texts, title_of
+from niwt_tf.config.names import METHOD_STAGES, compared_methods, has_texts, title_of
 from niwt_tf.data.folds import Fold
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.comparison.oracle import ORACLE, score_oracle
@@ -59,7 +59,9 @@ def stage(run: Run, data: RunData, methods: Sequence[str], source: str = "head")
 
 
 def _stage_of(run: Run, name: str, source: str) -> Stage:
-    used = tuple(dict.fromkeys((*SETTINGS_USED, *_method_of(name).settings)))
+    method = _method_of(name)
+    of_stages = (name for each in method.stages for name in each.settings)
+    used = tuple(dict.fromkeys((*SETTINGS_USED, *method.settings, *of_stages)))
     return run.stage(f"baseline_{name}", settings_used=used, inputs=["train"], extra={"baseline_features": source})
 
 
@@ -90,9 +92,15 @@ def _write(run: Run, data: RunData, stage: Stage, source: str, tasks: Sequence[T
         stage.record(metrics={key: value for key, value in metrics.items() if value is not None})
 
 
-def _check_source(run: Run, methods: Sequence[str], source: str) -> None:
-    """Refuse to replace figures by those of other features: of two looks at test images the better one could be kept."""
-    for name in methods:
+def _check_source(run: Run, methods: Sequence[str], source: str, overwrite: bool) -> None:
+    """Refuse to replace figures by those of other features: of two looks at test images the better one could be kept.
+
+    A method with stages of its own reads what it reads.
+    """
+    staged = next((name for name in methods if name in METHOD_STAGES), None)
+    if staged is not None and source != "head":
+        raise InputError(f"--baseline_features must be head for --methods={staged}. Received: {source!r}.")
+    for name in () if overwrite else methods:
         try:
             made = read_json(run.path / f"baseline_{name}" / "metrics.json")["features"]
         except (OSError, ValueError, KeyError, TypeError):
@@ -105,8 +113,8 @@ def _check_source(run: Run, methods: Sequence[str], source: str) -> None:
 
 
 def asked_methods(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the methods that --methods names, in the order of the tables."""
-    return tuple(name for name in compared_methods() if name in names or "all" in names)
+    """Return the methods that --methods names, in the order of the tables; all are those that need no stage of their own."""
+    return tuple(name for name in compared_methods() if name in names or ("all" in names and name not in METHOD_STAGES))
 
 
 def _readable(run: Run, data: RunData, methods: Sequence[str], named: Sequence[str]) -> tuple[str, ...]:
@@ -141,8 +149,7 @@ def main() -> None:
     named, source = flags.FLAGS.methods, flags.FLAGS.baseline_features
     methods = asked_methods(named)
     with run_from_flags() as run:
-        if not flags.FLAGS.overwrite:
-            _check_source(run, methods, source)
+        _check_source(run, methods, source, flags.FLAGS.overwrite)
         data = load_run_data(run, ["train"])
         methods = _readable(run, data, methods, named)
         stage(run, data, methods, source)

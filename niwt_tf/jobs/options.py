@@ -53,7 +53,11 @@ BASELINE_SYNONYMS = {"methods": "method"}
 BASELINE_OPTIONS = (
     # The run has its method, which can be given by its former name alone: --method was what --methods is now.
     *(replace(declared, name=SYNONYMS.get(declared.name, declared.name)) for declared in STAGE_OPTIONS),
-    Option("methods", "strs", ("all",), "Methods to score beside the run's own.", choices=("all", *compared_methods())),
+    Option(
+        "methods", "strs", ("all",),
+        f"Methods to score beside the run's own: all but {' and '.join(METHOD_STAGES)}, which take as long as a run.",
+        choices=("all", *compared_methods()),
+    ),
     Option(
         "baseline_features", "str", "head",
         "What they are fitted on: what the head is applied to, or the mean of the conv map that NIWT reads.",

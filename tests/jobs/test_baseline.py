@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from niwt_tf.config.names import COMPARED
+from niwt_tf.config.names import COMPARED, DEFAULT_METHOD, METHOD_STAGES
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.schema import Descriptions
 from niwt_tf.files import read_json
@@ -28,11 +28,11 @@ def test_all_methods_beside_niwt(niwt, run_copy, flags, short_grids):
     assert job.status == 0, job.err
     own = read_json(run_copy / "metrics.json")
     reading = [name for name in COMPARED if name != "oracle" and method_of(name).reads_texts]
-    assert reading == ["pdcnn_fc", "pdcnn_conv", "megazsl"]
+    assert reading == ["n3", "pdcnn_fc", "pdcnn_conv", "megazsl"]
     said = "PDCNN fc, PDCNN fc+conv, MEGAZSL read texts and are left out: no part of --knowledge=attributes is a text."
     assert job.err.count(said) == 1
-    assert not any((run_copy / f"baseline_{name}").exists() for name in reading)
-    for name in set(COMPARED) - set(reading):
+    assert not any((run_copy / f"baseline_{name}").exists() for name in (*reading, *METHOD_STAGES))
+    for name in set(COMPARED) - set(reading) - set(METHOD_STAGES):
         folder = run_copy / f"baseline_{name}"
         metrics, chosen = read_json(folder / "metrics.json"), read_json(folder / "chosen.json")
         assert (metrics["method"], metrics["features"]) == (name, "head")
@@ -50,6 +50,19 @@ def test_all_methods_beside_niwt(niwt, run_copy, flags, short_grids):
     assert job.out.splitlines()[-1] == "oracle is optimistic: it uses test labels: trained on images of unseen classes."
     assert [line.endswith("  optimistic") for line in job.out.splitlines()[1:-1]] == [False] * 8 + [True]
     assert read_json(run_copy / "metrics.json") == own
+
+
+def test_a_method_with_stages_is_a_method_like_others(niwt, run_copy, flags):
+    """What the run's own method comes to in a run is what it comes to beside one."""
+    job = niwt("baseline", f"--methods={DEFAULT_METHOD}", *flags)
+    assert job.status == 0, job.err
+    own, beside = read_json(run_copy / "metrics.json"), read_json(run_copy / f"baseline_{DEFAULT_METHOD}" / "metrics.json")
+    for name in ("acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ausuc", "validation_harmonic_mean"):
+        assert beside[name] == pytest.approx(own[name], abs=1e-6), name
+    assert [line.split("  ")[0] for line in job.out.splitlines()[1:]] == ["NIWT (this run)", "NIWT"]
+    job = niwt("baseline", f"--methods={DEFAULT_METHOD}", "--baseline_features=map", "--overwrite", *flags)
+    assert job.status == 2
+    assert f"--baseline_features must be head for --methods={DEFAULT_METHOD}. Received: 'map'." in job.err
 
 
 def test_a_finished_method_is_kept_and_another_source_is_not_the_same(niwt, run_copy, flags, short_grids):
@@ -83,7 +96,7 @@ def test_the_former_name_of_the_flag_is_taken_and_said_once(niwt, run_copy, flag
 def test_a_misspelt_method_is_one_sentence(niwt, run_copy, flags):
     job = niwt("baseline", "--methods=alle", *flags)
     assert (job.status, job.err.count("\n")) == (2, 1)
-    assert "--methods must be one of all, ale, dem" in job.err
+    assert "--methods must be one of all, niwt, n3, ale, dem" in job.err
     job = niwt("baseline", "--methods=ale,ale", *flags)
     assert job.status == 2 and "--methods must not name anything twice. Received: ('ale', 'ale')." in job.err
 
