@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from niwt_tf.data.readers import archives, tables
+from niwt_tf.data.readers.annotations import ReadRows, per_image, read_boxes, read_parts
 from niwt_tf.data.readers.tables import group_of, line_of, list_directory, positions, read_numbered_names, read_numbers
 from niwt_tf.data.schema import Dataset, Knowledge
 from niwt_tf.errors import InputError, require
@@ -35,30 +36,19 @@ def read_cub(data_dir: str | Path, missing_images: str = "error") -> Dataset:
         raise archives.incomplete(official, missing)
     image_ids, paths = read_numbered_names(official / "images.txt")
     class_ids, class_names = read_numbered_names(official / "classes.txt")
-    of_labels, of_boxes = official / "image_class_labels.txt", official / "bounding_boxes.txt"
-    labels = positions(of_labels, class_ids, _per_image(of_labels, image_ids, 2)[:, 0])
+    of_labels, read_rows, images = official / "image_class_labels.txt", _by_number(image_ids), len(image_ids)
+    labels = positions(of_labels, class_ids, per_image(of_labels, 2, read_rows, images)[:, 0])
     _check_folders(official, paths, labels, class_names, image_ids)
-    parts, part_names = _read_parts(official / "parts", image_ids)
+    parts, part_names = read_parts(official / "parts", read_rows, images)
     knowledge = _read_knowledge(official, len(class_names))
     of_images = official / "attributes/image_attribute_labels.txt"
     attributes = _read_image_attributes(of_images, image_ids, len(knowledge.names))
-    boxes = _per_image(of_boxes, image_ids, 5).astype(np.float32) if of_boxes.is_file() else None
+    boxes = read_boxes(official / "bounding_boxes.txt", read_rows, images)
     dataset = Dataset("cub", official / "images", tuple(paths), labels, tuple(class_names), knowledge)
     dataset = dataset.replace(boxes=boxes, parts=parts, part_names=part_names, image_attributes=attributes)
     dataset = archives.drop_missing(dataset, missing_images, official / "images.txt")
     captions = archives.texts_folder(_ARCHIVE, official)
     return dataset.replace(captions=None if captions is None else read_captions(captions, dataset.paths, paths))
-
-
-def _per_image(path: Path, image_ids: np.ndarray, columns: int) -> np.ndarray:
-    """Return what a table has behind its first column, the image, in the order of `image_ids`."""
-    table = read_numbers(path, columns)
-    rows = positions(path, image_ids, table[:, 0])
-    if len(rows) != len(image_ids) or len(np.unique(rows)) != len(rows):
-        raise InputError(f"{path} must have one row for each of {len(image_ids)} images. Received: {len(rows)} rows.")
-    ordered = np.zeros((len(rows), columns - 1))
-    ordered[rows] = table[:, 1:]
-    return ordered
 
 
 def _check_folders(official: Path, paths: list[str], labels: np.ndarray, class_names: list[str], image_ids: np.ndarray) -> None:
@@ -77,15 +67,14 @@ def _check_folders(official: Path, paths: list[str], labels: np.ndarray, class_n
         )
 
 
-def _read_parts(folder: Path, image_ids: np.ndarray) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    path = folder / "part_locs.txt"
-    if not path.is_file():
-        return None, ()
-    part_ids, names = read_numbered_names(folder / "parts.txt")
-    table = read_numbers(path, 5)
-    parts = np.zeros((len(image_ids), len(names), 3), np.float32)
-    parts[positions(path, image_ids, table[:, 0]), positions(path, part_ids, table[:, 1])] = table[:, 2:]
-    return parts, tuple(names)
+def _by_number(image_ids: np.ndarray) -> ReadRows:
+    """Return what reads a table whose first column is an image's number."""
+
+    def read_rows(path: Path, columns: int) -> tuple[np.ndarray, np.ndarray]:
+        table = read_numbers(path, columns)
+        return positions(path, image_ids, table[:, 0]), table[:, 1:]
+
+    return read_rows
 
 
 def _read_knowledge(official: Path, num_classes: int) -> Knowledge:

@@ -7,16 +7,17 @@ import io
 import math
 import unicodedata
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError, listed, require, suggestion
 
+K = TypeVar("K", bound=Hashable)
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
@@ -199,21 +200,40 @@ def read_numbered_names(path: Path) -> tuple[np.ndarray, list[str]]:
     Raises:
         InputError: a line has another form, a number occurs twice, or there is no line.
     """
-    numbers: list[int] = []
-    names: list[str] = []
-    lines_of: dict[int, int] = {}
+    found = read_keyed_names(path, _whole_number, "a number", "a name")
+    return np.array(list(found), np.int64), list(found.values())
+
+
+def _whole_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def read_keyed_names(path: Path, key_of: Callable[[str], K | None], key: str, named: str) -> dict[K, str]:
+    """Read lines of "key name" and return the names by key, in the file's order.
+
+    Args:
+        path: the file.
+        key_of: returns the key that a line begins with, or None where it is none.
+        key: what a key is called in messages, with its article.
+        named: what a name is called in messages, with its article.
+
+    Raises:
+        InputError: a line has another form, a key occurs twice, or there is no line.
+    """
+    names: dict[K, str] = {}
+    lines_of: dict[K, int] = {}
     for line, text in _lines(path):
-        number, _, name = text.strip().replace("\t", " ").partition(" ")
-        if not number.isascii() or not number.isdigit() or not name.strip():
-            raise InputError(f"{path}, line {line} must be a number and a name. Received: {text.strip()[:80]!r}.")
-        if int(number) in lines_of:
-            first = lines_of[int(number)]
-            raise InputError(f"{path}, line {line} must have a number of its own. Received: {number}, also on line {first}.")
-        lines_of[int(number)] = line
-        numbers.append(int(number))
-        names.append(name.strip())
+        begin, _, name = text.strip().replace("\t", " ").partition(" ")
+        found = key_of(begin)
+        if found is None or not name.strip():
+            raise InputError(f"{path}, line {line} must be {key} and {named}. Received: {text.strip()[:80]!r}.")
+        if found in lines_of:
+            received = f"{found}, also on line {lines_of[found]}"
+            raise InputError(f"{path}, line {line} must have {key} of its own. Received: {received}.")
+        lines_of[found] = line
+        names[found] = name.strip()
     require(names, f"{path} must list at least one name. Received: an empty file.")
-    return np.array(numbers, np.int64), names
+    return names
 
 
 def read_names(path: Path) -> list[str]:
@@ -227,19 +247,35 @@ def read_numbers(path: Path, columns: int) -> np.ndarray:
     Raises:
         InputError: a row has another number of columns, or a cell is not a finite number; the line is named.
     """
-    rows = []
+    return _read_cells(path, columns, 0)[1]
+
+
+def read_keyed_numbers(path: Path, columns: int) -> tuple[list[str], np.ndarray]:
+    """Read a table of a key and finite numbers; return the keys and the numbers, float64 [rows, columns - 1].
+
+    Raises:
+        InputError: a row has another number of columns, or a cell behind the key is not a finite number; the line is named.
+    """
+    return _read_cells(path, columns, 1)
+
+
+def _read_cells(path: Path, columns: int, keys: int) -> tuple[list[str], np.ndarray]:
+    """Return the first column of a table if `keys` is 1, else nothing, and the other columns as numbers."""
+    first, rows = [], []
     for line, text in _lines(path):
         cells = text.split()
         if len(cells) != columns:
-            raise InputError(f"{path}, line {line} must have {columns} numbers. Received: {len(cells)}.")
+            rule = "a key and " * keys + f"{columns - keys} number{'s' * (columns - keys > 1)}"
+            raise InputError(f"{path}, line {line} must have {rule}. Received: {len(cells)}{' cells' * keys}.")
         try:
-            row = np.array([float(cell) for cell in cells])
+            row = np.array([float(cell) for cell in cells[keys:]])
         except ValueError:
             raise InputError(f"{path}, line {line} must hold numbers only. Received: {text.strip()[:80]!r}.") from None
         if not np.isfinite(row).all():
             raise InputError(f"{path}, line {line} must hold finite numbers. Received: {text.strip()[:80]!r}.")
+        first += cells[:keys]
         rows.append(row)
-    return np.array(rows).reshape(len(rows), columns)
+    return first, np.array(rows).reshape(len(rows), columns - keys)
 
 
 def line_of(path: Path, row: int) -> int:
