@@ -124,7 +124,8 @@ def choose_split(
         return random_split(dataset, num_unseen, seed)
     if split in ("ps", "ss"):
         if dataset.name not in FOLDERS:
-            raise InputError(f"split={split} is published for cub and awa2 alone. Received: dataset {dataset.name!r}.")
+            rule = f"split={split} is published for cub and awa2 alone; others take a CSV, or --unseen or --num_unseen"
+            raise InputError(f"{rule}. Received: dataset {dataset.name!r}.")
         official = dataset.root.absolute().parent
         folder = published_folder(official, split, split_dir)
         if folder is None:

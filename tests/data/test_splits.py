@@ -86,7 +86,7 @@ def test_named_split_adds_classes_without_images(animals: Path) -> None:
         ({"num_unseen": -1}, "num_unseen must be.*Received: -1"),
         ({"num_unseen": 1, "unseen": ["ape"]}, "must not be given beside unseen"),
         ({"split": "ps", "num_unseen": 1}, "go with split=random alone"),
-        ({"split": "ps"}, "published for cub and awa2 alone"),
+        ({"split": "ps"}, "published for cub and awa2 alone; others take a CSV, or --unseen or --num_unseen."),
         ({"split": "randm"}, "split must be ps, ss, random or the path.*Did you mean 'random'"),
         ({"seed": -1}, "seed must be 0 or more"),
     ],

@@ -33,11 +33,12 @@ def choose_knowledge(
     published splits and embeddings when it is not near the archive.
 
     Raises:
-        InputError: an unknown source or one named twice, features of texts where there are none, and all that the single
-            sources raise.
+        InputError: an unknown source or one named twice, features of texts where there are none, attributes of a data set that
+            has none, and all that the single sources raise.
     """
     sources = sources_of(knowledge)
     check_text_features(knowledge, text_features)
+    _check_described(dataset, sources, knowledge)
     if sources == ("attributes",):
         return dataset
 
@@ -84,6 +85,18 @@ def sources_of(knowledge: str) -> tuple[str, ...]:
             raise InputError(f"{rule}. Received: {_strange(part, knowledge)}.{suggestion(part, SOURCES)}")
         require(part not in parts[:place], f"--knowledge must name each source once. Received: {part!r} twice.")
     return tuple(parts)
+
+
+def _check_described(dataset: Dataset, sources: tuple[str, ...], knowledge: str) -> None:
+    """Refuse attributes, as numbers or as yes and no, and captions of a data set that has nothing but texts of its classes."""
+    with_attributes = bool(dataset.knowledge.names)
+    with_captions = with_attributes or dataset.captions is not None or dataset.class_texts is not None
+    has = {"attributes": with_attributes, "binary": with_attributes, "captions": with_captions}
+    absent = next((source for source in sources if not has.get(source, True)), None)
+    if absent is not None:
+        rule = f"--knowledge must be texts or the path of a CSV file for the data set {dataset.name!r}"
+        what = "captions" if absent == "captions" else "attributes"
+        raise InputError(f"{rule}, which has no {what}. Received: {knowledge!r}.")
 
 
 def _strange(part: str, knowledge: str) -> str:

@@ -12,6 +12,7 @@ from niwt_tf.data.descriptions.documents import caption_documents
 from niwt_tf.data.descriptions.sources import choose_knowledge
 from niwt_tf.data.readers.cub import read_cub
 from niwt_tf.data.readers.folder import read_folder
+from niwt_tf.data.schema import Knowledge
 from niwt_tf.data.splits import named_split
 from niwt_tf.errors import InputError
 
@@ -71,6 +72,22 @@ def test_class_texts(animals: Path) -> None:
         choose_knowledge(named_split(read_folder(animals), ["wolf"]), "captions")
     with pytest.raises(InputError, match="seen must name"):
         choose_knowledge(read_folder(animals), "captions")
+
+
+def test_a_data_set_without_attributes_needs_texts(animals: Path) -> None:
+    known = read_folder(animals)
+    nothing = Knowledge(np.zeros((len(known.class_names), 0), np.float32), (), ())
+    data = named_split(known.replace(knowledge=nothing, class_texts=None), ["wolf"])
+    for knowledge, what in (("attributes", "attributes"), ("binary", "attributes"), ("captions", "captions")):
+        sentence = f"--knowledge must be texts or the path of a CSV file for the data set 'folder', which has no {what}."
+        with pytest.raises(InputError, match=f"^{sentence} Received: '{knowledge}'.$"):
+            choose_knowledge(data, knowledge)
+    with pytest.raises(InputError, match="which has no attributes. Received: 'texts.attributes'"):
+        choose_knowledge(data, "texts+attributes")
+    texts = tuple(f"it is brown, a {name}" for name in data.class_names)
+    data = named_split(data.replace(class_texts=texts, split=None), ["wolf"])
+    assert choose_knowledge(data, "captions").knowledge.values.shape[0] == 6  # a class's own text stands for captions
+    assert choose_knowledge(data, str(animals / "classes.csv")).knowledge.names == known.knowledge.names
 
 
 def test_a_table_of_the_users(animals: Path) -> None:
