@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
+
 from niwt_tf.files import write_json
 from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.run_data import RunData, TransferFiles, load_run_data
+from niwt_tf.methods.registry import method_of
+from niwt_tf.models.network import Network
 from niwt_tf.plots.evaluation import plot_ausuc, plot_confusion, write_per_class_csv
 from niwt_tf.plots.predictions import prediction_sheet
 from niwt_tf.protocol.scoring import accuracy_alone, metrics_of, save_scores, score_network
@@ -23,9 +29,9 @@ def stage(run: Run, data: RunData) -> None:
     with evaluate.writing() as folder:
         scored = score_network(network, test, data.execution)
         others = {**transfer.selection["figures"], "seed": run.settings.seed}
-        alone = transfer.unseen_network
-        if alone is not None and len(test.images):
-            others["acc_alone"] = accuracy_alone(alone, test, data.execution)
+        if transfer.unseen_network is not None and len(test.images):
+            networks = _in_orders(run, data, transfer)
+            others["acc_alone"] = float(np.median([accuracy_alone(each, test, data.execution) for each in networks]))
         metrics = metrics_of(scored, network.num_seen, others, transfer.probabilities.temperature)
         write_json(folder / "metrics.json", {**metrics, **run.scored_test_images("evaluate", evaluate.choices)})
         save_scores(folder / "scores.npz", scored)
@@ -41,6 +47,20 @@ def stage(run: Run, data: RunData) -> None:
                 network.num_seen, seed=run.settings.seed,
             )
         evaluate.record(metrics={name: value for name, value in metrics.items() if value is not None})
+
+
+def _in_orders(run: Run, data: RunData, transfer: TransferFiles) -> Iterator[Network]:
+    """Yield networks of the unseen classes alone, in as many orders of these as the method's figure is made of."""
+    assert transfer.unseen_network is not None
+    yield transfer.unseen_network
+    method, settings = method_of(run.settings.method), run.settings
+    more = method.orders(settings) - 1
+    if not more:
+        return
+    base, rng = Network.load(run.folder("train") / "main.keras"), np.random.default_rng(settings.seed)
+    generator = method.generator_of(settings, base, transfer.generator_arrays)
+    for _ in range(more):
+        yield generator.synthesize(data.unseen.take(rng.permutation(len(data.unseen)))).apply(base)
 
 
 def main() -> None:

@@ -104,6 +104,11 @@ class TransferFiles:
         path = self.folder / "unseen.keras"
         return Network.load(path) if path.is_file() else None
 
+    @property
+    def generator_arrays(self) -> dict[str, np.ndarray]:
+        """What makes the fitted method again, where it writes networks of texts; else nothing."""
+        return self._arrays("generator")
+
     @cached_property
     def explainer(self) -> Explainer:
         """Its inverse map and the names of its neurons."""

@@ -226,6 +226,14 @@ class Method(ABC):
         del generator, classes, pixels, own, rival, num_seen, calibration, most
         return None
 
+    def orders(self, settings: Settings) -> int:
+        """Return in how many orders of its classes a network of the unseen classes alone is written to be scored.
+
+        One where the order changes nothing; elsewhere the median over them is its figure.
+        """
+        del settings
+        return 1
+
     def prepare(self, settings: Settings, tasks: Sequence[Task]) -> None:
         """Do for all tasks in one pass what its stages do in a run; main first, then folds."""
         del settings, tasks

@@ -45,6 +45,7 @@ from niwt_tf.models.network import Network
 _LOG = logging.getLogger("niwt_tf")
 _FEW_CLASSES = 50  # fewer than these do not teach a meta-model what words mean
 _MOST_IMAGES = 20_000
+_ORDERS = 10  # of the classes of test
 _STOPS = 4  # numbers of steps to choose from
 _OPTIONS = (
     *("text_features", "n3_form", "n3_adapt", "n3_prior", "n3_way", "n3_steps", "n3_network_steps", "n3_width", "n3_blocks"),
@@ -77,6 +78,10 @@ class N3Method(Method):
 
     def __init__(self) -> None:
         self.stages = (MethodStage("meta", _OPTIONS, ("train",), _write, _read),)  # type: ignore[misc]
+
+    def orders(self, settings: Settings) -> int:
+        """Return 1 for the form that knows no order, and 10 for the others, as in the paper (section 4.2)."""
+        return 1 if N3Options.of(settings).n3_form == "equivariant" else _ORDERS
 
     def prepare(self, settings: Settings, tasks: Sequence[Task]) -> None:
         """Train the meta-models of all tasks: the folds' first, by which the number of steps is chosen."""
