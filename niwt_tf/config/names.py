@@ -36,7 +36,7 @@ TITLES = {
     "class_mean": "class mean", "pdcnn_fc": "PDCNN fc", "pdcnn_conv": "PDCNN fc+conv", "megazsl": "MEGAZSL",
     "random": "random", "oracle": "oracle"
 }
-DATASETS = ("birds", "cub", "awa2", "folder")
+DATASETS = ("birds", "cub", "awa2", "nabirds", "flowers", "folder")
 
 
 @cache

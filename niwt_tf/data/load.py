@@ -14,7 +14,9 @@ from niwt_tf.data.descriptions.sources import choose_knowledge
 from niwt_tf.data.readers.archives import MISSING_IMAGES, take_images
 from niwt_tf.data.readers.awa2 import read_awa2
 from niwt_tf.data.readers.cub import read_cub
+from niwt_tf.data.readers.flowers import read_flowers
 from niwt_tf.data.readers.folder import read_folder
+from niwt_tf.data.readers.nabirds import read_nabirds
 from niwt_tf.data.schema import Dataset, Images
 from niwt_tf.data.splits import choose_split
 from niwt_tf.errors import InputError, check_choice
@@ -24,6 +26,8 @@ _READERS: dict[str, Callable[[str | Path, str], Dataset]] = {
     "birds": read_cub,
     "cub": read_cub,
     "awa2": read_awa2,
+    "nabirds": read_nabirds,
+    "flowers": read_flowers,
     "folder": lambda data_dir, _: read_folder(data_dir),
 }
 _LOG = logging.getLogger("niwt_tf")
@@ -46,9 +50,9 @@ def load_dataset(
     """Read a data set, leave out what cannot be decoded, and choose its split and knowledge.
 
     Args:
-        name: "birds" (rendered), "cub", "awa2", "folder", or what an installed package adds by the entry-point group
-            `niwt_tf.datasets`.
-        data_dir: for cub, awa2 and birds the archive's folder or the one that holds it; for folder the one with classes.csv.
+        name: "birds" (rendered), "cub", "awa2", "nabirds", "flowers", "folder", or what an installed package adds by the
+            entry-point group `niwt_tf.datasets`.
+        data_dir: the archive's folder or the one that holds it; for folder the one with classes.csv.
         split: "random", "ps", "ss" or the path of a CSV `image,role`.
         unseen: names of the unseen classes, with split "random".
         num_unseen: how many unseen classes to draw, with split "random".

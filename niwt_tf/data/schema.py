@@ -36,6 +36,11 @@ class Knowledge:
         object.__setattr__(self, "values", np.asarray(self.values, np.float32))
 
 
+def no_knowledge(num_classes: int) -> Knowledge:
+    """Return what is known of classes that come without attributes: texts or a table must be asked for."""
+    return Knowledge(np.zeros((num_classes, 0), np.float32), (), ())
+
+
 @dataclass(frozen=True)
 class Split:
     """Which classes are seen, and what each image is for. All arrays are int64 indices."""
@@ -61,7 +66,7 @@ class Split:
 class Dataset:
     """Images by path with everything known about them. Arrays are never modified."""
 
-    name: str  # "birds", "cub", "awa2", "folder" or that of an added one
+    name: str  # "birds", "cub", "awa2", "nabirds", "flowers", "folder" or that of an added one
     root: Path  # folder that `paths` are relative to
     paths: tuple[str, ...]  # M
     labels: np.ndarray  # int32 [M], indices into `class_names`

@@ -41,9 +41,8 @@ def test_many_constant_attributes_are_named_by_five(animals: Path, caplog: pytes
 
 
 def test_wrong_names(animals: Path) -> None:
-    with pytest.raises(
-        InputError, match="dataset must be one of birds, cub, awa2, folder. Received: 'cubs'. Did you mean 'cub'"
-    ):
+    told = "dataset must be one of birds, cub, awa2, nabirds, flowers, folder. Received: 'cubs'. Did you mean 'cub'"
+    with pytest.raises(InputError, match=told):
         load_dataset("cubs", animals)
     with pytest.raises(InputError, match="missing_images must be one of"):
         load_dataset("folder", animals, missing_images="skip")

@@ -48,6 +48,15 @@ ARCHIVES = {
         "descriptions",
         37322,
     ),
+    "nabirds": Archive(
+        "nabirds",
+        "images.txt",
+        (("images.txt",), ("classes.txt",), ("image_class_labels.txt",)),
+        "images",
+        "descriptions",
+        48562,
+    ),
+    "flowers": Archive("102flowers", "imagelabels.mat", (("imagelabels.mat",),), "jpg", "descriptions", 8189),
 }
 
 

@@ -20,6 +20,13 @@ AWA2_UNSEEN = ("sheep", "bat")
 _ATTRIBUTES = ("has_bill_shape::curved_(up_or_down)", "has_bill_shape::dagger", "has_wing_color::blue", "has_wing_color::red")
 _ATTRIBUTES += ("has_wing_color::green", "has_size::small_(5_-_9_in)", "has_breast_pattern::striped", "has_crown_color::white")
 _PREDICATES = ("black", "white", "blue", "furry", "toughskin", "hooves", "flippers", "nestspot")
+# Nodes of NABirds' hierarchy, its root and a family among them; five categories have images, of four species.
+NABIRDS_NODES = {
+    0: "Birds", 4: "Falcons", 295: "American Kestrel (Adult male)", 313: "Common Loon (Breeding)", 817: "Oak Titmouse",
+    901: "American Kestrel", 902: "American Kestrel (Female, immature)", 1010: "Blue Jay",
+}
+NABIRDS_CATEGORIES = (295, 313, 817, 902, 1010)
+FLOWERS_CATEGORIES = (1, 12, 54, 102)  # pink primrose, colt's foot, sunflower, blackberry lily
 _PARTS = ("back", "beak", "belly", "left eye")
 _SIZE = (40, 36)
 
@@ -98,6 +105,47 @@ def write_awa2_texts(folder: Path, seed: int = 0) -> None:
     for name in AWA2_CLASSES:
         words = random.choice(_PREDICATES, 4, replace=False)
         _write(folder / "descriptions" / f"{name}.txt", [f"An animal that is {words[0]} and {words[1]}.", " ".join(words[2:])])
+
+
+def write_nabirds(folder: Path, seed: int = 0) -> Path:
+    """Write nabirds/ and a text for each species into `folder` and return it."""
+    random = np.random.default_rng(seed)
+    official = folder / "nabirds"
+    rows = []
+    for category in NABIRDS_CATEGORIES:
+        for _ in range(IMAGES_PER_CLASS):
+            digits = random.bytes(16).hex()
+            parts = digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]
+            rows.append(("-".join(parts), f"{category:04d}/{digits}.jpg", category))
+    rows.sort()  # the official list is in the order of the ids
+    _write(official / "images.txt", (f"{image} {path}" for image, path, _ in rows))
+    _write(official / "image_class_labels.txt", (f"{image} {category}" for image, _, category in rows))
+    _write(official / "classes.txt", (f"{number} {name}" for number, name in NABIRDS_NODES.items()))
+    _write(official / "hierarchy.txt", (f"{child} {parent}" for child, parent in ((4, 0), (901, 4), (295, 901), (902, 901))))
+    _write(official / "bounding_boxes.txt", (f"{image} 4 3 {_SIZE[0] - 8} {_SIZE[1] - 6}" for image, _, _ in rows))
+    _write(official / "sizes.txt", (f"{image} {_SIZE[0]} {_SIZE[1]}" for image, _, _ in rows))
+    _write(official / "train_test_split.txt", (f"{image} {place % 2}" for place, (image, _, _) in enumerate(rows)))
+    _write(official / "parts/parts.txt", (f"{number} {name}" for number, name in enumerate(("bill", "crown", "nape"))))
+    places = (f"{image} {part} {3 * part} {2 * part} 1" for image, _, _ in rows for part in range(3))
+    _write(official / "parts/part_locs.txt", places)
+    for _, path, category in rows:
+        _draw(official / "images" / path, _strengths(np.random.default_rng(category), 1, 4)[0], random)
+    for name in ("American Kestrel", "Common Loon", "Oak Titmouse", "Blue Jay"):
+        _write(folder / "descriptions" / f"{name}.txt", [f"A bird called {name.lower()}."])
+    return folder
+
+
+def write_flowers(folder: Path, seed: int = 0) -> Path:
+    """Write jpg/, imagelabels.mat and setid.mat into `folder`, as its publishers' files unpack, and return it."""
+    random = np.random.default_rng(seed)
+    labels = random.permutation(np.repeat(FLOWERS_CATEGORIES, IMAGES_PER_CLASS)).astype(np.uint8)
+    for number, category in enumerate(labels, start=1):
+        of_category = _strengths(np.random.default_rng(int(category)), 1, 4)[0]
+        _draw(folder / "jpg" / f"image_{number:05d}.jpg", of_category, random)
+    savemat(folder / "imagelabels.mat", {"labels": labels[None]})
+    ids = np.arange(1, len(labels) + 1, dtype=np.uint16)[None]
+    savemat(folder / "setid.mat", {"trnid": ids[:, ::4], "valid": ids[:, 1::4], "tstid": ids[:, 2::2]})
+    return folder
 
 
 def _write_xlsa17(
