@@ -46,7 +46,7 @@ def test_without_a_list_every_category_is_a_class(archive: Path, caplog: pytest.
 
 @pytest.mark.parametrize("beside", [False, True])
 def test_a_list_says_which_are_species(copy: Path, beside: bool, caplog: pytest.LogCaptureFixture) -> None:
-    (copy.parent if beside else copy).joinpath("species.txt").write_text("sunflower\n\n colt's foot \nfoxglove\n")
+    (copy.parent if beside else copy).joinpath("species.txt").write_text("sunflower\n\n colt's foot \n")
     with caplog.at_level(logging.INFO, "niwt_tf"):
         data = read_flowers(copy)
     assert data.class_names == ("colt's foot", "sunflower") and len(data.paths) == len(data.labels) == 16
@@ -68,7 +68,7 @@ def read_flowers_all(folder: Path):  # type: ignore[no-untyped-def]
         ("sunflower\nsunflowr\n", "line 2 must be one of the 102 categories. Received: 'sunflowr'.*'sunflower'"),
         ("rose\n\nrose\n", "line 3 must name a category once. Received: 'rose' again."),
         ("\n", "species.txt must name at least one category. Received: an empty file."),
-        ("foxglove\n", "species.txt must name categories that have images. Received: none that has."),
+        ("sunflower\nfoxglove\n", "species.txt must name categories that have images. Received: 'foxglove', which has none."),
     ],
 )
 def test_a_list_out_of_order(copy: Path, text: str, sentence: str) -> None:
@@ -103,6 +103,31 @@ def test_images_and_labels_out_of_order(copy: Path) -> None:
     (copy / "imagelabels.mat").unlink()
     with pytest.raises(InputError, match="data_dir must be the folder 102flowers with imagelabels.mat"):
         read_flowers(copy)
+
+
+def test_an_image_behind_the_last_label(copy: Path) -> None:
+    (copy / "jpg/notes.jpg").touch()  # says nothing
+    read_flowers(copy)
+    (copy / "jpg/image_00033.jpg").touch()
+    with pytest.raises(InputError, match="must have a label for each image in .*jpg. Received: 32, none for 'image_00033.jpg'"):
+        read_flowers(copy)
+
+
+def test_labels_that_cannot_be_read(copy: Path) -> None:
+    path = copy / "imagelabels.mat"
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b"no labels", b""):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="imagelabels.mat must be a MATLAB file of version 7 or before. Received: "):
+            read_flowers(copy)
+    path.write_bytes(b"MATLAB 7.3 MAT-file")
+    with pytest.raises(InputError, match="save it with '-v7'. Received: version 7.3"):
+        read_flowers(copy)
+    strange = ((np.full((1, 9), 1.5), "1.5 in row 1"), (np.ones((4, 8)), "4 x 8 of"), (np.ones((1, 0)), "1 x 0 of"))
+    for labels, received in strange:
+        savemat(path, {"labels": labels})
+        with pytest.raises(InputError, match=f"labels must be one column of whole numbers. Received: {received}"):
+            read_flowers(copy)
 
 
 @given(st.lists(st.sampled_from(CATEGORIES), min_size=1, unique=True))
