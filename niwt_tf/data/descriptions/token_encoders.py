@@ -23,6 +23,7 @@ from niwt_tf.files import cache_folder, replacing
 ENCODER, WORDS, VECTORS = "encoder", "encoder_words", "vectors:"
 # Features that are made of whole texts have no tokens: a method that reads words then reads them by the encoder.
 _WHOLE = ("lsa",)
+_AT_ONCE = 256  # texts
 
 
 class TokenEncoder(Protocol):
@@ -83,10 +84,12 @@ def tokens_by(encoder: TokenEncoder, texts: Sequence[str], most: int, bar: Any =
     """Return the tokens of each text, at most `most`, with values of float16; those of a slow encoder are kept."""
 
     def make() -> dict[str, np.ndarray]:
-        found = encoder.tokens(texts, most, bar)
-        values = [each.values.astype(np.float16) for each in found] or [np.zeros((0, encoder.size), np.float16)]
-        pieces = json.dumps([[each.words, each.spans] for each in found])
-        return {"values": np.concatenate(values), "pieces": np.frombuffer(pieces.encode(), np.uint8)}
+        values, pieces = [np.zeros((0, encoder.size), np.float16)], []
+        for start in range(0, len(texts), _AT_ONCE):  # of all of them float32 would take twice as much
+            found = encoder.tokens(texts[start : start + _AT_ONCE], most, bar)
+            values += [each.values.astype(np.float16) for each in found]
+            pieces += [[each.words, each.spans] for each in found]
+        return {"values": np.concatenate(values), "pieces": np.frombuffer(json.dumps(pieces).encode(), np.uint8)}
 
     arrays = kept("tokens", [encoder.identity, str(most), *texts], make) if encoder.slow else make()
     pieces = json.loads(arrays["pieces"].tobytes())

@@ -195,6 +195,7 @@ def _train_all(settings: Settings, tasks: Sequence[Task], work: Path) -> dict[st
     chosen = int(agreed[0])
     for trained in fitted:
         trained.keep(chosen)
+    fitted.clear()  # each has a copy of the tokens of its classes
     trained = _Training(settings, main, table, encoder.identity, work)
     trained.run(chosen, [chosen])
     trained.keep(chosen)
