@@ -7,6 +7,7 @@ from dataclasses import replace
 from niwt_tf.config.names import METHOD_STAGES, TEXT_METHODS, compared_methods
 from niwt_tf.config.options import Option
 from niwt_tf.config.settings import SETTINGS
+from niwt_tf.experiments.text_tables.paper import TABLES
 
 _WORK_OPTIONS = (
     Option("run_dir", "str", None, "Folder of the run: every stage reads and writes it.", optional=True),
@@ -161,9 +162,12 @@ tensorboard/ (HParams), logs/, journal.log (Optuna's). The same command goes on 
 grid adds its trials. Stages that trials have in common are done once. Several processes, on machines that share
 the folder too, may give the same command at a time: they part the trials between them."""
 
-DEFAULT_FOLDER = "runs/table1"  # of niwt reproduce
 REPRODUCE_OPTIONS = (
-    Option("table", "int", 1, "Table of the paper; of whole runs there is one.", at_least=1),
+    Option(
+        "table", "str", "1",
+        f"Table 1 of NIWT's paper, or one of N3's: {'; '.join(f'{name}, {title}' for name, (title, _) in TABLES.items())}.",
+        choices=("1", *TABLES),
+    ),
     Option("dry_run", "bool", False, "Say what is needed and what of it is there, and stop: status 2 if any is missing."),
     Option("gpu_tflops", "float", 5.0, "10^12 floating point operations a second, to estimate GPU hours by.", above=0),
     *(declared for declared in _WORK_OPTIONS if declared.name != "export_dir"), *SETTINGS,
@@ -171,7 +175,7 @@ REPRODUCE_OPTIONS = (
 # What a flag that is left out means here, where it is not what it means to niwt run.
 REPRODUCE_DEFAULTS = {
     "dataset": "none, it must be given: cub or awa2",
-    "data_dir": "data/cub or data/awa2",
+    "data_dir": "data/<dataset>",
     "backbone": "both of Table 1, vgg16 and resnet101",
     "finetune": "both, head and all",
     "knowledge": "both, attributes and captions",
@@ -179,7 +183,7 @@ REPRODUCE_DEFAULTS = {
     "weights": "imagenet",
     "num_folds": "1 where all layers are trained, 3 where the head is",
     "num_support": "128 of vgg16, 96 of resnet101",
-    "run_dir": DEFAULT_FOLDER,
+    "run_dir": "runs/table1, or runs/<table>_<dataset>",
     "stage_store": ".stages in --run_dir",
 }
 REPRODUCE_DETAILS = """\
@@ -191,7 +195,11 @@ has no published captions: there --knowledge=captions is --knowledge=texts, and 
 What is needed is said first; if any of it is missing, that is all that happens, with a sentence that names it on
 stderr and status 2. --dry_run ends there in any case, with status 0 if nothing is missing. Other flags of a run take
 the place of the row's, and the table says so. The same command goes on after an interruption, and finished rows are
-kept. In --run_dir: table1.csv and table1.md, our figures beside the paper's."""
+kept. In --run_dir: table1.csv and table1.md, our figures beside the paper's.
+
+The tables of N3's paper ("Language to Network") take --dataset alone: cub, awa2, nabirds or flowers for n3_2, cub or
+flowers for n3_6, cub or birds (drawn) for the others. Their rows have the settings of that paper as far as they can be
+had; what stands for what is said beside each row. Texts of classes are the user's own, descriptions/<class>.txt."""
 
 SYNTHESIZE_OPTIONS = (
     Option(

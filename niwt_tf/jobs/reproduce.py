@@ -1,4 +1,4 @@
-"""`niwt reproduce`: rows of the paper's Table 1 from the official archives, our figures beside the paper's."""
+"""`niwt reproduce`: rows of the papers' tables from the official archives, our figures beside the papers'."""
 
 from __future__ import annotations
 
@@ -13,25 +13,13 @@ from typing import Any
 
 from absl import flags
 
-from niwt_tf.config.names import check_text_features
 from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.sweeps.grid import flags_of
-from niwt_tf.experiments.table1.needs import needs_text, parts_needed
-from niwt_tf.experiments.table1.paper import TABLE_1, PaperRow
-from niwt_tf.experiments.table1.rows import (
-    CHOOSING,
-    Reproduced,
-    changed_flags,
-    chosen_rows,
-    comparison,
-    settings_of,
-    table_csv,
-    table_markdown,
-)
-from niwt_tf.files import read_json, replacing
+from niwt_tf.experiments.table1.rows import Table1
+from niwt_tf.experiments.text_tables.table import TextTable
+from niwt_tf.files import replacing
 from niwt_tf.jobs.flags import settings_from_flags
-from niwt_tf.jobs.options import DEFAULT_FOLDER
 from niwt_tf.runs.run import RunDirectory
 
 _PATIENCE_SECONDS = 20.0
@@ -40,70 +28,72 @@ _PATIENCE_SECONDS = 20.0
 def main() -> None:
     """Say what the rows need, run those that are not finished, and print and write the table."""
     values = flags.FLAGS
-    if values.table != 1:
-        raise InputError(f"--table must be 1, the paper's table of whole runs. Received: {values.table}.")
     if values.strategy == "multiworker":
         raise InputError("--strategy must be none or mirrored for several rows. Received: 'multiworker'.")
     settings, given = settings_from_flags()
-    rows = chosen_rows({name: getattr(settings, name) for name in CHOOSING if name in given})
-    check_text_features("+".join(sorted({row.settings["knowledge"] for row in rows})), settings.text_features)
-    data_dir = os.path.abspath(settings.data_folder)
     changes = {name: getattr(settings, name) for name in given}
-    wanted = {row: settings_of(row, data_dir, changes) for row in rows}
-    folder = Path(os.path.abspath(os.path.expanduser(values.run_dir or DEFAULT_FOLDER)))
+    table = _table_of(values, changes)
+    rows = table.chosen(changes)
+    data_dir = os.path.abspath(settings.data_folder)
+    folder = Path(os.path.abspath(os.path.expanduser(values.run_dir or Path("runs", table.name))))
+    wanted = {row: table.settings_of(row, data_dir, changes, folder) for row in rows}
     _check_folder(folder)
-    parts = parts_needed(wanted)
-    print(needs_text(wanted, parts, folder, values.cache_gb, values.gpu_tflops))
+    said, missing = table.needs(wanted, folder)
+    print(said)
+    print("".join(f"{sentence}\n" for sentence in table.left_out(changes)), end="")
     for row, of_row in wanted.items():
-        _tell_changes(row, of_row)
-    missing = [name for part in parts for name in part.missing]
+        changed = table.changed_flags(row, of_row)
+        if changed:
+            print(f"{row.name} differs from the paper's row: {' '.join(changed)}")
     if missing:
         raise InputError(f"All that the rows need must be there. Received: --data_dir={data_dir} without {', '.join(missing)}.")
     if values.dry_run:
         return
+    table.prepare(wanted, folder)
     previous = signal.signal(signal.SIGTERM, _interrupted)
     try:
-        failed = _run_all(folder, wanted, _more_flags(values, folder))
+        failed = _run_all(folder, table, wanted, _more_flags(values, folder))
     finally:
         signal.signal(signal.SIGTERM, previous)
-        _write_table(folder)
-    print(f"\ntable        {folder / 'table1.md'}\n             {folder / 'table1.csv'}")
+        _write_table(folder, table)
+    for place, name in enumerate(_files_of(folder, table)):
+        print(f"{'table' if not place else '':<12} {name}")
     if failed:
         listed = ", ".join(f"{name} (status {status})" for name, status in failed.items())
         raise InputError(f"{len(failed)} of {len(wanted)} rows failed: {listed}; the same command tries them again.")
 
 
-def run_program() -> list[str]:
+def _table_of(values: flags.FlagValues, given: Mapping[str, Any]) -> Any:
+    """Return the table that --table names."""
+    if values.table == "1":
+        return Table1(values.cache_gb, values.gpu_tflops)
+    return TextTable(values.table, given.get("dataset"))
+
+
+def run_program(job: str) -> list[str]:
     """Return the command that a row's flags are given to."""
-    return [sys.executable, "-m", "niwt_tf", "run", "--until=evaluate"]
+    return [sys.executable, "-m", "niwt_tf", job]
 
 
-def reproduced(folder: Path, row: PaperRow) -> Reproduced:
-    """Return what the run of a row in `folder` came to, whatever its settings; without metrics if it is not finished."""
-    try:
-        run = RunDirectory(folder / row.name).reading()
-        run.folder("evaluate")
-        metrics = read_json(run.path / "metrics.json")
-        return Reproduced(row, metrics, changed_flags(row, run.settings), run.optimistic(metrics=metrics))
-    except (InputError, OSError, ValueError):
-        return Reproduced(row)
-
-
-def _run_all(folder: Path, wanted: Mapping[PaperRow, Settings], more: list[str]) -> dict[str, int]:
+def _run_all(folder: Path, table: Any, wanted: Mapping[Any, Settings], more: list[str]) -> dict[str, int]:
     """Run every row that is not finished with its settings and return the exit status of those that failed."""
     failed = {}
     for row, settings in wanted.items():
+        where, status = [f"--run_dir={folder / row.name}", *more], 0
         if _finished(folder / row.name, settings):
             print(f"\n{row.name} is finished.")
         else:
             print(f"\n{row.name}:")
-            status = run_attached([*run_program(), f"--run_dir={folder / row.name}", *more, *flags_of(settings)])
-            if status:
-                failed[row.name] = status
-                print(f"{row.name} failed with status {status}.")
-                continue
-        _write_table(folder)
-        print(f"\n{comparison(reproduced(folder, row))}")
+            status = run_attached([*run_program("run"), "--until=evaluate", *where, *flags_of(settings)])
+        others = getattr(row, "others", ())
+        if not status and others:
+            status = run_attached([*run_program("baseline"), f"--methods={','.join(others)}", *where])
+        if status:
+            failed[row.name] = status
+            print(f"{row.name} failed with status {status}.")
+            continue
+        _write_table(folder, table)
+        print(f"\n{table.comparison(table.finished(folder, row))}")
     return failed
 
 
@@ -116,13 +106,18 @@ def _finished(folder: Path, settings: Settings) -> bool:
     return run.settings == settings and (folder / "metrics.json").exists()
 
 
-def _write_table(folder: Path) -> None:
-    rows = [reproduced(folder, row) for row in TABLE_1]
-    if not any(done.metrics for done in rows):
+def _write_table(folder: Path, table: Any) -> None:
+    every = [table.finished(folder, row) for row in table.rows]
+    if not any(done.metrics for done in every):
         return
-    for name, text in (("table1.csv", table_csv(rows)), ("table1.md", table_markdown(rows))):
-        with replacing(folder / name) as temporary:
+    for ending, text in table.files(every).items():
+        with replacing(folder / f"{table.name}.{ending}") as temporary:
             temporary.write_text(text, encoding="utf-8")
+    table.draw(every, folder / f"{table.name}.png")
+
+
+def _files_of(folder: Path, table: Any) -> list[Path]:
+    return [path for ending in ("md", "csv", "png") if (path := folder / f"{table.name}.{ending}").is_file()]
 
 
 def _more_flags(values: flags.FlagValues, folder: Path) -> list[str]:
@@ -135,12 +130,6 @@ def _more_flags(values: flags.FlagValues, folder: Path) -> list[str]:
     found.append(f"--stage_store={os.path.abspath(os.path.expanduser(values.stage_store or folder / '.stages'))}")
     found += [f"--{'' if values[name].value else 'no'}{name}" for name in ("overwrite", "progress")]
     return found
-
-
-def _tell_changes(row: PaperRow, settings: Settings) -> None:
-    changed = changed_flags(row, settings)
-    if changed:
-        print(f"{row.name} differs from the paper's row: {' '.join(changed)}")
 
 
 def _check_folder(folder: Path) -> None:

@@ -193,7 +193,7 @@ def test_a_row_that_fails_does_not_stop_the_others(call):
     [
         (["--dataset=birds"], "--dataset must be cub or awa2, the data sets of Table 1. Received: 'birds'."),
         (["--backbone=resnet50"], "--backbone must be vgg16 or resnet101 in Table 1. Received: 'resnet50'."),
-        (["--table=2"], "--table must be 1, the paper's table of whole runs. Received: 2."),
+        (["--table=2"], "--table must be one of 1, n3_2, n3_3, n3_4, n3_5, n3_6, n3_adapt. Received: '2'."),
         (["--strategy=multiworker"], "--strategy must be none or mirrored"),
         (["--epochs=0"], "--epochs must be at least 1"),
         (["--gpu_tflops=0"], "--gpu_tflops must be greater than 0"),
@@ -275,3 +275,45 @@ def test_a_row_from_a_miniature_archive_to_its_figures(
     begun = time.monotonic()
     again = niwt("reproduce", *row, *folders, *small)
     assert again.status == 0 and f"{name} is finished." in again.out and time.monotonic() - begun < 20
+
+
+TOY_N3 = (
+    *("--input_size=32", "--epochs=1", "--n3_width=8", "--n3_blocks=1", "--n3_way=3", "--n3_steps=4", "--n3_network_steps=2"),
+    *("--num_unseen=3", "--validation_classes=3", "--noprogress", "--cache_gb=0"),
+)
+
+
+@pytest.mark.slow
+def test_a_table_of_texts_from_drawn_birds_to_its_picture(niwt, tiny_birds, tiny_bert, tmp_path, monkeypatch):
+    """Two runs of every layer and of channels alone, with another encoder, which the table says; then they are finished."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+    folders = [f"--data_dir={tiny_birds}", f"--run_dir={tmp_path / 'rows'}", f"--text_features=encoder:{tiny_bert}"]
+    command = ["reproduce", "--table=n3_adapt", "--dataset=birds", *folders, *TOY_N3]
+    job = niwt(*command, "--dry_run")
+    assert job.status == 0 and not (tmp_path / "rows").exists(), job.err
+    job = niwt(*command)
+    assert job.status == 0, job.err
+    with open(tmp_path / "rows" / "n3_adapt_birds.csv", encoding="utf-8", newline="") as file:
+        rows = {row["row"]: row for row in csv.DictReader(file)}
+    assert list(rows) == ["birds_all", "birds_film", "birds_head"]
+    for name, row in rows.items():
+        metrics = read_json(tmp_path / "rows" / name / "metrics.json")
+        assert float(row["accuracy"]) == pytest.approx(100 * metrics["acc_alone"], abs=0.05)
+        assert "--n3_steps=4" in row["changed_flags"] and "n3_adapt" not in row["changed_flags"]
+    assert (rows["birds_all"]["paper"], rows["birds_head"]["paper"]) == ("17.6", "")
+    assert (tmp_path / "rows" / "n3_adapt_birds.png").is_file() and "n3_adapt_birds.md" in job.out
+    assert niwt(*command).out.count(" is finished.") == 3
+
+
+def test_other_methods_are_scored_in_the_run_of_the_row(niwt, archives, tiny_bert, tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(reproduce, "run_attached", lambda arguments: started.append(list(arguments[3:])) or 0)
+    data = Path(shutil.copytree(archives / "cub", tmp_path / "cub"))
+    (data / "descriptions").mkdir()
+    command = ["reproduce", "--table=n3_2", "--dataset=cub", "--split=ps", f"--data_dir={data}"]
+    job = niwt(*command, f"--run_dir={tmp_path / 'rows'}", f"--text_features=encoder:{tiny_bert}", "--weights=none")
+    assert job.status == 0, job.err
+    (run, baseline) = started
+    assert run[0] == "run" and "--method=n3" in run and "--split=ps" in run and "--validation_classes=50" in run
+    assert baseline[:2] == ["baseline", "--methods=pdcnn_fc,pdcnn_conv,megazsl"]
+    assert [each for each in baseline if each.startswith("--run_dir=")] == [f"--run_dir={tmp_path / 'rows' / 'cub_ps'}"]

@@ -6,13 +6,17 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from niwt_tf.config.names import TEXTS
+from niwt_tf.config.names import TEXTS, check_text_features
 from niwt_tf.config.settings import SETTING_NAMES, Settings
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.sweeps.grid import flags_of
+from niwt_tf.experiments.table1.needs import needs_text, parts_needed
 from niwt_tf.experiments.table1.paper import SOURCE, TABLE_1, Figures, PaperRow
+from niwt_tf.files import read_json
+from niwt_tf.runs.run import RunDirectory
 
 # These say which row, and where its data are: giving them changes nothing of what the row is.
 CHOOSING = ("dataset", "backbone", "finetune", "knowledge", "data_dir")
@@ -37,6 +41,67 @@ class Reproduced:
         """Unseen and seen accuracy and their harmonic mean in percent; None where there is none."""
         found = [None if self.metrics is None else self.metrics.get(name) for name in _MEASURES]
         return [None if value is None else 100 * value for value in found]
+
+
+class Table1:
+    """Table 1 as `niwt reproduce` runs it; `name` is that of its files."""
+
+    name = "table1"
+    rows = TABLE_1
+
+    def __init__(self, cache_gb: float = 4.0, tflops: float = 5.0) -> None:
+        self._cache_gb, self._tflops = cache_gb, tflops
+
+    def chosen(self, given: Mapping[str, Any]) -> list[PaperRow]:
+        """Return the rows that the given flags leave; see `chosen_rows`."""
+        rows = chosen_rows({name: value for name, value in given.items() if name in CHOOSING})
+        features = given.get("text_features", Settings().text_features)
+        check_text_features("+".join(sorted({row.settings["knowledge"] for row in rows})), features)
+        return rows
+
+    def left_out(self, given: Mapping[str, Any]) -> list[str]:
+        """Return nothing: every row can be run."""
+        del given
+        return []
+
+    def settings_of(self, row: PaperRow, data_dir: str, changes: Mapping[str, Any], folder: Path) -> Settings:
+        """See `settings_of`."""
+        del folder
+        return settings_of(row, data_dir, changes)
+
+    def needs(self, wanted: Mapping[PaperRow, Settings], folder: Path) -> tuple[str, list[str]]:
+        """Return what is said before any work, and what of it is missing."""
+        parts = parts_needed(wanted)
+        missing = [name for part in parts for name in part.missing]
+        return needs_text(wanted, parts, folder, self._cache_gb, self._tflops), missing
+
+    def prepare(self, wanted: Mapping[PaperRow, Settings], folder: Path) -> None:
+        """Do nothing: rows read what is the user's alone."""
+
+    def changed_flags(self, row: PaperRow, settings: Settings) -> tuple[str, ...]:
+        """See `changed_flags`."""
+        return changed_flags(row, settings)
+
+    def finished(self, folder: Path, row: PaperRow) -> Reproduced:
+        """Return what the run of a row in `folder` came to, whatever its settings; without metrics if it is not finished."""
+        try:
+            run = RunDirectory(folder / row.name).reading()
+            run.folder("evaluate")
+            metrics = read_json(run.path / "metrics.json")
+            return Reproduced(row, metrics, changed_flags(row, run.settings), run.optimistic(metrics=metrics))
+        except (InputError, OSError, ValueError):
+            return Reproduced(row)
+
+    def comparison(self, done: Reproduced) -> str:
+        """See `comparison`."""
+        return comparison(done)
+
+    def files(self, every: Sequence[Reproduced]) -> dict[str, str]:
+        """Return the table by the ending of its files."""
+        return {"csv": table_csv(every), "md": table_markdown(every)}
+
+    def draw(self, every: Sequence[Reproduced], path: Path) -> None:
+        """Draw nothing: four figures of the paper are no picture."""
 
 
 def chosen_rows(asked: Mapping[str, str]) -> list[PaperRow]:

@@ -1,0 +1,1 @@
+"""The tables of "Language to Network", row by row."""

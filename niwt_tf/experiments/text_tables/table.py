@@ -1,0 +1,228 @@
+"""A table of "Language to Network", our figures beside the paper's: the rows asked for, what they need and what they gave."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from niwt_tf.config.names import title_of
+from niwt_tf.config.settings import SETTING_NAMES, Settings
+from niwt_tf.data.descriptions.bert import write_random_encoder
+from niwt_tf.errors import InputError
+from niwt_tf.experiments.sweeps.grid import flags_of
+from niwt_tf.experiments.text_tables.needs import needs_of
+from niwt_tf.experiments.text_tables.paper import NOT_TO_BE_HAD, OWN, SOURCE, TABLES, TextRow, rows_of
+from niwt_tf.files import read_json
+from niwt_tf.plots.style import BLUE, GREY, new_figure, save
+from niwt_tf.runs.run import RunDirectory
+
+# These say which rows, and where their data are.
+CHOOSING = ("dataset", "split", "data_dir")
+_VECTORS, RANDOM = "vectors:", "random_vectors"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a row came to: metrics.json by method, empty where it is not finished, its flags and why it is optimistic."""
+
+    row: TextRow
+    metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
+    optimistic: tuple[str, ...] = ()
+
+    def accuracy(self, method: str) -> float | None:
+        """Return the accuracy of a network for the classes of test alone, in percent."""
+        found = self.metrics.get(method, {})
+        value = found.get("acc_alone", found.get("acc_zsl"))
+        return None if value is None else 100 * float(value)
+
+    def harmonic_mean(self, method: str) -> float | None:
+        """Return H where seen classes compete as well, in percent: the paper has no such figure."""
+        value = self.metrics.get(method, {}).get("harmonic_mean")
+        return None if value is None else 100 * float(value)
+
+
+class TextTable:
+    """One table of a data set.
+
+    Attributes:
+        name: of its files.
+        rows: all of them, in the paper's order.
+    """
+
+    def __init__(self, table: str, dataset: str | None) -> None:
+        self.title, datasets = TABLES[table]
+        if dataset not in datasets:
+            received = "none" if dataset is None else repr(dataset)
+            raise InputError(f"--dataset must be {_either(datasets)} for --table={table}. Received: {received}.")
+        self.table, self.dataset = table, dataset
+        self.name, self.rows = f"{table}_{dataset}", rows_of(table, dataset)
+
+    def chosen(self, given: Mapping[str, Any]) -> list[TextRow]:
+        """Return the rows that the given flags leave.
+
+        Raises:
+            InputError: --split has no row.
+        """
+        rows = [row for row in self.rows if self._can_run(row, given)]
+        split = given.get("split")
+        if split is not None:
+            rows = [row for row in rows if row.settings.get("split", "random") == split]
+            if not rows:
+                splits = tuple(dict.fromkeys(str(row.settings.get("split", "random")) for row in self.rows))
+                raise InputError(f"--split must be {_either(splits)} in this table. Received: {split!r}.")
+        return rows
+
+    def left_out(self, given: Mapping[str, Any]) -> list[str]:
+        """Return a sentence for each row that cannot be run as things are."""
+        return [
+            f"{row.name} is left out: it takes --text_features=vectors:FILE."
+            for row in self.rows if not self._can_run(row, given)
+        ]
+
+    def settings_of(self, row: TextRow, data_dir: str, changes: Mapping[str, Any], folder: Path) -> Settings:
+        """Return the settings that run a row, with changes in the place of its own.
+
+        Raises:
+            InputError: settings that do not go together.
+        """
+        others = {name: value for name, value in changes.items() if name not in CHOOSING}
+        settings = dict(row.settings)
+        if self.table == "n3_4":
+            vectors = others.pop("text_features", "")
+            if settings["text_features"] == _VECTORS:
+                settings["text_features"] = vectors
+            elif settings["text_features"] == "random":
+                settings["text_features"] = f"encoder_words:{folder / RANDOM}"
+        return Settings.from_dict({**settings, **others, "data_dir": data_dir})
+
+    def prepare(self, wanted: Mapping[TextRow, Settings], folder: Path) -> None:
+        """Write what rows read that is not the user's."""
+        if any(settings.text_features == f"encoder_words:{folder / RANDOM}" for settings in wanted.values()):
+            write_random_encoder(folder / RANDOM)
+
+    def needs(self, wanted: Mapping[TextRow, Settings], folder: Path) -> tuple[str, list[str]]:
+        """Return what is said before any work, and what of it is missing."""
+        intro = f"{self.title[0].upper()}{self.title[1:]}: {len(wanted)} row{'s' * (len(wanted) > 1)}. Paper: {SOURCE}."
+        notes = [f"  {row.name}: {row.note}." for row in wanted if row.note]
+        text, missing = needs_of(list(wanted.values()), folder)
+        return "\n".join([intro, *notes, text, f"Written to {folder}."]), missing
+
+    def changed_flags(self, row: TextRow, settings: Settings) -> tuple[str, ...]:
+        """Return the flags in which a run's settings differ from the row's."""
+        placed = {"text_features"} if row.settings["text_features"] in (_VECTORS, "random") else set()
+        base = Settings.from_dict({name: value for name, value in row.settings.items() if name not in placed})
+        defaults = Settings()
+        names = [
+            name for name in SETTING_NAMES
+            if name not in ("data_dir", *placed) and getattr(settings, name) != getattr(base, name)
+        ]
+        return tuple(
+            f"--{name}={getattr(settings, name)}" if getattr(settings, name) == getattr(defaults, name)
+            else flags_of(defaults.replace(**{name: getattr(settings, name)}))[0]
+            for name in names
+        )
+
+    def finished(self, folder: Path, row: TextRow) -> Finished:
+        """Return what the run of a row in `folder` came to, whatever its settings."""
+        try:
+            run = RunDirectory(folder / row.name).reading()
+            run.folder("evaluate")
+            metrics = {OWN: read_json(run.path / "metrics.json")}
+            for method in row.others:
+                path = run.path / f"baseline_{method}" / "metrics.json"
+                metrics |= {method: read_json(path)} if path.is_file() else {}
+            return Finished(row, metrics, self.changed_flags(row, run.settings), run.optimistic(metrics=metrics[OWN]))
+        except (InputError, OSError, ValueError):
+            return Finished(row)
+
+    def comparison(self, done: Finished) -> str:
+        """Return our figures of a row beside the paper's, a line a method."""
+        lines = [f"{done.row.name:<28}{'ours':>8}{'paper':>8}{'H':>8}"]
+        for method in (OWN, *done.row.others):
+            cells = done.accuracy(method), done.row.paper.get(method), done.harmonic_mean(method)
+            lines.append(f"  {title_of(method):<26}" + "".join(f"{_shown(cell, 'n/a'):>8}" for cell in cells))
+        lines += [f"  differs from the paper's row: {' '.join(done.changed)}"] * bool(done.changed)
+        lines += [f"  optimistic: {'; '.join(done.optimistic)}"] * bool(done.optimistic)
+        return "\n".join(lines)
+
+    def files(self, every: Sequence[Finished]) -> dict[str, str]:
+        """Return the table by the ending of its files."""
+        return {"csv": self._csv(every), "md": self._markdown(every)}
+
+    def _csv(self, every: Sequence[Finished]) -> str:
+        """Return the table as CSV, a line a row and method, in percent."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        columns = ("accuracy", "paper", "difference", "harmonic_mean", "note", "changed_flags", "optimistic")
+        writer.writerow(["row", "method", *columns])
+        for done, method in _lines(every):
+            ours, paper = done.accuracy(method), done.row.paper.get(method)
+            numbers = [_shown(each) for each in (ours, paper, _difference(ours, paper), done.harmonic_mean(method))]
+            writer.writerow(
+                [done.row.name, method, *numbers, done.row.note, " ".join(done.changed), "; ".join(done.optimistic)]
+            )
+        return text.getvalue()
+
+    def _markdown(self, every: Sequence[Finished]) -> str:
+        """Return the table as Markdown."""
+        lines = ["| row | method | ours | paper | difference | H (ours) |", "|---|---|---|---|---|---|"]
+        for done, method in _lines(every):
+            ours, paper = done.accuracy(method), done.row.paper.get(method)
+            mark = " (optimistic)" if done.optimistic and ours is not None else ""
+            difference = _shown(_difference(ours, paper), sign="+")
+            cells = _shown(ours) + mark, _shown(paper), difference, _shown(done.harmonic_mean(method))
+            lines.append("| " + " | ".join([done.row.title, title_of(method), *cells]) + " |")
+        for title, figure in NOT_TO_BE_HAD.get(self.table, {}).items():
+            lines.append(f"| {title} | {title_of(OWN)} | not to be had | {figure} | | |")
+        notes = [f"{done.row.title}: {done.row.note}." for done in every if done.row.note]
+        for done in every:
+            notes += [f"{done.row.title} differs from the paper's row: `{' '.join(done.changed)}`."] * bool(done.changed)
+            notes += [f"{done.row.title} is optimistic: {'; '.join(done.optimistic)}."] * bool(done.optimistic)
+        said = (
+            "Class-normalised accuracy in percent of a network for the classes of test alone; H beside it is of a network of "
+            f"seen and unseen classes. Paper: {SOURCE}."
+        )
+        return "\n".join([*lines, "", said, *dict.fromkeys(notes)]) + "\n"
+
+    def draw(self, every: Sequence[Finished], path: Path) -> None:
+        """Draw our figures and the paper's as bars."""
+        listed = list(_lines(every))
+        figure = new_figure(8, 1.2 + 0.42 * len(listed))
+        axes = figure.subplots()
+        at = range(len(listed))
+        ours = [done.accuracy(method) or 0.0 for done, method in listed]
+        paper = [done.row.paper.get(method, 0.0) for done, method in listed]
+        for values, shift, colour, label in ((ours, -0.18, BLUE, "ours"), (paper, 0.18, GREY, "paper")):
+            axes.barh([place + shift for place in at], values, 0.36, color=colour, label=label)
+        several = any(done.row.others for done in every)
+        names = [f"{done.row.title}, {title_of(method)}" if several else done.row.title for done, method in listed]
+        axes.set_yticks(list(at), names, fontsize=8.5, parse_math=False)
+        axes.invert_yaxis()
+        axes.set_xlim(0, 100)
+        axes.set_xlabel("accuracy among the classes of test, %")
+        axes.legend(frameon=False)
+        save(figure, path)
+
+    def _can_run(self, row: TextRow, given: Mapping[str, Any]) -> bool:
+        return row.settings["text_features"] != _VECTORS or str(given.get("text_features", "")).startswith(_VECTORS)
+
+
+def _lines(every: Sequence[Finished]) -> list[tuple[Finished, str]]:
+    return [(done, method) for done in every for method in (OWN, *done.row.others)]
+
+
+def _difference(ours: float | None, paper: float | None) -> float | None:
+    return None if ours is None or paper is None else ours - paper
+
+
+def _shown(value: float | None, empty: str = "", sign: str = "") -> str:
+    return empty if value is None else f"{value:{sign}.1f}"
+
+
+def _either(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

@@ -1,0 +1,97 @@
+"""Our figures beside the paper's: rows, needs, and the table's files."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from niwt_tf.data.descriptions import bert
+from niwt_tf.errors import InputError
+from niwt_tf.experiments.text_tables.table import Finished, TextTable
+from niwt_tf.files import read_json
+from tests.data.readers import miniature_archives as miniature
+
+
+def test_a_table_knows_its_data_sets():
+    with pytest.raises(InputError, match=r"--dataset must be cub or birds for --table=n3_3. Received: 'awa2'."):
+        TextTable("n3_3", "awa2")
+    with pytest.raises(InputError, match=r"--dataset must be cub, awa2, nabirds or flowers for --table=n3_2. Received: none."):
+        TextTable("n3_2", None)
+
+
+def test_rows_are_chosen_by_their_split_and_by_what_can_be_run():
+    table = TextTable("n3_2", "cub")
+    assert [row.name for row in table.chosen({})] == ["cub_ss", "cub_ps"]
+    assert [row.name for row in table.chosen({"split": "ps"})] == ["cub_ps"]
+    with pytest.raises(InputError, match="--split must be ss or ps in this table. Received: 'random'."):
+        table.chosen({"split": "random"})
+    words = TextTable("n3_4", "birds")
+    assert [row.name for row in words.chosen({})] == ["birds_encoder", "birds_words", "birds_random"]
+    assert words.left_out({}) == ["birds_vectors is left out: it takes --text_features=vectors:FILE."]
+    given = {"text_features": "vectors:some.txt"}
+    assert len(words.chosen(given)) == 4 and not words.left_out(given)
+
+
+def test_settings_are_the_rows_with_what_is_given_in_their_place(tmp_path):
+    words = TextTable("n3_4", "birds")
+    given = {"text_features": "vectors:some.txt", "n3_steps": 7, "dataset": "birds"}
+    made = {row.name: words.settings_of(row, "data", given, tmp_path) for row in words.chosen(given)}
+    assert {settings.n3_steps for settings in made.values()} == {7}
+    assert [settings.text_features for settings in made.values()] == [
+        "encoder", "encoder_words", "vectors:some.txt", f"encoder_words:{tmp_path / 'random_vectors'}"
+    ]
+    for row, settings in zip(words.rows, made.values(), strict=True):
+        assert words.changed_flags(row, settings) == ("--n3_steps=7",)
+
+
+def test_what_is_missing_is_named(tmp_path, tiny_bert, monkeypatch):
+    monkeypatch.setattr(bert, "_MODULE", "no_such_module")
+    table = TextTable("n3_2", "cub")
+    miniature.write_cub(tmp_path / "cub")
+
+    def needed(folder):
+        wanted = {row: table.settings_of(row, str(folder), {}, tmp_path) for row in table.chosen({})}
+        return table.needs(wanted, tmp_path / "runs")
+
+    said, missing = needed(tmp_path / "cub")
+    assert "2 rows" in said and "cub_ss: ResNet50 for ResNet-18." in said and "resnet50" in said
+    assert "archive   there" in said and "texts     MISSING" in said and "encoder   MISSING" in said
+    assert any("descriptions" in name for name in missing) and any("pip install" in name for name in missing)
+    (tmp_path / "cub" / "descriptions").mkdir()
+    assert not any("descriptions" in name for name in needed(tmp_path / "cub")[1])
+    said, missing = needed(tmp_path / "none")
+    assert said.count("MISSING") == 5 and any("images.txt" in name for name in missing)
+
+
+def test_figures_stand_beside_the_papers(tmp_path):
+    table = TextTable("n3_2", "awa2")
+    first, second = table.rows
+    metrics = {
+        "n3": {"acc_alone": 0.4, "acc_zsl": 0.3, "harmonic_mean": 0.25}, "pdcnn_fc": {"acc_zsl": 0.125, "harmonic_mean": 0.0}
+    }
+    every = [Finished(first, metrics, ("--n3_steps=7",), ("seen before",)), Finished(second)]
+    files = table.files(every)
+    rows = list(csv.DictReader(io.StringIO(files["csv"])))
+    assert len(rows) == 8
+    assert (rows[0]["row"], rows[0]["method"], rows[0]["accuracy"], rows[0]["paper"]) == ("awa2_ss", "n3", "40.0", "34.0")
+    assert (rows[0]["difference"], rows[0]["harmonic_mean"], rows[1]["accuracy"]) == ("6.0", "25.0", "12.5")
+    assert (rows[4]["accuracy"], rows[4]["paper"], rows[4]["difference"]) == ("", "37.5", "")
+    assert "| awa2-10 SS | N3 | 40.0 (optimistic) | 34.0 | +6.0 | 25.0 |" in files["md"]
+    assert "`--n3_steps=7`" in files["md"] and "seen before" in files["md"] and "ResNet50 for ResNet-18" in files["md"]
+    assert table.comparison(every[0]).splitlines()[1].split() == ["N3", "40.0", "34.0", "25.0"]
+    table.draw(every, tmp_path / "table.png")
+    assert (tmp_path / "table.png").stat().st_size > 5000
+    assert "ELMo (paragraph) | N3 | not to be had | 4.1" in TextTable("n3_4", "cub").files([])["md"]
+
+
+def test_a_random_encoder_has_the_same_words_and_drawn_numbers(tmp_path, tiny_bert, monkeypatch):
+    monkeypatch.setattr(bert, "encoder_folder", lambda place="": tiny_bert if not place else tmp_path)
+    bert.write_random_encoder(tmp_path / "drawn")
+    drawn, own = bert.Bert(tmp_path / "drawn", words_alone=True), bert.Bert(tiny_bert, words_alone=True)
+    (mine,), (theirs,) = drawn.tokens(["a red bird"]), own.tokens(["a red bird"])
+    assert mine.words == theirs.words and abs(mine.values - theirs.values).max() > 0.01
+    assert drawn.identity != own.identity and read_json(tmp_path / "drawn" / "config.json")["model_type"] == "bert"
+    bert.write_random_encoder(tmp_path / "again")
+    assert bert.Bert(tmp_path / "again", words_alone=True).identity == drawn.identity
