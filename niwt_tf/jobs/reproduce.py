@@ -47,6 +47,7 @@ def main() -> None:
             print(f"{row.name} differs from the paper's row: {' '.join(changed)}")
     if missing:
         raise InputError(f"All that the rows need must be there. Received: --data_dir={data_dir} without {', '.join(missing)}.")
+    table.check(wanted)
     if values.dry_run:
         return
     table.prepare(wanted, folder)

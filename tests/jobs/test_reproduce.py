@@ -310,6 +310,8 @@ def test_other_methods_are_scored_in_the_run_of_the_row(niwt, archives, tiny_ber
     monkeypatch.setattr(reproduce, "run_attached", lambda arguments: started.append(list(arguments[3:])) or 0)
     data = Path(shutil.copytree(archives / "cub", tmp_path / "cub"))
     (data / "descriptions").mkdir()
+    for name in (*miniature.CUB_SEEN, *miniature.CUB_UNSEEN):
+        (data / "descriptions" / f"{name}.txt").write_text(f"A bird called {name}.")
     command = ["reproduce", "--table=n3_2", "--dataset=cub", "--split=ps", f"--data_dir={data}"]
     job = niwt(*command, f"--run_dir={tmp_path / 'rows'}", f"--text_features=encoder:{tiny_bert}", "--weights=none")
     assert job.status == 0, job.err

@@ -75,6 +75,9 @@ class Table1:
         missing = [name for part in parts for name in part.missing]
         return needs_text(wanted, parts, folder, self._cache_gb, self._tflops), missing
 
+    def check(self, wanted: Mapping[PaperRow, Settings]) -> None:
+        """Do nothing more: `needs` has read the lists of images."""
+
     def prepare(self, wanted: Mapping[PaperRow, Settings], folder: Path) -> None:
         """Do nothing: rows read what is the user's alone."""
 

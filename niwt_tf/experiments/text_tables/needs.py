@@ -9,14 +9,29 @@ from niwt_tf.config.backbones import BACKBONES
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.descriptions.bert import encoder_folder
 from niwt_tf.data.descriptions.documents import FOLDER
+from niwt_tf.data.load import load_dataset
 from niwt_tf.data.readers.archives import ARCHIVES, Archive, missing_files, official_folder, texts_folder
+from niwt_tf.data.readers.folder import image_names
 from niwt_tf.data.readers.xlsa17 import missing_split_files, read_standard_split
 from niwt_tf.data.splits import published_folder
 from niwt_tf.errors import InputError
+from niwt_tf.experiments.table1.cost import IMAGES, SPLITS
+
+_ARCHIVES = {
+    **{name: f"{download.what}: {download.url}" for name, download in IMAGES.items()},
+    "nabirds": "nabirds.tar.gz: https://dl.allaboutbirds.org/nabirds",
+    "flowers": "102flowers.tgz and imagelabels.mat: https://www.robots.ox.ac.uk/~vgg/data/flowers/102/",
+    "birds": "drawn: niwt render --num_species=200 --images_per_species=40 --data_dir=FOLDER",
+}
+_SPLITS = {
+    "ps": f"{SPLITS.what}: {SPLITS.url}",
+    "ss": "standard_split.zip: https://datasets.d2.mpi-inf.mpg.de/xian/standard_split.zip",
+}
+_TEXTS = {"captions": "text_c10, or what was drawn", "texts": f"{FOLDER}/<class>.txt, a text of yours for each class"}
 
 
 def needs_of(every: Sequence[Settings], folder: Path) -> tuple[str, list[str]]:
-    """Return a line for each thing that runs of one data set read, and what is missing, as a sentence names it.
+    """Return a line for each thing that runs of one data set read, with where it comes from, and what is missing.
 
     Nothing is decoded and nothing fetched. What `folder` will hold is not missing.
     """
@@ -31,9 +46,16 @@ def needs_of(every: Sequence[Settings], folder: Path) -> tuple[str, list[str]]:
         "texts": [each for settings in every for each in _texts(settings, archive, official)],
         "encoder": [each for settings in every for each in _encoder(settings, folder)],
     }
+    told = {
+        "archive": _ARCHIVES[first.dataset],
+        "images": _count(first.dataset, archive, official),
+        "split": "; ".join(dict.fromkeys(_SPLITS.get(settings.split, "classes are drawn") for settings in every)),
+        "texts": "; ".join(dict.fromkeys(_TEXTS.get(settings.knowledge, settings.knowledge) for settings in every)),
+        "encoder": "; ".join(dict.fromkeys(settings.text_features for settings in every)),
+    }
     lines = [f"Read from {data_dir}:"]
     for name, missing in found.items():
-        lines.append(f"  {name:<10}{'MISSING' if missing else 'there'}")
+        lines.append(f"  {name:<10}{'MISSING' if missing else 'there':<10}{told[name]}")
     for settings in every:
         published = BACKBONES[settings.backbone].published
         if settings.weights == "imagenet" and published is not None:
@@ -41,6 +63,34 @@ def needs_of(every: Sequence[Settings], folder: Path) -> tuple[str, list[str]]:
         elif settings.weights not in ("imagenet", "none") and not Path(settings.weights).is_file():
             found.setdefault("weights", []).append(settings.weights)
     return "\n".join(dict.fromkeys(lines)), list(dict.fromkeys(each for missing in found.values() for each in missing))
+
+
+def check_data(every: Sequence[Settings]) -> None:
+    """Read what runs of one data set read, without decoding an image or encoding a text: what is there may not be in order.
+
+    Raises:
+        InputError: it is not, or a class has no text, or classes are too few; in one sentence.
+    """
+    seen = set()
+    for each in every:
+        asked = each.split, each.num_unseen, each.unseen, each.seed, each.knowledge
+        if asked in seen:
+            continue
+        seen.add(asked)
+        load_dataset(
+            each.dataset, each.data_folder, split=each.split, unseen=each.unseen, num_unseen=each.num_unseen,
+            knowledge=each.knowledge, seed=each.seed, missing_images=each.missing_images, max_bad_images=None,
+        )
+
+
+def _count(dataset: str, archive: Archive, official: Path) -> str:
+    """Return how many images are there, and how many should be."""
+    root = official / archive.images
+    places = [root, *(each for each in sorted(root.iterdir()) if each.is_dir())] if root.is_dir() else []
+    held = sum(len(image_names(place)) for place in places)
+    if dataset == "birds" or held == archive.num_images:
+        return f"{held:,}"
+    return f"{held:,} are there, the official archive has {archive.num_images:,}: figures will not be the paper's"
 
 
 def _official(archive: Archive, data_dir: Path) -> Path:

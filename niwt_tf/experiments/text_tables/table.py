@@ -14,7 +14,7 @@ from niwt_tf.config.settings import SETTING_NAMES, Settings
 from niwt_tf.data.descriptions.bert import write_random_encoder
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.sweeps.grid import flags_of
-from niwt_tf.experiments.text_tables.needs import needs_of
+from niwt_tf.experiments.text_tables.needs import check_data, needs_of
 from niwt_tf.experiments.text_tables.paper import NOT_TO_BE_HAD, OWN, SOURCE, TABLES, TextRow, rows_of
 from niwt_tf.files import read_json
 from niwt_tf.plots.style import BLUE, GREY, new_figure, save
@@ -39,6 +39,11 @@ class Finished:
         found = self.metrics.get(method, {})
         value = found.get("acc_alone", found.get("acc_zsl"))
         return None if value is None else 100 * float(value)
+
+    def difference(self, method: str) -> float | None:
+        """Return how far that is above the paper's figure, where this is of the same data set."""
+        ours, paper = self.accuracy(method), self.row.paper.get(method)
+        return ours - paper if self.row.comparable and ours is not None and paper is not None else None
 
     def harmonic_mean(self, method: str) -> float | None:
         """Return H where seen classes compete as well, in percent: the paper has no such figure."""
@@ -100,6 +105,10 @@ class TextTable:
                 settings["text_features"] = f"encoder_words:{folder / RANDOM}"
         return Settings.from_dict({**settings, **others, "data_dir": data_dir})
 
+    def check(self, wanted: Mapping[TextRow, Settings]) -> None:
+        """Read the data once before the first row; see `check_data`."""
+        check_data(list(wanted.values()))
+
     def prepare(self, wanted: Mapping[TextRow, Settings], folder: Path) -> None:
         """Write what rows read that is not the user's."""
         if any(settings.text_features == f"encoder_words:{folder / RANDOM}" for settings in wanted.values()):
@@ -133,10 +142,13 @@ class TextTable:
             run = RunDirectory(folder / row.name).reading()
             run.folder("evaluate")
             metrics = {OWN: read_json(run.path / "metrics.json")}
+            optimistic = list(run.optimistic(metrics=metrics[OWN]))
             for method in row.others:
                 path = run.path / f"baseline_{method}" / "metrics.json"
-                metrics |= {method: read_json(path)} if path.is_file() else {}
-            return Finished(row, metrics, self.changed_flags(row, run.settings), run.optimistic(metrics=metrics[OWN]))
+                if path.is_file():
+                    metrics[method] = read_json(path)
+                    optimistic += run.optimistic(f"baseline_{method}", metrics[method])
+            return Finished(row, metrics, self.changed_flags(row, run.settings), tuple(dict.fromkeys(optimistic)))
         except (InputError, OSError, ValueError):
             return Finished(row)
 
@@ -162,7 +174,7 @@ class TextTable:
         writer.writerow(["row", "method", *columns])
         for done, method in _lines(every):
             ours, paper = done.accuracy(method), done.row.paper.get(method)
-            numbers = [_shown(each) for each in (ours, paper, _difference(ours, paper), done.harmonic_mean(method))]
+            numbers = [_shown(each) for each in (ours, paper, done.difference(method), done.harmonic_mean(method))]
             writer.writerow(
                 [done.row.name, method, *numbers, done.row.note, " ".join(done.changed), "; ".join(done.optimistic)]
             )
@@ -174,7 +186,7 @@ class TextTable:
         for done, method in _lines(every):
             ours, paper = done.accuracy(method), done.row.paper.get(method)
             mark = " (optimistic)" if done.optimistic and ours is not None else ""
-            difference = _shown(_difference(ours, paper), sign="+")
+            difference = _shown(done.difference(method), sign="+")
             cells = _shown(ours) + mark, _shown(paper), difference, _shown(done.harmonic_mean(method))
             lines.append("| " + " | ".join([done.row.title, title_of(method), *cells]) + " |")
         for title, figure in NOT_TO_BE_HAD.get(self.table, {}).items():
@@ -197,7 +209,8 @@ class TextTable:
         at = range(len(listed))
         ours = [done.accuracy(method) or 0.0 for done, method in listed]
         paper = [done.row.paper.get(method, 0.0) for done, method in listed]
-        for values, shift, colour, label in ((ours, -0.18, BLUE, "ours"), (paper, 0.18, GREY, "paper")):
+        theirs = "paper" if all(done.row.comparable for done in every) else "paper, on photographs of CUB"
+        for values, shift, colour, label in ((ours, -0.18, BLUE, "ours"), (paper, 0.18, GREY, theirs)):
             axes.barh([place + shift for place in at], values, 0.36, color=colour, label=label)
         several = any(done.row.others for done in every)
         names = [f"{done.row.title}, {title_of(method)}" if several else done.row.title for done, method in listed]
@@ -214,10 +227,6 @@ class TextTable:
 
 def _lines(every: Sequence[Finished]) -> list[tuple[Finished, str]]:
     return [(done, method) for done in every for method in (OWN, *done.row.others)]
-
-
-def _difference(ours: float | None, paper: float | None) -> float | None:
-    return None if ours is None or paper is None else ours - paper
 
 
 def _shown(value: float | None, empty: str = "", sign: str = "") -> str:

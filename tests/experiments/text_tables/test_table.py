@@ -9,6 +9,7 @@ import pytest
 
 from niwt_tf.data.descriptions import bert
 from niwt_tf.errors import InputError
+from niwt_tf.experiments.text_tables.paper import TABLES
 from niwt_tf.experiments.text_tables.table import Finished, TextTable
 from niwt_tf.files import read_json
 from tests.data.readers import miniature_archives as miniature
@@ -63,6 +64,30 @@ def test_what_is_missing_is_named(tmp_path, tiny_bert, monkeypatch):
     assert not any("descriptions" in name for name in needed(tmp_path / "cub")[1])
     said, missing = needed(tmp_path / "none")
     assert said.count("MISSING") == 5 and any("images.txt" in name for name in missing)
+    assert "CUB_200_2011.tgz: https://" in said and "xlsa17.zip" in said
+    assert "0 are there, the official archive has 11,788" in said
+
+
+@pytest.mark.parametrize(("table", "dataset"), [(table, dataset) for table, (_, every) in TABLES.items() for dataset in every])
+def test_every_table_says_where_its_data_come_from(table, dataset, tmp_path):
+    made = TextTable(table, dataset)
+    wanted = {row: made.settings_of(row, str(tmp_path / "none"), {}, tmp_path) for row in made.chosen({})}
+    said, missing = made.needs(wanted, tmp_path / "runs")
+    assert ("https://" in said) or "niwt render" in said
+    assert missing and f"{len(wanted)} row" in said
+
+
+def test_what_is_there_and_not_in_order_is_one_sentence_before_any_work(tmp_path):
+    table = TextTable("n3_2", "flowers")
+    folder = miniature.write_flowers(tmp_path / "102flowers")
+    (folder / "descriptions").mkdir()
+    given = {"num_unseen": 1}
+    wanted = {row: table.settings_of(row, str(folder), given, tmp_path) for row in table.rows}
+    with pytest.raises(InputError, match="knowledge=texts needs a text for each of 4 classes. Received: none for 4: 'pink"):
+        table.check(wanted)
+    for name in ("pink primrose", "colt's foot", "sunflower", "blackberry lily"):
+        (folder / "descriptions" / f"{name}.txt").write_text(f"A flower called {name}.")
+    table.check(wanted)
 
 
 def test_figures_stand_beside_the_papers(tmp_path):
@@ -83,6 +108,9 @@ def test_figures_stand_beside_the_papers(tmp_path):
     assert table.comparison(every[0]).splitlines()[1].split() == ["N3", "40.0", "34.0", "25.0"]
     table.draw(every, tmp_path / "table.png")
     assert (tmp_path / "table.png").stat().st_size > 5000
+    drawn = TextTable("n3_adapt", "birds")
+    (line,) = [each for each in drawn.files([Finished(drawn.rows[0], metrics)])["md"].splitlines() if "| every layer |" in each]
+    assert line == "| every layer | N3 | 40.0 | 17.6 |  | 25.0 |"  # no difference: the paper's figure is of photographs
     assert "ELMo (paragraph) | N3 | not to be had | 4.1" in TextTable("n3_4", "cub").files([])["md"]
 
 
