@@ -69,7 +69,9 @@ def choose_knowledge(
     chosen = parts[0][1] if len(parts) == 1 else join(parts, fitted_on())
     # What is known of single images is about the attributes, and about nothing else.
     of_images = dataset.image_attributes if sources == ("binary",) else None
-    return dataset.replace(knowledge=chosen, image_attributes=of_images)
+    # A method that reads words reads those that are asked for, and not captions of an archive that has both.
+    own = tuple(text_documents(dataset)) if "texts" in sources else dataset.class_texts
+    return dataset.replace(knowledge=chosen, image_attributes=of_images, class_texts=own)
 
 
 def sources_of(knowledge: str) -> tuple[str, ...]:

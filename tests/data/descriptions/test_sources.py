@@ -12,7 +12,7 @@ from niwt_tf.data.descriptions.documents import caption_documents
 from niwt_tf.data.descriptions.sources import choose_knowledge
 from niwt_tf.data.readers.cub import read_cub
 from niwt_tf.data.readers.folder import read_folder
-from niwt_tf.data.schema import Knowledge
+from niwt_tf.data.schema import Knowledge, caption_texts, descriptions_of
 from niwt_tf.data.splits import named_split
 from niwt_tf.errors import InputError
 
@@ -191,6 +191,17 @@ def test_texts_of_classes_near_an_archive(cub: Path, where: str) -> None:
     chosen = choose_knowledge(data, "texts").knowledge
     assert (chosen.source, chosen.values.shape) == ("texts", (4, 3))
     np.testing.assert_array_equal(choose_knowledge(data, "captions").knowledge.values, captions)
+
+
+def test_a_method_that_reads_words_reads_the_texts_that_are_asked_for(cub: Path) -> None:
+    data = named_split(read_cub(cub), ["004.Grey_Owl"])
+    for name in data.class_names:
+        (cub / "descriptions").mkdir(exist_ok=True)
+        (cub / "descriptions" / f"{name}.txt").write_text(f"A text of {name}.")
+    chosen = choose_knowledge(data, "texts")
+    assert chosen.captions is not None
+    assert descriptions_of(chosen).texts == tuple(f"A text of {name}." for name in data.class_names)
+    assert descriptions_of(choose_knowledge(data, "captions")).texts == caption_texts(data)
 
 
 def test_captions_of_no_class_at_all(cub: Path) -> None:
