@@ -319,3 +319,24 @@ def test_other_methods_are_scored_in_the_run_of_the_row(niwt, archives, tiny_ber
     assert run[0] == "run" and "--method=n3" in run and "--split=ps" in run and "--validation_classes=50" in run
     assert baseline[:2] == ["baseline", "--methods=pdcnn_fc,pdcnn_conv,megazsl"]
     assert [each for each in baseline if each.startswith("--run_dir=")] == [f"--run_dir={tmp_path / 'rows' / 'cub_ps'}"]
+
+
+@pytest.mark.slow
+def test_a_row_of_table_2_with_the_methods_that_it_compares(niwt, archives, tiny_bert, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+    data = Path(shutil.copytree(archives / "awa2", tmp_path / "awa2"))
+    (data / "descriptions").mkdir()
+    colours = ("black", "white", "red", "yellow", "green", "blue", "pink", "brown")
+    for name, colour in zip(miniature.AWA2_CLASSES, colours, strict=True):
+        (data / "descriptions" / f"{name}.txt").write_text(f"a {colour} head with a long tail and {colour} legs.")
+    folders = [f"--data_dir={data}", f"--run_dir={tmp_path / 'rows'}", f"--text_features=encoder_words:{tiny_bert}"]
+    small = [*(flag for flag in TOY_N3 if "num_unseen" not in flag), "--validation_classes=2", "--n3_adapt=head"]
+    command = ["reproduce", "--table=n3_2", "--dataset=awa2", "--split=ps", *folders, *small]
+    job = niwt(*command, "--backbone=small_vgg", "--weights=none")
+    assert job.status == 0, job.err
+    with open(tmp_path / "rows" / "n3_2_awa2.csv", encoding="utf-8", newline="") as file:
+        rows = {row["method"]: row for row in csv.DictReader(file) if row["row"] == "awa2_ps"}
+    assert list(rows) == ["n3", "pdcnn_fc", "pdcnn_conv", "megazsl"] and all(row["accuracy"] for row in rows.values())
+    assert [row["paper"] for row in rows.values()] == ["37.5", "18.4", "17.2", "10.4"]
+    assert float(rows["n3"]["difference"]) == pytest.approx(float(rows["n3"]["accuracy"]) - 37.5, abs=0.11)
+    assert "PDCNN fc+conv" in job.out and (tmp_path / "rows" / "n3_2_awa2.png").is_file()
