@@ -66,6 +66,11 @@ class TextRow:
         return OTHERS if self.table in ("n3_2", "n3_6") else ()
 
     @property
+    def split(self) -> str:
+        """The paper's split, "ss" or "ps", though its classes may have to be drawn; or "random"."""
+        return self.name.rpartition("_")[2] if self.table == "n3_2" else str(self.settings.get("split", "random"))
+
+    @property
     def comparable(self) -> bool:
         """Whether the paper's figure is of the row's data set: a difference to one of another says nothing."""
         return bool(self.settings["dataset"] != "birds")

@@ -76,9 +76,9 @@ class TextTable:
         rows = [row for row in self.rows if self._can_run(row, given)]
         split = given.get("split")
         if split is not None:
-            rows = [row for row in rows if row.settings.get("split", "random") == split]
+            rows = [row for row in rows if row.split == split]
             if not rows:
-                splits = tuple(dict.fromkeys(str(row.settings.get("split", "random")) for row in self.rows))
+                splits = tuple(dict.fromkeys(row.split for row in self.rows))
                 raise InputError(f"--split must be {_either(splits)} in this table. Received: {split!r}.")
         return rows
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,9 @@ def test_rows_are_chosen_by_their_split_and_by_what_can_be_run():
     assert [row.name for row in table.chosen({"split": "ps"})] == ["cub_ps"]
     with pytest.raises(InputError, match="--split must be ss or ps in this table. Received: 'random'."):
         table.chosen({"split": "random"})
+    drawn = TextTable("n3_2", "flowers")
+    (row,) = drawn.chosen({"split": "ps"})
+    assert row.name == "flowers_ps" and drawn.settings_of(row, "data", {"split": "ps"}, Path()).split == "random"
     words = TextTable("n3_4", "birds")
     assert [row.name for row in words.chosen({})] == ["birds_encoder", "birds_words", "birds_random"]
     assert words.left_out({}) == ["birds_vectors is left out: it takes --text_features=vectors:FILE."]
