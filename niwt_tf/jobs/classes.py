@@ -110,7 +110,8 @@ def _anew(bundle: Bundle, texts: dict[str, str], begun: float, without: str = ""
     path = without_class(bundle, without) if without else with_texts(bundle, texts)
     listed = repr(without) if without else ", ".join(map(repr, texts))
     said = f"{'Removed' if without else 'Added'} {listed}: {path} ({time.monotonic() - begun:.1f} s)."
-    print(f"{said} The network is written anew: all logits move.")
+    moved = "the other classes' logits stay" if bundle.metadata["writer"].get("independent") else "all logits move"
+    print(f"{said} The network is written anew: {moved}.")
 
 
 def _way() -> str:

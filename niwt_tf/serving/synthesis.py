@@ -1,7 +1,7 @@
 """Networks written from texts alone: bundles of them for classes that nobody photographed, and other classes for these.
 
-Such a bundle keeps the method that wrote it in `assets.extra/writer`, so that it can be written anew. Every class has a part in
-every logit of it: whoever adds or removes one moves all of them.
+Such a bundle keeps the method that wrote it in `assets.extra/writer`, so that it can be written anew. Where every class
+has a part in every logit, whoever adds or removes one moves all of them; elsewhere the others stay, but for rounding.
 """
 
 from __future__ import annotations

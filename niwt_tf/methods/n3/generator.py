@@ -126,8 +126,10 @@ class N3Generator(Generator):
     def provenance(self) -> dict[str, str]:
         """The encoder's and the meta-model's digests."""
         digest = hashlib.sha256()
-        for weight in self.model.weights:
-            digest.update(np.ascontiguousarray(weight.numpy()).tobytes())
+        # All that the numbers of a network depend on: the meta-model, the scale of features, the prior, and the base.
+        arrays = {**self.arrays(), **{f"network/{each.path}": each.numpy() for each in self.network.model.weights}}
+        for name in sorted(arrays):
+            digest.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
         return {"encoder": self.encoder_identity, "meta_model": digest.hexdigest()}
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -64,12 +64,13 @@ def describe(network: Network, contents: Contents, k: int) -> dict[str, Any]:
     }
 
 
-def _writer(writer: SavedModel | None) -> dict[str, str] | None:
+def _writer(writer: SavedModel | None) -> dict[str, Any] | None:
     """Return what says which fitted method wrote a network from texts, or None."""
     if writer is None:
         return None
     named = {"method": writer.chosen.method, "text_features": writer.settings.text_features}
-    return {**named, **writer.chosen.generator.provenance}
+    generator = writer.chosen.generator
+    return {**named, "independent": generator.independent, **generator.provenance}
 
 
 def signature_forms(network: Network, contents: Contents, k: int) -> dict[str, Any]:
