@@ -203,13 +203,17 @@ def _train_all(settings: Settings, tasks: Sequence[Task], work: Path) -> dict[st
 
 
 def _stops(settings: Settings) -> list[int]:
-    """Return the numbers of steps to choose from: from half of the head's on, or from all of them where more is adapted."""
+    """Return the numbers of steps to choose from: from half of the head's on, or from all of them where more is adapted.
+
+    With a prior there are 0 and fewer than half too: what is learnt beside it may be worse than nothing, for few classes.
+    """
     own = N3Options.of(settings)
+    early = {0, own.n3_steps // 8, own.n3_steps // 4} if own.n3_prior else set()
     if own.n3_adapt == "head":
         first, last = own.n3_steps // 2, own.n3_steps
     else:
         first, last = own.n3_steps, own.n3_steps + own.n3_network_steps
-    return sorted({max(1, int(each)) for each in np.linspace(first, last, _STOPS).round()})
+    return sorted(early | {max(1, int(each)) for each in np.linspace(first, last, _STOPS).round()})
 
 
 class _Training:
@@ -237,6 +241,8 @@ class _Training:
 
     def run(self, until: int, stops: Sequence[int]) -> None:
         """Train up to a number of steps, and write the weights at each stop."""
+        if 0 in stops:
+            self._write(0)
         settings, own = self._settings, N3Options.of(self._settings)
         recipe = Recipe(
             min(own.n3_way, self._task.num_seen), own.n3_steps, own.n3_network_steps if own.n3_adapt != "head" else 0,

@@ -10,11 +10,12 @@ from niwt_tf.config.settings import Settings
 from niwt_tf.data.folds import Fold, class_folds, main_partition
 from niwt_tf.data.schema import Descriptions, SeenData
 from niwt_tf.errors import InputError
-from niwt_tf.methods.n3 import meta_training
+from niwt_tf.methods.n3 import meta_training, n3
 from niwt_tf.methods.n3.meta_training import Recipe, episode
 from niwt_tf.methods.n3.n3 import METHOD, N3Candidate
 from niwt_tf.methods.standard import Standard
 from niwt_tf.methods.task import Task, tasks_of
+from niwt_tf.methods.token_table import encoder_of, table_of
 from niwt_tf.models.backbones import build_network
 
 TEXTS = {
@@ -150,6 +151,22 @@ def test_what_is_not_in_order_is_said(tasks, caplog):
         generator.synthesize(_new())
     with pytest.raises(InputError, match="at least one class"):
         METHOD.fit(made[0], N3Candidate(1)).synthesize(_new().take(np.arange(0)))
+
+
+def test_a_prior_may_be_all_that_is_kept(tasks, tmp_path):
+    """Few classes may teach the meta-model nothing: then the head is what ridge regression predicts from the texts."""
+    assert n3._stops(Settings(n3_prior=True))[:3] == [0, 62, 125] and n3._stops(Settings())[0] == 250
+    (task, *_) = tasks(n3_prior=True)
+    encoder = encoder_of(task.settings, task.descriptions)
+    trained = n3._Training(task.settings, task, table_of(task.settings, task.descriptions, encoder), encoder.identity, tmp_path)
+    trained.run(0, [0])
+    generator = trained.generator(0)
+    # Its factor is trained; at first a logit of D features is of the size of 10 of them.
+    predicted = 10 / task.network.num_features * generator.prior(table_of(task.settings, _new(), encoder).pooled)
+    columns, biases = generator.standard.head(predicted)
+    made = generator.synthesize(_new())
+    np.testing.assert_allclose(made.columns, columns, atol=1e-5 * np.abs(columns).max())
+    np.testing.assert_allclose(made.biases, biases, atol=1e-5 * np.abs(biases).max())
 
 
 def test_episodes_are_drawn_by_seed_and_number():
