@@ -198,6 +198,7 @@ class _Transformer:
         import tensorflow as tf
         from safetensors.numpy import load_file
 
+        _check_arithmetic(folder, config)
         try:
             read = load_file(folder / "model.safetensors")
             named = {name.removeprefix("bert."): np.asarray(value, np.float32) for name, value in read.items()}
@@ -207,6 +208,7 @@ class _Transformer:
             self.words = start["word_embeddings.weight"]
             self.positions = len(start["position_embeddings.weight"])
             _check_blocks(blocks, self.words.shape[1])
+            digest.update(json.dumps([self._heads, self._epsilon, len(blocks)]).encode())
             for name in sorted(named):
                 digest.update(np.ascontiguousarray(named[name]).tobytes())
             # Tensors that a graph captures are there once; what it holds itself is copied each time it is optimised.
@@ -340,6 +342,14 @@ def _batches(lengths: Sequence[int]) -> list[list[int]]:
 
 def _part(named: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
+
+
+def _check_arithmetic(folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a BERT whose config asks for another arithmetic than this file's: its numbers would be wrong without a word."""
+    for name, known in (("hidden_act", "gelu"), ("position_embedding_type", "absolute")):
+        said = config.get(name, known)
+        if said != known:
+            raise InputError(f"{folder}/config.json must have {name} {known!r}. Received: {said!r}.")
 
 
 def _check_blocks(blocks: Sequence[Mapping[str, np.ndarray]], size: int) -> None:

@@ -70,7 +70,7 @@ def token_encoder(text_features: str, texts: Iterable[str]) -> TokenEncoder:
 def kept(kind: str, made_of: Sequence[str], make: Callable[[], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Return what `make` gives, which is kept in the user's cache folder by the texts that it is made of."""
     path = cache_folder() / kind / f"{hashlib.sha256(chr(0).join(made_of).encode()).hexdigest()}.npz"
-    with suppress(OSError, ValueError, zipfile.BadZipFile), np.load(path, allow_pickle=False) as file:
+    with suppress(OSError, ValueError, EOFError, zipfile.BadZipFile), np.load(path, allow_pickle=False) as file:
         return dict(file)
     made = dict(make())
     with suppress(OSError):  # a home that cannot be written costs time alone

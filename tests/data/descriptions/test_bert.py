@@ -176,6 +176,8 @@ def test_a_bundle_names_its_encoder_and_refuses_another(tiny_bert, tmp_path, mon
         ("config.json", "{}", "must hold a BERT of Hugging Face .* Received: None"),
         ("config.json", '{"model_type": "bert"}', "must hold the weights that its config.json names"),
         ("config.json", '{"model_type": "gpt2"}', "Received: 'gpt2'"),
+        ("config.json", '{"model_type": "bert", "hidden_act": "relu"}', "must have hidden_act 'gelu'. Received: 'relu'"),
+        ("config.json", '{"model_type": "bert", "position_embedding_type": "relative"}', "must have position_embedding_type"),
         ("vocab.txt", None, "must hold tokenizer.json or vocab.txt"),
         ("model.safetensors", "nothing", "must hold the weights that its config.json names"),
         ("tokenizer.json", '{"model": {"type": "WordPiece"}}', "must hold a readable tokenizer"),

@@ -99,6 +99,7 @@ def test_two_processes_share_an_episode(alone, tmp_path):
         _assert_same((chief[0][5:], chief[1]), pair, 1e-6)
 
 
+@pytest.mark.slow
 def test_devices_share_an_episode(alone):
     """The same device twice: what matters is that each image counts once."""
     team = Team()
