@@ -9,13 +9,13 @@ from typing import Any
 from absl import flags
 
 from niwt_tf.compute.features import Reader, readers_of
-from niwt_tf.config.names import METHOD_STAGES, compared_methods, has_texts, title_of
+from niwt_tf.config.names import compared_methods, has_texts, title_of
 from niwt_tf.data.folds import Fold
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.comparison.oracle import ORACLE, score_oracle
-from niwt_tf.files import read_json, write_json
+from niwt_tf.files import fingerprint, read_json, write_json
 from niwt_tf.jobs.app import run_from_flags
-from niwt_tf.jobs.run_data import RunData, load_run_data
+from niwt_tf.jobs.run_data import RunData, load_run_data, texts_of
 from niwt_tf.methods.base import Method
 from niwt_tf.methods.registry import method_of
 from niwt_tf.methods.task import Task, tasks_of
@@ -45,7 +45,7 @@ def stage(run: Run, data: RunData, methods: Sequence[str], source: str = "head")
     Raises:
         InputError: there are too few seen classes to hold any out, so nothing can be chosen.
     """
-    missing = [each for name in methods if not (each := _stage_of(run, name, source)).up_to_date]
+    missing = [each for name in methods if not (each := _stage_of(run, data, name, source)).up_to_date]
     if not missing:
         return
     if not any(isinstance(partition, Fold) for partition in data.partitions):
@@ -58,11 +58,14 @@ def stage(run: Run, data: RunData, methods: Sequence[str], source: str = "head")
         _write(run, data, each, source, tasks)
 
 
-def _stage_of(run: Run, name: str, source: str) -> Stage:
+def _stage_of(run: Run, data: RunData, name: str, source: str) -> Stage:
     method = _method_of(name)
     of_stages = (name for each in method.stages for name in each.settings)
     used = tuple(dict.fromkeys((*SETTINGS_USED, *method.settings, *of_stages)))
-    return run.stage(f"baseline_{name}", settings_used=used, inputs=["train"], extra={"baseline_features": source})
+    extra = {"baseline_features": source}
+    if method.reads_texts:
+        extra["texts"] = fingerprint(texts_of(data.seen, data.unseen))
+    return run.stage(f"baseline_{name}", settings_used=used, inputs=["train"], extra=extra)
 
 
 def _method_of(name: str) -> Method:
@@ -97,7 +100,7 @@ def _check_source(run: Run, methods: Sequence[str], source: str, overwrite: bool
 
     A method with stages of its own reads what it reads.
     """
-    staged = next((name for name in methods if name in METHOD_STAGES), None)
+    staged = next((name for name in methods if _method_of(name).stages), None)
     if staged is not None and source != "head":
         raise InputError(f"--baseline_features must be head for --methods={staged}. Received: {source!r}.")
     for name in () if overwrite else methods:
@@ -114,7 +117,7 @@ def _check_source(run: Run, methods: Sequence[str], source: str, overwrite: bool
 
 def asked_methods(names: Sequence[str]) -> tuple[str, ...]:
     """Return the methods that --methods names, in the order of the tables; all are those that need no stage of their own."""
-    return tuple(name for name in compared_methods() if name in names or ("all" in names and name not in METHOD_STAGES))
+    return tuple(name for name in compared_methods() if name in names or ("all" in names and not _method_of(name).stages))
 
 
 def _readable(run: Run, data: RunData, methods: Sequence[str], named: Sequence[str]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from niwt_tf.data.load import load_dataset
 from niwt_tf.data.schema import Dataset, Descriptions, Knowledge, SeenData, TestData, seen_data, test_data, unseen_descriptions
 from niwt_tf.errors import InputError
 from niwt_tf.explain.explainer import Explainer
-from niwt_tf.files import read_json
+from niwt_tf.files import fingerprint, read_json
 from niwt_tf.jobs.context import execution_of, show_progress
 from niwt_tf.methods.few_shot import FewShotPrior
 from niwt_tf.methods.formula import ColumnFormula
@@ -77,13 +77,20 @@ def load_run_data(run: Run, needs: Sequence[str] = ()) -> RunData:
         knowledge=settings.knowledge, seed=settings.seed, missing_images=settings.missing_images,
         max_bad_images=settings.max_bad_images, progress=show_progress(), text_features=settings.text_features,
     )
+    seen, unseen = seen_data(dataset), unseen_descriptions(dataset)
     described = problem_fingerprint(dataset), descriptions_fingerprint(dataset)
-    run.use_data(data_fingerprint(dataset), *described, images=image_fingerprint(dataset))
-    seen = seen_data(dataset)
-    unseen = unseen_descriptions(dataset)
+    identity = data_fingerprint(dataset)
+    if method_of(settings.method).reads_texts:  # by their words, which the numbers of a description may not tell
+        identity = fingerprint(identity, texts_of(seen, unseen))
+    run.use_data(identity, *described, images=image_fingerprint(dataset))
     partitions = partitions_of(settings, seen, len(unseen))
     known = replace(dataset.knowledge, values=seen.descriptions.values)
     return RunData(dataset, seen, partitions, known, unseen, execution_of(run))
+
+
+def texts_of(seen: SeenData, unseen: Descriptions) -> list[str]:
+    """Return the texts of all classes, seen ones first."""
+    return [*(seen.descriptions.texts or ()), *(unseen.texts or ())]
 
 
 class TransferFiles:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 
+from niwt_tf.config.names import TEXTS, has_texts
+from niwt_tf.errors import InputError
 from niwt_tf.files import write_json
 from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.run_data import RunData, load_run_data
@@ -23,6 +25,10 @@ SETTINGS_USED = (
 
 def stage(run: Run, data: RunData) -> None:
     """Train every partition, or go on where an interrupted training stopped."""
+    method, known = method_of(run.settings.method), run.settings.knowledge
+    if method.reads_texts and not has_texts(known):
+        rule = f"--knowledge must have {' or '.join(TEXTS)} for --method={method.name}, which reads words"
+        raise InputError(f"{rule}. Received: {known!r}.")
     initial = weights_fingerprint(run.settings.weights, run.settings.backbone, download=True)
     described = has_attribute_loss(run.settings)
     train = run.stage("train", settings_used=SETTINGS_USED, extra=initial, described=described)
@@ -30,8 +36,8 @@ def stage(run: Run, data: RunData) -> None:
         return
     if run.settings.attribute_loss > 0 and not described:
         _LOG.warning("--attribute_loss does nothing where --finetune is head: nothing that makes features is trained.")
-    method_of(run.settings.method).check(run.settings, data.seen.descriptions)
-    method_of(run.settings.method).check(run.settings, data.unseen)
+    method.check(run.settings, data.seen.descriptions)
+    method.check(run.settings, data.unseen)
     work = train.work
     with train.writing() as folder:
         trained = train_partitions(run.settings, data.partitions, data.execution, work_dir=work)
