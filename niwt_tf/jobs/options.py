@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from niwt_tf.config.names import METHOD_STAGES, TEXT_METHODS, compared_methods
+from niwt_tf.config.names import DEFAULT_METHOD, METHOD_STAGES, TEXT_METHODS, compared_methods
 from niwt_tf.config.options import Option
 from niwt_tf.config.settings import SETTINGS
 from niwt_tf.experiments.text_tables.paper import TABLES
@@ -174,12 +174,14 @@ REPRODUCE_OPTIONS = (
 )
 # What a flag that is left out means here, where it is not what it means to niwt run.
 REPRODUCE_DEFAULTS = {
-    "dataset": "none, it must be given: cub or awa2",
+    "dataset": "none, it must be given: cub or awa2, or what the table names",
     "data_dir": "data/<dataset>",
     "backbone": "both of Table 1, vgg16 and resnet101",
     "finetune": "both, head and all",
     "knowledge": "both, attributes and captions",
-    "split": "ps",
+    "split": "ps, or the row's",
+    "method": f"of Table 1 {DEFAULT_METHOD}, otherwise the row's",
+    "text_features": "of Table 1 lsa, otherwise the row's",
     "weights": "imagenet",
     "num_folds": "1 where all layers are trained, 3 where the head is",
     "num_support": "128 of vgg16, 96 of resnet101",
@@ -195,11 +197,12 @@ has no published captions: there --knowledge=captions is --knowledge=texts, and 
 What is needed is said first; if any of it is missing, that is all that happens, with a sentence that names it on
 stderr and status 2. --dry_run ends there in any case, with status 0 if nothing is missing. Other flags of a run take
 the place of the row's, and the table says so. The same command goes on after an interruption, and finished rows are
-kept. In --run_dir: table1.csv and table1.md, our figures beside the paper's.
+kept. In --run_dir: the table as CSV and Markdown, our figures beside the paper's, and of N3's tables as a picture.
 
-The tables of N3's paper ("Language to Network") take --dataset alone: cub, awa2, nabirds or flowers for n3_2, cub or
-flowers for n3_6, cub or birds (drawn) for the others. Their rows have the settings of that paper as far as they can be
-had; what stands for what is said beside each row. Texts of classes are the user's own, descriptions/<class>.txt."""
+The tables of N3's paper ("Language to Network") take --dataset: cub, awa2, nabirds or flowers for n3_2, where --split
+picks a row, cub or flowers for n3_6, cub or birds (drawn) for the others. Their rows have the settings of that paper
+as far as they can be had; what stands for what is said beside each row. Texts of classes are the user's own,
+descriptions/<class>.txt."""
 
 SYNTHESIZE_OPTIONS = (
     Option(

@@ -99,7 +99,7 @@ JOBS = {
         Job("consistency", "Compare importances within and across classes (Section 3.2).", module="analyses"),
         Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, "", False, SWEEP_DETAILS),
         Job(
-            "reproduce", "Run rows of the paper's Table 1.",
+            "reproduce", "Run rows of the papers' tables.",
             *(REPRODUCE_OPTIONS, "", False, REPRODUCE_DETAILS, REPRODUCE_DEFAULTS),
         ),
         Job(

@@ -57,7 +57,8 @@ def needs_of(every: Sequence[Settings], folder: Path) -> tuple[str, list[str]]:
     for name, missing in found.items():
         lines.append(f"  {name:<10}{'MISSING' if missing else 'there':<10}{told[name]}")
     for settings in every:
-        published = BACKBONES[settings.backbone].published
+        known = BACKBONES.get(settings.backbone)  # a module of TensorFlow Hub brings its weights
+        published = None if known is None else known.published
         if settings.weights == "imagenet" and published is not None:
             lines.append(f"  {'weights':<10}{published.name}; Keras fetches it: {published.url}")
         elif settings.weights not in ("imagenet", "none") and not Path(settings.weights).is_file():

@@ -15,6 +15,10 @@ from niwt_tf.config.names import READING, TEXT_METHODS
 
 SOURCE = 'Jin, Liu et al., "Language to Network", ACL 2020'
 OWN, OTHERS = TEXT_METHODS[0], READING
+STANDS_FOR = (
+    "In every row MiniLM stands for BERT, texts of one's own for those from Wikipedia, and the form that knows no order of the "
+    "classes for the paper's; mu is in units of a weight's root mean square."
+)
 # --table, what it compares, and the data sets that have rows of it; drawn birds are no data set of the paper's.
 TABLES = {
     "n3_2": ("methods on four data sets (Table 2)", ("cub", "awa2", "nabirds", "flowers")),
@@ -36,6 +40,9 @@ _DRAWN: dict[str, Any] = {
 }
 # Classes of validation and test (Table 1), as many as are told apart.
 _WAYS = {"cub": 50, "awa2": 10, "nabirds": 40, "flowers": 10}
+# Of the whole data set (Table 1); Table 6 has all of Oxford Flowers.
+_CLASSES = {"cub": 200, "awa2": 50, "nabirds": 404, "flowers": 55}
+_ALL_FLOWERS = 102
 _RESNET = "ResNet50 for ResNet-18"
 _DRAWN_BIRDS = "drawn birds: the paper's figure is of CUB"
 
@@ -64,6 +71,12 @@ class TextRow:
     def others(self) -> tuple[str, ...]:
         """The methods beside its own."""
         return OTHERS if self.table in ("n3_2", "n3_6") else ()
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes the paper's data set has, or None where it has none of the kind."""
+        dataset = str(self.settings["dataset"])
+        return _ALL_FLOWERS if (self.table, dataset) == ("n3_6", "flowers") else _CLASSES.get(dataset)
 
     @property
     def split(self) -> str:

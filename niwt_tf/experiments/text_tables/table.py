@@ -15,7 +15,7 @@ from niwt_tf.data.descriptions.bert import write_random_encoder
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.sweeps.grid import flags_of
 from niwt_tf.experiments.text_tables.needs import check_data, needs_of
-from niwt_tf.experiments.text_tables.paper import NOT_TO_BE_HAD, OWN, SOURCE, TABLES, TextRow, rows_of
+from niwt_tf.experiments.text_tables.paper import NOT_TO_BE_HAD, OWN, SOURCE, STANDS_FOR, TABLES, TextRow, rows_of
 from niwt_tf.files import read_json
 from niwt_tf.plots.style import BLUE, GREY, new_figure, save
 from niwt_tf.runs.run import RunDirectory
@@ -40,10 +40,20 @@ class Finished:
         value = found.get("acc_alone", found.get("acc_zsl"))
         return None if value is None else 100 * float(value)
 
+    @property
+    def other_classes(self) -> str:
+        """Return how many classes there were where the paper's data set has another number; "" otherwise."""
+        counted = self.metrics.get(OWN, {})
+        found = int(counted.get("num_seen", 0)) + int(counted.get("num_unseen", 0))
+        if not found or self.row.classes in (None, found):
+            return ""
+        return f"{found} classes, the paper's data set has {self.row.classes}"
+
     def difference(self, method: str) -> float | None:
-        """Return how far that is above the paper's figure, where this is of the same data set."""
+        """Return how far that is above the paper's figure, where this is of the same classes."""
         ours, paper = self.accuracy(method), self.row.paper.get(method)
-        return ours - paper if self.row.comparable and ours is not None and paper is not None else None
+        comparable = self.row.comparable and not self.other_classes
+        return ours - paper if comparable and ours is not None and paper is not None else None
 
     def harmonic_mean(self, method: str) -> float | None:
         """Return H where seen classes compete as well, in percent: the paper has no such figure."""
@@ -71,8 +81,14 @@ class TextTable:
         """Return the rows that the given flags leave.
 
         Raises:
-            InputError: --split has no row.
+            InputError: --split has no row, or a flag is given that the rows have of their own.
         """
+        if "method" in given:
+            rule = f"--method must be left out for --table={self.table}, which says it for each row"
+            raise InputError(f"{rule}. Received: {given['method']!r}.")
+        features = str(given.get("text_features", _VECTORS))
+        if self.table == "n3_4" and not features.startswith(_VECTORS):
+            raise InputError(f"--text_features must be vectors:FILE for --table={self.table}. Received: {features!r}.")
         rows = [row for row in self.rows if self._can_run(row, given)]
         split = given.get("split")
         if split is not None:
@@ -158,6 +174,7 @@ class TextTable:
         for method in (OWN, *done.row.others):
             cells = done.accuracy(method), done.row.paper.get(method), done.harmonic_mean(method)
             lines.append(f"  {title_of(method):<26}" + "".join(f"{_shown(cell, 'n/a'):>8}" for cell in cells))
+        lines += [f"  {done.other_classes}"] * bool(done.other_classes)
         lines += [f"  differs from the paper's row: {' '.join(done.changed)}"] * bool(done.changed)
         lines += [f"  optimistic: {'; '.join(done.optimistic)}"] * bool(done.optimistic)
         return "\n".join(lines)
@@ -176,7 +193,10 @@ class TextTable:
             ours, paper = done.accuracy(method), done.row.paper.get(method)
             numbers = [_shown(each) for each in (ours, paper, done.difference(method), done.harmonic_mean(method))]
             writer.writerow(
-                [done.row.name, method, *numbers, done.row.note, " ".join(done.changed), "; ".join(done.optimistic)]
+                [
+                    *(done.row.name, method, *numbers, _joined(done.row.note, done.other_classes)),
+                    *(" ".join(done.changed), "; ".join(done.optimistic)),
+                ]
             )
         return text.getvalue()
 
@@ -193,11 +213,12 @@ class TextTable:
             lines.append(f"| {title} | {title_of(OWN)} | not to be had | {figure} | | |")
         notes = [f"{done.row.title}: {done.row.note}." for done in every if done.row.note]
         for done in every:
+            notes += [f"{done.row.title}: {done.other_classes}."] * bool(done.other_classes)
             notes += [f"{done.row.title} differs from the paper's row: `{' '.join(done.changed)}`."] * bool(done.changed)
             notes += [f"{done.row.title} is optimistic: {'; '.join(done.optimistic)}."] * bool(done.optimistic)
         said = (
             "Class-normalised accuracy in percent of a network for the classes of test alone; H beside it is of a network of "
-            f"seen and unseen classes. Paper: {SOURCE}."
+            f"seen and unseen classes. Paper: {SOURCE}. {STANDS_FOR}"
         )
         return "\n".join([*lines, "", said, *dict.fromkeys(notes)]) + "\n"
 
@@ -227,6 +248,10 @@ class TextTable:
 
 def _lines(every: Sequence[Finished]) -> list[tuple[Finished, str]]:
     return [(done, method) for done in every for method in (OWN, *done.row.others)]
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
 
 
 def _shown(value: float | None, empty: str = "", sign: str = "") -> str:

@@ -39,6 +39,35 @@ def test_rows_are_chosen_by_their_split_and_by_what_can_be_run():
     assert len(words.chosen(given)) == 4 and not words.left_out(given)
 
 
+def test_what_rows_say_themselves_is_refused():
+    with pytest.raises(InputError, match="--method must be left out for --table=n3_2, .* Received: 'eszsl'."):
+        TextTable("n3_2", "cub").chosen({"method": "eszsl"})
+    with pytest.raises(InputError, match="--text_features must be vectors:FILE for --table=n3_4. Received: 'lsa'."):
+        TextTable("n3_4", "cub").chosen({"text_features": "lsa"})
+
+
+def test_a_figure_of_other_classes_is_not_compared():
+    table = TextTable("n3_2", "flowers")
+    all_of_them = {"n3": {"acc_alone": 0.5, "num_seen": 92, "num_unseen": 10}}
+    done = Finished(table.rows[0], all_of_them)
+    assert done.difference("n3") is None and done.other_classes == "102 classes, the paper's data set has 55"
+    assert "102 classes, the paper's data set has 55" in table.comparison(done)
+    files = table.files([done])
+    assert all("102 classes, the paper's data set has 55" in text for text in files.values())
+    assert "MiniLM stands for BERT" in files["md"]
+    species = Finished(table.rows[0], {"n3": {"acc_alone": 0.5, "num_seen": 45, "num_unseen": 10}})
+    assert species.difference("n3") == pytest.approx(50 - 16.4) and species.other_classes == ""
+    (whole,) = TextTable("n3_6", "flowers").rows
+    assert Finished(whole, all_of_them).difference("n3") == pytest.approx(50 - 10.4)
+
+
+def test_a_module_of_the_hub_needs_no_weights_of_keras(tmp_path):
+    miniature.write_cub(tmp_path / "cub")
+    table = TextTable("n3_2", "cub")
+    wanted = {row: table.settings_of(row, str(tmp_path / "cub"), {"backbone": "hub:some"}, tmp_path) for row in table.rows}
+    assert "Keras fetches" not in table.needs(wanted, tmp_path)[0]
+
+
 def test_settings_are_the_rows_with_what_is_given_in_their_place(tmp_path):
     words = TextTable("n3_4", "birds")
     given = {"text_features": "vectors:some.txt", "n3_steps": 7, "dataset": "birds"}
