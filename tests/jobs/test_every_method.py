@@ -160,7 +160,7 @@ def test_a_bundle_of_the_method_takes_classes_and_gives_reasons(niwt, made, tmp_
     job = niwt("list_classes", f"--bundle={exports}", "--format=json")
     card = json.loads(job.out)["classes"][-1]
     assert (card["name"], card["seen"]) == ("newcomer", False)
-    by = "the column formula" if method == "niwt" else title_of(method)
+    by = title_of(method)
     assert card["how"].startswith(f"from its description, by {by} (nearest class ")
 
 

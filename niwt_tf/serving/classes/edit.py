@@ -143,8 +143,7 @@ def write_change(bundle: Bundle, change: Change) -> Path:
 
 
 def _card(bundle: Bundle, each: DescribedClass, name: str, nearest: str, cosine: float) -> Card:
-    method = bundle.metadata["column_map"].get("method", DEFAULT_METHOD)
-    by = "the column formula" if method == DEFAULT_METHOD else title_of(method)
+    by = title_of(bundle.metadata["column_map"].get("method", DEFAULT_METHOD))
     how = f"from its description, by {by}" + (f" (nearest class {nearest!r})" if nearest else "")
     figures = {"nearest_cosine": round(cosine, 6)} if nearest else {}
     said = name, tuple(float(value) for value in each.description.values), each.description.text, each.source

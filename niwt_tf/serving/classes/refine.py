@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from niwt_tf.config.names import DEFAULT_METHOD
 from niwt_tf.errors import InputError
 from niwt_tf.methods.few_shot import FewShotPrior
 from niwt_tf.serving.bundle.bundle import Bundle, extra_arrays
@@ -69,7 +68,7 @@ def few_shot_prior_of(bundle: Bundle) -> FewShotPrior:
     arrays = extra_arrays(bundle.folder, FEW_SHOT)
     if arrays is None:
         rule = f"{bundle.folder} must hold assets.extra/{FEW_SHOT}.npz"
-        raise InputError(f"{rule}, which the export of a run with --method={DEFAULT_METHOD} writes. Received: none.")
+        raise InputError(f"{rule}, which the export of a run whose method refines columns writes. Received: none.")
     try:
         return FewShotPrior.from_arrays(arrays)
     except (KeyError, ValueError) as error:

@@ -59,7 +59,7 @@ def test_an_added_class_is_known_and_the_others_are_as_they_were(bundle):
     card = Bundle.open(path).cards[-1]
     assert (card.name, card.text, card.source, card.seen, card.images) == ("lynx", "some words", "a guide", False, 0)
     assert card.description == tuple(float(value) for value in new.description.values)
-    assert "by the column formula (nearest class " in card.how
+    assert "by NIWT (nearest class " in card.how
     assert card.validation["validation_acc_zsl"] == 0.5
     assert -1 <= card.figures["nearest_cosine"] <= 1
     metadata = Bundle.open(path).metadata
