@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from niwt_tf.data.readers.tables import existing_directory
 from niwt_tf.data.schema import Dataset, Knowledge
 from niwt_tf.errors import InputError, check_choice
 
@@ -85,6 +86,29 @@ def texts_folder(archive: Archive, official: Path) -> Path | None:
     """Return the folder of texts or captions, in or beside the official folder, or None."""
     candidates = (official / archive.texts, official.parent / archive.texts)
     return next((folder for folder in candidates if folder.is_dir()), None)
+
+
+def whole_folder(
+    archive: Archive, data_dir: str | Path, missing_images: str, listed: Callable[[Path], Sequence[str]]
+) -> Path:
+    """Return the official folder, which has every file that its reader must have.
+
+    Args:
+        archive: its layout.
+        data_dir: the official folder or the one that holds it.
+        missing_images: unless "drop", images that are not there are told beside the files.
+        listed: gives the images that the folder's images.txt lists.
+
+    Raises:
+        InputError: there is no such folder, or files are absent; all are named.
+    """
+    official = official_folder(archive, existing_directory("data_dir", data_dir))
+    missing = missing_files(archive, official)
+    if missing:
+        if missing_images == "error" and (official / "images.txt").is_file():
+            missing += count_missing(official / archive.images, tuple(listed(official)))
+        raise incomplete(official, missing)
+    return official
 
 
 def incomplete(official: Path, missing: Sequence[str]) -> InputError:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from niwt_tf.data.readers import archives, tables
+from niwt_tf.data.readers import archives
 from niwt_tf.data.readers.annotations import ReadRows, per_image, read_boxes, read_parts
 from niwt_tf.data.readers.tables import group_of, line_of, list_directory, positions, read_numbered_names, read_numbers
 from niwt_tf.data.schema import Dataset, Knowledge
@@ -28,12 +28,9 @@ def read_cub(data_dir: str | Path, missing_images: str = "error") -> Dataset:
         InputError: files are absent (all are named) or not in order, a label contradicts its image's folder, or listed images
             are missing.
     """
-    official = archives.official_folder(_ARCHIVE, tables.existing_directory("data_dir", data_dir))
-    missing = archives.missing_files(_ARCHIVE, official)
-    if missing:
-        if missing_images == "error" and (official / "images.txt").is_file():
-            missing += archives.count_missing(official / "images", tuple(read_numbered_names(official / "images.txt")[1]))
-        raise archives.incomplete(official, missing)
+    official = archives.whole_folder(
+        _ARCHIVE, data_dir, missing_images, lambda folder: read_numbered_names(folder / "images.txt")[1]
+    )
     image_ids, paths = read_numbered_names(official / "images.txt")
     class_ids, class_names = read_numbered_names(official / "classes.txt")
     of_labels, read_rows, images = official / "image_class_labels.txt", _by_number(image_ids), len(image_ids)

@@ -36,13 +36,10 @@ def read_nabirds(data_dir: str | Path, missing_images: str = "error") -> Dataset
         InputError: files are absent (all are named) or not in order, a label contradicts its image's folder, or listed images
             are missing.
     """
-    official = archives.official_folder(_ARCHIVE, tables.existing_directory("data_dir", data_dir))
-    missing = archives.missing_files(_ARCHIVE, official)
+    official = archives.whole_folder(
+        _ARCHIVE, data_dir, missing_images, lambda folder: tuple(_listed_images(folder).values())
+    )
     of_labels, root = official / "image_class_labels.txt", official / "images"
-    if missing:
-        if missing_images == "error" and (official / "images.txt").is_file():
-            missing += archives.count_missing(root, tuple(_listed_images(official).values()))
-        raise archives.incomplete(official, missing)
     listed = _listed_images(official)
     image_ids, paths, count = tuple(listed), tuple(listed.values()), len(listed)
     read_rows = _by_uuid(image_ids)

@@ -166,6 +166,18 @@ def flags_of(settings: Settings) -> list[str]:
     return given
 
 
+def differing_flags(base: Settings, settings: Settings, but: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the flags in which settings differ from others, as "--name=value", without those of the names `but`."""
+    defaults, found = Settings(), []
+    for declared in SETTINGS:
+        value = getattr(settings, declared.name)
+        if declared.name in but or value == getattr(base, declared.name):
+            continue
+        at_default = value == getattr(defaults, declared.name)
+        found.append(f"--{declared.name}={value}" if at_default else flags_of(defaults.replace(**{declared.name: value}))[0])
+    return tuple(found)
+
+
 def _declared(source: str, name: str) -> Option:
     if name in YARDSTICKS:
         raise InputError(

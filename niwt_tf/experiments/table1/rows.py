@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from niwt_tf.config.names import TEXTS, check_text_features
-from niwt_tf.config.settings import SETTING_NAMES, Settings
+from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.sweeps.grid import flags_of
+from niwt_tf.experiments.sweeps.grid import differing_flags
 from niwt_tf.experiments.table1.needs import needs_text, parts_needed
 from niwt_tf.experiments.table1.paper import SOURCE, TABLE_1, Figures, PaperRow
 from niwt_tf.files import read_json
@@ -143,14 +143,7 @@ def settings_of(row: PaperRow, data_dir: str, changes: Mapping[str, Any] | None 
 
 def changed_flags(row: PaperRow, settings: Settings) -> tuple[str, ...]:
     """Return the flags in which a run's settings differ from the row's, as "--name=value"."""
-    base, defaults = Settings.from_dict(row.settings), Settings()
-    found = []
-    for name in SETTING_NAMES:
-        value = getattr(settings, name)
-        if name != "data_dir" and value != getattr(base, name):
-            at_default = value == getattr(defaults, name)
-            found.append(f"--{name}={value}" if at_default else flags_of(defaults.replace(**{name: value}))[0])
-    return tuple(found)
+    return differing_flags(Settings.from_dict(row.settings), settings, but=("data_dir",))
 
 
 def comparison(done: Reproduced) -> str:

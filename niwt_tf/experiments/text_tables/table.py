@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from niwt_tf.config.names import title_of
-from niwt_tf.config.settings import SETTING_NAMES, Settings
+from niwt_tf.config.settings import Settings
 from niwt_tf.data.descriptions.bert import write_random_encoder
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.sweeps.grid import flags_of
+from niwt_tf.experiments.sweeps.grid import differing_flags
 from niwt_tf.experiments.text_tables.needs import check_data, needs_of
 from niwt_tf.experiments.text_tables.paper import NOT_TO_BE_HAD, OWN, SOURCE, STANDS_FOR, TABLES, TextRow, rows_of
 from niwt_tf.files import read_json
@@ -141,16 +141,7 @@ class TextTable:
         """Return the flags in which a run's settings differ from the row's."""
         placed = {"text_features"} if row.settings["text_features"] in (_VECTORS, "random") else set()
         base = Settings.from_dict({name: value for name, value in row.settings.items() if name not in placed})
-        defaults = Settings()
-        names = [
-            name for name in SETTING_NAMES
-            if name not in ("data_dir", *placed) and getattr(settings, name) != getattr(base, name)
-        ]
-        return tuple(
-            f"--{name}={getattr(settings, name)}" if getattr(settings, name) == getattr(defaults, name)
-            else flags_of(defaults.replace(**{name: getattr(settings, name)}))[0]
-            for name in names
-        )
+        return differing_flags(base, settings, but=("data_dir", *placed))
 
     def finished(self, folder: Path, row: TextRow) -> Finished:
         """Return what the run of a row in `folder` came to, whatever its settings."""
