@@ -67,11 +67,12 @@ def write_explanation_sheet(
     sheet.neurons(2, top, explanation.neurons, photograph)
     top += _PICTURE + _ABOVE
     label = readable[own.label]
-    sheet.bars(0.0, top, bars, words, f"{_cut('Blue speaks for {},', label)}\norange against it")
+    # Colours are told where there are bars: of a bird they would be read as its own.
+    sheet.bars(0.0, top, bars, words, f"{_cut('Blue speaks for {},', label)}\norange against it" if words else "")
     if contrast is not None:
         rival = readable[contrast.rival.label]
         question = _cut(f"Why not {{}} ({percent(contrast.rival.probability)})?", rival)
-        title = f"{question}\n{_cut('Blue speaks for {}, orange for {}', label, rival)}"
+        title = f"{question}\n{_cut('Blue speaks for {}, orange for {}', label, rival)}" if others else question
         sheet.bars((_WIDTH - _MARGIN) / 2, top, bars, others, title)
         top += bars + _ABOVE
         if contrast.heat is not None:

@@ -69,6 +69,13 @@ def test_titles_are_whole_where_there_is_room(tmp_path, monkeypatch):
     assert all(inches(line, 9.5) <= 2.4 for line in pictures[-1].split("\n"))
 
 
+def test_colours_are_told_where_there_are_bars(tmp_path, monkeypatch):
+    found = explained("Dove", "Crow")
+    contrast = replace(found.contrast, speaks_for=(), speaks_against=())
+    bars, _ = _texts(tmp_path, monkeypatch, replace(found, speaks_for=(), speaks_against=(), contrast=contrast))
+    assert bars == ["", "Why not Crow (20.0 %)?"]
+
+
 def test_an_empty_map_is_said_to_be(tmp_path, monkeypatch):
     empty = np.zeros((2, 2), np.float32)
     found = explained()
