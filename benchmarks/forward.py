@@ -18,6 +18,7 @@ import tensorflow as tf
 from benchmarks.birds_run import BirdsRun
 from benchmarks.harness import Comparison, Goal, Series, interleaved
 from niwt_tf.compute import features as reader
+from niwt_tf.data.images.decode import decode_image
 from niwt_tf.data.images.pipeline import image_batches
 from niwt_tf.data.schema import Images, TestData, test_data
 from niwt_tf.models.backbones import build_network
@@ -74,8 +75,16 @@ def predict(network: Network, batches: tf.data.Dataset) -> Callable[[], Any]:
     return lambda: network.model.predict(pixels, verbose=0)
 
 
+def from_files(images: Images, size: int) -> tf.data.Dataset:
+    """Return the same batches by tf.data, which reads and decodes files as they are taken."""
+    paths, labels = [str(images.root / path) for path in images.paths], np.asarray(images.labels, np.int32)
+    rows = tf.data.Dataset.from_tensor_slices((paths, labels))
+    pixels = rows.map(lambda path, label: (decode_image(tf.io.read_file(path), size), label), tf.data.AUTOTUNE)
+    return pixels.batch(BATCH).prefetch(2)
+
+
 def from_memory(images: Images, size: int) -> tf.data.Dataset:
-    """Return the pipeline's batches, decoded beforehand."""
+    """Return the same batches, decoded beforehand."""
     batches = list(image_batches(images, size, BATCH))
     pixels, labels = (np.concatenate([np.asarray(batch[part]) for batch in batches]) for part in (0, 1))
     return tf.data.Dataset.from_tensor_slices((pixels, labels)).batch(BATCH).prefetch(2)
@@ -95,7 +104,7 @@ def against_predict(case: ForwardCase, label: str, call: Callable[[TestData], An
     for extent, test in (("all", case.test), ("one", case.one_batch)):
         memory = from_memory(test.images, size)
         sides[f"files, ours, {extent}"] = lambda test=test: call(test)
-        sides[f"files, predict, {extent}"] = predict(case.network, image_batches(test.images, size, BATCH))
+        sides[f"files, predict, {extent}"] = predict(case.network, from_files(test.images, size))
         sides[f"memory, ours, {extent}"] = lambda test=test, memory=memory: _decoded(memory, call, test)
         sides[f"memory, predict, {extent}"] = predict(case.network, memory)
     seconds = interleaved(sides, case.repetitions, what=f"{label}, {case.name}")

@@ -13,7 +13,7 @@ from benchmarks.birds_run import BirdsRun
 from benchmarks.forward import BATCH, cases
 from benchmarks.harness import Comparison, Goal, Measurement, Series, interleaved
 from niwt_tf.data.images.pipeline import image_batches
-from niwt_tf.explain.grad_cam import GradCam
+from niwt_tf.explain.heat import HeatMaps
 from niwt_tf.models.network import Network
 
 FASTER = Goal(2.0, at_least=True)
@@ -26,7 +26,7 @@ def measure(birds: BirdsRun) -> Measurement:
     rows: list[Comparison] = []
     for case in cases(birds):
         network = case.network
-        pixels, _ = next(iter(image_batches(case.one_batch.images, network.input_size, BATCH)))
+        pixels, _ = next(iter(image_batches(case.one_batch.images, network.input_form, BATCH)))
         classes = np.arange(len(pixels)) % len(network.class_names)
         made = sides(network, pixels.numpy(), classes)
         ours = made[0][1]()
@@ -51,7 +51,7 @@ def measure(birds: BirdsRun) -> Measurement:
 
 def sides(network: Network, pixels: np.ndarray, classes: np.ndarray) -> list[tuple[str, Callable[[], Any]]]:
     """Return what is called on one batch, ours first: each gives maps [B, H, W] at least 0, of any scale."""
-    ours = GradCam(network)
+    ours = HeatMaps(network)
     found: list[tuple[str, Callable[[], Any]]] = [
         ("ours", lambda: ours(pixels, classes, upsample=False)),
         ("plain tape", lambda: _plain_tape(network, pixels, classes)),

@@ -16,8 +16,8 @@ from benchmarks.harness import Comparison, Goal, Measurement, Series, interleave
 from benchmarks.serving_sides import ATTRIBUTES, SEEN, UNSEEN, Exported, export, sides
 from niwt_tf.data.descriptions.new_classes import DescribedClass, Description
 from niwt_tf.serving.bundle.bundle import Bundle
-from niwt_tf.serving.bundle.predict import opened
 from niwt_tf.serving.classes.edit import add_classes, write_change
+from niwt_tf.serving.predict import opened
 
 SERVING, EXPLAIN, FIRST = Goal(1.10), Goal(4.0), Goal(2.0)
 COMPUTATION, WHOLE = Goal(0.05), Goal(10.0)

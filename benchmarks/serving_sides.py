@@ -17,9 +17,9 @@ from niwt_tf.data.schema import Knowledge
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.network import Network
-from niwt_tf.serving.bundle.predict import Servable
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.savedmodel import export_network
+from niwt_tf.serving.predict import Servable
 
 ATTRIBUTES, SEEN, UNSEEN = 312, 150, 50
 BEST = 5

@@ -11,10 +11,10 @@ import time
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-WORDS = "A bird with a black crown, black wings, a pink breast and a hooked bill."
+WORDS = "A bird with a black crown, green striped wings, a pink striped breast, a green tail and an ivory bill."
 
 
-def main(address: str, file: str, width: str = "1280", height: str = "1580") -> None:
+def main(address: str, file: str, width: str = "1280", height: str = "1640") -> None:
     """Describe a bird in words, move a slider, and photograph the page."""
     with sync_playwright() as started:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
@@ -30,6 +30,9 @@ def main(address: str, file: str, width: str = "1280", height: str = "1580") -> 
         page.get_by_role("slider").first.focus()
         times = sorted(answered(page, key) for key in ["ArrowRight", "ArrowLeft"] * 7 + ["ArrowRight"])
         print(f"from key to answer: median {times[7]:.2f} s, from {times[0]:.2f} to {times[-1]:.2f} s over 15 keys")
+        page.wait_for_timeout(2000)
+        page.get_by_text("Explaining it").wait_for(state="hidden")  # what a slow machine is still at
+        page.get_by_test_id("stMain").evaluate("main => main.scrollTop = 0")
         page.wait_for_timeout(2000)
         picture = Image.open(io.BytesIO(page.screenshot()))
         picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)

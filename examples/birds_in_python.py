@@ -40,7 +40,7 @@ model.fit(dataset)
 print(f"learnt {len(model.classes_)} classes, layer {model.network_.layer}, {model.network_.num_neurons} neurons")
 
 # %% Score on the test images, which nothing above has looked at.
-metrics = model.score(dataset)
+metrics = model.evaluate(dataset)
 for name in ("acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "chance_zsl"):
     print(f"{name:<14} {100 * metrics[name]:5.1f} %")
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from niwt_tf.config.surroundings import choose_keras_backend
 from niwt_tf.errors import InputError
+
+choose_keras_backend()
 
 if TYPE_CHECKING:
     from niwt_tf.data.load import load_dataset
-    from niwt_tf.estimator import Niwt
+    from niwt_tf.estimator.classifier import Niwt
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["InputError", "Niwt", "__version__", "load_dataset"]
 
-_HOMES = {"Niwt": "niwt_tf.estimator", "load_dataset": "niwt_tf.data.load"}
+_HOMES = {"Niwt": "niwt_tf.estimator.classifier", "load_dataset": "niwt_tf.data.load"}
 
 
 def __getattr__(name: str) -> Any:

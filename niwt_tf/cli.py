@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections.abc import Sequence
 
 from niwt_tf import __version__
+from niwt_tf.config.surroundings import leave_working_directory
 from niwt_tf.errors import InputError, suggestion
+from niwt_tf.jobs.terminal_text import outlive_readers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the job that the first argument names and return the exit status: 0, or 2 for bad input."""
+    if arguments is None:
+        leave_working_directory()
+        outlive_readers()
     try:
         status = _main(arguments)
         sys.stdout.flush()
     except InputError as error:  # the options of an installed package are not in order
         print(f"niwt: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # whoever read has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more as it ends
-        return 128 + signal.SIGPIPE
+    except OSError as error:  # of what was printed; a job says its own
+        print(f"niwt: Cannot write: {error.strerror or error}.", file=sys.stderr)
+        return 2
     return status
 
 

@@ -44,10 +44,11 @@ def first_line(error: object) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def listed(names: Sequence[str]) -> str:
-    """Return the first three names and how many more there are."""
+def listed(names: Sequence[str], count: int | None = None) -> str:
+    """Return the first three names and how many more there are, of `count` where not all names are given."""
     shown = ", ".join(repr(name[:_LONGEST]) for name in names[:3])
-    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    more = (len(names) if count is None else count) - 3
+    return shown + (f" and {more} more" if more > 0 else "")
 
 
 def check_choice(argument: str, received: str, choices: Iterable[str]) -> str:

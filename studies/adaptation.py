@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     maps, norms = {}, {}
     for name, run in runs.items():
         network, norms[name] = written_of(run, dataset)
-        pixels = np.asarray(next(iter(image_batches(images, network.input_size, len(images))))[0])
+        pixels = np.asarray(next(iter(image_batches(images, network.input_form, len(images))))[0])
         maps[name] = saliencies(network, pixels)
     truth, shares = truth_of_test_images(dataset), dict[str, Figure]()
     if truth.boxes is not None:

@@ -47,7 +47,7 @@ def measured(
     """Return every measure of every image, [M] each."""
     rng, classes = np.random.default_rng(seed), reader.read(table)
     rows: dict[str, list[float]] = {}
-    batch = next(iter(image_batches(images, reader.generator.network.input_size, len(images))))
+    batch = next(iter(image_batches(images, reader.generator.network.input_form, len(images))))
     for given in reader.given(np.asarray(batch[0])):
         logits = reader.logits(given[None], classes)[0]
         rival, own = (int(place) for place in np.argsort(logits)[-2:])

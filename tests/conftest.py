@@ -24,8 +24,9 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads that wait for each other are slower
 
-# A loaded machine is slow at times; what is tested is the answer.
-settings.register_profile("unhurried", deadline=None)
+# A loaded machine is slow at times; what is tested is the answer. The same examples every time, so that a failure is of the
+# change at hand; NIWT_TESTS_EXPLORE=1 draws new ones.
+settings.register_profile("unhurried", deadline=None, derandomize=not os.environ.get("NIWT_TESTS_EXPLORE"))
 settings.load_profile("unhurried")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -53,6 +54,8 @@ TINY = {
     "num_folds": 2,
     "num_support": 16,
     "transfer_steps": 20,
+    "map": "ridge",
+    "heat": "grad_cam",
     "transfer_lambda": (1e-2,),
     "head_regularization": (10.0, 100.0),
     "seed": 3,
@@ -92,16 +95,23 @@ def tiny_flags() -> list[str]:
 
 @pytest.fixture(scope="session")
 def niwt() -> Callable[..., Finished]:
-    """Return a function that does `niwt JOB --flags` in this process, which has TensorFlow imported already."""
+    """Return a function that does `niwt JOB --flags` in this process, which has TensorFlow imported already.
 
-    def call(*arguments: object) -> Finished:
+    What a job exports is asked in this process too, or with `apart` as always in a new one, which takes seconds to start.
+    """
+
+    def call(*arguments: object, apart: bool = False) -> Finished:
         from niwt_tf.cli import main
+        from niwt_tf.serving.export import verification
+        from tests.serving.answers import answered_here
 
         logger = logging.getLogger("niwt_tf")
         before = list(logger.handlers), logger.level, logger.propagate
         out, err = io.StringIO(), io.StringIO()
         try:
-            with redirect_stdout(out), redirect_stderr(err):
+            with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+                if not apart:
+                    patch.setattr(verification, "ask", answered_here)
                 status = main([str(argument) for argument in arguments])
         finally:
             logger.handlers[:], logger.level, logger.propagate = before
@@ -133,7 +143,7 @@ def finished_run(
         exports = folder / "exports"
         if first:
             flags = [f"--data_dir={tiny_birds}", f"--run_dir={folder / 'run'}", f"--export_dir={exports}", "--num_unseen=3"]
-            job = niwt("run", *flags, *tiny_flags)
+            job = niwt("run", *flags, *tiny_flags, apart=True)
             assert job.status == 0, job.err
             (folder / "job.json").write_text(json.dumps(dataclasses.asdict(job)))
     path = Path(shutil.copytree(folder / "run", tmp_path_factory.mktemp("finished") / "run"))

@@ -38,13 +38,13 @@ _SMALL = {"hidden": 16.0, "steps": 5.0, "epochs": 1.0}
 def shortened_grids() -> Iterator[None]:
     """Leave to each baseline one point of its grid, one kind of features, and small networks."""
     from niwt_tf.config.names import METHOD_MODULES
-    from niwt_tf.methods.baselines.linear import LinearMethod
+    from niwt_tf.methods.baselines.linear import GridMethod
     from niwt_tf.methods.registry import method_of
 
     with pytest.MonkeyPatch.context() as patch:
         for path in METHOD_MODULES.values():
             module = importlib.import_module(path)
-            if isinstance(module.METHOD, LinearMethod):
+            if isinstance(module.METHOD, GridMethod):
                 grid = {name: (_SMALL.get(name, values[0]),) for name, values in module.METHOD.grid.items()}
                 short = dataclasses.replace(module.METHOD, grid=grid, features=module.METHOD.features[:1])
                 patch.setattr(module, "METHOD", short)

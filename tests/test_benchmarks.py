@@ -33,8 +33,8 @@ from benchmarks.tape import TapeRun, run_tape
 from niwt_tf.methods.niwt.transfer import TransferOptions, transfer_columns
 from niwt_tf.models.backbones import build_network
 from niwt_tf.serving.bundle.bundle import Bundle
-from niwt_tf.serving.bundle.predict import opened
 from niwt_tf.serving.bundle.versions import versions
+from niwt_tf.serving.predict import opened
 from studies import faithfulness, knowledge, nested_choice, seeds, trials
 
 
@@ -229,7 +229,7 @@ def test_the_sides_of_grad_cam_give_the_same_maps():
         np.testing.assert_allclose(grad_cam.scaled(other()), ours(), atol=1e-5)
 
 
-HEAVY = ("evidence", "nested_choice", "trials")  # they import TensorFlow at once
+HEAVY = ("evidence", "nested_choice", "trials", "turned_photographs")  # they import TensorFlow at once
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -69,4 +70,17 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait() == 128 + 13
+        assert process.wait() == 0
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list_classes", "--bundle=/nowhere"]])
+def test_a_closed_output_is_no_error(arguments):
+    done = subprocess.run(["/bin/sh", "-c", f"exec {sys.executable} -m niwt_tf {' '.join(arguments)} >&-"], capture_output=True)
+    assert b"Traceback" not in done.stderr and done.returncode == (0 if arguments == ["--help"] else 2)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_an_output_that_is_full_is_one_sentence():
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([sys.executable, "-m", "niwt_tf", "--help"], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2 and done.stderr == b"niwt: Cannot write: No space left on device.\n"

@@ -20,9 +20,9 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from niwt_tf.models.backbones import build_network
 from niwt_tf.serving.bundle.bundle import Bundle
-from niwt_tf.serving.bundle.predict import opened
 from niwt_tf.serving.export.savedmodel import export_network
 from niwt_tf.serving.loopback.server import loopback
+from niwt_tf.serving.predict import opened
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPORTS = ROOT / "exports"

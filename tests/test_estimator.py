@@ -10,11 +10,12 @@ import pytest
 import tensorflow as tf
 from sklearn.base import clone
 
-from niwt_tf import InputError, Niwt, estimator, load_dataset
+from niwt_tf import InputError, Niwt, load_dataset
 from niwt_tf.config.settings import SETTINGS, Settings
 from niwt_tf.data.images.decode import decode_image
 from niwt_tf.data.schema import Dataset, Descriptions, test_data
-from niwt_tf.estimator import _DATA_SETTINGS
+from niwt_tf.estimator import classifier as estimator
+from niwt_tf.estimator.parameters import DATA_SETTINGS
 from niwt_tf.files import read_json
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.network import Network
@@ -64,14 +65,14 @@ def test_training_and_every_choice_are_blind_to_test_images(model, finished_run)
     found["layer_weights"] = list(found["layer_weights"])
     numbers = {name: pytest.approx(value, rel=ROUNDING) for name, value in chosen.items() if isinstance(value, float)}
     assert found == {**chosen, **numbers}
-    # Two ridge heads and three discriminants, then eight penalties of the map for the best of each kind.
-    assert len(model.trials_) == 5 + 2 * 8
+    # Two ridge heads and two discriminants, then eight penalties of the map for the best of each kind.
+    assert len(model.trials_) == 4 + 2 * 8
 
 
 def test_the_score_is_that_of_the_jobs(model, dataset, finished_run):
     metrics = read_json(finished_run.path / "metrics.json")
     others = {"validation_harmonic_mean", "validation_acc_zsl", "transfer_cosine", "faithfulness", "optimistic", "test_ledger"}
-    found = model.score(dataset)
+    found = model.evaluate(dataset)
     # Counts of images are the same, so an accuracy that is another differs by far more than this.
     assert found == pytest.approx({name: value for name, value in metrics.items() if name in found}, abs=ROUNDING)
     assert metrics.keys() - found.keys() <= others
@@ -107,6 +108,9 @@ def test_predictions_of_paths_and_of_pixels(model, dataset, test_paths):
         (np.zeros((2, 8, 8, 4)), r"Received: shape \(2, 8, 8, 4\)"),
         (np.full((1, 8, 8, 3), np.nan), "finite"),
         (np.array([["a", "b"]]), "images must be"),
+        (np.full((1, 4, 4, 3), 0.5, np.float32), "in 0..255. Received: numbers in 0..1; multiply them by 255"),
+        (np.full((1, 4, 4, 3), -3.0), "in 0..255. Received: numbers from -3 to -3"),
+        (np.full((1, 4, 4, 3), 256, np.uint16), "in 0..255. Received: numbers from 256 to 256"),
     ],
 )
 def test_images_of_another_form(model, images, sentence):
@@ -132,14 +136,14 @@ def test_a_class_comes_and_goes(model, dataset, test_paths, tmp_path):
     named = dict(zip(dataset.knowledge.names, row.tolist(), strict=True))
     assert changed.add_class("again", named).classes_[-1] == "again"
     np.testing.assert_array_equal(changed.network_.columns[:, -1], changed.network_.columns[:, -2])
-    assert changed.score(dataset)["num_unseen"] == 5
+    assert changed.evaluate(dataset)["num_unseen"] == 5
     changed.remove_class("new bird").remove_class("again")
     np.testing.assert_allclose(changed.decision_function(test_paths[:5]), before, atol=1e-4)
     gone = dataset.class_names[dataset.split.seen[0]]
     changed.remove_class(gone)
     assert gone not in changed.predict(test_paths)
     with pytest.raises(InputError, match="must know every class"):
-        changed.score(dataset)
+        changed.evaluate(dataset)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +180,7 @@ def test_saved_and_loaded_it_is_the_same(model, dataset, test_paths, tmp_path):
     assert loaded.get_params() == model.get_params()
     np.testing.assert_array_equal(loaded.classes_, model.classes_)
     np.testing.assert_array_equal(loaded.decision_function(test_paths), model.decision_function(test_paths))
-    assert loaded.score(dataset) == model.score(dataset)
+    assert loaded.evaluate(dataset) == model.evaluate(dataset)
     row = dataset.knowledge.values[0] * 0.5
     one = Descriptions(("one",), row[None])
     ours, theirs = (each.chosen_.generator.generate(one) for each in (model, loaded))
@@ -187,7 +191,7 @@ def test_saved_and_loaded_it_is_the_same(model, dataset, test_paths, tmp_path):
     model.save(tmp_path / "model")  # over itself
 
 
-@pytest.mark.parametrize("damage", ["absent", "json", "torn", "array", "network", "future", "last"])
+@pytest.mark.parametrize("damage", ["absent", "json", "torn", "array", "network", "edited", "flipped", "future", "last"])
 def test_what_is_not_a_saved_model(model, tmp_path, damage):
     folder = tmp_path / "model"
     if damage != "absent":
@@ -200,10 +204,16 @@ def test_what_is_not_a_saved_model(model, tmp_path, damage):
         np.savez(folder / "generator.npz", columns=np.zeros(3))
     elif damage == "network":
         (folder / "network.keras").write_bytes(b"torn")
+    elif damage == "edited":
+        (folder / "model.json").write_text((folder / "model.json").read_text().replace('"calibration": ', '"calibration": 1'))
+    elif damage == "flipped":
+        content = bytearray((folder / "classes.npz").read_bytes())
+        content[len(content) // 2] ^= 16
+        (folder / "classes.npz").write_bytes(content)
     elif damage in ("future", "last"):
         other = '"format": 99' if damage == "future" else '"format": 4'
-        (folder / "model.json").write_text((folder / "model.json").read_text().replace('"format": 5', other))
-    with pytest.raises(InputError, match=r"Received: .*model|network\.keras|fit and save it again\. Received: (4|99)\."):
+        (folder / "model.json").write_text((folder / "model.json").read_text().replace('"format": 6', other))
+    with pytest.raises(InputError, match=r"Received: .*model|which was changed|fit and save it again\. Received: (4|99)\."):
         Niwt.load(folder)
 
 
@@ -239,7 +249,7 @@ def test_parameters_in_scikit_learns_manner():
 def test_parameters_are_the_settings_that_are_not_about_data():
     parameters = dict(inspect.signature(Niwt.__init__).parameters)
     del parameters["self"], parameters["verbose"], parameters["head"]  # the former name of method
-    expected = {declared.name: declared.default for declared in SETTINGS if declared.name not in _DATA_SETTINGS}
+    expected = {declared.name: declared.default for declared in SETTINGS if declared.name not in DATA_SETTINGS}
     assert {name: parameter.default for name, parameter in parameters.items()} == expected
 
 
@@ -270,7 +280,7 @@ def test_mistakes_that_only_fit_can_see(dataset, tiny_settings, tmp_path):
         Niwt(**{**tiny_settings, "layer": "conv9"}).fit(dataset)
     with pytest.raises(InputError, match="support must be seen, noise or a folder of images"):
         Niwt(**{**tiny_settings, "support": str(tmp_path)}).fit(dataset)
-    with pytest.raises(InputError, match="dataset must be"):
+    with pytest.raises(InputError, match="descriptions must be given beside images"):
         Niwt().fit([1, 2, 3])
 
 

@@ -8,21 +8,22 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from niwt_tf import InputError, Niwt, estimator, load_dataset
-from niwt_tf.config.names import network_methods
+from niwt_tf import InputError, Niwt, load_dataset
 from niwt_tf.data.schema import Dataset, Descriptions, test_data
+from niwt_tf.estimator import classifier as estimator
 from niwt_tf.explain.counterfactual import Counterfactual
 from niwt_tf.files import read_json, write_json
-from niwt_tf.methods.registry import method_of
 from niwt_tf.serving.bundle.bundle import Bundle
-from niwt_tf.serving.bundle.predict import opened, read_pixels
 from niwt_tf.serving.export import verification
+from niwt_tf.serving.predict import opened, read_pixels
 from tests.serving.answers import answered_here
 
 # Those that need texts are in tests/methods/n3 and tests/methods/baselines.
-# NIWT itself is what tests/test_estimator.py is about; tests/jobs/test_every_method.py has a quick one of the others.
-OTHERS = [name for name in network_methods() if not method_of(name).reads_texts]
-METHODS = [pytest.param(name, marks=pytest.mark.slow) for name in OTHERS]
+# NIWT itself is what tests/test_estimator.py is about; tests/jobs/test_every_method.py has all others.
+# These are of three kinds: a matrix, a network, a kernel.
+METHODS = [pytest.param(name, marks=pytest.mark.slow) for name in ("ale", "dem", "class_mean_gp")]
+# Fits the head of all classes at once.
+ANEW = "cvae"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def trained_once():
     """Train networks for the first model alone: they are the same whatever the method is."""
     kept = {}
 
-    def train(settings, partitions, execution):
+    def train(settings, partitions, execution, **given):
         of = settings.replace(method="niwt")
         if of not in kept:
             kept[of] = real(settings, partitions, execution)
@@ -67,20 +68,20 @@ def test_from_fitting_to_a_bundle(fitted, dataset, photos, tmp_path, monkeypatch
     assert model.chosen_.method == method
     assert max(model.trials_, key=lambda trial: trial.harmonic_mean) == model.chosen_.trial
     assert clone(model).get_params()["method"] == method
-    found = model.score(dataset)
+    found = model.evaluate(dataset)
     assert (found["num_seen"], found["num_unseen"]) == (7, 3)
     assert 0 <= found["acc_unseen"] <= 1 and 0 <= found["acc_seen"] <= 1
 
     model.save(tmp_path / "model")
     record = read_json(tmp_path / "model" / "model.json")
-    assert (record["format"], record["method"]) == (5, method)
+    assert (record["format"], record["method"]) == (6, method)
     loaded = Niwt.load(tmp_path / "model")
     assert loaded.get_params() == model.get_params()
     np.testing.assert_array_equal(loaded.decision_function(photos), before)
     np.testing.assert_array_equal(loaded.predict_proba(photos), model.predict_proba(photos))
     assert loaded.chosen_.trial == model.chosen_.trial
     assert loaded.trials_ == []
-    assert loaded.score(dataset) == found
+    assert loaded.evaluate(dataset) == found
 
     # What the generator makes of a description is the same from disk, and of an unseen class what it has been.
     rows = dataset.knowledge.values[[dataset.class_names.index(model.classes_[place]) for place in (-1, 0)]]
@@ -114,6 +115,26 @@ def test_from_fitting_to_a_bundle(fitted, dataset, photos, tmp_path, monkeypatch
     assert loaded.explain(photos[0])["class"]["label"] in loaded.classes_
 
 
+@pytest.mark.slow
+def test_a_head_that_is_fitted_at_once_is_fitted_anew_for_another_class(fitted, dataset, photos, tmp_path):
+    model = fitted(ANEW)
+    before = model.decision_function(photos)
+    model.save(tmp_path / "model")
+    loaded = Niwt.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.decision_function(photos), before)
+    row = dataset.knowledge.values[:2].mean(axis=0)
+    for changed in (model, loaded):
+        changed.add_class("newcomer", row)
+    after = loaded.decision_function(photos)
+    np.testing.assert_allclose(after, model.decision_function(photos), rtol=1e-4, atol=1e-4)
+    assert after.shape == (len(photos), 11) and loaded.classes_[-1] == "newcomer"
+    assert (np.abs(after[:, :10] - before).max(axis=0) > 0).all()
+    assert loaded.explain(photos[0])["class"]["label"] in loaded.classes_
+    loaded.remove_class("newcomer")
+    assert list(loaded.classes_) == list(fitted(ANEW).classes_)
+
+
+@pytest.mark.slow
 def test_a_counterfactual_is_of_the_method_that_was_fitted(fitted, photos, monkeypatch):
     """The changed description, given to the fitted generator, moves the class's logit by what the explanation says."""
     model, kept = fitted("class_mean"), []
@@ -167,4 +188,4 @@ def test_a_model_of_the_last_format_is_one_sentence(fitted, tmp_path):
     (folder / "generator.npz").rename(folder / "transferer.npz")
     with pytest.raises(InputError) as raised:
         Niwt.load(folder)
-    assert str(raised.value) == "path must hold a model of format 5: fit and save it again. Received: 4."
+    assert str(raised.value) == "path must hold a model of format 6: fit and save it again. Received: 4."

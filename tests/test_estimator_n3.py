@@ -27,7 +27,7 @@ def test_from_fitting_to_classifiers_of_other_classes(tiny_birds, tiny_bert, tmp
     images = test_data(dataset).images
     photos = [images.root / path for path in images.paths][::9]
     before = model.decision_function(photos)
-    assert before.shape == (len(photos), len(model.classes_)) and model.score(dataset)["acc_zsl"] >= 0
+    assert before.shape == (len(photos), len(model.classes_)) and model.evaluate(dataset)["acc_zsl"] >= 0
 
     other = model.synthesize(TEXTS)
     assert other.classes_.tolist() == list(TEXTS)

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import fcntl
 import os
+import stat
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from niwt_tf.files import (
+    files_below,
     fingerprint,
+    literal_folder,
     read_json,
+    recover,
     remove_abandoned,
     replacing,
     replacing_all,
@@ -18,10 +25,22 @@ from niwt_tf.files import (
 )
 
 
-def _dead_process() -> int:
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    child.wait()
-    return child.pid
+def test_a_pipe_and_a_device_are_written_to_and_stay_what_they_are(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_json(pipe, [1])
+        assert os.read(reader, 100) == b"[\n  1\n]\n"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(os.stat(pipe).st_mode)
+    kept = os.lstat("/dev/stdout")
+    code = "from niwt_tf.files import write_json; print('before', flush=True); write_json('/dev/stdout', [1]); print('after')"
+    with open(tmp_path / "out", "wb") as out:
+        subprocess.run([sys.executable, "-c", code], stdout=out, check=True)
+    assert (tmp_path / "out").read_text().split() == ["before", "[", "1", "]", "after"]
+    assert os.lstat("/dev/stdout").st_ino == kept.st_ino
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -88,18 +107,132 @@ def test_a_directory_is_replaced_whole_or_stays(tmp_path):
     assert os.listdir(tmp_path) == ["d"]
 
 
-def test_temporaries_of_dead_processes_are_removed_and_those_of_living_ones_stay(tmp_path):
-    dead, living = _dead_process(), os.getppid()
-    for name in (f".tmp-{dead}-d", f".tmp-{dead}-old-d", f".tmp-{living}-d"):
+_HOLDER = """
+import os, sys, time
+from niwt_tf.files import claimed_directory
+from pathlib import Path
+with claimed_directory(Path(sys.argv[1])) as folder:
+    (folder / "half").write_text("half")
+    print(folder, flush=True)
+    time.sleep(100)
+"""
+
+
+def _held_elsewhere(target, *before):
+    """Return a process, and the temporary folder that it holds beside a target."""
+    process = subprocess.Popen([*before, sys.executable, "-c", _HOLDER, str(target)], stdout=subprocess.PIPE, text=True)
+    return process, Path(process.stdout.readline().strip())
+
+
+def _contained() -> list[str]:
+    """Return what runs a command with numbers of processes of its own, as a container has; nothing where it is not allowed."""
+    command = ["unshare", "--pid", "--fork", "--kill-child"]
+    try:
+        return command if subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0 else []
+    except FileNotFoundError:
+        return []
+
+
+def test_what_another_container_is_writing_stays_until_that_ends(tmp_path):
+    process, folder = _held_elsewhere(tmp_path / "d", *_contained())
+    try:
+        for name in ("", "d"):
+            remove_abandoned(tmp_path, name)
+            assert (folder / "half").read_text() == "half"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    deadline = time.monotonic() + 600
+    while os.listdir(tmp_path) and time.monotonic() < deadline:  # of a container the first process ends first
+        remove_abandoned(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_nobody_holds_is_removed_and_what_is_not_temporary_stays(tmp_path):
+    for name in (".tmp-x00000001-d", ".tmp-x00000002-e", ".tmp-my-d", ".tmp-notes", ".tmp-77-d"):
         (tmp_path / name).mkdir()
-    (tmp_path / f".tmp-{dead}-a.json").write_text("")
-    (tmp_path / ".tmp-notes").write_text("not ours")
+    (tmp_path / ".tmp-x00000003-old-a.json").write_text("")
     with replacing_directory(tmp_path / "d"):
         pass
-    assert not (tmp_path / f".tmp-{dead}-d").exists()
-    assert (tmp_path / f".tmp-{dead}-a.json").exists()
+    assert not (tmp_path / ".tmp-x00000001-d").exists() and (tmp_path / ".tmp-x00000002-e").exists()
     remove_abandoned(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == sorted([f".tmp-{living}-d", ".tmp-notes", "d"])
+    # An earlier version, perhaps in another container, names its work by a number and holds nothing.
+    assert sorted(os.listdir(tmp_path)) == [".tmp-77-d", ".tmp-my-d", ".tmp-notes", "d"]
+    os.utime(tmp_path / ".tmp-77-d", (0, 0))
+    remove_abandoned(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".tmp-my-d", ".tmp-notes", "d"]
+
+
+def test_where_nothing_can_be_locked_what_is_new_stays(tmp_path, monkeypatch):
+    def refused(descriptor, operation):
+        raise OSError("no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    for name in (".tmp-x00000001-d", ".tmp-x00000002-d"):
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / ".tmp-x00000001-d", (0, 0))
+    with replacing_directory(tmp_path / "d"):
+        pass
+    assert sorted(os.listdir(tmp_path)) == [".tmp-x00000002-d", "d"]
+
+
+def test_folders_change_places_in_one_step(tmp_path, monkeypatch):
+    """So there is no moment at which a process that is killed leaves neither."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "old").touch()
+    monkeypatch.setattr(os, "replace", None)
+    with replacing_directory(tmp_path / "d") as temporary:
+        (temporary / "new").touch()
+    assert os.listdir(tmp_path) == ["d"] and os.listdir(tmp_path / "d") == ["new"]
+
+
+@pytest.mark.parametrize("by", [recover, lambda path: remove_abandoned(path.parent)])
+def test_a_folder_that_was_moved_aside_comes_back(tmp_path, monkeypatch, by):
+    """Where the system cannot exchange two, a process may be killed between its two steps."""
+    target, real = tmp_path / "d", os.replace
+    target.mkdir()
+    (target / "old").touch()
+    moves = []
+
+    def stopping(source, destination):
+        if moves:
+            raise KeyboardInterrupt
+        moves.append(source)
+        real(source, destination)
+
+    monkeypatch.setattr("niwt_tf.files._exchanged", lambda *_: False)
+    monkeypatch.setattr(os, "replace", stopping)
+    with pytest.raises(KeyboardInterrupt), replacing_directory(target) as temporary:
+        (temporary / "new").touch()
+    monkeypatch.setattr(os, "replace", real)
+    assert not target.exists()
+    by(target)
+    assert os.listdir(target) == ["old"] and os.listdir(tmp_path) == ["d"]
+    with replacing_directory(target) as temporary:
+        (temporary / "new").touch()
+    assert os.listdir(target) == ["new"] and os.listdir(tmp_path) == ["d"]
+
+
+@pytest.mark.parametrize("replaces", [replacing, replacing_all, replacing_directory])
+def test_what_is_replaced_is_on_the_disk_before_it_has_its_name_and_its_folder_after(tmp_path, monkeypatch, replaces):
+    target, done = tmp_path / "a", []
+    real, names = (os.fsync, os.replace), {}
+
+    def fsync(descriptor):
+        status = os.fstat(descriptor)
+        done.append(names.get(status.st_ino, "folder" if status.st_ino == tmp_path.stat().st_ino else "other"))
+        real[0](descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", lambda *paths: (done.append("named"), real[1](*paths)))
+    with replaces(target) as temporary:
+        inside = temporary / "f" if replaces is replacing_directory else temporary
+        file = inside[0] if isinstance(inside, tuple) else inside
+        file.write_text("x")
+        names[file.stat().st_ino] = "contents"
+    kept = [step for step in done if step != "other"]
+    assert kept == ["contents", "named", "folder"]
 
 
 def test_json_round_trip_takes_numpy_and_refuses_nan(tmp_path):
@@ -119,3 +252,41 @@ def test_fingerprints_change_with_any_part(tmp_path):
     assert len({first, fingerprint({"a": 2, "b": 1}, np.zeros((1, 2)), file), fingerprint({"a": 3}, np.zeros(2), file)}) == 3
     file.write_text("2")
     assert first != fingerprint({"b": 1, "a": 2}, np.zeros(2), file)
+
+
+def test_a_name_that_fits_the_file_system_has_a_temporary_one_that_does(tmp_path):
+    target = tmp_path / ("ä" * 123 + ".json")  # 251 bytes
+    write_json(target, 1)
+    with replacing_all(target) as (temporary,):
+        assert temporary.suffix == ".json"
+        write_json(temporary, 2)
+    assert read_json(target) == 2 and os.listdir(tmp_path) == [target.name]
+    abandoned = tmp_path / temporary.name
+    abandoned.touch()
+    remove_abandoned(tmp_path, target.name)
+    assert not abandoned.exists()
+
+
+@pytest.mark.parametrize("name", ["a[1]", "a*", "a?b", "a\\b"])
+def test_a_folder_that_tensorflow_takes_for_a_pattern_has_another_path(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "x").write_text(name)
+    path = literal_folder(tmp_path / name)
+    assert not set(str(path)) & set("*?[\\") and (path / "x").read_text() == name
+    assert literal_folder(tmp_path / name) == path and literal_folder(tmp_path) == tmp_path
+
+
+def test_litter_is_left_out_at_every_depth(tmp_path):
+    for name in (".DS_Store", "Thumbs.db", "a/._b", "a/.nfs0000", "__MACOSX/c", "a/desktop.ini", "~$d.xlsx", "@eaDir/e"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "a" / "f").touch()
+    (tmp_path / "g").symlink_to("a")
+    (tmp_path / "a" / "up").symlink_to("..")
+    assert [path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path)] == ["a/f", "g/f"]
+
+
+def test_json_that_is_nested_too_deeply_is_no_json(tmp_path):
+    (tmp_path / "a.json").write_text("[" * 200_000)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        read_json(tmp_path / "a.json")

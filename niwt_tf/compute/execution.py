@@ -54,7 +54,7 @@ def compiled(
     import tensorflow as tf  # not before a job's flags are known to be good: what they say of execution is read without it
 
     # TensorFlow warns of retracing by the line of code that a function is from; a partial is a function of its own.
-    traced = tf.function(partial(function), input_signature=signature, jit_compile=jit)
+    traced = tf.function(partial(function), input_signature=signature, jit_compile=jit, autograph=False)
     if not jit:
         return traced
 

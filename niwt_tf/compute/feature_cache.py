@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from niwt_tf.data.feature_rows import holds_features
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import check_choice
 from niwt_tf.files import fingerprint, read_json, write_json
@@ -396,19 +397,26 @@ class RowIndex:
 
 
 def identities_of(images: Images) -> np.ndarray:
-    """Return what tells image files apart without reading them, uint64 [M, 2]: hashes of path, size and time of writing.
+    """Return what tells image files apart without reading them, uint64 [M, 2]: hashes of path, size and times.
 
     Raises:
         OSError: an image is not there.
     """
     root = os.path.abspath(images.root)
+    of_file = _state(root) if holds_features(images.root) else None
     chunks = [images.paths[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
     with ThreadPoolExecutor(_THREADS) as threads:
-        hashes = b"".join(threads.map(lambda paths: b"".join(_identity(root, path) for path in paths), chunks))
+        hashes = b"".join(threads.map(lambda paths: b"".join(_identity(root, path, of_file) for path in paths), chunks))
     return np.frombuffer(hashes, np.uint64).reshape(-1, 2)
 
 
-def _identity(root: str, path: str) -> bytes:
+def _identity(root: str, path: str, of_file: str | None) -> bytes:
     full = os.path.join(root, path)
-    state = os.stat(full)
-    return hashlib.blake2b(os.fsencode(f"{full}\0{state.st_size}\0{state.st_mtime_ns}"), digest_size=16).digest()
+    state = _state(full) if of_file is None else of_file
+    return hashlib.blake2b(os.fsencode(f"{full}\0{state}"), digest_size=16).digest()
+
+
+def _state(path: str) -> str:
+    state = os.stat(path)
+    # A file that takes another's place keeps the time of its writing, but not that of its last change of any kind.
+    return f"{state.st_size}\0{state.st_mtime_ns}\0{state.st_ctime_ns}"

@@ -20,7 +20,7 @@ from niwt_tf.compute.execution import LARGEST_IN_MEMORY, Execution, compiled
 from niwt_tf.compute.feature_cache import RowTable, identities_of
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.folds import Fold, Partition
-from niwt_tf.data.images.pipeline import image_batches
+from niwt_tf.data.images.pipeline import KeptPixels, image_batches
 from niwt_tf.data.sampling import evaluation_sample, held_out_sample, statistics_sample
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
@@ -40,10 +40,11 @@ class Reader:
     Args:
         network: what is read through.
         execution: how.
+        kept: images that were decoded before, for what is read again and again; None decodes each time.
     """
 
-    def __init__(self, network: Network, execution: Execution | None = None) -> None:
-        self.network = network
+    def __init__(self, network: Network, execution: Execution | None = None, kept: KeptPixels | None = None) -> None:
+        self.network, self.kept = network, kept
         self.execution = execution or Execution()
         self.cache = self.execution.cache
 
@@ -130,7 +131,7 @@ class Reader:
 
     @property
     def _pixels(self) -> tuple[int, ...]:
-        return (self.network.input_size, self.network.input_size, 3)
+        return tuple(int(size) for size in self.network.model.input_shape[1:])
 
     def _shape(self, kind: str) -> tuple[int, ...]:
         shapes = {"maps": self.network.tail.input_shape[1:], "features": self.network.tail.output_shape[1:]}
@@ -154,7 +155,8 @@ class Reader:
     def _made_from(self) -> dict[str, dict[str, str | int | bool]]:
         execution, size = self.execution, self.network.input_size
         common: dict[str, str | int | bool] = {
-            "layer": self.network.layer, "input_size": size, "precision": execution.precision, "jit": execution.jit,
+            "layer": self.network.layer, "input_size": size, "decoding": f"upright {self.network.input_form.resize}",
+             "precision": execution.precision, "jit": execution.jit,
             "tensorflow": tf.__version__, "trunk": model_fingerprint(self.network.trunk)
         }
         return {"maps": common, "pooled": common, "features": {**common, "tail": model_fingerprint(self.network.tail)}}
@@ -189,10 +191,10 @@ class Reader:
             return np.memmap(file, np.float32, "w+", shape=(count, width))
 
     def _decoded(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[Images], Iterator[tf.Tensor]]:
-        size, batch_size = self.network.input_size, self.execution.batch_size
+        form, batch_size = self.network.input_form, self.execution.batch_size
 
         def source(images: Images) -> Iterator[tf.Tensor]:
-            for batch, _ in image_batches(images, size, batch_size) if len(images) else ():
+            for batch, _ in image_batches(images, form, batch_size, kept=self.kept) if len(images) else ():
                 yield function(batch)
 
         return source

@@ -10,10 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
-def choose_keras_backend() -> None:
-    """Make Keras run on TensorFlow, whatever ~/.keras/keras.json says."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
+from niwt_tf.config.surroundings import check_keras_settings
 
 
 @contextmanager
@@ -39,9 +36,13 @@ def import_quietly() -> None:
     """Import TensorFlow silently, unless the user set TF_CPP_MIN_LOG_LEVEL: then it says what they asked for.
 
     Raises:
+        InputError: the user's keras.json would end it.
         Exception: the import fails; what it wrote is then shown.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ or "tensorflow" in sys.modules:
+    if "tensorflow" in sys.modules:
+        return
+    check_keras_settings()
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
     # Its Python half warns of every function that is traced for a fold's network, which is meant.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The table of backbones: a new one is a row here, and nothing else."""
+"""What may be a backbone: a row of a table, a name of keras.applications, or a model of anybody's."""
 
 from __future__ import annotations
 
@@ -71,3 +71,35 @@ BACKBONES: dict[str, Backbone] = {
         published=WeightsFile(f"{_STORAGE}/efficientnet_v2/efficientnetv2-b0_notop.h5", "893217f2bb855e2983157299931e43ff")
     ),
 }
+
+# Constructors of keras.applications and the side of the images that each was trained on.
+APPLICATIONS: dict[str, int] = {
+    **dict.fromkeys(("ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtSmall", "ConvNeXtTiny", "ConvNeXtXLarge"), 224),
+    **dict.fromkeys(("DenseNet121", "DenseNet169", "DenseNet201"), 224),
+    **{f"EfficientNetB{number}": side for number, side in enumerate((224, 240, 260, 300, 380, 456, 528, 600))},
+    **{f"EfficientNetV2B{number}": side for number, side in enumerate((224, 240, 260, 300))},
+    **{"EfficientNetV2S": 384, "EfficientNetV2M": 480, "EfficientNetV2L": 480},
+    **dict.fromkeys(("InceptionResNetV2", "InceptionV3", "Xception"), 299),
+    **dict.fromkeys(("MobileNet", "MobileNetV2", "MobileNetV3Large", "MobileNetV3Small"), 224),
+    **{"NASNetLarge": 331, "NASNetMobile": 224},
+    **dict.fromkeys(("ResNet50", "ResNet50V2", "ResNet101", "ResNet101V2", "ResNet152", "ResNet152V2"), 224),
+    **dict.fromkeys(("VGG16", "VGG19"), 224),
+}
+KERAS_HUB = "keras_hub:"
+MODEL_FILE = ".keras"
+PREPROCESSING = ("auto", "none", "unit", "tf", "torch", "caffe")
+
+
+def is_given_model(backbone: str) -> bool:
+    """Return whether a backbone is a model of somebody's: a `.keras` file or a preset of KerasHub."""
+    return backbone.endswith(MODEL_FILE) or backbone.startswith(KERAS_HUB)
+
+
+def brings_weights(backbone: str) -> bool:
+    """Return whether a backbone has weights of its own, so that `weights="none"` leaves them as they are."""
+    return is_given_model(backbone) or backbone.startswith("hub:")
+
+
+def default_layer_of(application: str) -> str | None:
+    """Return where a constructor of keras.applications is cut, as a row of the table that has the same; None without one."""
+    return next((row.layer for row in BACKBONES.values() if row.make == application and not row.dense), None)

@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from niwt_tf.errors import InputError
 
 DEFAULT_METHOD = "niwt"
-_BASELINES = ("ale", "dem", "eszsl", "sync", "cnzsl", "class_mean")
+_BASELINES = ("ale", "dem", "eszsl", "sync", "cnzsl", "sae", "cvae", "class_mean", "class_mean_gp")
 # They read texts, by their words; the first have a network.
 _OF_TEXTS = ("pdcnn_fc", "megazsl")
 _SCORES_OF_TEXTS = ("pdcnn_conv",)
@@ -35,10 +35,14 @@ READING = (*_OF_TEXTS[:1], *_SCORES_OF_TEXTS, *_OF_TEXTS[1:])
 COMPARED = (*METHOD_STAGES, *_BASELINES, *READING, "random", "oracle")
 TITLES = {
     "niwt": "NIWT", "n3": "N3", "ale": "ALE", "dem": "DEM", "eszsl": "ESZSL", "sync": "SynC", "cnzsl": "CNZSL",
-    "class_mean": "class mean", "pdcnn_fc": "PDCNN fc", "pdcnn_conv": "PDCNN fc+conv", "megazsl": "MEGAZSL",
-    "random": "random", "oracle": "oracle"
+    "sae": "SAE", "cvae": "CVAE", "class_mean": "class mean", "class_mean_gp": "class mean GP", "pdcnn_fc": "PDCNN fc",
+    "pdcnn_conv": "PDCNN fc+conv", "megazsl": "MEGAZSL", "random": "random", "oracle": "oracle"
 }
-DATASETS = ("birds", "cub", "awa2", "nabirds", "flowers", "folder")
+DATASETS = ("birds", "cub", "awa2", "nabirds", "flowers", "folder", "xlsa17")
+# The network of published features: a head, and nothing before it.
+FEATURES = "features"
+# Data sets of features without images, and what follows from it for settings that are not given. ImageNet's weights made them.
+OF_FEATURES = {"xlsa17": {"backbone": FEATURES, "finetune": "head", "weights": "imagenet", "split": "ps"}}
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import math
 import numbers
@@ -20,6 +21,11 @@ _EXPECTED = {
 }
 
 
+def _names_of(text: str) -> list[str]:
+    """Return the names of a list with commas between; one in double quotes may hold commas itself."""
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), []) if name.strip()]
+
+
 @dataclass(frozen=True)
 class Option:
     """The rule that a value of `--name` must meet.
@@ -33,7 +39,8 @@ class Option:
         choices: the allowed names; empty allows any.
         path: whether a path is allowed as well as the `choices`.
         prefixes: what a text may begin with instead of being one of the `choices`; empty allows none.
-        joined: what may stand between several of the allowed texts; empty allows one alone.
+        suffix: what a path may end in instead of being one of the `choices`; "" allows none.
+    joined: what may stand between several of the allowed texts; empty allows one alone.
         at_least: least number allowed, or None.
         above: every number allowed is greater than this, or None.
         below: every number allowed is less than this, or None.
@@ -47,6 +54,7 @@ class Option:
     choices: tuple[str, ...] = ()
     path: bool = False
     prefixes: tuple[str, ...] = ()
+    suffix: str = ""
     joined: str = ""
     at_least: float | None = None
     above: float | None = None
@@ -77,7 +85,7 @@ class Option:
             if stripped.lower() not in ("true", "false", "1", "0"):
                 self._refuse("must be true or false", text)
             return stripped.lower() in ("true", "1")
-        return self.check(tuple(parts) if self.kind == "strs" else stripped)
+        return self.check(tuple(_names_of(stripped)) if self.kind == "strs" else stripped)
 
     def check(self, value: Any) -> Any:
         """Return `value` in its plain form (numpy numbers and lists are accepted).
@@ -156,6 +164,8 @@ class Option:
             return
         if any(value.startswith(prefix) and value != prefix for prefix in self.prefixes):
             return
+        if self.suffix and value.endswith(self.suffix) and value != self.suffix:
+            return
         # A bare word is a misspelt choice; a path has a separator, a suffix, or is there.
         if self.path and (os.sep in value or "." in value or os.path.exists(value)):
             return
@@ -163,6 +173,7 @@ class Option:
 
     def _listed(self) -> str:
         listed = ", ".join(self.choices) + (" or a path" if self.path else "")
+        listed += f" or a path that ends in {self.suffix}" if self.suffix else ""
         listed += "".join(f" or {prefix}NAME" for prefix in self.prefixes)
         return listed + (f", or several with {self.joined} between them" if self.joined else "")
 

@@ -8,8 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from niwt_tf.config.backbones import BACKBONES
-from niwt_tf.config.names import DEFAULT_METHOD, OPTIONS_OF_METHODS, SOURCES, added, dataset_names, network_methods
+from niwt_tf.config.backbones import APPLICATIONS, BACKBONES, KERAS_HUB, MODEL_FILE, PREPROCESSING
+from niwt_tf.config.names import (
+    DEFAULT_METHOD,
+    FEATURES,
+    OF_FEATURES,
+    OPTIONS_OF_METHODS,
+    SOURCES,
+    added,
+    dataset_names,
+    network_methods,
+)
 from niwt_tf.config.options import MethodOptions, Option, option, options_of, with_options_of
 from niwt_tf.errors import InputError, brief, first_line, suggestion
 
@@ -55,7 +64,7 @@ class Settings:
     )
     unseen: tuple[str, ...] = option((), "Names of the unseen classes, instead of a random choice.")
     num_unseen: int | None = option(
-        None, "Number of unseen classes of a random split; by default the classes without images, or a fifth.", at_least=1
+        None, "Unseen classes of a random split: by default those without images, or a fifth; 0 hides none.", at_least=0
     )
     knowledge: str = option(
         "attributes",
@@ -78,14 +87,27 @@ class Settings:
     max_bad_images: int = option(0, "Number of undecodable images to skip before giving up.", at_least=0)
 
     backbone: str = option(
-        "small_vgg", "The network, or a TensorFlow Hub module: its handle, its folder, or its folder under TFHUB_CACHE_DIR.",
-        choices=tuple(BACKBONES), prefixes=("hub:",)
+        "small_vgg",
+        "The network; any of keras.applications by its name; a Keras model as a .keras file; a preset of KerasHub or its "
+        "folder; or a TensorFlow Hub module: its handle, its folder, or its folder under TFHUB_CACHE_DIR.",
+        choices=(*BACKBONES, FEATURES, *APPLICATIONS), prefixes=("hub:", KERAS_HUB), suffix=MODEL_FILE
+    )
+    preprocessing: str = option(
+        "auto",
+        "What a model of one's own takes for pixels: 0..255 (none), 0..1 (unit), -1..1 (tf), or ImageNet's mean taken off "
+        "(torch, caffe). By default what the backbone, its preset or a Rescaling layer in it says.",
+        choices=PREPROCESSING
     )
     weights: str = option("none", "Initial weights of the backbone.", choices=("imagenet", "none"), path=True)
     layer: str | None = option(
         None, "Name of the convolution whose neurons are used, of a hub module the endpoint; by default the backbone's own."
     )
     input_size: int | None = option(None, "Side of the square input in pixels; by default the backbone's own.", at_least=16)
+    resize: str = option(
+        "squash",
+        "How a whole image becomes that square: squashed, cropped to its middle, or shrunk into it and padded with black.",
+        choices=("squash", "crop", "pad"),
+    )
     finetune: str = option("all", "What is trained on the seen classes: all layers or the head.", choices=("all", "head"))
     epochs: int | None = option(None, "Most epochs of training; by default as suits the backbone.", at_least=1)
     batch_size: int = option(32, "Images in a training step.", at_least=1)
@@ -104,9 +126,13 @@ class Settings:
         path=True
     )
     num_support: int = option(96, "Number of support images, and of those that shared importance averages over.", at_least=1)
+    heat: str = option(
+        "auto", "Heat maps of explanations: chosen on held-out training images, or Grad-CAM at --layer.",
+        choices=("auto", "grad_cam")
+    )
     num_folds: int = option(3, "Groups of seen classes, held out in turn, that every choice is made on.", at_least=1)
     validation_classes: int | None = option(
-        None, "Seen classes in a group; by default the share that unseen classes have of all.", at_least=1
+        None, "Seen classes in a fold; by default the same share as unseen classes have of all classes.", at_least=1
     )
     precision: str = option(
         "float32",
@@ -128,10 +154,23 @@ class Settings:
             )
         for record in METHOD_OPTIONS:
             record.of(self)
+        self._check_features()
+
+    def _check_features(self) -> None:
+        """Check that published features are taken as they are, and by nothing else."""
+        if self.backbone != FEATURES:
+            if self.dataset in OF_FEATURES:
+                rule = f"--backbone must be {FEATURES} with --dataset={self.dataset}, which has no images"
+                raise InputError(f"{rule}. Received: {self.backbone!r}.")
+            return
+        for name, value in (("finetune", "head"), ("layer", None), ("input_size", None), ("support", "seen")):
+            if getattr(self, name) != value:
+                rule = f"--{name} must be {'left out' if value is None else value} with --backbone={FEATURES}"
+                raise InputError(f"{rule}, which is a head alone. Received: {getattr(self, name)!r}.")
 
     @property
     def data_folder(self) -> str:
-        """`data_dir`, or where `niwt render` and the README put the data set."""
+        """`data_dir`, or where `niwt render` puts the data set in the commands of the documentation."""
         return self.data_dir if self.data_dir is not None else f"data/{self.dataset}"
 
     def as_dict(self) -> dict[str, Any]:

@@ -7,8 +7,9 @@ import os
 import tempfile
 from pathlib import Path
 
+from niwt_tf.config.backbones import KERAS_HUB, MODEL_FILE
 from niwt_tf.errors import InputError, first_line, require
-from niwt_tf.files import fingerprint
+from niwt_tf.files import entries_of, fingerprint
 
 PREFIX = "hub:"
 _GRAPH = "saved_model.pb"
@@ -24,6 +25,16 @@ def absolute_hub(backbone: str) -> str:
     handle = backbone.removeprefix(PREFIX)
     folder = Path(os.path.expanduser(handle))
     return PREFIX + os.path.abspath(folder) if "://" not in handle and folder.is_dir() else backbone
+
+
+def absolute_backbone(backbone: str) -> str:
+    """Return a backbone with the file or folder that it names made absolute; a name stays as it is."""
+    if is_hub(backbone):
+        return absolute_hub(backbone)
+    if backbone.startswith(KERAS_HUB):
+        folder = Path(os.path.expanduser(backbone.removeprefix(KERAS_HUB)))
+        return KERAS_HUB + os.path.abspath(folder) if folder.is_dir() else backbone
+    return os.path.abspath(os.path.expanduser(backbone)) if backbone.endswith(MODEL_FILE) else backbone
 
 
 def locate(handle: str, *, download: bool = True) -> Path:
@@ -58,7 +69,9 @@ def module_fingerprint(handle: str, *, download: bool = False) -> str:
         InputError: see `locate`.
     """
     folder = locate(handle, download=download)
-    parts = [path for path in (folder / _GRAPH, *sorted((folder / "variables").glob("*"))) if path.is_file()]
+    variables = folder / "variables"
+    weights = entries_of(variables) if variables.is_dir() else []
+    parts = [path for path in (folder / _GRAPH, *weights) if path.is_file()]
     return fingerprint([path.name for path in parts], *parts)
 
 

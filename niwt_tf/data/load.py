@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from niwt_tf.config.names import added, dataset_names
+from niwt_tf.data.checks import constant_entries, findings_of, say_findings
 from niwt_tf.data.descriptions.sources import choose_knowledge
+from niwt_tf.data.feature_rows import holds_features, row_digests
 from niwt_tf.data.readers.archives import MISSING_IMAGES, take_images
 from niwt_tf.data.readers.awa2 import read_awa2
 from niwt_tf.data.readers.cub import read_cub
 from niwt_tf.data.readers.flowers import read_flowers
 from niwt_tf.data.readers.folder import read_folder
 from niwt_tf.data.readers.nabirds import read_nabirds
+from niwt_tf.data.readers.xlsa17_features import read_xlsa17
 from niwt_tf.data.schema import Dataset, Images
 from niwt_tf.data.splits import choose_split
 from niwt_tf.errors import InputError, check_choice
+
+if TYPE_CHECKING:
+    from niwt_tf.data.images.pipeline import Judged
 
 # Each takes the folder and what is done about listed images that are not there.
 _READERS: dict[str, Callable[[str | Path, str], Dataset]] = {
@@ -28,9 +34,9 @@ _READERS: dict[str, Callable[[str | Path, str], Dataset]] = {
     "awa2": read_awa2,
     "nabirds": read_nabirds,
     "flowers": read_flowers,
+    "xlsa17": read_xlsa17,
     "folder": lambda data_dir, _: read_folder(data_dir),
 }
-_LOG = logging.getLogger("niwt_tf")
 
 
 def load_dataset(
@@ -50,8 +56,8 @@ def load_dataset(
     """Read a data set, leave out what cannot be decoded, and choose its split and knowledge.
 
     Args:
-        name: "birds" (rendered), "cub", "awa2", "nabirds", "flowers", "folder", or what an installed package adds by the
-            entry-point group `niwt_tf.datasets`.
+        name: "birds" (rendered), "cub", "awa2", "nabirds", "flowers", "folder", "xlsa17" (features without images), or what an
+            installed package adds by the entry-point group `niwt_tf.datasets`.
         data_dir: the archive's folder or the one that holds it; for folder the one with classes.csv.
         split: "random", "ps", "ss" or the path of a CSV `image,role`.
         unseen: names of the unseen classes, with split "random".
@@ -68,21 +74,54 @@ def load_dataset(
     Raises:
         InputError: whatever is wrong, in one sentence.
     """
+    dataset = described_dataset(
+        name, data_dir, split, unseen, num_unseen, knowledge, seed, missing_images, split_dir, progress, text_features
+    )
+    return checked_dataset(dataset, max_bad_images, progress)
+
+
+def checked_dataset(dataset: Dataset, max_bad_images: int | None, progress: bool = False) -> Dataset:
+    """Return a described data set without the images that cannot be decoded, after saying what may be wrong with it.
+
+    For `max_bad_images` and `progress` see `load_dataset`.
+
+    Raises:
+        InputError: too many images cannot be decoded, or all seen classes have the same description.
+    """
+    judged: dict[str, Judged] = {}
+    if holds_features(dataset.root):
+        dataset = dataset.replace(digests=row_digests(dataset.root, dataset.paths))
+    elif max_bad_images is not None:
+        dataset, judged = _decodable(dataset, max_bad_images, progress)
+    if len(constant_entries(dataset)) == len(dataset.knowledge.names):
+        raise InputError("The knowledge must differ between seen classes. Received: the same description of all of them.")
+    say_findings(findings_of(dataset, judged))
+    return dataset
+
+
+def described_dataset(
+    name: str,
+    data_dir: str | Path,
+    split: str = "random",
+    unseen: Sequence[str] = (),
+    num_unseen: int | None = None,
+    knowledge: str = "attributes",
+    seed: int = 0,
+    missing_images: str = "error",
+    split_dir: str | Path | None = None,
+    progress: bool = False,
+    text_features: str = "lsa",
+) -> Dataset:
+    """Read a data set and choose its split and knowledge, as `load_dataset` does, without a look at its images.
+
+    Raises:
+        InputError: whatever is wrong, in one sentence.
+    """
     check_choice("dataset", name, dataset_names())
     check_choice("missing_images", missing_images, MISSING_IMAGES)
     dataset = _read(name, data_dir, missing_images)
     dataset = choose_split(dataset, split, tuple(unseen), num_unseen, seed, split_dir, missing_images)
-    dataset = choose_knowledge(dataset, knowledge, text_features=text_features, split_dir=split_dir, progress=progress)
-    if max_bad_images is not None:
-        dataset = _decodable(dataset, max_bad_images, progress)
-    constant, of = constant_entries(dataset), len(dataset.knowledge.names)
-    if len(constant) == of:
-        raise InputError("The knowledge must differ between seen classes. Received: the same description of all of them.")
-    if constant:
-        names = ", ".join(constant[:5]) + (" and others" if len(constant) > 5 else "")
-        said = "%d of %d attributes are constant over the seen classes and cannot be learnt: %s."
-        _LOG.warning(said, len(constant), of, names)
-    return dataset
+    return choose_knowledge(dataset, knowledge, text_features=text_features, split_dir=split_dir, progress=progress)
 
 
 def _read(name: str, data_dir: str | Path, missing_images: str) -> Dataset:
@@ -100,15 +139,17 @@ def _read(name: str, data_dir: str | Path, missing_images: str) -> Dataset:
     return dataset.replace(name=name)
 
 
-def _decodable(dataset: Dataset, max_bad_images: int, progress: bool) -> Dataset:
-    """Return the data set, which has a split, without the images that cannot be decoded."""
-    from niwt_tf.data.images.pipeline import usable_images
+def _decodable(dataset: Dataset, max_bad_images: int, progress: bool) -> tuple[Dataset, dict[str, Judged]]:
+    """Return the data set, which has a split, without the images that cannot be decoded, and what was found of each."""
+    from niwt_tf.data.images.pipeline import judged_images, usable_images
 
     every = Images(dataset.root, dataset.paths, dataset.labels, dataset.class_names)
-    _, bad = usable_images(every, max_bad_images, progress=progress)
+    judged = judged_images(every, progress)
+    _, bad = usable_images(every, max_bad_images, judged=judged)
     split = dataset.split
+    dataset = dataset.replace(digests={path: each.digest for path, each in judged.items() if not each.fault})
     if not bad or split is None:
-        return dataset
+        return dataset, judged
     kept = np.flatnonzero([path not in bad for path in dataset.paths])
     new_index = np.full(len(dataset.paths), -1, np.int64)
     new_index[kept] = np.arange(len(kept))
@@ -121,12 +162,10 @@ def _decodable(dataset: Dataset, max_bad_images: int, progress: bool) -> Dataset
             "Every seen class must keep a training image that can be decoded. "
             f"Received: none for {dataset.class_names[emptied[0]]!r}."
         )
-    return reduced.replace(split=remaining)
-
-
-def constant_entries(dataset: Dataset) -> tuple[str, ...]:
-    """Return the knowledge entries that have one value over all seen classes: nothing can be learnt of them."""
-    assert dataset.split is not None
-    seen = dataset.knowledge.values[dataset.split.seen]
-    constant = np.flatnonzero((seen == seen[0]).all(axis=0))
-    return tuple(dataset.knowledge.names[k] for k in constant)
+    emptied = np.setdiff1d(dataset.labels, reduced.labels)
+    if len(emptied):
+        raise InputError(
+            "Every class with images must keep one that can be decoded, or it would count as one without. "
+            f"Received: none for {dataset.class_names[emptied[0]]!r}."
+        )
+    return reduced.replace(split=remaining), judged

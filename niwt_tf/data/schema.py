@@ -6,13 +6,15 @@ Dimensions: M images, C classes, K description entries (attributes), P parts.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from niwt_tf.data.class_names import check_apart
+from niwt_tf.data.descriptions.normalise import Scale
 from niwt_tf.errors import InputError, require
 
 
@@ -20,11 +22,12 @@ from niwt_tf.errors import InputError, require
 class Knowledge:
     """What is said of each class: `values[c, k]` is the strength of entry k for class c."""
 
-    values: np.ndarray  # float32 [C, K], finite, in the units of its source
+    values: np.ndarray  # float32 [C, K], finite, in the units of its source or on `scale`
     names: tuple[str, ...]  # K, unique
     groups: tuple[str, ...]  # K ("" where an entry has none), for instance "crown_colour"
     source: str = "attributes"  # where it comes from, for instance "attributes" or a path
     words: TextEncoder | None = None  # what turns the text of a later class into values, for captions and texts
+    scale: Scale | None = None  # what brought `values` from the units of a table to one scale, where these differ much
 
     def __post_init__(self) -> None:
         require(self.values.ndim == 2, f"Knowledge.values must be [classes, entries]. Received shape {self.values.shape}.")
@@ -34,6 +37,11 @@ class Knowledge:
         require(len(set(self.names)) == entries, "Knowledge.names must be unique.")
         require(bool(np.isfinite(self.values).all()), f"Knowledge.values from {self.source} must be finite.")
         object.__setattr__(self, "values", np.asarray(self.values, np.float32))
+
+    @property
+    def in_units(self) -> np.ndarray:
+        """Values in the units of their source, float32 [C, K]."""
+        return self.values if self.scale is None else self.scale.undone(self.values)
 
 
 def no_knowledge(num_classes: int) -> Knowledge:
@@ -51,12 +59,14 @@ class Split:
     train: np.ndarray  # images of seen classes, for training and every choice
     test_seen: np.ndarray  # images of seen classes, for evaluation alone
     test_unseen: np.ndarray  # images of unseen classes, for evaluation alone (may be empty)
+    all_seen: bool = False  # whether it is meant that no class is unseen
 
     def __post_init__(self) -> None:
         for field in ("seen", "unseen", "train", "test_seen", "test_unseen"):
             object.__setattr__(self, field, np.asarray(getattr(self, field), np.int64))
         require(len(self.seen) >= 2, f"The split {self.name!r} must have at least 2 seen classes. Received: {len(self.seen)}.")
-        require(len(self.unseen) >= 1, f"The split {self.name!r} must have at least 1 unseen class. Received: none.")
+        is_meant = len(self.unseen) >= 1 or self.all_seen
+        require(is_meant, f"The split {self.name!r} must have at least 1 unseen class. Received: none.")
         require(not set(self.seen) & set(self.unseen), f"The split {self.name!r} has classes that are both seen and unseen.")
         used = np.concatenate([self.train, self.test_seen, self.test_unseen])
         require(len(set(used.tolist())) == len(used), f"The split {self.name!r} uses an image twice.")
@@ -79,12 +89,13 @@ class Dataset:
     captions: tuple[tuple[str, ...], ...] | None = None  # sentences of each image (M tuples)
     class_texts: tuple[str, ...] | None = None  # one text a class ("" where there is none)
     image_attributes: np.ndarray | None = None  # float32 [M, K] in [0, 1]
+    digests: Mapping[str, bytes] = dataclasses.field(default_factory=dict, repr=False)  # of the files that were read, by path
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", np.asarray(self.labels, np.int32))
         images, classes, entries = len(self.paths), len(self.class_names), self.knowledge.values.shape[1]
         require(self.labels.shape == (images,), f"Dataset.labels must be [{images}]. Received shape {self.labels.shape}.")
-        require(len(set(self.class_names)) == classes, "Dataset.class_names must be unique.")
+        check_apart(self.class_names, "Dataset.class_names")
         in_range = images == 0 or (self.labels.min() >= 0 and self.labels.max() < classes)
         require(bool(in_range), f"Dataset.labels must be in 0..{classes - 1}.")
         rows = self.knowledge.values.shape[0]
@@ -99,6 +110,21 @@ class Dataset:
     def replace(self, **changes: object) -> Dataset:
         """Return a copy with some fields changed (and every check repeated)."""
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+
+class InputForm(NamedTuple):
+    """How a network takes an image: as a square of `size` pixels, brought to it by "squash", "crop" or "pad"."""
+
+    size: int
+    resize: str = "squash"
+
+    def part(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Return what of an image the square shows, as left, top, right, bottom in its pixels; padding lies outside of it."""
+        if self.resize == "squash":
+            return 0.0, 0.0, float(width), float(height)
+        side = (min if self.resize == "crop" else max)(width, height)
+        left, top = (width - side) / 2, (height - side) / 2
+        return left, top, left + side, top + side
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from niwt_tf.data.class_names import places_of
+from niwt_tf.data.feature_rows import holds_features
 from niwt_tf.data.readers import xlsa17
-from niwt_tf.data.readers.tables import plain_name
 from niwt_tf.data.readers.xlsa17 import FOLDERS, classes_with_images, split_by_roles
+from niwt_tf.data.readers.xlsa17_features import proposed_split
 from niwt_tf.data.schema import Dataset, Split
 from niwt_tf.errors import InputError, check_choice, require, suggestion
 
@@ -20,8 +22,10 @@ _TEST_FRACTION = 0.2  # of each seen class's images
 def random_split(dataset: Dataset, num_unseen: int, seed: int = 0) -> Dataset:
     """Draw `num_unseen` unseen classes from those with images; classes without images are unseen besides.
 
+    With 0 every class that has images is seen: nothing is hidden to measure on.
+
     Raises:
-        InputError: fewer than 2 seen classes or no unseen one would remain, or an argument is out of range.
+        InputError: fewer than 2 seen classes would remain, or an argument is out of range.
     """
     with_images = classes_with_images(dataset)
     if len(with_images) < 2 or len(dataset.class_names) < 3:
@@ -34,7 +38,7 @@ def random_split(dataset: Dataset, num_unseen: int, seed: int = 0) -> Dataset:
         rule = f"from 0 to {max(most, 0)}, so that 2 of {len(with_images)} classes with images stay seen"
         raise InputError(f"num_unseen must be {rule}. Received: {num_unseen}.")
     drawn = _generator(seed, 0).permutation(with_images)[:num_unseen]
-    return _split_by_class(dataset, f"random seed {seed}", drawn, seed)
+    return _split_by_class(dataset, f"random seed {seed}", drawn, seed, hides_none=num_unseen == 0)
 
 
 def named_split(dataset: Dataset, unseen: Sequence[str], seed: int = 0, name: str | None = None) -> Dataset:
@@ -43,13 +47,7 @@ def named_split(dataset: Dataset, unseen: Sequence[str], seed: int = 0, name: st
     Raises:
         InputError: a name is not a class (the nearest is suggested) or occurs twice; fewer than 2 seen or no unseen class.
     """
-    index_of = {plain_name(name): index for index, name in enumerate(dataset.class_names)}
-    for wanted in unseen:
-        if plain_name(wanted) not in index_of:
-            near = suggestion(wanted, dataset.class_names)
-            raise InputError(f"unseen must name classes of the data set {dataset.name!r}. Received: {wanted!r}.{near}")
-    classes = [index_of[plain_name(wanted)] for wanted in unseen]
-    require(len(set(classes)) == len(classes), f"unseen must name each class once. Received: {','.join(unseen)!r}.")
+    classes = places_of(unseen, dataset.class_names, f"unseen must name classes of the data set {dataset.name!r}")
     name = "unseen " + ",".join(unseen) if name is None else name
     return _split_by_class(dataset, name, np.array(classes, np.int64), seed)
 
@@ -122,6 +120,8 @@ def choose_split(
             with_images = len(classes_with_images(dataset))
             num_unseen = max(1, with_images // 5) if with_images == len(dataset.class_names) else 0
         return random_split(dataset, num_unseen, seed)
+    if split == "ps" and holds_features(dataset.root):
+        return proposed_split(dataset)
     if split in ("ps", "ss"):
         if dataset.name not in FOLDERS:
             rule = f"split={split} is published for cub and awa2 alone; others take a CSV, or --unseen or --num_unseen"
@@ -156,7 +156,7 @@ def _generator(seed: int, *keys: int) -> np.random.Generator:
     return np.random.default_rng([seed, *keys])
 
 
-def _split_by_class(dataset: Dataset, name: str, unseen: np.ndarray, seed: int) -> Dataset:
+def _split_by_class(dataset: Dataset, name: str, unseen: np.ndarray, seed: int, hides_none: bool = False) -> Dataset:
     with_images = classes_with_images(dataset)
     seen = np.setdiff1d(with_images, unseen)
     train, test = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
@@ -169,4 +169,5 @@ def _split_by_class(dataset: Dataset, name: str, unseen: np.ndarray, seed: int) 
         train.append(np.sort(order[count:]))
     every_unseen = np.setdiff1d(np.arange(len(dataset.class_names)), seen)
     test_unseen = np.flatnonzero(np.isin(dataset.labels, every_unseen))
-    return dataset.replace(split=Split(name, seen, every_unseen, np.concatenate(train), np.concatenate(test), test_unseen))
+    made = Split(name, seen, every_unseen, np.concatenate(train), np.concatenate(test), test_unseen, hides_none)
+    return dataset.replace(split=made)

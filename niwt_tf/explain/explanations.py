@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from niwt_tf.data.images.decode import required
 from niwt_tf.explain.explainer import Explainer
-from niwt_tf.explain.grad_cam import attribute_weights, grad_cam, importance, logits_with_gradients, scaled_to_one, upsampled
+from niwt_tf.explain.grad_cam import attribute_weights, importance, scaled_to_one, upsampled
+from niwt_tf.explain.heat import Steps, explained, heat_of
 
 _ATTRIBUTES, _NEURONS, _REASONS = 5, 3, 3
 Compute = Callable[[tf.Tensor], tf.Tensor]
@@ -29,13 +30,13 @@ class ExplainerTensors(NamedTuple):
     bias: tf.Tensor
     attribute_names: tf.Tensor
     neuron_names: tf.Tensor
-    neuron_confidences: tf.Tensor
+    neuron_aucs: tf.Tensor
 
     @classmethod
     def of(cls, explainer: Explainer, make: Callable[..., tf.Tensor] = tf.constant) -> ExplainerTensors:
         """Return what `make` makes of an explainer's arrays, by default constants."""
         names = list(explainer.attribute_names), list(explainer.neuron_names)
-        values = explainer.weights, explainer.bias, *names, np.asarray(explainer.neuron_confidences, np.float32)
+        values = explainer.weights, explainer.bias, *names, np.asarray(explainer.neuron_aucs, np.float32)
         return cls(*map(make, values))
 
 
@@ -43,7 +44,8 @@ class Evidence(NamedTuple):
     """What a class of each image and its rival are explained from.
 
     Maps are [B, H, W, N] and logits, calibrated, float32 [B, C]. The class that is explained, `own`, and the one it is compared
-    with, the same where there is no other, are integers [B]; the importances for their logits are float32 [B, N].
+    with, the same where there is no other, are integers [B]; the importances for their logits are float32 [B, N]. Heat maps of
+    the class's logit and of the difference of both are float32 [B, H', W'], at the positions of the layer of the heat.
     """
 
     maps: tf.Tensor
@@ -52,6 +54,8 @@ class Evidence(NamedTuple):
     rival: tf.Tensor
     alphas: tf.Tensor
     rival_alphas: tf.Tensor
+    heat: tf.Tensor
+    difference_heat: tf.Tensor
 
     @property
     def parts(self) -> tf.Tensor:
@@ -59,16 +63,18 @@ class Evidence(NamedTuple):
         return mean_parts(self.maps, self.alphas)
 
 
-def gather_evidence(images: tf.Tensor, trunk: Compute, tail: Compute, logits_of: Compute, choose: Choose) -> Evidence:
+def gather_evidence(images: tf.Tensor, steps: Steps, logits_of: Compute, choose: Choose) -> Evidence:
     """Return the evidence for two classes of each image; one pass forward and two back through tail and head.
 
-    Images are float32 [B, S, S, 3], RGB in 0..255. The trunk makes maps [B, H, W, N] of them, the tail features [B, D], both in
-    inference mode; these have calibrated logits [B, C], of which the class and its rival are chosen, integers [B].
+    Images are float32 [B, S, S, 3], RGB in 0..255. The steps make features [B, D] of them, in inference mode; these have
+    calibrated logits [B, C], of which the class and its rival are chosen, integers [B].
     """
-    maps = trunk(images)
-    logits, (own, rival), gradients = logits_with_gradients(maps, lambda each: logits_of(tail(each)), choose)
-    alphas, rival_alphas = (importance(each) for each in gradients)
-    return Evidence(maps, logits, own, rival, alphas, rival_alphas)
+    found = explained(steps.calls[0](images), steps, logits_of, choose)
+    (own, rival), (slopes, rival_slopes) = found.classes, found.gradients
+    differences = [of_own - of_rival for of_own, of_rival in zip(slopes, rival_slopes, strict=True)]
+    heats = (heat_of(steps, found.maps, each) for each in (slopes, differences))
+    alphas, rival_alphas = (importance(each[steps.own]) for each in (slopes, rival_slopes))
+    return Evidence(found.maps[steps.own], found.logits, own, rival, alphas, rival_alphas, *heats)
 
 
 def answers(
@@ -89,7 +95,7 @@ def answers(
         label: string [B], the class.
         score: float32 [B], its probability.
         is_seen: float32 [B].
-        heatmap: float32 [B, H, W] in [0, 1], Grad-CAM of its logit.
+        heatmap: float32 [B, H', W'] in [0, 1], the heat map of its logit.
         heatmap_png_bytes: string [B], the same as PNG files of S x S pixels.
         attributes, attribute_weights: [B, 5], of the inverse map at the importance for its logit, in deviations from the seen
             classes' mean.
@@ -100,9 +106,8 @@ def answers(
             length, without bias): what speaks for the class, against the rival. Weights are positive.
         against_attributes, against_weights: [B, 3], what speaks for the rival. Weights are negative.
     """
-    maps, logits, own, rival, alphas, rival_alphas = evidence
+    logits, own, rival, alphas, rival_alphas, heat = evidence[1:7]
     scores = tf.nn.softmax(logits / temperature)
-    heat = grad_cam(maps, alphas)
     words = attribute_weights(alphas, explainer.weights, explainer.bias)
     alone = tf.equal(tf.shape(logits)[1], 1)
     difference = tf.where(alone, 0.0, attribute_weights(alphas - rival_alphas, explainer.weights))
@@ -139,12 +144,12 @@ def mean_parts(maps: tf.Tensor, alphas: tf.Tensor) -> tf.Tensor:
 
 
 def strongest_neurons(parts: tf.Tensor, explainer: ExplainerTensors) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Return "neuron n", names, weights and confidences [B, min(N, 3)] of the neurons with the largest of parts [B, N]."""
+    """Return "neuron n", names, weights and AUCs [B, min(N, 3)] of the neurons with the largest of parts [B, N]."""
     numbers = tf.strings.join(["neuron ", tf.strings.as_string(tf.range(parts.shape[1]))])
     neurons, weights, places = strongest(parts, numbers, _NEURONS)
     counts = weights > 0
     names = tf.where(counts, tf.gather(explainer.neuron_names, places), "")
-    return neurons, names, weights, tf.where(counts, tf.gather(explainer.neuron_confidences, places), 0.0)
+    return neurons, names, weights, tf.where(counts, tf.gather(explainer.neuron_aucs, places), 0.0)
 
 
 def strongest(weights: tf.Tensor, names: tf.Tensor, count: int, sign: float = 1.0) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -207,22 +212,22 @@ def contrasts(evidence: Evidence, explainer: ExplainerTensors) -> dict[str, tf.T
     Returns:
         opposing_attributes, opposing_weights: [B, 5], of the inverse map at the importance for the class's logit: what speaks
             against the class, whatever its rivals. Weights are negative.
-        neuron_confidences: float32 [B, 3], how sure the names of its `neurons` are.
-        difference_heatmap: float32 [B, H, W] in [0, 1], Grad-CAM of the class's logit minus the rival's: where the image is
+        neuron_aucs: float32 [B, 3], how well the names of its `neurons` held on held-out training images; 0 without a name.
+        difference_heatmap: float32 [B, H', W'] in [0, 1], that of the class's logit minus the rival's: where the image is
             more of the class than of the rival; 0 where there is one class alone.
-        difference_neurons, difference_neuron_names, difference_neuron_confidences, difference_neuron_weights: [B, 3], those
+        difference_neurons, difference_neuron_names, difference_neuron_aucs, difference_neuron_weights: [B, 3], those
             that say most for the class against the rival.
     """
     maps, logits = evidence.maps, evidence.logits
     difference = tf.where(tf.equal(tf.shape(logits)[1], 1), 0.0, evidence.alphas - evidence.rival_alphas)
     words = attribute_weights(evidence.alphas, explainer.weights, explainer.bias)
     opposing = strongest(words, explainer.attribute_names, _OPPOSING, sign=-1.0)
-    *_, confidences = strongest_neurons(evidence.parts, explainer)
-    names = tuple(f"difference_{name}" for name in ("neurons", "neuron_names", "neuron_weights", "neuron_confidences"))
+    *_, aucs = strongest_neurons(evidence.parts, explainer)
+    names = tuple(f"difference_{name}" for name in ("neurons", "neuron_names", "neuron_weights", "neuron_aucs"))
     return {
         **_named(("opposing_attributes", "opposing_weights"), opposing),
-        "neuron_confidences": confidences,
-        "difference_heatmap": grad_cam(maps, difference),
+        "neuron_aucs": aucs,
+        "difference_heatmap": tf.where(tf.equal(tf.shape(logits)[1], 1), 0.0, evidence.difference_heat),
         **_named(names, strongest_neurons(mean_parts(maps, difference), explainer)),
     }
 

@@ -21,7 +21,7 @@ def input_saliency(network: Network) -> Callable[[np.ndarray, int, int], np.ndar
     second.
     """
 
-    @tf.function
+    @tf.function(autograph=False)
     def slopes(images: tf.Tensor, own: tf.Tensor, rival: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)

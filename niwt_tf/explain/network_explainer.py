@@ -11,11 +11,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import tensorflow as tf
 
+from niwt_tf.data.schema import InputForm
 from niwt_tf.errors import InputError, brief, suggestion
 from niwt_tf.explain.counterfactual import Counterfactual, NoCounterfactual, counterfactual
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.explanations import ExplainerTensors, answers, contrasts, gather_evidence, named_classes
+from niwt_tf.explain.heat import Steps
 from niwt_tf.explain.record import Contrast, ImageAnswer, ImageExplanation, NamedClass, neurons_of, words_of
+from niwt_tf.explain.sentences import followed_sentence
 from niwt_tf.methods.formula import ColumnFormula
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.network import Network
@@ -48,9 +51,9 @@ class NetworkExplainer:
         return self._network
 
     @property
-    def input_size(self) -> int:
-        """S, the height and width of an image in pixels."""
-        return self._network.input_size
+    def input_form(self) -> InputForm:
+        """How the network takes an image."""
+        return self._network.input_form
 
     def __call__(
         self,
@@ -72,7 +75,8 @@ class NetworkExplainer:
             logits = self._network.model(images, training=False).numpy()[0]
             check_rival(self.known.labels, logits, class_name, rival, arguments)
         row, logits, features, maps = self._answer(images, class_name or "", rival or "")
-        return complete(row, logits, features, self._probabilities, self.known, maps)
+        made = complete(row, logits, features, self._probabilities, self.known, maps)
+        return replace(made, cautions=self._explainer.cautions)
 
     def _answer(
         self, images: tf.Tensor, class_name: str, rival: str
@@ -82,8 +86,7 @@ class NetworkExplainer:
         labels, seen = tf.constant(list(network.class_names)), tf.constant(self.known.is_seen, tf.float32)
         evidence = gather_evidence(
             images,
-            lambda each: network.trunk(each, training=False),
-            lambda maps: network.tail(maps, training=False),
+            Steps.of(network, self._explainer.heat),
             network.head,
             named_classes(tf.constant([class_name]), tf.constant([rival]), labels),
         )
@@ -194,13 +197,14 @@ def complete(
         heat=np.asarray(row["heatmap"]),
         contrast=contrast,
         abstain_below=probabilities.abstain_below,
+        followed="" if known.formula is None else followed_sentence(known.formula.followed, known.attribute_names),
     )
 
 
 def _counterfactual(features: np.ndarray, known: KnownClasses, loser: int, margin: float) -> Counterfactual | NoCounterfactual:
     if known.formula is None:
         reason = "A column of this network takes the network itself to make"
-        return NoCounterfactual(f"{reason} (--engine=tape or operator, or a method that writes whole networks).")
+        return NoCounterfactual(f"{reason} (--engine=tape or operator, or a method that makes whole heads or networks).")
     has_one = np.isfinite(known.descriptions).all(axis=1)
     if not has_one[loser]:
         return NoCounterfactual("Nothing is known of its description.")

@@ -5,7 +5,7 @@ Dimensions: H x W positions of the network's map, C classes, K attributes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,13 +32,13 @@ class NeuronReason:
     """A neuron that says much for a class.
 
     Its number is that in the map, its name that of the attribute that it stands for, "" for none. The weight is its mean part
-    in Grad-CAM before the ReLU, the activation float32 [H, W] what it answers to this image. Confidence in the name, in [0, 1],
-    and activation are None where they are not known.
+    in Grad-CAM before the ReLU, the activation float32 [H, W] what it answers to this image. The AUC, in [0, 1], is how well
+    the neuron told held-out training images with the attribute from others. It and the activation are None where not known.
     """
 
     neuron: int
     name: str
-    confidence: float | None
+    auc: float | None
     weight: float
     activation: np.ndarray | None = None
 
@@ -47,7 +47,7 @@ class NeuronReason:
 class Contrast:
     """Why the class and not its rival.
 
-    Words and neurons, and `heat` float32 [H, W] in [0, 1], Grad-CAM of the difference of their logits (None where it is not
+    Words and neurons, and `heat` float32 [H, W] in [0, 1], the heat map of the difference of their logits (None where it is not
     known), are for the class against the rival, but for what speaks against. The counterfactual is the smallest change of the
     description of `changed`, the less probable of the two, with which it would win `over` the other, or why there is none; it
     is exact where that class `is_described`, made from its description alone. `best_changed` is then the most probable class of
@@ -73,7 +73,7 @@ class ImageExplanation:
     Words come strongest first, and none speak against it where that is not known. `heat` float32 [H, W] in [0, 1] is Grad-CAM
     of the class's logit. There is no contrast where there is no other class. Whoever answers names no class where the highest
     probability is less than `abstain_below`; 0 answers always. The evidence is that of the classes' texts, where a method reads
-    them.
+    them. Cautions say which explanations of this network are no better than chance, and `followed` which attributes it follows.
     """
 
     own: NamedClass
@@ -85,6 +85,8 @@ class ImageExplanation:
     contrast: Contrast | None
     abstain_below: float = 0.0
     evidence: TextEvidence | None = None
+    cautions: tuple[str, ...] = ()
+    followed: str = ""
 
     @property
     def is_withheld(self) -> bool:
@@ -119,16 +121,17 @@ def neurons_of(row: ImageAnswer, start: str, maps: np.ndarray | None = None) -> 
     if f"{start}neurons" not in row:
         return ()
     names, weights = row[f"{start}neuron_names"], row[f"{start}neuron_weights"]
-    confidences: Sequence[float | None] = [None] * len(names)
-    if f"{start}neuron_confidences" in row:
-        confidences = row[f"{start}neuron_confidences"].tolist()
+    # Names of an earlier niwt-tf were checked on no image.
+    checked = f"{start}neuron_aucs" in row
+    aucs = row[f"{start}neuron_aucs"].tolist() if checked else [0.0] * len(names)
     found = []
-    for number, name, weight, confidence in zip(row[f"{start}neurons"], names, weights, confidences, strict=True):
+    for number, name, weight, auc in zip(row[f"{start}neurons"], names, weights, aucs, strict=True):
         if weight <= 0:
             continue
         place = int(_text(number).removeprefix("neuron "))
         activation = None if maps is None else maps[..., place]
-        found.append(NeuronReason(place, _text(name), confidence, float(weight), activation))
+        called = _text(name) if checked else ""
+        found.append(NeuronReason(place, called, auc if called else None, float(weight), activation))
     return tuple(found)
 
 
@@ -145,7 +148,8 @@ def explanation_record(explanation: ImageExplanation, image: str, model: Record)
     Returns:
         image, model, niwt_tf (its version), class, best (the most probable class, and whether it is withheld because the answer
         is "unknown"), speaks_for, speaks_against, neurons, heat_map (rows of values in 0..1, over the whole image), and rival,
-        which is None where there is no other class. Where a method reads texts there is evidence too, see `evidence_record`.
+        which is None where there is no other class; followed, the attributes that the network follows and those that it does
+        not see, and cautions, both in sentences. Where a method reads texts there is evidence too, see `evidence_record`.
     """
     contrast, evidence = explanation.contrast, explanation.evidence
     said = {} if evidence is None else {"evidence": evidence_record(evidence)}
@@ -157,6 +161,8 @@ def explanation_record(explanation: ImageExplanation, image: str, model: Record)
         "best": {**_class(explanation.best), "withheld": explanation.is_withheld},
         **_reasons(explanation),
         "rival": None if contrast is None else _rival(contrast),
+        "followed": explanation.followed,
+        "cautions": list(explanation.cautions),
         **said,
     }
 
@@ -193,5 +199,5 @@ def _words(words: Iterable[WeightedAttribute]) -> list[Record]:
 
 
 def _neuron(neuron: NeuronReason) -> Record:
-    confidence = None if neuron.confidence is None else shortest(neuron.confidence)
-    return {"neuron": neuron.neuron, "name": neuron.name, "confidence": confidence, "weight": shortest(neuron.weight)}
+    auc = None if neuron.auc is None else shortest(neuron.auc)
+    return {"neuron": neuron.neuron, "name": neuron.name, "auc": auc, "weight": shortest(neuron.weight)}

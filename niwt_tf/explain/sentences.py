@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from niwt_tf.explain.counterfactual import Counterfactual, Edit
-from niwt_tf.explain.neurons import CONFIDENT
 from niwt_tf.explain.record import Contrast, ImageExplanation, NeuronReason
 from niwt_tf.explain.words import WeightedAttribute, grouped, shown_weight
 from niwt_tf.metrics.probabilities import UNKNOWN
@@ -35,15 +34,36 @@ def short_name(word: WeightedAttribute) -> str:
 
 
 def neuron_title(neuron: NeuronReason) -> str:
-    """Return a neuron's number, and its name with the confidence in it where that is enough to rely on, or is not known."""
+    """Return a neuron's number, and its name with what was measured of it."""
     if not neuron.name:
         return f"neuron {neuron.neuron} (no name)"
-    if neuron.confidence is None:
-        return f"neuron {neuron.neuron}: {plain(neuron.name)}"
-    if np.float32(neuron.confidence) < np.float32(CONFIDENT):  # in the precision in which confidences are kept
-        return f"neuron {neuron.neuron} (no sure name)"
-    percent = int(100 * neuron.confidence + 1e-3)  # rounded down: no name is certain; 0.95 in float32 is a little less
-    return f"neuron {neuron.neuron}: {plain(neuron.name)} ({percent} % sure)"
+    measured = "" if neuron.auc is None else f" (AUC {neuron.auc:.2f})"
+    return f"neuron {neuron.neuron}: {plain(neuron.name)}{measured}"
+
+
+_MOST_FOLLOWED = 5
+_UNSEEN = 0.1  # of what each attribute would have if all counted the same
+
+
+def followed_attributes(shares: np.ndarray, names: Sequence[str]) -> tuple[list[tuple[str, float]], list[str]]:
+    """Return attributes that a network follows, the most first, with their shares [K], and those that it does not see.
+
+    Not seen are those with less than a tenth of an even share.
+    """
+    order = np.argsort(-shares, kind="stable")
+    unseen = shares < _UNSEEN / len(shares)
+    followed = [(names[k], float(shares[k])) for k in order.tolist() if not unseen[k]]
+    return followed, [names[k] for k in np.flatnonzero(unseen).tolist()]
+
+
+def followed_sentence(shares: np.ndarray | None, names: Sequence[str]) -> str:
+    """Return which attributes a network follows most and how many it does not see; "" where that was not learnt."""
+    if shares is None:
+        return ""
+    followed, unseen = followed_attributes(shares, names)
+    most = ", ".join(f"{plain(name)} ({100 * share:.0f} %)" for name, share in followed[:_MOST_FOLLOWED])
+    advice = f"; {len(unseen)} of {len(names)} columns of the table are not seen by it" if unseen else ""
+    return f"The network follows most: {most}{advice}."
 
 
 def empty_map_sentence(heat: np.ndarray | None, pair: tuple[str, str] | None = None) -> str:

@@ -22,7 +22,7 @@ from niwt_tf.experiments.analyses.weight_recovery import draw_weight_recovery, w
 from niwt_tf.files import read_json
 from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.fit import no_importance, run_tasks
-from niwt_tf.jobs.run_data import RunData, load_run_data
+from niwt_tf.jobs.run_data import RunData, check_has_pixels, load_run_data
 from niwt_tf.jobs.table import COMMAND
 from niwt_tf.methods.registry import method_of
 from niwt_tf.methods.transfer_method import TransferMethod
@@ -113,6 +113,8 @@ def consistency_job() -> None:
 def _analysis_job(name: str, analyse: Analyse, draw: Draw, extra: Mapping[str, Any] | None = None, **named: str | None) -> None:
     """Do an analysis of the run that --run_dir names and print its table; see `analysis_stage`."""
     with run_from_flags() as run:
+        if name in ("layer_depth", "support_images"):
+            check_has_pixels(run, f"niwt {name}")
         analysis_stage(run, load_run_data(run, ["transfer"]), name, analyse, draw, extra, **named)
         folder = run.folder(f"analysis_{name}")
         record = read_json(folder / f"{name}.json")

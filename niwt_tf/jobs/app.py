@@ -13,7 +13,8 @@ from contextlib import closing, contextmanager
 from absl import app, flags
 from absl import logging as absl_logging
 
-from niwt_tf.compute.quiet_tensorflow import choose_keras_backend, import_quietly
+from niwt_tf.compute.quiet_tensorflow import import_quietly
+from niwt_tf.config.surroundings import settle_process
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.context import lost_worker, team_from_flags
 from niwt_tf.jobs.flags import define_flags, parse_flags, run_folder, say_synonyms, settings_from_flags
@@ -21,6 +22,8 @@ from niwt_tf.jobs.table import HELP_FLAGS, JOBS, Job, job_help
 from niwt_tf.runs.run import Run, RunDirectory
 from niwt_tf.runs.store import StageStore
 
+# What a library may have made another error of: of other OSErrors that were met on the way, only it knows what they mean.
+_OF_DISKS = (errno.EIO, errno.EROFS, errno.EDQUOT, errno.ESTALE)
 _DISK_FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
@@ -39,7 +42,7 @@ def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[]
     if any(argument in HELP_FLAGS for argument in given):
         print(job_help(JOBS[name]))
         return 0
-    choose_keras_backend()
+    settle_process()
     _log_to_stderr(name)
     define_flags(JOBS[name])
     flags.FLAGS.unparse_flags()  # what an earlier job of this process was given
@@ -55,6 +58,7 @@ def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[]
         if JOBS[name].tensorflow:
             import_quietly()
         (main or _entry(JOBS[name]))()
+        sys.stdout.flush()
 
     try:
         app.run(call, argv=["niwt", *given], flags_parser=parse)
@@ -62,6 +66,7 @@ def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[]
         return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:
         resumed = any(declared.name in ("run_dir", "sweep_dir") for declared in JOBS[name].options)
+        resumed = resumed or bool("answers" in flags.FLAGS and flags.FLAGS.answers)
         then = "the same command goes on from here" if resumed else "nothing was written"
         print(f"\nniwt {name}: interrupted; {then}.", file=sys.stderr)
         return 130
@@ -130,7 +135,7 @@ def _file_system_sentence(error: BaseException) -> str | None:
         if full is not None:
             # HDF5 and TensorFlow wrap the system's message in several lines of their own.
             return f"Cannot write{_named(cause)}: {full}. Once there is room, the same command goes on from here."
-        if cause is error and isinstance(cause, OSError):
+        if isinstance(cause, OSError) and (cause is error or cause.errno in _OF_DISKS):
             return f"Cannot read or write{_named(cause)}: {cause.strerror or cause}."
         seen.append(cause)
         cause = cause.__cause__ or cause.__context__

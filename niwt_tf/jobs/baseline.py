@@ -62,7 +62,7 @@ def _stage_of(run: Run, data: RunData, name: str, source: str) -> Stage:
     method = _method_of(name)
     of_stages = (name for each in method.stages for name in each.settings)
     used = tuple(dict.fromkeys((*SETTINGS_USED, *method.settings, *of_stages)))
-    extra = {"baseline_features": source}
+    extra: dict[str, Any] = {"baseline_features": source, **method.identity}
     if method.reads_texts:
         extra["texts"] = fingerprint(texts_of(data.seen, data.unseen))
     return run.stage(f"baseline_{name}", settings_used=used, inputs=["train"], extra=extra)

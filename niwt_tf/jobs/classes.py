@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,16 +19,23 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from niwt_tf.compute.quiet_tensorflow import import_quietly, tensorflow_without_keras
-from niwt_tf.data.descriptions.new_classes import DescribedClass, described_in_words, read_described_classes, read_description
+from niwt_tf.data.descriptions.attribute_names import nearest_word
+from niwt_tf.data.descriptions.new_classes import (
+    DescribedClass,
+    described_in_words,
+    doubt_of,
+    read_described_classes,
+    read_description,
+)
 from niwt_tf.data.readers.class_texts import class_texts_of
-from niwt_tf.data.readers.folder import image_names
+from niwt_tf.data.readers.loose_images import image_files
 from niwt_tf.data.readers.tables import read_text
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.flags import bundle_folder, required
 from niwt_tf.jobs.terminal_text import escape_what_cannot_be_shown, padded, shown, width
 from niwt_tf.serving.bundle.bundle import Bundle, is_synthesized
 from niwt_tf.serving.bundle.cards import Card, cards_to_json
-from niwt_tf.serving.bundle.descriptions import bundle_words, seen_knowledge
+from niwt_tf.serving.bundle.descriptions import bundle_words, in_units, seen_knowledge
 from niwt_tf.serving.bundle.versions import one_change, versions
 from niwt_tf.serving.classes.names import new_names, place_of, removable
 
@@ -48,7 +56,7 @@ def list_classes_job() -> None:
     escape_what_cannot_be_shown()
     bundle = Bundle.open(bundle_folder())
     if flags.FLAGS.format == "json":
-        value = {"bundle": str(bundle.folder), "classes": cards_to_json(bundle.cards)}
+        value = {"bundle": str(bundle.folder), "classes": cards_to_json(in_units(bundle))}
         print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
         return
     rows = [_COLUMNS, *(_row(card) for card in bundle.cards)]
@@ -81,6 +89,7 @@ def add_class_job() -> None:
         # What can be refused is refused before TensorFlow is waited for.
         names = new_names(bundle, [each.name for each in classes])
         bundle.check_formula()
+        _check_understood(classes, way)
         for each in classes:
             for note in each.description.notes:
                 _LOG.info("%s: %s", each.name, note)
@@ -132,15 +141,39 @@ def _described_classes(bundle: Bundle, way: str) -> list[DescribedClass]:
     given = flags.FLAGS[way].value
     path = Path(os.path.expanduser(given))
     if way == "cards":
-        classes = read_described_classes(path, seen, bundle_words(bundle), missing)
+        classes = read_described_classes(path, seen, bundle_words(bundle), missing, synonym)
         return [replace(each, source=each.source or source or path.name) for each in classes]
     if way == "attributes":
         description = read_description(path, seen, missing)
     else:
         text = given if way == "text" else read_text(path)
-        description = described_in_words(text, seen, bundle_words(bundle))
+        description = described_in_words(text, seen, bundle_words(bundle), synonym)
     default = "text" if way == "text" else path.name
     return [DescribedClass(required("name"), description, source or default)]
+
+
+def synonym(word: str, known: Sequence[str]) -> tuple[str, float] | None:
+    """Return `nearest_word`, whose sentence encoder runs on TensorFlow."""
+    with tensorflow_without_keras():
+        return nearest_word(word, known)
+
+
+def _check_understood(classes: Sequence[DescribedClass], way: str) -> None:
+    """Check that at least half of each text was understood, or that it is wanted all the same.
+
+    Raises:
+        InputError: it is not.
+    """
+    doubt = doubt_of(classes)
+    if doubt is None or flags.FLAGS.yes:
+        return
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        sys.stderr.write(f"{doubt.note}.\nUnderstood was {doubt.share}{doubt.others}. Save it all the same? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() in ("y", "yes"):
+            return
+    rule = f"--{way} must be understood by half, or --yes given to save it all the same"
+    raise InputError(f"{rule}. Received: {doubt.share} was understood{doubt.others}: {doubt.note}; nothing was saved.")
 
 
 def refine_class_job() -> None:
@@ -150,35 +183,16 @@ def refine_class_job() -> None:
         InputError: a flag is missing, or see `refine_class`.
     """
     begun = time.monotonic()
-    name, images = required("name"), image_paths(required("images"))
+    name, source = required("name"), required("images")
     with _bundle_to_change() as bundle:
         known = bundle.labels[place_of(bundle, name)]
         with tensorflow_without_keras():
-            from niwt_tf.serving.classes.refine import refine_class
+            from niwt_tf.serving.classes.refine import refinable, refine_class
 
+            refinable(bundle, name)  # before a folder is searched, which may say much
+            images = image_files(source)
             change = refine_class(bundle, name, images)
             _write(bundle, change, f"Refined {known!r} with {len(images)} more photographs", begun)
-
-
-def image_paths(given: str) -> list[Path]:
-    """Return the images of a folder, sorted, or the files with commas between them.
-
-    Raises:
-        InputError: a folder without an image, or something that is not there; it is named.
-    """
-    whole = Path(os.path.expanduser(given))
-    if whole.is_dir():
-        names = image_names(whole)
-        if not names:
-            raise InputError(f"--images must be image files or a folder of them. Received: {given!r}, a folder without any.")
-        return [whole / name for name in names]
-    # A comma may be a part of a single file's name.
-    paths = [whole] if whole.exists() else [Path(os.path.expanduser(part.strip())) for part in given.split(",") if part.strip()]
-    absent = next((path for path in paths if not path.is_file()), None)
-    if absent is not None or not paths:
-        received = given if absent is None else str(absent)
-        raise InputError(f"--images must be image files or a folder of them. Received: {received!r}, which is not there.")
-    return paths
 
 
 def rename_class_job() -> None:
@@ -191,7 +205,7 @@ def rename_class_job() -> None:
     name, new_name = required("name"), required("new_name")
     with _bundle_to_change() as bundle:
         before = bundle.labels[place_of(bundle, name)]
-        (plain,) = new_names(bundle, [new_name])
+        (plain,) = new_names(bundle, [new_name], before)
         with tensorflow_without_keras():
             from niwt_tf.serving.classes.edit import rename_class
 

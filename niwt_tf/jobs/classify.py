@@ -1,43 +1,47 @@
-"""`niwt classify`: ask a server, or an exported bundle in this process, about images."""
+"""`niwt classify`: ask a server, or an exported bundle in this process or several, about images."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import logging
 import os
 import re
 import sys
-from collections.abc import Sequence
-from contextlib import closing
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from niwt_tf.compute.quiet_tensorflow import import_quietly
-from niwt_tf.data.readers.folder import IMAGE_SUFFIXES
-from niwt_tf.errors import InputError
-from niwt_tf.files import write_json
-from niwt_tf.jobs.terminal_text import escape_what_cannot_be_shown, padded, shown, width
-from niwt_tf.metrics.probabilities import UNKNOWN
+from niwt_tf.data.descriptions.new_classes import doubt_of, read_described_classes
+from niwt_tf.data.readers.loose_images import each_image_file, paths_of
+from niwt_tf.errors import InputError, require
+from niwt_tf.files import fingerprint, replacing
+from niwt_tf.jobs.answer_text import AnswerText, CsvText, JsonText, TableText
+from niwt_tf.jobs.answers_file import AnswersFile, read_names, write_names
+from niwt_tf.jobs.classes import synonym
+from niwt_tf.jobs.terminal_text import escape_what_cannot_be_shown, shown
 from niwt_tf.serving.bundle.bundle import METADATA, Bundle
+from niwt_tf.serving.bundle.descriptions import bundle_words, seen_knowledge
 from niwt_tf.serving.bundle.versions import saved_model_folder
-from niwt_tf.serving.classes.names import abstains
-from niwt_tf.serving.client.answers import Explanation, Explanations, Predictions
-from niwt_tf.serving.client.client import Client
-from niwt_tf.serving.client.connect import connected
-from niwt_tf.serving.client.transport import RequestError, Transport
+from niwt_tf.serving.classes.names import abstains, new_names
+from niwt_tf.serving.client.described import numbers_of, read_texts
+from niwt_tf.serving.client.question import Question
+from niwt_tf.serving.client.records import Record
+from niwt_tf.serving.client.transport import RequestError
+from niwt_tf.serving.client.workers import answered
 
-Record = dict[str, Any]
-_COLUMNS = ("image", "rank", "label", "score", "seen", "error")
+_BATCHES = 4  # of a list of images that a worker takes at a time
 _NAMED = 3
+_LOG = logging.getLogger("niwt_tf.jobs")
 
 
 def main() -> None:
-    """Classify --images and print the answers; images that cannot be answered are named at the end.
+    """Classify --images and print the answers, or write them to --answers; images that cannot be answered are named at the end.
 
     Raises:
         InputError: flags that do not go together, no image, a server that does not answer, or images without an answer.
@@ -45,20 +49,124 @@ def main() -> None:
     values = flags.FLAGS
     if values.explain and values.top != 1:
         raise InputError(f"--top must be left out with --explain, which is of the best class. Received: {values.top}.")
-    paths = image_files([name.strip() for name in (values.images or "").split(",") if name.strip()])
-    with closing(_transport()) as transport:
-        records = _records(transport, paths)
-    if values.json is not None:
-        write_json(os.path.expanduser(values.json), records)
-    escape_what_cannot_be_shown()
-    writers = {"table": lambda found: as_table(found, _abstains()), "csv": as_csv, "json": as_json}
-    sys.stdout.write(writers[values.format](records))
+    if values.answers is not None:
+        _into_file()
+    else:
+        _onto_output()
+
+
+def _onto_output() -> None:
+    values = flags.FLAGS
+    bad, count = 0, 0
+    first_bad: list[list[str]] = []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="niwt-")))
+        total = write_names(map(str, each_image_file(values.images or "")), folder / "names")
+        question = _question()
+        forms: dict[str, AnswerText] = {"csv": CsvText(), "json": JsonText()}
+        printed = forms[values.format] if values.format in forms else TableText(_abstains())
+        escape_what_cannot_be_shown()
+        written, as_well = None, JsonText()
+        if values.json is not None:
+            path = stack.enter_context(replacing(os.path.expanduser(values.json)))
+            written = stack.enter_context(open(path, "w", encoding="ascii"))
+        for records in _answers(question, read_names(folder / "names", 0, _list_size()), total):
+            sys.stdout.write(printed.part(records))
+            if written is not None:
+                written.write(as_well.part(records))
+            wrong = [[record["image"], record["error"]] for record in records if "error" in record]
+            count, bad, first_bad = count + len(records), bad + len(wrong), [*first_bad, *wrong][:_NAMED]
+        sys.stdout.write(printed.end())
+        if written is not None:
+            written.write(as_well.end())
+            written.flush()
     sys.stdout.flush()
-    bad = [record for record in records if "error" in record]
+    _refuse_bad(bad, count, first_bad)
+
+
+def _into_file() -> None:
+    values = flags.FLAGS
+    for name in ("format", "json"):
+        if values[name].present:
+            rule = f"--{name} must be left out with --answers, whose ending says the form"
+            raise InputError(f"{rule}. Received: {values[name].value!r}.")
+    path = Path(os.path.expanduser(values.answers))
+    if values.explain and path.suffix.lower() != ".jsonl":
+        raise InputError(f"--answers must end in .jsonl with --explain: tables have no room for it. Received: {str(path)!r}.")
+    question = _question()
+    names = map(str, each_image_file(values.images or ""))
+    begun = time.monotonic()
+    with AnswersFile(path, _asked(question), names) as answers:
+        before = answers.done
+        if before:
+            _LOG.info("%d of %d images were answered before; it goes on after them.", before, answers.count)
+        for records in _answers(question, answers.lists(_list_size()), answers.count, before, answers.bad):
+            answers.append(records)
+        answers.finish()
+    done = f"{answers.done - answers.bad} of {answers.count} images"
+    print(f"{shown(str(path))}: {done}, the last {answers.done - before} in {time.monotonic() - begun:.0f} s", flush=True)
+    _refuse_bad(answers.bad, answers.count, answers.first_bad, f"; all of them are in {shown(str(answers.bad_path))}")
+
+
+def _asked(question: Question) -> dict[str, Any]:
+    """Return what must be the same for a file of answers to go on, by its name in messages."""
+    paths = paths_of(flags.FLAGS.images or "")
+    asked: dict[str, Any] = {"--images": [os.path.abspath(path) for path in paths], "--explain": question.explain}
+    if not all(path.is_absolute() for path in paths):
+        asked["the working directory"] = os.getcwd()
+    if question.bundle:
+        asked["--bundle"] = f"{question.bundle} ({fingerprint(Path(question.bundle, 'saved_model.pb'))})"
+    named = {"--server": question.server, "--name": question.name, "--model_version": question.version, "--top": question.top}
+    described = "--cards" if flags.FLAGS.cards is not None else "--describe"
+    return {**asked, **named, described: fingerprint(question.numbers) if question.numbers else None}
+
+
+def _list_size() -> int:
+    return _BATCHES * int(flags.FLAGS.batch_size)
+
+
+def _answers(
+    question: Question, lists: Iterable[list[str]], total: int, done: int = 0, bad: int = 0
+) -> Iterator[list[Record]]:
+    """Yield the records of lists of images, and show how far it is, how fast, and how long it will take yet."""
+    values = flags.FLAGS
+    options = {"unit": "image", "delay": 5, "leave": False, "smoothing": 0.05, "disable": not values.progress}
+    with tqdm(total=total, initial=done, desc="classify", **options) as bar:
+
+        def progress(count: int) -> None:
+            if bar.n == done and not bar.disable:  # loading the model took its time until here, and does not count
+                bar.initial += count
+                bar.unpause()
+            bar.update(count)
+
+        try:
+            for records in _answerers(question, lists, progress):
+                bad += sum("error" in record for record in records)
+                if bad:
+                    bar.set_postfix(bad=bad, refresh=False)
+                yield records
+        except RequestError as error:
+            raise InputError(_sentence(error)) from None
+
+
+def _answerers(
+    question: Question, lists: Iterable[list[str]], progress: Callable[[int], None]
+) -> Iterator[list[Record]]:
+    values = flags.FLAGS
+    if values.cluster is None:
+        return answered(question, lists, values.workers, progress)
+    from niwt_tf.serving.client.cluster import answered_by_cluster
+
+    workers = values.workers if values["workers"].present else None
+    whole = ([os.path.abspath(name) for name in names] for names in lists)
+    return answered_by_cluster(question, whole, values.cluster, workers, progress)
+
+
+def _refuse_bad(bad: int, count: int, first: Sequence[Sequence[str]], where: str = "") -> None:
     if bad:
-        listed = ", ".join(f"'{shown(record['image'])}' ({shown(record['error']).rstrip('.')})" for record in bad[:_NAMED])
-        more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
-        raise InputError(f"--images must be files that can be decoded; {len(bad)} of {len(records)} cannot: {listed}{more}.")
+        named = ", ".join(f"'{shown(image)}' ({shown(error).rstrip('.')})" for image, error in first)
+        more = f" and {bad - len(first)} more" if bad > len(first) else ""
+        raise InputError(f"--images must be files that can be decoded; {bad} of {count} cannot: {named}{more}{where}.")
 
 
 def _abstains() -> bool:
@@ -70,64 +178,89 @@ def _abstains() -> bool:
     return (folder / METADATA).is_file() and abstains(Bundle.open(folder, check=False))
 
 
-def image_files(names: Sequence[str]) -> list[Path]:
-    """Return the files that --images names; of a folder the image files in it and in its folders, sorted.
+def _question() -> Question:
+    """Return what the flags ask.
 
     Raises:
-        InputError: none is named, one is not there, or a folder has none.
+        InputError: flags that do not go together, no such bundle, or a description that is not understood.
     """
-    if not names:
-        raise InputError("--images must name image files or folders of them, for instance --images=photos.")
-    found: list[Path] = []
-    for name in names:
-        path = Path(os.path.expanduser(name))
-        if not path.exists():
-            raise InputError(f"--images must name files or folders that are there. Received: {name!r}.")
-        if not path.is_dir():
-            found.append(path)
-            continue
-        inside = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
-        if not inside:
-            raise InputError(f"A folder in --images must hold image files. Received: {name!r}.")
-        found += inside
-    return found
-
-
-def _transport() -> Transport:
     values = flags.FLAGS
-    if (values.server is None) == (values.bundle is None):
+    described = _described()
+    describes = described is not None
+    if (values.server is None and values.bundle is None) or (values.server and values.bundle and not describes):
         received = "neither" if values.server is None else "both"
         raise InputError(f"Either --server or --bundle must be given. Received: {received}.")
-    if values.bundle is not None:
+    asked = {"timeout": values.timeout, "retries": values.retries, "batch_size": values.batch_size, "top": values.top}
+    question = Question(**asked, explain=values.explain)
+    if described is not None:
+        question = replace(question, numbers=described.numbers, seen=described.seen)
+    if values.server is None:
         given = [name for name in ("name", "model_version") if values[name].value is not None]
         if given:
             rule = f"--{given[0]} must be left out with --bundle; it is of a server."
             raise InputError(f"{rule} Received: {values[given[0]].value!r}.")
-        import_quietly()
-        from niwt_tf.serving.client.local_transport import LocalTransport
-
-        return LocalTransport(os.path.expanduser(values.bundle))
+        return replace(question, bundle=os.path.abspath(saved_model_folder(os.path.expanduser(values.bundle))))
     if values.name is None:
         raise InputError("--name must be given with --server: what the server calls the model, for instance --name=birds.")
-    if values.server.startswith("grpc:"):
-        import_quietly()
     version = values.model_version
-    return connected(values.server, values.name, int(version) if version and version.isdecimal() else version)
+    version = int(version) if version and version.isdecimal() else version
+    return replace(question, server=values.server, name=values.name, version=version)
 
 
-def _records(transport: Transport, paths: Sequence[Path]) -> list[Record]:
+@dataclass(frozen=True)
+class Described:
+    """Classes that these images alone are compared with: K numbers by name; and which of the known ones are seen."""
+
+    numbers: dict[str, list[float]]
+    seen: dict[str, bool]
+
+
+def _described() -> Described | None:
+    """Return the classes of --describe and --cards, or None where there is neither.
+
+    Raises:
+        InputError: a text is not understood by half, a name is taken, or the bundle does not know what words mean.
+    """
     values = flags.FLAGS
-    names = [str(path) for path in paths]
-    limits = {"timeout": values.timeout, "retries": values.retries, "batch_size": values.batch_size}
-    client = Client(transport, **limits)
-    bar = tqdm(total=len(paths), desc="classify", unit="image", delay=5, leave=False, disable=not values.progress)
-    with bar:
-        try:
-            if values.explain:
-                return explained(names, client.explain(paths, bar.update))
-            return predicted(names, client.classify(paths, bar.update), values.top)
-        except RequestError as error:
-            raise InputError(_sentence(error)) from None
+    given = [f"--{name}" for name in ("describe", "cards") if values[name].value is not None]
+    if not given:
+        return None
+    rules = (
+        (len(given) == 1, f"Either --describe or --cards must be given. Received: {values.describe!r} and {values.cards!r}."),
+        (not values.explain, f"--explain must be left out with {given[0]}: a class that is not kept has no explanation."),
+        (values.bundle is not None, f"--bundle must be given with {given[0]}: it knows what the words mean. Received: none."),
+    )
+    for holds, sentence in rules:
+        require(holds, sentence)
+    bundle = Bundle.open(saved_model_folder(os.path.expanduser(values.bundle)))
+    if values.cards is not None:
+        bundle.check_formula()
+        path, seen = Path(os.path.expanduser(values.cards)), seen_knowledge(bundle)
+        classes = read_described_classes(path, seen, bundle_words(bundle), "error", synonym)
+    else:
+        classes = read_texts(bundle, _texts(values.describe), synonym)
+    names = new_names(bundle, [each.name for each in classes])
+    classes = [replace(each, name=name) for each, name in zip(classes, names, strict=True)]
+    doubt = doubt_of(classes)
+    if doubt is not None and not values.yes:
+        rule = f"{given[0]} must be understood by half, or --yes given to take it all the same"
+        raise InputError(f"{rule}. Received: {doubt.share} was understood{doubt.others}: {doubt.note}.")
+    for each in classes:
+        for note in each.description.notes:
+            _LOG.info("%s: %s", each.name, note)
+    return Described(numbers_of(bundle, classes), {card.name: card.seen for card in bundle.cards})
+
+
+def _texts(given: str) -> dict[str, str]:
+    """Return texts by the names of their classes, of lines such as "moss wren: A red crown."."""
+    texts: dict[str, str] = {}
+    for line in filter(None, map(str.strip, given.splitlines())):
+        name, colon, text = (part.strip() for part in line.partition(":"))
+        if not (name and colon and text):
+            raise InputError(f"--describe must be a name, a colon and a text, in each line. Received: {line[:80]!r}.")
+        require(name not in texts, f"--describe must describe each class once. Received: {name!r} twice.")
+        texts[name] = text
+    return texts
 
 
 def _sentence(error: RequestError) -> str:
@@ -142,114 +275,3 @@ def _sentence(error: RequestError) -> str:
         rule = f"--explain must be left out where {flag} has no explanations, which are exported where descriptions are known."
         return f"{rule} Received: {values.server or values.bundle!r}."
     return f"{flag} must be able to answer this request. Received: {values.server or values.bundle!r} ({said})."
-
-
-def predicted(names: Sequence[str], predictions: Predictions, top: int) -> list[Record]:
-    """Return a record an image: its name, the version that answered, and `predictions` or `error`."""
-    records = []
-    for place, name in enumerate(names):
-        best = zip(predictions.labels[place], predictions.scores[place], predictions.is_seen[place], strict=True)
-        classes = [_class(label, float(score), bool(seen)) for label, score, seen in list(best)[:top]]
-        records.append(_record(name, predictions.versions[place], classes, predictions.errors.get(place)))
-    return records
-
-
-def explained(names: Sequence[str], explanations: Explanations) -> list[Record]:
-    """Return records as `predicted` does, of the best class alone, with `explanation` in words and weights."""
-    records = []
-    for place, name in enumerate(names):
-        row = explanations.rows[place]
-        classes = [_class(row.label, row.score, row.is_seen)] if row else []
-        record = _record(name, explanations.versions[place], classes, explanations.errors.get(place))
-        records.append({**record, "explanation": _explanation_record(row)} if row else record)
-    return records
-
-
-def _record(name: str, version: int | None, classes: list[Record], error: str | None) -> Record:
-    outcome: Record = {"predictions": classes} if error is None else {"error": error}
-    return {"image": name, "version": version, **outcome}
-
-
-def _class(label: str, score: float, seen: bool) -> Record:
-    return {"label": label, "score": _short(score), "seen": seen}
-
-
-def _explanation_record(row: Explanation) -> Record:
-    def weighted(pairs: Sequence[tuple[str, float]]) -> list[Record]:
-        return [{"attribute": name, "weight": _short(weight)} for name, weight in pairs]
-
-    return {
-        "attributes": weighted(row.attributes),
-        "neurons": [{"neuron": neuron, "name": name, "weight": _short(weight)} for neuron, name, weight in row.neurons],
-        "runner_up": {"label": row.runner_up, "score": _short(row.runner_up_score)},
-        "speaks_for": weighted(row.speaks_for),
-        "speaks_against": weighted(row.speaks_against),
-    }
-
-
-def _short(value: float) -> float:
-    """Return a float32 as the shortest number that reads back as it: 0.9, not 0.8999999761581421."""
-    return float(str(np.float32(value)))
-
-
-def as_json(records: Sequence[Record]) -> str:
-    """Return records as JSON in ASCII, whatever is in the labels."""
-    return json.dumps(records, indent=2) + "\n"
-
-
-def as_csv(records: Sequence[Record]) -> str:
-    """Return records as CSV, one line a class or an error."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
-    for record in records:
-        for rank, best in enumerate(record.get("predictions", ()), 1):
-            writer.writerow({"image": record["image"], "rank": rank, **best, "seen": int(best["seen"])})
-        if "error" in record:
-            writer.writerow({"image": record["image"], "error": record["error"]})
-    return text.getvalue()
-
-
-def as_table(records: Sequence[Record], abstains: bool = False) -> str:
-    """Return records as a table for people, without a character that a terminal would obey.
-
-    Args:
-        records: of any images.
-        abstains: whether the first label "unknown" is no class but the answer that no class is likely enough.
-    """
-    names = [shown(record["image"]) for record in records]
-    labels = [shown(best["label"]) for record in records for best in record.get("predictions", ())]
-    first = max(map(width, [*names, "image"]))
-    second = max(map(width, [*labels, "label"]))
-    lines = [f"{padded('image', first)}  {padded('label', second)}  score"]
-    for name, record in zip(names, records, strict=True):
-        if "error" in record:
-            lines.append(f"{padded(name, first)}  error: {shown(record['error'])}")
-        for rank, best in enumerate(record.get("predictions", ())):
-            is_class = rank or not abstains or best["label"] != UNKNOWN
-            kind = ("seen" if best["seen"] else "unseen") if is_class else ""
-            start = padded("" if rank else name, first)
-            lines.append(f"{start}  {padded(shown(best['label']), second)}  {best['score']:.4f}  {kind}".rstrip())
-        # Long lines: a column of their own would begin far to the right.
-        lines += [f"    {line}" for line in _explanation_lines(record.get("explanation"))]
-    return "\n".join(lines) + "\n"
-
-
-def _explanation_lines(words: Record | None) -> list[str]:
-    if words is None:
-        return []
-
-    def listed(items: Sequence[Record]) -> str:
-        return ", ".join(f"{shown(item['attribute'])} {item['weight']:+.3g}" for item in items) or "nothing"
-
-    neurons = ", ".join(
-        f"{shown(item['neuron'])}{' (' + shown(item['name']) + ')' if item['name'] else ''} {item['weight']:+.3g}"
-        for item in words["neurons"]
-    )
-    rival = words["runner_up"]
-    return [
-        f"because of {listed(words['attributes'])}",
-        f"by {neurons}",
-        f"rather than {shown(rival['label'])} ({rival['score']:.4f}) because of {listed(words['speaks_for'])};"
-        f" for {shown(rival['label'])} speaks {listed(words['speaks_against'])}",
-    ]

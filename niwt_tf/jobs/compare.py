@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from absl import flags
 
+from niwt_tf.data.csv_text import csv_text
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.comparison.leaderboard import BOUND, FIGURES, Table, tables_of
 from niwt_tf.experiments.comparison.plot import plot_leaderboard
@@ -50,8 +50,7 @@ def compare(
 
 
 def _write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+    path.write_text(csv_text(rows), encoding="utf-8")
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from niwt_tf.data.feature_rows import holds_features
 from niwt_tf.files import write_json
 from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.run_data import RunData, TransferFiles, load_run_data
@@ -42,10 +43,11 @@ def stage(run: Run, data: RunData) -> None:
             plot_ausuc(folder / "ausuc.png", scored.curve, evaluation)
             logits = scored.logits.copy()
             logits[:, : network.num_seen] -= network.calibration
-            prediction_sheet(
-                folder / "predictions.png", test.images, evaluation.predictions, transfer.probabilities.of(logits),
-                network.num_seen, seed=run.settings.seed,
-            )
+            if not holds_features(test.images.root):
+                prediction_sheet(
+                    folder / "predictions.png", test.images, evaluation.predictions, transfer.probabilities.of(logits),
+                    network.num_seen, seed=run.settings.seed,
+                )
         evaluate.record(metrics={name: value for name, value in metrics.items() if value is not None})
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from absl import flags
 
 from niwt_tf.data.images.files import OneImage, read_one_image
+from niwt_tf.data.schema import InputForm
 from niwt_tf.errors import InputError
 from niwt_tf.explain.evidence_words import evidence_line
 from niwt_tf.explain.network_explainer import NetworkExplainer
@@ -22,6 +23,7 @@ from niwt_tf.files import read_json, replacing_all, write_json
 from niwt_tf.jobs.run_data import TransferFiles
 from niwt_tf.jobs.terminal_text import escape_what_cannot_be_shown, shown
 from niwt_tf.jobs.text_evidence import SynthesizedExplainer, evidence_of_run
+from niwt_tf.models.feature_network import check_takes_pixels
 from niwt_tf.report.evidence_page import evidence_page
 from niwt_tf.report.explanation_sheet import write_explanation_sheet
 from niwt_tf.runs.run import RunDirectory
@@ -51,14 +53,14 @@ def main() -> None:
     folder = Path(os.path.expanduser(values.out))
     with _writing(folder):
         picture, record = _targets(folder, image.path)
-    explanation, model, class_names = _explained(image)
+    explanation, model, class_names, form = _explained(image)
     pages: list[Path] = []
     if explanation.evidence is not None:
         with _writing(folder):
             pages = [_page(folder, image.path)]
     with _writing(folder), replacing_all(record, picture, *pages) as (first, second, *others):
         write_json(first, explanation_record(explanation, os.path.abspath(image.path), model))
-        write_explanation_sheet(second, explanation, image.pixels, image.path.name, class_names)
+        write_explanation_sheet(second, explanation, image.pixels, shown(image.path.name), class_names, form.resize)
         for page in others:
             assert explanation.evidence is not None, "only evidence has a page"
             page.write_text(evidence_page(explanation.evidence, image.path.name), encoding="utf-8", errors="replace")
@@ -125,25 +127,25 @@ def _is_of(record: Path, image: Path) -> bool:
         return False
 
 
-def _explained(image: OneImage) -> tuple[ImageExplanation, dict[str, Any], Sequence[str]]:
-    """Return the explanation, what explained it, and the names of all its classes."""
+def _explained(image: OneImage) -> tuple[ImageExplanation, dict[str, Any], Sequence[str], InputForm]:
+    """Return the explanation, what explained it, the names of all its classes, and how it takes an image."""
     values = flags.FLAGS
     names = values["class"].value, values.rival
     if values.bundle is not None:
-        bundle = Bundle.open(saved_model_folder(os.path.expanduser(values.bundle), "--bundle"), check=False)
+        bundle = Bundle.open(saved_model_folder(os.path.expanduser(values.bundle), "--bundle"))
         if is_synthesized(bundle):
             explain = SynthesizedExplainer(bundle)
-            told, evidence = explain(image.squashed(explain.input_size), *names, _ARGUMENTS)
-            return replace(told, evidence=evidence), _bundle_record(bundle.folder), bundle.labels
-        with BundleExplainer(saved_model_folder(os.path.expanduser(values.bundle), "--bundle")) as explainer:
+            told, evidence = explain(image.taken(explain.input_form), *names, _ARGUMENTS)
+            return replace(told, evidence=evidence), _bundle_record(bundle.folder), bundle.labels, bundle.input_form
+        with BundleExplainer(bundle) as explainer:
             said = explainer(image, *names, _ARGUMENTS)
-            return said, _bundle_record(explainer.bundle.folder), explainer.known.labels
+            return said, _bundle_record(explainer.bundle.folder), explainer.known.labels, explainer.bundle.input_form
     run = Path(os.path.expanduser(values.run_dir))
     made = explainer_of_run(run)
-    pixels = image.squashed(made.input_size)
+    pixels = image.taken(made.input_form)
     said = made(pixels, *names, _ARGUMENTS)
     said = replace(said, evidence=evidence_of_run(run, made.network, said, pixels))
-    return said, {"path": os.path.abspath(run), "version": None}, made.known.labels
+    return said, {"path": os.path.abspath(run), "version": None}, made.known.labels, made.input_form
 
 
 def _bundle_record(folder: Path) -> dict[str, Any]:
@@ -157,6 +159,7 @@ def explainer_of_run(run_dir: Path) -> NetworkExplainer:
         InputError: it is no run's folder, or the stage is not finished or out of date; the sentence names the job to run.
     """
     made = TransferFiles(RunDirectory(run_dir).reading().folder("transfer"))
+    check_takes_pixels(made.network.layer, "niwt explain")
     return NetworkExplainer(made.network, made.explainer, made.probabilities, made.descriptions, made.formula)
 
 
@@ -181,6 +184,7 @@ def explanation_text(explanation: ImageExplanation, image: str) -> str:
             f"  for it speaks      {evidence_line(explanation.evidence)}",
             f"  against it speaks  {evidence_line(explanation.evidence, against=True)}",
         ]
+    lines += [each for each in (explanation.followed, *explanation.cautions) if each]
     return "\n".join(shown(line) for line in lines) + "\n"
 
 

@@ -1,10 +1,11 @@
-"""`niwt export` and `export_onnx`: the expanded network as a verified SavedModel, and as one ONNX file."""
+"""`niwt export`, `export_onnx`, `export_litert`: the expanded network as a verified SavedModel, ONNX or LiteRT file."""
 
 from __future__ import annotations
 
 import logging
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,22 +13,30 @@ from typing import Any
 import numpy as np
 from absl import flags
 
+from niwt_tf.data.images.files import read_one_image
+from niwt_tf.data.readers.folder import photographs_below
+from niwt_tf.data.readers.tables import existing_directory
 from niwt_tf.data.schema import Knowledge
-from niwt_tf.errors import InputError
-from niwt_tf.files import read_json, write_json
+from niwt_tf.errors import InputError, listed, require
+from niwt_tf.files import entries_of, read_json, write_json
 from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.flags import export_folder, run_folder
-from niwt_tf.jobs.run_data import RunData, TransferFiles, load_run_data
+from niwt_tf.jobs.run_data import RunData, TransferFiles, check_has_pixels, load_run_data
 from niwt_tf.metrics.probabilities import Probabilities, check_none_is_unknown
+from niwt_tf.models.feature_network import check_takes_pixels
 from niwt_tf.models.network import Network
 from niwt_tf.runs.ledger import DIGEST
 from niwt_tf.runs.run import Run
+from niwt_tf.serving.bundle.bundle import METADATA
+from niwt_tf.serving.bundle.versions import versions
 from niwt_tf.serving.export.contents import Contents
+from niwt_tf.serving.export.litert import export_litert
 from niwt_tf.serving.export.onnx import export_onnx
 from niwt_tf.serving.export.savedmodel import export_network
 
 _CHECKED = 8
 _BEST = 5
+_MOST_COMPARED = 200
 _RECORD = "export.json"
 _LOG = logging.getLogger("niwt_tf.jobs")
 _FIGURES = ("validation_harmonic_mean", "validation_acc_zsl")
@@ -36,10 +45,17 @@ _FIGURES = ("validation_harmonic_mean", "validation_acc_zsl")
 def export_job() -> None:
     """Export the run that --run_dir names."""
     with run_from_flags() as run:
+        check_has_pixels(run, "niwt export")
         stage(run, load_run_data(run, ["transfer"]), abstain=flags.FLAGS.abstain)
 
 
-def stage(run: Run, data: RunData, export_dir: Path | None = None, abstain: bool = False) -> None:
+def stage(
+    run: Run,
+    data: RunData,
+    export_dir: Path | None = None,
+    abstain: bool = False,
+    estimates: Mapping[str, Any] | None = None,
+) -> None:
     """Export the network of the stage `transfer`, unless what would be written is there already.
 
     Args:
@@ -47,6 +63,7 @@ def stage(run: Run, data: RunData, export_dir: Path | None = None, abstain: bool
         data: its test images, or its training ones where there are none, check the SavedModel.
         export_dir: folder of the versions; None takes --export_dir.
         abstain: whether the SavedModel answers "unknown" below the threshold that validation classes chose.
+        estimates: figures of described classes that another run measured, for niwt.json.
 
     Raises:
         InputError: the stage `transfer` is not finished, the folder is a file, or `abstain` and a class is called "unknown".
@@ -58,6 +75,7 @@ def stage(run: Run, data: RunData, export_dir: Path | None = None, abstain: bool
         _LOG.info("The SavedModel of this run is no longer there.")
     metrics = _metrics(run)
     extra = {"export_dir": str(folder), "k": _BEST, "metrics": metrics, "abstain": abstain}
+    extra |= {"estimates": dict(estimates)} if estimates is not None else {}
     export = run.stage("export", settings_used=["backbone", "dataset"], inputs=["transfer"], extra=extra)
     if export.up_to_date:
         return
@@ -70,15 +88,35 @@ def stage(run: Run, data: RunData, export_dir: Path | None = None, abstain: bool
             return
         settings = run.settings
         metadata: dict[str, Any] = {"dataset": settings.dataset, "backbone": settings.backbone, "metrics": metrics}
+        metadata |= {"estimates": dict(estimates)} if estimates is not None else {}
         contents = _contents(made, data, abstain)
         if abstain:
             _LOG.info("%s", _abstention(contents.probabilities))
         checked = _check_images(data)
+        say_other_classes(folder, network.class_names)
         path = export_network(network, folder, contents=contents, k=_BEST, check_images=checked, metadata=metadata)
         sizes = _sizes(path)
         write_json(record / _RECORD, {"path": str(path), "version": int(path.name), "files": sizes})
         export.record(metrics={"bytes": sum(sizes.values())})
     _LOG.info("SavedModel: %s", path)
+
+
+def say_other_classes(folder: Path, class_names: Sequence[str]) -> None:
+    """Warn where the newest version in a folder has classes that the next one lacks: a server changes to that at once."""
+    newest = next(reversed(versions(folder).values()), None)
+    try:
+        labels = [] if newest is None else list(read_json(newest / METADATA)["labels"])
+    except (OSError, ValueError, KeyError, TypeError):  # another program's
+        return
+    gone = [label for label in labels if label not in class_names]
+    if newest is not None and gone:
+        kept = len(labels) - len(gone)
+        shared = f"{kept} of its {len(labels)} are in this one" if kept else "no class in common"
+        _LOG.warning(
+            "%s is a model of other classes (%s; it has %s): a server of %s changes from it to this one. "
+            "Another --export_dir keeps them apart.",
+            newest, shared, listed(gone), folder,
+        )
 
 
 def _metrics(run: Run) -> dict[str, Any]:
@@ -114,7 +152,7 @@ def exported(run: Run) -> Path | None:
 
 def _sizes(folder: Path) -> dict[str, int]:
     """Return the size in bytes of each file of the SavedModel; what others put beside them is not looked at."""
-    files = [folder / "saved_model.pb", *sorted((folder / "variables").iterdir())]
+    files = [folder / "saved_model.pb", *entries_of(folder / "variables")]
     return {file.relative_to(folder).as_posix(): file.stat().st_size for file in files}
 
 
@@ -131,9 +169,13 @@ def _contents(made: TransferFiles, data: RunData, abstain: bool) -> Contents:
     figures = {name: made.selection["figures"].get(name) for name in _FIGURES}
     return Contents(
         knowledge=_described(data, made.network),
-        probabilities=made.probabilities if abstain else replace(made.probabilities, abstain_below=0.0), formula=made.formula,
-        explainer=made.explainer, few_shot=made.few_shot, images=_image_counts(data, made.network),
-        validation={name: float(value) for name, value in figures.items() if value is not None}, how=made.selection["how"],
+        probabilities=made.probabilities if abstain else replace(made.probabilities, abstain_below=0.0),
+        formula=made.formula,
+        explainer=made.explainer,
+        few_shot=made.few_shot,
+        images=_image_counts(data, made.network),
+        validation={name: float(value) for name, value in figures.items() if value is not None},
+        how=made.selection["how"],
         method=made.selection["method"],
     )
 
@@ -158,9 +200,36 @@ def export_onnx_job() -> None:
     """
     run, given = run_folder(), flags.FLAGS.path
     path = Path("exports", f"{run.resolve().name}.onnx") if given is None else Path(os.path.expanduser(given))
+    network = _transferred(run, "niwt export_onnx")
+    difference = export_onnx(network, path)
+    _LOG.info("%s: %d classes, differs from the network by at most %.1e.", path, len(network.class_names), difference)
+
+
+def export_litert_job() -> None:
+    """Write the network of the stage `transfer` to --path.
+
+    Raises:
+        InputError: the stage is not finished, --images has no image, or see `export_litert`.
+    """
+    run, given, folder = run_folder(), flags.FLAGS.path, flags.FLAGS.images
+    path = Path("exports", f"{run.resolve().name}.tflite") if given is None else Path(os.path.expanduser(given))
+    network, images = _transferred(run, "niwt export_litert"), None
+    if folder is not None:
+        photographs = photographs_below(existing_directory("--images", folder))[:_MOST_COMPARED]
+        require(photographs, f"--images must be a folder of images. Received: {folder!r}, which has none.")
+        images = np.stack([read_one_image(each, "--images").taken(network.input_form) for each in photographs])
+    report = export_litert(network, path, images, flags.FLAGS.weights_as)
+    _LOG.info(
+        "%s: %d classes, %.1f MB, %.1f ms an image here; %d images: %.1f %% called as by the network, logits differ by %.1e.",
+        path, len(network.class_names), report.size / 1e6, report.milliseconds, report.images, 100 * report.same_labels,
+        report.difference,
+    )
+
+
+def _transferred(run: Path, job: str) -> Network:
     made = run / "transfer" / "network.keras"
     if not made.is_file():
         raise InputError(f"--run_dir must hold the stage transfer: run niwt run first. Received: {str(run)!r}.")
     network = Network.load(made)
-    difference = export_onnx(network, path)
-    _LOG.info("%s: %d classes, differs from the network by at most %.1e.", path, len(network.class_names), difference)
+    check_takes_pixels(network.layer, job)
+    return network

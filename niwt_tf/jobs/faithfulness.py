@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from niwt_tf.data.csv_text import csv_text
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.faithfulness.measure import Faithfulness, Figures, measure_faithfulness
 from niwt_tf.explain.faithfulness.table import FIGURES, SIDES, as_text
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.app import run_from_flags
-from niwt_tf.jobs.run_data import RunData, TransferFiles, load_run_data
+from niwt_tf.jobs.run_data import RunData, TransferFiles, check_has_pixels, load_run_data
 from niwt_tf.protocol.scoring import load_scores
 from niwt_tf.runs.fingerprints import annotation_fingerprint
 from niwt_tf.runs.run import Run
@@ -22,7 +22,7 @@ from niwt_tf.runs.run import Run
 SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
 _COLUMNS = ("value", "low", "high", "count", "left_out", "chance")
 _NEURON_COLUMNS = (
-    *("neuron", "name", "group", "confidence", "confident"), *("auc", "auc_seen", "auc_unseen"),
+    *("neuron", "name", "group", "held_out_auc"), *("auc", "auc_seen", "auc_unseen"),
     *("part", "part_energy", "part_chance"),
 )
 
@@ -73,8 +73,8 @@ def _write_neurons(path: Path, explainer: Explainer, measured: Faithfulness) -> 
         energies = measured.part_energy.get(neuron, (None, None))
         rows.append(
             (
-                neuron, name, groups[name] if name else "", _rounded(explainer.neuron_confidences[neuron]),
-                int(explainer.confident[neuron]), *(_rounded(auc) for auc in aucs),
+                neuron, name, groups[name] if name else "", _rounded(explainer.neuron_aucs[neuron]),
+                *(_rounded(auc) for auc in aucs),
                 " and ".join(measured.parts.get(neuron, ())), *(_rounded(energy) for energy in energies),
             )
         )
@@ -89,15 +89,13 @@ def _rounded(value: float | None) -> float | int | str:
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+    path.write_text(csv_text([header, *rows]), encoding="utf-8")
 
 
 def main() -> None:
     """Do the stage in the run that --run_dir names and print the table."""
     with run_from_flags() as run:
+        check_has_pixels(run, "niwt faithfulness")
         stage(run, load_run_data(run, _INPUTS))
         if run.team.is_chief:
             print(as_text(read_json(run.folder("faithfulness") / "metrics.json")["faithfulness"]))

@@ -6,13 +6,16 @@ stages of their own, or go straight to `transfer`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from niwt_tf.compute.features import readers_of
 from niwt_tf.errors import InputError
 from niwt_tf.explain.explainer import fit_explainer, importances_of
+from niwt_tf.explain.heat_choice import choose_heat
+from niwt_tf.explain.neurons import names_of
 from niwt_tf.files import finite, write_json
 from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.run_data import RunData, load_run_data
@@ -77,17 +80,23 @@ def method_stage(run: Run, data: RunData, stage: MethodStage) -> None:
         made.record(shapes=shapes, metrics=metrics)
 
 
-def transfer_stage(run: Run, data: RunData) -> None:
-    """Choose on the folds, generate parameters for the unseen classes, write the network that they make."""
+def transfer_stage(run: Run, data: RunData, chosen_before: Mapping[str, Any] | None = None) -> None:
+    """Choose on the folds, generate parameters for the unseen classes, write the network that they make.
+
+    `chosen_before` is what another run chose, which is then not chosen again.
+    """
     method, settings = method_of(run.settings.method), run.settings
-    extra = support_fingerprint(settings.support) if "support" in method.settings else {}
-    used, inputs = ("method", *method.settings), inputs_of(method)
+    extra: dict[str, Any] = support_fingerprint(settings.support) if "support" in method.settings else {}
+    extra |= method.identity
+    candidate = None if chosen_before is None else method.candidate_of(chosen_before)
+    extra = extra if candidate is None else {**extra, "candidate": candidate.as_dict()}
+    used, inputs = ("method", "heat", *method.settings), inputs_of(method)
     transfer = run.stage("transfer", settings_used=used, inputs=inputs, extra=extra)
     if transfer.up_to_date:
         return
     tasks = run_tasks(run, data, inputs)
     with transfer.writing() as folder:
-        chosen = choose(settings, method, tasks, progress=data.execution.progress)
+        chosen = choose(settings, method, tasks, progress=data.execution.progress, candidate=candidate)
         network, parameters = chosen.applied(tasks[0].network, data.unseen)
         network.save(folder / "network.keras")
         num_seen, generator = network.num_seen, chosen.generator
@@ -100,10 +109,15 @@ def transfer_stage(run: Run, data: RunData) -> None:
         if generator.reads_texts:
             # It writes networks of other classes, and the unseen ones are scored among themselves by one of their own.
             np.savez(folder / "generator.npz", **generator.arrays())  # type: ignore[arg-type]
-            generator.synthesize(data.unseen).apply(tasks[0].network).save(folder / "unseen.keras")
+            if len(data.unseen):
+                generator.synthesize(data.unseen).apply(tasks[0].network).save(folder / "unseen.keras")
         known = data.seen_knowledge
         targets = generator.importances if generator.importances is not None else importances_of(tasks[0], network)
-        explainer = fit_explainer(targets, known.values, known.names, known.groups, num_neurons=network.num_neurons)
+        named = names_of(tasks[0], known.names)
+        heat = choose_heat(tasks[0], network, chosen.probabilities.temperature)
+        explainer = fit_explainer(
+            targets, known.values, known.names, known.groups, named, heat, num_neurons=network.num_neurons
+        )
         np.savez(folder / "explainer.npz", **explainer.arrays())  # type: ignore[arg-type]
         np.savez(folder / "descriptions.npz", values=np.concatenate([known.values, data.unseen.values]))
         save_probabilities(folder / "probabilities.json", chosen.probabilities)

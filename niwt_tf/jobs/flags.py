@@ -11,12 +11,14 @@ from typing import Any
 
 from absl import flags
 
+from niwt_tf.config.names import OF_FEATURES
 from niwt_tf.config.options import Option
 from niwt_tf.config.settings import SETTINGS, Settings
 from niwt_tf.data.descriptions.texts import absolute_features
-from niwt_tf.data.hub_location import absolute_hub, is_hub
+from niwt_tf.data.hub_location import absolute_backbone
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.jobs.options import SYNONYMS
+from niwt_tf.jobs.packaged_files import with_flag_files
 from niwt_tf.jobs.table import Job
 from niwt_tf.serving.bundle.versions import saved_model_folder
 
@@ -71,7 +73,7 @@ def parse_flags(arguments: Sequence[str], flag_values: flags.FlagValues = flags.
             something that is not a flag was given.
     """
     try:
-        rest = flag_values(["niwt", *arguments])[1:]
+        rest = flag_values(["niwt", *with_flag_files(list(arguments))])[1:]
     except flags.UnrecognizedFlagError as error:
         names = [f"--{name}" for name in flag_values if len(name) > 1]
         raise InputError(
@@ -107,13 +109,17 @@ def settings_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> tuple[Se
     taken = _DEFINED[id(flag_values)].synonyms.values()
     names = {each.name: SYNONYMS[each.name] if each.name in taken else each.name for each in SETTINGS}
     values = {each.name: absolute(each, flag_values[names[each.name]].value) for each in SETTINGS}
-    return Settings.from_dict(values), frozenset(name for name in values if flag_values[names[name]].present)
+    given = frozenset(name for name in values if flag_values[names[name]].present)
+    follows = {name: value for name, value in OF_FEATURES.get(values["dataset"], {}).items() if name not in given}
+    if values["unseen"] or values["num_unseen"] is not None:
+        follows.pop("split", None)
+    return Settings.from_dict({**values, **follows}), given
 
 
 def absolute(declared: Option, value: Any) -> Any:
     """Return a setting's value, made absolute if it is a path."""
-    if declared.name == "backbone" and is_hub(value):
-        return absolute_hub(value)
+    if declared.name == "backbone":
+        return absolute_backbone(value)
     if declared.name == "text_features":
         return absolute_features(value)
     if declared.name in _PATHS and value is not None:

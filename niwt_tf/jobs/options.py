@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from niwt_tf.config.names import DEFAULT_METHOD, METHOD_STAGES, TEXT_METHODS, compared_methods
+from niwt_tf.config.names import DEFAULT_METHOD, METHOD_STAGES, TEXT_METHODS, compared_methods, dataset_names
 from niwt_tf.config.options import Option
 from niwt_tf.config.settings import SETTINGS
 from niwt_tf.experiments.text_tables.paper import TABLES
@@ -12,7 +12,7 @@ from niwt_tf.experiments.text_tables.paper import TABLES
 _WORK_OPTIONS = (
     Option("run_dir", "str", None, "Folder of the run: every stage reads and writes it.", optional=True),
     Option("export_dir", "str", None, "Where SavedModels go; by default exports/<name of run_dir>.", optional=True),
-    Option("overwrite", "bool", False, "Redo what other flags than the run's change, instead of refusing."),
+    Option("overwrite", "bool", False, "Make again what changed flags affect, instead of refusing them."),
     Option("progress", "bool", True, "Show progress bars."),
     Option(
         "cache_dir", "str", None, "Where maps and features of frozen networks are cached; by default .cache in run_dir.",
@@ -26,7 +26,7 @@ _WORK_OPTIONS = (
     ),
     Option(
         "stage_store", "str", None,
-        "Folder in which runs share finished stages: one with the same settings, inputs and data is not done again.",
+        "Folder in which runs share finished stages: one with the same settings, inputs and data is done once.",
         optional=True,
     ),
 )
@@ -39,6 +39,17 @@ _OWN_STAGES = dict.fromkeys(stage for stages in METHOD_STAGES.values() for stage
 STAGES = ("train", *_OWN_STAGES, "transfer", "evaluate", "export", "faithfulness", "report")
 EXPORT_OPTIONS = (*STAGE_OPTIONS, _ABSTAIN)
 RUN_OPTIONS = (*EXPORT_OPTIONS, Option("until", "str", "report", "The last stage to do, one of the method's.", choices=STAGES))
+
+DEPLOY_OPTIONS = (
+    Option("run_dir", "str", None, "The measured run, whose settings and choices are taken.", optional=True),
+    Option("deploy_dir", "str", None, "Folder of the run without hidden classes; by default <run_dir>-deploy.", optional=True),
+    *(declared for declared in _WORK_OPTIONS if declared.name in ("export_dir", "progress", "cache_dir", "cache_gb")),
+    _ABSTAIN,
+)
+DEPLOY_DETAILS = """\
+Trains on every class that has photographs, with the settings and the choices of a run that hid some to measure on,
+learns the described classes, and exports. What it does with classes that nobody photographed cannot be measured
+again: the figures of the measured run stand for it."""
 
 RENDER_OPTIONS = (
     Option("data_dir", "str", "data/birds", "Folder to write: new, empty, or rendered before."),
@@ -68,6 +79,18 @@ BASELINE_OPTIONS = (
 ONNX_OPTIONS = (
     Option("run_dir", "str", None, "Folder of the run, which has the stage transfer.", optional=True),
     Option("path", "str", None, "File to write, .onnx; by default exports/<name of run_dir>.onnx.", optional=True),
+)
+LITERT_OPTIONS = (
+    ONNX_OPTIONS[0],
+    Option("path", "str", None, "File to write, .tflite; by default exports/<name of run_dir>.tflite.", optional=True),
+    Option(
+        "weights_as", "str", "float32", "What the weights are kept as; int8 is quantised dynamically.",
+        choices=("float32", "float16", "int8"),
+    ),
+    Option(
+        "images", "str", None, "Folder of images that the file must answer as the network does, 200 at most; by default noise.",
+        optional=True
+    ),
 )
 
 _HALF_DECADES = tuple(float(f"{10.0 ** (power / 2):.3g}") for power in range(-12, 7))
@@ -165,8 +188,9 @@ the folder too, may give the same command at a time: they part the trials betwee
 REPRODUCE_OPTIONS = (
     Option(
         "table", "str", "1",
-        f"Table 1 of NIWT's paper, or one of N3's: {'; '.join(f'{name}, {title}' for name, (title, _) in TABLES.items())}.",
-        choices=("1", *TABLES),
+        f"Table 1 of NIWT's paper, or one of N3's: {'; '.join(f'{name}, {title}' for name, (title, _) in TABLES.items())}; or "
+        "published, the field's figures on its own features (--dataset=xlsa17).",
+        choices=("1", *TABLES, "published"),
     ),
     Option("dry_run", "bool", False, "Say what is needed and what of it is there, and stop: status 2 if any is missing."),
     Option("gpu_tflops", "float", 5.0, "10^12 floating point operations a second, to estimate GPU hours by.", above=0),
@@ -202,7 +226,10 @@ kept. In --run_dir: the table as CSV and Markdown, our figures beside the paper'
 The tables of N3's paper ("Language to Network") take --dataset: cub, awa2, nabirds or flowers for n3_2, where --split
 picks a row, cub or flowers for n3_6, cub or birds (drawn) for the others. Their rows have the settings of that paper
 as far as they can be had; what stands for what is said beside each row. Texts of classes are the user's own,
-descriptions/<class>.txt."""
+descriptions/<class>.txt.
+
+--table=published --dataset=xlsa17 --data_dir=xlsa17 runs NIWT and every other method on the features res101.mat of
+each data set whose folder is there (xlsa17/data/CUB, ...) and puts published figures on the same features beside."""
 
 SYNTHESIZE_OPTIONS = (
     Option(
@@ -233,6 +260,7 @@ ADD_CLASS_OPTIONS = (
         "missing", "str", "error", "What attributes get that are not named: refuse, or give the seen classes' mean.",
         choices=("error", "mean"),
     ),
+    Option("yes", "bool", False, "Save also what a text says of which less than half was understood; a terminal asks."),
 )
 RENAME_CLASS_OPTIONS = (_BUNDLE, _NAME, Option("new_name", "str", None, "What it is called from now on.", optional=True))
 REMOVE_CLASS_OPTIONS = (_BUNDLE, _NAME)
@@ -246,15 +274,32 @@ CLASSIFY_OPTIONS = (
     Option("server", "str", None, "A server: grpc://host:8500 or http://host:8501.", optional=True),
     Option("name", "str", None, "What the server calls the model.", optional=True),
     Option("model_version", "str", None, "A version's number or a label on the server; by default the newest.", optional=True),
-    replace(_BUNDLE, help=f"{_BUNDLE.help} Instead of a server."),
+    replace(_BUNDLE, help=f"{_BUNDLE.help} Instead of a server, or beside it to know what --describe means."),
     Option("top", "int", 1, "Classes to show of each image, at most; a bundle answers five.", at_least=1),
     Option("explain", "bool", False, "Say in words what speaks for the best class."),
+    Option(
+        "describe", "str", None,
+        "A class that the model has not been given, for these images alone: 'moss wren: A red crown.'; several in lines.",
+    ),
+    Option("cards", "str", None, "The same of a CSV, as niwt add_class takes it.", optional=True),
+    Option("yes", "bool", False, "Take also a text of which less than half was understood."),
     Option("format", "str", "table", "What goes to the standard output.", choices=("table", "json", "csv")),
     Option("json", "str", None, "A file to write the answers to as JSON as well.", optional=True),
+    Option(
+        "answers", "str", None,
+        "A file that the answers are appended to as they come, .csv, .jsonl or .parquet, instead of the standard output. "
+        "The same command goes on after an interruption. Bad images go to <name>.bad.csv.", optional=True,
+    ),
+    Option("workers", "int", 1, "Processes that answer; they share the processors.", at_least=1, below=257),
+    Option(
+        "cluster", "str", None,
+        "A Ray cluster whose machines answer instead of this one: auto, or host:port. --workers are then of the cluster, by "
+        "default one for each processor.", optional=True,
+    ),
     Option("timeout", "float", 30.0, "Seconds for one batch on a server, with its repetitions.", above=0),
     Option("retries", "int", 3, "Repetitions of one batch that a server is too busy to answer.", at_least=0, below=101),
     Option("batch_size", "int", 32, "Images a request.", at_least=1, below=4097),
-    Option("progress", "bool", True, "Show a progress bar after five seconds."),
+    Option("progress", "bool", True, "Show a progress bar after five seconds, with images a second and the time left."),
 )
 
 CHECK_OPTIONS = (
@@ -262,9 +307,44 @@ CHECK_OPTIONS = (
     Option("images", "str", None, "Image files to ask about, with commas between them; by default drawn ones.", optional=True),
 )
 
+_OF_DATA = ("split", "unseen", "num_unseen", "knowledge", "text_features", "missing_images", "seed")
+CHECK_DATA_OPTIONS = (
+    Option("data_dir", "str", None, "Folder of the data.", optional=True),
+    Option("dataset", "str", None, "What it holds; by default what its files tell.", optional=True, choices=dataset_names()),
+    Option("json", "str", None, "A file to write all that was found to, as JSON.", optional=True),
+    Option("page", "str", None, "A file to write it to as a page with the pictures, .html.", optional=True),
+    *(declared for declared in SETTINGS if declared.name in _OF_DATA),
+    Option("progress", "bool", True, "Show a progress bar after five seconds."),
+)
+CHECK_DATA_DETAILS = """\
+Decodes every photograph as training does, and looks for those that are there more than once: identical files, and
+pictures that look the same (saved again, smaller, lighter, mirrored). Looks for descriptions that cannot be told apart
+or learnt from, counts the photographs of each class, and says how many classes to hold out. niwt run says the same in
+fewer words.
+
+Each finding has a level. An error spoils results: a photograph that cannot be decoded, one that is in two classes or
+in training and in test, classes of one description. A warning may spoil them; a note is advice. The status is 1 where
+there is an error, 0 where there is none, and 2 where the data or a flag cannot be read at all."""
+CHECK_RUN_OPTIONS = (
+    Option("run_dir", "str", None, "Folder of the run.", optional=True),
+    Option("format", "str", "table", "A table for people, or all of it.", choices=("table", "json")),
+)
+
 REFINE_CLASS_OPTIONS = (
     _BUNDLE, _NAME,
     Option("images", "str", None, "A folder of photographs of the class, or files with commas between them.", optional=True),
+)
+
+FLAGS_OPTIONS = (
+    Option("list", "bool", False, "List them with what each is for, as without any flag."),
+    Option("show", "str", None, "The name of one to print.", optional=True),
+    Option("copy_to", "str", None, "A new folder for all of them, and for the files to deploy bundles with.", optional=True),
+)
+QUICKSTART_OPTIONS = (
+    Option("data_dir", "str", "data/birds", "Where the birds are drawn."),
+    Option("run_dir", "str", "runs/birds", "Folder of the run."),
+    Option("export_dir", "str", "exports/birds", "Where SavedModels go."),
+    Option("progress", "bool", True, "Show progress bars."),
 )
 
 STUDIO_OPTIONS = (

@@ -10,21 +10,22 @@ from niwt_tf.data.birds.render import MARKER
 from niwt_tf.data.schema import Dataset
 from niwt_tf.errors import InputError
 from niwt_tf.explain.faithfulness.table import FIGURES
+from niwt_tf.explain.sentences import followed_attributes
 from niwt_tf.files import fingerprint, read_json, replacing
 from niwt_tf.jobs.analyses import optimistic_today
 from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.fit import inputs_of
-from niwt_tf.jobs.run_data import RunData, TransferFiles, load_run_data
+from niwt_tf.jobs.run_data import RunData, TransferFiles, check_has_pixels, load_run_data
 from niwt_tf.methods.registry import method_of
 from niwt_tf.protocol.scoring import load_scores
 from niwt_tf.report.comparisons import AnalysisFigure, analysis_figures, baseline_rows
-from niwt_tf.report.contents import ReportContents
+from niwt_tf.report.contents import Followed, ReportContents
 from niwt_tf.report.gallery import gallery
 from niwt_tf.report.headline_intervals import NOTE, headline_estimates
 from niwt_tf.report.map_quality import map_figures, trial_rows
 from niwt_tf.report.neuron_dictionary import dictionary
 from niwt_tf.report.page import page_sources, render
-from niwt_tf.report.summary import facts_of, headline_of, reproduction_of, summary_of, title_of, versions_of
+from niwt_tf.report.summary import facts_of, headline_of, reproduction_of, subject_of, summary_of, versions_of
 from niwt_tf.report.tables import (
     absent_side_sentences,
     faithfulness_rows,
@@ -46,6 +47,7 @@ _INPUTS = ("transfer", "evaluate", "faithfulness")
 def main() -> None:
     """Do the stage in the run that --run_dir names and print the path of the page."""
     with run_from_flags() as run:
+        check_has_pixels(run, "niwt report")
         stage(run, load_run_data(run, _INPUTS))
         if run.team.is_chief:
             print(page_of(run))
@@ -132,15 +134,16 @@ def report_contents(run: Run, data: RunData, files: RunFiles) -> ReportContents:
     seconds = {name: took for name, took, _ in stages}
     folder, optimistic = files.faithfulness, run.optimistic(metrics=files.metrics)
     return ReportContents(
-        title=title_of(settings, network),
+        title=run.path.resolve().name,
+        subject=subject_of(settings, network),
         summary=summary_of(estimates, num_seen, num_unseen),
         facts=facts_of(settings, dataset, network, files.history, files.selection["chosen"], seconds),
-        headline=headline_of(estimates, num_seen, num_unseen),
+        headline=headline_of(estimates, num_seen, num_unseen, files.selection["figures"]),
         interval_note=NOTE,
         results=results_of(files.scored, network.class_names, num_seen, temperature),
         map_figures=map_figures(files.selection["figures"], files.explainer),
         trials=trial_rows(files.selection),
-        dictionary=dictionary(folder / "neurons.csv", folder / "activating.npz", data.test().images),
+        dictionary=dictionary(folder / "neurons.csv", folder / "activating.npz", data.test().images, resize=settings.resize),
         gallery=gallery(
             network, files.explainer, files.probabilities, dataset, files.scored, data.execution, seed=settings.seed
         ),
@@ -150,12 +153,20 @@ def report_contents(run: Run, data: RunData, files: RunFiles) -> ReportContents:
             *absent_side_sentences(measured, FIGURES, _test_images(dataset)),
             *unmeasured_sentences(measured, FIGURES, missing_annotations(dataset)),
         ),
+        cautions=files.explainer.cautions,
+        followed=_followed(files),
         calibration_chosen=files.selection["chosen"]["harmonic_mean"] is not None,
         reproduction=reproduction_of(settings, _versions(run), run.data or "", stages, _rendered(settings.data_folder)),
         optimistic=optimistic,
         analyses=_analyses(run),
         baselines=baseline_rows({**files.metrics, "optimistic": optimistic}, _baseline_metrics(run), settings.method),
     )
+
+
+def _followed(files: RunFiles) -> Followed | None:
+    """Return which attributes the network follows, or None where that was not learnt."""
+    shares = None if files.formula is None else files.formula.followed
+    return None if shares is None else Followed(*followed_attributes(shares, files.explainer.attribute_names))
 
 
 def _further_stages(run: Run, prefix: str) -> dict[str, Path]:

@@ -14,7 +14,9 @@ from typing import Any
 from absl import flags
 
 from niwt_tf.config.settings import Settings
+from niwt_tf.config.surroundings import child_environment, python_command, start_bound
 from niwt_tf.errors import InputError
+from niwt_tf.experiments.published.table import TABLE, PublishedTable
 from niwt_tf.experiments.sweeps.grid import flags_of
 from niwt_tf.experiments.table1.rows import Table1
 from niwt_tf.experiments.text_tables.table import TextTable
@@ -68,12 +70,14 @@ def _table_of(values: flags.FlagValues, given: Mapping[str, Any]) -> Any:
     """Return the table that --table names."""
     if values.table == "1":
         return Table1(values.cache_gb, values.gpu_tflops)
+    if values.table == TABLE:
+        return PublishedTable(given.get("dataset"), given.get("data_dir"))
     return TextTable(values.table, given.get("dataset"))
 
 
 def run_program(job: str) -> list[str]:
     """Return the command that a row's flags are given to."""
-    return [sys.executable, "-m", "niwt_tf", job]
+    return [*python_command("niwt_tf"), job]
 
 
 def _run_all(folder: Path, table: Any, wanted: Mapping[Any, Settings], more: list[str]) -> dict[str, int]:
@@ -156,7 +160,7 @@ def run_attached(arguments: Sequence[str]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     # A session of its own: the terminal's Ctrl-C reaches this process alone, which hands it on once.
-    process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, start_new_session=True)
+    process = start_bound(arguments, stdin=subprocess.DEVNULL, env=child_environment(), start_new_session=True)
     try:
         return process.wait()
     finally:

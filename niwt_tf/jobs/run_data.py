@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from niwt_tf.compute.execution import Execution
+from niwt_tf.config.names import FEATURES
+from niwt_tf.data.arrays import arrays_of
 from niwt_tf.data.folds import Partition
 from niwt_tf.data.load import load_dataset
 from niwt_tf.data.schema import Dataset, Descriptions, Knowledge, SeenData, TestData, seen_data, test_data, unseen_descriptions
@@ -22,6 +24,7 @@ from niwt_tf.methods.few_shot import FewShotPrior
 from niwt_tf.methods.formula import ColumnFormula
 from niwt_tf.methods.registry import method_of
 from niwt_tf.metrics.probabilities import Probabilities
+from niwt_tf.models.feature_network import LAYER, check_takes_pixels
 from niwt_tf.models.network import Network
 from niwt_tf.protocol.probabilities import load_probabilities
 from niwt_tf.protocol.seen_networks import partitions_of
@@ -88,6 +91,15 @@ def load_run_data(run: Run, needs: Sequence[str] = ()) -> RunData:
     return RunData(dataset, seen, partitions, known, unseen, execution_of(run))
 
 
+def check_has_pixels(run: Run, what: str) -> None:
+    """Check that a run is on images, for something that needs them.
+
+    Raises:
+        InputError: it is on published features.
+    """
+    check_takes_pixels(LAYER if run.settings.backbone == FEATURES else run.settings.layer, what)
+
+
 def texts_of(seen: SeenData, unseen: Descriptions) -> list[str]:
     """Return the texts of all classes, seen ones first."""
     return [*(seen.descriptions.texts or ()), *(unseen.texts or ())]
@@ -150,8 +162,4 @@ class TransferFiles:
 
     def _arrays(self, name: str) -> dict[str, np.ndarray]:
         """Return the arrays of a file, or none where there is no such file."""
-        path = self.folder / f"{name}.npz"
-        if not path.is_file():
-            return {}
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+        return arrays_of(self.folder / f"{name}.npz")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from absl import flags
 
+from niwt_tf.config.surroundings import child_environment, python_command
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.flags import bundle_folder, required
 from niwt_tf.serving.bundle.bundle import Bundle
@@ -37,7 +38,7 @@ def main() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     # The server takes this process's place: signals reach it alone, and nothing is left behind.
-    os.execve(sys.executable, [sys.executable, "-m", "streamlit", "run", *arguments], _environment())
+    os.execve(sys.executable, [*python_command("streamlit"), "run", *arguments], _environment())
 
 
 def _options() -> list[str]:
@@ -59,10 +60,7 @@ def _options() -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    root = str(_PAGE.parent.parent.parent)
-    before = os.environ.get("PYTHONPATH")
-    path = root if not before else os.pathsep.join([root, before])
-    return {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3")}
+    return {**child_environment(), "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3")}
 
 
 def _check_port(host: str, port: int) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from absl import flags
 
 from niwt_tf.config.names import TEXT_METHODS
+from niwt_tf.data.arrays import read_arrays
 from niwt_tf.data.readers.class_texts import read_class_texts
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
@@ -61,12 +62,11 @@ def writer_of(run_dir: Path) -> SavedModel:
         rule = f"--run_dir must be a finished run of a method that reads texts, as --method={TEXT_METHODS[0]}"
         raise InputError(f"{rule}. Received: {str(run_dir)!r}, of {settings.method}.")
     base, method = Network.load(run.folder("train") / "main.keras"), method_of(settings.method)
-    with np.load(folder / "generator.npz", allow_pickle=False) as file:
-        generator = method.generator_of(settings, base, dict(file))
+    generator = method.generator_of(settings, base, read_arrays(folder / "generator.npz"))
     chosen = read_json(folder / "selection.json")["chosen"]
     harmonic, zsl = (float("nan") if chosen[name] is None else float(chosen[name]) for name in ("harmonic_mean", "acc_zsl"))
     trial = Trial(method.candidate_of(chosen), float(chosen["calibration"]), harmonic, zsl)
     fitted = Chosen(method.name, generator, trial, (), 0.0, load_probabilities(folder / "probabilities.json"))
     # Its classes are described by their texts alone.
     knowledge = Knowledge(np.zeros((len(base.class_names), 0), np.float32), (), (), "texts")
-    return SavedModel(base, settings, fitted, knowledge, {}, None)
+    return SavedModel(base, settings, fitted, knowledge, {}, None, {})

@@ -11,16 +11,24 @@ from niwt_tf.jobs.options import (
     ADD_CLASS_OPTIONS,
     BASELINE_OPTIONS,
     BASELINE_SYNONYMS,
+    CHECK_DATA_DETAILS,
+    CHECK_DATA_OPTIONS,
     CHECK_OPTIONS,
+    CHECK_RUN_OPTIONS,
     CLASSIFY_OPTIONS,
     COMPARE_DETAILS,
     COMPARE_OPTIONS,
+    DEPLOY_DETAILS,
+    DEPLOY_OPTIONS,
     EXPLAIN_OPTIONS,
     EXPORT_OPTIONS,
+    FLAGS_OPTIONS,
     LAMBDA_SWEEP_OPTIONS,
     LAYER_DEPTH_OPTIONS,
     LIST_CLASSES_OPTIONS,
+    LITERT_OPTIONS,
     ONNX_OPTIONS,
+    QUICKSTART_OPTIONS,
     REFINE_CLASS_OPTIONS,
     REMOVE_CLASS_OPTIONS,
     RENAME_CLASS_OPTIONS,
@@ -74,8 +82,17 @@ class Job:
 JOBS = {
     job.name: job
     for job in (
+        Job("quickstart", "Draw birds, learn ten species by description, export, report.", QUICKSTART_OPTIONS, "", False),
+        Job("flags", "List the flag files of the package, --flagfile=niwt:NAME.", FLAGS_OPTIONS, "packaged_files", False),
         Job("render", "Draw the birds data set in CUB's layout.", RENDER_OPTIONS, tensorflow=False),
+        Job(
+            "check_data", "Look for what may be wrong with a data set.", CHECK_DATA_OPTIONS, "", False, CHECK_DATA_DETAILS,
+        ),
         Job("run", "Do every stage that is not up to date, from train to report.", RUN_OPTIONS),
+        Job(
+            "deploy", "Train on every class with photographs, as a measured run chose, and export.",
+            *(DEPLOY_OPTIONS, "run", True, DEPLOY_DETAILS),
+        ),
         Job("train", "Train the network on the seen classes."),
         Job("importance", "Measure how important each neuron is to each seen class.", module="fit"),
         Job("map", "Learn to predict importance from class descriptions.", module="fit"),
@@ -85,6 +102,7 @@ JOBS = {
         Job("faithfulness", "Measure how true the explanations of the test images are."),
         Job("report", "Write one HTML file of the run, and the same for TensorBoard."),
         Job("export_onnx", "Write a run's network as one ONNX file (needs niwt-tf[onnx]).", ONNX_OPTIONS, "export"),
+        Job("export_litert", "Write a run's network as one LiteRT file (needs niwt-tf[litert]).", LITERT_OPTIONS, "export"),
         Job("compare", "Compare methods over the seeds and splits of runs.", COMPARE_OPTIONS, "", False, COMPARE_DETAILS),
         Job("baseline", "Score other methods on the same features and protocol.", BASELINE_OPTIONS),
         Job("lambda_sweep", "Draw accuracies over Stage 3's lambda (Fig. 3b).", LAMBDA_SWEEP_OPTIONS, "analyses"),
@@ -117,6 +135,7 @@ JOBS = {
         Job("rename_class", "Give a class of an exported network another name.", RENAME_CLASS_OPTIONS, "classes", False),
         Job("remove_class", "Take a class out of an exported network.", REMOVE_CLASS_OPTIONS, "classes", False),
         Job("studio", "A page to try an exported network and to compose classes for it.", STUDIO_OPTIONS, tensorflow=False),
+        Job("check_run", "Say what of a run is whole, and what would be made again.", CHECK_RUN_OPTIONS, tensorflow=False),
         Job("check_export", "Check a bundle as TensorFlow Serving would take it.", CHECK_OPTIONS),
     )
 }
@@ -140,14 +159,17 @@ def job_help(job: Job) -> str:
         lines += [*job.details.splitlines(), ""]
     lines.append("flags:")
     for declared in job.options:
-        lines.append(f"  --{_form(declared)}")
-        default = f" (default: {job.defaults[declared.name]})" if declared.name in job.defaults else _default(declared)
+        # A long list of choices is broken after a stroke: a blank there is one that the wrapping may take.
+        form = textwrap.wrap(flag_form(declared).replace("|", "| "), 100, initial_indent="  --", subsequent_indent="    ")
+        lines += [line.replace("| ", "|") for line in form]
+        default = f" (default: {job.defaults[declared.name]})" if declared.name in job.defaults else flag_default(declared)
         lines += textwrap.wrap(declared.help + default, 100, initial_indent="      ", subsequent_indent="      ")
-    lines.append("  --flagfile=FILE\n      A file of flags, one a line; # starts a comment.")
+    lines.append("  --flagfile=FILE\n      A file of flags, one a line; # starts a comment. niwt:NAME is of the package.")
     return "\n".join(lines)
 
 
-def _form(declared: Option) -> str:
+def flag_form(declared: Option) -> str:
+    """Return how a flag is written, without its dashes: `seed=N`."""
     if declared.kind == "bool":
         return f"[no]{declared.name}"
     text = "PATH" if declared.name.endswith("_dir") else "NAME"
@@ -157,7 +179,8 @@ def _form(declared: Option) -> str:
     return f"{declared.name}={choices or values[declared.kind]}"
 
 
-def _default(declared: Option) -> str:
+def flag_default(declared: Option) -> str:
+    """Return what is said of a default, or "" where there is none."""
     value = declared.default
     if value is None or value == ():
         return ""

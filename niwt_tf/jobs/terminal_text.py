@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 # Within emoji and words of many scripts these join or part letters; every other invisible character is shown as its escape.
 _JOINERS = "\u200c\u200d"
 _INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+class _Lasting(io.FileIO):
+    """A file that drops what is written once nobody reads it any more; a disk that is full is said once."""
+
+    def write(self, content: Buffer, /) -> int:
+        try:
+            return super().write(content) or 0
+        except OSError as error:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            if not isinstance(error, BrokenPipeError):
+                raise
+            return memoryview(content).nbytes
+
+
+def outlive_readers() -> None:
+    """Let a job go on to its end where whoever reads it has seen enough, as `head` does, or nobody ever read it (`>&-`)."""
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if stream is None:
+            held = os.open(os.devnull, os.O_WRONLY)
+            if held != number:  # else the next file that is opened would be what is printed to
+                os.dup2(held, number)
+                os.close(held)
+        if stream is None or (isinstance(stream, io.TextIOWrapper) and stream.fileno() == number):
+            encoding, errors = getattr(stream, "encoding", None), getattr(stream, "errors", None)
+            by_line = number == 2 or (stream is not None and stream.line_buffering)
+            lasting = io.BufferedWriter(_Lasting(number, "wb", closefd=False))
+            setattr(sys, name, io.TextIOWrapper(lasting, encoding, errors, line_buffering=by_line))
 
 
 def shown(text: str) -> str:

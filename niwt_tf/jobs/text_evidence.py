@@ -9,7 +9,7 @@ import numpy as np
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.load import load_dataset
-from niwt_tf.data.schema import Descriptions, descriptions_of
+from niwt_tf.data.schema import Descriptions, InputForm, descriptions_of
 from niwt_tf.errors import InputError
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.network_explainer import NetworkExplainer
@@ -72,9 +72,9 @@ class SynthesizedExplainer:
         self._explain = NetworkExplainer(network, nothing, self._writer.chosen.probabilities, described, None)
 
     @property
-    def input_size(self) -> int:
-        """S, the height and width of an image in pixels."""
-        return self._explain.input_size
+    def input_form(self) -> InputForm:
+        """How its network takes an image."""
+        return self._explain.input_form
 
     def __call__(
         self, pixels: np.ndarray, class_name: str | None, rival: str | None, arguments: tuple[str, str]

@@ -17,9 +17,9 @@ from niwt_tf.runs.run import Run
 
 _LOG = logging.getLogger("niwt_tf.jobs")
 SETTINGS_USED = (
-    "backbone", "weights", "layer", "input_size", "finetune", "epochs", "batch_size", "learning_rate", "finetune_learning_rate",
-    "weight_decay", "dropout", "attribute_loss", "patience", "num_folds", "validation_classes", "precision", "jit",
-    "cache_dtype", "seed",
+    "backbone", "preprocessing", "weights", "layer", "input_size", "resize", "finetune", "epochs", "batch_size",
+    "learning_rate", "finetune_learning_rate", "weight_decay", "dropout", "attribute_loss", "patience", "num_folds",
+    "validation_classes", "precision", "jit", "cache_dtype", "seed",
 )
 
 

@@ -23,6 +23,7 @@ from niwt_tf.config.options import MethodOptions
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.schema import Descriptions
 from niwt_tf.errors import InputError
+from niwt_tf.files import fingerprint
 from niwt_tf.methods.few_shot import FewShotPrior
 from niwt_tf.methods.formula import ColumnFormula
 from niwt_tf.methods.parameters import Parameters
@@ -158,6 +159,16 @@ class Method(ABC):
     stages: ClassVar[tuple[MethodStage, ...]] = ()
     settings: ClassVar[tuple[str, ...]] = ()
     options: ClassVar[tuple[type[MethodOptions], ...]] = ()
+
+    @property
+    def built_in(self) -> Any:
+        """What is tried that the code alone says (a grid), as JSON."""
+        return None
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What results depend on beside settings, inputs and data, by name: those of another grid are out of date."""
+        return {} if self.built_in is None else {"grid": fingerprint(self.built_in)}
 
     @abstractmethod
     def candidates(self, settings: Settings, tasks: Sequence[Task]) -> Sequence[Candidate]:

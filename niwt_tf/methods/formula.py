@@ -18,6 +18,7 @@ Columns = tuple[np.ndarray, np.ndarray]
 # Module and class by kind; bundles of before there were several have the first.
 HOMES = {
     "importance": ("niwt_tf.methods.niwt.niwt_formula", "NiwtFormula"),
+    "relevance": ("niwt_tf.methods.relevance_formula", "RelevanceFormula"),
     "layers": ("niwt_tf.methods.baselines.column_network", "ColumnNetwork"),
 }
 FORMER = "importance"
@@ -39,6 +40,11 @@ class ColumnFormula(ABC):
     @abstractmethod
     def normaliser(self) -> DescriptionNormaliser:
         """What raw descriptions are brought to one scale by."""
+
+    @property
+    def followed(self) -> np.ndarray | None:
+        """How much each attribute sets seen classes apart for the network, float64 [K] with sum 1; None where not learnt."""
+        return None
 
     @property
     def num_entries(self) -> int:

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from niwt_tf.compute.distributed import ALONE, Team
 from niwt_tf.errors import InputError
 from niwt_tf.methods.importance import importance_of_maps
+from niwt_tf.methods.linear_tail import linear_tail
 
 _BYTES = 8  # of a number in float32 while the matrices are copied to where they stay
 _MEMORY_SHARE = 0.5  # of the machine's free memory, for the operators of all support images
@@ -322,8 +323,10 @@ def _is_relu(layer: Any) -> bool:
     return isinstance(layer, _LAYERS.ReLU) and layer.max_value is None and not layer.negative_slope and not layer.threshold
 
 
-# Passes through the tail that one row or column costs: a tangent goes along with the values, a gradient comes back after them.
+# Passes through the tail that one row or column costs: a tangent goes along with the values, or without them where the tail is
+# piecewise linear; a gradient comes back after them.
 FORWARD_PASSES = 2.0
+LINEAR_PASSES = 1.0
 REVERSE_PASSES = 3.0
 _LARGEST_BATCH = 256
 _LARGEST_TENSOR = 2**24  # values of the widest activation of one chunk, 64 MB in float32
@@ -335,9 +338,16 @@ _LARGEST_TENSOR = 2**24  # values of the widest activation of one chunk, 64 MB i
 # Reverse: column d is the gradient of feature d, averaged over positions. Both are exact; which is cheaper depends on N and D.
 
 
-def cheaper_mode(num_neurons: int, num_features: int) -> str:
+def cheaper_mode(num_neurons: int, num_features: int, forward_passes: float = FORWARD_PASSES) -> str:
     """Return "forward" or "reverse", whichever takes fewer passes through the tail for the whole of M(x)."""
-    return "forward" if FORWARD_PASSES * num_neurons <= REVERSE_PASSES * num_features else "reverse"
+    return "forward" if forward_passes * num_neurons <= REVERSE_PASSES * num_features else "reverse"
+
+
+def jacobian_passes(tail: Any) -> float:
+    """Return how many passes of one image through a tail M(x) costs."""
+    neurons, features = int(tail.input_shape[-1]), int(tail.output_shape[-1])
+    forward = FORWARD_PASSES if linear_tail(tail) is None else LINEAR_PASSES
+    return min(forward * neurons, REVERSE_PASSES * features)
 
 
 def jacobian_of(tail: Any, mode: str | None = None, *, jit: bool = False) -> Callable[[np.ndarray | tf.Tensor], np.ndarray]:
@@ -352,21 +362,24 @@ def jacobian_of(tail: Any, mode: str | None = None, *, jit: bool = False) -> Cal
     """
     height, width, neurons = (int(size) for size in tail.input_shape[1:])
     features = int(tail.output_shape[-1])
-    chosen = mode or cheaper_mode(neurons, features)
+    linear = linear_tail(tail)
+    chosen = mode or cheaper_mode(neurons, features, FORWARD_PASSES if linear is None else LINEAR_PASSES)
     dtype = tail.inputs[0].dtype
     count = neurons if chosen == "forward" else features
     chunk = max(1, min(_LARGEST_BATCH, count, _LARGEST_TENSOR // _widest(tail)))
 
-    @tf.function(jit_compile=jit, reduce_retracing=False)
+    @tf.function(jit_compile=jit, reduce_retracing=False, autograph=False)
     def forward(conv_map: tf.Tensor, directions: tf.Tensor) -> tf.Tensor:
         shape = [tf.shape(directions)[0], height, width, neurons]
         tangents = tf.broadcast_to(directions[:, None, None, :], shape)
+        if linear is not None:
+            return linear.tangents(tangents, linear.masks(conv_map[None]))
         repeated = tf.broadcast_to(conv_map[None], shape)
         with tf.autodiff.ForwardAccumulator(repeated, tangents) as accumulator:
             outputs = tail(repeated, training=False)
         return accumulator.jvp(outputs)
 
-    @tf.function(jit_compile=jit, reduce_retracing=False)
+    @tf.function(jit_compile=jit, reduce_retracing=False, autograph=False)
     def reverse(conv_map: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
         repeated = tf.broadcast_to(conv_map[None], [tf.shape(columns)[0], height, width, neurons])
         return importance_of_maps(tail, repeated, columns)

@@ -39,6 +39,8 @@ def harmonic_mean(seen: float, unseen: float) -> float:
 
 def calibrated_predictions(scores: np.ndarray, num_seen: int, calibration: float) -> np.ndarray:
     """Return the winning class [M] once `calibration` is taken off the seen scores (a tie goes to the seen class)."""
+    if scores.shape[1] == num_seen:  # no class is unseen
+        return np.asarray(scores.argmax(axis=1))
     best_seen, best_unseen = _best(scores, num_seen)
     rows = np.arange(len(scores))
     stays_seen = scores[rows, best_seen] - scores[rows, best_unseen] >= calibration
@@ -74,6 +76,9 @@ def calibration_curve(scores: np.ndarray, labels: np.ndarray, num_seen: int) -> 
         labels: [M] class indices, seen classes first.
         num_seen: S.
     """
+    if scores.shape[1] == num_seen:
+        right = _class_normalised_weights(labels, num_seen) @ (labels == scores.argmax(axis=1))
+        return CalibrationCurve(np.array([-np.inf]), np.array([right]), np.zeros(1))
     best_seen, best_unseen = _best(scores, num_seen)
     rows = np.arange(len(scores))
     margin = scores[rows, best_seen].astype(np.float64) - scores[rows, best_unseen]
@@ -125,7 +130,10 @@ def evaluate_scores(scores: np.ndarray, labels: np.ndarray, num_seen: int, calib
     per_class = per_class_accuracy(labels, predictions, num_classes)
     acc_seen, acc_unseen = _mean(per_class[:num_seen]), _mean(per_class[num_seen:])
     unseen = labels >= num_seen
-    zsl = class_normalised_accuracy(labels[unseen] - num_seen, scores[unseen, num_seen:].argmax(axis=1), num_classes - num_seen)
+    zsl = float("nan")
+    if unseen.any():
+        alone = scores[unseen, num_seen:].argmax(axis=1)
+        zsl = class_normalised_accuracy(labels[unseen] - num_seen, alone, num_classes - num_seen)
     measurable = bool(unseen.any()) and not bool(unseen.all())
     ausuc = calibration_curve(scores, labels, num_seen).area if measurable else float("nan")
     harmonic = harmonic_mean(acc_seen, acc_unseen)

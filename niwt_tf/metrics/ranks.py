@@ -27,3 +27,14 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     """Return vectors [M, N] divided by their L2 norms; a zero vector stays zero."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+
+
+def map_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return Spearman's correlation [B] over the positions of two maps [B, H, W]; NaN where one is the same everywhere.
+
+    For a network whose weights were randomised, or another class, it must be far from 1 (Adebayo et al., "Sanity Checks for
+    Saliency Maps", 2018).
+    """
+    ranks = [standardised_ranks(each.reshape(len(each), -1)) for each in (first, second)]
+    ordered = np.logical_and(*(np.abs(each).max(axis=1) > 0 for each in ranks))
+    return np.where(ordered, (ranks[0] * ranks[1]).sum(axis=1), np.nan)

@@ -9,10 +9,13 @@ from typing import Any
 
 import keras
 
-from niwt_tf.config.backbones import BACKBONES, Backbone
+from niwt_tf.config.backbones import APPLICATIONS, BACKBONES, Backbone, is_given_model
+from niwt_tf.config.names import FEATURES
 from niwt_tf.data.hub_location import PREFIX, absolute_hub, is_hub, locate
 from niwt_tf.errors import InputError, check_choice, require
 from niwt_tf.models.cut import check_not_degenerate, output_of
+from niwt_tf.models.feature_network import feature_network
+from niwt_tf.models.given import check_own_preprocessing, network_of_model
 from niwt_tf.models.hub import HubModule, hub_features, layer_name
 from niwt_tf.models.layers import ClassHead, Preprocess
 from niwt_tf.models.network import Network
@@ -27,11 +30,15 @@ def build_network(
     input_size: int | None = None,
     dropout: float = 0.5,
     seed: int = 0,
+    resize: str = "squash",
+    preprocessing: str = "auto",
+    width: int | None = None,
 ) -> Network:
     """Return a new network with a random head; every class is seen.
 
     Args:
-        backbone: a key of `BACKBONES`, or "hub:" and a TensorFlow Hub module, see `niwt_tf.data.hub_location.locate`.
+        backbone: a key of `BACKBONES`; one of `APPLICATIONS`; the path of a `.keras` file; "keras_hub:" and a preset; or "hub:"
+            and a TensorFlow Hub module, see `niwt_tf.data.hub_location.locate`.
         class_names: C unique names.
         layer: where to cut; None takes the backbone's default. Of a hub module: the endpoint, None takes its only 4-D one.
         weights: "none" (random), "imagenet" (what Keras publishes, downloaded or already in its folder) or the path of a
@@ -39,22 +46,35 @@ def build_network(
         input_size: height and width of an image in pixels; None takes the backbone's default.
         dropout: rate on the fully connected layers, or on the pooled features.
         seed: of every random weight and of dropout.
+        resize: how images are brought to its square: "squash", "crop" or "pad".
+        preprocessing: what a model of one's own takes for pixels, a mode of `Preprocess`; "auto" is what it says itself.
+        width: of published features, with the backbone "features", which takes no other argument but `class_names` and `seed`.
 
     Raises:
         InputError: an unknown backbone or layer, a degenerate layer, a size or rate out of range, weights that are absent
             or do not fit.
     """
+    if backbone == FEATURES:
+        assert width is not None, "published features are as many as their file says"
+        with _seeded(seed):
+            return feature_network(class_names, width)
     require(0 <= dropout < 1, f"dropout must be in [0, 1). Received: {dropout}.")
     if is_hub(backbone):
-        return _hub_network(absolute_hub(backbone).removeprefix(PREFIX), class_names, layer, weights, input_size, dropout, seed)
+        handle = absolute_hub(backbone).removeprefix(PREFIX)
+        return _hub_network(handle, class_names, layer, weights, input_size, dropout, seed, resize)
+    if is_given_model(backbone) or backbone in APPLICATIONS:
+        with _seeded(seed):
+            given = class_names, layer, weights, input_size, dropout, resize, preprocessing
+            return network_of_model(backbone, *given)
     row = BACKBONES[check_choice("backbone", backbone, BACKBONES)]
+    check_own_preprocessing(backbone, preprocessing)
     size = row.input_size if input_size is None else input_size
     smallest = 32 if row.make else 16
     require(size >= smallest, f"input_size must be at least {smallest} for {backbone}. Received: {size}.")
     with _seeded(seed):
         images = keras.Input((size, size, 3), name="images")
         features = _features(row, images, weights, dropout)
-        logits = ClassHead(class_names, len(class_names), layer or row.layer, name="head")(features)
+        logits = ClassHead(class_names, len(class_names), layer or row.layer, resize, name="head")(features)
         model = keras.Model(images, logits, name=backbone)
     if weights.endswith(".keras"):
         load_named(model, weights)
@@ -64,7 +84,8 @@ def build_network(
 
 
 def _hub_network(
-    handle: str, class_names: Sequence[str], layer: str | None, weights: str, input_size: int | None, dropout: float, seed: int
+    handle: str, class_names: Sequence[str], layer: str | None, weights: str, input_size: int | None, dropout: float, seed: int,
+    resize: str,
 ) -> Network:
     if weights != "none" and not weights.endswith(".keras"):
         raise InputError(
@@ -76,7 +97,7 @@ def _hub_network(
     with _seeded(seed):
         images = keras.Input((size, size, 3), name="images")
         features = hub_features(Preprocess("unit", name="preprocess")(images), handle, endpoint, dropout, seed)
-        logits = ClassHead(class_names, len(class_names), layer_name(endpoint), name="head")(features)
+        logits = ClassHead(class_names, len(class_names), layer_name(endpoint), resize, name="head")(features)
         model = keras.Model(images, logits, name="hub")
     if weights.endswith(".keras"):
         load_named(model, weights)

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.errors import InputError
+from niwt_tf.models.tokens import GRID
 
 
 def output_of(model: keras.Model, layer: str) -> Any:
@@ -23,9 +24,30 @@ def output_of(model: keras.Model, layer: str) -> Any:
     for node in (node for depth in model._nodes_by_depth.values() for node in depth):
         if node.operation.name == layer:
             return node.output_tensors[0]
-    names = [name for name in _layer_names(model) if _is_map(output_of(model, name))]
+    names = [name for name in layer_names(model) if _is_map(output_of(model, name))]
     near = difflib.get_close_matches(layer, names, n=5, cutoff=0.4) or names[-5:]
     raise InputError(f"layer must name a layer of the network, for instance {', '.join(near)}. Received: {layer!r}.")
+
+
+def named_cut(model: keras.Model, layer: str) -> str:
+    """Return the layer that a name means: of a layer of tokens, the one behind it that makes a map of its patches."""
+    grid = f"{layer}{GRID}"
+    return grid if any(each.name == grid for each in model.layers) else layer
+
+
+def features_of(model: keras.Model) -> Any:
+    """Return the symbolic features [B, D] of a model, to which its last layer, the head, is applied."""
+    return inputs_of(model.outputs[0])[0]
+
+
+def last_map(model: keras.Model) -> str:
+    """Return the name of the last of `map_layers`."""
+    return map_layers(model)[-1]
+
+
+def map_layers(model: keras.Model) -> list[str]:
+    """Return the names of all layers with a 4-D output that no path goes round, in their order."""
+    return [name for name in layer_names(model) if _is_map(output_of(model, name)) and is_cut(model, name)]
 
 
 def split(model: keras.Model, layer: str) -> tuple[keras.Model, keras.Model]:
@@ -37,11 +59,11 @@ def split(model: keras.Model, layer: str) -> tuple[keras.Model, keras.Model]:
         InputError: no such layer, its output is not a 4-D map, or other paths go round it.
     """
     conv_map = output_of(model, layer)
-    features = inputs_of(model.outputs[0])[0]
+    features = features_of(model)
     if not _is_map(conv_map):
         shape = tuple(conv_map.shape)
         raise InputError(f"layer must have a 4-D output [batch, height, width, neurons]. Received: {layer!r} of shape {shape}.")
-    if not _is_cut(model, layer):
+    if not is_cut(model, layer):
         offer = _nearest_earlier(model, layer)
         raise InputError(f"layer must be one that no path goes round.{offer} Received: {layer!r}.")
     return keras.Model(model.inputs[0], conv_map, name="trunk"), keras.Model(conv_map, features, name="tail")
@@ -60,6 +82,21 @@ def check_not_degenerate(model: keras.Model, layer: str) -> None:
         offer = _nearest_earlier(model, layer)
         rule = "layer must be followed by more than pooling and linear layers, else importance is the same for every image."
         raise InputError(f"{rule}{offer} Received: {layer!r}.")
+
+
+def default_layer(model: keras.Model) -> str:
+    """Return the last layer to cut at that layers with weights follow and that is not degenerate.
+
+    Raises:
+        InputError: there is none.
+    """
+    for name in reversed(map_layers(model)):
+        _, tail = split(model, name)
+        if isinstance(model.get_layer(name), keras.layers.Dropout | keras.layers.ZeroPadding2D):
+            continue
+        if any(len(weight.shape) > 1 for weight in tail.weights) and not is_degenerate(model, name):
+            return name
+    raise InputError("backbone must have a layer to cut at that layers with weights follow. Received: a model without one.")
 
 
 def is_degenerate(model: keras.Model, layer: str) -> bool:
@@ -84,7 +121,8 @@ def is_degenerate(model: keras.Model, layer: str) -> bool:
     return bool(np.ptp(averaged, axis=0).max() <= 1e-4 * np.abs(averaged).max())
 
 
-def _layer_names(model: keras.Model) -> list[str]:
+def layer_names(model: keras.Model) -> list[str]:
+    """Return the names of all layers but the input, in their order."""
     return [layer.name for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
 
 
@@ -98,8 +136,9 @@ def inputs_of(tensor: Any) -> list[Any]:
     return list(operation._inbound_nodes[node_index].input_tensors)
 
 
-def _is_cut(model: keras.Model, layer: str) -> bool:
-    """Walk back from the logits without passing the layer: a cut keeps us from the images."""
+def is_cut(model: keras.Model, layer: str) -> bool:
+    """Return whether no path from the images goes round a layer."""
+    # Walk back from the output without passing the layer: a cut keeps us from the images.
     target, images = output_of(model, layer), model.inputs[0]
     waiting, reached = [model.outputs[0]], set()
     while waiting:
@@ -114,10 +153,10 @@ def _is_cut(model: keras.Model, layer: str) -> bool:
 
 
 def _nearest_earlier(model: keras.Model, layer: str) -> str:
-    names = _layer_names(model)
+    names = layer_names(model)
     for name in reversed(names[: names.index(layer)]):
         if isinstance(model.get_layer(name), keras.layers.Dropout | keras.layers.ZeroPadding2D):
             continue
-        if _is_map(output_of(model, name)) and _is_cut(model, name) and not is_degenerate(model, name):
+        if _is_map(output_of(model, name)) and is_cut(model, name) and not is_degenerate(model, name):
             return f" The nearest earlier layer that works is {name!r}."
     return " No earlier layer works."

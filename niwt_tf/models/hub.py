@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from niwt_tf.data.hub_location import graph_fingerprint, locate
 from niwt_tf.errors import InputError, first_line, suggestion
+from niwt_tf.files import literal_folder
 
 _STANDARDISED = "standardised"
 
@@ -164,7 +165,7 @@ class HubModule:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            self._loaded: Any = tf.saved_model.load(str(folder))
+            self._loaded: Any = tf.saved_model.load(str(literal_folder(folder)))
         except Exception as error:  # TensorFlow raises whatever its reader of protos and tensors meets
             raise InputError(f"A hub module must be a readable SavedModel. Received: {folder}: {first_line(error)}") from error
 

@@ -30,16 +30,18 @@ class ClassHead(keras.layers.Layer):
         class_names: C unique names, seen classes first.
         num_seen: S, from 0 to C.
         layer: name of the layer at which the network is cut; kept here so that a saved file needs nothing beside it.
+        resize: how images are brought to the network's square, see `niwt_tf.data.schema.InputForm`; kept for the same reason.
 
     Raises:
         InputError: no class, a repeated name, or `num_seen` out of range.
     """
 
-    def __init__(self, class_names: Sequence[str], num_seen: int, layer: str, **options: Any) -> None:
+    def __init__(self, class_names: Sequence[str], num_seen: int, layer: str, resize: str = "squash", **options: Any) -> None:
         super().__init__(**options)
         self.class_names = tuple(str(name) for name in class_names)
         self.num_seen = int(num_seen)
         self.layer = layer
+        self.resize = resize
         repeated = sorted({name for name in self.class_names if self.class_names.count(name) > 1})
         if repeated or not self.class_names:
             raise InputError(f"class_names must be at least one name, each once. Received: {repeated or 'no name'}.")
@@ -67,6 +69,8 @@ class ClassHead(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the options that rebuild the layer."""
         own = {"class_names": list(self.class_names), "num_seen": self.num_seen, "layer": self.layer}
+        # Not where it is as it always was, so that such a file is read by earlier versions too.
+        own |= {} if self.resize == "squash" else {"resize": self.resize}
         return {**super().get_config(), **own}
 
 
@@ -84,9 +88,14 @@ class Preprocess(keras.layers.Layer):
         super().__init__(**options)
         self.mode = check_choice("Preprocess mode", mode, _MODES)
 
+    @property
+    def range(self) -> tuple[bool, tuple[float, ...], tuple[float, ...]]:
+        """Whether channels are reversed, and the mean and the scale of each, applied as (x - mean) / scale."""
+        return _MODES[self.mode]
+
     def call(self, images: Any) -> Any:
         """Return the images in the range of the mode."""
-        reverse, mean, scale = _MODES[self.mode]
+        reverse, mean, scale = self.range
         images = images[..., ::-1] if reverse else images
         offset = keras.ops.convert_to_tensor(mean, dtype=images.dtype)
         return (images - offset) / keras.ops.convert_to_tensor(scale, dtype=images.dtype)

@@ -9,13 +9,19 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from niwt_tf.data.arrays import check_archive
+from niwt_tf.data.class_names import alike
+from niwt_tf.data.schema import InputForm
 from niwt_tf.errors import InputError, first_line, require, suggestion
 from niwt_tf.files import replacing
-from niwt_tf.models.cut import check_not_degenerate, inputs_of, split
+from niwt_tf.models.cut import check_not_degenerate, inputs_of, named_cut, split
 from niwt_tf.models.hub import HubMap, ModuleError
+from niwt_tf.models.layer_config import mend_configs
 from niwt_tf.models.layers import ClassHead, Preprocess, UnitFeatures
+from niwt_tf.models.tokens import PatchGrid, PatchTokens
 
-__all__ = ["HubMap", "Network", "Preprocess", "UnitFeatures"]  # layers are registered for `load` by being imported
+# Layers are registered for `load` by being imported.
+__all__ = ["HubMap", "Network", "PatchGrid", "PatchTokens", "Preprocess", "UnitFeatures"]
 
 
 class Network:
@@ -25,7 +31,7 @@ class Network:
 
     Attributes:
         model: the whole network; its last layer is a `ClassHead`.
-        layer: name of the layer whose output is the map.
+        layer: name of the layer whose output is the map; of a layer of tokens, the `PatchGrid` behind it.
         trunk: images [B, S, S, 3] -> map [B, H, W, N].
         tail: map [B, H, W, N] -> features [B, D].
         head: features [B, D] -> logits [B, C].
@@ -37,10 +43,11 @@ class Network:
     def __init__(self, model: keras.Model, layer: str) -> None:
         if not isinstance(model, keras.Model) or not isinstance(model.layers[-1], ClassHead):
             raise InputError(f"model must be a functional Keras model that ends in a ClassHead. Received: {model!r}.")
+        mend_configs(model)
         self.model = model
-        self.layer = layer
+        self.layer = named_cut(model, layer)
         self.head: ClassHead = model.layers[-1]
-        self.trunk, self.tail = self._split(model, layer)
+        self.trunk, self.tail = self._split(model, self.layer)
 
     def _split(self, model: keras.Model, layer: str) -> tuple[keras.Model, keras.Model]:
         return split(model, layer)
@@ -69,6 +76,11 @@ class Network:
     def input_size(self) -> int:
         """S, the height and width of an image in pixels."""
         return int(self.model.input_shape[1])
+
+    @property
+    def input_form(self) -> InputForm:
+        """How it takes an image."""
+        return InputForm(self.input_size, self.head.resize)
 
     @property
     def columns(self) -> np.ndarray:
@@ -104,7 +116,7 @@ class Network:
             raise InputError(f"columns and biases must be {list(expected)} and {[expected[1]]}. Received: {shapes}.")
         if not (np.isfinite(columns).all() and np.isfinite(biases).all()):
             raise InputError("columns and biases must be finite. Received: NaN or infinity.")
-        head = ClassHead(names, num_seen, self.layer, name="head", dtype=self.head.dtype_policy)
+        head = ClassHead(names, num_seen, self.layer, self.head.resize, name="head", dtype=self.head.dtype_policy)
         features = self.head_input()
         model = keras.Model(self.model.inputs[0], head(features), name=self.model.name)
         head.kernel.assign(columns)
@@ -131,7 +143,7 @@ class Network:
         if columns.shape != (self.num_features, len(names)) or biases.shape != (len(names),):
             expected = f"[{self.num_features}, {len(names)}] and [{len(names)}]"
             raise InputError(f"columns and biases must be {expected}. Received: {columns.shape} and {biases.shape}.")
-        known = next((name for name in names if name in self.class_names), None)
+        known = next((found for name in names if (found := alike(name, self.class_names)) is not None), None)
         require(known is None, f"A class that is added must have a name of its own. Received: {known!r}, which exists.")
         every = np.concatenate([self.columns, columns], axis=1), np.concatenate([self.biases, biases])
         return self.with_head(*every, (*self.class_names, *names), self.num_seen)
@@ -183,6 +195,7 @@ class Network:
         """
         if not Path(path).is_file():
             raise InputError(f"path must be a .keras file written by Network.save. Received: {str(path)!r}, not a file.")
+        check_archive(path, "be a .keras file written by Network.save")
         try:
             model = keras.models.load_model(path, compile=False, safe_mode=True)
         except ModuleError as error:
@@ -204,13 +217,13 @@ def recut(network: Network, layers: Sequence[str]) -> list[Network]:
     Raises:
         InputError: a layer is unknown, degenerate, repeated, or the network's own.
     """
-    repeated = next((name for name in layers if name == network.layer), None)
+    repeated = next((name for name in layers if named_cut(network.model, name) == network.layer), None)
     require(repeated is None, f"--extra_layers must differ from --layer. Received: {repeated!r}.")
     cuts = []
     for name in (name for name in layers if name != FEATURES):
         try:
             cuts.append(Network(network.model, name))
-            check_not_degenerate(network.model, name)
+            check_not_degenerate(network.model, cuts[-1].layer)
         except InputError as error:
             raise InputError(f"--extra_layers must name layers that can be cut at. {error}") from None
     return cuts

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import keras
 import numpy as np
 
 from niwt_tf.config.backbones import WeightsFile
+from niwt_tf.data.arrays import check_archive, check_hdf5
 from niwt_tf.errors import InputError, first_line
 
 
@@ -35,6 +38,10 @@ def load_published(
         return base if isinstance(base, keras.Model) else base(next(iter(bases)))
     else:
         path = _existing(weights)
+        try:
+            check_hdf5(path)
+        except InputError as error:
+            raise InputError(f"weights must fit the backbone. Received: {error}") from None
     reason = ""
     for top, base in bases.items():
         model = base if isinstance(base, keras.Model) else base(top)
@@ -56,11 +63,13 @@ def load_named(model: keras.Model, path: str) -> None:
     Raises:
         InputError: no such file, or a layer with weights that the file lacks or has in other shapes.
     """
+    file = _existing(path)
     try:
-        saved = keras.models.load_model(_existing(path), compile=False, safe_mode=True)
+        check_archive(file)
+        with zipfile.ZipFile(file) as archive, archive.open("model.weights.h5") as weights:
+            check_hdf5(file, io.BytesIO(weights.read()))
+        saved = keras.models.load_model(file, compile=False, safe_mode=True)
         found = {layer.name: layer.get_weights() for layer in saved.layers}
-    except InputError:
-        raise
     except Exception as error:  # Keras raises whatever its zip, JSON and HDF5 readers meet
         raise InputError(f"weights must be a readable .keras file. Received: {path}: {first_line(error)}") from error
     for layer in model.layers[:-1]:

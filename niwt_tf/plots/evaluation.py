@@ -6,13 +6,13 @@ state of pyplot. Every file appears whole or not at all.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from niwt_tf.data.csv_text import csv_text
 from niwt_tf.files import replacing
 from niwt_tf.metrics.gzsl import CalibrationCurve, Evaluation, harmonic_mean
 from niwt_tf.plots.style import BLUE, ORANGE, new_figure, readable_names, save, shorten
@@ -29,13 +29,13 @@ def write_per_class_csv(
     Names are written as the data set spells them, seen classes first; labels [M] are true classes of the test images.
     """
     images = np.bincount(labels, minlength=len(class_names))
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["class", "role", "images", "accuracy"])
-        for c, name in enumerate(class_names):
-            accuracy = evaluation.per_class[c]
-            shown = "" if np.isnan(accuracy) else round(float(accuracy), 6)
-            writer.writerow([name, "seen" if c < num_seen else "unseen", images[c], shown])
+    rows: list[list[Any]] = [["class", "role", "images", "accuracy"]]
+    for c, name in enumerate(class_names):
+        accuracy = evaluation.per_class[c]
+        shown = "" if np.isnan(accuracy) else round(float(accuracy), 6)
+        rows.append([name, "seen" if c < num_seen else "unseen", images[c], shown])
+    with replacing(path) as temporary:
+        temporary.write_text(csv_text(rows), encoding="utf-8")
 
 
 def plot_confusion(

@@ -10,6 +10,7 @@ import numpy as np
 
 from niwt_tf.compute.execution import Execution
 from niwt_tf.compute.features import Reader
+from niwt_tf.data.arrays import read_arrays
 from niwt_tf.data.schema import Descriptions, TestData
 from niwt_tf.errors import InputError
 from niwt_tf.files import finite
@@ -92,9 +93,8 @@ def save_scores(path: str | os.PathLike[str], scored: Scored) -> None:
 
 def load_scores(path: str | os.PathLike[str], num_seen: int, calibration: float) -> Scored:
     """Read what `save_scores` wrote of a network with S seen classes and this calibration."""
-    with np.load(path, allow_pickle=False) as file:
-        logits, labels = file["logits"], file["labels"]
-    return scored_logits(logits, labels, num_seen, calibration)
+    arrays = read_arrays(path)
+    return scored_logits(arrays["logits"], arrays["labels"], num_seen, calibration)
 
 
 def metrics_of(
@@ -115,7 +115,7 @@ def metrics_of(
     uncalibrated = evaluate_scores(scored.logits, scored.labels, num_seen, 0.0)
     metrics: dict[str, float | int | None] = {
         **scored.evaluation.scalars(),
-        "chance_zsl": 1 / num_unseen,
+        "chance_zsl": 1 / num_unseen if num_unseen else float("nan"),
         "num_seen": num_seen,
         "num_unseen": num_unseen,
         "num_test_images": len(scored.labels),

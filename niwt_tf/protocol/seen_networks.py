@@ -12,10 +12,15 @@ import numpy as np
 
 from niwt_tf.compute.execution import Execution
 from niwt_tf.compute.features import Reader
+from niwt_tf.config.backbones import brings_weights
+from niwt_tf.config.names import FEATURES
 from niwt_tf.config.settings import Settings
+from niwt_tf.data.arrays import read_arrays
+from niwt_tf.data.feature_rows import feature_rows, holds_features
 from niwt_tf.data.folds import Partition, class_folds, main_partition
 from niwt_tf.data.hub_location import is_hub
-from niwt_tf.data.schema import SeenData
+from niwt_tf.data.schema import Images, SeenData
+from niwt_tf.errors import InputError
 from niwt_tf.methods.registry import method_of
 from niwt_tf.metrics.gzsl import class_normalised_accuracy
 from niwt_tf.models.backbones import build_network
@@ -54,7 +59,8 @@ def partitions_of(settings: Settings, seen: SeenData, num_unseen: int) -> list[P
 
 
 def train_partitions(
-    settings: Settings, partitions: Sequence[Partition], execution: Execution, *, work_dir: Path | None = None
+    settings: Settings, partitions: Sequence[Partition], execution: Execution, *, work_dir: Path | None = None,
+    callbacks: Sequence[Any] = ()
 ) -> dict[str, TrainedNetwork]:
     """Train one network a partition, by its name.
 
@@ -67,22 +73,23 @@ def train_partitions(
         partitions: the main one first.
         execution: how; its cache keeps the features of networks whose heads are trained.
         work_dir: where checkpoints and TensorBoard logs go; an interrupted training goes on from there.
+        callbacks: Keras callbacks, told of the training of the main partition.
     """
     if settings.finetune == "head":
-        if settings.weights == "none" and not is_hub(settings.backbone):
+        if settings.weights == "none" and not brings_weights(settings.backbone):
             _LOG.warning("--finetune=head with --weights=none trains a head on a random backbone: give --weights.")
-        shared = _new_network(settings, partitions[0].training.images.class_names)
+        shared = _new_network(settings, partitions[0].training.images)
         _settle(settings, shared, partitions[0], execution)
         reader = Reader(shared, execution)
         networks = [shared, *(_with_new_head(shared, partition, settings.seed) for partition in partitions[1:])]
         trained = [
-            _train(settings, network, partition, work_dir, reader)
+            _train(settings, network, partition, work_dir, reader, callbacks)
             for network, partition in zip(networks, partitions, strict=True)
         ]
     else:
-        made = (_new_network(settings, partition.training.images.class_names) for partition in partitions)
+        made = (_new_network(settings, partition.training.images) for partition in partitions)
         trained = [
-            _train(settings, network, partition, work_dir, Reader(network, execution))
+            _train(settings, network, partition, work_dir, Reader(network, execution), callbacks)
             for network, partition in zip(made, partitions, strict=True)
         ]
     return {partition.name: result for partition, result in zip(partitions, trained, strict=True)}
@@ -106,16 +113,18 @@ def load_networks(folder: Path, settings: Settings, partitions: Sequence[Partiti
     if settings.finetune != "head":
         return {partition.name: Network.load(folder / f"{partition.name}.keras") for partition in partitions}
     networks = {"main": Network.load(folder / "main.keras")}
-    with np.load(folder / "folds.npz", allow_pickle=False) as file:
-        for partition in partitions[1:]:
-            names = partition.training.images.class_names
-            head = file[f"{partition.name}_columns"], file[f"{partition.name}_biases"]
-            networks[partition.name] = networks["main"].with_head(*head, names, len(names))
+    arrays = read_arrays(folder / "folds.npz")
+    for partition in partitions[1:]:
+        names = partition.training.images.class_names
+        head = arrays[f"{partition.name}_columns"], arrays[f"{partition.name}_biases"]
+        networks[partition.name] = networks["main"].with_head(*head, names, len(names))
     return networks
 
 
-def _train(settings: Settings, network: Network, partition: Partition, work_dir: Path | None, reader: Reader) -> TrainedNetwork:
-    from_scratch = settings.finetune == "all" and settings.weights == "none" and not is_hub(settings.backbone)
+def _train(
+    settings: Settings, network: Network, partition: Partition, work_dir: Path | None, reader: Reader, callbacks: Sequence[Any]
+) -> TrainedNetwork:
+    from_scratch = settings.finetune == "all" and settings.weights == "none" and not brings_weights(settings.backbone)
     if settings.finetune == "all":
         _settle(settings, network, partition, reader.execution)
     kind = "scratch" if from_scratch else "head" if settings.finetune == "head" else "finetune"
@@ -140,6 +149,7 @@ def _train(settings: Settings, network: Network, partition: Partition, work_dir:
         features_of=reader.features,
         attribute_loss=_attribute_loss(settings, partition),
         execution=reader.execution,
+        callbacks=callbacks if partition.name == "main" else (),
     )
     if mixed:
         network.model.set_weights(trained.model.get_weights())
@@ -164,13 +174,27 @@ def _attribute_loss(settings: Settings, partition: Partition) -> AttributeLoss |
     return AttributeLoss.of(partition.training.descriptions.values, settings.attribute_loss)
 
 
-def _new_network(settings: Settings, class_names: Sequence[str]) -> Network:
+def _new_network(settings: Settings, images: Images) -> Network:
     network = build_network(
-        settings.backbone, class_names, layer=settings.layer, weights=settings.weights, input_size=settings.input_size,
-        dropout=settings.dropout, seed=settings.seed
+        settings.backbone, images.class_names, layer=settings.layer, weights=settings.weights, input_size=settings.input_size,
+        dropout=settings.dropout, seed=settings.seed, resize=settings.resize, preprocessing=settings.preprocessing,
+        width=_width_of(settings, images)
     )
     method_of(settings.method).check_network(settings, network)
     return network
+
+
+def _width_of(settings: Settings, images: Images) -> int | None:
+    """Return the number of published features, or None of images.
+
+    Raises:
+        InputError: the backbone does not go with them.
+    """
+    is_of_features = holds_features(images.root)
+    if is_of_features != (settings.backbone == FEATURES):
+        rule = f"--backbone must be {FEATURES} for a data set of features, and for no other"
+        raise InputError(f"{rule}. Received: {settings.backbone!r} with {images.root}.")
+    return feature_rows(images.root).shape[1] if is_of_features else None
 
 
 def _settle(settings: Settings, network: Network, partition: Partition, execution: Execution) -> None:

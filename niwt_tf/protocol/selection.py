@@ -58,10 +58,21 @@ class Chosen:
         return made, parameters
 
 
-def choose(settings: Settings, method: Method, tasks: Sequence[Task], *, progress: bool = False) -> Chosen:
-    """Make every choice on the folds and return the method, fitted on the main task; tasks are prepared, main first."""
+def choose(
+    settings: Settings, method: Method, tasks: Sequence[Task], *, progress: bool = False, candidate: Any = None
+) -> Chosen:
+    """Make every choice on the folds and return the method, fitted on the main task; tasks are prepared, main first.
+
+    With a `candidate`, which another run chose, the folds only say its calibration and probabilities.
+    """
     main, folds = tasks[0], folds_of(tasks)
-    if folds:
+    if candidate is not None:
+        tried = _Tried()
+        for task in folds:
+            tried.add(scores_of(task, method.fit(task, candidate)))
+        trial = tried.trial(candidate) if folds else Trial(candidate, 0.0, float("nan"), float("nan"))
+        trials = [trial]
+    elif folds:
         trial, trials = select(settings, method, tasks, progress=progress)
         # Machines may round differently; exchanges between them depend on the candidate, so the chief's holds for all.
         (agreed,) = main.reader.execution.team.of_chief(np.array([trials.index(trial)]))

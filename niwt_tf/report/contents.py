@@ -6,6 +6,7 @@ Dimensions: C classes, seen ones first; P cells of the confusion matrix.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -184,11 +185,20 @@ class Reproduction:
 
 
 @dataclass(frozen=True)
+class Followed:
+    """Attributes that the network follows, with their shares, the most first, and those that it does not see."""
+
+    attributes: Sequence[tuple[str, float]]
+    unseen: Sequence[str]
+
+
+@dataclass(frozen=True)
 class ReportContents:
     """Everything on the page.
 
     Attributes:
-        title: of the page.
+        title: of the page, the name of the run's folder.
+        subject: which data, and how many classes of each kind.
         summary: the main result in one or two sentences.
         facts: what was trained on what.
         headline: the main results.
@@ -201,6 +211,8 @@ class ReportContents:
         own_attributes: whether a word can be true of the image, whose attributes are known; else one is true of its class.
         faithfulness: what was measured of the explanations.
         unmeasured: a sentence for each measure that was not.
+        followed: the attributes that the network follows, or None where that was not learnt.
+        cautions: a sentence for each kind of explanation that was no better than chance on the training images.
         calibration_chosen: whether there were validation classes to choose the calibration constant on.
         reproduction: how to make the run again.
         optimistic: why its test figures may have had a part in its choices; empty for a clean run.
@@ -209,6 +221,7 @@ class ReportContents:
     """
 
     title: str
+    subject: str
     summary: str
     facts: tuple[Facts, ...]
     headline: tuple[HeadlineRow, ...]
@@ -221,6 +234,8 @@ class ReportContents:
     own_attributes: bool
     faithfulness: tuple[FaithfulnessRow, ...]
     unmeasured: tuple[str, ...]
+    cautions: tuple[str, ...]
+    followed: Followed | None
     calibration_chosen: bool
     reproduction: Reproduction
     optimistic: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from niwt_tf.data.images.files import resized
+from niwt_tf.data.images.files import framed, resized
 from niwt_tf.explain.evidence_words import evidence_line
 from niwt_tf.explain.record import Contrast, ImageExplanation, NamedClass, NeuronReason
 from niwt_tf.explain.sentences import counterfactual_sentence, empty_map_sentence, neuron_title, plain, withheld_sentence
@@ -37,16 +37,17 @@ _HEADING, _SECOND, _TEXT, _BAR_TITLE, _TITLE, _NAME = 13.0, 11.0, 10.5, 10.0, 9.
 
 
 def write_explanation_sheet(
-    path: Path, explanation: ImageExplanation, pixels: np.ndarray, name: str, class_names: Sequence[str] = ()
+    path: Path, explanation: ImageExplanation, pixels: np.ndarray, name: str, class_names: Sequence[str] = (),
+    resize: str = "squash",
 ) -> None:
     """Write the picture of an image's explanation as a PNG.
 
-    The pixels are uint8 [height, width, 3], the image as it was before it was squashed to the network's square. With the class
-    names of all classes each is called as it is everywhere else; by default those of the sheet alone count.
+    The pixels are uint8 [height, width, 3], the image as it was before it was brought to the network's square by `resize`. With
+    the class names of all classes each is called as it is everywhere else; by default those of the sheet alone count.
     """
     from PIL import Image
 
-    photograph = resized(Image.fromarray(pixels), _SIDE)
+    photograph = resized(framed(Image.fromarray(pixels), resize), _SIDE)
     own, contrast = explanation.own, explanation.contrast
     shown = [own.label, explanation.best.label, *([contrast.rival.label] if contrast else [])]
     labels = tuple(dict.fromkeys([*class_names, *shown]))
@@ -55,7 +56,7 @@ def write_explanation_sheet(
     others = (*contrast.speaks_for, *contrast.speaks_against) if contrast else ()
     bars = _BAR * max(3, len(words), len(others))
     below = 0.0 if contrast is None else _ABOVE + (1.2 if contrast.heat is None else _PICTURE)
-    said_in_words = _evidence_lines(explanation.evidence, readable)
+    said_in_words = [*_evidence_lines(explanation.evidence, readable), *explanation.cautions]
     ending = (len(said_in_words) + 1) * _LINE if said_in_words else 0.0
     sheet = _Sheet(_TOP + _PICTURE + _ABOVE + bars + below + ending + _MARGIN)
     sheet.heading(_heading(explanation, name, readable))

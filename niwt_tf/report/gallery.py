@@ -8,10 +8,10 @@ Dimensions: M test images, B of them shown, H x W positions, N neurons, C classe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from niwt_tf.compute.execution import Execution
 from niwt_tf.compute.features import Reader
@@ -19,7 +19,8 @@ from niwt_tf.data.sampling import balanced_draw
 from niwt_tf.data.schema import Dataset, test_data
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.faithfulness.truth import present_attributes
-from niwt_tf.explain.grad_cam import attribute_weights, explained_twice
+from niwt_tf.explain.grad_cam import attribute_weights
+from niwt_tf.explain.heat import explained_twice, first_cut
 from niwt_tf.explain.sentences import plain
 from niwt_tf.explain.words import WeightedAttribute, textual_explanation
 from niwt_tf.metrics.probabilities import Probabilities
@@ -36,14 +37,13 @@ _SIDE, _NEURON_SIDE = 192, 112  # pixels
 class ShownNeuron:
     """A named neuron that counts for the predicted class of an image.
 
-    The confidence of its name is in [0, 1]. Its weight is alpha_n * mean of a_n, its mean part in Grad-CAM before the ReLU;
-    greater than 0. The picture is a `data:` address of the photograph, lit where the neuron answers; `alt` says so in words.
+    Its AUC on held-out training images is in [0, 1]. Its weight is alpha_n * mean of a_n, its mean part in Grad-CAM before the
+    ReLU; greater than 0. The picture is a `data:` address of the photograph, lit where the neuron answers; `alt` says so.
     """
 
     neuron: int
     name: str
-    confidence: float
-    confident: bool
+    auc: float
     weight: float
     picture: str
     alt: str
@@ -55,7 +55,7 @@ class GalleryEntry:
 
     Attributes:
         image: `data:` address of the photograph.
-        heat: `data:` address of the photograph with Grad-CAM of the predicted class.
+        heat: `data:` address of the photograph with the heat map of the predicted class.
         path: of the image, as in the data set.
         predicted: the class with the highest calibrated score.
         score: its probability.
@@ -123,16 +123,16 @@ def gallery(
     others[rows, predicted] = -np.inf
     rivals, scores = others.argmax(axis=1), probabilities.of(logits)[rows, predicted]
 
-    # All images in one batch: maps [B, H, W, N], Grad-CAM [B, H, W], and the importances [B, N] for both classes.
-    maps = Reader(network, execution).maps(images)
+    # All images in one batch: maps [B, H, W, N], heat [B, H', W'], and the importances [B, N] for both classes.
+    first = Reader(first_cut(network, explainer.heat), execution).maps(images)
     classes = (tf.constant(each, tf.int64) for each in (predicted, labels))
-    found = explained_twice(network, jit=execution.jit)(tf.constant(maps), *classes)
-    heat, importances, _, true_importances = (each.numpy() for each in found)
+    found = explained_twice(network, explainer.heat, jit=execution.jit)(tf.constant(first), *classes)
+    maps, heat, importances, _, true_importances = (each.numpy() for each in found)
     words = explainer.attribute_weights(importances)
     against = attribute_weights(importances - true_importances, explainer.weights).numpy()
     parts = importances * maps.mean(axis=(1, 2))
     truths = present_attributes(dataset, np.concatenate([split.test_seen, split.test_unseen])[chosen])
-    names, entries = readable_names(network.class_names), []
+    names, entries, form = readable_names(network.class_names), [], network.input_form
     attributes = explainer.attribute_names, explainer.attribute_groups
     for i, path in enumerate(images.paths):
         right = bool(predicted[i] == labels[i])
@@ -140,7 +140,7 @@ def gallery(
         reasons = () if right else textual_explanation(against[i], *attributes, _AGAINST_TRUE).speaks_for
         named = {word.attribute for word in (*text.speaks_for, *text.speaks_against, *reasons)}
         true = {name for name, holds in zip(dataset.knowledge.names, truths[i], strict=True) if holds}
-        photograph = picture_of(images.root / path, _SIDE)
+        photograph, small = (picture_of(images.root / path, side, form.resize) for side in (_SIDE, _NEURON_SIDE))
         entries.append(
             GalleryEntry(
                 image=data_uri(photograph),
@@ -155,7 +155,7 @@ def gallery(
                 speaks_for=text.speaks_for,
                 speaks_against=text.speaks_against,
                 rival=names[rivals[i]],
-                neurons=_shown_neurons(explainer, parts[i], maps[i], images.root / path, names[labels[i]]),
+                neurons=_shown_neurons(explainer, parts[i], maps[i], small, names[labels[i]]),
                 true_attributes=frozenset(named & true),
                 against_true=reasons,
                 heat_is_empty=not heat[i].any(),
@@ -181,23 +181,19 @@ def drawn_images(
 
 
 def _shown_neurons(
-    explainer: Explainer, parts: np.ndarray, maps: np.ndarray, path: Path, true_class: str
+    explainer: Explainer, parts: np.ndarray, maps: np.ndarray, photograph: Image.Image, true_class: str
 ) -> tuple[ShownNeuron, ...]:
     """Return an image's neurons by their parts [N], lit by their maps [H, W, N]."""
-    named = np.array([bool(name) for name in explainer.neuron_names])
-    candidates, confident = np.flatnonzero(named & (parts > 0)), explainer.confident
-    # Confident ones first, then by part.
-    best = candidates[np.lexsort((-parts[candidates], ~confident[candidates]))][:_NEURONS]
-    photograph = picture_of(path, _NEURON_SIDE)
+    candidates = np.flatnonzero(explainer.named & (parts > 0))
+    best = candidates[np.argsort(-parts[candidates], kind="stable")][:_NEURONS]
     return tuple(
         ShownNeuron(
             neuron=int(neuron),
             name=explainer.neuron_names[neuron],
-            confidence=float(explainer.neuron_confidences[neuron]),
-            confident=bool(confident[neuron]),
+            auc=float(explainer.neuron_aucs[neuron]),
             weight=float(parts[neuron]),
             picture=data_uri(activation_picture(photograph, maps[:, :, neuron])),
             alt=f"Where neuron {neuron} ({plain(explainer.neuron_names[neuron])}) answers in the image of {true_class}",
         )
-        for neuron in best[np.argsort(-parts[best], kind="stable")]
+        for neuron in best
     )

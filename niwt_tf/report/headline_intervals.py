@@ -103,6 +103,8 @@ def _zsl_accuracy(scored: Scored, num_seen: int) -> np.ndarray:
     """Return the accuracies [C] of unseen classes when they alone compete; NaN elsewhere."""
     accuracies = np.full(scored.logits.shape[1], np.nan)
     unseen = scored.labels >= num_seen
+    if not unseen.any():
+        return accuracies
     predictions = scored.logits[unseen, num_seen:].argmax(axis=1)
     accuracies[num_seen:] = per_class_accuracy(scored.labels[unseen] - num_seen, predictions, len(accuracies) - num_seen)
     return accuracies
@@ -121,7 +123,8 @@ class _AreaOfClasses:
 
     def __init__(self, scored: Scored, num_seen: int) -> None:
         best_seen = scored.logits[:, :num_seen].argmax(axis=1)
-        best_unseen = num_seen + scored.logits[:, num_seen:].argmax(axis=1)
+        has_unseen = scored.logits.shape[1] > num_seen
+        best_unseen = num_seen + scored.logits[:, num_seen:].argmax(axis=1) if has_unseen else best_seen
         rows = np.arange(len(scored.labels))
         margin = scored.logits[rows, best_seen].astype(np.float64) - scored.logits[rows, best_unseen]
         # An image that is right on neither side of any calibration changes nothing.

@@ -10,8 +10,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from niwt_tf.data.arrays import read_arrays
+from niwt_tf.data.csv_text import text_of_cell
 from niwt_tf.data.schema import Images
 from niwt_tf.explain.sentences import plain
 from niwt_tf.plots.style import readable_names
@@ -27,8 +27,7 @@ class NeuronEntry:
     Attributes:
         neuron: its number.
         name: the attribute that it is named by.
-        confidence: of the name.
-        confident: whether that is high enough to rely on.
+        held_out_auc: how well it told held-out training images with the attribute from others.
         auc: how well its activation tells test images with the attribute from others.
         auc_seen: the same over images of seen classes.
         auc_unseen: the same over images of unseen classes.
@@ -39,8 +38,7 @@ class NeuronEntry:
 
     neuron: int
     name: str
-    confidence: float
-    confident: bool
+    held_out_auc: float
     auc: float | None
     auc_seen: float | None
     auc_unseen: float | None
@@ -51,18 +49,18 @@ class NeuronEntry:
 
 @dataclass(frozen=True)
 class Dictionary:
-    """The entries that are shown, those with confident names first, and how many neurons there are with and without a name."""
+    """The entries that are shown, and how many neurons there are with and without a name."""
 
     entries: tuple[NeuronEntry, ...]
     num_neurons: int
-    num_confident: int
     num_named: int
 
 
 def dictionary(
-    neurons_csv: str | os.PathLike[str], activating: str | os.PathLike[str], images: Images, most: int = 60
+    neurons_csv: str | os.PathLike[str], activating: str | os.PathLike[str], images: Images, most: int = 60,
+    resize: str = "squash",
 ) -> Dictionary:
-    """Return at most `most` named neurons: those with confident names first, then by confidence, then by number.
+    """Return at most `most` named neurons, by their AUC on held-out training images, then by number.
 
     Args:
         neurons_csv: the stage faithfulness's neurons.csv.
@@ -70,13 +68,14 @@ def dictionary(
             as fractions of an image.
         images: the test images, in the order that the indices mean.
         most: how many neurons; pictures are made of these alone.
+        resize: how the network was shown the images, as in an `InputForm`.
     """
     with open(neurons_csv, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    with np.load(activating, allow_pickle=False) as arrays:
-        best, regions = arrays["images"], arrays["regions"]
+        rows = [{name: text_of_cell(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
+    arrays = read_arrays(activating)
+    best, regions = arrays["images"], arrays["regions"]
     named = [row for row in rows if row["name"]]
-    named.sort(key=lambda row: (row["confident"] != "1", -float(row["confidence"]), int(row["neuron"])))
+    named.sort(key=lambda row: (-float(row["held_out_auc"]), int(row["neuron"])))
     class_names = readable_names(images.class_names)
 
     def entry(row: dict[str, str]) -> NeuronEntry:
@@ -86,11 +85,10 @@ def dictionary(
                 path = Path(images.paths[image])
                 shown = f"{class_names[images.labels[image]]} ({path.name})"
                 alt = f"Where neuron {neuron} ({plain(row['name'])}) answers most in an image of {shown}"
-                pictures.append((data_uri(region_picture(images.root / path, region, _SIDE)), alt))
+                pictures.append((data_uri(region_picture(images.root / path, region, _SIDE, resize)), alt))
         names = ("auc", "auc_seen", "auc_unseen", "part_energy", "part_chance")
         auc, auc_seen, auc_unseen, part_energy, part_chance = (float(row[name]) if row[name] else None for name in names)
-        said = row["name"], float(row["confidence"]), row["confident"] == "1"
+        said = row["name"], float(row["held_out_auc"])
         return NeuronEntry(neuron, *said, auc, auc_seen, auc_unseen, part_energy, tuple(pictures), part_chance)
 
-    confident = sum(row["confident"] == "1" for row in named)
-    return Dictionary(tuple(map(entry, named[:most])), len(rows), confident, len(named))
+    return Dictionary(tuple(map(entry, named[:most])), len(rows), len(named))

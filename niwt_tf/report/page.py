@@ -8,14 +8,14 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from niwt_tf.explain.neurons import CONFIDENT
 from niwt_tf.explain.sentences import plain, short_name
 from niwt_tf.explain.words import grouped, shown_weight
 from niwt_tf.report import curves
@@ -35,23 +35,16 @@ def render(contents: ReportContents) -> str:
     Every text that comes from data is escaped. The page asks for nothing from anywhere: its policy forbids it, and no script
     runs but its own, which the policy names by its hash.
     """
-    environment = Environment(
-        loader=PackageLoader("niwt_tf.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    own = (percent, interval, figure, plain, grouped, sureness, count, breakable, signed)
-    environment.filters |= {function.__name__: function for function in own} | {"short": short_name}
     exact = dict(zip(contents.results.class_names, contents.results.exact_names, strict=True))
-    environment.filters["exact"] = lambda name: exact.get(name, name)
-    script, style = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.js", "report.css"))
     results = contents.results
     curve, calibration = results.curve, results.calibration
     error = next((row.estimate.value for row in contents.headline if row.name == "ECE"), None)
     has_images = bool(results.confusion.totals.sum())
-    return environment.get_template("report.html.j2").render(
+    return framed_page(
+        "report.html.j2",
+        contents.title,
+        {"exact": lambda name: exact.get(name, name)},
         report=contents,
-        style=Markup(style),
-        script=Markup(script),
-        policy=_policy(script),
         ausuc=curve and curves.ausuc_chart(curve, calibration),
         calibration=curve and curves.calibration_chart(curve, calibration),
         calibrations=curves.table_of(curve, calibration) if curve else (),
@@ -60,10 +53,24 @@ def render(contents: ReportContents) -> str:
         cells=_cells(contents) if has_images else None,
         class_rows=results.classes[:MOST_CLASSES],
         many_names=len(results.class_names) > curves.MOST_NAMED,
-        confident=CONFIDENT,
         gallery_kinds=_gallery_kinds(contents),
         measures=MEASURES,
     )
+
+
+def framed_page(template: str, title: str, filters: Mapping[str, Callable[..., Any]] | None = None, **contents: Any) -> str:
+    """Return a page of one file, as HTML, by a template that extends the frame; `contents` are what the template names."""
+    environment = Environment(
+        loader=PackageLoader("niwt_tf.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    own = (percent, interval, figure, plain, grouped, count, breakable, signed)
+    environment.filters |= {function.__name__: function for function in own} | {"short": short_name} | dict(filters or {})
+    script, style = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.js", "report.css"))
+    page = environment.get_template(template).render(
+        title=title, style=Markup(style), script=Markup(script), policy=_policy(script), **contents
+    )
+    # A file's name may have bytes that are no letters in UTF-8.
+    return page.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def page_sources() -> list[Path]:
@@ -86,11 +93,6 @@ def figure(value: float | None, digits: int = 3) -> str:
 def signed(weight: float) -> str:
     """Return a weight as `shown_weight` does, with the sign that is as wide as a plus; that of an exponent stays."""
     return re.sub("^-", _MINUS, shown_weight(weight))
-
-
-def sureness(confidence: float) -> str:
-    """Return a confidence in percent, rounded down: what is below a limit does not read as if it had reached it."""
-    return f"{math.floor(1000 * confidence + 1e-4) / 10:.1f} %" if confidence < 0.9995 else "> 99.9 %"
 
 
 def breakable(path: str) -> Markup:

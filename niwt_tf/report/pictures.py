@@ -1,6 +1,6 @@
 """Small pictures of test images, with what a network saw in them drawn over the photograph, for a page that is one file.
 
-A network squashes an image to a square; here every image keeps its own shape, and maps are stretched over it accordingly.
+A network takes an image as a square; here what it sees of an image keeps its own shape, and maps are stretched over it.
 Dimensions: H x W positions of a map.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from niwt_tf.data.images.files import opened, resized, thumbnail
+from niwt_tf.data.images.files import framed, opened, resized, thumbnail
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -26,9 +26,13 @@ _CONTEXT = 3.0  # how much longer than a region the part of the image is that is
 _LEAST_SHOWN = 0.5  # of the longer side of the image
 
 
-def picture_of(path: Path, side: int = 192) -> Image.Image:
-    """Return the whole image at a longer side of `side` pixels, or a grey square with a cross if it cannot be opened."""
-    return thumbnail(path, side) or _grey_square(side)
+def picture_of(path: Path, side: int = 192, resize: str = "squash") -> Image.Image:
+    """Return the image, as `framed` shows it, made from a longer side of `side` pixels.
+
+    If it cannot be opened, it is a grey square with a cross.
+    """
+    small = thumbnail(path, side)
+    return _grey_square(side) if small is None else framed(small, resize)
 
 
 def data_uri(image: Image.Image, lossless: bool = False) -> str:
@@ -82,17 +86,18 @@ def activation_picture(photograph: Image.Image, activations: np.ndarray) -> Imag
     return Image.fromarray(pixels)
 
 
-def region_picture(path: Path, region: np.ndarray, side: int = 88) -> Image.Image:
+def region_picture(path: Path, region: np.ndarray, side: int = 88, resize: str = "squash") -> Image.Image:
     """Return a square around a region, with a box around the region itself; what cannot be opened gives a grey square.
 
-    The region is x0, y0, x1, y1 as fractions of the image's width and height. The square ends where the image does; its longer
-    side is of `side` pixels.
+    The region is x0, y0, x1, y1 as fractions of the width and height of the image as `framed` shows it. The square ends where
+    that does; its longer side is of `side` pixels.
     """
     from PIL import ImageDraw
 
     whole = opened(path, round(side / _LEAST_SHOWN))
     if whole is None:
         return _grey_square(side)
+    whole = framed(whole, resize)
     size = np.array(whole.size)
     low, high = region[:2] * size, region[2:] * size
     shown = np.minimum(max(_CONTEXT * (high - low).max(), _LEAST_SHOWN * size.max(), 1.0), size)

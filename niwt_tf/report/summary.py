@@ -7,6 +7,7 @@ import shlex
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from niwt_tf.config.settings import SETTINGS, Settings
@@ -41,8 +42,8 @@ def facts_of(
     )
 
 
-def title_of(settings: Settings, network: Network) -> str:
-    """Return what the page is called."""
+def subject_of(settings: Settings, network: Network) -> str:
+    """Return what the page is about."""
     unseen = len(network.class_names) - network.num_seen
     return f"{settings.dataset}: {count(network.num_seen, 'seen class')}, {count(unseen, 'unseen class')}"
 
@@ -116,18 +117,28 @@ _MEANINGS = (
 )
 
 
-def headline_of(estimates: Mapping[str, Estimate], num_seen: int, num_unseen: int) -> tuple[HeadlineRow, ...]:
+_HELD_OUT = "An estimate, for no unseen class has photographs: of seen classes that were held out to choose."
+
+
+def headline_of(
+    estimates: Mapping[str, Estimate], num_seen: int, num_unseen: int, figures: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[HeadlineRow, ...]:
     """Return the rows of the main results, given by the names of metrics.json.
 
-    Chance is that of guessing evenly among the classes that compete.
+    Chance is that of guessing evenly among the classes that compete. Where no unseen class has photographs, `figures` have
+    what was measured of validation classes, and what is neither measured nor estimated is left out.
     """
     classes = num_seen + num_unseen
-    chance = {name: 1 / classes for name in ("acc_seen", "acc_unseen", "harmonic_mean")} | {"acc_zsl": 1 / num_unseen}
+    chance = {name: 1 / classes for name in ("acc_seen", "acc_unseen", "harmonic_mean")} | {"acc_zsl": 1 / max(num_unseen, 1)}
     words = {"all": count(classes, "class"), "unseen": count(num_unseen, "unseen class")}
-    return tuple(
-        HeadlineRow(title, meaning.format(**words), estimates[name], chance.get(name), "lower" if name == "ece" else "higher")
-        for name, title, meaning in _MEANINGS
-    )
+    rows = []
+    for name, title, meaning in _MEANINGS:
+        estimate, better = estimates[name], "lower" if name == "ece" else "higher"
+        if estimate.value is not None or not figures:
+            rows.append(HeadlineRow(title, meaning.format(**words), estimate, chance.get(name), better))
+        elif figures.get(f"validation_{name}") is not None:
+            rows.append(HeadlineRow(f"{title}, validation", _HELD_OUT, Estimate(figures[f"validation_{name}"]), None, better))
+    return tuple(rows)
 
 
 def summary_of(estimates: Mapping[str, Estimate], num_seen: int, num_unseen: int) -> str:
@@ -222,6 +233,12 @@ def summary_table(metrics: Mapping[str, Any], optimistic: Sequence[str] = ()) ->
         ("chance", "chance_zsl", "ZSL by guessing"),
         ("AUSUC", "ausuc", "area under seen over unseen accuracy, whatever the calibration"),
     )
+    held_out = {key: metrics.get(f"validation_{key}") for key in ("harmonic_mean", "acc_zsl")}
+    if metrics.get("acc_unseen") is None and any(value is not None for value in held_out.values()):
+        of_held_out = "an estimate: of seen classes that were held out to choose; no unseen class has photographs"
+        found = [(name, metrics[key], meaning) for name, key, meaning in rows if metrics.get(key) is not None]
+        found += [(name, held_out[key], of_held_out) for name, key, _ in rows if held_out.get(key) is not None]
+        return "\n".join(f"{name:<10} {percent(value):>7}  {meaning}" for name, value, meaning in found)
     marked, unmarked = (" optimistic", " " * len(" optimistic")) if optimistic else ("", "")
     lines = [
         f"{name:<10} {percent(metrics.get(key)):>7}{unmarked if key == 'chance_zsl' else marked}  {meaning}"

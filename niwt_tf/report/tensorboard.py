@@ -67,7 +67,8 @@ def write_tensorboard(
                 role, outcome = "seen" if entry.true_seen else "unseen", "right" if entry.right else "wrong"
                 pixels = np.concatenate([_pixels(entry.image), _pixels(entry.heat)], axis=1)
                 answer = f"answer: {entry.predicted} ({100 * entry.score:.0f} %)"
-                described = f"{entry.path}, of class {entry.true_class}; {answer}. On the right: Grad-CAM of the answer."
+                described = f"{entry.path}, of class {entry.true_class}; {answer}. On the right: the heat map of the answer."
+                described = described.encode("utf-8", "backslashreplace").decode()  # a file's name may be no text
                 tf.summary.image(f"gallery/{number:02d} {role} {outcome}", pixels[None], description=described)
             for name, path in plots.items():
                 if path.is_file():
@@ -120,7 +121,7 @@ def _write_projector(folder: Path, embeddings: Sequence[Embedding], progress: bo
         # The projector splits at tabs and line ends and knows no quotes.
         rows = ([" ".join(text.split()) for text in row] for row in zip(*each.metadata.values(), strict=True))
         lines = ["\t".join(row) + "\n" for row in (each.metadata, *rows)]
-        (folder / info.metadata_path).write_text("".join(lines), encoding="utf-8", newline="")
+        (folder / info.metadata_path).write_text("".join(lines), encoding="utf-8", errors="backslashreplace", newline="")
         if each.pictures:
             image = sprite(each.pictures, progress=progress)
             columns = math.ceil(math.sqrt(len(each.pictures)))

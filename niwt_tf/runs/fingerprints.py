@@ -1,20 +1,24 @@
-"""What tells one data set from another, without reading every image."""
+"""What tells one data set from another.
+
+Images count by their contents, which are read anyway when they are checked: see `load_dataset`.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 from pathlib import Path
 
+from niwt_tf.config.backbones import KERAS_HUB, is_given_model
 from niwt_tf.data.descriptions.join import JOINT
 from niwt_tf.data.hub_location import PREFIX, is_hub, module_fingerprint
+from niwt_tf.data.images.duplicates import digest_of_image
 from niwt_tf.data.schema import Dataset
-from niwt_tf.files import fingerprint
+from niwt_tf.files import digest_of, files_below, fingerprint
 
 
 def data_fingerprint(dataset: Dataset) -> str:
-    """Return 16 hex digits that change with the images (names and sizes in bytes), labels, classes, knowledge or split.
+    """Return 16 hex digits that change with the images (names and contents), labels, classes, knowledge or split.
 
     Where the folder lies and when its files were written make no difference.
 
@@ -32,7 +36,8 @@ def image_fingerprint(dataset: Dataset) -> str:
     Raises:
         OSError: an image is not there.
     """
-    return fingerprint(problem_fingerprint(dataset), [os.stat(dataset.root / path).st_size for path in dataset.paths])
+    contents = [(dataset.digests.get(path) or digest_of_image(dataset.root / path)).hex() for path in dataset.paths]
+    return fingerprint(problem_fingerprint(dataset), contents)
 
 
 def problem_fingerprint(dataset: Dataset) -> str:
@@ -65,7 +70,7 @@ def annotation_fingerprint(dataset: Dataset) -> dict[str, str]:
 
 
 def weights_fingerprint(weights: str, backbone: str = "", *, download: bool = False) -> dict[str, str]:
-    """Return what tells the contents of a file of initial weights and of a hub module from others; nothing for a name.
+    """Return what tells the contents of initial weights, of a hub module or of a Keras model from others; nothing for a name.
 
     Raises:
         InputError: the hub module is not there and, with `download`, cannot be fetched.
@@ -74,16 +79,20 @@ def weights_fingerprint(weights: str, backbone: str = "", *, download: bool = Fa
     found = {"weights_file": fingerprint(path)} if path.is_file() else {}
     if is_hub(backbone):
         found["hub_module"] = module_fingerprint(backbone.removeprefix(PREFIX), download=download)
+    given = Path(backbone.removeprefix(KERAS_HUB))
+    if is_given_model(backbone) and given.exists():
+        files = [given] if given.is_file() else [path for path in files_below(given) if path.is_file()]
+        found["backbone_model"] = fingerprint([[path.name, digest_of(path)] for path in files])
     return found
 
 
 def support_fingerprint(support: str) -> dict[str, str]:
-    """Return, for a folder of support images, what changes with the names and sizes of its files; nothing for a name."""
+    """Return, for a folder of support images, what changes with the names and contents of its files; nothing for a name."""
     folder = Path(support)
     if support in ("seen", "noise") or not folder.is_dir():
         return {}
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {"support": fingerprint([[path.relative_to(folder).as_posix(), path.stat().st_size] for path in files])}
+    files = [path for path in files_below(folder) if path.is_file()]
+    return {"support": fingerprint([[path.relative_to(folder).as_posix(), digest_of(path)] for path in files])}
 
 
 _VERSIONS = ("niwt-tf", "tensorflow", "keras", "numpy", "scikit-learn", "pillow")

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+import niwt_tf
 from niwt_tf.compute.distributed import ALONE, Team
 from niwt_tf.config.settings import SETTING_NAMES, Settings
 from niwt_tf.errors import InputError
-from niwt_tf.files import fingerprint, read_json, remove_abandoned, write_json
+from niwt_tf.files import entries_of, fingerprint, has_seal, is_sealed, read_json, remove_abandoned, sealed, write_json
 from niwt_tf.runs.fingerprints import package_versions
 from niwt_tf.runs.ledger import UseOfTestImages
-from niwt_tf.runs.stage import Manifest, Stage, fault_of, read_manifest
+from niwt_tf.runs.stage import OTHER_VERSION, Manifest, Stage, fault_of, read_manifest
 from niwt_tf.runs.store import StageStore, held
 
 # Raised whenever the files of a stage change their form: what an earlier version wrote is then made again.
-FORMAT = 6
+FORMAT = 7
+
+
+def code() -> dict[str, Any]:
+    """Return what every stage's result depends on beside settings, inputs and data: the form of its files and the package."""
+    return {"format": FORMAT, "version": niwt_tf.__version__}
+
+
+CONFIG = "config.json"
+COPY = ".config.json"
+_LOG = logging.getLogger("niwt_tf.jobs")
 # By them a run of an earlier version is told.
 _FORMER_SETTINGS = frozenset(("head",))
 
@@ -103,9 +115,9 @@ class RunDirectory:
             file.close()
 
     def _check_is_a_run(self) -> None:
-        if not self.path.exists() or (self.path / "config.json").exists():
+        if not self.path.exists() or any((self.path / name).exists() for name in (CONFIG, COPY)):
             return
-        strange = sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith("."))
+        strange = [entry.name for entry in entries_of(self.path)]
         if strange:
             raise InputError(
                 f"--run_dir must be new, empty or a run's folder, with its config.json. Received: {str(self.path)!r}, "
@@ -113,15 +125,15 @@ class RunDirectory:
             )
 
     def _read_config(self) -> dict[str, Any] | None:
-        path = self.path / "config.json"
-        if not path.exists():
+        path = self.path / CONFIG
+        if not path.exists() and not (self.path / COPY).exists():
             return None
         try:
-            config = read_json(path)
+            config = self._kept_config()
             former = [name for name in config["settings"] if name in _FORMER_SETTINGS]
             if not former:
                 Settings.from_dict(config["settings"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} must be a run's configuration: {error} Give another --run_dir.") from None
         if former:
             raise InputError(
@@ -129,6 +141,33 @@ class RunDirectory:
                 f"setting {former[0]!r}; give another --run_dir."
             )
         return dict(config)
+
+    def _kept_config(self) -> dict[str, Any]:
+        """Return config.json as it was written: from the copy beside it where it is not.
+
+        So a run is never made again because a file of it was edited or damaged.
+
+        Raises:
+            OSError, ValueError: it can be had from neither.
+        """
+        copy = config_of(self.path / COPY)
+        try:
+            config = read_json(self.path / CONFIG)
+        except (OSError, ValueError):
+            if copy is None:
+                raise
+            config = {}
+        if copy is None or (isinstance(config, dict) and is_sealed(config)):
+            if isinstance(config, dict) and has_seal(config) and not is_sealed(config):
+                raise ValueError("it was changed after niwt wrote it.")
+            return config  # type: ignore[no-any-return]
+        asked = config.get("settings") if isinstance(config, dict) else None
+        known = copy["settings"]
+        changed = [name for name in known if isinstance(asked, dict) and name in asked and asked[name] != known[name]]
+        what = "; ".join(f"--{name} is still {known[name]}, not {asked[name]}" for name in changed) if asked else ""
+        said = "%s was changed after niwt wrote it, and is taken as it was%s. Give flags and --overwrite to change a run."
+        _LOG.warning(said, self.path / CONFIG, what and f": {what}")
+        return copy
 
     def _merged(self, config: Mapping[str, Any], settings: Settings, given: Collection[str], overwrite: bool) -> Settings:
         old = Settings.from_dict(config["settings"])
@@ -167,6 +206,7 @@ class Run:
         self._asked = False
         self.finished = False
         self.store: StageStore | None = None
+        self.announce: Callable[[str], None] = lambda stage: None  # called with the name of a stage whose making begins
 
     @property
     def data(self) -> str | None:
@@ -229,7 +269,7 @@ class Run:
             InputError: an input was never finished, or is out of date for the settings.
         """
         for upstream in inputs:
-            reason = self._outdated(upstream) or self._otherwise_made(upstream, extra or {})
+            reason = self.outdated(upstream) or self._otherwise_made(upstream, extra or {})
             if reason:
                 raise InputError(f"The stage {name} needs {upstream}, which {reason}: {self._remedy()}")
         used = {setting: getattr(self.settings, setting) for setting in settings_used}
@@ -238,7 +278,7 @@ class Run:
             "settings": json.loads(json.dumps(used)),
             "inputs": {upstream: manifest["identity"] for upstream, manifest in manifests.items() if manifest},
             "data": self._data if described or self._images is None else self._images,
-            "extra": {"format": FORMAT, **json.loads(json.dumps(extra or {}))},
+            "extra": {**code(), **json.loads(json.dumps(extra or {}))},
         }
         self._asked = True
         return Stage(self, name, parts, publishes)
@@ -249,7 +289,7 @@ class Run:
         Raises:
             InputError: the stage was never finished, or is out of date for the settings.
         """
-        reason = self._outdated(name)
+        reason = self.outdated(name)
         if reason:
             raise InputError(f"--run_dir {self.path} must hold the stage {name}, which {reason}: {self._remedy()}")
         return self.path / name
@@ -258,21 +298,21 @@ class Run:
         # Not the job of the stage alone, which may lack the stages before it.
         return f"run niwt run --run_dir={self.path} first, which does all that is missing."
 
-    def _outdated(self, name: str) -> str:
+    def outdated(self, name: str) -> str:
         """Return why a stage's folder cannot be read ("" if it can), going by manifests alone."""
         manifest = read_manifest(self.path / name)
         if manifest is None:
             return fault_of(self.path / name)
         current = json.loads(json.dumps(self.settings.as_dict()))
-        if manifest["extra"].get("format") != FORMAT:
-            return "was written by another version of niwt-tf"
+        if any(manifest["extra"].get(name) != value for name, value in code().items()):
+            return OTHER_VERSION
         changed = [setting for setting, value in manifest["settings"].items() if current.get(setting) != value]
         if changed:
             return f"was made with another --{changed[0]}"
         if manifest["data"] not in (self._data, self._images):
             return "was made of other data (an image, label or description is not what it was)"
         for upstream, identity in manifest["inputs"].items():
-            reason = self._outdated(upstream)
+            reason = self.outdated(upstream)
             if reason:
                 return f"stands on {upstream}, which {reason}"
             above = read_manifest(self.path / upstream)
@@ -290,6 +330,7 @@ class Run:
     def started(self, stage: str) -> None:
         """Make the folder ready for a stage to be written: the configuration kept, results that it outdates withdrawn."""
         self._keep_config()
+        self.announce(stage)
         if not self.team.is_chief:
             return
         for name, manifest in self._manifests().items():
@@ -302,12 +343,12 @@ class Run:
         later = [
             name
             for name, manifest in self._manifests().items()
-            if published in manifest["publishes"] and stage in self._ancestors(name) and not self._outdated(name)
+            if published in manifest["publishes"] and stage in self._ancestors(name) and not self.outdated(name)
         ]
         return max(later, key=lambda name: len(self._ancestors(name)), default=stage)
 
     def _manifests(self) -> dict[str, Manifest]:
-        found = {entry.name: read_manifest(entry) for entry in sorted(self.path.iterdir()) if not entry.name.startswith(".")}
+        found = {entry.name: read_manifest(entry) for entry in entries_of(self.path)}
         return {name: manifest for name, manifest in found.items() if manifest is not None}
 
     def _ancestors(self, name: str) -> set[str]:
@@ -320,20 +361,33 @@ class Run:
             return
         config = {"settings": self.settings.as_dict(), "data": self._data, "images": self._images}
         config |= {"versions": package_versions(), **self.test_use.kept()}
-        path = self.path / "config.json"
-        if not path.exists() or read_json(path) != json.loads(json.dumps(config)):
-            write_json(path, config)
+        self._write_config(sealed(config))
+
+    def _write_config(self, config: Mapping[str, Any]) -> None:
+        for name in (COPY, CONFIG):  # at every moment one of them is whole
+            if config_of(self.path / name) != config:
+                write_json(self.path / name, config)
 
     def _restore(self) -> None:
         """Undo what a command that turned out to be wrong has begun, if it finished no stage."""
         if self.finished or not self._asked or not self.team.is_chief:
             return
         if self._before is not None:
-            write_json(self.path / "config.json", self._before)
+            self._write_config(self._before)
         else:
-            (self.path / "config.json").unlink(missing_ok=True)
+            for name in (CONFIG, COPY):
+                (self.path / name).unlink(missing_ok=True)
             for scratch in (*self.path.glob(".work-*"), self.path / ".cache"):
                 shutil.rmtree(scratch, ignore_errors=True)
+
+
+def config_of(path: Path) -> dict[str, Any] | None:
+    """Return a configuration that is as it was written, or None."""
+    try:
+        config = read_json(path)
+    except (OSError, ValueError):
+        return None
+    return config if isinstance(config, dict) and is_sealed(config) else None
 
 
 def _check_same(team: Team, value: Any, what: str) -> None:

@@ -17,7 +17,17 @@ import numpy as np
 from niwt_tf.compute.distributed import Team
 from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
-from niwt_tf.files import fingerprint, read_json, replacing, replacing_directory, sync_tree, write_json
+from niwt_tf.files import (
+    digest_of,
+    fingerprint,
+    has_seal,
+    is_sealed,
+    read_json,
+    replacing,
+    replacing_directory,
+    sealed,
+    write_json,
+)
 from niwt_tf.runs.fingerprints import package_versions
 from niwt_tf.runs.ledger import DIGEST, UseOfTestImages, describing
 from niwt_tf.runs.store import StageStore, link_files
@@ -26,19 +36,47 @@ from niwt_tf.runs.store import StageStore, link_files
 _SEEN_WITHIN = 120.0
 _LOG = logging.getLogger("niwt_tf.jobs")
 Manifest = dict[str, Any]
+# Entries of what a stage's result depends on beside its settings: the form of its files, and the package that wrote them.
+CODE = ("format", "version")
+OTHER_VERSION = "was written by another version of niwt-tf"
 _KEYS = {"stage", "settings", "inputs", "data", "extra", "identity", "files", "publishes", "seconds", "shapes", "metrics"}
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """Return the manifest of a finished stage's folder, or None when it is not one or its files were tampered with."""
+    """Return the manifest of a finished stage's folder, or None when it is not one or its files are not as they were written.
+
+    The contents of all files are compared, which reads them once in a process and again after they were written.
+    """
+    manifest = stated_manifest(folder)
+    return manifest if manifest is not None and not broken_files(folder, manifest) else None
+
+
+def stated_manifest(folder: Path) -> Manifest | None:
+    """Return the manifest itself, if it is as it was written."""
     try:
         manifest = read_json(folder / "manifest.json")
     except (OSError, ValueError):
         return None
     if not isinstance(manifest, dict) or not manifest.keys() >= _KEYS:
         return None
-    intact = all(_size(folder / name) == size for name, size in manifest["files"].items())
-    return manifest if intact else None
+    if is_sealed(manifest):
+        return manifest
+    # That of an earlier version, so that this is said of it.
+    known = manifest["extra"] if isinstance(manifest["extra"], dict) else {}
+    return manifest if not has_seal(manifest) and "version" not in known and "digests" not in manifest else None
+
+
+def broken_files(folder: Path, manifest: Manifest) -> list[str]:
+    """Return which of a stage's files are not as they were written."""
+    digests = manifest.get("digests", {})
+    return [name for name, size in manifest["files"].items() if not _is_whole(folder / name, size, digests.get(name))]
+
+
+def _is_whole(path: Path, size: int, digest: str | None) -> bool:
+    try:
+        return os.stat(path).st_size == size and digest in (None, digest_of(path))
+    except OSError:
+        return False
 
 
 def choices_of(folder: Path) -> dict[str, Any]:
@@ -52,26 +90,13 @@ def choices_of(folder: Path) -> dict[str, Any]:
     return {**found, **manifest["settings"]}
 
 
-def is_untouched(folder: Path) -> bool:
-    """Return whether the files of a finished stage's folder are, byte by byte, those that it was finished with."""
-    manifest = read_manifest(folder)
-    if manifest is None:
-        return False
-    parts = {name: manifest[name] for name in ("settings", "inputs", "data", "extra")}
-    contents = {name: fingerprint(folder / name) for name in manifest["files"]}
-    return fingerprint(parts, contents) == manifest["identity"]
-
-
 def fault_of(folder: Path) -> str:
     """Return why `read_manifest` gives None of a stage's folder, for people."""
     if not folder.exists():
         return "is not there"
-    try:
-        files = read_json(folder / "manifest.json")["files"]
-        broken = next(name for name, size in files.items() if _size(folder / name) != size)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
-        broken = "manifest.json"
-    return f"is not complete (its {broken} is missing or was changed)"
+    manifest = stated_manifest(folder)
+    broken = ["manifest.json"] if manifest is None else broken_files(folder, manifest)
+    return f"is not complete (its {broken[0] if broken else 'manifest.json'} is missing or was changed)"
 
 
 class RunOfStage(Protocol):
@@ -116,6 +141,7 @@ class Stage:
         if self.up_to_date:
             _LOG.info("%s is up to date.", name)
             self._publish()
+            self._remove_work()  # of a process that was killed once the stage was finished
         elif run.store is not None and self._take_from(run.store):
             self.reason, self.up_to_date = "", True
             self._publish()
@@ -129,7 +155,7 @@ class Stage:
         for upstream in self._parts["inputs"]:
             found |= choices_of(self._run.path / upstream)
         # Only this stage's: two baselines may be fitted on other features.
-        own = {f"{self.name}: {name}": value for name, value in self._parts["extra"].items() if name != "format"}
+        own = {f"{self.name}: {name}": value for name, value in self._parts["extra"].items() if name not in CODE}
         return {**found, **self._parts["settings"], **own}
 
     @property
@@ -186,11 +212,12 @@ class Stage:
             self._run.team.barrier()  # the others may still read the scratch folder of this stage
             files = sorted(path for path in temporary.rglob("*") if path.is_file())
             contents = {path.relative_to(temporary).as_posix(): fingerprint(path) for path in files}
-            manifest = {
+            manifest: Manifest = {
                 "stage": self.name,
                 **self._parts,
                 "identity": fingerprint(self._parts, contents),
                 "files": {name: (temporary / name).stat().st_size for name in contents},
+                "digests": contents,
                 "publishes": self._publishes,
                 "seconds": round(time.monotonic() - begun, 3),
                 "versions": package_versions(),
@@ -198,12 +225,11 @@ class Stage:
                 "metrics": self._metrics,
                 DIGEST: self._run.test_use.scored.get(self.name),
             }
-            write_json(temporary / "manifest.json", manifest)
-            sync_tree(temporary)
+            write_json(temporary / "manifest.json", sealed(manifest))
         self._run.finished = True
         self.reason, self.up_to_date = "", True
         self._publish()
-        shutil.rmtree(self._run.path / f".work-{self.name}", ignore_errors=True)
+        self._remove_work()
         if self._run.store is not None:
             self._run.store.keep(self.name, self._parts, self.folder)
         self._run.team.of_chief(_number_of(manifest["identity"]))
@@ -236,7 +262,6 @@ class Stage:
         self._run.started(self.name)
         with replacing_directory(self.folder) as temporary:
             link_files(kept, temporary)
-            sync_tree(temporary)
         store.release(self.name, self._parts)
         self._run.finished = True
         _LOG.info("%s is taken from %s.", self.name, kept)
@@ -247,6 +272,8 @@ class Stage:
         manifest = read_manifest(folder)
         if manifest is None:
             return fault_of(folder)
+        if any(manifest["extra"].get(name) != self._parts["extra"].get(name) for name in CODE):
+            return OTHER_VERSION
         if manifest["data"] != self._parts["data"]:
             return "was made of other data"
         texts = {
@@ -261,6 +288,10 @@ class Stage:
                 return text.format(changed[0])
         return "" if manifest["publishes"] == self._publishes else "publishes other files"
 
+    def _remove_work(self) -> None:
+        if self._run.team.is_chief:
+            shutil.rmtree(self._run.path / f".work-{self.name}", ignore_errors=True)
+
     def _publish(self) -> None:
         if not self._run.team.is_chief:
             return
@@ -274,10 +305,3 @@ class Stage:
 
 def _number_of(identity: str) -> np.ndarray:
     return np.array([int(identity[:15], 16)], np.int64)
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from niwt_tf.errors import InputError
-from niwt_tf.files import fingerprint, replacing_directory, sync_tree
+from niwt_tf.files import fingerprint, replacing_directory
 
 _LOG = logging.getLogger("niwt_tf.jobs")
 # Stages up to this one are made of training images alone; what stands on it are test figures and exports, each run's own.
@@ -58,7 +58,6 @@ class StageStore:
         try:
             with replacing_directory(self.path / key) as temporary:
                 link_files(folder, temporary)
-                sync_tree(temporary)
         finally:
             self.release(name, parts)
 

@@ -19,6 +19,7 @@ _MOST_SHOWN = 15
 _MEAN = "The mean of the seen classes"
 _MOST_FOUND = 24
 _FEW = 12
+_MOST_KEPT = 100  # changes that can be undone
 
 
 @st.fragment
@@ -37,7 +38,8 @@ def compose_tab(shop: Workshop) -> None:
     with right:
         begun = time.perf_counter()
         try:
-            found = bench.claims(made)
+            with st.spinner("Computing the class"):
+                found = bench.claims(made)
         except InputError as error:
             st.error(plain(str(error)))
             return
@@ -56,13 +58,13 @@ def _show_claims(bench: Bench, found: Claims, milliseconds: float) -> None:
         st.text("The nearest:")
     with st.container(horizontal=True, gap="small"):
         for place in shown:
-            caption = f"{found.scores[place]:.0%}, was {plain(found.before[place])}"
-            st.image(images.thumbnails[place], caption=caption, width=112, alt=images.names[place])
+            caption = f"{found.scores[place]:.0%}, currently called {plain(found.before[place])}"
+            st.image(images.thumbnails[place], caption=caption, width=112, alt=images.titles[place])
     if len(found.claimed) > len(shown):
         st.text(f"and {len(found.claimed) - len(shown)} more.")
     if found.claimed:
         lost = found.lost()
-        rows = {"They were called": [label for label, _ in lost], "Images": [count for _, count in lost]}
+        rows = {"Currently called": [label for label, _ in lost], "Images": [count for _, count in lost]}
         st.dataframe(rows, hide_index=True, alt="What the claimed images were called without the new class")
 
 
@@ -71,34 +73,54 @@ def _show_why(bench: Bench, made: Composition, found: Claims) -> None:
         return
     images = bench.gallery.images
     place = st.selectbox(
-        "Why does it claim", found.claimed, format_func=lambda place: f"{images.names[place]} ({found.scores[place]:.0%})"
+        "Why does it claim", found.claimed, format_func=lambda place: f"{images.titles[place]} ({found.scores[place]:.0%})"
     )
     try:
         encoded = images.read(place)
-        pixels = decoded(encoded, images.names[place])
+        pixels = decoded(encoded, images.titles[place])
     except InputError as error:
         st.error(plain(str(error)))
         return
-    with bench.with_class(made):
+    with st.spinner("Explaining it"), bench.with_class(made):
         answer = bench.model.answer(encoded)
-    show_pictures(answer, pixels, images.names[place])
-    show_reasons(answer, dict(zip(bench.knowledge.names, made.values.tolist(), strict=True)))
+    show_pictures(answer, pixels, images.titles[place], bench.bundle.input_form.resize)
+    show_reasons(answer, dict(zip(bench.knowledge.names, bench.in_units(made.values).tolist(), strict=True)))
 
 
 def _show_saving(shop: Workshop, made: Composition) -> None:
+    bench, state = shop.bench, st.session_state
     st.markdown("**Save it**")
+    same = bench.called(made)
+    if same:
+        st.text(f"What you describe is currently called {same!r}: no other class can be told from it.")
     name = st.text_input("Name of the new class", key="name", max_chars=250)
+    taken = bench.named(name or "")
+    if taken:
+        st.text(f"There is a class that is currently called {taken!r}.")
     if st.button("Save as a class card", type="primary"):
         try:
             with st.spinner("Writing and checking the next version"):
-                st.session_state.saved = shop.save(name, made)
+                path, notes = shop.save(name, made)
         except (InputError, ClassCheckError, OSError) as error:
             st.error(plain(str(error)))
         else:
+            state.said = "Saved. This page now works on the new version:", path, notes
+            state.setdefault("own_classes", []).append(shop.bench.bundle.labels[-1])
             st.rerun(scope="app")
-    if "saved" in st.session_state:
-        path, notes = st.session_state.pop("saved")
-        st.success("Saved. This page now works on the new version:")
+    own = [label for label in state.get("own_classes", ()) if label in bench.bundle.labels]
+    if own and st.button(plain(f"Undo the saving of {own[-1]}")):
+        try:
+            with st.spinner("Writing and checking a version without it"):
+                path = shop.take_back(own[-1])
+        except (InputError, ClassCheckError, OSError) as error:
+            st.error(plain(str(error)))
+        else:
+            state.own_classes = own[:-1]
+            state.said = "Taken back. This page now works on a version without it, and those of before are kept:", path, ()
+            st.rerun(scope="app")
+    if "said" in state:
+        sentence, path, notes = state.pop("said")
+        st.success(sentence)
         st.code(str(path), language=None, wrap_lines=True)
         for note in notes:
             st.text(note)
@@ -122,6 +144,7 @@ def show_editor(bench: Bench) -> None:
 
     def start() -> None:
         _begin(bench.start(state.start or None))
+        state.begun = state.start
 
     def read() -> None:
         try:
@@ -130,6 +153,8 @@ def show_editor(bench: Bench) -> None:
             state.reading_error = str(error)
 
     described = [card.name for card in bench.bundle.cards if card.description is not None]
+    if state.get("start", "") not in ("", *described):  # it was taken out since
+        state.start = ""
     # No class has the name "".
     st.selectbox("Start from", ["", *described], format_func=lambda name: name or _MEAN, key="start", on_change=start)
     st.text_area("Or describe it in words", key="words", height=80, max_chars=5000)
@@ -142,27 +167,51 @@ def show_editor(bench: Bench) -> None:
     _sliders(bench)
 
 
-def _begin(start: Composition, notes: tuple[str, ...] = ()) -> None:
+def _begin(start: Composition, notes: tuple[str, ...] = (), kept: bool = True) -> None:
+    """Go on with another beginning; what it takes the place of can be undone, if it is to be `kept`."""
     state = st.session_state
+    if kept:
+        _keep()
     state.composition, state.notes = start, notes
     # Sliders of another beginning are other widgets, so that none keeps its old value.
     state.beginning = state.get("beginning", 0) + 1
 
 
+def _keep() -> None:
+    """Keep the composition for Undo."""
+    state = st.session_state
+    if "composition" in state:
+        state.earlier = [*state.get("earlier", ()), (state.composition, state.notes, state.get("begun", ""))][-_MOST_KEPT:]
+
+
+def _undo() -> None:
+    state = st.session_state
+    *state.earlier, (made, notes, begun) = state.earlier
+    _begin(made, notes, kept=False)
+    state.start = state.begun = begun
+
+
 def _changed(bench: Bench) -> None:
     made: Composition = st.session_state.composition
+    with st.container(horizontal=True):
+        st.button("Undo", on_click=_undo, disabled=not st.session_state.get("earlier"), help="Takes back the last change.")
+        st.button(
+            "Undo all changes",
+            on_click=lambda: _begin(Composition(made.start, text=made.text), st.session_state.notes),
+            disabled=not made.edits,
+        )
     if not made.edits:
         return
+    start, now = bench.in_units(made.start), bench.in_units(made.values)
     places = sorted(made.edits)
     digits = max(bench.ranges[place].digits for place in places)
     number: Any = st.column_config.NumberColumn(format=f"%.{digits}f")
     rows = {
         "Changed": [bench.knowledge.names[place] for place in places],
-        "From": [float(made.start[place]) for place in places],
-        "To": [made.edits[place] for place in places],
+        "From": [float(start[place]) for place in places],
+        "To": [float(now[place]) for place in places],
     }
     st.dataframe(rows, column_config={"From": number, "To": number}, hide_index=True, alt="Attributes that were changed")
-    st.button("Undo all changes", on_click=lambda: _begin(Composition(made.start, text=made.text), st.session_state.notes))
 
 
 def _sliders(bench: Bench) -> None:
@@ -187,9 +236,11 @@ def _sliders(bench: Bench) -> None:
 def _slider(bench: Bench, place: int, label: str) -> None:
     made: Composition = st.session_state.composition
     limits, key = bench.ranges[place], f"value {st.session_state.beginning} {place}"
-    value, form = limits.nearest(float(made.values[place])), f"%.{limits.digits}f"
+    value, form = limits.nearest(float(bench.in_units(made.values)[place])), f"%.{limits.digits}f"
 
     def edit() -> None:
-        st.session_state.composition = st.session_state.composition.edited(place, st.session_state[key])
+        _keep()
+        state = st.session_state
+        state.composition = state.composition.edited(place, bench.out_of_units(place, state[key]))
 
     st.slider(plain(label), limits.low, limits.high, value, limits.step, form, key, on_change=edit)

@@ -59,9 +59,14 @@ class Range:
         return round(self.low + steps * self.step, self.digits)
 
 
-def ranges(descriptions: np.ndarray) -> list[Range]:
-    """Return the range of each entry among descriptions [C, K] of known classes, with 0 in it."""
+def ranges(descriptions: np.ndarray, numeric: np.ndarray | None = None) -> list[Range]:
+    """Return the range of each entry among descriptions [C, K] of known classes, with 0 in it.
+
+    Of entries that are `numeric`, bool [K], such as a weight, a new class may have more than any known one: twice the range.
+    """
     lows, highs = np.minimum(descriptions.min(axis=0), 0.0), np.maximum(descriptions.max(axis=0), 0.0)
+    if numeric is not None:
+        highs = np.where(numeric, highs + (highs - lows), highs)
     return [_range(low, high) for low, high in zip(lows.tolist(), highs.tolist(), strict=True)]
 
 

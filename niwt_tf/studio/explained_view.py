@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+from PIL import Image
 
+from niwt_tf.data.images.files import framed
 from niwt_tf.plots.style import shorten
 from niwt_tf.studio.pictures import with_heat
 from niwt_tf.studio.plain_text import plain
@@ -17,12 +19,13 @@ _SIDE = 196
 _NUMBER: Any = st.column_config.NumberColumn(format="%.3g")
 
 
-def show_pictures(answer: Answer, pixels: np.ndarray, name: str) -> None:
-    """Show an image and, where there are explanations, where the network looks."""
+def show_pictures(answer: Answer, pixels: np.ndarray, name: str, resize: str) -> None:
+    """Show an image, as `framed` does, and, where there are explanations, where the network looks."""
+    pixels = np.asarray(framed(Image.fromarray(pixels), resize))
     with st.container(horizontal=True):
         st.image(pixels, caption=plain(name), width=_SIDE, alt=f"The image {name}")
         if answer.heat_png:
-            heated, alt = with_heat(pixels, answer.heat_png), "Grad-CAM: bright where the image speaks for the class"
+            heated, alt = with_heat(pixels, answer.heat_png), "Heat map: bright where the image speaks for the class"
             st.image(heated, caption="Where the network looks", width=_SIDE, alt=alt)
 
 

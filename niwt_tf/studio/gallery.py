@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from niwt_tf.data.images.foreign import read_known
 from niwt_tf.data.readers.tables import existing_directory
 from niwt_tf.errors import InputError
 from niwt_tf.studio.image_files import image_files
@@ -29,6 +30,11 @@ class TestImages:
     names: tuple[str, ...]
     thumbnails: tuple[np.ndarray, ...]
     refused: tuple[str, ...] = ()
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """The names as a page can show them: bytes of a name that are no letters are written as escapes."""
+        return tuple(name.encode("utf-8", "backslashreplace").decode() for name in self.names)
 
     def read(self, place: int) -> bytes:
         """Return a file's bytes.
@@ -76,6 +82,8 @@ def read_images(folder: str | Path, most: int) -> TestImages:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_known(path)
+    except InputError as error:
+        raise InputError(f"images must be files that can be decoded. Received: {str(path)!r} ({error}).") from None
     except OSError as error:
         raise InputError(f"images must be files that can be read. Received: {str(path)!r} ({error.strerror}).") from None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from niwt_tf.data.readers.folder import IMAGE_SUFFIXES
+from niwt_tf.data.readers.folder import photographs_below
 from niwt_tf.data.readers.tables import existing_directory
 from niwt_tf.errors import InputError
 
@@ -18,11 +18,7 @@ def image_files(folder: str | Path, most: int) -> list[Path]:
         InputError: there is no such folder, or no image in it.
     """
     root = existing_directory("images", folder)
-    try:
-        found = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    except OSError as error:
-        raise InputError(f"images must be a folder that can be read. Received: {str(root)!r} ({error.strerror}).") from None
-    found = [path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts)]
+    found = photographs_below(root, say=False)  # of test images, in a page
     if not found:
         raise InputError(f"images must be a folder that holds image files. Received: {str(root)!r}, without any.")
     places = np.unique(np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int))

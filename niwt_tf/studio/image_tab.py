@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from starlette.formparsers import MultiPartParser
 
+from niwt_tf.data.images.foreign import as_known
 from niwt_tf.errors import InputError
 from niwt_tf.studio.explained_view import show_best, show_pictures, show_reasons
 from niwt_tf.studio.pictures import decoded
@@ -12,7 +13,7 @@ from niwt_tf.studio.plain_text import plain
 from niwt_tf.studio.workshop import Workshop
 
 MEGABYTES = 20
-_SUFFIXES = ("jpg", "jpeg", "png", "webp", "gif", "bmp")
+_SUFFIXES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "heic", "heif", "avif")
 
 
 def keep_uploads_in_memory() -> None:
@@ -31,19 +32,25 @@ def image_tab(shop: Workshop) -> None:
         chosen = st.selectbox(
             "Or take a test image",
             range(len(images.names)),
-            format_func=lambda place: images.names[place],
+            format_func=lambda place: images.titles[place],
             disabled=upload is not None,
         )
     try:
-        name, encoded = (images.names[chosen], images.read(chosen)) if upload is None else (upload.name, upload.getvalue())
+        if upload is None:
+            name, encoded = images.titles[chosen], images.read(chosen)
+        else:
+            name, encoded = upload.name, as_known(upload.getvalue())
         pixels = decoded(encoded, name)
     except InputError as error:
         right.error(plain(str(error)))
         return
-    answer = bench.model.answer(encoded)
+    with right, st.spinner("Asking the network"):
+        answer = bench.model.answer(encoded)
     with left:
-        show_pictures(answer, pixels, name)
+        show_pictures(answer, pixels, name, bench.bundle.input_form.resize)
     with right:
         st.subheader(plain(answer.label))
         show_best(answer)
         show_reasons(answer)
+        for sentence in filter(None, (bench.followed, *bench.bundle.cautions)):
+            st.caption(plain(sentence))

@@ -42,7 +42,7 @@ def resized(pixels: np.ndarray, longest: int) -> np.ndarray:
 def with_heat(pixels: np.ndarray, heat_png: bytes) -> np.ndarray:
     """Return an image uint8 [H, W, 3] with a heat map over it: where there is no heat, the image is grey and dark.
 
-    The PNG is of the whole image squashed to a square, as the signature `explain` answers.
+    The PNG is of all of that image brought to a square, as the signature `explain` answers.
     """
     height, width = pixels.shape[:2]
     with Image.open(io.BytesIO(heat_png)) as opened:

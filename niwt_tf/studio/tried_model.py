@@ -15,6 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.data.images.decode import decode_image
+from niwt_tf.data.images.files import upright_file
+from niwt_tf.data.schema import InputForm
+from niwt_tf.files import literal_folder
 
 _BATCH = 32
 
@@ -48,10 +51,11 @@ class Answer:
 class TriedModel:
     """A loaded bundle. Its answers may be asked for from several threads."""
 
-    def __init__(self, folder: Path, input_size: int) -> None:
-        """Load the version in `folder`, whose images are of `input_size` pixels a side."""
-        self._loaded = tf.saved_model.load(str(folder))
-        self._input_size = input_size
+    def __init__(self, folder: Path, form: InputForm, turns_photographs: bool = True) -> None:
+        """Load the version in `folder`, which takes images in a form and turns them as their EXIF data say, if it does."""
+        self._turns = turns_photographs
+        self._loaded = tf.saved_model.load(str(literal_folder(folder)))
+        self._form = form
         self._lock = RLock()
 
     @property
@@ -65,7 +69,7 @@ class TriedModel:
         Raises:
             tf.errors.InvalidArgumentError: one cannot be decoded.
         """
-        pixels = [decode_image(tf.constant(image), self._input_size) for image in images]
+        pixels = [decode_image(tf.constant(image), self._form) for image in images]
         with self._lock:
             call = self._loaded.signatures["logits"]
             parts = [call(images=tf.stack(pixels[at : at + _BATCH])) for at in range(0, len(pixels), _BATCH)]
@@ -78,7 +82,7 @@ class TriedModel:
         Raises:
             tf.errors.InvalidArgumentError: it cannot be decoded.
         """
-        encoded = tf.constant([image])
+        encoded = tf.constant([image if self._turns else upright_file(image)])
         with self._lock:
             names = "serving_default", *(["explain"] if self.explains else [])
             best, *explained = [self._loaded.signatures[name](image_bytes=encoded) for name in names]

@@ -12,14 +12,17 @@ from threading import RLock
 
 import numpy as np
 
+from niwt_tf.data.class_names import likeness, plain_name
+from niwt_tf.data.descriptions.attribute_names import attribute_names, nearest_word
 from niwt_tf.data.descriptions.new_classes import DescribedClass, Description, described_in_words
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
+from niwt_tf.explain.sentences import followed_sentence
 from niwt_tf.methods.formula import ColumnFormula
 from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.bundle.descriptions import bundle_words, seen_knowledge
 from niwt_tf.serving.bundle.versions import one_change, saved_model_folder, versions
-from niwt_tf.serving.classes.edit import add_classes, write_change
+from niwt_tf.serving.classes.edit import add_classes, remove_class, write_change
 from niwt_tf.serving.classes.names import new_names
 from niwt_tf.studio.composing import Claims, Composition, Range, claims, ranges
 from niwt_tf.studio.gallery import Gallery, TestImages, read_images
@@ -43,6 +46,12 @@ class Bench:
         """
         return seen_knowledge(self.bundle)
 
+    @property
+    def followed(self) -> str:
+        """Which attributes the network follows, in a sentence; "" where that was not learnt."""
+        known = self.bundle.metadata.get("column_map") is not None and self.bundle.metadata.get("knowledge") is not None
+        return followed_sentence(self.formula.followed, self.knowledge.names) if known else ""
+
     @cached_property
     def formula(self) -> ColumnFormula:
         """What makes a column of a description.
@@ -54,8 +63,41 @@ class Bench:
 
     @cached_property
     def ranges(self) -> list[Range]:
-        """What the slider of each attribute covers."""
-        return ranges(np.array([card.description for card in self.bundle.cards if card.description is not None], np.float32))
+        """What the slider of each attribute covers, in the units of the table that it comes from."""
+        described = np.array([card.description for card in self.bundle.cards if card.description is not None], np.float32)
+        return ranges(self.in_units(described), self._numeric)
+
+    @cached_property
+    def _numeric(self) -> np.ndarray:
+        """Which attributes are measured or counted, bool [K], by their names or since their table has other units."""
+        known = self.knowledge
+        numeric = np.zeros(len(known.names), bool)
+        for name in attribute_names(known):
+            numeric[name.place] = bool(name.unit) or name.counts
+        if known.scale is not None:
+            numeric |= known.in_units.max(axis=0) > 1.0
+        return numeric & np.array([not group for group in known.groups])
+
+    def in_units(self, values: np.ndarray) -> np.ndarray:
+        """Return descriptions [..., K] in the units of the table that they come from."""
+        scale = self.knowledge.scale
+        return values if scale is None else scale.undone(values)
+
+    def out_of_units(self, place: int, value: float) -> float:
+        """Return the value of an attribute in a description that is `value` in the units of its table."""
+        scale = self.knowledge.scale
+        return value if scale is None else float((value - scale.low[place]) / scale.span[place])
+
+    def called(self, composition: Composition) -> str:
+        """Return the class that has just this description, "" for none."""
+        values = composition.values
+        same = (card.name for card in self.bundle.cards if np.array_equal(np.array(card.description, np.float32), values))
+        return next(same, "")
+
+    def named(self, name: str) -> str:
+        """Return the class that a name means already, "" for none."""
+        wanted = likeness(plain_name(name))
+        return next((label for label in self.bundle.labels if wanted and likeness(label) == wanted), "")
 
     @cached_property
     def _probabilities(self) -> tuple[float, float]:
@@ -74,7 +116,7 @@ class Bench:
         Raises:
             InputError: nothing was understood.
         """
-        description = described_in_words(text, self.knowledge, bundle_words(self.bundle))
+        description = described_in_words(text, self.knowledge, bundle_words(self.bundle), nearest_word)
         return Composition(description.values, text=description.text), description.notes
 
     def claims(self, composition: Composition) -> Claims:
@@ -132,6 +174,19 @@ class Workshop:
         came = [f"Version {followed} came after {opened}, which was open; the class was added to {followed}."]
         return path, (*change.notes, *(came if followed != opened else []))
 
+    def take_back(self, name: str) -> Path:
+        """Write the version after the newest, without a class that was saved here, and go on with it; none is deleted.
+
+        Raises:
+            InputError: there is no such class any more, or the newest version is of another model than the open one.
+            OSError: it cannot be written.
+        """
+        with self._lock, one_change(self.bench.bundle.folder.parent):
+            newest = self._newest()
+            path = write_change(newest, remove_class(newest, name))
+            self.bench = _opened(path, self.bench.gallery.images)
+        return path
+
     def _newest(self) -> Bundle:
         """Return the newest version, which others may have made since this one was opened."""
         opened = self.bench.bundle
@@ -151,7 +206,7 @@ def _model_of(bundle: Bundle) -> tuple[object, object]:
 
 def _opened(folder: Path, images: TestImages) -> Bench:
     bundle = Bundle.open(folder)
-    model = TriedModel(folder, int(bundle.metadata["input_size"]))
+    model = TriedModel(folder, bundle.input_form, bundle.turns_photographs)
     return Bench(bundle, model, Gallery.of(images, model))
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from niwt_tf.data.arrays import read_arrays
 from niwt_tf.files import replacing
 
 _FILE = "checkpoint.npz"
@@ -60,18 +60,18 @@ def load_checkpoint(folder: Path, key: str) -> tuple[Progress, list[np.ndarray],
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
-            state = json.loads(str(file["state"]))
-            if state.pop("key") != key:
-                logging.getLogger("niwt_tf").warning("%s is of another training run and is not used.", path)
-                return None
-            weights, optimizer, best = (_numbered(file, name) for name in ("weights", "optimizer", "best"))
-            return Progress(**state), weights, optimizer, best or list(weights)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(path)
+        state = json.loads(str(arrays["state"]))
+        if state.pop("key") != key:
+            logging.getLogger("niwt_tf").warning("%s is of another training run and is not used.", path)
+            return None
+        weights, optimizer, best = (_numbered(arrays, name) for name in ("weights", "optimizer", "best"))
+        return Progress(**state), weights, optimizer, best or list(weights)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         logging.getLogger("niwt_tf").warning("%s cannot be read and is not used: %s", path, error)
         return None
 
 
-def _numbered(file: Any, name: str) -> list[np.ndarray]:
-    count = sum(key.startswith(f"{name}_") for key in file.files)
-    return [file[f"{name}_{i}"] for i in range(count)]
+def _numbered(arrays: Mapping[str, np.ndarray], name: str) -> list[np.ndarray]:
+    count = sum(key.startswith(f"{name}_") for key in arrays)
+    return [arrays[f"{name}_{i}"] for i in range(count)]

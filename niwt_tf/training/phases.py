@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from niwt_tf.compute.execution import LARGEST_IN_MEMORY, Execution
 from niwt_tf.compute.features import Reader
-from niwt_tf.data.images.pipeline import image_batches
+from niwt_tf.data.images.pipeline import KeptPixels, image_batches
 from niwt_tf.data.schema import Images
 from niwt_tf.models.hub import hub_layers
 from niwt_tf.models.network import Network
@@ -145,7 +145,7 @@ class ImagePhase(Phase):
     @contextlib.contextmanager
     def prepared(self) -> Iterator[None]:
         """Freeze what stays, and build one compiled step, or the replicas of the team."""
-        layers = [layer for layer in self.network.model.layers if isinstance(layer, _BATCH_NORM)]
+        layers = [layer for layer in self.network.model._flatten_layers() if isinstance(layer, _BATCH_NORM)]
         modules = hub_layers(self.network.model)
         before = [layer.trainable for layer in layers]
         try:
@@ -161,7 +161,9 @@ class ImagePhase(Phase):
             else:
                 self._step = self._compiled_step()
             team, jit = self.execution.team, self.execution.jit
-            self._reader = Reader(self.network, Execution(team=team, batch_size=self.batch_size, jit=jit))
+            # Every epoch reads the same files.
+            self._kept = KeptPixels()
+            self._reader = Reader(self.network, Execution(team=team, batch_size=self.batch_size, jit=jit), kept=self._kept)
             yield
         finally:
             for layer, trainable in zip(layers, before, strict=True):
@@ -183,11 +185,10 @@ class ImagePhase(Phase):
 
     def _batches(self, epoch: int) -> Iterator[tuple[Any, Any, int]]:
         if self._replicas is not None:
-            yield from self._replicas.epoch(self.images, self.seed, epoch)
+            yield from self._replicas.epoch(self.images, self.seed, epoch, self._kept)
             return
-        size = self.network.input_size
-        batches = image_batches(self.images, size, self.batch_size, augment=True, shuffle=True, seed=self.seed, epoch=epoch)
-        for batch, labels in batches:
+        options: dict[str, Any] = {"augment": True, "shuffle": True, "seed": self.seed, "epoch": epoch, "kept": self._kept}
+        for batch, labels in image_batches(self.images, self.network.input_form, self.batch_size, **options):
             yield *self._step(batch, labels), int(labels.shape[0])
 
     def _compiled_step(self) -> Any:
@@ -198,7 +199,7 @@ class ImagePhase(Phase):
         def logits_of(batch: tf.Tensor) -> tf.Tensor:
             return model(batch, training=True)
 
-        @tf.function(input_signature=[images, labels], jit_compile=self.execution.jit)
+        @tf.function(input_signature=[images, labels], jit_compile=self.execution.jit, autograph=False)
         def step(batch: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             penalties = functools.partial(getattr, model, "losses")
             return self.descend(self.optimizer, batch, labels, logits_of, variables, penalties=penalties)
@@ -279,7 +280,7 @@ class FeaturePhase(Phase):
 
     def _loop_over_batches(self, features: np.ndarray) -> Callable[[np.ndarray, int], Step]:
         number, row = tf.TensorSpec([], tf.int32), tf.TensorSpec([None, features.shape[1]], tf.float32)
-        step = tf.function(self._step, input_signature=[row, tf.TensorSpec([None], tf.int32), number, number])
+        step = tf.function(self._step, input_signature=[row, tf.TensorSpec([None], tf.int32), number, number], autograph=False)
         labels = np.asarray(self.images.labels, np.int32)
 
         def epoch_of(order: np.ndarray, epoch: int) -> Step:

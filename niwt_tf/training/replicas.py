@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from niwt_tf.data.images.pipeline import image_batches
+from niwt_tf.data.images.pipeline import KeptPixels, image_batches
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
 from niwt_tf.models.network import Network
@@ -68,7 +68,7 @@ class Replicas:
         Raises:
             InputError: a batch has fewer images than there are replicas.
         """
-        self._model, self._strategy, self._size = network.model, strategy, network.input_size
+        self._model, self._strategy, self._form = network.model, strategy, network.input_form
         self._count, self._batch_size = strategy.num_replicas_in_sync, batch_size
         if batch_size < self._count:
             raise InputError(f"--batch_size must be at least the number of devices, {self._count}. Received: {batch_size}.")
@@ -84,7 +84,9 @@ class Replicas:
         """Say what a step is, see `Phase.descend`: traced once for whole batches and once for the last, smaller one."""
         self._descend = descend
 
-    def epoch(self, images: Images, seed: int, epoch: int) -> Iterator[tuple[float, float, int]]:
+    def epoch(
+        self, images: Images, seed: int, epoch: int, kept: KeptPixels | None = None
+    ) -> Iterator[tuple[float, float, int]]:
         """Train on every image once, in the order and with the augmentation of one device.
 
         The network's weights are taken at the start and given back at the end.
@@ -100,8 +102,8 @@ class Replicas:
             replica = context.replica_id_in_sync_group
             if (replica, number) not in parts:
                 rows, size = self._rows(replica, number, len(images))
-                options: dict[str, Any] = {"augment": True, "shuffle": True, "seed": seed, "epoch": epoch, "rows": rows}
-                parts[replica, number] = iter(image_batches(images, self._size, size, **options))
+                options: dict[str, Any] = {"augment": True, "shuffle": True, "seed": seed, "epoch": epoch}
+                parts[replica, number] = iter(image_batches(images, self._form, size, rows=rows, kept=kept, **options))
             return next(parts[replica, number])
 
         for number in [self._batch_size] * whole + [rest] * bool(rest):

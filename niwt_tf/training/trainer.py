@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from niwt_tf.training.phases import FeaturePhase, ImagePhase, Phase
 
 FINETUNE = ("all", "head")
 _SHOWN = ("loss", "validation_accuracy")
+# What callbacks of Keras know figures by.
+_IN_KERAS = {"loss": "loss", "train_accuracy": "accuracy", "validation_accuracy": "val_accuracy"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def train_seen(
     features_of: Callable[[Images], np.ndarray] | None = None,
     attribute_loss: AttributeLoss | None = None,
     execution: Execution | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> tuple[Network, list[dict[str, Any]]]:
     """Train the network's weights in place and return it with one record an epoch.
 
@@ -85,6 +88,8 @@ def train_seen(
             the classes' cross-entropy alone.
         execution: how; its team shares each batch of images, and every process ends with the same weights; a head alone is
             trained by each. The chief alone writes `work_dir`, from which a rerun with another team goes on too.
+        callbacks: told of the begin and end of training and of each epoch, counted through all phases, with loss, accuracy and
+            val_accuracy as logs. A phase ends where one sets `model.stop_training`.
 
     Returns:
         The same network, and records with phase, epoch, loss, train_accuracy, validation_accuracy, learning_rate and seconds.
@@ -115,6 +120,9 @@ def train_seen(
     _check_same_start(team, state, key)
     keeper = work_dir if team.is_chief else None
     writer = tf.summary.create_file_writer(str(keeper / "logs")) if keeper is not None else None
+    told = keras.callbacks.CallbackList(list(callbacks), model=network.model) if callbacks else None
+    if told is not None:
+        told.on_train_begin()
     for index, phase in enumerate(phases):
         if index < state.phase:
             continue
@@ -122,13 +130,18 @@ def train_seen(
             state = Progress(phase=index, history=state.history)
         best = _values(network)
         with phase.prepared():
+            if told is not None:
+                network.model.optimizer = phase.optimizer  # TensorBoard's callback looks for its rate
             if resumed and index == resumed[0].phase:
                 best = resumed[3]
                 _assign(network.model.variables, resumed[1])
                 _assign(phase.optimizer.variables, resumed[2])
-            best = _run(phase, state, best, plan, keeper, key, writer, execution.progress)
+            best = _run(phase, state, best, plan, keeper, key, writer, execution.progress, told)
         # Machines may round differently where each has trained the head by itself.
         _assign(network.model.variables, list(team.of_chief(*best)))
+    if told is not None:
+        told.on_train_end()
+        del network.model.optimizer
     if writer is not None:
         writer.close()
     if attribute_loss is not None:
@@ -138,16 +151,19 @@ def train_seen(
 
 def _run(
     phase: Phase, state: Progress, best: list[np.ndarray], plan: _Plan, work_dir: Path | None, key: str, writer: Any,
-    progress: bool
+    progress: bool, told: Any = None
 ) -> list[np.ndarray]:
     """Go on with the phase from `state` to its end and return the weights to keep."""
     network = phase.network
     count = len(phase.images)
     total, done = plan.epochs * count, state.epoch * count
+    network.model.stop_training = False
     with tqdm(total=total, initial=done, desc=f"train {phase.name}", unit="image", disable=not progress) as bar:
         while not state.finished and state.epoch < plan.epochs:
             started = time.perf_counter()
             rate = phase.present_rate()
+            if told is not None:
+                told.on_epoch_begin(len(state.history))
             loss, accuracy, score = _agreed(phase, *phase.train_epoch(state.epoch, bar.update))
             if not np.isfinite(loss):
                 advice = "learning_rate must be low enough for the loss to stay finite"
@@ -162,7 +178,10 @@ def _run(
                 best = _values(network)
             record.update(learning_rate=rate, seconds=time.perf_counter() - started)
             state.history.append(record)
-            state.finished = state.epoch == plan.epochs or state.stale >= plan.patience
+            if told is not None:
+                logs = {known: record[name] for name, known in _IN_KERAS.items() if name in record}
+                told.on_epoch_end(len(state.history) - 1, logs)
+            state.finished = state.epoch == plan.epochs or state.stale >= plan.patience or network.model.stop_training
             if work_dir is not None:
                 optimizer = [np.array(variable.numpy()) for variable in phase.optimizer.variables]
                 save_checkpoint(work_dir, key, state, _values(network), optimizer, best)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,9 +57,9 @@ def decoded(monkeypatch):
     """Return a list that the number of images decoded is added to."""
     counts = []
 
-    def counting(images, *arguments):
+    def counting(images, *arguments, **options):
         counts.append(len(images))
-        return image_batches(images, *arguments)
+        return image_batches(images, *arguments, **options)
 
     monkeypatch.setattr(reading, "image_batches", counting)
     return counts
@@ -244,3 +245,19 @@ def test_features_too_many_for_memory_lie_in_a_file(network, images, expected, t
     assert isinstance(features, np.memmap)
     np.testing.assert_allclose(features, expected[1], atol=1e-5)
     assert not [path for path in tmp_path.rglob("*") if path.stat().st_size == features.nbytes and path.suffix == ""]
+
+
+def test_rows_of_another_size_or_precision_have_another_key(tmp_path, monkeypatch):
+    network = build_network("small_vgg", ("a", "b"), input_size=32)
+    execution = _cached(tmp_path)
+    monkeypatch.setattr(reading, "model_fingerprint", lambda model: "the same weights")
+
+    def keys(size, precision):
+        reader = Reader(network, replace(execution, precision=precision))
+        monkeypatch.setattr(type(network), "input_size", size)
+        return {kind: execution.cache.key(kind, (3,), made_from) for kind, made_from in reader._made_from.items()}
+
+    first = keys(32, "float32")
+    assert keys(32, "float32") == first
+    for other in (keys(48, "float32"), keys(32, "mixed_bfloat16")):
+        assert not set(other.values()) & set(first.values())

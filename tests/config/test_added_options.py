@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 MODULE = '''
 from dataclasses import dataclass
 from niwt_tf.config.options import MethodOptions, option

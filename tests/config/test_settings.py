@@ -103,5 +103,5 @@ def test_a_backbone_may_be_a_hub_module(backbone):
 
 @pytest.mark.parametrize("backbone", ["hub:", "hub", "vgg61"])
 def test_a_backbone_is_a_name_or_a_hub_module(backbone):
-    with pytest.raises(InputError, match=r"--backbone must be one of small_vgg, .* or hub:NAME\. Received"):
+    with pytest.raises(InputError, match=r"--backbone must be one of small_vgg, .* or hub:NAME or keras_hub:NAME\. Received"):
         Settings(backbone=backbone)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from niwt_tf.data.load import constant_entries, load_dataset
+from niwt_tf.data.checks import constant_entries
+from niwt_tf.data.load import load_dataset
 from niwt_tf.errors import InputError
 
 
@@ -40,8 +41,15 @@ def test_many_constant_attributes_are_named_by_five(animals: Path, caplog: pytes
     assert "8 of 9" in caplog.text and "a4 and others" in caplog.text and "a5" not in caplog.text
 
 
+def test_classes_with_few_photographs_are_named(animals: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("0.jpg", "1.PNG", "2.jpeg"):
+        (animals / "images/ape" / name).unlink()
+    load_dataset("folder", animals, max_bad_images=None)
+    assert "A class needs 3 photographs to be trained and tested. Fewer have 'ape' (1)." in caplog.text
+
+
 def test_wrong_names(animals: Path) -> None:
-    told = "dataset must be one of birds, cub, awa2, nabirds, flowers, folder. Received: 'cubs'. Did you mean 'cub'"
+    told = "dataset must be one of birds, cub, awa2, nabirds, flowers, folder, xlsa17. Received: 'cubs'. Did you mean 'cub'"
     with pytest.raises(InputError, match=told):
         load_dataset("cubs", animals)
     with pytest.raises(InputError, match="missing_images must be one of"):

@@ -34,7 +34,7 @@ def split(**changes: object) -> Split:
     [
         ({"labels": [0, 1]}, "Dataset.labels must be"),
         ({"labels": [0, 0, 1, 1, 2, 3]}, "0..2"),
-        ({"class_names": ("x", "x", "z")}, "unique"),
+        ({"class_names": ("x", "x", "z")}, "differs in more than case"),
         ({"class_names": ("x", "y")}, "0..1|one row"),
         ({"boxes": np.zeros((6, 3))}, "Dataset.boxes"),
         ({"parts": np.zeros((6, 2, 3)), "part_names": ("beak",)}, "Dataset.parts"),

@@ -35,7 +35,7 @@ def names(data: Dataset, classes: np.ndarray) -> list[str]:
 def test_a_random_split_is_a_partition_or_a_sentence(counts: list[int], num_unseen: int, seed: int) -> None:
     data = toy(counts)
     with_images = sum(count > 0 for count in counts)
-    allowed = with_images >= 2 and num_unseen <= with_images - 2 and num_unseen + counts.count(0) >= 1
+    allowed = with_images >= 2 and num_unseen <= with_images - 2
     if not allowed:
         with pytest.raises(InputError):
             random_split(data, num_unseen, seed)
@@ -100,8 +100,15 @@ def test_too_few_classes() -> None:
     for counts in ([3, 3], [3], [3, 0, 0]):
         with pytest.raises(InputError, match="must have 2 seen classes"):
             choose_split(toy(counts))
-    with pytest.raises(InputError, match="at least 1 unseen class"):
-        choose_split(toy([3, 3, 3]), num_unseen=0)
+
+
+def test_no_class_is_hidden_where_that_is_asked_for() -> None:
+    split = choose_split(toy([3, 3, 3]), num_unseen=0).split
+    assert split is not None
+    assert (split.seen.tolist(), split.unseen.tolist(), split.test_unseen.tolist()) == ([0, 1, 2], [], [])
+    split = choose_split(toy([3, 0, 3]), num_unseen=0).split
+    assert split is not None
+    assert (split.seen.tolist(), split.unseen.tolist()) == ([0, 2], [1])
 
 
 ROLES = "image,role\nape/0.jpg,trainval\nape/1.PNG,test_seen\nbear/0.jpg,train\ncat/0.jpg,test_unseen\n"
@@ -134,7 +141,7 @@ def test_csv_split(animals: Path, caplog: pytest.LogCaptureFixture) -> None:
         ("bear/0.jpg,train", "ape/2.jpeg,train", "at least 2 seen classes. Received: 1"),
         ("cat/0.jpg", "bear/1.PNG", "either seen or unseen. Received: both for 'bear'"),
         ("image,role", "file,role", "line 1 must be 'image,role'"),
-        ("image,role", "image;role", "comma separated"),
+        ("image,role", "image;role", "line 2 must have 2 cells like the header"),
     ],
 )
 def test_csv_split_faults(animals: Path, old: str, new: str, message: str) -> None:

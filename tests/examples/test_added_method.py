@@ -31,6 +31,7 @@ def _niwt(environment: dict[str, str], *arguments: object) -> subprocess.Complet
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_it_is_found_by_name(environment):
     code = "from niwt_tf.methods.registry import method_of; print(method_of('nearest_seen').name)"
     found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)

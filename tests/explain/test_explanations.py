@@ -9,6 +9,7 @@ from PIL import Image
 
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.explanations import ExplainerTensors, answers, best_two, gather_evidence
+from niwt_tf.explain.heat import Steps
 
 SIZE, NEURONS, FEATURES = 8, 4, 5
 LABELS = ("cat", "dög", "eel")
@@ -34,7 +35,7 @@ class Toy(tf.Module):
         self.inverse_bias = tf.Variable(drawn(attributes))
         self.attribute_names = tf.Variable([f"attribute {k}" for k in range(attributes)])
         self.neuron_names = tf.Variable([f"name {n}" for n in range(neurons)])
-        self.neuron_confidences = tf.Variable([(n + 1) / neurons for n in range(neurons)])
+        self.neuron_aucs = tf.Variable([(n + 1) / neurons for n in range(neurons)])
 
     def trunk(self, images):
         return tf.nn.relu(tf.nn.conv2d(images / 255.0, self.kernel, 2, "SAME"))
@@ -48,11 +49,11 @@ class Toy(tf.Module):
     @property
     def explainer(self):
         names = self.attribute_names, self.neuron_names
-        return ExplainerTensors(self.inverse_weights, self.inverse_bias, *names, self.neuron_confidences)
+        return ExplainerTensors(self.inverse_weights, self.inverse_bias, *names, self.neuron_aucs)
 
     @tf.function(input_signature=[tf.TensorSpec([None, SIZE, SIZE, 3], tf.float32, name="images")])
     def explain(self, images):
-        evidence = gather_evidence(images, self.trunk, self.tail, self.logits_of, best_two)
+        evidence = gather_evidence(images, Steps((self.trunk, self.tail)), self.logits_of, best_two)
         return answers(evidence, SIZE, self.labels, self.temperature, self.explainer, self.seen)
 
 
@@ -204,14 +205,14 @@ def test_shapes_are_known_to_the_graph():
 
 def test_an_explainer_becomes_constants():
     weights = np.arange(6, dtype=np.float32).reshape(2, 3)
-    confidences = np.array([0.5, 0.0, 1.0])
-    explainer = Explainer(weights, np.ones(2, np.float32), ("ä", "b"), ("", ""), ("b", "", "ä"), confidences, 1.0, 0.5)
+    aucs = np.array([0.5, 0.0, 1.0])
+    explainer = Explainer(weights, np.ones(2, np.float32), ("ä", "b"), ("", ""), ("b", "", "ä"), aucs, 1.0, 0.5)
     tensors = ExplainerTensors.of(explainer)
     np.testing.assert_array_equal(tensors.weights, weights)
     np.testing.assert_array_equal(tensors.bias, [1.0, 1.0])
     assert [name.decode() for name in tensors.attribute_names.numpy()] == ["ä", "b"]
     assert [name.decode() for name in tensors.neuron_names.numpy()] == ["b", "", "ä"]
-    np.testing.assert_array_equal(tensors.neuron_confidences, [0.5, 0.0, 1.0])
+    np.testing.assert_array_equal(tensors.neuron_aucs, [0.5, 0.0, 1.0])
 
 
 LOADED = """

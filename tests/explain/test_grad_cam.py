@@ -4,14 +4,13 @@ import tensorflow as tf
 
 from niwt_tf.explain.grad_cam import (
     attribute_weights,
-    class_gradients,
     grad_cam,
     importance,
-    logits_with_gradients,
     scaled_to_one,
     unit_length,
     upsampled,
 )
+from niwt_tf.explain.heat import Steps, explained
 
 RANDOM = np.random.default_rng(0)
 MAPS = tf.constant(RANDOM.standard_normal((3, 4, 5, 6)).astype(np.float32))
@@ -30,15 +29,20 @@ def curved_logits(maps):
     return tf.matmul(tf.reduce_mean(tf.nn.relu(tf.tensordot(maps, MIXING, 1)) ** 2, axis=[1, 2]), COLUMNS)
 
 
+def gradients_of(maps, logits_of, classes):
+    """Return the gradients by the one map of the logits of classes [B]."""
+    return explained(maps, Steps((tf.identity, tf.identity)), logits_of, lambda _: (classes,)).gradients[0][0]
+
+
 def test_gradients_of_a_linear_tail_are_its_weights():
-    gradients = class_gradients(MAPS, linear_logits, CLASSES)
+    gradients = gradients_of(MAPS, linear_logits, CLASSES)
     expected = np.moveaxis(LINEAR.numpy(), -1, 0)[CLASSES.numpy()]
     np.testing.assert_allclose(gradients, expected, rtol=1e-6)
     np.testing.assert_allclose(importance(gradients), expected.mean(axis=(1, 2)), atol=1e-6)
 
 
 def test_gradients_equal_a_plain_tape_for_each_image():
-    gradients = class_gradients(MAPS, curved_logits, CLASSES)
+    gradients = gradients_of(MAPS, curved_logits, CLASSES)
     for i, c in enumerate(CLASSES.numpy()):
         alone = MAPS[i : i + 1]
         with tf.GradientTape() as tape:
@@ -49,7 +53,8 @@ def test_gradients_equal_a_plain_tape_for_each_image():
 
 def test_gradient_of_a_difference_is_the_difference_of_gradients():
     others = tf.constant([1, 5, 2])
-    logits, chosen, (first, second) = logits_with_gradients(MAPS, curved_logits, lambda _: (CLASSES, others))
+    steps = Steps((tf.identity, tf.identity))
+    _, logits, chosen, ((first,), (second,)) = explained(MAPS, steps, curved_logits, lambda _: (CLASSES, others))
     np.testing.assert_array_equal(chosen[1], others)
     np.testing.assert_allclose(logits, curved_logits(MAPS), rtol=1e-6)
     with tf.GradientTape() as tape:
@@ -60,13 +65,14 @@ def test_gradient_of_a_difference_is_the_difference_of_gradients():
 
 
 def test_classes_can_be_chosen_by_the_logits():
-    logits, (best,), _ = logits_with_gradients(MAPS, curved_logits, lambda each: (tf.argmax(each, axis=1),))
+    steps = Steps((tf.identity, tf.identity))
+    _, logits, (best,), _ = explained(MAPS, steps, curved_logits, lambda each: (tf.argmax(each, axis=1),))
     np.testing.assert_array_equal(best, np.argmax(logits, axis=1))
 
 
 def test_half_precision_answers_in_float32():
     maps, columns = (tf.cast(each, tf.bfloat16) for each in (MAPS, MIXING))
-    gradients = class_gradients(maps, lambda each: tf.matmul(tf.reduce_sum(each, axis=[1, 2]), columns), CLASSES)
+    gradients = gradients_of(maps, lambda each: tf.matmul(tf.reduce_sum(each, axis=[1, 2]), columns), CLASSES)
     assert gradients.dtype == tf.float32
     np.testing.assert_array_equal(gradients[:, 0, 0], tf.cast(columns, tf.float32).numpy().T[CLASSES.numpy()])
     assert grad_cam(maps, importance(gradients)).dtype == tf.float32
@@ -74,7 +80,7 @@ def test_half_precision_answers_in_float32():
 
 def test_compiled_by_xla_equals_eager():
     def everything(maps, classes):
-        gradients = class_gradients(maps, curved_logits, classes)
+        gradients = gradients_of(maps, curved_logits, classes)
         alphas = importance(gradients)
         heat = grad_cam(maps, alphas)
         return gradients, heat, upsampled(heat, 20), attribute_weights(alphas, tf.transpose(MIXING), tf.ones(8))

@@ -17,6 +17,8 @@ from niwt_tf.explain.record import Contrast, NamedClass, NeuronReason, explanati
 from niwt_tf.explain.sentences import (
     counterfactual_sentence,
     empty_map_sentence,
+    followed_attributes,
+    followed_sentence,
     listed_words,
     neuron_title,
     plain,
@@ -212,14 +214,8 @@ def test_sentences():
     assert listed_words([WeightedAttribute("size", "", -0.5)], sign="") == "size 0.50"
     assert listed_words([]) == "nothing"
     assert plain("has_bill_shape::cone") == "bill shape: cone"
-    assert neuron_title(NeuronReason(7, "has_wing_color::red", 0.97, 1.0)) == "neuron 7: wing color: red (97 % sure)"
+    assert neuron_title(NeuronReason(7, "has_wing_color::red", 0.97, 1.0)) == "neuron 7: wing color: red (AUC 0.97)"
     assert neuron_title(NeuronReason(7, "", None, 1.0)) == "neuron 7 (no name)"
-    unsure, sure, unnamed = (NeuronReason(7, name, c, 1.0) for name, c in (("size", 0.94), ("size", 0.95), ("", 0.0)))
-    assert neuron_title(unsure) == "neuron 7 (no sure name)"
-    assert neuron_title(sure) == "neuron 7: size (95 % sure)"
-    assert neuron_title(unnamed) == "neuron 7 (no name)"
-    assert neuron_title(NeuronReason(7, "size", float(np.float32(0.95)), 1.0)) == "neuron 7: size (95 % sure)"
-    assert neuron_title(NeuronReason(7, "size", float(np.float32(0.9995)), 1.0)) == "neuron 7: size (99 % sure)"
     assert neuron_title(NeuronReason(7, "size", None, 1.0)) == "neuron 7: size"
     assert listed_words([WeightedAttribute("size", "", 0.00042)]) == "size +0.00042"
     assert listed_words([WeightedAttribute("size", "", -0.00042)], sign="") == "size 0.00042"
@@ -233,3 +229,15 @@ def test_sentences():
     )
     said = counterfactual_sentence(_contrast(NoCounterfactual("Nothing is known of its description.")))
     assert said == "What would make emu win over crow: nothing is known of its description."
+
+
+def test_what_a_network_follows_and_what_it_does_not_see():
+    names = ("has_wing_color::red", "size", "tail", "hump")
+    shares = np.array([0.2, 0.6, 0.19, 0.01])  # an even share is 0.25, a tenth of it 0.025
+    assert followed_attributes(shares, names) == ([("size", 0.6), ("has_wing_color::red", 0.2), ("tail", 0.19)], ["hump"])
+    assert followed_sentence(shares, names) == (
+        "The network follows most: size (60 %), wing color: red (20 %), tail (19 %); "
+        "1 of 4 columns of the table are not seen by it."
+    )
+    assert followed_sentence(np.full(2, 0.5), names[:2]) == "The network follows most: wing color: red (50 %), size (50 %)."
+    assert followed_sentence(None, names) == ""

@@ -31,6 +31,10 @@ sys.exit(run_job("train", main=main))
             "raise RuntimeError('HDF5\\nerror message = \\'No space left on device\\'')",
             "Cannot write: No space left on device.",
         ),
+        (
+            "raise RuntimeError('no lock') from OSError(5, 'Input/output error', '/a/b')",
+            "Cannot read or write /a/b: Input/output error.",
+        ),
     ],
 )
 def test_what_a_user_can_put_right_is_one_sentence(body, sentence):
@@ -40,8 +44,9 @@ def test_what_a_user_can_put_right_is_one_sentence(body, sentence):
     assert done.stderr.count("\n") == 1
 
 
-def test_a_bug_is_a_traceback():
-    done = _run("raise KeyError('bug')")
+@pytest.mark.parametrize("body", ["raise KeyError('bug')", "raise KeyError('bug') from FileNotFoundError(2, 'No such file')"])
+def test_a_bug_is_a_traceback(body):
+    done = _run(body)
     assert done.returncode == 1
     assert "Traceback" in done.stderr
 

@@ -17,6 +17,8 @@ from niwt_tf.jobs import baseline
 from niwt_tf.methods.registry import method_of
 from niwt_tf.metrics.gzsl import evaluate_scores
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def flags(run_copy, finished_run):
@@ -46,9 +48,9 @@ def test_all_methods_beside_niwt(niwt, run_copy, flags, short_grids):
         assert chosen["chosen"] in chosen["trials"]
         assert metrics["validation_harmonic_mean"] == chosen["chosen"]["harmonic_mean"]
     rows = [line.split()[0] for line in job.out.splitlines()[1:-1]]
-    assert rows == ["NIWT", "ALE", "DEM", "ESZSL", "SynC", "CNZSL", "class", "random", "oracle"]
+    assert rows == ["NIWT", "ALE", "DEM", "ESZSL", "SynC", "CNZSL", "SAE", "CVAE", "class", "class", "random", "oracle"]
     assert job.out.splitlines()[-1] == "oracle is optimistic: it uses test labels: trained on images of unseen classes."
-    assert [line.endswith("  optimistic") for line in job.out.splitlines()[1:-1]] == [False] * 8 + [True]
+    assert [line.endswith("  optimistic") for line in job.out.splitlines()[1:-1]] == [False] * 11 + [True]
     assert read_json(run_copy / "metrics.json") == own
 
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 
 from niwt_tf.jobs.app import run_job
 from niwt_tf.serving.checks import checking
-from niwt_tf.serving.checks.checking import Check
+from niwt_tf.serving.checks.checking import Check, check_export
 
 
 @pytest.fixture
@@ -47,3 +50,23 @@ def test_a_bundle_must_be_named(capsys):
 def test_there_must_be_one(tmp_path, capsys):
     assert run_job("check_export", [f"--bundle={tmp_path}"]) == 2
     assert "exported SavedModel" in capsys.readouterr().err
+
+
+def test_a_link_is_a_failed_check(niwt, finished_run, tmp_path):
+    shutil.copytree(finished_run.exports / "1", tmp_path / "1")
+    (tmp_path / "1" / "assets.extra" / "words").symlink_to(tmp_path)
+    check = next(check_export(tmp_path / "1"))
+    assert (check.name, check.status) == ("format", "FAILED") and "assets.extra/words, a link to" in check.detail
+
+
+def test_a_run_is_checked_in_a_table_and_as_json(niwt, finished_run, tmp_path):
+    job = niwt("check_run", f"--run_dir={finished_run.path}")
+    assert job.status == 0 and "whole     transfer" in job.out, job.err
+    run = shutil.copytree(finished_run.path, tmp_path / "run")
+    (run / "map" / "main.npz").unlink()
+    job = niwt("check_run", f"--run_dir={run}", "--format=json")
+    parts = {part["name"]: part for part in json.loads(job.out)}
+    seen = {"name": "map", "status": "damaged", "again": True, "detail": "missing or changed: main.npz", "size": 0}
+    assert parts["map"] == seen
+    assert (parts["train"]["status"], parts["transfer"]["again"]) == ("whole", None)
+    assert job.status == 2 and job.err.count("\n") == 1 and "Received: one where map is damaged or missing." in job.err

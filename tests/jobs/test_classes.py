@@ -6,6 +6,7 @@ What `niwt refine_class` does to a bundle is tested in tests/serving/test_refini
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
-from niwt_tf.jobs.classes import image_paths
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks
@@ -27,6 +28,8 @@ from niwt_tf.metrics.calibration import LogitStatistics
 from niwt_tf.models.backbones import build_network
 from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.classes.rewrite import write_cards, write_metadata
+from niwt_tf.serving.client.client import Client
+from niwt_tf.serving.client.local_transport import LocalTransport
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.savedmodel import export_network
 
@@ -81,7 +84,8 @@ def test_from_adding_to_removing(bundle, niwt, tmp_path):
     described = niwt("add_class", f"--bundle={bundle}", "--name=emu", f"--text={text}", "--source=me")
     assert described.status == 0, described.err
     assert "understood black, size::small; denied stripes" in described.err
-    assert "not understood 'small', 'bird'" in described.err
+    assert "every word was understood" in described.err
+    assert "'black': black (said)" in described.err
     listed = niwt("list_classes", f"--bundle={bundle}", "--format=json")
     cards = json.loads(listed.out)["classes"]
     assert [card["name"] for card in cards] == [*CLASSES, "owl 🦉", "emu"]
@@ -182,6 +186,7 @@ MISTAKES = {
     "a class that is there": (_nothing, ("add_class", B, "--name=cat", "--text=black"), "'cat', which there is already"),
     "a name of two lines": (_nothing, ("add_class", B, "--name=a\nb", "--text=black"), "without control characters"),
     "a long name": (_nothing, ("add_class", B, "--name=" + "x" * 201, "--text=black"), "1 to 200 characters"),
+    "little understood": (_nothing, (*ADD, "--text=black warbling crooning"), "by half, or --yes .*33% of what"),
     "nothing understood": (_nothing, (*ADD, "--text=purple"), "text must describe the class in the words .*'black', 'stripes'"),
     "no file": (_nothing, (*ADD, "--attributes={b}/x.json"), "x.json must be a file. Received: no such file"),
     "no text file": (_nothing, (*ADD, "--text_file={b}/x.txt"), "x.txt must be a file. Received: no such file"),
@@ -248,24 +253,6 @@ def test_two_at_once_lose_nothing(bundle, repository):
     assert versions(bundle) == ["1", "2", "3"]
 
 
-def test_a_folder_its_files_and_a_name_with_a_comma(tmp_path):
-    for name in ("b.png", "a.jpg", "a, b.jpg", "notes.txt"):
-        (tmp_path / name).touch()
-    assert [path.name for path in image_paths(str(tmp_path))] == ["a, b.jpg", "a.jpg", "b.png"]
-    given = f"{tmp_path / 'b.png'}, {tmp_path / 'a.jpg'}"
-    assert [path.name for path in image_paths(given)] == ["b.png", "a.jpg"]
-    assert image_paths(str(tmp_path / "a, b.jpg")) == [tmp_path / "a, b.jpg"]
-
-
-@pytest.mark.parametrize("given", ["{0}/empty", "{0}/none.png", "{0}/a.jpg,{0}/none.png", " , "])
-def test_images_that_are_not_there(tmp_path, given):
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "a.jpg").touch()
-    with pytest.raises(InputError, match=r"--images must be image files or a folder of them\. Received: ") as error:
-        image_paths(given.format(tmp_path))
-    assert "a.jpg" not in str(error.value)
-
-
 @pytest.mark.parametrize("left_out", ["bundle", "name", "images"])
 def test_flags_of_a_refinement_that_must_be_given(niwt, tmp_path, left_out):
     (tmp_path / "a.jpg").touch()
@@ -280,3 +267,72 @@ def test_a_folder_that_is_no_bundle(niwt, tmp_path):
     job = niwt("refine_class", f"--bundle={tmp_path}", "--name=owl", f"--images={tmp_path}")
     assert job.status == 2
     assert job.err.count("\n") == 1 and str(tmp_path) in job.err
+
+
+def test_little_understood_is_saved_if_wanted(bundle, niwt, monkeypatch):
+    monkeypatch.setattr("niwt_tf.jobs.classes.nearest_word", lambda word, known: None)
+    arguments = ("add_class", f"--bundle={bundle}", "--name=owl", "--text=black warbling crooning")
+    assert niwt(*arguments).status == 2 and versions(bundle) == ["1"]
+    assert niwt(*arguments, "--yes").status == 0 and versions(bundle) == ["1", "2"]
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory) -> Path:
+    path: Path = tmp_path_factory.mktemp("photos") / "a.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+@pytest.mark.slow
+def test_images_are_compared_with_a_class_that_is_only_described(niwt, exported, photo, tmp_path):
+    asked = ["classify", f"--bundle={exported}", f"--images={photo}", "--top=9", "--format=json"]
+    job = niwt(*asked, "--describe= gnu: It is black and not small.\nyak: A big striped animal.")
+    assert job.status == 0, job.err
+    assert "niwt classify: gnu: Of the text, understood black" in job.err
+    found = {each["label"]: each for each in json.loads(job.out)[0]["predictions"]}
+    assert found.keys() == {*CLASSES, "gnu", "yak"} and os.listdir(exported) == ["1"]
+    assert [found[name].get("described", False) for name in ("gnu", "yak", "cat", "fox")] == [True, True, False, False]
+    assert found["cat"]["seen"] and not found["fox"]["seen"] and not found["gnu"]["seen"]
+    # The same by numbers, and in a table for many.
+    cards = tmp_path / "cards.csv"
+    cards.write_text("class,text\ngnu,It is black and not small.\nyak,A big striped animal.\n")
+    assert niwt(*asked, f"--cards={cards}").out == job.out
+    with Client(LocalTransport(exported)) as client:
+        texts = {"gnu": "It is black and not small.", "yak": [0.5, 1.0, 1.0, 0.0]}
+        answer = client.classify_with([photo], texts)
+        assert set(answer.labels[0]) == found.keys()
+        scores = dict(zip(answer.labels[0], answer.scores[0].tolist(), strict=True))
+        with pytest.raises(InputError, match=r"descriptions must be understood by 50%, or .* Received: \d+% of what the text"):
+            client.classify_with([photo], {"gnu": "Black, it flies at night and hunts mice."})
+        least = client.classify_with([photo], {"gnu": "Black, it flies at night and hunts mice."}, least_understood=0.2)
+        assert "gnu" in least.labels[0]
+    assert scores.keys() == found.keys()
+    shown = niwt(*asked[:3], "--top=1", f"--describe={next(iter(texts))}: It is black and not small.")
+    assert shown.status == 0 and shown.out.splitlines()[1].split()[-1] in ("seen", "unseen", "described")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--describe=gnu: Black, it flies at night and hunts mice."], "--describe must be understood by half, or --yes given"),
+        (["--describe=gnu: Qwerty."], "'gnu': "),
+        (["--describe=black"], "--describe must be a name, a colon and a text, in each line. Received: 'black'."),
+        (["--describe=gnu: black\ngnu: small"], "--describe must describe each class once. Received: 'gnu' twice."),
+        (["--describe=  "], "--describe must not be empty."),
+        (["--describe=CAT: black"], "name must be that of no other class. Received: 'CAT'"),
+        (["--describe=gnu: black", "--cards=x.csv"], "Either --describe or --cards must be given."),
+        (["--describe=gnu: black", "--explain"], "--explain must be left out with --describe"),
+        (["--cards=none.csv"], "none.csv"),
+    ],
+)
+def test_what_cannot_be_described_is_one_sentence(niwt, exported, photo, flags, said):
+    job = niwt("classify", f"--bundle={exported}", f"--images={photo}", *flags)
+    assert (job.status, job.out, job.err.count("\n")) == (2, "", 1)
+    assert said in job.err
+
+
+def test_words_need_a_bundle_that_knows_them(niwt, photo):
+    job = niwt("classify", "--server=http://127.0.0.1:1", "--name=x", f"--images={photo}", "--describe=gnu: black")
+    assert job.status == 2 and "--bundle must be given with --describe: it knows what the words mean." in job.err
+    with pytest.raises(InputError, match="bundle must be the exported version that the server has.*a text for 'gnu'"):
+        Client("http://127.0.0.1:1", "x").classify_with([photo], {"gnu": "black"})

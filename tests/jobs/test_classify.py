@@ -3,6 +3,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
+import subprocess
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -10,12 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from niwt_tf.config.surroundings import child_environment, python_command
+from niwt_tf.data.readers.loose_images import image_files
 from niwt_tf.errors import InputError
-from niwt_tf.jobs.classify import as_csv, as_json, as_table, image_files, predicted
+from niwt_tf.jobs.answer_text import CsvText, JsonText, TableText
 from niwt_tf.jobs.terminal_text import padded, shown, width
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.backbones import build_network
 from niwt_tf.serving.client.answers import Predictions
+from niwt_tf.serving.client.records import predicted
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.savedmodel import export_network
 from niwt_tf.serving.loopback.server import loopback
@@ -38,6 +44,10 @@ def photos(tmp_path) -> Path:
         Image.fromarray(np.full((4, 4, 3), colour, np.uint8)).save(folder / name)
     (folder / "notes.txt").write_text("not an image")
     return folder
+
+
+def _mistakes(said: str) -> list[str]:
+    return [line for line in said.strip().splitlines() if "Passed over" not in line or "notes.txt" not in line]
 
 
 def test_a_bundle_in_this_process(niwt, toy, photos):
@@ -99,14 +109,67 @@ def test_explanations_are_words(niwt, toy, photos):
         (["--bundle={toy}"], "--images must name image files"),
         (["--images={photos}", "--bundle={photos}"], "folder must be an exported SavedModel"),
         (["--images={photos}", "--bundle={toy}", "--explain", "--top=2"], "--top must be left out with --explain"),
+        (["--images={photos}", "--bundle={toy}", "--answers=a.csv", "--format=csv"], "--format must be left out"),
+        (["--images={photos}", "--bundle={toy}", "--answers=a.csv", "--explain"], "--answers must end in .jsonl"),
+        (["--images={photos}", "--bundle={photos}", "--answers={photos}/a.csv"], "folder must be an exported SavedModel"),
+        (["--images={photos}/none", "--bundle={toy}", "--answers={photos}/a.csv"], "must name files or folders that are there"),
         (["--images={photos}", "--server=localhost", "--name=toy"], "server must be like grpc://localhost:8500"),
         (["--images={photos}", "--server=http://127.0.0.1:1", "--name=toy", "--retries=0"], "must name a server that answers"),
     ],
 )
 def test_mistakes_are_one_sentence(niwt, toy, photos, flags, sentence):
     done = niwt("classify", *[flag.format(toy=toy, photos=photos) for flag in flags])
-    assert done.status == 2 and len(done.err.strip().splitlines()) == 1
+    assert done.status == 2 and len(_mistakes(done.err)) == 1
     assert sentence in done.err and done.out == ""
+
+
+def test_answers_go_into_a_file_and_bad_images_into_another(niwt, toy, photos, tmp_path):
+    (photos / "bad.png").write_bytes(b"not an image")
+    path = tmp_path / "answers.csv"
+    done = niwt("classify", f"--bundle={toy}", f"--images={photos}", f"--answers={path}", "--top=2", "--batch_size=1")
+    assert done.status == 2 and done.out.startswith(f"{path}: 3 of 4 images, the last 4 in ")
+    assert "1 of 4 cannot: " in done.err and done.err.rstrip().endswith(f"all of them are in {tmp_path / 'answers.bad.csv'}.")
+    printed = niwt("classify", f"--bundle={toy}", f"--images={photos}", "--top=2", "--format=csv")
+    rows = [line for line in csv.DictReader(io.StringIO(printed.out)) if not line["error"]]
+    written = list(csv.DictReader(path.open()))
+    assert [line.pop("version") for line in written] == ["1"] * 6 and len(written) == 6
+    assert [{**line, "error": ""} for line in written] == rows
+    assert sorted(each.name for each in tmp_path.iterdir() if each.is_file()) == ["answers.bad.csv", "answers.csv"]
+    again = niwt("classify", f"--bundle={toy}", f"--images={photos}", f"--answers={path}")
+    assert again.status == 2 and "--answers must be a new file" in again.err
+
+
+def test_explanations_are_json_lines(niwt, toy, photos, tmp_path):
+    path = tmp_path / "answers.jsonl"
+    done = niwt("classify", f"--bundle={toy}", f"--images={photos}", f"--answers={path}", "--explain")
+    assert done.status == 0, done.err
+    assert [json.loads(line)["explanation"]["runner_up"]["label"] != "" for line in path.open()] == [True] * 3
+
+
+@pytest.mark.slow
+def test_a_job_that_is_killed_goes_on_with_other_workers(toy, photos, tmp_path):
+    for number in range(150):
+        (photos / f"inner/{number:03d}.png").symlink_to(photos / ("a.png" if number % 3 else "b.png"))
+    (photos / "inner/200.png").symlink_to("/nowhere")
+
+    def job(path: Path, workers: int) -> subprocess.Popen:
+        flags = [f"--bundle={toy}", f"--images={photos}", f"--answers={path}", f"--workers={workers}", "--batch_size=1"]
+        command = [*python_command("niwt_tf"), "classify", *flags]
+        return subprocess.Popen(command, env=child_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    whole, path = tmp_path / "whole.csv", tmp_path / "killed.csv"
+    assert job(whole, 1).wait() == 2
+    for workers in (2, 1):
+        process = job(path, workers)
+        before = path.stat().st_size if path.exists() else 0
+        while process.poll() is None and (path.stat().st_size if path.exists() else 0) <= before:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    last = job(path, 2)
+    assert "images were answered before" in last.communicate()[1].decode() or path.stat().st_size
+    assert last.returncode == 2 and path.read_bytes() == whole.read_bytes()
+    assert (tmp_path / "killed.bad.csv").read_bytes() == (tmp_path / "whole.bad.csv").read_bytes()
 
 
 @pytest.mark.slow
@@ -118,7 +181,7 @@ def test_explanations_that_are_not_there_are_no_fault_of_the_images(niwt, photos
     with loopback(tmp_path / "toy", "toy") if how != "bundle" else nullcontext() as server:
         place = f"--bundle={tmp_path / 'toy'}" if server is None else f"--server={getattr(server, how)}"
         done = niwt("classify", place, *flags, *([] if server is None else ["--name=toy"]))
-    assert done.status == 2 and len(done.err.strip().splitlines()) == 1 and done.out == ""
+    assert done.status == 2 and len(_mistakes(done.err)) == 1 and done.out == ""
     flag = place.partition("=")[0]
     assert f"--explain must be left out where {flag} has no explanations" in done.err
 
@@ -131,13 +194,13 @@ def test_a_model_that_the_server_has_not_is_named(niwt, toy, photos):
 
 def test_folders_give_their_images_and_files_are_taken_as_they_are(photos):
     (photos / "D.JPEG").write_bytes(b"")
-    names = [path.relative_to(photos).as_posix() for path in image_files([str(photos), str(photos / "notes.txt")])]
+    names = [path.relative_to(photos).as_posix() for path in image_files(f"{photos}, {photos / 'notes.txt'}")]
     assert names == ["D.JPEG", "a.png", "b.png", "inner/c.png", "notes.txt"]
     with pytest.raises(InputError, match="files or folders that are there"):
-        image_files([str(photos / "missing.png")])
+        image_files(str(photos / "missing.png"))
     (photos / "empty").mkdir()
     with pytest.raises(InputError, match="must hold image files"):
-        image_files([str(photos / "empty")])
+        image_files(str(photos / "empty"))
 
 
 RECORDS = [
@@ -161,7 +224,7 @@ def test_scores_are_written_as_short_as_they_are():
 
 
 def test_columns_of_the_table_line_up():
-    assert as_table(RECORDS, abstains=True) == (
+    assert TableText(abstains=True).part(RECORDS) == (
         "image   label       score\n"
         "鳥.png  unknown     0.2500\n"
         '        a "b", c\\n  0.1250  seen\n'
@@ -170,9 +233,10 @@ def test_columns_of_the_table_line_up():
 
 
 def test_a_class_called_unknown_is_a_class_where_nothing_abstains():
-    assert "unknown     0.2500  unseen\n" in as_table(RECORDS)
+    assert "unknown     0.2500  unseen\n" in TableText().part(RECORDS)
     second = [{**RECORDS[0], "predictions": RECORDS[0]["predictions"][::-1]}]
-    assert as_table(second, abstains=True).endswith("unknown     0.2500  unseen\n")  # only the first label is an abstention
+    # Only the first label is an abstention.
+    assert TableText(abstains=True).part(second).endswith("unknown     0.2500  unseen\n")
 
 
 @pytest.mark.slow
@@ -189,10 +253,13 @@ def test_what_unknown_means_is_read_in_the_bundle(niwt, photos, tmp_path, below,
 
 
 def test_csv_and_json_keep_every_letter():
-    rows = list(csv.DictReader(io.StringIO(as_csv(RECORDS))))
+    rows = list(csv.DictReader(io.StringIO(CsvText().part(RECORDS))))
     assert [row["label"] for row in rows] == ["unknown", 'a "b", c\n', ""]
     assert [row["rank"] for row in rows] == ["1", "2", ""] and rows[2]["error"] == "no\x07"
-    assert json.loads(as_json(RECORDS)) == RECORDS and as_json(RECORDS).isascii()
+    parts = JsonText()
+    written = parts.part(RECORDS[:1]) + parts.part(RECORDS[1:]) + parts.end()
+    assert written == json.dumps(RECORDS, indent=2) + "\n"
+    assert json.loads(written) == RECORDS and written.isascii()
 
 
 def test_what_a_terminal_would_obey_is_escaped():

@@ -150,7 +150,7 @@ def test_figures_that_were_changed_by_hand_are_left_out(niwt, runs):
     path.write_text(path.read_text().replace("0.7", "0.9"))
     job = _compare(niwt, runs)
     assert job.status == 0
-    assert f"Left out: {path.parent} (its files were changed after they were made)." in job.err
+    assert f"Left out: {path.parent} (" in job.err and "(its metrics.json is missing or was changed)" in job.err
     assert "niwt lacks 1" in job.out
 
 
@@ -168,13 +168,14 @@ def test_figures_that_cannot_be_read_are_left_out(niwt, runs, text):
 
 def _adopt(folder):
     """Make a stage's manifest say that its files are as they were written."""
-    from niwt_tf.files import fingerprint
+    from niwt_tf.files import fingerprint, sealed
 
     manifest = read_json(folder / "manifest.json")
     manifest["files"] = {name: (folder / name).stat().st_size for name in manifest["files"]}
     parts = {name: manifest[name] for name in ("settings", "inputs", "data", "extra")}
-    manifest["identity"] = fingerprint(parts, {name: fingerprint(folder / name) for name in manifest["files"]})
-    write_json(folder / "manifest.json", manifest)
+    manifest["digests"] = {name: fingerprint(folder / name) for name in manifest["files"]}
+    manifest["identity"] = fingerprint(parts, manifest["digests"])
+    write_json(folder / "manifest.json", sealed(manifest))
 
 
 def test_what_rounding_puts_above_one_is_one(niwt, runs):
@@ -188,7 +189,8 @@ def test_what_rounding_puts_above_one_is_one(niwt, runs):
 
 def test_unfinished_runs_are_named_and_left_out(niwt, runs):
     shutil.rmtree(runs / "seed_0" / "evaluate")
-    (runs / "seed_2" / "config.json").write_text("{")
+    for name in ("config.json", ".config.json"):
+        (runs / "seed_2" / name).write_text("{")
     job = _compare(niwt, runs)
     assert job.status == 0
     assert f"Left out: {runs / 'seed_0' / 'evaluate'} (" in job.err
@@ -211,7 +213,7 @@ def test_other_data_sets_get_a_table_of_their_own(niwt, runs):
 def test_two_settings_are_two_rows_and_one_problem_twice_is_refused(niwt, runs):
     make_run(runs / "other_0", 0.65, {"ale": 0.5}, seed=0, map="cosine")
     out = _compare(niwt, runs).out
-    assert "niwt --map=cosine" in out and "niwt --map=ridge" in out
+    assert "niwt --map=cosine" in out and "niwt --map=auto" in out
     make_run(runs / "again_0", 0.61, seed=0)
     job = _compare(niwt, runs)
     assert job.status == 2

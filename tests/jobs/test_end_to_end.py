@@ -48,7 +48,8 @@ def _identities(run: Path) -> dict[str, str]:
 
 def test_every_artefact_is_there(finished_run):
     path = finished_run.path
-    assert sorted(os.listdir(path)) == sorted([".cache", ".lock", "config.json", "metrics.json", "test_labels.json", *STAGES])
+    beside = [".cache", ".config.json", ".lock", "config.json", "metrics.json", "test_labels.json"]
+    assert sorted(os.listdir(path)) == sorted([*beside, *STAGES])
     held = {stage: {file.name for file in (path / stage).iterdir()} - {"manifest.json"} for stage in STAGES}
     assert held["train"] == {"main.keras", "fold_0.keras", "fold_1.keras", "history.json", "logs"}
     assert held["map"] == {"main.npz", "fold_0.npz", "fold_1.npz"}
@@ -106,13 +107,20 @@ def test_it_ends_with_the_table_and_where_to_look(finished_run):
     assert "Traceback" not in finished_run.job.err
 
 
+def test_it_says_which_stage_it_is_at_and_how_long_the_rest_may_take(finished_run):
+    said = finished_run.job.err
+    assert "stage 1 of" not in said
+    later = [f"niwt run: stage {number} of {len(STAGES)}, {name}, about " in said for number, name in enumerate(STAGES, 1)]
+    assert later == [False] + [True] * (len(STAGES) - 1)
+
+
 def test_a_second_run_has_nothing_to_do(niwt, finished_run, run_copy):
     before = _identities(run_copy)
     job = niwt("run", *_flags(run_copy, finished_run))
     assert job.status == 0, job.err
     assert [f"{stage} is up to date." in job.err for stage in STAGES] == [True] * len(STAGES)
     assert _identities(run_copy) == before
-    assert "SavedModel" in job.out
+    assert "SavedModel" in job.out and "stage 1 of" not in job.err
 
 
 @pytest.mark.parametrize("stage", ["importance", "map", "transfer", "evaluate"])
@@ -226,7 +234,7 @@ def test_a_class_that_is_only_described(niwt, own_data, tmp_path):
         "ausuc",
     }
     assert (metrics["num_seen"], metrics["num_unseen"]) == (5, 1)
-    assert "n/a" in job.out
+    assert "n/a" not in job.out and "estimate" in job.out
     assert Network.load(run / "transfer" / "network.keras").class_names[-1] == "fox"
     assert (tmp_path / "exports" / "1" / "saved_model.pb").is_file()
 

@@ -12,23 +12,23 @@ import numpy as np
 import pytest
 
 from niwt_tf.config.names import METHOD_MODULES, network_methods, title_of
+from niwt_tf.explain.heat import KINDS
 from niwt_tf.files import read_json
 from niwt_tf.methods.base import ColumnFormula
-from niwt_tf.methods.baselines.column_network import ColumnNetwork
 from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.methods.registry import method_of
+from niwt_tf.methods.relevance_formula import RelevanceFormula
 from niwt_tf.models.network import Network
 from niwt_tf.serving.bundle.bundle import Bundle
-from niwt_tf.serving.bundle.predict import opened
-from niwt_tf.serving.export import verification
-from tests.serving.answers import answered_here
+from niwt_tf.serving.predict import opened
 from tests.shared import shortened_grids
 
+pytestmark = pytest.mark.slow
+
 # What reads texts has no formula: tests/jobs/test_synthesize.py has N3.
-# One beside NIWT, whose run is made for other tests already, is in every run of the tests.
-QUICK = ("niwt", "class_mean")
-OTHERS = [name for name in network_methods() if not method_of(name).reads_texts]
-METHODS = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in OTHERS]
+# One that fits the head of all classes at once has none either.
+ANEW = "cvae"
+METHODS = [name for name in network_methods() if not method_of(name).reads_texts and name != ANEW]
 OWN_STAGES = ("importance", "map")
 
 
@@ -68,7 +68,6 @@ def _trained(finished_run, run: Path) -> Path:
 def made(niwt, finished_run, photos, tmp_path_factory) -> Callable[[str], Made]:
     """Return a function that exports what a method makes of the trained networks, once. Copy the exports to change them.
 
-    A bundle is compared with its network in this process, but for the quick methods' as always in a process without Keras.
     """
     kept = {"niwt": Made("niwt", finished_run.path, finished_run.exports, photos)}
 
@@ -79,9 +78,7 @@ def made(niwt, finished_run, photos, tmp_path_factory) -> Callable[[str], Made]:
         trained, exports = _trained(finished_run, folder / "run"), folder / "exports"
         before = read_json(trained / "train" / "manifest.json")
         flags = [f"--run_dir={trained}", f"--export_dir={exports}", "--overwrite", "--until=export", "--noprogress"]
-        with shortened_grids(), pytest.MonkeyPatch.context() as patch:
-            if method not in QUICK:
-                patch.setattr(verification, "ask", answered_here)
+        with shortened_grids():
             job = niwt("run", f"--method={method}", *flags)
         assert job.status == 0, job.err
         assert "train is up to date." in job.err
@@ -119,7 +116,7 @@ def test_a_bundle_of_the_method_takes_classes_and_gives_reasons(niwt, made, tmp_
     formula = bundle.formula()
     assert isinstance(formula, ColumnFormula)
     if method in METHOD_MODULES:
-        assert isinstance(formula, NiwtFormula if method == "niwt" else ColumnNetwork)
+        assert isinstance(formula, NiwtFormula if method == "niwt" else method_of(method).formulas)
     network = Network.load(model.run / "transfer" / "network.keras")
     assert bundle.labels == network.class_names
     described = np.array([card.description for card in bundle.cards], np.float32)
@@ -183,6 +180,22 @@ def test_a_run_explains_as_its_bundle_does(niwt, made, tmp_path, method):
     ]
 
 
+def test_a_bundle_of_a_head_that_is_fitted_at_once_gives_reasons_and_takes_no_classes(niwt, made, tmp_path):
+    model = made(ANEW)
+    assert model.bundle.metadata["column_map"] is None
+    asked = [f"--image={model.photos[0]}", f"--class={model.bundle.labels[-1]}", f"--out={tmp_path / 'out'}"]
+    job = niwt("explain", f"--bundle={model.exports}", *asked)
+    assert job.status == 0, job.err
+    record = json.loads((tmp_path / "out" / f"{model.photos[0].stem}.json").read_text())
+    assert "a method that makes whole heads or networks" in record["rival"]["counterfactual"]["reason"]
+    values = dict.fromkeys(model.bundle.attribute_names, 0.5)
+    (tmp_path / "newcomer.json").write_text(json.dumps(values))
+    job = niwt("add_class", f"--bundle={model.exports}", "--name=newcomer", f"--attributes={tmp_path}/newcomer.json")
+    assert (job.status, job.err.count("\n")) == (2, 1), job.err
+    assert "a method that makes whole heads or networks). Received: a bundle without it." in job.err
+    assert [path.name for path in model.exports.iterdir() if path.name.isdigit()] == ["1"]
+
+
 def test_the_former_flag_makes_the_same_and_says_so_once(niwt, trained):
     flags = [f"--run_dir={trained}", "--overwrite", "--until=transfer", "--noprogress"]
     job = niwt("run", "--head=class_mean", *flags)
@@ -205,15 +218,19 @@ def test_stages_that_the_method_has_not_are_refused(niwt, trained, stage):
     assert read_json(trained / "config.json")["settings"]["method"] == "niwt"
 
 
+def _of_an_earlier_version(path):
+    kept = {name: value for name, value in read_json(path).items() if name not in ("seal", "digests")}
+    path.write_text(json.dumps({**kept, "extra": {"format": 5}}))
+
+
 @pytest.mark.parametrize("job_name", ["run", "evaluate", "export", "baseline", "report", "explain", "faithfulness"])
 def test_a_run_of_the_last_version_is_one_sentence(niwt, trained, photos, job_name):
     """What it wrote is read by no job, and stays as it was."""
     config = read_json(trained / "config.json")
     config["settings"]["head"] = config["settings"].pop("method")
-    (trained / "config.json").write_text(json.dumps(config))
-    manifest = read_json(trained / "train" / "manifest.json")
-    manifest["extra"]["format"] = 5
-    (trained / "train" / "manifest.json").write_text(json.dumps(manifest))
+    (trained / "config.json").write_text(json.dumps({name: value for name, value in config.items() if name != "seal"}))
+    (trained / ".config.json").unlink(missing_ok=True)
+    _of_an_earlier_version(trained / "train" / "manifest.json")
     files = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file() and path.name != ".lock"}
     flags = [f"--image={photos[0]}"] if job_name == "explain" else ["--noprogress"]
     job = niwt(job_name, f"--run_dir={trained}", *flags)
@@ -225,9 +242,34 @@ def test_a_run_of_the_last_version_is_one_sentence(niwt, trained, photos, job_na
 
 def test_stages_of_the_last_format_are_named(niwt, trained):
     """Where the settings have today's names and a stage has another version's form."""
-    manifest = read_json(trained / "train" / "manifest.json")
-    manifest["extra"]["format"] = 5
-    (trained / "train" / "manifest.json").write_text(json.dumps(manifest))
+    _of_an_earlier_version(trained / "train" / "manifest.json")
     job = niwt("transfer", f"--run_dir={trained}", "--method=class_mean", "--overwrite", "--noprogress")
     assert (job.status, job.err.count("\n")) == (2, 1), job.err
     assert "train, which was written by another version of niwt-tf: run niwt run" in job.err
+
+
+def test_the_mean_of_all_heads_and_kernels_takes_classes_and_gives_reasons(niwt, finished_run, photos, tmp_path):
+    run, exports = _trained(finished_run, tmp_path / "run"), tmp_path / "exports"
+    flags = [f"--run_dir={run}", f"--export_dir={exports}", "--overwrite", "--until=faithfulness", "--noprogress"]
+    assert (done := niwt("run", "--map=relevance", "--heat=auto", *flags)).status == 0, done.err
+    bundle = Bundle.open(exports / "1")
+    formula = bundle.formula()
+    assert isinstance(formula, RelevanceFormula) and bundle.metadata["explanations"]["heat"]["kind"] in KINDS
+    assert [len(read_json(run / "transfer" / "selection.json")["trials"])] == [1]
+    described = np.array([card.description for card in bundle.cards], np.float32)
+    network = Network.load(run / "transfer" / "network.keras")
+    columns, biases = formula(described[network.num_seen :])
+    _near(columns, network.columns[:, network.num_seen :])
+    _near(biases, network.biases[network.num_seen :])
+    new = described[-1:].copy()
+    new[0, 0] += 0.5
+    ((before, asked),) = _logits(exports / "1", photos, new)
+    row = ",".join(map(str, new[0]))
+    (tmp_path / "new.csv").write_text(",".join(["class", *bundle.metadata["knowledge"]["names"]]) + f"\nnew,{row}\n")
+    done = niwt("add_class", f"--bundle={exports}", f"--cards={tmp_path / 'new.csv'}")
+    assert done.status == 0, done.err
+    ((after, _),) = _logits(exports / "2", photos, new)
+    np.testing.assert_array_equal(after[:, :-1], before)
+    _near(after[:, -1:], asked)
+    done = niwt("explain", f"--image={photos[0]}", f"--bundle={exports}", f"--out={tmp_path / 'why'}")
+    assert done.status == 0, done.err

@@ -13,6 +13,7 @@ from PIL import Image
 from niwt_tf.files import read_json, write_json
 from niwt_tf.models.network import Network
 from niwt_tf.serving.bundle.bundle import METADATA
+from niwt_tf.serving.classes.rewrite import write_metadata
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_a_run_and_its_bundle_say_the_same(niwt, finished_run, labels, photo, tm
     assert [one.status for one in done.values()] == [0, 0], [one.err for one in done.values()]
     ours, theirs = (_record(folder) for folder in out.values())
     assert list(ours) == ["image", "model", "niwt_tf", "class", "best", "speaks_for", "speaks_against", "neurons", "heat_map",
-                          "rival"]  # fmt: skip
+                          "rival", "followed", "cautions"]  # fmt: skip
     assert ours["model"] == {"path": str(finished_run.path), "version": None}
     assert theirs["model"] == {"path": str(finished_run.exports / "1"), "version": 1}
     for record in (ours, theirs):
@@ -84,7 +85,7 @@ def test_the_best_class_and_the_next_by_default(niwt, finished_run, labels, phot
     assert 0 < record["rival"]["probability"] <= record["class"]["probability"]
     heat = np.array(record["heat_map"])
     assert heat.shape == (4, 4) and heat.min() >= 0 and heat.max() in (0.0, 1.0)
-    assert all(neuron["weight"] > 0 and 0 <= neuron["confidence"] <= 1 for neuron in record["neurons"])
+    assert all(neuron["weight"] > 0 and (neuron["auc"] is None) == (neuron["name"] == "") for neuron in record["neurons"])
     assert all(word["weight"] > 0 for word in record["speaks_for"])
     assert all(word["weight"] < 0 for word in record["speaks_against"])
     changed = record["rival"]["counterfactual"]
@@ -115,7 +116,7 @@ def test_an_image_of_the_same_relative_name_is_another(niwt, finished_run, photo
 
 @pytest.mark.slow
 def test_a_bundle_without_explain_class_explains_the_best_class_alone(niwt, finished_run, photo, tmp_path, monkeypatch):
-    from niwt_tf.serving.bundle.predict import Servable
+    from niwt_tf.serving.predict import Servable
 
     real = Servable.signatures.fget
     monkeypatch.setattr(Servable, "signatures", property(lambda self: tuple(set(real(self)) - {"explain_class"})))
@@ -123,7 +124,7 @@ def test_a_bundle_without_explain_class_explains_the_best_class_alone(niwt, fini
     assert niwt("explain", *flags).status == 0
     record = _record(tmp_path / "out")
     assert record["speaks_against"] == [] and record["rival"]["heat_map"] is None and record["rival"]["neurons"] == []
-    assert {neuron["confidence"] for neuron in record["neurons"]} <= {None}
+    assert {neuron["auc"] for neuron in record["neurons"]} <= {None}
     done = niwt("explain", *flags, f"--class={record['class']['label']}")
     assert done.status == 2 and "export it again" in done.err
 
@@ -208,11 +209,20 @@ def test_only_the_files_of_the_same_image_are_replaced(niwt, finished_run, photo
         assert explained(photo).status == 2 and (tmp_path / "out" / name).read_text() == "[]"
 
 
+def test_a_bundle_that_was_changed_explains_nothing(niwt, finished_run, photo, tmp_path):
+    bundle = shutil.copytree(finished_run.exports / "1", tmp_path / "1")
+    cards = bundle / "assets.extra" / "cards.json"
+    cards.write_text(cards.read_text().replace("0.0", "1.0"))
+    done = niwt("explain", f"--image={photo}", f"--bundle={bundle}", f"--out={tmp_path / 'out'}")
+    assert done.status == 2 and "must be as it was written. Received: assets.extra/cards.json, it was changed" in done.err
+    assert len(done.err.splitlines()) == 1 and not (tmp_path / "out").exists()
+
+
 def test_a_bundle_that_abstains_is_said_to(niwt, finished_run, photo, tmp_path):
     bundle = shutil.copytree(finished_run.exports / "1", tmp_path / "1")
     metadata = read_json(bundle / METADATA)
     metadata["probabilities"]["abstain_below"] = 1.0
-    write_json(bundle / METADATA, metadata)
+    write_metadata(bundle, metadata)
     done = niwt("explain", f"--image={photo}", f"--bundle={bundle}", f"--out={tmp_path / 'out'}")
     assert done.status == 0, done.err
     assert done.out.splitlines()[1].startswith('  The answer is "unknown": ')

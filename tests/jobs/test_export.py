@@ -142,6 +142,7 @@ def test_a_class_called_unknown_is_exported_unless_the_network_abstains(tmp_path
 @pytest.mark.parametrize(
     "lost", ["", *(pytest.param(file, marks=pytest.mark.slow) for file in ("saved_model.pb", "variables/variables.index"))]
 )
+@pytest.mark.slow
 def test_an_export_that_vanished_is_made_again(tmp_path, data, verified, lost):
     path = _export(tmp_path, data)
     if lost:
@@ -180,3 +181,15 @@ def test_a_failed_verification_leaves_nothing(tmp_path, data, monkeypatch):
         _export(tmp_path, data)
     assert os.listdir(tmp_path) == ["run"]
     assert not (tmp_path / "run" / "export").exists()
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [("xyz", "no class in common; it has 'x'"), ("abc", "1 of its 3 are in this one; it has 'b', 'c'"), ("ad", "")],
+)
+def test_a_version_of_other_classes_is_warned_of(tmp_path, caplog, labels, said):
+    (tmp_path / "m" / "3").mkdir(parents=True)
+    (tmp_path / "m" / "3" / "niwt.json").write_text(json.dumps({"labels": list(labels)}))
+    export.say_other_classes(tmp_path / "m", ("a", "d", "e"))
+    export.say_other_classes(tmp_path / "none", ("a",))
+    assert (said in caplog.text and f"{tmp_path / 'm'} changes from it" in caplog.text) if said else not caplog.text

@@ -49,7 +49,9 @@ PROMISED = {
     "sweep": f"sweep_dir grid grid_file parallel {_HOW} {_SETTINGS}",
     "reproduce": f"table dry_run gpu_tflops {_FOLDERS} {_HOW} {_SETTINGS}",
     "synthesize": "run_dir descriptions export_dir",
-    "classify": "images server name model_version bundle top explain format json timeout retries batch_size progress",
+    "classify": (
+        "images server name model_version bundle top explain describe cards yes format json timeout retries batch_size progress"
+    ),
     "explain": "image run_dir bundle class rival out",
     "list_classes": "bundle format",
     "add_class": "bundle name attributes text text_file cards source missing",
@@ -57,7 +59,9 @@ PROMISED = {
     "rename_class": "bundle name new_name",
     "remove_class": "bundle name",
     "studio": "bundle images most_images port host",
+    "check_run": "run_dir format",
     "check_export": "bundle images",
+    "check_data": "data_dir dataset json page split unseen num_unseen knowledge text_features missing_images seed progress",
 }
 
 

@@ -117,7 +117,7 @@ def test_a_killed_stage_goes_on_in_the_next_run(tmp_path):
     assert list(tmp_path.glob(".tmp-*"))
     status, out, _ = _finish(_start(tmp_path))
     assert (status, out.split()) == (0, ["resumed", "half"])
-    assert sorted(os.listdir(tmp_path)) == [".lock", "config.json", "train"]
+    assert sorted(os.listdir(tmp_path)) == [".config.json", ".lock", "config.json", "train"]
     assert sorted(read_json(tmp_path / "train" / "manifest.json")["files"]) == ["a.bin", "b.bin"]
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from niwt_tf.files import read_json
+
+pytestmark = pytest.mark.slow
 
 
 def _flags(run: Path, finished_run) -> list[str]:

@@ -12,9 +12,9 @@ from niwt_tf.models.network import Network
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("head", ["eszsl", "cnzsl", "class_mean"])
-def test_a_whole_run(niwt, finished_run, run_copy, tmp_path, head):
-    """The same networks, maps and folds; the head's scores are those of the same method as a baseline."""
+def test_a_whole_run(niwt, finished_run, run_copy, tmp_path):
+    """The same networks, maps and folds; the method's scores are those that it has as a baseline."""
+    head = "cnzsl"
     exports = tmp_path / "exports"
     flags = [f"--run_dir={run_copy}", f"--export_dir={exports}", "--noprogress"]
     before = {name: read_json(run_copy / name / "manifest.json")["identity"] for name in ("train", "importance", "map")}
@@ -44,7 +44,7 @@ def test_a_whole_run(niwt, finished_run, run_copy, tmp_path, head):
     added = bundle.with_name(str(int(bundle.name) + 1))
     assert read_json(added / "niwt.json")["labels"] == [*read_json(bundle / "niwt.json")["labels"], "newcomer"]
     unseen = read_json(bundle / "niwt.json")["unseen"][0]
-    job = niwt("refine_class", f"--bundle={bundle}", f"--name={unseen}", f"--images={finished_run.path}")
+    job = niwt("refine_class", f"--bundle={added}", f"--name={unseen}", f"--images={finished_run.path}")
     assert job.status == 2
     assert job.err.count("\n") == 1
 

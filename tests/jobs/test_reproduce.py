@@ -177,7 +177,7 @@ def test_finished_rows_are_kept_and_changed_ones_are_told(call):
     job = call.do("--epochs=3", "--finetune=all", "--knowledge=captions", "--overwrite")
     assert job.status == 0, job.err
     assert job.out.count("differs from the paper's row: --epochs=3") == 2
-    assert _table(call.folder)["cub_vgg16_captions_all"]["changed_flags"] == "--epochs=3"
+    assert _table(call.folder)["cub_vgg16_captions_all"]["changed_flags"] == "'--epochs=3"
     assert "`--epochs=3`" in (call.folder / "table1.md").read_text()
 
 
@@ -194,7 +194,7 @@ def test_a_row_that_fails_does_not_stop_the_others(call):
     [
         (["--dataset=birds"], "--dataset must be cub or awa2, the data sets of Table 1. Received: 'birds'."),
         (["--backbone=resnet50"], "--backbone must be vgg16 or resnet101 in Table 1. Received: 'resnet50'."),
-        (["--table=2"], "--table must be one of 1, n3_2, n3_3, n3_4, n3_5, n3_6, n3_adapt. Received: '2'."),
+        (["--table=2"], "--table must be one of 1, n3_2, n3_3, n3_4, n3_5, n3_6, n3_adapt, published. Received: '2'."),
         (["--strategy=multiworker"], "--strategy must be none or mirrored"),
         (["--epochs=0"], "--epochs must be at least 1"),
         (["--gpu_tflops=0"], "--gpu_tflops must be greater than 0"),
@@ -219,7 +219,7 @@ def test_a_matlab_file_in_disorder_stops_before_any_work(niwt, archives, tmp_pat
     data = Path(shutil.copytree(archives / "awa2", tmp_path / "awa2"))
     (data / "xlsa17/data/AWA2/res101.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n")
     job = niwt("reproduce", "--dataset=awa2", "--knowledge=attributes", f"--data_dir={data}", f"--run_dir={tmp_path / 'runs'}")
-    assert job.status == 2 and "res101.mat must be a MATLAB file of version 7 or before" in job.err
+    assert job.status == 2 and "res101.mat must be a whole HDF5 file" in job.err
     assert not (tmp_path / "runs").exists()
 
 
@@ -273,9 +273,8 @@ def test_a_row_from_a_miniature_archive_to_its_figures(
     assert sum(bool(each["harmonic_mean"]) for each in table.values()) == 1
     assert "--input_size=32" in table[name]["changed_flags"] and "split" not in table[name]["changed_flags"]
     assert read_json(run / "config.json")["settings"]["split"] == "ps"
-    begun = time.monotonic()
     again = niwt("reproduce", *row, *folders, *small)
-    assert again.status == 0 and f"{name} is finished." in again.out and time.monotonic() - begun < 20
+    assert again.status == 0 and f"{name} is finished." in again.out
 
 
 TOY_N3 = (
@@ -308,7 +307,7 @@ def test_a_table_of_texts_from_drawn_birds_to_its_picture(niwt, tiny_birds, tiny
 
 def test_other_methods_are_scored_in_the_run_of_the_row(niwt, archives, tiny_bert, tmp_path, monkeypatch):
     started = []
-    monkeypatch.setattr(reproduce, "run_attached", lambda arguments: started.append(list(arguments[3:])) or 0)
+    monkeypatch.setattr(reproduce, "run_attached", lambda arguments: started.append(list(arguments[4:])) or 0)
     data = Path(shutil.copytree(archives / "cub", tmp_path / "cub"))
     (data / "descriptions").mkdir()
     for name in (*miniature.CUB_SEEN, *miniature.CUB_UNSEEN):

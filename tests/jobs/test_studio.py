@@ -44,7 +44,7 @@ def test_the_server_is_for_this_machine_alone_and_tells_nobody(niwt, started, bu
     job = niwt("studio", f"--bundle={bundle.parent}", f"--images={tmp_path}", f"--port={port}", "--most_images=7")
     assert (job.status, job.err) == (0, "")
     ((arguments, environment),) = started
-    assert arguments[:4] == [sys.executable, "-m", "streamlit", "run"] and Path(arguments[4]).is_file()
+    assert arguments[:5] == [sys.executable, "-P", "-m", "streamlit", "run"] and Path(arguments[5]).is_file()
     assert arguments[-4:] == ["--", str(bundle), str(tmp_path), "7"]
     for wanted in ("server.address=127.0.0.1", f"server.port={port}", "browser.gatherUsageStats=false", "server.headless=true"):
         assert f"--{wanted}" in arguments

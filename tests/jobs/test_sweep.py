@@ -45,6 +45,7 @@ def _times(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in folder.glob("trials/*/*/manifest.json")}
 
 
+@pytest.mark.slow
 def test_the_choice_is_by_validation_classes_and_it_alone_sees_test_images(sweep, tmp_path):
     job = sweep("--split=ps")
     assert job.status == 0, job.err
@@ -69,12 +70,14 @@ def test_the_choice_is_by_validation_classes_and_it_alone_sees_test_images(sweep
     assert f"tensorboard --logdir {folder / 'tensorboard'}" in job.out
 
 
+@pytest.mark.slow
 def test_problems_that_differ_choose_apart(sweep):
     job = sweep()
     assert job.status == 0, job.err
     assert "each chooses on its own validation classes" in job.out
 
 
+@pytest.mark.slow
 def test_a_stage_that_trials_share_is_done_once(sweep, tmp_path):
     assert sweep(grid="patience=1,2,3;seen_head=ridge,softmax").status == 0
     logs = "\n".join(path.read_text() for path in (tmp_path / "sweep" / "logs").iterdir())
@@ -83,6 +86,7 @@ def test_a_stage_that_trials_share_is_done_once(sweep, tmp_path):
     assert logs.count("train is taken from") == 5
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_and_a_larger_grid_adds_to_it(sweep, tmp_path):
     folder = tmp_path / "sweep"
     assert sweep(grid="patience=1,2").status == 0
@@ -98,6 +102,7 @@ def test_the_same_command_goes_on_and_a_larger_grid_adds_to_it(sweep, tmp_path):
     assert [row["test_acc_zsl"] != "" for row in rows] == [False, False, True]
 
 
+@pytest.mark.slow
 def test_other_data_are_noticed(sweep, tmp_path):
     assert sweep().status == 0
     before = _times(tmp_path / "sweep")
@@ -109,6 +114,7 @@ def test_other_data_are_noticed(sweep, tmp_path):
     assert data == {"0 2", "1 2"}
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_does_not_stop_the_others(sweep, tmp_path):
     job = sweep(grid="patience=13,1,2")
     assert job.status == 2
@@ -124,6 +130,7 @@ def test_a_trial_that_fails_does_not_stop_the_others(sweep, tmp_path):
     assert sweep(grid="patience=13").err.splitlines()[-1].startswith("niwt sweep: All 1 trials failed")
 
 
+@pytest.mark.slow
 def test_hparams_can_be_read_back(sweep, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.plugins.hparams import plugin_data_pb2
@@ -188,6 +195,7 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(sweep, tmp_path, flags
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_a_grid_file(sweep, tmp_path):
     (tmp_path / "grid.json").write_text(json.dumps({"transfer_lambda": [[0.1, 1], 2.0, "3,4"][::2], "jit": [False]}))
     assert sweep(f"--grid_file={tmp_path / 'grid.json'}", grid="").status == 0
@@ -246,7 +254,8 @@ def _go_on(waiting: Path) -> None:
     waiting.rename(waiting.with_name("waited"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_an_interrupt_ends_the_trials_and_the_same_command_goes_on(sweep, waiting, tmp_path, number):
     process = _start(tmp_path, "--parallel=2")
     _await(lambda: len(list(waiting.iterdir())) == 2)
@@ -263,6 +272,7 @@ def test_an_interrupt_ends_the_trials_and_the_same_command_goes_on(sweep, waitin
     assert {row["status"] for row in _rows(tmp_path / "sweep" / "results.csv")} == {"done"}
 
 
+@pytest.mark.slow
 def test_two_processes_part_the_trials_between_them(sweep, waiting, tmp_path):
     processes = [_start(tmp_path, "--split=ps", events=True) for _ in range(2)]
     _await(lambda: len(_logs(tmp_path)) == 2)
@@ -275,6 +285,7 @@ def test_two_processes_part_the_trials_between_them(sweep, waiting, tmp_path):
     assert [logs.count(f"{stage} took") for stage in ("transfer", "evaluate")] == [6, 2]
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_takes_its_trials_along_and_another_process_does_them(sweep, waiting, tmp_path):
     first = _start(tmp_path)
     _await(lambda: len(list(waiting.iterdir())) == 1)
@@ -289,6 +300,7 @@ def test_a_killed_sweep_takes_its_trials_along_and_another_process_does_them(swe
     assert [row["status"] for row in _rows(tmp_path / "sweep" / "results.csv")] == ["done"] * 6
 
 
+@pytest.mark.slow
 def test_a_failed_trial_is_not_tried_by_every_process(sweep, waiting, tmp_path):
     processes = [_start(tmp_path, grid="patience=13,1;map=ridge,cosine") for _ in range(2)]
     _await(lambda: len(_logs(tmp_path)) == 2)
@@ -299,6 +311,7 @@ def test_a_failed_trial_is_not_tried_by_every_process(sweep, waiting, tmp_path):
     assert logs.count("Thirteen") == 2
 
 
+@pytest.mark.slow
 def test_tpe_tries_some_of_the_grid_and_the_same_command_nothing_more(sweep, tmp_path):
     flags, grid = ["--sampler=tpe", "--num_trials=4", "--split=ps"], "patience=1,2,3,4,5,6;map=ridge,cosine;seed=0,1"
     assert sweep(*flags, grid=grid).status == 0
@@ -313,6 +326,7 @@ def test_tpe_tries_some_of_the_grid_and_the_same_command_nothing_more(sweep, tmp
     assert len(more) == 12 and {row["trial"] for row in more} > {row["trial"] for row in rows}
 
 
+@pytest.mark.slow
 def test_a_damaged_journal_is_one_sentence_and_no_trial_is_lost_with_it(sweep, tmp_path):
     journal = tmp_path / "sweep" / "journal.log"
     assert sweep(grid="patience=1,2").status == 0

@@ -13,7 +13,7 @@ from niwt_tf.errors import InputError
 from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.synthesize import writer_of
 from niwt_tf.serving.bundle.bundle import Bundle, is_synthesized
-from niwt_tf.serving.bundle.predict import opened
+from niwt_tf.serving.predict import opened
 
 TEXTS = {
     "moss wren": "a small bird with a green crown and brown wings.",
@@ -101,7 +101,7 @@ def test_every_method_that_reads_texts_does_so(niwt, tiny_birds, tiny_bert, tmp_
 
 
 def _logits(bundle, photos):
-    from niwt_tf.serving.bundle.predict import read_pixels
+    from niwt_tf.serving.predict import read_pixels
 
     pixels = np.stack([read_pixels(path, bundle.metadata["input_size"], "photos") for path in photos])
     with opened(bundle.folder) as servable:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from niwt_tf.metrics.calibration import choose_calibration, logit_statistics, match_logits, seen_margin
-from niwt_tf.metrics.gzsl import calibration_curve, evaluate_scores
+from niwt_tf.metrics.gzsl import CalibrationCurve, calibration_curve, evaluate_scores
 
 
 def test_statistics_by_hand():
@@ -83,3 +83,22 @@ def test_seen_margin_by_hand():
     wrong = np.array([1, 0])
     assert seen_margin(scores, wrong) == pytest.approx(scores.std())
     assert seen_margin(scores[:0], labels[:0]) == 1.0
+
+
+def test_each_fold_is_measured_by_its_own_margin():
+    """A fold whose scores are twice as large, with twice the margin, chooses what it chose before."""
+    worlds = [_world(seed, bias=3.0) for seed in range(2)]
+    curves = [calibration_curve(scores, labels, 4) for scores, labels in worlds]
+    larger = calibration_curve(2 * worlds[1][0], worlds[1][1], 4)
+    alone = choose_calibration(curves, [1.0, 1.0])
+    assert choose_calibration([curves[0], larger], [1.0, 2.0]) == pytest.approx(alone)
+    assert choose_calibration([curves[0], larger], [1.0, 1.0]) != pytest.approx(alone)
+
+
+def test_the_constant_is_the_middle_of_the_plateau():
+    """The harmonic mean is 0.6 for constants in (1, 3], and lower elsewhere."""
+    edges, seen, unseen = np.array([-np.inf, 1.0, 3.0, 5.0]), np.array([0.9, 0.6, 0.3, 0.1]), np.array([0.1, 0.6, 0.7, 0.9])
+    constant, mean = choose_calibration([CalibrationCurve(edges, seen, unseen)], [1.0])
+    assert constant == pytest.approx(2.0, abs=0.01) and mean == pytest.approx(0.6)
+    constant, _ = choose_calibration([CalibrationCurve(2 * edges, seen, unseen)], [2.0])
+    assert constant == pytest.approx(2.0, abs=0.01)

@@ -79,3 +79,13 @@ def test_what_no_image_can_tell_is_nan_and_not_zero():
     result = ev.evaluate_scores(np.eye(3), np.array([0, 1, 1]), 2, 0.0)
     assert np.isnan([result.acc_unseen, result.acc_zsl, result.ausuc, result.harmonic_mean]).all()
     assert result.acc_seen == pytest.approx(0.75)
+
+
+def test_every_class_is_seen():
+    scores = np.array([[3.0, 1.0], [0.0, 2.0], [5.0, 4.0]])
+    labels = np.array([0, 1, 1])
+    found = ev.evaluate_scores(scores, labels, 2, 1.5)
+    assert (found.acc_seen, found.predictions.tolist()) == (0.75, [0, 1, 0])
+    assert np.isnan([found.acc_unseen, found.harmonic_mean, found.acc_zsl, found.ausuc]).all()
+    curve = ev.calibration_curve(scores, labels, 2)
+    assert (curve.acc_seen.tolist(), curve.acc_unseen.tolist(), curve.area) == ([0.75], [0], 0)

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from niwt_tf.data.schema import InputForm
 from niwt_tf.errors import InputError
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.network import Network
@@ -120,3 +121,11 @@ def test_load_refuses_what_is_no_network(tmp_path):
 def test_save_wants_the_suffix(network, tmp_path):
     with pytest.raises(InputError, match="path must end in .keras"):
         network.save(tmp_path / "network.h5")
+
+
+def test_how_images_are_resized_is_kept_with_the_network(tmp_path):
+    network = build_network("small_vgg", ("a", "b"), input_size=16, resize="crop")
+    network = network.with_head(network.columns, network.biases, ("c", "d"), 1).with_unit_features()
+    network.save(tmp_path / "a.keras")
+    assert Network.load(tmp_path / "a.keras").input_form == network.copy().input_form == InputForm(16, "crop")
+    assert build_network("small_vgg", ("a", "b"), input_size=16).input_form == InputForm(16, "squash")

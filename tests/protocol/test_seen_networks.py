@@ -75,8 +75,7 @@ def test_without_a_held_out_image_there_is_no_accuracy(coloured_seen):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("attribute_loss", [0.0, 1.0])
-@pytest.mark.parametrize(("precision", "jit"), [("mixed_float16", False), ("mixed_bfloat16", True)])
+@pytest.mark.parametrize(("precision", "jit", "attribute_loss"), [("mixed_float16", False, 0.0), ("mixed_bfloat16", True, 1.0)])
 def test_a_twin_is_trained_and_its_weights_are_kept_in_float32(coloured_seen, precision, jit, attribute_loss):
     settings = Settings(finetune="all", precision=precision, jit=jit, attribute_loss=attribute_loss, **QUICK)
     partitions = partitions_of(settings, coloured_seen, 2)[:1]

@@ -24,7 +24,7 @@ from niwt_tf.protocol.scoring import metrics_of, score_task
 from niwt_tf.protocol.selection import choose, select
 from tests.methods.baselines.linear_world import SMALL
 
-GRIDS = {"map_regularization": (1.0,), "transfer_lambda": (0.1,), "head_regularization": (1.0,)}
+GRIDS = {"map": "ridge", "map_regularization": (1.0,), "transfer_lambda": (0.1,), "head_regularization": (1.0,)}
 SETTINGS = Settings(finetune="head", num_support=6, **GRIDS)
 FEW = dataclasses.replace(ESZSL, grid={"gamma": (0.1, 10.0), "lambda": (1.0,)})
 
@@ -105,14 +105,17 @@ GRIDS_OF_TWO = {
     "ale": {"learning_rate": (0.03, 0.3), "epochs": (3.0, 1.0)},
     "dem": {"hidden": (8.0,), "learning_rate": (1e-2,), "weight_decay": (1e-3,), "steps": (20.0, 5.0)},
     "cnzsl": {"hidden": (8.0,), "learning_rate": (5e-3,), "scale": (5.0,), "epochs": (2.0, 1.0)},
+    "sae": {"lambda": (0.1, 1.0), "decoder": (1.0, 0.0)},
     "class_mean": {"penalty": (0.1, 1.0)},
+    "class_mean_gp": {},
 }
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_trials_are_the_same_whether_candidates_share_their_work_or_not(folds, task, name):
     shared = dataclasses.replace(method_of(name), grid=GRIDS_OF_TWO[name])
-    alone = _OneByOne(name, shared.grid, shared.path, shared.features, shared.descriptions)
+    kinds = {each: getattr(shared, each) for each in ("features", "descriptions", "formulas")}
+    alone = _OneByOne(name, shared.grid, shared.path, **kinds)
     found, expected = (select(SETTINGS, method, [task(fold) for fold in folds])[1] for method in (shared, alone))
     by_candidate = {trial.candidate: trial for trial in found}
     assert len(found) == len(by_candidate) == len(expected)
@@ -175,7 +178,7 @@ def prepared(folds, parted, task):
 
 
 def test_every_method_with_a_network_is_here():
-    assert {name for name in network_methods() if not method_of(name).reads_texts} == {"niwt", *SMALL}
+    assert {name for name in network_methods() if not method_of(name).reads_texts} == {"niwt", *SMALL, "cvae"}
 
 
 @pytest.mark.parametrize("name", ["niwt", *SMALL])

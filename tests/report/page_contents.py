@@ -13,6 +13,7 @@ from niwt_tf.report.contents import (
     Estimate,
     Facts,
     FaithfulnessRow,
+    Followed,
     MapFigure,
     ReportContents,
     Reproduction,
@@ -60,6 +61,7 @@ def contents_toy(
     trial = TrialRow("closed_form", 10.0, 0.1, "mean", "1", -0.5, 0.7, 0.6, None, True)
     return ReportContents(
         title=f"folder <{names[0]}>",
+        subject="birds: 40 seen classes, 10 unseen classes",
         summary=summary_of(estimates, num_seen, num_unseen),
         facts=(Facts("Data", (("Folder", names[0]), ("Split", names[1]))),),
         headline=headline_of(estimates, num_seen, num_unseen),
@@ -71,6 +73,8 @@ def contents_toy(
         gallery=_gallery(names, num_seen) if explained else (),
         own_attributes=own_attributes,
         faithfulness=_faithfulness() if explained else (),
+        cautions=() if explained else ("No heat map was measured.",),
+        followed=Followed([(names[0], 0.75), ("size", 0.25)], ["tail"]) if explained else None,
         unmeasured=() if explained else ("Energy in the box: not measured, the data set has no boxes of its images.",),
         calibration_chosen=explained,
         reproduction=Reproduction(("niwt run --run_dir='<x>'",), (("python", "3"),), "0" * 16, (("train", 1.5, "f" * 16),)),
@@ -79,10 +83,10 @@ def contents_toy(
 
 def _dictionary(neurons: int) -> Dictionary:
     entries = tuple(
-        NeuronEntry(n, f"has_{name}::{n}", 1 - n / 100, n < 4, 0.9, None, 0.8, None if n % 2 else 0.4, ((PIXEL, name),) * 4)
+        NeuronEntry(n, f"has_{name}::{n}", 1 - n / 100, 0.9, None, 0.8, None if n % 2 else 0.4, ((PIXEL, name),) * 4)
         for n, name in enumerate((HOSTILE * 10)[: min(neurons, 60)])
     )
-    return Dictionary(entries, neurons, min(neurons, 4), neurons)
+    return Dictionary(entries, neurons, neurons)
 
 
 def _gallery(names: tuple[str, ...], num_seen: int) -> tuple[GalleryEntry, ...]:
@@ -90,8 +94,8 @@ def _gallery(names: tuple[str, ...], num_seen: int) -> tuple[GalleryEntry, ...]:
     beaks = (("has_beak::long", "has_beak", 0.5), ("has_beak::dark_red", "has_beak", 0.25))
     words = tuple(WeightedAttribute(*each) for each in ((names[0], "", 1.0), *beaks))
     against = (WeightedAttribute(names[1], "", -0.75),)
-    neuron = ShownNeuron(3, names[0], 0.99, True, 0.1, PIXEL, f"Where neuron 3 ({names[0]}) answers in the image of {names[1]}")
-    unsure = replace(neuron, neuron=4, confidence=0.94996, confident=False)
+    neuron = ShownNeuron(3, names[0], 0.99, 0.1, PIXEL, f"Where neuron 3 ({names[0]}) answers in the image of {names[1]}")
+    other = replace(neuron, neuron=4, auc=0.76)
     for true in (len(names) - 1, 0):
         for right in (True, False):
             named = true if right else 1
@@ -109,7 +113,7 @@ def _gallery(names: tuple[str, ...], num_seen: int) -> tuple[GalleryEntry, ...]:
                     speaks_for=words,
                     speaks_against=against,
                     rival=names[2],
-                    neurons=(neuron, unsure) if right else (),
+                    neurons=(neuron, other) if right else (),
                     true_attributes=frozenset([names[0]]),
                     against_true=() if right else words,
                     heat_is_empty=not right,

@@ -15,4 +15,4 @@ def test_each_absent_side_has_its_reason():
 
 
 def test_nothing_is_said_where_nothing_is_absent():
-    assert absent_side_sentences({"confident_names": dict.fromkeys(("all", "seen", "unseen"), {})}, FIGURES, {"seen": 1}) == ()
+    assert absent_side_sentences({"good_names": dict.fromkeys(("all", "seen", "unseen"), {})}, FIGURES, {"seen": 1}) == ()

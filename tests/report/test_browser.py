@@ -123,8 +123,39 @@ def test_empty_cells_come_last_whatever_the_direction(opened):
         assert [text == "" for text in said] == [False] * 4 + [True] * 2, order
 
 
+def _unfold(page) -> None:
+    for button in page.locator(".fold").all():
+        button.click()
+
+
+def test_on_a_phone_sections_are_closed_until_they_are_asked_for(opened):
+    page = opened(360)
+    assert page.locator("#class-rows").is_hidden() and page.locator("#results table").first.is_visible()
+    page.get_by_role("button", name="Show Classes").click()
+    assert page.locator("#class-rows").is_visible()
+    page.get_by_role("link", name="Faithfulness").click()
+    assert page.locator("table.faithfulness").is_visible()
+    # The list of neurons begins with six.
+    page.locator("#neurons .fold").click()
+    assert page.locator("#dictionary > li:visible").count() == 6
+    page.locator("#neurons").get_by_role("button", name="Show all 12").click()
+    assert page.locator("#dictionary > li:visible").count() == 12
+    page.get_by_label("Name or number").fill("no such neuron")
+    assert page.locator("#dictionary > li:visible").count() == 0
+
+
+def test_the_navigation_stays_and_marks_what_is_read(opened):
+    page = opened(1400)
+    assert page.locator(".fold:visible").count() == 0 and page.locator("#dictionary > li:visible").count() == 12
+    page.evaluate("document.getElementById('classes').scrollIntoView({behavior: 'instant'})")
+    bar = page.locator(".contents").bounding_box()
+    assert bar["y"] == 0
+    playwright.expect(page.locator(".contents [aria-current]")).to_have_count(1)
+
+
 def test_a_phone_shows_every_headline_and_says_where_there_is_more(opened):
     page = opened(360)
+    _unfold(page)
     assert page.evaluate("[...document.querySelectorAll('.stacked')].every(each => each.offsetWidth <= 328)")
     box = page.locator(".scroll", has=page.locator("#class-rows"))
     playwright.expect(box).to_have_class("scroll tall more")
@@ -152,9 +183,6 @@ def test_filters_hide_what_they_should(opened):
     names.get_by_label("Name or number").fill("")
     neurons = page.locator("#dictionary > li:visible")
     assert neurons.count() == 12
-    page.get_by_label("confident names only").focus()
-    page.keyboard.press("Space")
-    assert neurons.count() == 4
 
     entries = page.locator("article.entry:visible")
     assert entries.count() == 4
@@ -184,6 +212,8 @@ def test_every_text_can_be_read(opened, scheme):
 @pytest.mark.parametrize("width", [360, 800, 1400])
 def test_the_page_does_not_scroll_sideways(opened, width):
     page = opened(width)
+    if width == 360:
+        _unfold(page)
     page.eval_on_selector_all("details", "each => each.forEach(element => { element.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     navigation = "(n => [n.domContentLoadedEventEnd, n.loadEventEnd])(performance.getEntriesByType('navigation')[0])"

@@ -113,3 +113,10 @@ def test_the_heading_says_when_the_answer_is_withheld(tmp_path):
     sure, unsure = (drawn(tmp_path, replace(explained(), abstain_below=below)) for below in (0.5, 0.9))
     differ = (sure != unsure).any(axis=(1, 2))
     assert differ[:90].any() and not differ[90:].any()
+
+
+def test_what_is_no_better_than_chance_is_said_on_the_picture(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(f"{SHEET}.line", lambda self, top, text: said.append(text))
+    made = [drawn(tmp_path, replace(explained(), cautions=each)) for each in ((), ("No name holds.", "The words say nothing."))]
+    assert said == ["No name holds.", "The words say nothing."] and len(made[1]) > len(made[0])

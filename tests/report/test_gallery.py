@@ -98,7 +98,7 @@ def test_a_map_in_which_nothing_speaks_for_the_answer_is_empty(world, entries):
 def test_a_named_neuron_is_shown_where_it_answers(entries):
     (neuron,) = entries["blue_0.png"].neurons
     # alpha is 1 / 20 / 4 at each position, the mean activation 240 / 4.
-    assert (neuron.neuron, neuron.name, neuron.confidence, neuron.confident) == (2, "is blue", pytest.approx(0.99), True)
+    assert (neuron.neuron, neuron.name, neuron.auc) == (2, "is blue", pytest.approx(0.99))
     assert neuron.weight == pytest.approx(60 / 80)
     assert neuron.alt == "Where neuron 2 (is blue) answers in the image of Blue"
     picture = _pixels(neuron.picture)
@@ -109,8 +109,8 @@ def test_a_neuron_without_a_name_is_passed_over(entries):
     assert entries["green_0.png"].neurons == ()
 
 
-def test_confident_names_are_preferred(world, monkeypatch):
-    # Red counts most for the class Red, and blue, the confident one, a little.
+def test_the_neurons_that_count_most_are_shown(world, monkeypatch):
+    # Red counts most for the class Red, and blue a little.
     world.network.head.kernel.assign(np.array([[0.1, 0, 0], [0, 0, 0], [0.01, 0, 0]]))
     chosen = {"unseen_right": 0, "seen_right": 0, "seen_wrong": 0}
     try:
@@ -120,8 +120,7 @@ def test_confident_names_are_preferred(world, monkeypatch):
     finally:
         world.network.head.kernel.assign(np.eye(3) / 20)
     assert [neuron.name for neuron in both.neurons] == ["is red", "is blue"]  # by weight
-    assert [neuron.confident for neuron in both.neurons] == [False, True]
-    assert [neuron.name for neuron in one.neurons] == ["is blue"]
+    assert [neuron.name for neuron in one.neurons] == ["is red"]
 
 
 def test_classes_are_called_as_among_all(world, monkeypatch):

@@ -10,14 +10,14 @@ from PIL import Image
 from niwt_tf.data.schema import Images
 from niwt_tf.report.neuron_dictionary import dictionary
 
-HEADER = "neuron,name,group,confidence,confident,auc,auc_seen,auc_unseen,part,part_energy,part_chance"
+HEADER = "neuron,name,group,held_out_auc,auc,auc_seen,auc_unseen,part,part_energy,part_chance"
 ROWS = (
-    "0,red,colour,0.5,0,0.6,,,,,",
-    "1,,,0.0,0,,,,,,",
-    "2,blue,colour,0.97,1,0.9,0.91,0.89,wing,0.4,0.1",
-    "3,long,,0.5,0,,,,,,",
-    "4,blue,colour,0.99,1,,,,,,",
-    '5,"spots, few",,0.8,0,,,,,,',
+    "0,red,colour,0.8,0.6,,,,,",
+    "1,,,0.0,,,,,,",
+    "2,blue,colour,0.97,0.9,0.91,0.89,wing,0.4,0.1",
+    "3,long,,0.8,,,,,,",
+    "4,blue,colour,0.99,,,,,,",
+    '5,"spots, few",,0.9,,,,,,',
 )
 
 
@@ -40,22 +40,21 @@ def _dictionary(folder, **options):
     return dictionary(folder / "neurons.csv", folder / "activating.npz", images, **options)
 
 
-def test_confident_names_come_first_then_by_confidence_then_by_number(files):
+def test_names_come_by_their_auc_and_then_by_number(files):
     made = _dictionary(files)
     assert [entry.neuron for entry in made.entries] == [4, 2, 5, 0, 3]
-    assert [entry.confident for entry in made.entries] == [True, True, False, False, False]
-    assert (made.num_neurons, made.num_confident, made.num_named) == (6, 2, 5)
+    assert (made.num_neurons, made.num_named) == (6, 5)
 
 
 def test_only_so_many_are_drawn(files):
     made = _dictionary(files, most=2)
     assert [entry.neuron for entry in made.entries] == [4, 2]
-    assert (made.num_neurons, made.num_confident, made.num_named) == (6, 2, 5)
+    assert (made.num_neurons, made.num_named) == (6, 5)
 
 
 def test_figures_are_read_and_unknown_ones_are_none(files):
     known, unknown = _dictionary(files).entries[1], _dictionary(files).entries[2]
-    assert (known.name, known.confidence) == ("blue", 0.97)
+    assert (known.name, known.held_out_auc) == ("blue", 0.97)
     assert (known.auc, known.auc_seen, known.auc_unseen) == (0.9, 0.91, 0.89)
     assert (known.part_energy, known.part_chance) == (0.4, 0.1)
     assert unknown.name == "spots, few"

@@ -11,7 +11,7 @@ import pytest
 
 from niwt_tf.report.contents import Estimate
 from niwt_tf.report.headline_intervals import headline_estimates
-from niwt_tf.report.page import breakable, figure, interval, page_sources, percent, render, signed, sureness
+from niwt_tf.report.page import breakable, figure, interval, page_sources, percent, render
 from tests.report.page_contents import HOSTILE, PIXEL, contents_toy, scored_toy
 
 VOID = {"meta", "link", "img", "br", "wbr", "input", "hr"}
@@ -108,7 +108,7 @@ def test_what_is_absent_is_said():
     assert "There is no test image of an unseen class" in text
     assert "need test images of both kinds" in text and "The curves as tables" not in text
     assert "not measured, the data set has no boxes" in text
-    assert "No neuron has a name." in text and "There is no test image to explain." in text
+    assert "No neuron has a name that holds" in text and "There is no test image to explain." in text
     assert "Grey rows have no test image" in text
 
 
@@ -145,10 +145,6 @@ def test_filters_of_texts():
     assert percent(0.1234) == "12.3 %" and percent(None) == percent(float("nan")) == "n/a"
     assert interval(Estimate(0.5, 0.25, 1.0)) == "25.0 to 100.0" and interval(Estimate(0.5)) == ""
     assert figure(-0.5) == "\N{MINUS SIGN}0.500" and figure(None) == "n/a"
-    assert [sureness(value) for value in (0.0, 0.94996, 0.95, float(np.float32(0.98)), 0.99949)] == [
-        "0.0 %", "94.9 %", "95.0 %", "98.0 %", "99.9 %",
-    ]  # fmt: skip
-    assert sureness(0.9999) == "> 99.9 %"
     assert breakable("a_b/<c>") == "a_<wbr>b/<wbr>&lt;c&gt;"
 
 
@@ -156,13 +152,12 @@ def _gallery_of(text):
     return text[text.index('<section id="gallery"') : text.index('<section id="faithfulness"')]
 
 
-def test_names_of_neurons_are_no_surer_than_they_are(text):
+def test_names_of_neurons_carry_what_was_measured(text):
     shown = re.sub(r"<[^>]*>", "", _gallery_of(text))
-    assert "no. 3, 99.0 % sure" in shown and "no. 4, unsure: 94.9 %" in shown
-    assert "confident names first" in shown and "less than 95 % sure" in shown
+    assert "no. 3, AUC 0.99" in shown and "no. 4, AUC 0.76" in shown and "sure" not in shown
     dictionary = re.sub(r"<[^>]*>", "", text[text.index('<section id="neurons"') : text.index('<section id="maps"')])
-    assert "mean none of the attributes, up to 1 in 20 reach that confidence" in dictionary
-    assert dictionary.count(", unsure") == 12 - 4
+    assert "12 of 12 neurons have a name that holds" in dictionary
+    assert "must be true as well (the lower 90 % bound of its AUC is above 0.75)" in dictionary
 
 
 def test_why_a_figure_of_a_neuron_is_absent(text):
@@ -219,16 +214,12 @@ def test_how_the_calibration_was_chosen(text):
     assert "too few seen classes to choose it on, so it is 0" in without
 
 
-def test_that_no_neuron_is_named_confidently(text):
+def test_that_no_neuron_has_a_name(text):
     contents = contents_toy(scored_toy(3, 6, 8), HOSTILE, 3)
     assert contents.dictionary is not None
-    without = render(replace(contents, dictionary=replace(contents.dictionary, num_confident=0)))
-    assert "No neuron is named confidently" in without and "No neuron is named confidently" not in text
+    without = render(replace(contents, dictionary=replace(contents.dictionary, entries=(), num_named=0)))
+    assert "No neuron has a name that holds" in without and "No neuron has a name that holds" not in text
 
-
-@pytest.mark.parametrize(("weight", "shown"), [(0.5, "+0.50"), (-0.0042, "-0.0042"), (-4.2e-7, "-4.2e-07")])
-def test_signs_are_as_wide_as_each_other(weight, shown):
-    assert signed(weight) == shown.replace("-", "\N{MINUS SIGN}", 1)
 
 
 def test_an_interval_without_a_width_is_a_dash():

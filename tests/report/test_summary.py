@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from niwt_tf.report.summary import summary_table
+from niwt_tf.report.contents import Estimate
+from niwt_tf.report.summary import headline_of, summary_table
 
 METRICS = {
     "acc_seen": 0.8125,
@@ -50,3 +51,20 @@ def test_every_test_figure_of_an_optimistic_run_is_called_so():
     assert len({line.index(start) for line, start in zip(lines, ("test", "test", "harm", "test", "ZSL by"), strict=False)}) == 1
     assert lines[-1] == "optimistic: one reason; another."
     assert "optimistic" not in summary_table(METRICS)
+
+
+def test_validation_stands_for_what_has_no_photographs():
+    figures = {**METRICS, **dict.fromkeys(("acc_unseen", "harmonic_mean", "acc_zsl", "ausuc", "chance_zsl"))}
+    lines = summary_table({**figures, "validation_harmonic_mean": 0.5, "validation_acc_zsl": 0.625}).splitlines()
+    assert [line.split()[:2] for line in lines] == [["acc_seen", "81.2"], ["H", "50.0"], ["ZSL", "62.5"]]
+    assert all("an estimate" in line for line in lines[1:])
+
+
+def test_the_page_has_estimates_where_nothing_was_measured():
+    names = ("acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ausuc", "ece")
+    estimates = {name: Estimate(0.5 if name in ("acc_seen", "ece") else None) for name in names}
+    rows = headline_of(estimates, 4, 0, {"validation_harmonic_mean": 0.25, "validation_acc_zsl": 0.75})
+    assert [(row.name, row.estimate.value) for row in rows] == [
+        ("Seen accuracy", 0.5), ("H, validation", 0.25), ("ZSL, validation", 0.75), ("ECE", 0.5),
+    ]  # fmt: skip
+    assert len(headline_of(estimates, 4, 0)) == 6

@@ -17,7 +17,16 @@ from niwt_tf.metrics.gzsl import calibration_curve, evaluate_scores
 from niwt_tf.protocol.scoring import Scored
 from niwt_tf.report.contents import ConfusedPair, Estimate
 from niwt_tf.report.map_quality import map_figures, trial_rows
-from niwt_tf.report.summary import count, facts_of, given_flags, headline_of, reproduction_of, summary_of, title_of, versions_of
+from niwt_tf.report.summary import (
+    count,
+    facts_of,
+    given_flags,
+    headline_of,
+    reproduction_of,
+    subject_of,
+    summary_of,
+    versions_of,
+)
 from niwt_tf.report.tables import faithfulness_rows, results_of, unmeasured_sentences
 
 NAMES = ("1.Red_Finch", "2.Blue_Finch", "3.Owl")
@@ -148,5 +157,5 @@ def test_what_was_trained_on_what(world):
     assert said["Time"] == "train 10.0\N{NO-BREAK SPACE}min, map 0.5\N{NO-BREAK SPACE}s"
     assert said["Known of each image"] == "its class alone"
     assert said["Chosen on"].startswith("nothing")
-    assert title_of(Settings(), world.network) == "birds: 2 seen classes, 1 unseen class"
+    assert subject_of(Settings(), world.network) == "birds: 2 seen classes, 1 unseen class"
     assert count(1000, "image") == "1,000 images"

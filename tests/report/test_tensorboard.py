@@ -1,5 +1,7 @@
 """What TensorBoard is given, read back as TensorBoard reads it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -67,6 +69,13 @@ def test_scalars_and_images_are_read_back(events):
 
 def test_figures_that_are_absent_have_no_tag():
     assert scalars_of({"a": None, "b": 1, "name": "x"}) == {"b": 1.0}
+
+
+def test_a_name_of_a_file_that_is_no_text_is_written_as_escapes(tmp_path, entries):
+    odd = [replace(entries[0], path="a/caf\udce9.jpg")]
+    points = Embedding("images", np.eye(2), {"Path": ["a/caf\udce9.jpg", "b.jpg"]}, ())
+    write_tensorboard(tmp_path / "tensorboard", {}, odd, {}, [points])
+    assert "a/caf\\udce9.jpg" in (tmp_path / "tensorboard/images_metadata.tsv").read_text(encoding="utf-8")
 
 
 def test_the_folder_is_replaced(folder):

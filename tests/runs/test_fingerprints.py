@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+import os
 import shutil
 
 import numpy as np
 import pytest
 
+from niwt_tf.data.images.duplicates import image_digest
 from niwt_tf.data.schema import Dataset, Knowledge, Split
-from niwt_tf.runs.fingerprints import annotation_fingerprint, data_fingerprint, descriptions_fingerprint, image_fingerprint
+from niwt_tf.runs.fingerprints import (
+    annotation_fingerprint,
+    data_fingerprint,
+    descriptions_fingerprint,
+    image_fingerprint,
+    problem_fingerprint,
+    support_fingerprint,
+)
 
 
 def _dataset(root) -> Dataset:
@@ -25,8 +34,31 @@ def test_it_follows_the_content_and_not_the_place(tmp_path):
     assert data_fingerprint(_dataset(tmp_path / "second")) == fingerprint
     assert data_fingerprint(_dataset(first).replace(labels=[0, 0, 2])) != fingerprint
     assert data_fingerprint(_dataset(first).replace(split=None)) != fingerprint
-    (first / "b.png").write_bytes(b"123")
+    state = (first / "b.png").stat()
+    (first / "b.png").write_bytes(b"13")  # of the same size, and as if nothing had been written
+    os.utime(first / "b.png", ns=(state.st_atime_ns, state.st_mtime_ns))
     assert data_fingerprint(_dataset(first)) != fingerprint
+
+
+def test_digests_of_the_files_that_were_checked_are_taken(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.png").write_bytes(b"12")
+    data = _dataset(tmp_path)
+    read = {path: image_digest((tmp_path / path).read_bytes()) for path in data.paths}
+    assert data_fingerprint(data.replace(digests=read)) == data_fingerprint(data)
+    read["a.png"] = image_digest(b"13")
+    assert data_fingerprint(data.replace(digests=read)) != data_fingerprint(data)
+
+
+def test_images_of_equal_size_that_change_places_are_other_data_and_other_support(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.png").write_bytes(name.encode())
+    before = image_fingerprint(_dataset(tmp_path)), support_fingerprint(str(tmp_path))
+    (tmp_path / "a.png").rename(tmp_path / "d.png")
+    (tmp_path / "b.png").rename(tmp_path / "a.png")
+    (tmp_path / "d.png").rename(tmp_path / "b.png")
+    after = image_fingerprint(_dataset(tmp_path)), support_fingerprint(str(tmp_path))
+    assert before[0] != after[0] and before[1] != after[1]
 
 
 def test_networks_do_not_depend_on_descriptions(tmp_path):
@@ -66,3 +98,11 @@ def test_what_is_known_of_images_is_apart(tmp_path):
     assert len({str(annotation_fingerprint(dataset)) for dataset in known}) == len(known)
     assert len({data_fingerprint(dataset) for dataset in known}) == 1
     assert annotation_fingerprint(bare.replace(labels=[0, 0, 2])) == annotation_fingerprint(bare)
+
+
+def test_test_images_count_by_their_names():
+    """Two orders of the same files are other test images at the same places."""
+    data = _dataset("x")
+    other = data.replace(paths=("a.png", "c.png", "b.png"))
+    assert problem_fingerprint(other) != problem_fingerprint(data)
+    assert problem_fingerprint(data.replace(root="y")) == problem_fingerprint(data)

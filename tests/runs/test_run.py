@@ -8,7 +8,7 @@ import pytest
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
-from niwt_tf.files import read_json
+from niwt_tf.files import read_json, write_json
 from niwt_tf.runs.run import Run, RunDirectory
 
 
@@ -44,7 +44,7 @@ def test_stages_are_done_once(tmp_path):
     path = tmp_path / "runs" / "x"
     assert _both(path) == (True, True)
     assert _both(path) == (False, False)
-    assert sorted(os.listdir(path)) == [".lock", "config.json", "evaluate", "metrics.json", "train"]
+    assert sorted(os.listdir(path)) == [".config.json", ".lock", "config.json", "evaluate", "metrics.json", "train"]
     manifest = read_json(path / "train" / "manifest.json")
     assert manifest["shapes"] == {"w": [3]}
     assert manifest["metrics"] == {"accuracy": 0.5}
@@ -145,18 +145,61 @@ def test_a_published_file_that_was_lost_comes_back(tmp_path):
     assert read_json(tmp_path / "metrics.json") == {"sum": 0}
 
 
-@pytest.mark.parametrize("damage", ["missing", "short", "manifest"])
+@pytest.mark.parametrize("damage", ["missing", "short", "flipped", "manifest", "edited", "swapped", "unsealed"])
 def test_a_damaged_stage_is_done_again(tmp_path, damage):
     _both(tmp_path)
-    weights = tmp_path / "train" / "weights.npz"
+    weights, manifest = tmp_path / "train" / "weights.npz", tmp_path / "train" / "manifest.json"
     if damage == "missing":
         weights.unlink()
     elif damage == "short":
         weights.write_bytes(weights.read_bytes()[:-1])
+    elif damage == "flipped":
+        content = weights.read_bytes()
+        weights.write_bytes(content[:-30] + bytes([content[-30] ^ 16]) + content[-29:])
+    elif damage == "manifest":
+        manifest.write_text("{")
+    elif damage == "edited":
+        manifest.write_text(manifest.read_text().replace('"accuracy": 0.5', '"accuracy": 0.9'))
+    elif damage == "swapped":
+        write_json(manifest, {**read_json(manifest), "digests": {"weights.npz": "0" * 16}})
     else:
-        (tmp_path / "train" / "manifest.json").write_text("{")
+        kept = read_json(manifest)
+        write_json(manifest, {name: value for name, value in kept.items() if name not in ("seal", "digests")})
     assert _both(tmp_path)[0]
     assert _both(tmp_path) == (False, False)
+
+
+@pytest.mark.parametrize("damage", ["edited", "half", "empty", "gone", "flipped"])
+def test_a_run_is_not_made_again_because_its_configuration_was_changed(tmp_path, damage, caplog):
+    _both(tmp_path, Settings(seed=7))
+    config = tmp_path / "config.json"
+    text = config.read_text()
+    changed = {"edited": text.replace('"seed": 7', '"seed": 8'), "half": text[: len(text) // 2], "empty": "", "flipped": "\0{"}
+    if damage == "gone":
+        config.unlink()
+    else:
+        config.write_text(changed[damage])
+    assert RunDirectory(tmp_path).reading().settings.seed == 7
+    assert _both(tmp_path) == (False, False)
+    said = "is taken as it was: --seed is still 7, not 8." if damage == "edited" else "is taken as it was."
+    assert said in caplog.text and config.read_text() == text
+    with pytest.raises(InputError, match="--seed was 7, now 8"):
+        _both(tmp_path, Settings(seed=8), ["seed"])
+    assert _both(tmp_path, Settings(seed=8), ["seed"], overwrite=True) == (True, True)
+
+
+def test_a_configuration_whose_copy_is_lost_too_is_refused(tmp_path):
+    _both(tmp_path)
+    config, copy = tmp_path / "config.json", tmp_path / ".config.json"
+    copy.write_text("")
+    assert _both(tmp_path) == (False, False) and copy.read_text() == config.read_text()
+    copy.write_text("")
+    config.write_text(config.read_text().replace('"seed": 0', '"seed": 1'))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"}
+    for read in (lambda: _both(tmp_path), RunDirectory(tmp_path).reading):
+        with pytest.raises(InputError, match="config.json must be a run's configuration: it was changed after niwt wrote it"):
+            read()
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_mistake_before_the_first_stage_leaves_nothing(tmp_path):
@@ -216,15 +259,16 @@ def test_a_broken_configuration_is_named(tmp_path, text):
         pass
 
 
-def test_what_another_version_wrote_is_made_again(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["niwt_tf.runs.run.FORMAT", "niwt_tf.__version__"])
+def test_what_another_version_wrote_is_made_again(tmp_path, monkeypatch, name):
     with RunDirectory(tmp_path / "run").locked(Settings()) as run:
         run.use_data("data")
         with run.stage("train", []).writing() as folder:
             (folder / "file").write_text("old")
-    monkeypatch.setattr("niwt_tf.runs.run.FORMAT", 99)
+    monkeypatch.setattr(name, 99)
     with RunDirectory(tmp_path / "run").locked(Settings()) as run:
         run.use_data("data")
-        assert run.stage("train", []).reason == "was made with another format"
+        assert run.stage("train", []).reason == "was written by another version of niwt-tf"
         with pytest.raises(InputError, match="was written by another version of niwt-tf: run niwt run --run_dir=.* first"):
             run.folder("train")
 
@@ -275,3 +319,15 @@ def test_a_run_of_another_version_is_one_sentence(tmp_path):
         RunDirectory(tmp_path).locked(Settings()),
     ):
         pass
+
+
+def test_a_stage_alone_on_changed_data_is_refused(tmp_path):
+    _both(tmp_path)
+    before = (tmp_path / "metrics.json").read_text()
+    with (
+        pytest.raises(InputError, match="The stage evaluate needs train, which was made of other data"),
+        RunDirectory(tmp_path).locked(Settings()) as run,
+    ):
+        run.use_data("other")
+        _evaluate(run)
+    assert (tmp_path / "metrics.json").read_text() == before and _both(tmp_path) == (False, False)

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from niwt_tf.serving.bundle import predict as predict_module
-from niwt_tf.serving.bundle.predict import opened
+from niwt_tf.serving import predict as predict_module
 from niwt_tf.serving.checks.check_processes import SESSION, Said
 from niwt_tf.serving.checks.messages import Message, append_message, read_messages
 from niwt_tf.serving.checks.session_process import answer_all
+from niwt_tf.serving.predict import opened
 
 
 class Predictions(NamedTuple):

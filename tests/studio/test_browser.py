@@ -92,7 +92,7 @@ def test_a_class_is_composed_by_keyboard_and_saved(served, tmp_path):
             {"name": "<i>mine</i>.png", "mimeType": "image/png", "buffer": png(7)}
         )
         _image(page, "The image <i>mine</i>.png").wait_for()
-        _image(page, "Grad-CAM").wait_for()
+        _image(page, "Heat map").wait_for()
         rows = page.locator("[data-testid=stDataFrame] td", has_text=HOSTILE)
         rows.first.wait_for(state="attached")
         # The bundle answers with four classes, each with its probability.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,6 +44,12 @@ def test_a_slider_covers_the_known_values_in_round_steps(values, low, high, step
     assert (found.low, found.high, found.step, found.digits) == (low, high, step, digits)
     assert found.nearest(low - 1) == low and found.nearest(high + 1) == high
     assert found.nearest(low + 2.4 * step) == round(low + 2 * step, digits)
+
+
+def test_of_what_is_measured_a_new_class_may_have_twice_the_range():
+    values = np.array([[0.0, 2.0, -1.0], [10.0, 4.0, 1.0]], np.float32)
+    found = ranges(values, np.array([True, False, True]))
+    assert [(each.low, each.high) for each in found] == [(0.0, 20.0), (0.0, 4.0), (-1.0, 3.0)]
 
 
 def test_attributes_are_found_by_all_words():
@@ -132,3 +139,8 @@ def test_heat_lights_the_image_up_where_it_is():
     assert shown.shape == pixels.shape
     assert np.ptp(shown[:, 0], axis=-1).max() == 0  # grey
     assert shown[:, -1].mean() > 2 * shown[:, 0].mean()
+
+
+def test_a_name_that_is_no_text_can_be_shown():
+    found = TestImages(Path("x"), ("a/caf\udce9.jpg", "b.jpg"), (), ())
+    assert found.titles == ("a/caf\\udce9.jpg", "b.jpg") and found.names[0] == "a/caf\udce9.jpg"

@@ -27,7 +27,7 @@ PAGE = Path(niwt_tf.studio.__file__).parent / "page.py"
 def page(exported, images, tmp_path, monkeypatch) -> AppTest:
     shutil.copytree(exported, tmp_path / "toy" / "1")
     monkeypatch.setattr(sys, "argv", [str(PAGE), str(tmp_path / "toy" / "1"), str(images), "50"])
-    page = AppTest.from_file(str(PAGE), default_timeout=120).run()
+    page = AppTest.from_file(str(PAGE), default_timeout=600).run()
     assert not page.exception
     return page
 
@@ -78,6 +78,36 @@ def test_words_and_beginnings_set_the_sliders(page):
     next(button for button in page.button if button.label == "Read the words").click().run()
     assert "nothing is understood" in page.error[0].value
     assert [slider.value for slider in page.slider] == read
+
+
+def _press(page: AppTest, label: str) -> None:
+    next(button for button in page.button if button.label == label).click().run()
+    assert not page.exception
+
+
+def test_changes_and_a_saving_can_be_undone(page, tmp_path):
+    def values() -> list[float]:
+        return [slider.value for slider in page.slider]
+
+    assert next(button for button in page.button if button.label == "Undo").disabled
+    mean = values()
+    page.slider[0].set_value(page.slider[0].max).run()
+    first = values()
+    page.slider[1].set_value(page.slider[1].min).run()
+    page.selectbox(key="start").select("cat").run()
+    assert any("is currently called 'cat'" in text.value for text in page.text)
+    for expected in (None, first, mean):
+        _press(page, "Undo")
+        assert expected is None or values() == expected
+        assert page.selectbox(key="start").value == ""
+    page.text_input(key="name").set_value("CAT").run()
+    assert any("There is a class that is currently called 'cat'" in text.value for text in page.text)
+    page.text_input(key="name").set_value("zebra").run()
+    _press(page, "Save as a class card")
+    _press(page, "Undo the saving of zebra")
+    assert not page.error and "version 3" in page.caption[0].value and "Taken back" in page.success[0].value
+    assert "zebra" not in page.selectbox(key="start").options
+    assert not [button for button in page.button if button.label.startswith("Undo the saving")]
 
 
 def test_a_bad_upload_is_one_sentence(page):

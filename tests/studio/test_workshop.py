@@ -12,12 +12,14 @@ import pytest
 from niwt_tf.data.descriptions.new_classes import DescribedClass, Description
 from niwt_tf.errors import InputError
 from niwt_tf.serving.bundle.bundle import Bundle
-from niwt_tf.serving.bundle.predict import opened
 from niwt_tf.serving.classes.edit import add_classes, write_change
 from niwt_tf.serving.classes.rewrite import write_metadata
+from niwt_tf.serving.predict import opened
 from niwt_tf.studio.workshop import Workshop
 from tests.serving.answers import predict
 from tests.studio.conftest import export_toy
+
+pytestmark = pytest.mark.slow
 
 
 def test_answers_are_those_of_the_signatures(workshop, exported):
@@ -128,6 +130,37 @@ def test_a_newer_version_of_another_model_is_not_added_to(exported, images, tmp_
     with pytest.raises(InputError, match="same model as version 1, which is open. Received: version 2 of another"):
         shop.save("zebra", shop.bench.start(None))
     assert sorted(os.listdir(folder)) == ["1", "2"] and shop.bench.bundle.folder.name == "1"
+
+
+def test_a_saved_class_is_taken_back_by_a_version_without_it(exported, images, tmp_path):
+    folder = tmp_path / "toy"
+    shutil.copytree(exported, folder / "1")
+    shop = Workshop(folder, images, 2)
+    composition = shop.bench.start(None).edited(0, 0.9)
+    assert shop.bench.called(composition) == "" and shop.bench.called(shop.bench.start("cat")) == "cat"
+    shop.save("zebra", composition)
+    assert shop.bench.called(composition) == "zebra" == shop.bench.named("  ZEBRA ") and shop.bench.named("") == ""
+    assert shop.take_back("zebra") == folder / "3" == shop.bench.bundle.folder
+    assert shop.bench.bundle.labels == Bundle.open(folder / "1").labels and shop.bench.named("zebra") == ""
+    assert sorted(os.listdir(folder)) == ["1", "2", "3"]
+    with pytest.raises(InputError, match="name must be that of one of the bundle's 5 classes. Received: 'zebra'"):
+        shop.take_back("zebra")
+
+
+def test_sliders_have_the_units_of_the_table(exported, images, tmp_path):
+    folder = Path(shutil.copytree(exported, tmp_path / "1"))
+    metadata = dict(Bundle.open(folder).metadata)
+    names = ["weight_kg", "legs", *metadata["knowledge"]["names"][2:]]
+    scale = {"low": [10.0, 0.0, 0.0, 0.0, 0.0, 0.0], "span": [500.0, 4.0, 1.0, 1.0, 1.0, 1.0]}
+    metadata["knowledge"] = {**metadata["knowledge"], "names": names, "scale": scale}
+    write_metadata(folder, metadata)
+    bench = Workshop(folder, images, 2).bench
+    composition = bench.start("cat")
+    heaviest = 10 + 500 * max(card.description[0] for card in bench.bundle.cards)
+    assert bench.ranges[0].high == pytest.approx(2 * heaviest, rel=0.05) and bench.ranges[2].high <= 1
+    assert bench.in_units(composition.values)[0] == pytest.approx(10 + 500 * composition.values[0])
+    heavy = composition.edited(0, bench.out_of_units(0, 760.0))
+    assert heavy.values[0] == pytest.approx(1.5) and bench.in_units(heavy.values)[0] == pytest.approx(760)
 
 
 def test_words_start_a_description(workshop):

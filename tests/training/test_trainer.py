@@ -109,6 +109,27 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_phase(images, validation, 
     np.testing.assert_array_equal(network.columns, expected.columns)
 
 
+def test_the_best_epoch_is_kept_over_an_interruption(images, validation, tmp_path, monkeypatch):
+    scores, saved = iter([0.2, 0.6, 0.5, 0.4]), []
+    monkeypatch.setattr(training, "class_normalised_accuracy", lambda *arguments: next(scores))
+    options = {"finetune": "head", "epochs": 5, "patience": 2, "work_dir": tmp_path, **QUICK}
+    save = training.save_checkpoint
+
+    def killed(*arguments):
+        save(*arguments)
+        saved.append(1)
+        if len(saved) == 3:  # one epoch after the best
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "save_checkpoint", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_seen(small(), images, validation, **options)
+    network, history = train_seen(small(), images, validation, **options)
+    assert [record["validation_accuracy"] for record in history] == [0.2, 0.6, 0.5, 0.4]
+    expected, _ = train_seen(small(), images, None, finetune="head", epochs=2, **QUICK)
+    np.testing.assert_array_equal(network.columns, expected.columns)
+
+
 def test_same_seed_same_weights_other_seed_others(images, validation):
     results = [
         train_seen(small(), images, validation, from_scratch=True, epochs=1, seed=seed, **QUICK)[0].model.get_weights()

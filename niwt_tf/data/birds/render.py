@@ -12,7 +12,7 @@ from PIL import Image
 from niwt_tf.data.birds.drawing import PART_NAMES, draw_bird
 from niwt_tf.data.birds.species import ATTRIBUTE_NAMES, Species, captions, choose_species
 from niwt_tf.errors import InputError, require
-from niwt_tf.files import replacing_directory, write_json
+from niwt_tf.files import entries_of, replacing_directory, write_json
 
 MARKER = "birds.json"
 _OWN_ENTRIES = {MARKER, "attributes.txt", "CUB_200_2011", "text_c10"}
@@ -64,7 +64,7 @@ def render_birds(
 
 def _check_folder(folder: Path) -> None:
     require(not folder.exists() or folder.is_dir(), f"folder must be a directory to write. Received a file: {str(folder)!r}.")
-    present = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
+    present = {entry.name for entry in entries_of(folder)} if folder.exists() else set()
     if present and not (MARKER in present and present <= _OWN_ENTRIES):
         raise InputError(
             f"folder must be absent, empty or an earlier rendering of birds, which is replaced. Received: {str(folder)!r}, "

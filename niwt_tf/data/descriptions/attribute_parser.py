@@ -1,23 +1,35 @@
-"""From a text to attributes, by the words of their names: a reader that guesses nothing and says what it read.
+"""From a text to attributes, by the words of their names: a reader that says what it read, word by word.
 
 An attribute called "group::value" needs its value's words and its group's in one segment of a sentence ("red crown", "crown is
 red and black", "bill shape curved"); any other needs all words of its name. What is said takes the attribute's high value among
-the seen classes, and what is denied ("no stripes") its low one, as do further values of a group that something is said of; all
-others take the seen classes' mean.
+the seen classes, what is denied ("no stripes", "blue rather than red") its low one, as do further values of a group that
+something is said of; what is said of some of the class ("sometimes", "males", "a white tail" where there is but "white") takes
+the middle of the two, and a number with a unit is taken as it is. All others take the seen classes' mean. What is said of the
+young, or of another class ("unlike the horse"), is left out.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from niwt_tf.data.descriptions.sentences import Segment, content, denied_before, sentences, stem, with_denials_carried
+from niwt_tf.data.descriptions.attribute_names import GENERIC, attribute_names, in_words
+from niwt_tf.data.descriptions.claims import Claim, ReadSegment, claims_of, unread_words
+from niwt_tf.data.descriptions.sentences import CLASS, DENIED, NOT_OF_CLASS, PARTLY, SAID, SOME, stem
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError, require
+
+
+@dataclass(frozen=True)
+class Understood:
+    """What words of a text were taken for."""
+
+    words: str
+    name: str  # the attribute's
+    degree: str  # SAID, PARTLY, DENIED, or the number as it was written
 
 
 @dataclass(frozen=True)
@@ -29,65 +41,71 @@ class Reading:
     denied: tuple[str, ...]  # attributes that it denies
     excluded: tuple[str, ...]  # further values of the groups that something is said of
     unread: tuple[str, ...]  # words that say something but were not understood, each once
+    partly: tuple[str, ...] = ()  # attributes that it ascribes to a part of the class, or now and then
+    numbers: tuple[tuple[str, float], ...] = ()  # attributes that it gives a number
+    left_out: tuple[str, ...] = ()  # words that speak of the young, of another class or of what is not so, each once
+    understood: tuple[Understood, ...] = ()  # in the order of the text
+    coverage: float = 1.0  # understood words among those that say something
+    synonyms: tuple[str, ...] = ()  # what was taken for another word, and how near it is
 
     def sentence(self) -> str:
         """Return all of it in one sentence."""
         parts = [f"understood {', '.join(self.said)}"] if self.said else ["understood nothing as said"]
+        if self.numbers:
+            parts.append("numbers " + ", ".join(f"{name} {value:g}" for name, value in self.numbers))
+        if self.partly:
+            parts.append(f"true in part {', '.join(self.partly)}")
         if self.denied:
             parts.append(f"denied {', '.join(self.denied)}")
         if self.excluded:
             parts.append(f"{len(self.excluded)} other values of the same groups are low")
+        if self.synonyms:
+            parts.append(f"took {', '.join(self.synonyms)}")
+        if self.left_out:
+            parts.append(f"left out as said of the young, of others or of what is not so {', '.join(map(repr, self.left_out))}")
         parts.append(f"not understood {', '.join(map(repr, self.unread))}" if self.unread else "every word was understood")
         return "; ".join(parts) + "; all other attributes are the seen classes' mean."
 
-
-# Where a subject's words begin and end in a segment, and its stems.
-_Subject = tuple[int, int, tuple[str, ...]]
-
-
-@dataclass
-class _Segment:
-    """A segment with what was found in it: spans of words and what they mean."""
-
-    segment: Segment
-    subjects: list[_Subject] = field(default_factory=list)
-    claims: list[tuple[int, bool]] = field(default_factory=list)
-    read: set[int] = field(default_factory=set)
+    def word_by_word(self) -> list[str]:
+        """Return a line for each thing that was understood, with its words."""
+        return [f"{each.words!r}: {each.name} ({each.degree})" for each in self.understood]
 
 
-def read_attributes(text: str, seen: Knowledge) -> Reading:
+# A word, the words that it may stand for -> the one that it does and how near that is, or None.
+Synonyms = Callable[[str, Sequence[str]], tuple[str, float] | None]
+
+
+def read_attributes(text: str, seen: Knowledge, synonyms: Synonyms | None = None) -> Reading:
     """Read an English text in the words of attributes' names; `seen` has these and the seen classes' values [S, K].
+
+    With `synonyms` a word that is in no name may stand for one that is.
 
     Raises:
         InputError: nothing is understood, something is both said and denied, or no seen class is described.
     """
     require(len(seen.values), "text needs seen classes with descriptions, which give low and high values. Received: none.")
     names = attribute_names(seen)
-    by_subject = named_by_subject(names)
-    claims: dict[int, bool] = {}
-    unread: dict[str, None] = {}
-    for segments in sentences(text):
-        found = [_Segment(segment) for segment in with_denials_carried(segments)]
-        for one in found:
-            _read_plain(one, [name for name in names if not name.subject])
-            _find_subjects(one, by_subject)
-        for before, one in pairwise(found):
-            if one.segment.joint == "with":  # "a bill with a hooked shape"
-                _leave_aspects(one, before.subjects, by_subject)
-        for place in range(len(found)):
-            _read_values(found, place, by_subject)
-        for one in found:
-            for place, said in one.claims:
-                if claims.setdefault(place, said) != said:
-                    both = f"{seen.names[place]!r} in both ways"
-                    raise InputError(f"text must not both say and deny an attribute. Received: {both}.")
-            words = enumerate(one.segment.words)
-            unread.update((word.text, None) for place, word in words if place not in one.read and not word.denies)
+    found = claims_of(text, names)
+    taken: list[str] = []
+    if synonyms is not None:
+        replaced = text
+        known = sorted({word for name in names for phrase in name.phrases for word in phrase if len(word) > 2})
+        own = {word for name in names for word in name.subject} | {stem(word) for word in known} | GENERIC
+        for word in dict.fromkeys(word for one in found for word in unread_words(one) if word.isalpha()):
+            near = None if stem(word) in own else synonyms(word, known)
+            if near is not None:
+                replaced = _with_word(replaced, word, near[0])
+                taken.append(f"{word!r} for {near[0]!r} (similarity {near[1]:.2f})")
+        found = claims_of(replaced, names) if taken else found
+    claims = _resolved([claim for one in found for claim in one.claims], seen)
+    unread = dict.fromkeys(word for one in found for word in unread_words(one))
     if not claims:
-        listed = ", ".join(repr(name) for name in seen.names[:3])
-        rule = f"text must describe the class in the words of its attributes' names, such as {listed}"
+        told = {word.stem for one in found for word in one.segment.words}
+        nearest = sorted(names, key=lambda name: not told & {*name.subject})
+        examples = ", ".join(repr(in_words(seen, name)) for name in nearest[:3])
+        rule = f"text must describe the class in the words of its attributes' names, such as {examples}"
         raise InputError(f"{rule}. Received: {_short(text)}, of which nothing is understood.")
-    return _reading(claims, seen, tuple(unread))
+    return _reading(found, claims, seen, tuple(unread), tuple(taken))
 
 
 def typical_values(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -104,204 +122,78 @@ def typical_values(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return low, values.mean(axis=0), high
 
 
-def _reading(claims: dict[int, bool], seen: Knowledge, unread: tuple[str, ...]) -> Reading:
+def _how(claim: Claim) -> str:
+    return claim.degree if claim.number is None else f"{claim.number:g}"
+
+
+def _with_word(text: str, word: str, other: str) -> str:
+    return re.sub(rf"(?i)(?<!\w){re.escape(word)}(?!\w)", other, text)
+
+
+def _resolved(claims: Sequence[Claim], seen: Knowledge) -> dict[int, Claim]:
+    """Return the one thing that is said of each attribute.
+
+    Raises:
+        InputError: something is both said and denied of the whole class.
+    """
+    counted = [claim for claim in claims if claim.about not in NOT_OF_CLASS]
+    strong = {claim.place for claim in counted if not claim.weak}
+    kinds = {seen.groups[claim.place] for claim in counted if not claim.weak and claim.degree == SAID} - {""}
+    kept = [claim for claim in counted if not claim.weak or not (claim.place in strong or seen.groups[claim.place] in kinds)]
+    result: dict[int, Claim] = {}
+    for place in dict.fromkeys(claim.place for claim in kept):
+        of_all = [claim for claim in kept if claim.place == place and claim.about == CLASS]
+        of_some = [claim for claim in kept if claim.place == place and claim.about == SOME]
+        degrees = {claim.degree for claim in of_all if claim.number is None}
+        if {SAID, DENIED} <= degrees:
+            both = f"{seen.names[place]!r} in both ways"
+            raise InputError(f"text must not both say and deny an attribute. Received: {both}.")
+        numbers = [claim for claim in of_all or of_some if claim.number is not None]
+        if numbers:
+            result[place] = numbers[-1]
+        elif SAID in degrees:
+            result[place] = next(claim for claim in of_all if claim.degree == SAID)
+        elif degrees == {DENIED} and all(claim.degree == DENIED for claim in of_some):
+            result[place] = of_all[0]
+        else:
+            result[place] = replace((of_all or of_some)[0], degree=PARTLY)
+    return result
+
+
+def _reading(
+    found: Sequence[ReadSegment], claims: dict[int, Claim], seen: Knowledge, unread: tuple[str, ...], synonyms: tuple[str, ...]
+) -> Reading:
     low, mean, high = typical_values(seen.values)
-    said = [place for place, value in sorted(claims.items()) if value]
-    denied = [place for place, value in sorted(claims.items()) if not value]
-    groups = {seen.groups[place] for place in said} - {""}
+    by_degree = {
+        degree: sorted(place for place, claim in claims.items() if claim.degree == degree and claim.number is None)
+        for degree in (SAID, PARTLY, DENIED)
+    }
+    groups = {seen.groups[place] for place in by_degree[SAID]} - {""}
     excluded = [place for place, group in enumerate(seen.groups) if group in groups and place not in claims]
     values = mean.copy()
-    values[said] = high[said]
-    values[denied + excluded] = low[denied + excluded]
-    in_words = [tuple(seen.names[place] for place in places) for places in (said, denied, excluded)]
-    return Reading(values.astype(np.float32), in_words[0], in_words[1], in_words[2], unread)
-
-
-def _read_plain(one: _Segment, names: Sequence[AttributeName]) -> None:
-    heads = {stem(phrase[-1]) for name in names for phrase in name.phrases}
-    candidates = []
-    for name in names:
-        for phrase in name.phrases:
-            candidates += [(begin, end, name.place, False) for begin, end in spans(one.segment, phrase)]
-            for begin, end in loose_spans(one.segment, phrase):
-                if end - begin < 3 or one.segment.words[begin + 1].stem not in heads:
-                    candidates.append((begin, end, name.place, end - begin == 3))
-    for begin, end, place, apart in sorted(candidates, key=lambda span: (span[0] - span[1], span)):
-        own = {begin, end - 1} if apart else set(range(begin, end))
-        if not own & one.read:
-            one.read |= own
-            one.claims.append((place, not denied_before(one.segment, begin)))
-
-
-def _find_subjects(one: _Segment, by_subject: BySubject) -> None:
-    named = [(begin, end, subject) for subject in by_subject for begin, end in spans(one.segment, subject)]
-    # "eye ring" is not the eye, even where nothing tells that it is on the head.
-    phrases = {phrase for names in by_subject.values() for name in names for phrase in name.phrases}
-    longer = [(begin, end, ()) for phrase in phrases for begin, end in spans(one.segment, phrase) if end - begin > 1]
-    taken: set[int] = set()
-    found: list[_Subject] = []
-    for begin, end, subject in sorted([*named, *longer], key=lambda span: (span[0] - span[1], span[0], not span[2])):
-        if not taken & set(range(begin, end)):
-            taken |= set(range(begin, end))
-            found += [(begin, end, subject)] if subject else []
-    one.subjects = found
-    _leave_aspects(one, found, by_subject)
-
-
-def _leave_aspects(one: _Segment, others: Sequence[_Subject], by_subject: BySubject) -> None:
-    """Take "shape" and the like from a segment's subjects if it is that of another: of the bill in "bill shape"."""
-    theirs = {aspect for _, _, subject in others for name in by_subject[subject] for aspect in name.aspects}
-    one.subjects = [span for span in one.subjects if not set(span[2]) <= ASPECTS & theirs]
-
-
-def _values(one: _Segment, names: Iterable[AttributeName]) -> list[tuple[int, int, AttributeName]]:
-    """Return the values named in a segment, longest first, none within another; several attributes may share a span."""
-    named = [(begin, end, name) for name in names for phrase in name.phrases for begin, end in spans(one.segment, phrase)]
-    kept: list[tuple[int, int, AttributeName]] = []
-    for begin, end, name in sorted(named, key=lambda span: (span[0] - span[1], span[0], span[2].place)):
-        overlapping = [(b, e) for b, e, _ in kept if begin < e and b < end]
-        if all(span == (begin, end) for span in overlapping):
-            kept.append((begin, end, name))
-    return kept
-
-
-def _read_values(found: Sequence[_Segment], place: int, by_subject: BySubject) -> None:
-    one = found[place]
-    lender = None
-    if one.subjects:
-        own, subjects = [name for _, _, subject in one.subjects for name in by_subject[subject]], one.subjects
-    else:
-        lender = _lender(found, place, by_subject)
-        own, subjects = ([], []) if lender is None else (by_subject[lender[1]], [(-1, -1, lender[1])])
-    values = _values(one, own)
-    value_first = bool(one.subjects and values) and min(begin for begin, _, _ in values) < min(b for b, _, _ in subjects)
-    words = {word.stem for word in one.segment.words}
-    for begin, end, name in values:
-        # A value may hold another subject's word: "the bill is the same as the head".
-        outside = [subject for subject in subjects if subject[1] <= begin or end <= subject[0]]
-        if not outside or _nearest(outside, begin, end, value_first) != name.subject:
-            continue
-        same = {aspect for b, _, other in values if b == begin and other.subject == name.subject for aspect in other.aspects}
-        if same & words and not name.aspects & words:
-            continue
-        said = not denied_before(one.segment, begin)
-        one.claims.append((name.place, said))
-        one.read |= set(range(begin, end))
-        one.read |= {k for k, word in enumerate(one.segment.words) if word.stem in ASPECTS}
-        named = one if one.subjects or lender is None else lender[0]
-        named.read |= {k for b, e, subject in named.subjects if subject == name.subject for k in range(b, e)}
-
-
-def _nearest(subjects: Sequence[_Subject], begin: int, end: int, value_first: bool) -> tuple[str, ...]:
-    """Return the subject nearest to a value; of two as near that on the side on which the segment's first value has its own."""
-    after = [(b - end, not value_first, subject) for b, _, subject in subjects if b >= end]
-    return min([*after, *((begin - e, value_first, subject) for _, e, subject in subjects if e <= begin)])[2]
-
-
-def _lender(found: Sequence[_Segment], place: int, by_subject: BySubject) -> tuple[_Segment, tuple[str, ...]] | None:
-    """Return the segment with the subject of one that names none: of "black" in "black and white wings" or "which is black"."""
-    back = next((k for k in range(place - 1, -1, -1) if found[k].subjects), None)
-    ahead = next((k for k in range(place + 1, len(found)) if found[k].subjects), None)
-    before = after = None
-    states = False
-    if back is not None:
-        subject = found[back].subjects[-1][2]
-        if all(_lists_values(one, by_subject[subject]) for one in found[back + 1 : place + 1]):
-            before, states = (found[back], subject), any(one.segment.copula for one in found[back : place + 1])
-    if ahead is not None and all(one.segment.lists for one in found[place + 1 : ahead + 1]):
-        begin, _, subject = min(found[ahead].subjects)
-        first = min((b for b, _, _ in _values(found[ahead], by_subject[subject])), default=begin)
-        if first < begin and all(_lists_values(one, by_subject[subject]) for one in found[place:ahead]):
-            after = found[ahead], subject
-    begins_with = back is not None and found[back + 1].segment.joint == "with"
-    return after if after and (not states or begins_with) else before or after
-
-
-def _lists_values(one: _Segment, names: Iterable[AttributeName]) -> bool:
-    covered = {k for begin, end, _ in _values(one, names) for k in range(begin, end)}
-    covered |= one.read | {k for k, word in enumerate(one.segment.words) if word.denies or word.stem in ASPECTS}
-    return len(covered) == len(one.segment.words)
+    values[by_degree[SAID]] = high[by_degree[SAID]]
+    values[by_degree[PARTLY]] = ((low + high) / 2)[by_degree[PARTLY]]
+    values[by_degree[DENIED] + excluded] = low[by_degree[DENIED] + excluded]
+    numbers = {place: claim.number for place, claim in sorted(claims.items()) if claim.number is not None}
+    for place, number in numbers.items():
+        values[place] = number if seen.scale is None else (number - seen.scale.low[place]) / seen.scale.span[place]
+    named = [tuple(seen.names[place] for place in places) for places in (*by_degree.values(), excluded)]
+    understood = tuple(
+        Understood(one.text(claim), seen.names[claim.place], _how(claims[claim.place]))
+        for one in found
+        for claim in one.claims
+        if claim.place in claims and one.segment.about not in NOT_OF_CLASS
+    )
+    left_out = dict.fromkeys(word.text for one in found if one.segment.about in NOT_OF_CLASS for word in one.segment.words)
+    read = sum(len(one.read) for one in found if one.segment.about not in NOT_OF_CLASS)
+    missed = sum(len(unread_words(one)) for one in found)
+    return Reading(
+        values.astype(np.float32), named[0], named[2], named[3], unread, named[1],
+        tuple((seen.names[place], value) for place, value in numbers.items()), tuple(left_out), understood,
+        read / max(1, read + missed), synonyms,
+    )  # fmt: skip
 
 
 def _short(text: str) -> str:
     plain = " ".join(text.split())
     return repr(plain if len(plain) <= 80 else plain[:77] + "...")
-
-
-# What of a group's name says a kind of property, not whose it is.
-ASPECTS = frozenset(stem(word) for word in ("color", "pattern", "shape", "length", "size", "texture", "type", "style"))
-
-
-@dataclass(frozen=True)
-class AttributeName:
-    """How an attribute is called: by any one of `phrases`, and a group's value only beside the stems of its `subject`.
-
-    The subject of crown_color and crown_pattern is "crown"; `aspects` are the rest of a group's name.
-    """
-
-    place: int
-    phrases: tuple[tuple[str, ...], ...]
-    subject: tuple[str, ...] = ()
-    aspects: frozenset[str] = frozenset()
-
-
-# Names by their subject.
-BySubject = dict[tuple[str, ...], list[AttributeName]]
-
-
-def attribute_names(seen: Knowledge) -> list[AttributeName]:
-    """Return how each of K attributes is called, in their order."""
-    found = []
-    for place, (name, group) in enumerate(zip(seen.names, seen.groups, strict=True)):
-        value = name.partition("::")[2] if group else name
-        plain = re.sub(r"\(.*?\)", " ", value)
-        value = plain if plain.strip("_ ") else value
-        of_group = tuple(stem(word) for word in content(group)) if group else ()
-        subject = tuple(word for word in of_group if word not in ASPECTS) or of_group
-        alternatives = re.split(r"(?:^|[\W_])or(?:[\W_]|$)", value.lower())
-        phrases = []
-        for alternative in filter(None, alternatives):
-            words = content(alternative)
-            # "fan-shaped_tail" of tail_shape is "fan": its group says the rest.
-            rest = tuple(word for word in words if stem(word) not in {*subject, *(ASPECTS if subject else ())})
-            phrases += [rest or words] if words else []
-        found.append(AttributeName(place, tuple(phrases), subject, frozenset(of_group) - {*subject}))
-    return found
-
-
-def named_by_subject(names: Iterable[AttributeName]) -> BySubject:
-    """Return the names that have a subject, by it."""
-    found: BySubject = {}
-    for name in names:
-        if name.subject:
-            found.setdefault(name.subject, []).append(name)
-    return found
-
-
-def spans(segment: Segment, phrase: Sequence[str]) -> list[tuple[int, int]]:
-    """Return where the words of a phrase stand one after the other, also written as one word or as more."""
-    words, stems = segment.words, [stem(word) for word in phrase]
-    wholes = {"".join(phrase), "".join(phrase[:-1]) + stems[-1]}
-    found = []
-    for begin in range(len(words)):
-        for end in range(begin + 1, min(len(words), begin + len(phrase) + 1) + 1):
-            part = words[begin:end]
-            joined = "".join(word.text for word in part[:-1])
-            if [word.stem for word in part] == stems or joined + part[-1].text in wholes or joined + part[-1].stem in wholes:
-                found.append((begin, end))
-    return found
-
-
-def loose_spans(segment: Segment, phrase: Sequence[str]) -> list[tuple[int, int]]:
-    """Return where two words stand with one between ("long bushy tail") or around "is" ("tail is long")."""
-    if len(phrase) != 2:
-        return []
-    first, second = (stem(word) for word in phrase)
-    words = segment.words
-    apart = [(i, i + 3) for i in range(len(words) - 2) if words[i].stem == first and words[i + 2].stem == second]
-    turned = [
-        (i, i + 2)
-        for i in range(len(words) - 1)
-        if words[i].stem == second and words[i + 1].stem == first and words[i + 1].after_copula
-    ]
-    return apart + turned

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from niwt_tf.data.class_names import plain_name
+from niwt_tf.data.feature_rows import holds_features
 from niwt_tf.data.readers.awa2 import read_awa2_classes
-from niwt_tf.data.readers.tables import plain_name, read_mat, texts_of
+from niwt_tf.data.readers.tables import read_mat, texts_of
 from niwt_tf.data.readers.xlsa17 import FOLDERS
 from niwt_tf.data.schema import Dataset, Knowledge, dimension_names
 from niwt_tf.errors import InputError, brief, listed, require
@@ -59,9 +61,12 @@ def class_sentences(dataset: Dataset, split_dir: str | Path | None = None) -> Kn
     Raises:
         InputError: another data set, no such file, or one that is not in order or lacks a class.
     """
-    require(dataset.name in FOLDERS, f"knowledge=sentences is published for cub alone. Received: dataset {dataset.name!r}.")
-    path = _find(dataset, split_dir)
-    if dataset.split is not None and dataset.split.name != "ps":
+    of_features = holds_features(dataset.root)
+    if dataset.name not in FOLDERS and not of_features:
+        raise InputError(f"knowledge=sentences is published for cub alone. Received: dataset {dataset.name!r}.")
+    path = dataset.root.parent / _FILE if of_features else _find(dataset, split_dir)
+    require(path.is_file(), f"knowledge=sentences needs {path}. Received: no such file.")
+    if dataset.split is not None and not dataset.split.name.startswith("ps"):
         rule = "%s was learnt from classes that split=ps calls seen"
         _LOG.warning(f"{rule}; with other splits some of them are unseen, and figures are too good.", path)
     content = read_mat(path, ["att", "allclasses_names"])

@@ -218,7 +218,7 @@ class _Transformer:
             rule = f"{folder} must hold the weights that its config.json names"
             raise InputError(f"{rule}. Received: {first_line(error)}.") from error
         signature = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)]
-        self._graph = tf.function(self._forward, input_signature=signature)
+        self._graph = tf.function(self._forward, input_signature=signature, autograph=False)
 
     def __call__(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return float32 [B, L, E] of ids [B, L]; those from `lengths` [B] on are filling."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from niwt_tf.data.readers.tables import plain_name, read_text, text_files
+from niwt_tf.data.class_names import plain_name
+from niwt_tf.data.readers.tables import read_text, text_files
 from niwt_tf.data.schema import Dataset, caption_texts
 from niwt_tf.errors import InputError, listed, suggestion
 

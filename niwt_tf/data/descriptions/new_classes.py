@@ -8,21 +8,24 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from niwt_tf.data.descriptions.attribute_parser import read_attributes
+from niwt_tf.data.class_names import check_name, plain_name
+from niwt_tf.data.descriptions.attribute_parser import Synonyms, read_attributes
 from niwt_tf.data.descriptions.join import JOINT
 from niwt_tf.data.descriptions.sentences import EMPTY
-from niwt_tf.data.readers.tables import finite_number, plain_name, read_rows, read_text
+from niwt_tf.data.readers.spreadsheet import decimal_mark, finite_number, is_workbook
+from niwt_tf.data.readers.tables import check_new, composed, header_names, read_rows, read_text
 from niwt_tf.data.schema import Knowledge, TextEncoder
 from niwt_tf.errors import InputError, check_choice, listed, require, suggestion
 
 MISSING = ("error", "mean")
+LEAST_UNDERSTOOD = 0.5  # of what a text says, or it is not taken without a word
 _LARGEST = float(np.finfo(np.float32).max)
 # Seen values reach 100 and new ones 1, or the other way round: surely other units.
 _OTHER_UNITS = 10.0
@@ -35,6 +38,7 @@ class Description:
     values: np.ndarray  # float32 [K], finite
     text: str = ""  # the words it was made from, or ""
     notes: tuple[str, ...] = ()  # sentences that say what was filled in, understood or is doubtful
+    coverage: float = 1.0  # understood words of a text, of those that say something
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def read_description(path: str | Path, seen: Knowledge, missing: str = "error") 
         InputError: naming the file and line of whatever is not in order.
     """
     path = Path(path).expanduser()
-    text = read_text(path)
+    text = "" if is_workbook(path) else read_text(path)
     is_json = path.suffix.lower() == ".json" or (path.suffix.lower() != ".csv" and text.lstrip().startswith(("{", "[")))
     entries = list(_json_entries(path, text) if is_json else _csv_entries(path))
     return described(entries, seen, str(path), missing)
@@ -95,17 +99,22 @@ def described(entries: Iterable[Entry], seen: Knowledge, where: str, missing: st
         )
     require(not absent or len(seen.values), "missing=mean needs seen classes with descriptions in the bundle. Received: none.")
     mean = seen.values.mean(axis=0, dtype=np.float64) if absent else np.zeros(len(seen.names))
-    values = np.array([given[name].value if name in given else mean[k] for k, name in enumerate(seen.names)], np.float32)
+    values = np.array([given[name].value if name in given else 0.0 for name in seen.names], np.float64)
+    values = np.where([name in given for name in seen.names], values if seen.scale is None else seen.scale(values), mean)
+    values = values.astype(np.float32)
     notes = [f"{len(absent)} attributes have the seen classes' mean: {', '.join(absent)}."] if absent else []
     told = np.array([name in given for name in seen.names])
     return Description(values, notes=(*notes, *_units(values[told], seen.values[:, told], where)))
 
 
-def described_in_words(text: str, seen: Knowledge, words: TextEncoder | None = None) -> Description:
+def described_in_words(
+    text: str, seen: Knowledge, words: TextEncoder | None = None, synonyms: Synonyms | None = None
+) -> Description:
     """Return the description that a text makes.
 
     `seen` is what the classes' descriptions are made of, and the seen classes' values [S, K]; `words`, for knowledge of
-    captions or texts, what its numbers are made of. Without these attributes are looked for by their names.
+    captions or texts, what its numbers are made of. Without these attributes are looked for by their names, and by words that
+    `synonyms` says to stand for one of them.
 
     Raises:
         InputError: nothing in the text is understood, or words alone cannot make such a description.
@@ -113,15 +122,17 @@ def described_in_words(text: str, seen: Knowledge, words: TextEncoder | None = N
     text = text.strip()
     if words is None:
         _check_has_names(seen)
-        reading = read_attributes(text, seen)
-        return Description(reading.values, text, (f"Of the text, {reading.sentence()}",))
+        reading = read_attributes(text, seen, synonyms)
+        notes = (f"Of the text, {reading.sentence()}", *reading.word_by_word())
+        return Description(reading.values, text, notes, reading.coverage)
     if len(words.names) != len(seen.names):
         raise InputError(f"words.npz must make {len(seen.names)} numbers, as the bundle has. Received: {len(words.names)}.")
     known, others = words.known(text)
     unknown = [word for word in others if word not in EMPTY]
     require(known, "text must use words of the texts that the bundle was made with. Received: not one of them.")
     rest = f"; not known, {', '.join(map(repr, unknown))}" if unknown else ""
-    return Description(words([text])[0], text, (f"Of the text, {len(known)} different words are known{rest}.",))
+    coverage = len(known) / (len(known) + len(unknown))
+    return Description(words([text])[0], text, (f"Of the text, {len(known)} different words are known{rest}.",), coverage)
 
 
 def _check_has_names(seen: Knowledge) -> None:
@@ -142,8 +153,9 @@ def _csv_entries(path: Path) -> Iterator[Entry]:
         near = "; a table with a row for each class is given as cards" if header[0] == "class" else ""
         received = ",".join(header)[:80]
         raise InputError(f"{path}, line 1 must be attribute,value. Received: {received!r}{near}.")
+    mark = decimal_mark(path, ((line, cell) for line, (_, cell) in rows[1:]))
     for line, (name, cell) in rows[1:]:
-        yield Entry(name, finite_number(path, line, "value", cell), f"{path}, line {line}")
+        yield Entry(name, finite_number(path, line, "value", cell, mark), f"{path}, line {line}")
 
 
 def _json_entries(path: Path, text: str) -> Iterator[Entry]:
@@ -159,7 +171,7 @@ def _json_entries(path: Path, text: str) -> Iterator[Entry]:
         where = f"{path}, line {line}"
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
             raise InputError(f"{where}, {name[:80]!r} must be a finite number. Received: {_kind(value)}.")
-        yield Entry(plain_name(name), float(value), where)
+        yield Entry(composed(name), float(value), where)
 
 
 def _lines_of_members(text: str) -> Iterator[tuple[int, str, Any]]:
@@ -204,29 +216,55 @@ class DescribedClass:
     source: str = ""  # where the description comes from, or ""
 
 
+class Doubt(NamedTuple):
+    """Of which text least was understood: the share of it, in words, of how many other texts too little was, and the note."""
+
+    share: str
+    others: str
+    note: str
+
+
+def doubt_of(classes: Sequence[DescribedClass], least: float = LEAST_UNDERSTOOD) -> Doubt | None:
+    """Return the doubt whether classes are what their texts say, or None where at least that share of each was understood."""
+    doubtful = [each for each in classes if each.description.coverage < least]
+    if not doubtful:
+        return None
+    worst = min(doubtful, key=lambda each: each.description.coverage)
+    share = f"{worst.description.coverage:.0%} of what the text of {worst.name!r} says"
+    others = f", and less than {'half' if least == 0.5 else f'{least:.0%}'} of {len(doubtful) - 1} more" if doubtful[1:] else ""
+    return Doubt(share, others, worst.description.notes[0].rstrip("."))
+
+
 def read_described_classes(
-    path: str | Path, seen: Knowledge, words: TextEncoder | None = None, missing: str = "error"
+    path: str | Path,
+    seen: Knowledge,
+    words: TextEncoder | None = None,
+    missing: str = "error",
+    synonyms: Synonyms | None = None,
 ) -> list[DescribedClass]:
-    """Read every class of a CSV, or none. For `seen`, `words` and `missing` see `described` and `described_in_words`.
+    """Read every class of a CSV, or none. For the other arguments see `described` and `described_in_words`.
 
     Raises:
         InputError: naming the file and line of whatever is not in order; a file leaves the CSV's folder.
     """
     path = Path(path).expanduser()
-    (first, header), *rows = read_rows(path)
+    (first, cells_of_header), *rows = read_rows(path)
+    header = header_names(cells_of_header)
     _check_header(path, first, header, seen)
     require(rows, f"{path} must have a row for each new class. Received: a header alone.")
     lines_of: dict[str, int] = {}
     classes = []
+    told = [k for k, column in enumerate(header) if column in seen.names]
+    mark = decimal_mark(path, ((line, cells[k]) for line, cells in rows for k in told))
     for line, cells in rows:
         row = dict(zip(header, cells, strict=True))
-        name = row.pop("class")
+        name = plain_name(row.pop("class"))
         require(name, f"{path}, line {line} must name its class. Received: an empty cell.")
-        if name in lines_of:
-            raise InputError(f"{path}, line {line} must name a new class. Received: {name!r}, also on line {lines_of[name]}.")
+        check_name(name, f"{path}, line {line}: the name of a class")
+        check_new(name, lines_of, path, line)
         lines_of[name] = line
         source = "" if "source" in seen.names else row.pop("source", "")
-        classes.append(DescribedClass(name, _description(path, line, row, seen, words, missing), source))
+        classes.append(DescribedClass(name, _description(path, line, row, seen, words, missing, synonyms, mark), source))
     return classes
 
 
@@ -251,7 +289,14 @@ def _ways(columns: Iterable[str], seen: Knowledge) -> list[str]:
 
 
 def _description(
-    path: Path, line: int, row: Mapping[str, str], seen: Knowledge, words: TextEncoder | None, missing: str
+    path: Path,
+    line: int,
+    row: Mapping[str, str],
+    seen: Knowledge,
+    words: TextEncoder | None,
+    missing: str,
+    synonyms: Synonyms | None,
+    mark: str,
 ) -> Description:
     where = f"{path}, line {line}"
     ways = _ways(row, seen)
@@ -259,10 +304,11 @@ def _description(
         return read_description(file_below(path.parent, row["attributes"], where), seen, missing)
     if ways == ["text"]:
         try:
-            return described_in_words(row["text"], seen, words)
+            return described_in_words(row["text"], seen, words, synonyms)
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
-    entries = [Entry(name, finite_number(path, line, name, cell), where) for name, cell in row.items()]
+    given = {name: cell for name, cell in row.items() if cell or missing == "error"}
+    entries = [Entry(name, finite_number(path, line, name, cell, mark), where) for name, cell in given.items()]
     return described(entries, seen, where, missing)
 
 

@@ -16,6 +16,7 @@ from niwt_tf.data.descriptions.tokens import sentences, tokens
 from niwt_tf.data.hub_location import locate
 from niwt_tf.data.schema import dimension_names
 from niwt_tf.errors import InputError, brief, first_line
+from niwt_tf.files import literal_folder
 
 _BATCH = 256
 _PROBE = ("a bird.", "a red bird.")
@@ -115,7 +116,7 @@ class TextModule(_SentenceMeans):
         self._handle, self._progress = handle, progress
         folder = locate(handle)
         try:
-            self._loaded: Any = tf.saved_model.load(str(folder))
+            self._loaded: Any = tf.saved_model.load(str(literal_folder(folder)))
         except Exception as error:  # TensorFlow raises whatever its reader of protos and tensors meets
             raise InputError(f"A hub module must be a readable SavedModel. Received: {folder}: {_reason(error)}.") from error
         # The call of a TF2 module, or the signature of one that was saved otherwise.

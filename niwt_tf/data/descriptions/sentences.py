@@ -1,29 +1,77 @@
 """English sentences as far as a description needs them: words without their endings, and the segments that they stand in.
 
-A sentence ends at . ; : ! ? or a new line. Within one, commas and joining words ("and", "with", "which") begin a new segment.
-Words that say nothing by themselves are left out, but for what they decide: whether a segment denies, and what its subject is.
+A sentence ends at . ; ! ? or a new line. Within one, commas, colons and joining words ("and", "with", "which") begin a new
+segment. Words that say nothing by themselves are left out, but for what they decide: how far a word is said ("no stripes",
+"sometimes spotted"), of whom ("the young are brown"), and what its subject is.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
+from niwt_tf.data.descriptions.quantities import Quantity, without_quantities
+
+# How far something is said: of the whole class, of a part of it or now and then, or not at all.
+SAID, PARTLY, DENIED = "said", "partly", "denied"
+# Of whom a segment speaks: the class, some of it (a sex, a season), its young, another class that it is compared with, or none:
+# "it would be red if it were a male".
+CLASS, SOME, YOUNG, OTHERS, UNREAL = "the class", "some", "the young", "others", "none"
+NOT_OF_CLASS = (YOUNG, OTHERS, UNREAL)
+
+
+def words_of(listed: str) -> frozenset[str]:
+    """Return the words of a list with blanks between."""
+    return frozenset(listed.split())
+
+
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[.;:!?,\n]")
-_ENDS = frozenset(".;:!?\n")
-_LISTING = frozenset({",", "and", "or", "nor"})
-_JOINING = _LISTING | {"but", "with", "without", "while", "whereas", "whose", "which", "that", "has", "have", "having"}
-_DENYING = frozenset({"no", "not", "without", "never", "lack", "lacks", "lacking", "none", "neither", "nor", "cannot", "non"})
-_COPULAS = frozenset({"is", "are", "was", "were", "be", "being", "looks", "appears", "becomes", "isn't", "aren't"})
+_ENDS = frozenset(".;!?\n")
+_PRONOUNS = frozenset({"it", "it's", "they", "they're", "both"})
+_LISTING = frozenset({",", "and", "or", "nor", "&"})
+_RELATIVE = frozenset({"which", "that", "whose", "who"})
+_WITHOUT = frozenset({"without", "instead"})
+_JOINING = (
+    _LISTING | _RELATIVE | _WITHOUT
+    | {":", "but", "with", "while", "whereas", "has", "have", "having", "yet", "though", "although", "except", "unlike"}
+)  # fmt: skip
+_DENYING = _WITHOUT | words_of(
+    "no not never lack lacks lacking lacked none neither nor cannot non nowhere hardly scarcely barely seldom rarely"
+)
+# Said of what stands before.
+_ABSENT = words_of("absent missing lacking wanting disappear disappears vanish vanishes fade fades")
+_LESSENING = words_of(
+    """sometimes occasionally may might either partly partially slightly faintly less perhaps possibly sporadically few fewer
+    some"""
+)
+_CONFIRMING = words_of("usually often most mostly mainly always typically generally commonly frequently normally largely")
+_COPULAS = words_of(
+    """is are was were be being look looks appear appears become becomes isn't aren't wasn't weren't seem seems they're that's
+    there's"""
+)
 _EMPTY_WORDS = """
-a an the this that these those it its it's their his her he she they them there i you we one of in on at to from by for as than
-about over into onto around also too so just has have having had do does doesn't don't can with and or nor but while whereas
-whose which who some any each both such usually often mostly mainly rather quite somewhat
+a an the this that these those it its it's their his her he she they them there i we one ones of in on at to from by for as than
+about over into onto around also too so just has have having had do does doesn't don't can with and or nor but while whereas you
+whose which who any each both such rather quite somewhat like yes present visible itself themselves will would more even still
+only however when where if other every now almost nearly
+ever many numerous several much got trace sign hint sex else alone
 """
-EMPTY = _COPULAS | set(_EMPTY_WORDS.split())
-_IRREGULAR = {"feet": "foot", "teeth": "tooth", "geese": "goose", "mice": "mouse", "leaves": "leaf", "primarily": "primary"}
+EMPTY = _COPULAS | _CONFIRMING | words_of(_EMPTY_WORDS)
+_OF_SOME = words_of("male female stag doe ewe drake stallion mare summer winter spring autumn breeding nonbreeding molt moult")
+_OF_YOUNG = words_of(
+    """young juvenile immature fawn calf cub chick pup puppy kitten lamb foal piglet nestling hatchling infant baby fledgling
+    duckling gosling newborn youngster tadpole larva"""
+)
+_OF_ALL = words_of("adult adults grown sexes")
+_IRREGULAR = {
+    "feet": "foot", "teeth": "tooth", "geese": "goose", "mice": "mouse", "leaves": "leaf", "primarily": "primary",
+    "hooves": "hoof", "hooved": "hoof", "calves": "calf", "flier": "fly", "flies": "fly", "flying": "fly", "flys": "fly",
+    "lying": "lie", "runner": "run", "running": "run", "wolves": "wolf", "agile": "agility", "muscular": "muscle",
+    "wooden": "wood", "golden": "gold",
+}  # fmt: skip
 # Spellings and names of one thing, in data sets and in what people write.
 _SAME = {
     "beak": "bill",
@@ -31,9 +79,60 @@ _SAME = {
     "colour": "color",
     "stomach": "belly",
     "abdomen": "belly",
+    "chest": "breast",
+    "streak": "strip",
+    "conical": "con",
+    "antler": "horn",
+    "large": "big",
+    "larg": "big",
+    "little": "small",
+    "littl": "small",
     "quadrupedal": "quadrapedal",
 }
 _NUMBERS = {"0": "no", "1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "8": "eight", "10": "ten"}
+# What several words say together, and the one word that says it here.
+_TOGETHER = [
+    (re.compile(rf"\b(?:{pattern})(?!\w)"), said)
+    for pattern, said in (
+        ("i\\.e\\.|e\\.g\\.|if ever|if any|at all|at least|at most|no more than|no fewer than|more or less|such as", ""),
+        ("no longer|no more|(?:any|every)thing but|never,? ever|far from|by no means|in no way|fails? to", "not"),
+        ("unable to|incapable of|any \\w+ but", "not"),
+        ("(?:has|have|had|having) lost|(?:lost|loses?|sheds?|drops|dropped) (?:its|their|his|her|the|all|both)", "has no"),
+        ("used to (?:be|have|show)|formerly|once had|once(?! (?:a|the|it|they|in|every|grown|adult|mature|more)\\b)", "not"),
+        ("(?:half|some|a few) of (?:them|the \\w+)", "sometimes"),
+        # What nobody is more than is so.
+        ("(?:nothing|no(?: \\w+){1,3}) (?:is|are) (?:more|so|as|quite as)", "it is"),
+        ("(?:nothing|no(?: \\w+){1,3}) (?:is|are)(?= (?!amber|copper|ginger|silver)\\w{3,}er\\b)", "it is"),
+        ("(?:and |but )?nowhere else", ""),
+        ("minus|sans|without (?:either|any|both)", "without"),
+        ("(?:confused|compared) with|compared to|mistaken for|similar to|resembl(?:es|ing)|in contrast to|all but", "unlike"),
+        ("not only|not just|not merely", ""),
+        ("but also|as well as|together with|along with|in addition to", "and"),
+        ("rather than|instead of|in place of|in lieu of|as opposed to", "instead"),
+        ("with the exception of|except(?:ing)?(?: for)?|other than|apart from|aside from|save for|but for|excluding", "except"),
+        ("not without|never without|not lacking", "with"),
+        ("(?:is|are) without|(?:bare|free|devoid|destitute|void) of|free from|(?:in the )?absence of", "without"),
+        ("(?:hardly|scarcely|barely) (?:any|ever)|(?:almost|virtually|practically|next to) (?:no|never|none)", "no"),
+        ("(?:no trace|nothing|little or no|little to no|few if any)(?: of)?", "no"),
+        ("not (?:always|usually|often|necessarily|all|every|entirely|wholly|completely|fully|commonly)", "partly"),
+        ("(?:can|could|may|might)(?: also| sometimes)? be", "may"),
+    )
+]
+# "Grey above, white below."
+_SIDES = re.compile(r"\b(above|below)(?=\s*(?:[,.;:]|and\b|$))")
+# "Other than the red crown it is black."
+_BEFORE_IT = re.compile(r"((?:^|[.;]\s*)(?:except|unlike|instead)\b[^,.;:]*?)\s(?=(?:it|they|no|the (?:bird|animal|rest))\s)")
+# "Too heavy to be small", "horns are rare", "un-spotted", "semi-striped".
+_REWORDED = [
+    (re.compile(r"\btoo (\w+) to (?:be|have|show)\b"), r"\1, not"),
+    (re.compile(r"\b(\w+) (?:is|are) (?:rare|uncommon|scarce|exceptional)\b"), r"rarely \1"),
+    (re.compile(r"\bun-(?=\w)"), "not "),
+    (re.compile(r"\bsemi-(?=\w)"), "partly "),
+]
+_HYPOTHETICAL = frozenset({"would", "wouldn't", "it'd", "they'd"})
+_NOT_AS = re.compile(r"\bnot (?:nearly |quite )?(?:as|so) (.{1,40}?) as\b")
+
+_LONGEST_RUN = 8  # words that a name may have
 
 
 @dataclass(frozen=True)
@@ -43,7 +142,9 @@ class Word:
     text: str  # as it was written, lower case
     stem: str  # without its ending
     after_copula: bool = False  # whether "is" or the like stands between it and the word that counts before it
-    denies: bool = False  # whether it is "no" or the like
+    degree: str = SAID
+    compared: bool = False  # whether it is what something is compared with: "a bear" in "less furry than a bear"
+    quantity: Quantity | None = None
 
 
 @dataclass(frozen=True)
@@ -53,16 +154,36 @@ class Segment:
     joint: str  # what joins it to the segment before, "" for the first of a sentence
     words: tuple[Word, ...]  # those that count
     copula: bool  # whether it has "is" or the like
+    about: str = CLASS  # of whom it speaks
+    relative: bool = False  # whether "which" or the like joins it
+    ends_denied: bool = False  # whether it ends with a denial, as "adults are not"
+    refers: bool = False  # whether "it" or "one" of it stands for what was spoken of before
+    after_stop: bool = True  # whether a full stop stands before its sentence, not a semicolon
 
     @property
     def lists(self) -> bool:
-        """Whether it goes on with a list that the segment before began."""
-        return self.joint in _LISTING
+        """Whether it goes on with what the segment before began."""
+        return self.joint in _LISTING or self.joint in ("but", "instead")
+
+    @cached_property
+    def runs(self) -> dict[str, list[tuple[int, int]]]:
+        """Where words stand one after the other, by their stems with blanks between and by the words written as one."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        for begin in range(len(self.words)):
+            for end in range(begin + 1, min(len(self.words), begin + _LONGEST_RUN) + 1):
+                part = self.words[begin:end]
+                joined = "".join(word.text for word in part[:-1])
+                stems = " ".join(word.stem for word in part) if len(part) > 1 else f"{part[0].stem} "
+                for key in {stems, joined + part[-1].text, joined + part[-1].stem}:
+                    found.setdefault(key, []).append((begin, end))
+        return found
 
 
 @lru_cache(maxsize=10_000)
 def stem(word: str) -> str:
-    """Return a lower-case word without its plural or verbal ending: "striped" and "stripes" are one."""
+    """Return a lower-case word without its ending: "striped" and "stripes" are one, so are "furry" and "fur"."""
+    if word == "plains":  # where animals live; a plain wing is another thing
+        return word
     word = re.sub("'s?$", "", word)
     word = _IRREGULAR.get(word, word)
     if len(word) > 4 and word.endswith("ies"):
@@ -71,14 +192,24 @@ def stem(word: str) -> str:
         word = word[:-2]
     elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us")):
         word = word[:-1]
-    verbal = re.fullmatch("(.{3,})(ed|ing)", word)
+    word = re.sub("(?<=.{2})ier$", "y", word)
+    verbal = re.fullmatch("(.{3,})(ed|ing)", word) or re.fullmatch("(.{4,})(er)", word)
     if verbal:
-        word = verbal[1]
-        if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aeiouls":
-            word = word[:-1]
+        word = _single(verbal[1])
+    agent = re.fullmatch("(.{4,})er", word) if verbal and verbal[2] == "ed" else None
+    if agent:  # "feathered", as "feathers"
+        word = _single(agent[1])
     if len(word) > 3 and word.endswith("e"):
         word = word[:-1]
-    return _SAME.get(word, word)
+    word = _SAME.get(word, word)
+    if len(word) > 4 and word.endswith("y") and word[-2] not in "aeiou":
+        word = _single(word[:-1])
+    return word
+
+
+def _single(word: str) -> str:
+    """Return a word without the doubling of its last letter: "furr" is fur."""
+    return word[:-1] if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aeiouls" else word
 
 
 def content(name: str) -> tuple[str, ...]:
@@ -87,46 +218,225 @@ def content(name: str) -> tuple[str, ...]:
     return tuple(word for word in words if word not in EMPTY) or tuple(words)
 
 
-def sentences(text: str) -> list[list[Segment]]:
-    """Return the segments of each sentence of a text; segments and sentences without a word that counts are left out."""
+def sentences(text: str, names: frozenset[str] = frozenset()) -> list[list[Segment]]:
+    """Return the segments of each sentence of a text; segments and sentences without a word that counts are left out.
+
+    `names` are words' stems that are not to be taken apart: "hairless" is "no hair" but where an attribute is called so.
+    """
+    plain, quantities = without_quantities(text.lower().replace("’", "'").replace("::", " ").replace("_", " "))
+    plain = re.sub(r"\s[-–—]+\s|=|\?(?=\s*(?:no|none|yes)\b)", " : ", plain)
+    plain = _SIDES.sub(lambda found: "upperparts" if found[1] == "above" else "underparts", plain)
+    plain = _NOT_AS.sub(r"less \1 than", plain)
+    for pattern, said in [*_TOGETHER, *_REWORDED]:
+        plain = pattern.sub(said, plain)
+    plain = _BEFORE_IT.sub(r"\1, ", plain.strip())
+    plain = re.sub(r"\b(seldom|rarely|never),\s*,", r"\1", plain)
     found: list[list[Segment]] = []
-    segments: list[Segment] = []
-    words: list[Word] = []
-    joint, copula, recent = "", False, False
-    for token in [*_TOKEN.findall(text.lower().replace("’", "'")), "."]:
-        if token in _ENDS or token in _JOINING:
-            if any(not word.denies for word in words):
-                segments.append(Segment(joint, tuple(words), copula))
-                words, copula = [], False
-            joint, recent = token if segments else "", False
+    parts: list[_Part] = [_Part()]
+    stopped = True
+    for token in [*_TOKEN.findall(plain), "."]:
         if token in _ENDS:
-            found += [segments] if segments else []
-            segments, words, joint, copula = [], [], "", False
-        if token in _COPULAS:
-            copula = recent = True
-        plain = _NUMBERS.get(token, token)
-        if plain in _DENYING or token.endswith("n't"):
-            words.append(Word(token, plain, denies=True))
-        elif token not in EMPTY and token not in _JOINING and token not in _ENDS:
-            words.append(Word(token, stem(plain), after_copula=recent))
-            recent = False
+            segments = _in_relation(_with_marks([_read(part, quantities, names) for part in _joined(parts)]))
+            found += [[replace(one, after_stop=stopped) for one in segments]] if segments else []
+            parts, stopped = [_Part()], token != ";"
+        elif token in _JOINING:
+            if parts[-1].tokens:
+                parts.append(_Part())
+            parts[-1].joints.append(token)
+        else:
+            parts[-1].tokens.append(token)
     return found
 
 
-def denied_before(segment: Segment, place: int) -> bool:
-    """Return whether a denying word stands before the word at `place`."""
-    return any(word.denies for word in segment.words[:place])
+@dataclass
+class _Part:
+    """A segment's tokens, and the joining words before them."""
+
+    joints: list[str] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    labels: bool = False  # whether a denial and a colon begin it, as "lacks: hooves, horns"
+
+    @property
+    def kinds(self) -> set[str]:
+        """Return what it holds: "words" that count, "marks" of a degree, "denial" as the last mark, "who"."""
+        found: set[str] = set()
+        for token in self.tokens:
+            if _degree_of(token) is not None:
+                found |= {"marks"}
+                found = found | {"denial"} if _degree_of(token) == DENIED else found - {"denial"}
+            elif _about(token) is not None:
+                found.add("who")
+            elif token not in EMPTY and token not in ("than", "as", "so"):
+                found.add("words")
+        return found
 
 
-def with_denials_carried(segments: list[Segment]) -> list[Segment]:
-    """Return segments with a denial going on through a list that ends in "or": "without horns, claws or tusks"."""
-    result = list(segments)
-    for place, (before, after) in enumerate(pairwise(segments), start=1):
-        denies = any(word.denies for word in result[place - 1].words)
-        rest = [segment.joint for segment in segments[place:]]
-        listed = next((joint for joint in rest if joint != ","), "")
-        if denies and not after.copula and (after.joint in ("or", "nor") or (after.joint == "," and listed in ("or", "nor"))):
-            denial = next(word for word in result[place - 1].words if word.denies)
-            if not any(word.denies for word in after.words):
-                result[place] = Segment(after.joint, (denial, *after.words), before.copula or after.copula)
+def _joined(parts: Sequence[_Part]) -> list[_Part]:
+    """Return parts with those that have no word that counts put before the part that follows, but for "adults are not"."""
+    result: list[_Part] = []
+    waiting = _Part()
+    for place, part in enumerate(parts):
+        labels = ":" in part.joints and (waiting.kinds == {"marks", "denial"} or "without" in part.joints)
+        part = _Part([*waiting.joints, *part.joints], [*waiting.tokens, *part.tokens], waiting.labels or labels)
+        waiting, kinds = _Part(), part.kinds
+        following = parts[place + 1].joints[0] if place + 1 < len(parts) else ""
+        ends = following in ("", ",", "and", "but", "while", "whereas", "though", "although")
+        if "words" in kinds or (ends and "denial" in kinds and (result or "who" in kinds)):
+            result.append(part)
+        else:
+            waiting = part
+    return result
+
+
+def _degree_of(token: str) -> str | None:
+    if _NUMBERS.get(token, token) in _DENYING or token.endswith("n't") or token in _ABSENT:
+        return DENIED
+    return PARTLY if token in _LESSENING else SAID if token in _CONFIRMING else None
+
+
+def _about(token: str) -> str | None:
+    """Return of whom a word speaks, or None where it is no such word."""
+    if token in EMPTY:
+        return None
+    base = stem(token)
+    return CLASS if token in _OF_ALL else SOME if base in _SOME_STEMS else YOUNG if base in _YOUNG_STEMS else None
+
+
+_SOME_STEMS, _YOUNG_STEMS = ({stem(word) for word in words} for words in (_OF_SOME, _OF_YOUNG))
+
+
+@dataclass
+class _Marked:
+    """A segment before what its neighbours say of it is known."""
+
+    segment: Segment
+    marked: bool = False  # whether it says by itself how far its words are said
+    last: str = SAID  # the degree at its end
+    about: str | None = None
+    lacks: bool = False  # whether its denial is "without" or "lacks", which goes on through "and"
+    verb: bool = False  # whether it is "lacks", which goes on to the next verb
+    labels: bool = False  # whether its denial is a label, which goes on through the list
+    bare: bool = False  # whether it is one word, with no article
+    several: bool = False  # whether that is a plural
+    possesses: bool = False  # whether "has" alone joins it
+    of_none: bool = False  # whether it begins with "no" or "neither"
+    would: bool = False  # whether it says what would be, and not what is
+    condition: bool = False  # whether "if" begins it
+
+
+def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -> _Marked:
+    special = [joint for joint in part.joints if joint in ("except", "unlike", "instead", "without", ":")]
+    special = ["without"] if part.labels and "without" in special else special
+    joint = (special or part.joints or [""])[-1]
+    degree = DENIED if joint in _DENYING else SAID
+    made = _Marked(Segment(joint, (), False), joint in _DENYING, lacks=joint == "without", bare=len(part.tokens) == 1)
+    made.labels, made.several = part.labels, made.bare and part.tokens[0].endswith("s")
+    words: list[Word] = []
+    copula = recent = compared = second_as = absent = False
+    trailing = joint in _DENYING
+    for token in part.tokens:
+        plain, own, about = _NUMBERS.get(token, token), _degree_of(token), _about(token)
+        copula, recent = copula or token in _COPULAS, recent or token in _COPULAS
+        if token in _ABSENT and words and (recent or degree == PARTLY):  # "bars are absent from the wings"
+            absent, made.marked = True, True
+            words = [replace(word, degree=PARTLY if degree == PARTLY else DENIED) for word in words]
+        elif own is not None:
+            made.marked, degree, trailing = True, own, own == DENIED
+            made.lacks |= token.startswith(("lack", "without"))
+            made.verb |= token.startswith("lack")
+        elif about is not None:
+            made.about = about if made.about in (None, CLASS) else made.about
+        elif token == "than" or (token == "as" and second_as):
+            compared = True
+        elif token in ("as", "so"):
+            second_as = True
+        elif token in quantities:
+            words.append(Word(quantities[token].text, token, recent, degree, compared, quantities[token]))
+            trailing = False
+        elif token not in EMPTY:
+            how, base = _denied_within(token, names) or (degree, stem(plain))
+            words.append(Word(token, base, recent, how, compared))
+            recent = trailing = False
+    if trailing:
+        words = [replace(word, degree=DENIED) for word in words]
+    made.last = degree
+    relative = any(joint in _RELATIVE for joint in part.joints)
+    refers = bool(_PRONOUNS & set(part.tokens[:2])) or bool(part.tokens and part.tokens[-1] in ("one", "ones"))
+    made.segment = Segment(joint, tuple(words), copula, relative=relative, ends_denied=trailing or absent, refers=refers)
+    made.of_none = bool(part.tokens) and part.tokens[0] in ("no", "none", "neither")
+    made.would, made.condition = bool(_HYPOTHETICAL & {*part.tokens}), part.tokens[:1] == ["if"]
+    made.possesses = all(each in ("has", "have", "having") for each in part.joints) and bool(part.joints)
+    return made
+
+
+def _denied_within(token: str, names: frozenset[str]) -> tuple[str, str] | None:
+    """Return (DENIED, the stem of what is denied) of a word such as "hornless" or "unspotted", which is in no name itself."""
+    base = stem(token)
+    if base in names:
+        return None
+    if token.endswith("less") and len(token) > 6:
+        return DENIED, stem(token[:-4])
+    return (DENIED, base[2:]) if token.startswith("un") and base[2:] in names else None
+
+
+def _with_marks(found: list[_Marked]) -> list[_Marked]:
+    """Return segments with denials and the like going on through lists: "without horns, claws or tusks"."""
+    for place, (before, after) in enumerate(pairwise(found), start=1):
+        joint = after.segment.joint
+        listed = next((one.segment.joint for one in found[place:] if one.segment.joint != ","), "")
+        goes_on = joint in ("or", "nor") or (joint == "," and listed in ("or", "nor")) or (
+            joint == "and" and before.lacks and after.bare
+        )  # fmt: skip
+        # "It lacks hooves, horns and claws", but "without stripes, brown".
+        goes_on |= joint == "," and before.lacks and after.several
+        goes_on |= before.verb and not after.possesses and (joint == "and" or (joint == "," and listed == "and"))
+        goes_on |= before.labels and joint in _LISTING
+        goes_on = goes_on and not after.segment.copula
+        # "It does not have a mane", "no animal of them has".
+        goes_on |= after.possesses and (before.segment.ends_denied or before.of_none)
+        if before.last != SAID and goes_on and (joint == "nor" or not after.marked):
+            words = tuple(replace(word, degree=before.last) for word in after.segment.words)
+            after.segment = replace(after.segment, words=words)
+            after.last, after.lacks, after.labels, after.verb = before.last, before.lacks, before.labels, before.verb
+    for place in range(len(found) - 1, 0, -1):
+        one = found[place].segment
+        alone = not one.words and found[place].about is None
+        if one.ends_denied and (alone or (one.words and one.copula)):
+            _deny_before(found, place, alone)
+    return [one for one in found if one.segment.words or one.about is not None]
+
+
+def _deny_before(found: Sequence[_Marked], place: int, alone: bool) -> None:
+    """Deny the list that ends with a denial: "horns, claws and hooves are absent", "mane: none"."""
+    first = alone  # "the crown was red, but no more"
+    while place and (alone or found[place].segment.joint in _LISTING):
+        place, alone = place - 1, False
+        one = found[place]
+        if one.segment.copula and not first or one.marked:
+            return
+        one.segment = replace(one.segment, words=tuple(replace(word, degree=DENIED) for word in one.segment.words))
+        first = False
+
+
+def _in_relation(found: Iterable[_Marked]) -> list[Segment]:
+    """Return segments with whom each speaks of: a sex or the young until another is named, another class after "unlike".
+
+    What follows "would", and its condition, speak of none.
+    """
+    result: list[Segment] = []
+    about, would, whole = CLASS, False, list(found)
+    hypothetical = any(one.would for one in whole)
+    for one in whole:
+        would |= one.would
+        if would or (hypothetical and one.condition):
+            result.append(replace(one.segment, about=UNREAL))
+            continue
+        if one.segment.joint == "unlike":
+            result.append(replace(one.segment, about=OTHERS))
+            continue
+        if result and result[-1].about == OTHERS and one.segment.relative:
+            result.append(replace(one.segment, about=OTHERS))
+            continue
+        about = one.about or about
+        result.append(replace(one.segment, about=about))
     return result

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,15 @@ from niwt_tf.config.names import SOURCES, check_text_features
 from niwt_tf.data.descriptions.attributes import binary_attributes, class_sentences
 from niwt_tf.data.descriptions.documents import caption_documents, text_documents
 from niwt_tf.data.descriptions.join import join
+from niwt_tf.data.descriptions.normalise import Scale
 from niwt_tf.data.descriptions.texts import LSA, described_by_texts
 from niwt_tf.data.readers.tables import read_class_table, rows_of_classes
 from niwt_tf.data.schema import Dataset, Knowledge
 from niwt_tf.errors import InputError, require, suggestion
+
+# Their attributes have one scale, and stay as they were published.
+_PUBLISHED = ("birds", "cub", "awa2", "nabirds", "flowers", "xlsa17")
+_LOG = logging.getLogger("niwt_tf")
 
 
 def choose_knowledge(
@@ -39,8 +46,12 @@ def choose_knowledge(
     sources = sources_of(knowledge)
     check_text_features(knowledge, text_features)
     _check_described(dataset, sources, knowledge)
-    if sources == ("attributes",):
+    of_user = dataset.name not in _PUBLISHED
+    if sources == ("attributes",) and not of_user:
         return dataset
+
+    def of_table(known: Knowledge) -> Knowledge:
+        return known if seen is None and dataset.split is None else on_one_scale(known, fitted_on())
 
     def fitted_on() -> np.ndarray:
         if seen is not None:
@@ -53,7 +64,7 @@ def choose_knowledge(
         return described_by_texts(documents(dataset), dataset.class_names, fitted_on(), source, text_features, progress)
 
     made: dict[str, Callable[[], Knowledge]] = {
-        "attributes": lambda: dataset.knowledge,
+        "attributes": lambda: of_table(dataset.knowledge) if of_user else dataset.knowledge,
         "binary": lambda: binary_attributes(dataset, fitted_on()),
         "captions": lambda: texts(caption_documents, "captions"),
         "sentences": lambda: class_sentences(dataset, split_dir),
@@ -65,13 +76,31 @@ def choose_knowledge(
         if source in made:
             parts.append((source, made[source]()))
         else:
-            parts.append((path.stem, rows_of_classes(path, read_class_table(path), dataset.class_names)))
+            table = rows_of_classes(path, read_class_table(path), dataset.class_names)
+            parts.append((path.stem, of_table(table)))
     chosen = parts[0][1] if len(parts) == 1 else join(parts, fitted_on())
     # What is known of single images is about the attributes, and about nothing else.
     of_images = dataset.image_attributes if sources == ("binary",) else None
     # A method that reads words reads those that are asked for, and not captions of an archive that has both.
     own = tuple(text_documents(dataset)) if "texts" in sources else dataset.class_texts
+    if sources == ("attributes",):
+        return dataset if chosen is dataset.knowledge else dataset.replace(knowledge=chosen)
     return dataset.replace(knowledge=chosen, image_attributes=of_images, class_texts=own)
+
+
+def on_one_scale(known: Knowledge, seen: np.ndarray) -> Knowledge:
+    """Return a user's own table with each column from 0 to 1 over the classes `seen`, if their ranges differ more than tenfold.
+
+    That it is done is said. Without it the column of the largest numbers would be all that tells classes apart.
+    """
+    scale = None if known.scale is not None or not known.names else Scale.fit(known.values[seen])
+    if scale is None:
+        return known
+    varied = np.flatnonzero(np.ptp(known.values[seen], axis=0) > 0)
+    least, most = (varied[place(scale.span[varied])] for place in (np.argmin, np.argmax))
+    said = "%s: ranges differ from %g (%s) to %g (%s), so each column is brought to 0..1 over the seen classes."
+    _LOG.warning(said, known.source, scale.span[least], known.names[least], scale.span[most], known.names[most])
+    return replace(known, values=scale(known.values), scale=scale)
 
 
 def sources_of(knowledge: str) -> tuple[str, ...]:

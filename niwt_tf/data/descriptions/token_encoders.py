@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from niwt_tf.data.arrays import read_arrays
 from niwt_tf.data.descriptions.bert import Tokens, bert
 from niwt_tf.data.descriptions.tokens import tokens
 from niwt_tf.data.descriptions.word_vectors import WordVectors
@@ -70,8 +70,8 @@ def token_encoder(text_features: str, texts: Iterable[str]) -> TokenEncoder:
 def kept(kind: str, made_of: Sequence[str], make: Callable[[], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Return what `make` gives, which is kept in the user's cache folder by the texts that it is made of."""
     path = cache_folder() / kind / f"{hashlib.sha256(chr(0).join(made_of).encode()).hexdigest()}.npz"
-    with suppress(OSError, ValueError, EOFError, zipfile.BadZipFile), np.load(path, allow_pickle=False) as file:
-        return dict(file)
+    with suppress(OSError, InputError):
+        return read_arrays(path)
     made = dict(make())
     with suppress(OSError):  # a home that cannot be written costs time alone
         path.parent.mkdir(parents=True, exist_ok=True)

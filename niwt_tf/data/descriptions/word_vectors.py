@@ -160,7 +160,8 @@ def _read(path: Path, size: int, spelled: Collection[bytes], progress: bool) -> 
             for number, word, numbers in (_binary if binary else _text)(path, read):
                 if word in spelled and word.decode() not in found:
                     try:
-                        vector = np.frombuffer(numbers, "<f4") if binary else np.array(numbers.split(b" "), np.float32)
+                        with np.errstate(over="ignore"):  # what becomes infinite is refused later
+                            vector = np.frombuffer(numbers, "<f4") if binary else np.array(numbers.split(b" "), np.float32)
                     except ValueError:
                         raise _wrong(path, number, "must have numbers after its word", word + b" " + numbers) from None
                     found[word.decode()] = vector

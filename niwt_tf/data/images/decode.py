@@ -10,11 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.data.images.messages import ANIMATED, EMPTY, PIXEL_LIMIT, SIDE_LIMIT, TOO_LARGE, TOO_LONG, UNKNOWN
+from niwt_tf.data.images.orientation import orientation, upright
+from niwt_tf.data.schema import InputForm
 from niwt_tf.errors import asserted
 
 
 def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
-    """Decode one JPEG, PNG, WebP, GIF or BMP image, a scalar string, at its own size.
+    """Decode one JPEG, PNG, WebP, GIF or BMP image, a scalar string, at its own size, turned as its EXIF data say.
 
     Grey becomes three equal channels, CMYK JPEG becomes RGB, 16-bit PNG keeps its upper 8 bits, and an alpha channel is
     dropped. Only core operations are used, so the function can be part of a serving signature. An image is refused before any
@@ -28,13 +30,15 @@ def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
         tf.errors.InvalidArgumentError: the bytes are not an image that can be decoded, one that is too large, or an animation
             (when the operation runs).
     """
-    image = tf.io.decode_image(_still(encoded), channels=3, expand_animations=False)
-    image.set_shape([None, None, 3])
-    return image
+    return upright(_stored_pixels(encoded), orientation(encoded))
 
 
-def decode_image(encoded: tf.Tensor, size: int) -> tf.Tensor:
-    """Decode one image as `decode_pixels` does and squash the whole of it to a square of `size` pixels, with antialiasing.
+def decode_image(encoded: tf.Tensor, form: InputForm | int) -> tf.Tensor:
+    """Decode one image as `decode_pixels` does and resize it to a square, with antialiasing.
+
+    Args:
+        encoded: the file, a scalar string.
+        form: the square's side, S, and how the image is brought to it; for a side alone the whole of it is squashed.
 
     Returns:
         float32 [size, size, 3], RGB in 0..255.
@@ -42,16 +46,47 @@ def decode_image(encoded: tf.Tensor, size: int) -> tf.Tensor:
     Raises:
         tf.errors.InvalidArgumentError: the bytes are not an image that can be decoded (when the operation runs).
     """
-    pixels = decode_pixels(encoded)
+    size, resize = form if isinstance(form, InputForm) else InputForm(int(form))
+    if resize != "squash":
+        return fitted(decode_pixels(encoded), InputForm(size, resize))
+    pixels = _stored_pixels(encoded)
 
     def squashed() -> tf.Tensor:
-        resized = tf.image.resize(pixels, [size, size], method=tf.image.ResizeMethod.BILINEAR, antialias=True)
-        return tf.clip_by_value(resized, 0.0, 255.0)
+        return _resized(pixels, [size, size])
 
     # The resize of an image that has the size already changes nothing and would take more than half of the whole time.
     is_square = tf.reduce_all(tf.equal(tf.shape(pixels)[:2], size))
     image = tf.cond(is_square, lambda: tf.cast(pixels, tf.float32), squashed)
-    return tf.ensure_shape(image, [size, size, 3])
+    # Turned at the end: a square of the network's size is turned in no time, a photograph of 12 million pixels is not.
+    return tf.ensure_shape(upright(image, orientation(encoded)), [size, size, 3])
+
+
+def fitted(pixels: tf.Tensor, form: InputForm) -> tf.Tensor:
+    """Return pixels [H, W, 3] in 0..255 as a network of a form takes them, float32 [S, S, 3]."""
+    ways = {"squash": lambda: _resized(pixels, [form.size] * 2), "crop": lambda: _cropped(pixels, form.size)}
+    return tf.ensure_shape(ways.get(form.resize, lambda: _padded(pixels, form.size))(), [form.size, form.size, 3])
+
+
+def _cropped(pixels: tf.Tensor, size: int) -> tf.Tensor:
+    """Return the middle square of an image at another size."""
+    height, width = tf.unstack(tf.shape(pixels)[:2])
+    side = tf.minimum(height, width)
+    middle = tf.image.crop_to_bounding_box(pixels, (height - side) // 2, (width - side) // 2, side, side)
+    return _resized(middle, [size, size])
+
+
+def _padded(pixels: tf.Tensor, size: int) -> tf.Tensor:
+    """Return a whole image within a square, in its own shape; the rest is black."""
+    sides = tf.shape(pixels)[:2]
+    scaled = tf.cast(tf.round(tf.cast(sides * size, tf.float64) / tf.cast(tf.reduce_max(sides), tf.float64)), tf.int32)
+    scaled = tf.clip_by_value(scaled, 1, size)
+    before = (size - scaled) // 2
+    return tf.image.pad_to_bounding_box(_resized(pixels, scaled), before[0], before[1], size, size)
+
+
+def _resized(pixels: tf.Tensor, sides: tf.Tensor | list[int]) -> tf.Tensor:
+    resized = tf.image.resize(pixels, sides, method=tf.image.ResizeMethod.BILINEAR, antialias=True)
+    return tf.clip_by_value(resized, 0.0, 255.0)
 
 
 def refusal(error: tf.errors.OpError) -> str:
@@ -61,6 +96,13 @@ def refusal(error: tf.errors.OpError) -> str:
     # Outside of a graph a traced function's error begins with a traceback, and what it says is at the end.
     line = (said[-1] if said[0].startswith("Graph execution error") else said[0]) if said else type(error).__name__
     return asserted(line).rstrip(".")
+
+
+def _stored_pixels(encoded: tf.Tensor) -> tf.Tensor:
+    """Return the pixels as the file holds them, uint8 [height, width, 3]."""
+    image = tf.io.decode_image(_still(encoded), channels=3, expand_animations=False)
+    image.set_shape([None, None, 3])
+    return image
 
 
 # Traced once a process: every pipeline and signature that decodes would trace these hundreds of operations again.

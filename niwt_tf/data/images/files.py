@@ -5,6 +5,8 @@ TensorFlow and Pillow are imported inside the functions that need them, so that 
 
 from __future__ import annotations
 
+import io
+import math
 import os
 import warnings
 from dataclasses import dataclass
@@ -13,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from niwt_tf.data.schema import Images
+from niwt_tf.data.images.foreign import HEAD, is_foreign, read_known, rgb
+from niwt_tf.data.schema import Images, InputForm
 from niwt_tf.errors import InputError, brief
 
 if TYPE_CHECKING:
@@ -34,13 +37,13 @@ class OneImage:
     encoded: bytes
     pixels: np.ndarray
 
-    def squashed(self, size: int) -> np.ndarray:
-        """Return float32 [size, size, 3], RGB in 0..255, as a network takes it."""
+    def taken(self, form: InputForm) -> np.ndarray:
+        """Return float32 [S, S, 3], RGB in 0..255, as a network of that form takes it."""
         import tensorflow as tf
 
         from niwt_tf.data.images.decode import decode_image
 
-        return np.asarray(decode_image(tf.constant(self.encoded), size))
+        return np.asarray(decode_image(tf.constant(self.encoded), form))
 
 
 def read_one_image(path: str | os.PathLike[str], argument: str) -> OneImage:
@@ -60,7 +63,9 @@ def read_one_image(path: str | os.PathLike[str], argument: str) -> OneImage:
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"{argument} must be the path of a file. Received: {brief(path)}.")
     try:
-        encoded = Path(path).read_bytes()
+        encoded = read_known(path)
+    except InputError as error:
+        raise InputError(f"{argument} must be an image that can be decoded. Received: {os.fspath(path)!r} ({error}).") from None
     except (OSError, ValueError) as error:  # the latter where a path holds a zero byte
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{argument} must be a file that can be read. Received: {os.fspath(path)!r} ({reason}).") from None
@@ -69,6 +74,23 @@ def read_one_image(path: str | os.PathLike[str], argument: str) -> OneImage:
     except tf.errors.OpError as error:
         rule = f"{argument} must be an image that can be decoded."
         raise InputError(f"{rule} Received: {os.fspath(path)!r} ({refusal(error)}).") from None
+
+
+def check_pixels(pixels: np.ndarray) -> None:
+    """Check that an array is of RGB images in 0..255, [M, H, W, 3].
+
+    Raises:
+        InputError: it has another shape or range, or values that are not finite.
+    """
+    if pixels.ndim != 4 or pixels.shape[-1] != 3:
+        raise InputError(f"images must be a list of paths or an array [M, H, W, 3]. Received: shape {pixels.shape}.")
+    if not np.isfinite(pixels).all():
+        raise InputError("images must be finite. Received: NaN or infinity.")
+    lowest, highest = (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
+    if lowest < 0 or highest > 255:
+        raise InputError(f"images must be RGB in 0..255. Received: numbers from {lowest:g} to {highest:g}.")
+    if 0 < highest <= 1 and pixels.dtype.kind in "fb":  # in 0..255 such images would be black
+        raise InputError("images must be RGB in 0..255. Received: numbers in 0..1; multiply them by 255.")
 
 
 def thumbnail(path: Path, side: int) -> Image.Image | None:
@@ -80,8 +102,8 @@ def thumbnail(path: Path, side: int) -> Image.Image | None:
 def opened(path: Path, side: int) -> Image.Image | None:
     """Return the whole image as RGB, or None if it cannot be opened.
 
-    Like the decoder that the network sees through, it drops an alpha channel, keeps the upper 8 of 16 bits, and does not turn a
-    photograph as its camera says.
+    Like the decoder that the network sees through, it drops an alpha channel, keeps the upper 8 of 16 bits, and turns a
+    photograph as its EXIF data say.
 
     Args:
         path: an image file.
@@ -91,15 +113,57 @@ def opened(path: Path, side: int) -> Image.Image | None:
     from PIL import Image
 
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
+        with open(path, "rb") as file:
+            foreign = is_foreign(file.read(HEAD))
+        source = io.BytesIO(read_known(path)) if foreign else path
+        with warnings.catch_warnings(), Image.open(source) as image:
             warnings.simplefilter("ignore")  # of oddities in the file, which the caller cannot act on
             image.draft("RGB", (2 * side, 2 * side))
-            if image.mode.startswith("I"):  # 16 bits, of which Pillow would clip values instead of keeping the upper 8 bits
-                upper = (np.asarray(image, np.float64) / 256).clip(0, 255)
-                return Image.fromarray(upper.astype(np.uint8)).convert("RGB")
-            return image.convert("RGB")
+            exif = Image.Exif()
+            exif.load(image.info.get("exif", b""))
+            plain, turning = rgb(image), _TURNINGS.get(exif.get(0x0112, 1))
+            return plain if turning is None else plain.transpose(Image.Transpose[turning])
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
+
+
+# What brings an image upright, by its EXIF orientation.
+_TURNINGS = {
+    2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270", 7: "TRANSVERSE",
+    8: "ROTATE_90",
+}  # fmt: skip
+
+
+def upright_file(encoded: bytes) -> bytes:
+    """Return an image file of the same pixels that does not say that it is turned: the same file where it already does not.
+
+    For graphs that were exported before they looked at it. What cannot be decoded is returned as it is.
+    """
+    import tensorflow as tf
+    from PIL import Image
+
+    from niwt_tf.data.images.decode import decode_pixels
+    from niwt_tf.data.images.orientation import UPRIGHT, orientation
+
+    if int(orientation(tf.constant(encoded))) == UPRIGHT:
+        return encoded
+    stream = io.BytesIO()
+    try:
+        Image.fromarray(decode_pixels(tf.constant(encoded)).numpy()).save(stream, format="PNG", compress_level=1)
+    except tf.errors.OpError:
+        return encoded
+    return stream.getvalue()
+
+
+def framed(image: Image.Image, resize: str) -> Image.Image:
+    """Return what a network is shown of an image, in the image's own shape: all, its middle square, or all within a square.
+
+    `resize` is that of an `InputForm`. Maps over the network's square can be stretched over the result.
+    """
+    left, top, right, bottom = InputForm(0, resize).part(*image.size)
+    x, y = math.floor(left), math.floor(top)
+    # Pillow fills what lies outside of the image with black.
+    return image.crop((x, y, x + round(right - left), y + round(bottom - top)))
 
 
 def resized(image: Image.Image, side: int) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Image files to batches by tf.data, in bounded memory and the same for the same seed."""
+"""Image files to batches, in bounded memory and the same for the same seed."""
 
 from __future__ import annotations
 
@@ -7,29 +7,100 @@ import logging
 import os
 import sys
 import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 from tqdm import tqdm
 
+from niwt_tf.data.feature_rows import feature_rows, holds_features, rows_at
 from niwt_tf.data.images.decode import decode_image, decode_pixels, refusal
+from niwt_tf.data.images.duplicates import Look, image_digest, look_of
+from niwt_tf.data.images.foreign import FIRST_BYTES, FOREIGN_SUFFIXES, HEAD, as_known
 from niwt_tf.data.images.messages import PIXEL_LIMIT
-from niwt_tf.data.schema import Images
-from niwt_tf.errors import InputError, check_choice, require
+from niwt_tf.data.schema import Images, InputForm
+from niwt_tf.errors import InputError, check_choice, listed, require
 
 AUGMENTATIONS = ("standard", "light")
 _MAX_THREADS = 16
 _BATCHES_AHEAD = 2
 _NUM_RANDOMS = 10
 _NAMED_BAD_IMAGES = 3
+_LOG = logging.getLogger("niwt_tf")
+
+
+class KeptPixels:
+    """Decoded images of one form, as many as `limit` bytes hold: those are decoded once, however often they are read."""
+
+    def __init__(self, limit: int = 2**29) -> None:
+        self._rows: dict[bytes, np.ndarray] = {}
+        self._room = limit
+
+    def read(self, paths: Sequence[bytes], decode: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+        """Return the pixels float32 [B, S, S, 3] of files."""
+        absent = [path for path in dict.fromkeys(paths) if path not in self._rows]
+        decoded = dict(zip(absent, decode(tf.constant(absent, tf.string)).numpy() if absent else (), strict=True))
+        for path, pixels in decoded.items():
+            if pixels.nbytes <= self._room:
+                self._room -= pixels.nbytes
+                self._rows[path] = pixels.copy()  # a view would hold the whole batch
+        return tf.constant(np.stack([decoded[path] if path in decoded else self._rows[path] for path in paths]))
+
+
+class ImageBatches:
+    """Batches (float32 [B, S, S, 3] in 0..255, int32 labels [B]) of image files, read as they are taken."""
+
+    def __init__(
+        self, paths: list[bytes], labels: np.ndarray, form: InputForm, batch_size: int, *, randoms: np.ndarray | None,
+        colour: bool, kept: KeptPixels | None
+    ) -> None:
+        self._paths, self._labels, self._form, self._batch_size = paths, labels, form, batch_size
+        self._randoms, self._colour, self._kept = randoms, colour, kept
+
+    def __iter__(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+        """Yield the batches; those that come next are read meanwhile by a thread."""
+        starts = iter(range(0, len(self._paths), self._batch_size))
+        reader = ThreadPoolExecutor(1)
+        try:
+            ahead = deque(reader.submit(self._batch, start) for start in islice(starts, _BATCHES_AHEAD))
+            while ahead:
+                batch = ahead.popleft().result()
+                ahead.extend(reader.submit(self._batch, start) for start in islice(starts, 1))
+                yield batch
+        finally:
+            reader.shutdown(wait=True, cancel_futures=True)
+
+    def _batch(self, start: int) -> tuple[tf.Tensor, tf.Tensor]:
+        chosen = slice(start, start + self._batch_size)
+        paths, decode = self._paths[chosen], _decoder(self._form)
+        pixels = decode(tf.constant(paths, tf.string)) if self._kept is None else self._kept.read(paths, decode)
+        if self._randoms is not None:
+            pixels = _augmenter(self._form.size, self._colour)(pixels, tf.constant(self._randoms[chosen]))
+        return pixels, tf.constant(self._labels[chosen])
+
+
+class FeatureBatches(ImageBatches):
+    """Batches (float32 [B, 1, 1, D], int32 labels [B]) of published features, maps of one position."""
+
+    def __init__(self, rows: np.ndarray, order: np.ndarray, labels: np.ndarray, batch_size: int) -> None:
+        super().__init__([b""] * len(order), labels, InputForm(1), batch_size, randoms=None, colour=False, kept=None)
+        self._rows, self._order = rows, order
+
+    def _batch(self, start: int) -> tuple[tf.Tensor, tf.Tensor]:
+        chosen = slice(start, start + self._batch_size)
+        return tf.constant(self._rows[self._order[chosen]][:, None, None]), tf.constant(self._labels[chosen])
 
 
 def image_batches(
     images: Images,
-    size: int,
+    form: InputForm | int,
     batch_size: int,
     *,
     augment: bool = False,
@@ -38,20 +109,23 @@ def image_batches(
     epoch: int = 0,
     augmentation: str = "standard",
     rows: np.ndarray | None = None,
-) -> tf.data.Dataset:
-    """Return batches of (float32 [B, size, size, 3] in 0..255, int32 labels [B]); the last one may be smaller.
+    kept: KeptPixels | None = None,
+) -> ImageBatches:
+    """Return batches of (float32 [B, S, S, 3] in 0..255, int32 labels [B]); the last one may be smaller.
 
     Files are read as batches are taken, and at most two batches are held ready. Order and augmentation depend on `seed`,
     `epoch` and an image's index alone, so an epoch can be repeated exactly, whatever the number of threads or the batch size.
 
-    Each whole image is squashed to the square. Augmentation "standard" crops, shifts, flips and rotates a little and changes
-    brightness, contrast and colour; "light" crops and flips only. `rows` are the places of the order to read, in this order:
-    the part of one of several devices.
+    Each image is resized to the square as `form` says, see `decode_image`. Augmentation "standard" crops, shifts, flips and
+    rotates a little and changes brightness, contrast and colour; "light" crops and flips only. `rows` are the places of the
+    order to read, in this order: the part of one of several devices. `kept` holds images of this form that were decoded before.
+    Of images that are rows of published features, batches are float32 [B, 1, 1, D].
 
     Raises:
         InputError: an argument is out of range.
     """
-    for argument, value, low in (("size", size, 1), ("batch_size", batch_size, 1), ("seed", seed, 0), ("epoch", epoch, 0)):
+    form = form if isinstance(form, InputForm) else InputForm(form)
+    for argument, value, low in (("size", form.size, 1), ("batch_size", batch_size, 1), ("seed", seed, 0), ("epoch", epoch, 0)):
         require(value >= low, f"{argument} must be at least {low}. Received: {value}.")
     check_choice("augmentation", augmentation, AUGMENTATIONS)
     count = len(images)
@@ -59,17 +133,44 @@ def image_batches(
     # One row an image, made at once: NumPy's generator gives the same numbers with every TensorFlow and on every device.
     order = order if rows is None else order[rows]
     randoms = np.random.default_rng([seed, epoch, 1]).random((count, _NUM_RANDOMS), np.float32)[order] if augment else None
+    labels = np.asarray(images.labels, np.int32)[order]
+    if holds_features(images.root):
+        require(not augment, "augment must be false where images are rows of features. Received: true.")
+        return FeatureBatches(feature_rows(images.root), rows_at(images.paths)[order], labels, batch_size)
+    paths = [os.fsencode(images.root / images.paths[i]) for i in order]
+    return ImageBatches(paths, labels, form, batch_size, randoms=randoms, colour=augmentation == "standard", kept=kept)
 
-    paths = tf.constant([os.fsencode(images.root / images.paths[i]) for i in order], tf.string, shape=[len(order)])
-    labels = tf.constant(np.asarray(images.labels)[order], tf.int32, shape=[len(order)])
-    parts = (paths, labels) if randoms is None else (paths, labels, randoms)
-    options = {"num_parallel_calls": min(os.cpu_count() or 1, _MAX_THREADS), "deterministic": True}
-    batches = tf.data.Dataset.from_tensor_slices(parts)
-    batches = batches.map(lambda path, *rest: (decode_image(tf.io.read_file(path), size), *rest), **options).batch(batch_size)
-    if augment:
-        colour = augmentation == "standard"
-        batches = batches.map(lambda pixels, chosen, numbers: (augmented(pixels, numbers, colour), chosen), **options)
-    return batches.prefetch(_BATCHES_AHEAD)
+
+# Traced once a process for each form. A pipeline of tf.data instantiates its functions anew for each pass over the images,
+# which takes a third of a second for a decoder of hundreds of operations: longer than a small set of images itself.
+@lru_cache(maxsize=32)
+def _decoder(form: InputForm) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return a function of paths, strings [B], that gives pixels float32 [B, S, S, 3]; files are decoded side by side."""
+    decoded = tf.TensorSpec([form.size, form.size, 3], tf.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+    def decode(paths: tf.Tensor) -> tf.Tensor:
+        def one(path: tf.Tensor) -> tf.Tensor:
+            return decode_image(_read(path), form)
+
+        return tf.map_fn(one, paths, fn_output_signature=decoded, parallel_iterations=min(os.cpu_count() or 1, _MAX_THREADS))
+
+    return decode
+
+
+@lru_cache(maxsize=32)
+def _augmenter(size: int, colour: bool) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Return `augmented` for images [B, S, S, 3] as one graph."""
+    signature = [tf.TensorSpec([None, size, size, 3], tf.float32), tf.TensorSpec([None, _NUM_RANDOMS], tf.float32)]
+    return tf.function(partial(augmented, changes_colour=colour), input_signature=signature, autograph=False)
+
+
+def _read(path: tf.Tensor) -> tf.Tensor:
+    """Return the bytes of a file, a scalar string, as a PNG where only Pillow reads its format."""
+    encoded = tf.io.read_file(path)
+    head = tf.io.decode_raw(encoded, tf.uint8, fixed_length=HEAD)
+    tests = [tf.reduce_all(tf.equal(head[place : place + len(name)], list(name))) for place, name in FIRST_BYTES]
+    return tf.cond(tf.reduce_any(tests), lambda: tf.numpy_function(as_known, [encoded], tf.string), lambda: encoded)
 
 
 def augmented(pixels: tf.Tensor, randoms: tf.Tensor, changes_colour: bool = True) -> tf.Tensor:
@@ -109,21 +210,44 @@ def augmented(pixels: tf.Tensor, randoms: tf.Tensor, changes_colour: bool = True
     return tf.clip_by_value(mean + (0.85 + 0.3 * contrast)[:, None, None, None] * (moved - mean), 0.0, 255.0)
 
 
-def usable_images(images: Images, max_bad_images: int = 0, *, progress: bool = True) -> tuple[Images, dict[str, str]]:
-    """Decode every file once and return the images that can be used, and what is wrong with each other path in a few words.
+class Judged(NamedTuple):
+    """What the decoder makes of a file: what is wrong with it in a few words, or "" and what tells it from others."""
 
-    The decoder is that of training and serving. Bad images up to `max_bad_images` are logged and left out. With `progress` a
-    bar is shown on standard error when it takes over five seconds.
+    fault: str = ""
+    digest: bytes = b""  # the same for identical files
+    misnamed: bool = False  # with the ending of a format that Pillow reads, without being of one
+    look: Look | None = None  # None of a file that cannot be decoded
+
+
+def judged_images(images: Images, progress: bool = True) -> dict[str, Judged]:
+    """Decode every file once, by the decoder of training and serving, and return what it makes of each, by path.
+
+    With `progress` a bar is shown on standard error when it takes over five seconds.
+    """
+    with warnings.catch_warnings(), ThreadPoolExecutor(min(os.cpu_count() or 1, _MAX_THREADS)) as threads:
+        warnings.simplefilter("ignore")  # Pillow warns of a large header, which is judged here
+        found = threads.map(lambda path: _judged(images.root / path), images.paths)
+        bar = tqdm(found, "checking images", len(images), file=sys.stderr, delay=5, disable=not progress, leave=False)
+        return dict(zip(images.paths, bar, strict=True))
+
+
+def usable_images(
+    images: Images, max_bad_images: int = 0, *, progress: bool = True, judged: Mapping[str, Judged] | None = None
+) -> tuple[Images, dict[str, str]]:
+    """Return the images that can be decoded, and what is wrong with each other path in a few words.
+
+    Bad images up to `max_bad_images` are logged and left out. `judged` is what `judged_images` found, where that was asked.
 
     Raises:
         InputError: there are more bad images than allowed; the first few are named with the reason.
     """
     require(max_bad_images >= 0, f"max_bad_images must be at least 0. Received: {max_bad_images}.")
-    with warnings.catch_warnings(), ThreadPoolExecutor(min(os.cpu_count() or 1, _MAX_THREADS)) as threads:
-        warnings.simplefilter("ignore")  # Pillow warns of a large header, which is judged here
-        found = threads.map(lambda path: _fault(images.root / path), images.paths)
-        bar = tqdm(found, "checking images", len(images), file=sys.stderr, delay=5, disable=not progress, leave=False)
-        bad = {path: reason for path, reason in zip(images.paths, bar, strict=True) if reason}
+    judged = judged_images(images, progress) if judged is None else judged
+    bad = {path: each.fault for path, each in judged.items() if each.fault}
+    misnamed = [path for path, each in judged.items() if each.misnamed]
+    if misnamed:
+        said = "%d images have the ending of another format than theirs, and are read as what they are: %s."
+        _LOG.info(said, len(misnamed), listed(misnamed))
     if not bad:
         return images, bad
     named = "; ".join(f"{path} ({reason})" for path, reason in list(bad.items())[:_NAMED_BAD_IMAGES])
@@ -133,16 +257,31 @@ def usable_images(images: Images, max_bad_images: int = 0, *, progress: bool = T
             f"{len(bad)} of {len(images)} images in {str(images.root)!r} cannot be decoded, more than max_bad_images allows. "
             f"Received: max_bad_images={max_bad_images}, {named}."
         )
-    logging.getLogger("niwt_tf").warning("Left out %d of %d images that cannot be decoded: %s", len(bad), len(images), named)
+    _LOG.warning("Left out %d of %d images that cannot be decoded: %s", len(bad), len(images), named)
     return images.take(np.flatnonzero([path not in bad for path in images.paths])), bad
 
 
-def _fault(path: Path) -> str:
-    """Return what is wrong with a file, or ""."""
+def _judged(path: Path) -> Judged:
     try:
-        encoded = path.read_bytes()
+        stored = path.read_bytes()
+        encoded = as_known(stored)
+    except InputError as error:
+        return Judged(str(error).rstrip("."))
     except OSError as error:
-        return error.strerror or type(error).__name__
+        return Judged(error.strerror or type(error).__name__)
+    fault = _fault_by_header(encoded)
+    if fault:
+        return Judged(fault)
+    try:
+        look = look_of(decode_pixels(tf.constant(encoded)).numpy())
+    except tf.errors.OpError as error:
+        return Judged(refusal(error))
+    misnamed = encoded is stored and path.suffix.lower() in FOREIGN_SUFFIXES
+    return Judged("", image_digest(stored), misnamed, look)
+
+
+def _fault_by_header(encoded: bytes) -> str:
+    """Return what Pillow finds wrong with the bytes of a file, or "": the decoder has the last word."""
     try:
         with Image.open(io.BytesIO(encoded)) as image:
             width, height = image.size
@@ -152,10 +291,6 @@ def _fault(path: Path) -> str:
                 return "BMP with a palette, which is not supported"  # TensorFlow reads the indices as grey
     except Image.DecompressionBombError:
         return f"more pixels than the limit of {PIXEL_LIMIT}"
-    except Exception:  # noqa: BLE001, S110  whatever Pillow makes of it, the decoder has the last word
+    except Exception:  # noqa: BLE001, S110  whatever Pillow makes of it
         pass
-    try:
-        decode_pixels(tf.constant(encoded))
-    except tf.errors.OpError as error:
-        return refusal(error)
     return ""

@@ -11,7 +11,7 @@ import numpy as np
 
 from niwt_tf.data.readers.tables import existing_directory
 from niwt_tf.data.schema import Dataset, Knowledge
-from niwt_tf.errors import InputError, check_choice
+from niwt_tf.errors import InputError, brief, check_choice
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def present_images(root: Path, paths: tuple[str, ...]) -> np.ndarray:
     for folder in {path.rpartition("/")[0] for path in paths}:
         try:
             held[folder] = {entry.name for entry in (root / folder).iterdir()}
-        except OSError:
+        except (OSError, ValueError):  # of a name with a null byte, which no folder has
             held[folder] = set()
     return np.array([path.rpartition("/")[2] in held[path.rpartition("/")[0]] for path in paths], bool)
 
@@ -134,7 +134,7 @@ def present_images(root: Path, paths: tuple[str, ...]) -> np.ndarray:
 def count_missing(root: Path, paths: tuple[str, ...]) -> list[str]:
     """Return, for a message, how many of `paths` are not below `root`, with the first of them; nothing if all are there."""
     absent = np.flatnonzero(~present_images(root, paths))
-    return [f"{len(absent)} of {len(paths)} images in {root} (the first {paths[absent[0]]!r})"] if len(absent) else []
+    return [f"{len(absent)} of {len(paths)} images in {root} (the first {brief(paths[absent[0]])})"] if len(absent) else []
 
 
 def drop_missing(dataset: Dataset, missing_images: str, listing: Path) -> Dataset:
@@ -156,7 +156,7 @@ def drop_missing(dataset: Dataset, missing_images: str, listing: Path) -> Datase
     if missing_images == "error":
         raise InputError(
             f"{listing} lists images that {dataset.root} must hold (missing_images=drop goes on without them). "
-            f"Received: {len(absent)} of {len(present)} missing, the first {dataset.paths[absent[0]]!r}."
+            f"Received: {len(absent)} of {len(present)} missing, the first {brief(dataset.paths[absent[0]])}."
         )
     kept = np.flatnonzero(present)
     reduced = take_images(dataset, kept)

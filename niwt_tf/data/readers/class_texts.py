@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from niwt_tf.data.readers.tables import plain_name, read_rows, read_text, text_files
+from niwt_tf.data.class_names import check_apart, check_name, plain_name
+from niwt_tf.data.readers.tables import check_new, read_rows, read_text, text_files
 from niwt_tf.data.schema import Descriptions
-from niwt_tf.errors import InputError, brief, listed
+from niwt_tf.errors import InputError, brief, listed, require
 
 MOST_WORDS = 2000
 
@@ -41,13 +42,15 @@ def class_texts_of(place: Path) -> dict[str, str]:
     rows = read_rows(place)
     header = [cell.lower() for cell in rows[0][1]]
     if header != ["class", "text"]:
-        raise InputError(f"{place}, line {rows[0][0]} must be the header class,text. Received: {','.join(rows[0][1])!r}.")
+        raise InputError(f"{place}, line {rows[0][0]} must be the header class,text. Received: {','.join(rows[0][1])[:80]!r}.")
     texts: dict[str, str] = {}
-    for line, (name, text) in rows[1:]:
-        if not name or name in texts:
-            received = f"{name!r} again" if name else "an empty cell"
-            raise InputError(f"{place}, line {line} must name a class of its own. Received: {received}.")
-        texts[name] = text
+    lines_of: dict[str, int] = {}
+    for line, (cell, text) in rows[1:]:
+        name = plain_name(cell)
+        require(name, f"{place}, line {line} must name a class of its own. Received: an empty cell.")
+        check_name(name, f"{place}, line {line}: the name of a class")
+        check_new(name, lines_of, place, line)
+        lines_of[name], texts[name] = line, text
     return texts
 
 
@@ -62,9 +65,8 @@ def check_class_texts(texts: dict[str, str], where: str) -> Descriptions:
     if strange is not None:
         raise InputError(f"{where} must give a text by the name of each class. Received: {brief(strange)}.")
     names = tuple(plain_name(name) for name in texts)
-    taken = next((name for place, name in enumerate(names) if not name or name in names[:place]), None)
-    if taken is not None:
-        raise InputError(f"{where} must give each class a name of its own. Received: {taken!r}{' again' if taken else ''}.")
+    require(all(names), f"{where} must give each class a name of its own. Received: ''.")
+    check_apart(names, where)
     if len(texts) < 2:
         alone = f"one class alone, {next(iter(texts))!r}" if texts else "no class"
         raise InputError(f"{where} must describe at least 2 classes, which are told apart. Received: {alone}.")

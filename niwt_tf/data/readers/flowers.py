@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from niwt_tf.data.class_names import plain_name
 from niwt_tf.data.readers import archives
 from niwt_tf.data.readers.folder import image_names
-from niwt_tf.data.readers.tables import existing_directory, line_of, plain_name, read_mat, read_names, whole_numbers_of
+from niwt_tf.data.readers.tables import existing_directory, line_of, read_mat, read_names, whole_numbers_of
 from niwt_tf.data.schema import Dataset, no_knowledge
 from niwt_tf.errors import InputError, require, suggestion
 

@@ -1,18 +1,77 @@
-"""Reads a user's own folder: `classes.csv`, `images/<class>/*` and, if there, `descriptions/<class>.txt`."""
+"""Reads a user's own folder: `classes.csv`, `images/<class>/**` and, if there, `descriptions/<class>.txt`."""
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from niwt_tf.data.images.foreign import FOREIGN_SUFFIXES
 from niwt_tf.data.readers import tables
-from niwt_tf.data.readers.tables import check_has_rows, list_directory, plain_name
+from niwt_tf.data.readers.tables import list_directory, matched_rows
 from niwt_tf.data.schema import Dataset
-from niwt_tf.errors import InputError, require
+from niwt_tf.errors import InputError, listed, require
+from niwt_tf.files import files_below
 
 # Formats that the decoder may refuse are listed as well: such a file must be named and counted, not passed over.
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", *FOREIGN_SUFFIXES)
+)
+_MOST_NAMED = 3
+_LOG = logging.getLogger("niwt_tf")
+
+
+def photographs_below(folder: Path, say: bool = True) -> list[Path]:
+    """Return the image files that `each_photograph` yields."""
+    return list(each_photograph(folder, say))
+
+
+def each_photograph(folder: Path, say: bool = True) -> Iterator[Path]:
+    """Yield the image files (by their endings) in a folder and in the folders in it, sorted; links are followed.
+
+    Other files are counted and named in a warning at the end, unless `say` is false.
+
+    Raises:
+        InputError: a folder cannot be read.
+    """
+    others = _PassedOver(folder, "no image files")
+    try:
+        for path in files_below(folder):
+            if path.suffix.lower() in IMAGE_SUFFIXES and (path.is_file() or path.is_symlink()):
+                yield path
+            else:
+                others.add(path)
+    except OSError as error:
+        raise InputError(f"{error.filename} must be a readable folder. Received: {error.strerror or error}.") from None
+    if say:
+        others.say()
+
+
+_RAW = frozenset({".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".rw2"})  # each camera's own, of the sensor
+
+
+class _PassedOver:
+    """Files that are not taken: how many of each ending, and the first ones' names."""
+
+    def __init__(self, folder: Path, why: str) -> None:
+        self._folder, self._why = folder, why
+        self._endings: Counter[str] = Counter()
+        self._first: list[str] = []
+
+    def add(self, path: Path) -> None:
+        self._endings[ending if (ending := path.suffix.lower())[1:].isalnum() else "no ending"] += 1
+        if len(self._first) < _MOST_NAMED:
+            self._first.append(str(path.relative_to(self._folder)))
+
+    def say(self) -> None:
+        if self._first:
+            counted = ", ".join(f"{count} with {ending}" for ending, count in self._endings.most_common(5))
+            named = listed(self._first, self._endings.total())
+            advice = " Save raw photographs of a camera as JPEG." if _RAW & self._endings.keys() else ""
+            _LOG.warning("Passed over in %s, being %s: %s (%s).%s", self._folder, self._why, counted, named, advice)
 
 
 def image_names(folder: Path) -> list[str]:
@@ -33,16 +92,28 @@ def read_folder(data_dir: str | Path) -> Dataset:
         InputError: a part is absent or empty, the table is not in order, or a class folder or description has no row.
     """
     folder = tables.existing_directory("data_dir", data_dir)
-    csv_path = folder / "classes.csv"
+    csv_path = tables.class_table_in(folder)
     if not csv_path.is_file():
         raise InputError(f"data_dir must hold classes.csv with one row a class. Received: {str(data_dir)!r} without it.")
     table = tables.read_class_table(csv_path)
     images = folder / "images"
     require(images.is_dir(), f"data_dir must hold images/ with one folder a class. Received: {str(data_dir)!r} without it.")
     class_folders = [entry for entry in list_directory(images) if entry.is_dir()]
-    check_has_rows(csv_path, table.class_names, (entry.name for entry in class_folders), "class folder in images/")
-    label_of = {name: label for label, name in enumerate(table.class_names)}
-    found = [(label_of[plain_name(of.name)], f"{of.name}/{image}") for of in class_folders for image in image_names(of)]
+    stray = _PassedOver(images, "in no class's folder")
+    for entry in list_directory(images):
+        if not entry.is_dir():
+            stray.add(entry)
+    stray.say()
+    labels_of = matched_rows(csv_path, table.class_names, (of.name for of in class_folders), "class folder in images/")
+    found = []
+    for label, of in zip(labels_of, class_folders, strict=True):
+        photographs = photographs_below(of)
+        if not photographs and next(files_below(of), None) is not None:
+            raise InputError(
+                f"{of} must hold photographs that can be read, with an ending such as .jpg, .png, .tif or .heic. "
+                f"Received: {str(next(files_below(of)).name)!r} and no image; without its folder the class counts as unseen."
+            )
+        found += [(label, path.relative_to(images).as_posix()) for path in photographs]
     require(found, f"{images} must hold image files in one folder a class. Received: no image.")
     labels, paths = np.array([label for label, _ in found], np.int32), tuple(path for _, path in found)
     dataset = Dataset("folder", images, paths, labels, table.class_names, table.knowledge)
@@ -53,5 +124,7 @@ def _descriptions(folder: Path, csv_path: Path, class_names: tuple[str, ...]) ->
     if not folder.is_dir():
         return None
     files = tables.text_files(folder)
-    check_has_rows(csv_path, class_names, files, "file in descriptions/")
-    return tuple(tables.read_text(files[name]).strip() if name in files else "" for name in class_names)
+    texts = [""] * len(class_names)
+    for row, file in zip(matched_rows(csv_path, class_names, files, "file in descriptions/"), files.values(), strict=True):
+        texts[row] = tables.read_text(file).strip()
+    return tuple(texts)

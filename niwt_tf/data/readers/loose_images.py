@@ -1,12 +1,14 @@
-"""Reads the images of a folder and of those within, whatever they show."""
+"""The photographs in folders, however deep, and in lists of files and folders."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from niwt_tf.data.readers.folder import image_names
+from niwt_tf.data.readers.folder import each_photograph, photographs_below
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
 
@@ -23,8 +25,55 @@ def loose_images(folder: Path, rule: str) -> Images:
     """
     if not folder.is_dir():
         raise InputError(f"{rule}. Received: {str(folder)!r}, not a folder.")
-    folders = [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]
-    paths = [str((parent / name).relative_to(folder)) for parent in folders for name in image_names(parent)]
+    paths = tuple(str(path.relative_to(folder)) for path in photographs_below(folder))
     if not paths:
         raise InputError(f"{rule}. Received: {str(folder)!r}, without an image.")
-    return Images(folder, tuple(paths), np.zeros(len(paths), np.int32), (folder.name,))
+    return Images(folder, paths, np.zeros(len(paths), np.int32), (folder.name,))
+
+
+def image_files(given: str, argument: str = "--images") -> list[Path]:
+    """Return the files that `each_image_file` yields."""
+    return list(each_image_file(given, argument))
+
+
+def each_image_file(given: str, argument: str = "--images") -> Iterator[Path]:
+    """Yield the files that a list of files and folders names; of a folder the images in it and in its folders, sorted.
+
+    The list has commas between its members; one may be a part of a name that is there.
+
+    Raises:
+        InputError: nothing is named, something is not there, or a folder has no image.
+    """
+    paths = paths_of(given)
+    absent = next((path for path in paths if not os.path.lexists(path)), None)
+    if absent is not None:
+        raise InputError(f"{argument} must name files or folders that are there. Received: {str(absent)!r}.")
+    if not paths:
+        raise InputError(f"{argument} must name image files or folders of them, for instance {argument}=photos.")
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        is_empty = True
+        for inside in each_photograph(path):
+            is_empty = False
+            yield inside
+        if is_empty:
+            raise InputError(f"A folder in {argument} must hold image files. Received: {str(path)!r}.")
+
+
+def paths_of(given: str) -> list[Path]:
+    """Return the paths in a list with commas, the longest names that are there: "a, b.jpg" is one file where it is there."""
+    pieces, paths = given.split(","), []
+    while pieces:
+        whole = (count for count in range(len(pieces), 0, -1) if _path(pieces[:count]).strip())
+        count = next((count for count in whole if os.path.lexists(_path(pieces[:count]))), 1)
+        if _path(pieces[:count]):
+            paths.append(Path(_path(pieces[:count])))
+        pieces = pieces[count:]
+    return paths
+
+
+def _path(pieces: list[str]) -> str:
+    joined = ",".join(pieces)
+    return os.path.expanduser(joined if os.path.lexists(joined) else joined.strip())

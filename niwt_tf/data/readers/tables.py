@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import logging
 import math
 import unicodedata
-import zlib
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from niwt_tf.data.arrays import FAULTS, check_size
+from niwt_tf.data.class_names import alike, check_apart, check_name, likeness, plain_name, shown_apart
+from niwt_tf.data.readers.mat73 import read_mat73
+from niwt_tf.data.readers.spreadsheet import (
+    column_of_numbers,
+    decimal_mark,
+    is_missing,
+    is_workbook,
+    rows_of_text,
+    rows_of_workbook,
+    without_blanks,
+    without_unit,
+)
 from niwt_tf.data.schema import Knowledge
-from niwt_tf.errors import InputError, listed, require, suggestion
+from niwt_tf.errors import InputError, brief, first_line, listed, require, suggestion
+from niwt_tf.files import entries_of
 
 K = TypeVar("K", bound=Hashable)
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")  # of Excel's "Unicode text"
+_LOG = logging.getLogger("niwt_tf")
 
 
 @dataclass(frozen=True)
@@ -29,41 +42,40 @@ class ClassTable:
     knowledge: Knowledge
 
 
-def plain_name(name: str) -> str:
-    """Return a name without surrounding blanks, composed, so that a folder made on macOS equals its row in a table."""
-    return unicodedata.normalize("NFC", name.strip())
+def composed(text: str) -> str:
+    """Return a cell or a path without surrounding blanks, in the one form (NFC) in which equal texts are equal."""
+    return unicodedata.normalize("NFC", text.strip())
 
 
 def group_of(name: str) -> str:
-    """Return the group of an attribute called "group::value" ("has_" left off), or "" when it has none."""
-    group, found, _ = name.partition("::")
+    """Return the group of an attribute called "group::value" or "group: value" ("has_" left off), or "" when it has none."""
+    group, found, _ = name.partition("::" if "::" in name else ": ")
     return group.removeprefix("has_") if found else ""
 
 
 def read_rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Return a comma separated file's rows that are not blank, stripped, each with its line number; all as long as the first.
+    """Return a table's rows that are not blank, stripped, each with its line number; all as long as the first.
+
+    It is a text with commas, semicolons, tabs or bars between cells, or a workbook of Excel's.
 
     Raises:
-        InputError: not UTF-8, not comma separated, bad quoting, no row, or rows of different lengths (the line is named).
+        InputError: not UTF-8, bad quoting, no row, or rows of different lengths (the line is named).
     """
-    text = read_text(path)
-    require("\0" not in text, f"{path} must be a text file. Received: binary data.")
-    rows: list[tuple[int, list[str]]] = []
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                rows.append((reader.line_num, [plain_name(cell) for cell in cells]))
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num} must be valid CSV. Received: {error}.") from None
+    if is_workbook(path):
+        rows = rows_of_workbook(path)
+    else:
+        text = read_text(path)
+        require("\0" not in text, f"{path} must be a text file. Received: binary data.")
+        rows = rows_of_text(path, text)
+    rows = without_blanks(path, [(line, [composed(cell) for cell in cells]) for line, cells in rows])
     require(rows, f"{path} must have a header line. Received: an empty file.")
-    header = rows[0][1]
-    for separator, called in _SEPARATORS.items():
-        require(separator not in header[0], f"{path} must be comma separated. Received: {called} in its first line.")
-    for line, cells in rows[1:]:
-        if len(cells) != len(header):
-            raise InputError(f"{path}, line {line} must have {len(header)} cells like the header. Received: {len(cells)}.")
     return rows
+
+
+def class_table_in(folder: Path) -> Path:
+    """Return the path of a folder's class table: classes.csv, or a workbook of that name where there is none."""
+    workbook = folder / "classes.xlsx"
+    return workbook if workbook.is_file() and not (folder / "classes.csv").is_file() else folder / "classes.csv"
 
 
 def read_class_table(path: str | Path) -> ClassTable:
@@ -74,19 +86,48 @@ def read_class_table(path: str | Path) -> ClassTable:
     """
     path = Path(path).expanduser()
     rows = read_rows(path)
-    columns = _checked_header(path, rows[0][1])
+    columns = _checked_header(f"{path}, line {rows[0][0]}", header_names(rows[0][1]))
     lines_of: dict[str, int] = {}
-    values = np.zeros((len(rows) - 1, len(columns)), np.float32)
-    for row, (line, cells) in enumerate(rows[1:]):
-        name = cells[0]
+    for line, cells in rows[1:]:
+        name = plain_name(cells[0])
         require(name, f"{path}, line {line} must name its class in the first column. Received: an empty cell.")
-        if name in lines_of:
-            raise InputError(f"{path}, line {line} must name a new class. Received: {name!r}, also on line {lines_of[name]}.")
+        check_name(name, f"{path}, line {line}: the name of a class")
+        check_new(name, lines_of, path, line)
         lines_of[name] = line
-        values[row] = [finite_number(path, line, column, cell) for column, cell in zip(columns, cells[1:], strict=True)]
     require(lines_of, f"{path} must have a row for each class. Received: a header alone.")
+    cells_by_column = [
+        without_unit(path, column, [(line, cells[number]) for line, cells in rows[1:]])
+        for number, column in enumerate(columns, start=1)
+    ]
+    mark = decimal_mark(path, (cell for cells in cells_by_column for cell in cells))
+    values, filled = np.zeros((len(lines_of), len(columns)), np.float32), []
+    for number, (column, cells_of) in enumerate(zip(columns, cells_by_column, strict=True)):
+        values[:, number], missing = column_of_numbers(path, column, cells_of, mark)
+        filled += [f"{column} ({missing})"] if missing else []
+    blank = next((line for line, cells in rows[1:] if all(map(is_missing, cells[1:]))), None)
+    if blank is not None:
+        raise InputError(f"{path}, line {blank} must describe its class in some column. Received: empty cells alone.")
+    if filled:
+        _LOG.warning("%s: empty cells have the mean of their column: %s.", path, ", ".join(filled))
     groups = tuple(group_of(column) for column in columns)
     return ClassTable(tuple(lines_of), Knowledge(values, columns, groups, source=path.name))
+
+
+def header_names(cells: Iterable[str]) -> list[str]:
+    """Return the names of a table's columns without what nobody sees; "Class" is "class"."""
+    return ["class" if likeness(cell) == "class" else plain_name(cell) for cell in cells]
+
+
+def check_new(name: str, lines_of: Mapping[str, int], path: Path, line: int) -> None:
+    """Check that a row's class is none of those of earlier lines, also by no more than case, blanks or what nobody sees.
+
+    Raises:
+        InputError: it is; both lines are named.
+    """
+    other = alike(name, lines_of)
+    if other is not None:
+        received = f"{name!r}, also" if other == name else f"{shown_apart(name, other)}, nearly the same name,"
+        raise InputError(f"{path}, line {line} must name a new class. Received: {received} on line {lines_of[other]}.")
 
 
 def rows_of_classes(path: Path, table: ClassTable, class_names: Sequence[str]) -> Knowledge:
@@ -95,55 +136,40 @@ def rows_of_classes(path: Path, table: ClassTable, class_names: Sequence[str]) -
     Raises:
         InputError: a class has no row; the nearest row's name is suggested.
     """
-    check_has_rows(path, table.class_names, class_names)
-    row_of = {name: row for row, name in enumerate(table.class_names)}
-    rows = [row_of[plain_name(name)] for name in class_names]
+    rows = matched_rows(path, table.class_names, class_names)
     return replace(table.knowledge, values=table.knowledge.values[rows], source=str(path))
 
 
-def check_has_rows(path: Path, row_names: Iterable[str], class_names: Iterable[str], what: str = "class") -> None:
-    """Check that each of `class_names` is among `row_names` of the table at `path`.
+def matched_rows(path: Path, row_names: Iterable[str], class_names: Iterable[str], what: str = "class") -> list[int]:
+    """Return the row of the table at `path` for each of `class_names`; names that are taken for one (see `likeness`) are one.
 
     Raises:
         InputError: naming up to three without a row, and the row nearest to the first.
     """
-    rows = list(row_names)
-    absent = [name for name in class_names if plain_name(name) not in set(rows)]
+    rows, class_names = list(row_names), list(class_names)
+    check_apart(class_names, f"Each {what} beside {path}")
+    row_of = {likeness(name): row for row, name in enumerate(rows)}
+    absent = [name for name in class_names if likeness(name) not in row_of]
     if absent:
         near = suggestion(absent[0], rows)
         raise InputError(f"{path} must have a row for every {what}. Received: none for {listed(absent)}.{near}")
+    return [row_of[likeness(name)] for name in class_names]
 
 
-def _checked_header(path: Path, header: list[str]) -> tuple[str, ...]:
+def _checked_header(line: str, header: list[str]) -> tuple[str, ...]:
     if header[0] != "class":
         where = " (it is a later column)" if "class" in header else ""
-        raise InputError(f"{path}, line 1 must call its first column 'class'{where}. Received: {header[0][:80]!r}.")
+        raise InputError(f"{line} must call its first column 'class'{where}. Received: {header[0][:80]!r}.")
     columns = header[1:]
-    require(columns, f"{path}, line 1 must name at least one attribute column after 'class'. Received: none.")
+    require(columns, f"{line} must name at least one attribute column after 'class'. Received: none.")
     for number, column in enumerate(columns, start=2):
-        require(column, f"{path}, line 1 must name every column. Received: an empty name for column {number}.")
-        require(columns.index(column) == number - 2, f"{path}, line 1 must name each column once. Received: {column!r} twice.")
+        require(column, f"{line} must name every column. Received: an empty name for column {number}.")
+        require(columns.index(column) == number - 2, f"{line} must name each column once. Received: {column!r} twice.")
     return tuple(columns)
 
 
-def finite_number(path: Path, line: int, column: str, cell: str) -> float:
-    """Return the number in a cell.
-
-    Raises:
-        InputError: it is not a finite number, or too large for float32; file, line and column are named.
-    """
-    received = repr(cell[:80]) if cell else "an empty cell"
-    try:
-        value = float(cell) if "_" not in cell else math.nan
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or abs(value) > float(np.finfo(np.float32).max):
-        raise InputError(f"{path}, line {line}, column {column!r} must be a finite number. Received: {received}.")
-    return value
-
-
 def read_text(path: Path) -> str:
-    """Return a file's text, read as UTF-8 with or without a byte order mark.
+    """Return a file's text, read as UTF-8 with or without a byte order mark, or UTF-16 with one.
 
     Raises:
         InputError: the file is absent, cannot be read or is not UTF-8.
@@ -151,9 +177,12 @@ def read_text(path: Path) -> str:
     try:
         if path.exists() and not path.is_file() and not path.is_dir():  # a device would be read for ever
             raise InputError(f"{path} must be a readable file. Received: something else.")
-        return path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
+        return content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} must be UTF-8 text. Received: another byte at {error.start}.") from None
+        line = content[: error.start].count(b"\n") + 1
+        advice = "save it again as UTF-8" + (" (in Excel: CSV UTF-8)" if path.suffix.lower() in (".csv", ".tsv") else "")
+        raise InputError(f"{path} must be UTF-8 text: {advice}. Received: another encoding on line {line}.") from None
     except FileNotFoundError:
         raise InputError(f"{path} must be a file. Received: no such file.") from None
     except OSError as error:
@@ -174,13 +203,13 @@ def existing_directory(argument: str, path: str | Path) -> Path:
 
 
 def list_directory(folder: Path) -> list[Path]:
-    """Return a folder's entries by name, without hidden ones.
+    """Return a folder's entries by name, without hidden ones and what operating systems leave there.
 
     Raises:
         InputError: the folder cannot be read.
     """
     try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith((".", "__")))
+        return entries_of(folder)
     except OSError as error:
         raise InputError(f"{folder} must be a readable folder. Received: {error.strerror or error}.") from None
 
@@ -191,7 +220,9 @@ def text_files(folder: Path) -> dict[str, Path]:
     Raises:
         InputError: the folder cannot be read.
     """
-    return {plain_name(entry.stem): entry for entry in list_directory(folder) if entry.suffix.lower() == ".txt"}
+    files = [entry for entry in list_directory(folder) if entry.suffix.lower() == ".txt"]
+    check_apart([entry.stem for entry in files], f"{folder}, where a file is called by its class,")
+    return {plain_name(entry.stem): entry for entry in files}
 
 
 def read_numbered_names(path: Path) -> tuple[np.ndarray, list[str]]:
@@ -306,10 +337,10 @@ _HEADER = 512  # version 7.3 writes so many bytes of text before HDF5 begins
 
 
 def read_mat(path: Path, keys: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the variables `keys` of a MATLAB file, and those of `optional` that it has.
+    """Return the variables `keys` of a MATLAB file of any version, and those of `optional` that it has.
 
     Raises:
-        InputError: the file cannot be read, is of version 7.3 or no MATLAB file, or lacks one of `keys`.
+        InputError: the file cannot be read, is no MATLAB file, or lacks one of `keys`.
     """
     from scipy.io import loadmat, whosmat
     from scipy.io.matlab import MatReadError
@@ -319,21 +350,31 @@ def read_mat(path: Path, keys: Sequence[str], optional: Sequence[str] = ()) -> d
             begin = file.read(_HEADER + len(_HDF5))
     except OSError as error:
         raise InputError(f"{path} must be a readable MATLAB file. Received: {error.strerror or error}.") from None
-    rule = f"{path} must be a MATLAB file of version 7 or before"
-    if begin.startswith((_HDF5, b"MATLAB 7.3")) or begin[_HEADER:] == _HDF5:
-        raise InputError(f"{rule}: load it in MATLAB and save it with '-v7'. Received: version 7.3 (HDF5).")
+    rule = f"{path} must be a MATLAB file"
     try:
-        content = loadmat(path, variable_names=[*keys, *optional])
-    except (OSError, EOFError, ValueError, TypeError, LookupError, MemoryError, zlib.error, MatReadError) as error:
-        raise InputError(f"{rule}. Received: {str(error).rstrip('.')}.") from None
+        if begin.startswith((_HDF5, b"MATLAB 7.3")) or begin[_HEADER:] == _HDF5:
+            content, held = read_mat73(path, [*keys, *optional])
+        else:
+            listing = whosmat(path)
+            held = [name for name, _, _ in listing]
+            check_size(path, sum(math.prod(shape) * _WIDTHS.get(kind, 8) for _, shape, kind in listing))
+            content = loadmat(path, variable_names=[*keys, *optional])
+    except InputError:
+        raise
+    except (OSError, *FAULTS, MatReadError) as error:
+        raise InputError(f"{rule}. Received: {first_line(error).rstrip('.')}.") from None
     missing = next((key for key in keys if key not in content), None)
     if missing is not None:
-        held = [name for name, _, _ in whosmat(path)]
-        listed = f"{', '.join(held[:8])}{' and others' if len(held) > 8 else ''}" if held else "no variable"
+        known = ", ".join(name if name.isidentifier() else brief(name) for name in held[:8])
+        listed = f"{known}{' and others' if len(held) > 8 else ''}" if held else "no variable"
         raise InputError(
             f"{path} must hold {', '.join(keys)}. Received: {listed}, but no {missing}.{suggestion(missing, held)}"
         )
     return content
+
+
+# Bytes of a number; a cell is a place at least.
+_WIDTHS = {"single": 4, "int32": 4, "uint32": 4, "int16": 2, "uint16": 2, "int8": 1, "uint8": 1, "char": 1, "logical": 1}
 
 
 def texts_of(path: Path, key: str, value: Any) -> list[str]:

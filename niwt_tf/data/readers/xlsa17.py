@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from niwt_tf.data.readers.tables import plain_name, read_mat, read_names, read_rows, texts_of, whole_numbers_of
+from niwt_tf.data.readers.tables import composed, read_mat, read_names, read_rows, texts_of, whole_numbers_of
 from niwt_tf.data.schema import Dataset, Split
 from niwt_tf.errors import InputError, check_choice, require, suggestion
 
@@ -165,7 +165,7 @@ def split_by_roles(
             has no training image; fewer than 2 seen classes or no unseen one remain.
     """
     check_choice("missing_images", missing_images, ("error", "drop"))
-    index_of = {plain_name(path): index for index, path in enumerate(dataset.paths)}
+    index_of = {composed(path): index for index, path in enumerate(dataset.paths)}
     images: dict[str, list[int]] = {"train": [], "test_seen": [], "test_unseen": []}
     used: dict[int, str] = {}
     rows = list(rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from niwt_tf.data.csv_text import csv_text
 from niwt_tf.files import finite, replacing, write_json
 from niwt_tf.metrics.intervals import plain_mean
 
@@ -69,10 +69,9 @@ def write_record(folder: Path, name: str, record: AnalysisRecord) -> None:
     """Write `<name>.csv` and `<name>.json`; numbers are rounded to eight digits, unknown ones are empty and null."""
     rows = [[_plain(value) for value in row] for row in record.rows]
     names = [column.name for column in record.columns]
-    with replacing(folder / f"{name}.csv") as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([["" if value is None else value for value in row] for row in rows])
+    with replacing(folder / f"{name}.csv") as temporary:
+        known = [["" if value is None else value for value in row] for row in rows]
+        temporary.write_text(csv_text([names, *known]), encoding="utf-8")
     table = {
         "title": record.title,
         "caption": record.caption,

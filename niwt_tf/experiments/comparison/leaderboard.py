@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from niwt_tf.config.names import DEFAULT_METHOD
+from niwt_tf.data.arrays import read_arrays
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.metrics.calibration import harmonic_means
 from niwt_tf.metrics.gzsl import calibration_curve
@@ -229,8 +230,8 @@ def best_harmonic_mean(path: Path, num_seen: int) -> float | None:
         InputError: the file is not there or is none of a stage.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            logits, labels = file["logits"], file["labels"]
+        arrays = read_arrays(path)
+        logits, labels = arrays["logits"], arrays["labels"]
     except (OSError, ValueError, KeyError):
         raise InputError(f"{path} must hold the scores of the test images, for --bound. Received: a file without.") from None
     if not (labels < num_seen).any() or not (labels >= num_seen).any():

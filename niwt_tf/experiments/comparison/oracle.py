@@ -88,6 +88,11 @@ class Oracle(Method):
     name = "oracle"
     settings = ("seed",)
 
+    @property
+    def built_in(self) -> list[float]:
+        """The penalties."""
+        return list(STRENGTHS)
+
     def candidates(self, settings: Settings, tasks: Sequence[Task]) -> list[Penalty]:
         """Return every kind of features with every penalty."""
         del settings, tasks

@@ -14,9 +14,9 @@ from typing import IO, Any
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.sweeps.choice import Outcome
 from niwt_tf.experiments.sweeps.grid import SweepTrial
-from niwt_tf.files import read_json, remove_abandoned, write_json
+from niwt_tf.files import entries_of, read_json, remove_abandoned, write_json
 from niwt_tf.runs.fingerprints import support_fingerprint, weights_fingerprint
-from niwt_tf.runs.run import FORMAT
+from niwt_tf.runs.run import code
 from niwt_tf.runs.stage import Manifest, read_manifest
 
 
@@ -52,7 +52,7 @@ class SweepFolder:
             raise InputError(f"--sweep_dir must be a folder. Received: {str(self.path)!r}.")
         if not self.path.exists() or (self.path / "sweep.json").exists():
             return
-        strange = sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith("."))
+        strange = [entry.name for entry in entries_of(self.path)]
         if strange:
             raise InputError(
                 f"--sweep_dir must be new, empty or a sweep's folder, with its sweep.json. Received: {str(self.path)!r}, "
@@ -133,7 +133,8 @@ class SweepFolder:
                 return False
             present = weights_fingerprint(settings["weights"], settings["backbone"]) if stage == "train" else {}
             present |= support_fingerprint(settings["support"]) if stage == "transfer" and "support" in used else {}
-            if manifest["extra"] != {"format": FORMAT, **present}:
+            # Its grid only its method knows, which would take TensorFlow; the package's version goes with that.
+            if {name: value for name, value in manifest["extra"].items() if name != "grid"} != {**code(), **present}:
                 return False
             for above, made in manifest["inputs"].items():
                 if not (above in found or holds(above)) or found[above]["identity"] != made:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from niwt_tf.compute.quiet_tensorflow import import_quietly
+from niwt_tf.data.csv_text import csv_text
 from niwt_tf.experiments.sweeps.choice import ChosenConfiguration, Outcome, Values, configurations, ranked
 from niwt_tf.experiments.sweeps.folder import SweepFolder
 from niwt_tf.experiments.sweeps.grid import SweepTrial, shown_value
@@ -208,7 +208,7 @@ def _shown(values: Iterable[tuple[str, Any]]) -> dict[str, str]:
 
 
 def _write(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: "" if cell != cell else cell for name, cell in line.items()} for line in lines)
+    columns = list(lines[0])
+    rows = [["" if line[name] != line[name] else line[name] for name in columns] for line in lines]
+    with replacing(path) as temporary:
+        temporary.write_text(csv_text([columns, *rows]), encoding="utf-8")

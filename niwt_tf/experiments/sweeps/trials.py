@@ -7,11 +7,9 @@ command, one that was made of other data.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections import deque
@@ -22,6 +20,7 @@ from typing import IO
 
 from tqdm import tqdm
 
+from niwt_tf.config.surroundings import divided_environment, python_command, start_bound
 from niwt_tf.experiments.sweeps.choice import ChosenConfiguration, Outcome, Values
 from niwt_tf.experiments.sweeps.folder import SweepFolder
 from niwt_tf.experiments.sweeps.grid import SweepTrial, flags_of
@@ -29,8 +28,6 @@ from niwt_tf.experiments.sweeps.proposals import Proposals
 
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 20.0
-_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_PR_SET_PDEATHSIG = 1
 
 
 class SweepTrials:
@@ -204,9 +201,9 @@ class TrialProcess:
         self._log = open(log, "ab")  # noqa: SIM115
         self._begin = self._log.tell()
         # A session of its own: the terminal's Ctrl-C reaches this process alone, which then ends its children in order.
-        self.popen = subprocess.Popen(
+        self.popen = start_bound(
             command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, env=environment, start_new_session=True,
-            pass_fds=[claim.fileno()], preexec_fn=_dying_with_this_process(),
+            pass_fds=[claim.fileno()],
         )
 
     def error(self) -> str:
@@ -249,32 +246,6 @@ def end_processes(running: Sequence[TrialProcess]) -> None:
         each.close()
 
 
-def divided_environment(parallel: int) -> dict[str, str]:
-    """Return this process's environment with threads so divided that `parallel` processes do not fight for processors.
-
-    What the user has set stays.
-    """
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = str(max(1, processors // parallel))
-    chosen = dict.fromkeys(_THREADS, threads) if parallel > 1 else {}
-    # Otherwise the first process takes a card's whole memory.
-    return {"TF_FORCE_GPU_ALLOW_GROWTH": "true", **chosen, **os.environ}
-
-
 def trial_program() -> list[str]:
     """Return the command that a trial's flags are given to."""
-    return [sys.executable, "-m", "niwt_tf", "run"]
-
-
-def _dying_with_this_process() -> Callable[[], None] | None:
-    """Return what a child does before anything else so that it is killed when this process is; None where that cannot be."""
-    if sys.platform != "linux":
-        return None
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
-
-    def bind() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it was killed before that
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return bind
+    return [*python_command("niwt_tf"), "run"]

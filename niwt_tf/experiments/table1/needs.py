@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from niwt_tf.config.settings import Settings
+from niwt_tf.data.class_names import plain_name
 from niwt_tf.data.readers.archives import ARCHIVES, Archive, count_missing, missing_files, official_folder, texts_folder
 from niwt_tf.data.readers.folder import image_names
-from niwt_tf.data.readers.tables import plain_name, read_numbered_names, text_files
+from niwt_tf.data.readers.tables import read_numbered_names, text_files
 from niwt_tf.data.readers.xlsa17 import missing_split_files, read_proposed_split, split_files
 from niwt_tf.data.splits import published_folder
 from niwt_tf.errors import InputError, listed

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from niwt_tf.config.names import TEXTS, check_text_features
 from niwt_tf.config.settings import Settings
+from niwt_tf.data.csv_text import csv_text
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.sweeps.grid import differing_flags
 from niwt_tf.experiments.table1.needs import needs_text, parts_needed
@@ -162,18 +161,16 @@ def comparison(done: Reproduced) -> str:
 
 def table_csv(rows: Sequence[Reproduced]) -> str:
     """Return the table as CSV, accuracies in percent; cells of rows that are not finished, or have no figure, are empty."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     keys = ["dataset", "backbone", "finetune", "knowledge"]
     measures = [f"{kind}{name}" for kind in ("", "paper_", "difference_") for name in _MEASURES]
-    writer.writerow(["row", *keys, *measures, "paper_row", "changed_flags", "optimistic"])
+    lines: list[list[Any]] = [["row", *keys, *measures, "paper_row", "changed_flags", "optimistic"]]
     for done in rows:
         row = done.row
         numbers = [_shown(value, empty="") for value in (*done.figures, *_listed(row.paper), *_differences(done))]
         state = "published" if row.paper else _no_paper(row)
         names = [row.name, *(getattr(row, key) for key in keys)]
-        writer.writerow([*names, *numbers, state, " ".join(done.changed), "; ".join(done.optimistic)])
-    return text.getvalue()
+        lines.append([*names, *numbers, state, " ".join(done.changed), "; ".join(done.optimistic)])
+    return csv_text(lines)
 
 
 def table_markdown(rows: Sequence[Reproduced]) -> str:

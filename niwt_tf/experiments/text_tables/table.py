@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from niwt_tf.config.names import title_of
 from niwt_tf.config.settings import Settings
+from niwt_tf.data.csv_text import csv_text
 from niwt_tf.data.descriptions.bert import write_random_encoder
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.sweeps.grid import differing_flags
@@ -176,20 +175,18 @@ class TextTable:
 
     def _csv(self, every: Sequence[Finished]) -> str:
         """Return the table as CSV, a line a row and method, in percent."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
         columns = ("accuracy", "paper", "difference", "harmonic_mean", "note", "changed_flags", "optimistic")
-        writer.writerow(["row", "method", *columns])
+        lines: list[list[Any]] = [["row", "method", *columns]]
         for done, method in _lines(every):
             ours, paper = done.accuracy(method), done.row.paper.get(method)
             numbers = [_shown(each) for each in (ours, paper, done.difference(method), done.harmonic_mean(method))]
-            writer.writerow(
+            lines.append(
                 [
                     *(done.row.name, method, *numbers, _joined(done.row.note, done.other_classes)),
                     *(" ".join(done.changed), "; ".join(done.optimistic)),
                 ]
             )
-        return text.getvalue()
+        return csv_text(lines)
 
     def _markdown(self, every: Sequence[Finished]) -> str:
         """Return the table as Markdown."""

@@ -6,9 +6,8 @@ classes. Dimensions: M test images, N neurons.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,18 +19,22 @@ from niwt_tf.compute.features import Reader
 from niwt_tf.data.images.pipeline import image_batches
 from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.data.schema import Dataset, Images
+from niwt_tf.explain import perturbing
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.faithfulness import measures
 from niwt_tf.explain.faithfulness.activating import Activating, TopActivating
 from niwt_tf.explain.faithfulness.neuron_names import NameQuality, PartEnergy, name_quality, named_attributes
 from niwt_tf.explain.faithfulness.truth import ImageTruth, truth_of_test_images
-from niwt_tf.explain.grad_cam import GradCam, explained_twice, upsampled
+from niwt_tf.explain.grad_cam import upsampled
+from niwt_tf.explain.heat import Heat, HeatMaps, explained_twice, first_cut
+from niwt_tf.explain.heat_choice import bump
 from niwt_tf.metrics.intervals import Figure, class_mean
+from niwt_tf.metrics.ranks import map_correlation
 from niwt_tf.models.flops import flops_of
 from niwt_tf.models.network import Network
 
 Figures = dict[str, dict[str, Figure]]
-_CORRELATIONS = ("random_logit_correlation", "random_tail_correlation", "random_network_correlation")
+_SIGNED = ("insertion_minus_deletion", "random_logit_correlation", "random_tail_correlation", "random_network_correlation")
 
 
 @dataclass(frozen=True)
@@ -65,20 +68,20 @@ def measure_faithfulness(
     predicted classes of the images of `test_data`, with probabilities softmax(logits / temperature). The seed is of everything
     that is drawn.
     """
-    truth = truth_of_test_images(dataset)
+    truth = truth_of_test_images(dataset, network.input_form)
     labels = truth.images.labels
     explained = explain_test_images(network, explainer, truth, predictions, execution, seed)
     values = dict(explained.values)
     if len(labels):
-        values |= measure_sample(network, truth.images, predictions, temperature, execution, seed)
+        values |= measure_sample(network, explainer.heat, truth.images, predictions, temperature, execution, seed)
     sides = {"seen": labels < truth.num_seen, "unseen": labels >= truth.num_seen}
     figures = {name: _by_side(name, each, labels, sides) for name, each in values.items()}
-    attributes, confident = named_attributes(explainer), np.asarray(explainer.confident)
+    attributes = named_attributes(explainer)
     names = {
-        side: name_quality(explained.pooled[rows], truth.present[rows], attributes, confident, progress=execution.progress)
+        side: name_quality(explained.pooled[rows], truth.present[rows], attributes, progress=execution.progress)
         for side, rows in {"all": np.ones(len(labels), bool), **sides}.items()
     }
-    figures["confident_names"] = {side: each.good for side, each in names.items() if each.good is not None}
+    figures["good_names"] = {side: each.good for side, each in names.items() if each.good is not None}
     figures["neuron_name_auc"] = {side: each.mean_auc for side, each in names.items() if each.mean_auc is not None}
     return Faithfulness(
         {name: by_side for name, by_side in figures.items() if by_side},
@@ -90,7 +93,7 @@ def measure_faithfulness(
 
 
 def _by_side(name: str, measure: ImageValues, labels: np.ndarray, sides: Mapping[str, np.ndarray]) -> dict[str, Figure]:
-    bounds = (-1.0, 1.0) if name in _CORRELATIONS else (0.0, 1.0)
+    bounds = (-1.0, 1.0) if name in _SIGNED else (0.0, 1.0)
     found = {}
     for side, belongs in sides.items():
         of_side = belongs[measure.rows]
@@ -128,22 +131,21 @@ def explain_test_images(
     parts = PartEnergy(explainer, truth, network.tail.input_shape[1:3], size)
     activating = TopActivating(network.num_neurons)
     energy, pointing, box_share, hit, base, logit = (np.full(count, np.nan) for _ in range(6))
-    explain = explained_twice(network, jit=execution.jit)
-    batches = Reader(network, execution).map_batches(truth.images, keep=False)
+    explain = explained_twice(network, explainer.heat, jit=execution.jit)
+    batches = Reader(first_cut(network, explainer.heat), execution).map_batches(truth.images, keep=False)
     shown, done = execution.progress, 0
     with tqdm(total=count, desc="explaining images", unit="image", delay=5, leave=False, disable=not shown) as bar:
         for batch in batches:
             rows = np.arange(done, done + len(batch))
             chosen = (tf.constant(each[rows], tf.int64) for each in (predictions, others))
-            heat, alphas, other_heat, _ = explain(tf.constant(batch), *chosen)
+            maps, heat, alphas, other_heat, _ = explain(tf.constant(batch), *chosen)
             pixels = upsampled(heat, size).numpy()
-            heat, alphas, other_heat = (each.numpy() for each in (heat, alphas, other_heat))
-            maps = np.asarray(batch)
+            maps, heat, alphas, other_heat = (each.numpy() for each in (maps, heat, alphas, other_heat))
             pooled[rows] = maps.max(axis=(1, 2))
             box = truth.boxes_of(rows, size)
             parts.add(maps, rows, box)
             activating.add(maps, done)
-            logit[rows] = measures.map_correlation(heat, other_heat)
+            logit[rows] = map_correlation(heat, other_heat)
             present = truth.present[rows]
             hit[rows], base[rows] = measures.attribute_hit(explainer.attribute_weights(alphas), present, truth.frequent)
             if truth.boxes is not None:
@@ -161,7 +163,7 @@ def explain_test_images(
     return ExplainedImages(values, pooled, parts, activating.result())
 
 
-_CURVES = 3  # insertion, deletion and a random order
+_CURVES = 5  # insertion and deletion, a random order, and both for the middle of the image
 _FLOPS = 1e12  # about ten seconds of two cores; a network that could not even do the fewest images in it takes longer
 _FEWEST, _MOST = 16, 128
 _FEWEST_OF_A_SIDE = 8
@@ -170,7 +172,7 @@ _FEWEST_OF_A_SIDE = 8
 def sample_size(network: Network) -> int:
     """Return how many images there is time for, by the operations of one pass."""
     one_pass = flops_of(network.trunk) + flops_of(network.tail)
-    affordable = _FLOPS / max(_CURVES * (measures.STEPS + 1) * one_pass, 1.0)
+    affordable = _FLOPS / max(_CURVES * (perturbing.STEPS + 1) * one_pass, 1.0)
     return int(np.clip(affordable, _FEWEST, _MOST))
 
 
@@ -191,7 +193,8 @@ def sample_rows(images: Images, num_seen: int, count: int, seed: int) -> np.ndar
 
 
 def measure_sample(
-    network: Network, images: Images, predictions: np.ndarray, temperature: float, execution: Execution, seed: int
+    network: Network, heat_kind: Heat, images: Images, predictions: np.ndarray, temperature: float, execution: Execution,
+    seed: int,
 ) -> dict[str, ImageValues]:
     """Measure explanations of the predicted classes, int [M], on `sample_rows`.
 
@@ -202,42 +205,34 @@ def measure_sample(
     rows = sample_rows(images, network.num_seen, sample_size(network), seed)
     chosen = images.take(rows)
     generator = np.random.default_rng(seed)
-    shuffled = measures.with_shuffled_weights(network, seed)
+    shuffled = perturbing.with_shuffled_weights(network, seed)
     pairs = (network, network), (network, shuffled), (shuffled, shuffled)
-    explain = [GradCam(seeing, judging, jit=execution.jit) for seeing, judging in pairs]
-    probability = _probability(network, temperature, execution.jit)
+    explain = [HeatMaps(seeing, heat_kind, judging, jit=execution.jit) for seeing, judging in pairs]
+    probability = perturbing.probability_of(network, temperature, execution.jit)
     parts: list[tuple[np.ndarray, ...]] = []
     shown = execution.progress
     with tqdm(total=len(rows), desc="perturbing images", unit="image", delay=5, leave=False, disable=not shown) as bar:
         done = 0
-        for pixels, _ in image_batches(chosen, network.input_size, execution.batch_size):
+        for pixels, _ in image_batches(chosen, network.input_form, execution.batch_size):
             predicted = predictions[rows[done : done + len(pixels)]]
             classes = tf.constant(predicted, tf.int64)
             heat, tail_heat, network_heat = (each(pixels, predicted, upsample=False) for each in explain)
-            order = measures.heat_order(upsampled(heat, network.input_size).numpy(), generator)
-            anyhow = measures.heat_order(np.zeros_like(order), generator)
+            order = perturbing.heat_order(upsampled(heat, network.input_size).numpy(), generator)
+            anyhow = perturbing.heat_order(np.zeros_like(order), generator)
+            middle = perturbing.heat_order(bump(len(pixels), network.input_size), generator)
             areas = [
-                measures.curve_area(measures.probability_curve(probability, pixels, places, classes, put_back=put_back))
-                for places, put_back in ((order, True), (order, False), (anyhow, True))
+                perturbing.curve_area(perturbing.probability_curve(probability, pixels, places, classes, put_back=put_back))
+                for places, put_back in ((order, True), (order, False), (anyhow, True), (middle, True), (middle, False))
             ]
-            parts.append((*areas, *(measures.map_correlation(heat, other) for other in (tail_heat, network_heat))))
+            parts.append((*areas, *(map_correlation(heat, other) for other in (tail_heat, network_heat))))
             done += len(pixels)
             bar.update(len(pixels))
-    insertion, deletion, by_chance, tail, whole = (np.concatenate(each) for each in zip(*parts, strict=True))
+    joined = (np.concatenate(each) for each in zip(*parts, strict=True))
+    insertion, deletion, by_chance, middle_in, middle_out, tail, whole = joined
     return {
         "insertion_auc": ImageValues(rows, insertion, by_chance),
         "deletion_auc": ImageValues(rows, deletion, by_chance),
+        "insertion_minus_deletion": ImageValues(rows, insertion - deletion, middle_in - middle_out),
         "random_tail_correlation": ImageValues(rows, tail),
         "random_network_correlation": ImageValues(rows, whole),
     }
-
-
-def _probability(network: Network, temperature: float, jit: bool) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    def probability(pixels: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-        logits = tf.cast(network.model(pixels, training=False), tf.float32)
-        return tf.gather(tf.nn.softmax(logits / temperature), classes, batch_dims=1)
-
-    size = network.input_size
-    signature = [tf.TensorSpec([None, size, size, 3], tf.float32), tf.TensorSpec([None], tf.int64)]
-    # TensorFlow warns of retracing by the line of code that a function is from; a partial is a function of its own.
-    return tf.function(partial(probability), input_signature=signature, jit_compile=jit)

@@ -7,17 +7,9 @@ Dimensions: B or M images, S x S pixels, H x W positions, N neurons, K attribute
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-import tensorflow as tf
-
-from niwt_tf.metrics.ranks import standardised_ranks
-from niwt_tf.models.network import Network
 
 TOP_ATTRIBUTES = 5
-GOOD_AUC = 0.75
-_COLUMNS_AT_A_TIME = 512
 
 
 def energy_in_box(heat: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -54,11 +46,6 @@ def area_share(mask: np.ndarray, frame: np.ndarray | None = None) -> np.ndarray:
     return np.divide((mask * frame).sum(axis=(1, 2)), whole, out=np.full(len(whole), np.nan), where=whole > 0)
 
 
-def curve_area(curve: np.ndarray) -> np.ndarray:
-    """Return the area [B] under curves [B, T + 1] over equal steps from 0 to 1, by trapezoids."""
-    return (curve[:, 1:] + curve[:, :-1]).mean(axis=1, dtype=np.float64) / 2
-
-
 def attribute_hit(weights: np.ndarray, present: np.ndarray, frequent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return which share of the words said of an image are true of it, and of as many frequent attributes: both float64 [B].
 
@@ -83,36 +70,6 @@ def frequent_attributes(present: np.ndarray, count: int = TOP_ATTRIBUTES) -> np.
     return np.argsort(-present.sum(axis=0), kind="stable")[:count]
 
 
-def separation_auc(scores: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Return how well scores [M, N] tell images with an attribute, bool [M, K], from those without, float64 [N, K].
-
-    It is the area under the ROC curve: the share of pairs of an image with and one without in which the former scores higher,
-    ties counting half (Mann and Whitney 1947). NaN where every image has the attribute or none.
-    """
-    from scipy.stats import rankdata
-
-    ranks = rankdata(scores, axis=0)
-    result = np.empty((scores.shape[1], present.shape[1]))
-    for start in range(0, present.shape[1], _COLUMNS_AT_A_TIME):
-        columns = present[:, start : start + _COLUMNS_AT_A_TIME].astype(np.float64)
-        result[:, start : start + _COLUMNS_AT_A_TIME] = _auc(ranks.T @ columns, columns.sum(axis=0), len(present))
-    return result
-
-
-def paired_auc(scores: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Return the diagonal [N] of `separation_auc`: each column of scores [M, N] for the one column of present, bool [M, N]."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(scores, axis=0)
-    return _auc((ranks * present).sum(axis=0), present.sum(axis=0, dtype=np.float64), len(present))
-
-
-def _auc(rank_sums: np.ndarray, positive: np.ndarray, count: int) -> np.ndarray:
-    """Return the AUC from the sums of the ranks, from 1, of `positive` of `count` scores; NaN for none or all of them."""
-    pairs = np.broadcast_to(positive * (count - positive), rank_sums.shape)
-    return np.divide(rank_sums - positive * (positive + 1) / 2, pairs, out=np.full(rank_sums.shape, np.nan), where=pairs > 0)
-
-
 def energy_in_parts(maps: np.ndarray, masks: np.ndarray, frame: np.ndarray) -> np.ndarray:
     """Return the share of each neuron's positive activation that lies in each part, float64 [B, N, G]; NaN for a map of 0.
 
@@ -123,59 +80,3 @@ def energy_in_parts(maps: np.ndarray, masks: np.ndarray, frame: np.ndarray) -> n
     inside = positive @ masks.reshape(*masks.shape[:2], -1).transpose(0, 2, 1)
     total = positive @ frame.reshape(-1, 1)
     return np.divide(inside, total, out=np.full(inside.shape, np.nan), where=total > 0)
-
-
-def map_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return Spearman's correlation [B] over the positions of two maps [B, H, W]; NaN where one is the same everywhere.
-
-    For a network whose weights were randomised, or another class, it must be far from 1 (Adebayo et al., "Sanity Checks for
-    Saliency Maps", 2018).
-    """
-    ranks = [standardised_ranks(each.reshape(len(each), -1)) for each in (first, second)]
-    ordered = np.logical_and(*(np.abs(each).max(axis=1) > 0 for each in ranks))
-    return np.where(ordered, (ranks[0] * ranks[1]).sum(axis=1), np.nan)
-
-
-STEPS = 16
-Probability = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-
-
-def heat_order(heat: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Return each pixel's place in the order of falling heat [B, S, S], as float32 [B, S, S] in [0, 1).
-
-    Pixels of equal heat, as where a map is 0, come in random order; so do all of them for the same heat everywhere.
-    """
-    flat = heat.reshape(len(heat), -1)
-    order = np.lexsort((generator.random(flat.shape), -flat), axis=1)
-    places = np.empty(order.shape, np.float32)
-    np.put_along_axis(places, order, np.arange(order.shape[1], dtype=np.float32) / order.shape[1], axis=1)
-    return places.reshape(heat.shape)
-
-
-def probability_curve(
-    probability: Probability, pixels: tf.Tensor, order: np.ndarray, classes: tf.Tensor, steps: int = STEPS, *, put_back: bool
-) -> np.ndarray:
-    """Return the probability of classes [B] while pixels are put back, or taken away, first places first, float [B, T + 1].
-
-    Petsiuk et al., "RISE: Randomized Input Sampling for Explanation of Black-box Models" (2018). A pixel that is away has the
-    image's mean colour. With the places of a random order deletion is the insertion of the reverse order read backwards: their
-    areas have the same mean. Pixels are float32 [B, S, S, 3], places are [B, S, S] in [0, 1).
-    """
-    away = tf.reduce_mean(pixels, axis=[1, 2], keepdims=True)
-    places = tf.constant(order)[..., None]
-    first, last = (pixels, away) if put_back else (away, pixels)
-    shown = (tf.where(places < step / steps, first, last) for step in range(steps + 1))
-    return np.stack([np.asarray(probability(each, classes)) for each in shown], axis=1)
-
-
-def with_shuffled_weights(network: Network, seed: int) -> Network:
-    """Return a network whose weights are this one's, each array in a random order of its entries.
-
-    Shuffling keeps every layer's mean and spread, which drawing anew need not, so that activations neither vanish nor explode.
-    """
-    generator = np.random.default_rng(seed)
-    shuffled = network.copy()
-    for variable in shuffled.model.weights:
-        values = variable.numpy()
-        variable.assign(generator.permutation(values.ravel()).reshape(values.shape))
-    return shuffled

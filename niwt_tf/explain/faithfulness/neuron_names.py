@@ -13,8 +13,10 @@ from tqdm import tqdm
 
 from niwt_tf.explain.explainer import Explainer
 from niwt_tf.explain.faithfulness.masks import over_positions, parts_of_group
-from niwt_tf.explain.faithfulness.measures import GOOD_AUC, area_share, energy_in_parts, paired_auc, separation_auc
+from niwt_tf.explain.faithfulness.measures import area_share, energy_in_parts
 from niwt_tf.explain.faithfulness.truth import ImageTruth
+from niwt_tf.explain.neurons import GOOD_AUC
+from niwt_tf.metrics.auc import separation_auc
 from niwt_tf.metrics.intervals import Figure, clustered_mean, clustered_share
 
 # Ranks and AUCs that are held at a time.
@@ -32,8 +34,7 @@ class NameQuality:
     """How well names fit on one set of images.
 
     `auc` float64 [N] is of the neuron's largest activation for the attribute of its name; NaN without a name, or where every
-    image has it or no one. Over the confidently named neurons `mean_auc` is its mean and `good` the share above GOOD_AUC; None
-    without.
+    image has it or no one. Over the named neurons `mean_auc` is its mean and `good` the share above GOOD_AUC; None without.
     """
 
     auc: np.ndarray
@@ -42,13 +43,13 @@ class NameQuality:
 
 
 def name_quality(
-    pooled: np.ndarray, present: np.ndarray, attributes: np.ndarray, confident: np.ndarray, *, progress: bool = False
+    pooled: np.ndarray, present: np.ndarray, attributes: np.ndarray, *, progress: bool = False
 ) -> NameQuality:
     """Measure names on M images; chance is what the same neurons would reach with every name but their own in turn.
 
     Neurons that share a name are no independent evidence, so intervals take each name as one observation. They hold for these
     images: that other images would give other figures is not in them. Pooled [M, N] are the largest activations, `present` is
-    bool [M, K], attributes [N] are as `named_attributes` gives, confident is bool [N].
+    bool [M, K], attributes [N] are as `named_attributes` gives.
     """
     auc = np.full(len(attributes), np.nan)
     named = attributes >= 0
@@ -57,15 +58,11 @@ def name_quality(
     chances = _Chances()
     size = max(1, _BLOCK_ENTRIES // max(present.shape))
     with tqdm(total=int(named.sum()), desc="judging names", unit="neuron", delay=5, leave=False, disable=not progress) as bar:
-        for reliable, neurons in ((which, np.flatnonzero(named & (confident == which))) for which in (True, False)):
-            for block in (neurons[start : start + size] for start in range(0, len(neurons), size)):
-                if reliable:
-                    auc[block] = chances.add(separation_auc(pooled[:, block], present), attributes[block])
-                else:
-                    auc[block] = paired_auc(pooled[:, block], present[:, attributes[block]])
-                bar.update(len(block))
-    rely = named & confident
-    measured = rely & np.isfinite(auc)
+        neurons = np.flatnonzero(named)
+        for block in (neurons[start : start + size] for start in range(0, len(neurons), size)):
+            auc[block] = chances.add(separation_auc(pooled[:, block], present), attributes[block])
+            bar.update(len(block))
+    measured = named & np.isfinite(auc)
     if not measured.any():
         return NameQuality(auc, None, None)
     good = auc[measured] > GOOD_AUC
@@ -73,8 +70,8 @@ def name_quality(
     for figure, chance in zip(figures, chances.figures(), strict=True):
         if chance is not None:
             figure["chance"] = chance
-        if measured.sum() < rely.sum():
-            figure["left_out"] = int(rely.sum() - measured.sum())
+        if measured.sum() < named.sum():
+            figure["left_out"] = int(named.sum() - measured.sum())
     return NameQuality(auc, *figures)
 
 
@@ -104,7 +101,7 @@ class _Chances:
 class PartEnergy:
     """Where neurons that are named after a part respond, on images that have the attribute and show the part.
 
-    By neuron, `parts` are those that its name is about. `energy` [M] is the mean, over an image's confidently named neurons, of
+    By neuron, `parts` are those that its name is about. `energy` [M] is the mean, over an image's named neurons, of
     the share of their activation near the part, NaN without any; `chance` [M] that of the share of the object's box near the
     part.
     """
@@ -115,7 +112,6 @@ class PartEnergy:
         self.energy, self.chance = np.full(count, np.nan), np.full(count, np.nan)
         self._truth, self._shape, self._size = truth, shape, size
         self._attributes = named_attributes(explainer)
-        self._confident = np.asarray(explainer.confident)
         self.parts: dict[int, tuple[int, ...]] = {}
         if truth.parts is not None:
             groups = explainer.attribute_groups
@@ -141,10 +137,9 @@ class PartEnergy:
         has = self._truth.present[rows][:, self._attributes[self._neurons]]
         valid = has & (shares > 0) & np.isfinite(energy)
         self._sums += [np.where(valid, each, 0.0).sum(axis=0) for each in (energy, shares, np.ones_like(energy))]
-        chosen = valid & self._confident[self._neurons]
-        counts = chosen.sum(axis=1)
+        counts = valid.sum(axis=1)
         for result, values in ((self.energy, energy), (self.chance, shares)):
-            sums = np.where(chosen, values, 0.0).sum(axis=1)
+            sums = np.where(valid, values, 0.0).sum(axis=1)
             result[rows] = np.divide(sums, counts, out=np.full(len(rows), np.nan), where=counts > 0)
 
     def of_neurons(self) -> Mapping[int, tuple[float, float]]:

@@ -39,24 +39,29 @@ FIGURES = (
         "pixels in random order",
     ),
     Figure(
+        "insertion_minus_deletion", "insertion minus deletion",
+        "The two above as one figure; any order that does not look at the image has 0 on average.", "higher",
+        "a heat map that is a bump in the middle of every image",
+    ),
+    Figure(
         "attribute_hit", "true words",
         "Share of the attributes named for a prediction, five at most, that are true of the image. For unseen classes the "
         "words partly repeat what the network was told: it was told their descriptions.",
         "higher", "as many of the most frequent attributes of the training images",
     ),
     Figure(
-        "confident_names", "good neuron names",
-        "Share of the confidently named neurons that tell images with the named attribute from others (AUC above 0.75).",
+        "good_names", "good neuron names",
+        "Share of the named neurons that tell images with the named attribute from others (AUC above 0.75).",
         "higher", "the same neurons with the other names",
     ),
     Figure(
         "neuron_name_auc", "AUC of neuron names",
-        "How well the confidently named neurons tell images with the named attribute from others.", "higher",
+        "How well the named neurons tell images with the named attribute from others.", "higher",
         "the same neurons with the other names",
     ),
     Figure(
         "part_localisation", "activation at the part",
-        "Share of the activation of confidently named neurons that lies near the part in their name.", "higher",
+        "Share of the activation of named neurons that lies near the part in their name.", "higher",
         "the share of the object's box that is as near",
     ),
     Figure(

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from niwt_tf.data.images.files import image_sides
-from niwt_tf.data.schema import Dataset, Images, test_data
+from niwt_tf.data.schema import Dataset, Images, InputForm, test_data
 from niwt_tf.explain.faithfulness.masks import box_masks, disc_masks
 from niwt_tf.explain.faithfulness.measures import frequent_attributes
 
+WHOLE = InputForm(0)
 _TRUE = 0.5  # an attribute is true of an image from here on
 PART_RADIUS = 0.15  # of a disc around a part, in the longer side of the object's box
 
@@ -22,7 +23,8 @@ class ImageTruth:
     The M images are in the order of `test_data`, labelled over seen then unseen classes. `present` bool [M, K] is whether the
     image has the attribute: where the data set knows no attributes of images, whether its class's description is above the mean
     of the seen classes. `frequent` are the attributes that most training images have, the most frequent first. Boxes [M, 4],
-    parts [M, P, 3] with visibility and sides [M, 2], width and height, are in pixels of the file; None where not known.
+    parts [M, P, 3] with visibility and sides [M, 2], width and height, are in pixels of the file, of the part of the image that
+    the network is shown; None where not known.
     """
 
     images: Images
@@ -48,8 +50,8 @@ class ImageTruth:
         return disc_masks(self.parts[rows][:, list(parts)], radii, self.sides[rows], size)
 
 
-def truth_of_test_images(dataset: Dataset) -> ImageTruth:
-    """Return what a data set with a split knows of its test images."""
+def truth_of_test_images(dataset: Dataset, form: InputForm = WHOLE) -> ImageTruth:
+    """Return what a data set with a split knows of its test images, as a network of that form sees them."""
     test, split = test_data(dataset), dataset.split
     assert split is not None
     rows = np.concatenate([split.test_seen, split.test_unseen])
@@ -57,6 +59,11 @@ def truth_of_test_images(dataset: Dataset) -> ImageTruth:
     placed = boxes is not None or parts is not None
     true, frequent = present_attributes(dataset, rows), frequent_attributes(present_attributes(dataset, split.train))
     sides = image_sides(test.images) if placed else None
+    if sides is not None:
+        shown = np.array([form.part(*each) for each in sides.tolist()], np.float32).reshape(-1, 4)
+        sides = shown[:, 2:] - shown[:, :2]
+        boxes = None if boxes is None else boxes - np.pad(shown[:, :2], ((0, 0), (0, 2)))
+        parts = None if parts is None else parts - np.pad(shown[:, :2], ((0, 0), (0, 1)))[:, None]
     return ImageTruth(test.images, test.num_seen, true, frequent, boxes, parts, sides, dataset.part_names)
 
 

@@ -1,4 +1,4 @@
-"""What the baselines have in common: a grid, features and descriptions on several scales, and columns made by a small network.
+"""What the baselines have in common: a grid, features and descriptions on several scales, and columns made by a formula.
 
 Dimensions: M images, D features, S seen classes, U new classes, C classes, K description entries.
 """
@@ -20,7 +20,7 @@ from niwt_tf.data.sampling import training_sample
 from niwt_tf.data.schema import Descriptions
 from niwt_tf.methods.base import Generator, Method
 from niwt_tf.methods.baselines.column_network import ColumnNetwork, Layer
-from niwt_tf.methods.formula import Columns
+from niwt_tf.methods.formula import ColumnFormula, Columns
 from niwt_tf.methods.parameters import HeadParameters
 from niwt_tf.methods.task import Task
 from niwt_tf.metrics.ranks import unit
@@ -92,8 +92,24 @@ class Sample:
         return sums / np.maximum(counts, 1)[:, None]
 
 
-class Fitted(ABC):
+class FittedColumns(ABC):
     """A fitted baseline, linear in the features s(x): score = s(x) . w_c + b_c."""
+
+    @abstractmethod
+    def formula(self, normaliser: DescriptionNormaliser | None = None) -> ColumnFormula:
+        """Return what makes columns of descriptions: of raw ones by a normaliser, of normalised ones without."""
+
+    def columns(self, descriptions: np.ndarray) -> Columns:
+        """Return columns [D, C] and biases [C] of classes that are known by normalised descriptions [C, K] alone."""
+        return self.formula()(descriptions)
+
+    def seen_columns(self, descriptions: np.ndarray) -> Columns:
+        """Return columns [D, S] and biases [S] of the seen classes, whose descriptions [S, K] are; as any others by default."""
+        return self.columns(descriptions)
+
+
+class Fitted(FittedColumns):
+    """A fitted baseline whose columns are made by a few layers."""
 
     # How the last layer's units p become a column and a bias: see `ColumnNetwork`.
     output: ClassVar[str] = "plain"
@@ -107,17 +123,9 @@ class Fitted(ABC):
         """A factor of the column, where `output` has one."""
         return 1.0
 
-    def network(self, normaliser: DescriptionNormaliser | None = None) -> ColumnNetwork:
+    def formula(self, normaliser: DescriptionNormaliser | None = None) -> ColumnNetwork:
         """Return what makes columns of descriptions: of raw ones by a normaliser, of normalised ones without."""
         return ColumnNetwork(normaliser, self.layers(), self.output, self.output_scale)
-
-    def columns(self, descriptions: np.ndarray) -> Columns:
-        """Return columns [D, C] and biases [C] of classes that are known by normalised descriptions [C, K] alone."""
-        return self.network()(descriptions)
-
-    def seen_columns(self, descriptions: np.ndarray) -> Columns:
-        """Return columns [D, S] and biases [S] of the seen classes, whose descriptions [S, K] are; as any others by default."""
-        return self.columns(descriptions)
 
 
 @dataclass(frozen=True)
@@ -125,54 +133,75 @@ class LinearGenerator(Generator):
     """A fitted baseline with the seen classes' columns.
 
     Attributes:
-        column_network: from raw descriptions to columns.
+        column_formula: from raw descriptions to columns.
         seen: columns float32 [D, S] and biases float32 [S] of the seen classes.
         unit_features: whether it takes features of length 1.
     """
 
-    column_network: ColumnNetwork
+    column_formula: ColumnFormula
     seen: Columns
     unit_features: bool
 
     def generate(self, classes: Descriptions) -> HeadParameters:
         """Return columns and biases of new classes beside those of the seen ones."""
-        return HeadParameters(classes.names, self.seen, self.column_network(classes.values), self.unit_features)
+        return HeadParameters(classes.names, self.seen, self.column_formula(classes.values), self.unit_features)
 
     @property
-    def formula(self) -> ColumnNetwork:
-        """The network that makes columns."""
-        return self.column_network
+    def formula(self) -> ColumnFormula:
+        """What makes columns."""
+        return self.column_formula
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return everything as arrays by name."""
         seen = {"seen_columns": self.seen[0], "seen_biases": self.seen[1], "unit_features": np.array(self.unit_features)}
-        return {**self.column_network.arrays(), **seen}
+        return {**self.column_formula.arrays(), **seen}
 
 
 @dataclass(frozen=True)
-class LinearMethod(Method):
-    """A baseline whose scores are linear in the features.
+class GridMethod(Method):
+    """A baseline whose candidates are the points of a grid.
 
     Attributes:
         name: as in `niwt_tf.config.names`.
         grid: values of each of its parameters; the first of each is taken where nothing can be chosen.
-        path: fits every combination of a grid to a sample and normalised descriptions [S, K], sharing what they can.
         features: kinds of features that it is tried on, "unit" or "raw".
         descriptions: normalisations of the descriptions that it is tried with.
     """
 
     name: str  # type: ignore[misc]
     grid: Grid
-    path: Callable[[Sample, np.ndarray, Grid], Iterator[tuple[Values, Fitted]]]
-    features: tuple[str, ...] = ("unit", "raw")
-    descriptions: tuple[str, ...] = ("l2", "centred")
+    features: tuple[str, ...] = field(default=("unit", "raw"), kw_only=True)
+    descriptions: tuple[str, ...] = field(default=("l2", "centred"), kw_only=True)
     settings = ("seed",)
+
+    @property
+    def built_in(self) -> list[Any]:
+        """The grid, and the kinds of features and descriptions."""
+        return [{name: list(values) for name, values in self.grid.items()}, list(self.features), list(self.descriptions)]
 
     def candidates(self, settings: Settings, tasks: Sequence[Task]) -> list[GridCandidate]:
         """Return every combination of features, descriptions and the grid."""
         del settings, tasks
         points = [tuple(zip(self.grid, point, strict=True)) for point in itertools.product(*self.grid.values())]
         return [GridCandidate(*each) for each in itertools.product(self.features, self.descriptions, points)]
+
+    def candidate_of(self, values: Mapping[str, Any]) -> GridCandidate:
+        """Return the candidate whose `as_dict` is given."""
+        kinds = str(values["features"]), str(values["descriptions"])
+        return GridCandidate(*kinds, tuple((name, float(values[name])) for name in self.grid))
+
+
+@dataclass(frozen=True)
+class LinearMethod(GridMethod):
+    """A baseline whose scores are linear in the features.
+
+    Attributes:
+        path: fits every combination of a grid to a sample and normalised descriptions [S, K], sharing what they can.
+        formulas: the class of what makes its columns.
+    """
+
+    path: Callable[[Sample, np.ndarray, Grid], Iterator[tuple[Values, FittedColumns]]]
+    formulas: type[ColumnFormula] = field(default=ColumnNetwork, kw_only=True)
 
     def fit(self, task: Task, candidate: GridCandidate) -> LinearGenerator:
         """Fit one candidate."""
@@ -192,22 +221,17 @@ class LinearMethod(Method):
                     continue
                 columns, biases = fitted.seen_columns(seen)
                 seen_head = columns.astype(np.float32), biases.astype(np.float32)
-                yield candidate, LinearGenerator(fitted.network(normaliser), seen_head, kind == "unit")
+                yield candidate, LinearGenerator(fitted.formula(normaliser), seen_head, kind == "unit")
 
     def generator_of(self, settings: Settings, network: Network, arrays: Mapping[str, np.ndarray]) -> LinearGenerator:
         """Return the generator whose `arrays` are given."""
         del settings, network
         seen = arrays["seen_columns"], arrays["seen_biases"]
-        return LinearGenerator(ColumnNetwork.from_arrays(arrays), seen, bool(arrays["unit_features"]))
+        return LinearGenerator(self.formulas.from_arrays(arrays), seen, bool(arrays["unit_features"]))
 
-    def candidate_of(self, values: Mapping[str, Any]) -> GridCandidate:
-        """Return the candidate whose `as_dict` is given."""
-        kinds = str(values["features"]), str(values["descriptions"])
-        return GridCandidate(*kinds, tuple((name, float(values[name])) for name in self.grid))
-
-    def formula_of(self, arrays: Mapping[str, np.ndarray]) -> ColumnNetwork:
-        """Return the column network whose `arrays` are given."""
-        return ColumnNetwork.from_arrays(arrays)
+    def formula_of(self, arrays: Mapping[str, np.ndarray]) -> ColumnFormula:
+        """Return the column formula whose `arrays` are given."""
+        return self.formulas.from_arrays(arrays)
 
 
 def sample_of(task: Task, kind: str) -> Sample:

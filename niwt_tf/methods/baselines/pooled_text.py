@@ -215,6 +215,11 @@ class TextMethod(Method):
     reads_texts = True
     steps: ClassVar[tuple[int, ...]]
 
+    @property
+    def built_in(self) -> list[int]:
+        """The numbers of steps."""
+        return list(self.steps)
+
     def candidates(self, settings: Settings, tasks: Sequence[Task]) -> list[TextCandidate]:
         """Return every pooling with every number of steps; the texts of all tasks are read at once."""
         read_texts(settings, tasks)

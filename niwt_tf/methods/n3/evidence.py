@@ -86,10 +86,10 @@ class EvidenceReader:
         width, size = generator.seen_embedded.shape[1], generator.seen_pooled.shape[1]
         texts = tf.TensorSpec([None, None, size]), tf.TensorSpec([None, None], tf.bool)
         upstream = tf.TensorSpec([2, None, width]), tf.TensorSpec([2, None, size])
-        self._by_classes = tf.function(self._class_gradients)
-        self._by_tokens = tf.function(self._token_gradients, input_signature=(*texts, *upstream))
-        self._logits_of = tf.function(self._logits)
-        self._embed = tf.function(self._read, input_signature=texts)
+        self._by_classes = tf.function(self._class_gradients, autograph=False)
+        self._by_tokens = tf.function(self._token_gradients, input_signature=(*texts, *upstream), autograph=False)
+        self._logits_of = tf.function(self._logits, autograph=False)
+        self._embed = tf.function(self._read, input_signature=texts, autograph=False)
 
     @cached_property
     def _body(self) -> Any:

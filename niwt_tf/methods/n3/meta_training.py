@@ -21,6 +21,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from niwt_tf.compute.distributed import ALONE, Team
+from niwt_tf.data.arrays import read_arrays
+from niwt_tf.errors import InputError
 from niwt_tf.files import replacing
 from niwt_tf.methods.n3.adapted import body_of, features_of, weights_of
 from niwt_tf.methods.n3.meta_model import MetaModel
@@ -203,7 +205,7 @@ class _Trainer:
 
     def _traced(self, key: tuple[str, bool], make: Callable[..., Any]) -> Any:
         if key not in self._steps:
-            self._steps[key] = tf.function(make, jit_compile=self._jit, reduce_retracing=True)
+            self._steps[key] = tf.function(make, jit_compile=self._jit, reduce_retracing=True, autograph=False)
         return self._steps[key]
 
     def _whole(self, head_alone: bool, *of: Any) -> Any:
@@ -252,8 +254,11 @@ class _Trainer:
         path = None if work is None or not self._team.is_chief else work / "meta.npz"
         state, step = [np.asarray(each) for each in self._state()], 0
         if path is not None and path.is_file():
-            with np.load(path, allow_pickle=False) as file:
-                state, step = [file[f"v{place}"] for place in range(len(state))], int(file["step"])
+            try:
+                kept = read_arrays(path)
+                state, step = [kept[f"v{place}"] for place in range(len(state))], int(kept["step"])
+            except (InputError, KeyError) as error:
+                _LOG.warning("%s cannot be read and is not used: %s", path, error)
         step = int(self._team.of_chief(np.array([step]))[0][0])
         if not step:
             return 0

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from niwt_tf.config.settings import Settings
+from niwt_tf.data.arrays import read_arrays
 from niwt_tf.data.folds import Fold
 from niwt_tf.data.images.pipeline import image_batches
 from niwt_tf.data.sampling import balanced_sample
@@ -165,8 +166,7 @@ def _write(
 def _read(tasks: Sequence[Task], folder: Path) -> None:
     """Put what `_write` wrote into the tasks."""
     for task in tasks:
-        with np.load(folder / f"{task.partition.name}.npz", allow_pickle=False) as file:
-            arrays = dict(file)
+        arrays = read_arrays(folder / f"{task.partition.name}.npz")
         generator = METHOD.generator_of(task.settings, task.network, arrays)
         task.keep("n3", _Kept(generator, int(arrays["steps"])))
 
@@ -274,8 +274,8 @@ class _Training:
         """Return the generator with the weights of a stop."""
         team, weights = self._task.reader.execution.team, [np.asarray(each) for each in self.model.weights]
         if team.is_chief:
-            with np.load(self._file(stop), allow_pickle=False) as file:
-                weights = [file[f"w{place}"] for place in range(len(weights))]
+            kept = read_arrays(self._file(stop))
+            weights = [kept[f"w{place}"] for place in range(len(weights))]
         self.model.set_weights(team.of_chief(*weights))
         seen = self._table.names, embedded_of(self.model, self._table), self._table.pooled
         return N3Generator(
@@ -294,7 +294,7 @@ class _Training:
 
     def _pixels(self, rows: np.ndarray) -> np.ndarray:
         taken = self._images.take(rows)
-        batch = next(iter(image_batches(taken, self._task.network.input_size, len(rows))))
+        batch = next(iter(image_batches(taken, self._task.network.input_form, len(rows))))
         return np.asarray(batch[0])
 
 

@@ -14,6 +14,8 @@ from niwt_tf.methods.seen_heads import DiscriminantPath, RidgeHeadPath, RidgeMom
 def kinds_of(settings: Settings) -> tuple[str, ...]:
     """Return the kinds of heads to choose from; importances of different images have no lengths that a discriminant needs."""
     own = NiwtOptions.of(settings)
+    if own.map_kind == "relevance":  # the mean is taken of discriminants alone
+        return ("lda",)
     return tuple(kind for kind in own.seen_head if kind != "lda" or own.importance_over == "shared")
 
 

@@ -14,7 +14,7 @@ from niwt_tf.config.settings import Settings
 from niwt_tf.methods.niwt.candidate_heads import num_heads
 from niwt_tf.methods.niwt.options import NiwtOptions
 from niwt_tf.methods.niwt.transfer_by_operator import IMAGES_A_STEP
-from niwt_tf.methods.operators import FORWARD_PASSES, REVERSE_PASSES, factor_tail, fits_in_memory
+from niwt_tf.methods.operators import factor_tail, fits_in_memory, jacobian_passes
 from niwt_tf.models.flops import flops_of
 
 _LOG = logging.getLogger("niwt_tf")
@@ -34,7 +34,7 @@ def engines_of(settings: Settings, tail: Any, num_classes: int, num_folds: int, 
     own = NiwtOptions.of(settings)
     if "auto" not in own.engine:
         return own.engine
-    if own.extra_layers:
+    if own.extra_layers or not flops_of(tail):  # the other engines' work on a tail without weights cannot be counted
         return ("closed_form",)
     workload = Workload(
         num_images=settings.num_support,
@@ -104,7 +104,7 @@ def estimated_costs(tail: Any, workload: Workload) -> dict[str, float]:
     """Return the operations of the whole of Stage 3 by engine: "closed_form", "operator" and "tape"."""
     neurons, features = int(tail.input_shape[-1]), int(tail.output_shape[-1])
     one_pass, factors = flops_of(tail), factor_tail(tail)
-    jacobian = min(FORWARD_PASSES * neurons, REVERSE_PASSES * features) * one_pass
+    jacobian = jacobian_passes(tail) * one_pass
     if factors is None:
         build = mean = workload.num_images * jacobian
         pair = 2.0 * neurons * features

@@ -9,12 +9,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from niwt_tf.data.folds import Fold
+from niwt_tf.data.schema import Descriptions
 from niwt_tf.methods.few_shot import METRICS, FewShotChoice, FewShotPrior, SeenMoments
-from niwt_tf.methods.niwt.generator import NiwtGenerator
+from niwt_tf.methods.niwt.measuring import MeasuredHead
+from niwt_tf.methods.parameters import HeadParameters
 from niwt_tf.methods.task import Task
 from niwt_tf.metrics.calibration import choose_calibration, harmonic_means, logit_statistics, seen_margin
 from niwt_tf.metrics.gzsl import CalibrationCurve, calibration_curve
@@ -27,6 +30,21 @@ _DRAWS = 3
 _SCORED = 1024
 # Without validation classes: the description weighs as much as two images, and no class gets ahead.
 UNCHOSEN = FewShotChoice("within", 0.3, 2.0, 0.0)
+
+
+class Headed(Protocol):
+    """What of a generator is read here: its seen head, features of training images with labels, and new columns."""
+
+    @property
+    def head(self) -> MeasuredHead: ...  # noqa: D102
+
+    @property
+    def features(self) -> np.ndarray: ...  # noqa: D102
+
+    @property
+    def labels(self) -> np.ndarray: ...  # noqa: D102
+
+    def generate(self, classes: Descriptions) -> HeadParameters: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -52,7 +70,7 @@ class World:
 
 
 def few_shot_prior(
-    generator: NiwtGenerator, folds: Sequence[tuple[Task, NiwtGenerator]], calibration: float, margin: float
+    generator: Headed, folds: Sequence[tuple[Task, Headed]], calibration: float, margin: float
 ) -> FewShotPrior:
     """Return what refines the main network's new columns, chosen on the folds' validation classes.
 
@@ -68,7 +86,7 @@ def few_shot_prior(
     return moments.prior(best_choice(worlds, calibration), margin)
 
 
-def world_of(task: Task, generator: NiwtGenerator) -> World:
+def world_of(task: Task, generator: Headed) -> World:
     """Return a fold with its zero-shot columns; at most half the images of a validation class refine its column."""
     assert isinstance(task.partition, Fold), "only a fold has validation classes"
     new_columns, new_biases = generator.generate(task.partition.validation_descriptions).new

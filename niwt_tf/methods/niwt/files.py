@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from niwt_tf.data.arrays import read_arrays
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.methods.importance import ClassImportance
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.measuring import MeasuredHead
+from niwt_tf.methods.relevance import RelevanceMap
 from niwt_tf.methods.seen_heads import BiasForm, SeenHead
 
 
@@ -21,8 +23,7 @@ def save_operators(folder: Path, operators: Mapping[str, np.ndarray]) -> None:
 
 def load_operators(folder: Path) -> dict[str, np.ndarray]:
     """Read what `save_operators` wrote."""
-    with np.load(folder / "operators.npz", allow_pickle=False) as file:
-        return dict(file)
+    return read_arrays(folder / "operators.npz")
 
 
 def save_measured(folder: Path, measured: Mapping[str, Sequence[MeasuredHead]]) -> None:
@@ -48,14 +49,10 @@ def load_measured(folder: Path, names: Sequence[str]) -> dict[str, list[Measured
     """Read what `save_measured` wrote for the partitions `names`."""
     measured = {}
     for name in names:
-        with np.load(folder / f"{name}.npz", allow_pickle=False) as file:
-            data = dict(file)
+        data = read_arrays(folder / f"{name}.npz")
         measured[name] = [
             MeasuredHead(
-                SeenHead(
-                    float(data["head_regularization"][h]), data["columns"][h], data["biases"][h], str(data["head_kind"][h]),
-                    form_of(data, h)
-                ),
+                head,
                 ClassImportance(
                     data["importance"][h], data["counts"], float(data["rank_correlation_within"][h]),
                     float(data["rank_correlation_across"][h])
@@ -63,15 +60,17 @@ def load_measured(folder: Path, names: Sequence[str]) -> dict[str, list[Measured
                 data["targets"][h],
                 tuple(data["sizes"].tolist()),
             )
-            for h in range(len(data["head_regularization"]))
+            for h, head in enumerate(seen_heads_of(data))
         ]
     return measured
 
 
-def seen_head_of(arrays: Mapping[str, np.ndarray]) -> SeenHead:
-    """Return the one head whose columns, biases, penalty, kind and form the arrays hold."""
-    kind = float(arrays["head_regularization"]), arrays["columns"], arrays["biases"], str(arrays["head_kind"])
-    return SeenHead(*kind, form_of(arrays, 0))
+def seen_heads_of(arrays: Mapping[str, np.ndarray]) -> list[SeenHead]:
+    """Return the heads whose columns [H, D, S], biases, penalties, kinds and forms the arrays hold."""
+    return [
+        SeenHead(float(strength), arrays["columns"][h], arrays["biases"][h], str(arrays["head_kind"][h]), form_of(arrays, h))
+        for h, strength in enumerate(arrays["head_regularization"])
+    ]
 
 
 def forms_of(heads: Sequence[SeenHead]) -> dict[str, np.ndarray]:
@@ -92,9 +91,13 @@ def form_of(data: Mapping[str, np.ndarray], head: int) -> BiasForm | None:
     return BiasForm(data["form_centre"], data["form_within"], shrinkage, scale)
 
 
-def save_maps(folder: Path, maps: Mapping[str, Sequence[ImportanceMap]]) -> None:
-    """Write one file a partition: the map of each candidate head."""
+def save_maps(folder: Path, maps: Mapping[str, Sequence[ImportanceMap] | RelevanceMap]) -> None:
+    """Write one file a partition: the map of each candidate head, or the one of all."""
     for name, fitted in maps.items():
+        if isinstance(fitted, RelevanceMap):
+            found = {**fitted.arrays(), "map_rank_correlation": np.array(fitted.rank_correlation)}
+            np.savez(folder / f"{name}.npz", **found)  # type: ignore[arg-type]
+            continue
         np.savez(
             folder / f"{name}.npz",
             weights=np.stack([each.weights for each in fitted]),
@@ -106,12 +109,14 @@ def save_maps(folder: Path, maps: Mapping[str, Sequence[ImportanceMap]]) -> None
         )
 
 
-def load_maps(folder: Path, names: Sequence[str]) -> dict[str, list[ImportanceMap]]:
+def load_maps(folder: Path, names: Sequence[str]) -> dict[str, list[ImportanceMap] | RelevanceMap]:
     """Read what `save_maps` wrote for the partitions `names`."""
-    maps = {}
+    maps: dict[str, list[ImportanceMap] | RelevanceMap] = {}
     for name in names:
-        with np.load(folder / f"{name}.npz", allow_pickle=False) as file:
-            data = dict(file)
+        data = read_arrays(folder / f"{name}.npz")
+        if "relevances" in data:
+            maps[name] = RelevanceMap.from_arrays(data)
+            continue
         normaliser = DescriptionNormaliser(str(data["normalisation"]), data["centre"])
         maps[name] = [
             ImportanceMap(weights, bias, normaliser, float(regularization), float(correlation))
@@ -120,3 +125,8 @@ def load_maps(folder: Path, names: Sequence[str]) -> dict[str, list[ImportanceMa
             )
         ]
     return maps
+
+
+def part_of(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """Return the arrays whose names start with a prefix and a stroke, without these."""
+    return {name.removeprefix(f"{prefix}/"): value for name, value in arrays.items() if name.startswith(f"{prefix}/")}

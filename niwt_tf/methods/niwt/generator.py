@@ -16,7 +16,7 @@ from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.data.schema import Descriptions
 from niwt_tf.methods.few_shot import FewShotPrior
 from niwt_tf.methods.importance import ClassImportance
-from niwt_tf.methods.niwt.files import forms_of, seen_head_of
+from niwt_tf.methods.niwt.files import forms_of, part_of, seen_heads_of
 from niwt_tf.methods.niwt.layers import blocks_of
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.measuring import MeasuredHead
@@ -34,6 +34,7 @@ from niwt_tf.models.network import Network
 
 # The prefix of the formula's arrays: what a column formula was called when the first were saved.
 _FORMULA = "column_map"
+_OF_HEAD = ("columns", "biases", "head_regularization", "head_kind")
 
 
 @dataclass(frozen=True)
@@ -147,18 +148,18 @@ class NiwtGenerator(TransferGenerator):
     @classmethod
     def from_arrays(cls, settings: Settings, network: Network, arrays: Mapping[str, np.ndarray]) -> NiwtGenerator:
         """Return what `arrays` gave; `network` is the one that its columns were put into."""
-        head = seen_head_of(arrays)
+        (head,) = seen_heads_of({**arrays, **{name: arrays[name][None] for name in _OF_HEAD}})
         within, across = (float(value) for value in arrays["rank_correlation"])
         importance = ClassImportance(arrays["importance"], arrays["counts"], within, across)
         measured = MeasuredHead(head, importance, arrays["targets"], tuple(arrays["sizes"].tolist()))
         normaliser = DescriptionNormaliser(str(arrays["normalisation"]), arrays["map_centre"])
         penalty, correlation = (float(value) for value in arrays["map_figures"])
         importance_map = ImportanceMap(arrays["map_weights"], arrays["map_bias"], normaliser, penalty, correlation)
-        candidate = NiwtCandidate.from_dict(_part(arrays, "candidate"))
+        candidate = NiwtCandidate.from_dict(part_of(arrays, "candidate"))
         maps, exact = arrays["support_maps"], None
         if candidate.engine == "operator":
             exact = tail_operator(network.tail, maps)
-        formula, few_shot = _part(arrays, _FORMULA), _part(arrays, "few_shot")
+        formula, few_shot = part_of(arrays, _FORMULA), part_of(arrays, "few_shot")
         return cls(
             settings, network, measured, importance_map, candidate, Support(arrays["operator"], maps, exact),
             arrays["features"], arrays["labels"], NiwtFormula.from_arrays(formula) if formula else None,
@@ -177,7 +178,3 @@ def niwt_formula_of(generator: NiwtGenerator) -> NiwtFormula | None:
         statistics = logit_statistics(generator.features, generator.labels, head.columns, head.biases)
     known = head.columns, candidate.regularization, candidate.anchor, generator.features, statistics
     return NiwtFormula.of(generator.importance_map, solution, *known, float(head.biases.mean()), form=head.form)
-
-
-def _part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {name.removeprefix(f"{prefix}/"): value for name, value in arrays.items() if name.startswith(f"{prefix}/")}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks
-from niwt_tf.models.cut import output_of
+from niwt_tf.models.cut import named_cut, output_of
 from niwt_tf.models.network import FEATURES, Network
 
 
@@ -33,4 +33,6 @@ def with_features(layers: Sequence[str], stacked: list[np.ndarray]) -> list[np.n
 
 
 def _size(network: Network, layer: str) -> int:
-    return network.num_features if layer == FEATURES else int(output_of(network.model, layer).shape[-1])
+    if layer == FEATURES:
+        return network.num_features
+    return int(output_of(network.model, named_cut(network.model, layer)).shape[-1])

@@ -19,6 +19,7 @@ from niwt_tf.methods.niwt.mapping import ImportanceMap, fit_cosine_map, fit_ridg
 from niwt_tf.methods.niwt.options import NiwtOptions
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks
 from niwt_tf.methods.operators import mean_operators
+from niwt_tf.methods.relevance import RelevanceMap, fit_relevance_map
 from niwt_tf.methods.seen_heads import RidgeMoments, SeenHead
 from niwt_tf.models.network import Network, recut
 
@@ -190,7 +191,7 @@ def _moments(reader: Reader, group: Sequence[Partition], keep_maps: bool) -> lis
 def fit_map(settings: Settings, descriptions: np.ndarray, importance: np.ndarray) -> ImportanceMap:
     """Fit Eq. 2 as the settings say; descriptions raw [S, K], importance [S, N]."""
     own = NiwtOptions.of(settings)
-    if own.map == "ridge":
+    if own.map_kind == "ridge":
         penalties = own.map_regularization
         return fit_ridge_map(descriptions, importance, regularizations=penalties, normalisation=own.normalisation)
     return fit_cosine_map(descriptions, importance, normalisation=own.normalisation, seed=settings.seed)
@@ -206,13 +207,27 @@ def _fit_layers(settings: Settings, descriptions: np.ndarray, head: MeasuredHead
 
 def fit_maps(
     settings: Settings, partitions: Sequence[Partition], measured: Mapping[str, Sequence[MeasuredHead]]
-) -> dict[str, list[ImportanceMap]]:
-    """Return, for each partition's name, one map for each of its candidate heads, in C order like what Stage 1 hands on."""
+) -> dict[str, list[ImportanceMap] | RelevanceMap]:
+    """Return, for each partition's name, one map for each of its candidate heads, in C order like what Stage 1 hands on.
+
+    The relevance map is one for all heads, fitted to the importances of the most shrunk one.
+    """
+    own = NiwtOptions.of(settings)
+    if own.map_kind == "relevance":
+        return {
+            each.name: fit_relevance_map(
+                each.training.descriptions.values, measured[each.name][-1].targets, measured[each.name][-1].sizes,
+                normalisation=own.normalisation
+            )
+            for each in partitions
+        }
     fitted = {
         each.name: [_fit_layers(settings, each.training.descriptions.values, head) for head in measured[each.name]]
         for each in partitions
     }
-    return {name: [replace(each, weights=np.ascontiguousarray(each.weights)) for each in maps] for name, maps in fitted.items()}
+    return {
+        name: [replace(each, weights=np.ascontiguousarray(each.weights)) for each in maps] for name, maps in fitted.items()
+    }
 
 
 def refit_map(settings: Settings, partition: Partition, head: MeasuredHead, regularization: float) -> ImportanceMap:

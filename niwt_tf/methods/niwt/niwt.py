@@ -27,6 +27,8 @@ import numpy as np
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.schema import Descriptions
 from niwt_tf.methods.base import MethodStage, Trial, best_trial
+from niwt_tf.methods.formula import ColumnFormula
+from niwt_tf.methods.niwt.averaged import AveragedGenerator
 from niwt_tf.methods.niwt.engines import engines_of
 from niwt_tf.methods.niwt.few_shot_choice import few_shot_prior
 from niwt_tf.methods.niwt.generator import NiwtGenerator
@@ -34,11 +36,13 @@ from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.methods.niwt.options import NiwtOptions
 from niwt_tf.methods.niwt.prepared import (
     map_of,
+    margins_of,
     measured_of,
     operator_of,
     prepare,
     read_importance,
     read_maps,
+    relevance_of,
     statistics_of,
     support_for,
     write_importance,
@@ -46,6 +50,7 @@ from niwt_tf.methods.niwt.prepared import (
 )
 from niwt_tf.methods.niwt.solving import NiwtCandidate
 from niwt_tf.methods.niwt.support import check_support
+from niwt_tf.methods.relevance_formula import RelevanceFormula
 from niwt_tf.methods.seen_heads import SeenHead
 from niwt_tf.methods.task import Task, folds_of
 from niwt_tf.methods.transfer_method import TransferMethod
@@ -103,6 +108,8 @@ class NiwtMethod(TransferMethod):
         """Return the first of each grid: what is taken where nothing can be chosen."""
         (engine, *_), head = self._engines(settings, tasks), measured_of(tasks[0])[0].head
         own = NiwtOptions.of(settings)
+        if own.map_kind == "relevance":
+            return [averaged_candidate(own, engine)]
         firsts = own.transfer_lambda[0], own.transfer_learning_rate[0], own.transfer_anchor[0]
         alone = (1.0, *(0.0 for _ in own.extra_layers))
         return [NiwtCandidate(0, engine, *firsts, alone, None, head.kind, head.regularization)]
@@ -115,10 +122,13 @@ class NiwtMethod(TransferMethod):
         anchor are chosen for the best of all; then the weight of each further layer in turn.
         """
         own, engines = NiwtOptions.of(settings), self._engines(settings, tasks)
+        if own.map_kind == "relevance":
+            yield [averaged_candidate(own, engine) for engine in engines]
+            return
         heads = [each.head for each in measured_of(folds_of(tasks)[0])]
         first, further = grid_of(settings, engines, heads)
         trials = yield first
-        if own.map == "ridge" and len(own.map_regularization) > 1 and engines[0] == "closed_form":
+        if own.map_kind == "ridge" and len(own.map_regularization) > 1 and engines[0] == "closed_form":
             # A descent for each penalty would take longer than everything else.
             bests = [
                 best_trial([trial for trial in trials if trial.candidate.head_kind == kind]).candidate
@@ -137,13 +147,20 @@ class NiwtMethod(TransferMethod):
                 for weight in own.extra_layer_weights
             ]
 
-    def fit(self, task: Task, candidate: NiwtCandidate) -> NiwtGenerator:
+    def fit(self, task: Task, candidate: NiwtCandidate) -> NiwtGenerator | AveragedGenerator:
         """Return the generator of a candidate, which solves for columns when it is asked for them."""
         support = support_for(task, candidate.engine)
+        if NiwtOptions.of(task.settings).map_kind == "relevance":
+            heads = measured_of(task)
+            margins = task.cached("margins", lambda: margins_of(task, [each.head for each in heads]))
+            averaged = task.settings, task.network, heads, margins, relevance_of(task), candidate, support
+            return AveragedGenerator(*averaged, *statistics_of(task))
         known = map_of(task, candidate), candidate, support, *statistics_of(task)
         return NiwtGenerator(task.settings, task.network, measured_of(task)[candidate.head], *known)
 
-    def finish(self, generator: NiwtGenerator, tasks: Sequence[Task], trial: Trial, margin: float) -> NiwtGenerator:
+    def finish(
+        self, generator: NiwtGenerator | AveragedGenerator, tasks: Sequence[Task], trial: Trial, margin: float
+    ) -> NiwtGenerator | AveragedGenerator:
         """Return the generator with its column formula and with what refines columns by photographs, chosen on the folds."""
         folds = [(task, self.fit(task, trial.candidate)) for task in folds_of(tasks)]
         prior = few_shot_prior(generator, folds, trial.calibration, margin)
@@ -151,6 +168,8 @@ class NiwtMethod(TransferMethod):
 
     def head_of(self, task: Task, candidate: NiwtCandidate) -> SeenHead:
         """Return the head that a candidate names."""
+        if NiwtOptions.of(task.settings).map_kind == "relevance":
+            return self.fit(task, candidate).head.head
         return measured_of(task)[candidate.head].head
 
     def operator_of(self, task: Task) -> np.ndarray:
@@ -173,16 +192,22 @@ class NiwtMethod(TransferMethod):
         alone = settings.replace(extra_layers=())
         return alone if has_positions or "auto" not in NiwtOptions.of(alone).engine else alone.replace(engine=("closed_form",))
 
-    def generator_of(self, settings: Settings, network: Network, arrays: Mapping[str, np.ndarray]) -> NiwtGenerator:
+    def generator_of(
+        self, settings: Settings, network: Network, arrays: Mapping[str, np.ndarray]
+    ) -> NiwtGenerator | AveragedGenerator:
         """Return the generator whose `arrays` are given."""
+        if "relevances" in arrays:
+            return AveragedGenerator.from_arrays(settings, network, arrays)
         return NiwtGenerator.from_arrays(settings, network, arrays)
 
     def candidate_of(self, values: Mapping[str, Any]) -> NiwtCandidate:
         """Return the candidate whose `as_dict` is given."""
         return NiwtCandidate.from_dict(values)
 
-    def formula_of(self, arrays: Mapping[str, np.ndarray]) -> NiwtFormula:
+    def formula_of(self, arrays: Mapping[str, np.ndarray]) -> ColumnFormula:
         """Return the column formula whose `arrays` are given."""
+        if "relevances" in arrays:
+            return RelevanceFormula.from_arrays(arrays)
         return NiwtFormula.from_arrays(arrays)
 
     def how(self, candidate: NiwtCandidate) -> str:
@@ -197,10 +222,12 @@ class NiwtMethod(TransferMethod):
         """Return what each stage was done with."""
         own = NiwtOptions.of(settings)
         head = _HEADS[chosen.get("head_kind", "ridge")].format(chosen["head_regularization"])
+        if own.map_kind == "relevance":
+            head = "mean of linear discriminants, shrinkage " + ", ".join(f"{each:g}" for each in own.lda_shrinkage)
         return (
             ("Seen head", head),
             ("Importance averaged over", _AVERAGED[own.importance_over]),
-            ("Importance map", f"{own.map}; descriptions {own.normalisation}"),
+            ("Importance map", f"{own.map_kind}; descriptions {own.normalisation}"),
             ("New columns by", f"{chosen['engine']}, λ {chosen['regularization']:g} towards {chosen['anchor']}"),
             ("Support images", f"{settings.num_support} of {settings.support}"),
             ("Further layers", ", ".join(own.extra_layers) or "none"),
@@ -216,6 +243,13 @@ class NiwtMethod(TransferMethod):
             return engines_of(settings, tasks[0].network.tail, classes, len(folds), team)
 
         return tasks[0].cached("engines", decide)
+
+
+def averaged_candidate(own: NiwtOptions, engine: str) -> NiwtCandidate:
+    """Return what is done where nothing is chosen: the middle lambda and rate, all layers alike."""
+    lambdas, rates = own.transfer_lambda, own.transfer_learning_rate
+    held = lambdas[len(lambdas) // 2], rates[len(rates) // 2], own.transfer_anchor[0]
+    return NiwtCandidate(0, engine, *held, (1.0,) * (1 + len(own.extra_layers)), None, "lda")
 
 
 def grid_of(

@@ -26,8 +26,9 @@ class NiwtOptions(MethodOptions):
         (3.0, 10.0, 30.0, 100.0), "Ridge penalties of the head to choose from, in units of a feature's mean variance.", above=0
     )
     lda_shrinkage: tuple[float, ...] = option(
-        (10.0, 100.0, 1000.0),
-        "Shrinkages of the discriminant to choose from, in units of a feature's mean variance within a class.",
+        (10.0, 100.0),
+        "Shrinkages of the discriminant, to choose from, or with --map=relevance to average over, in units of a feature's mean "
+        "variance within a class.",
         above=0,
     )
     importance_over: str = option(
@@ -35,7 +36,13 @@ class NiwtOptions(MethodOptions):
         "Images that a class's importance is averaged over for the map: a sample of all seen classes, or its own (the paper).",
         choices=("shared", "own"),
     )
-    map: str = option("ridge", "How importance is predicted: closed form, or by gradient descent.", choices=("ridge", "cosine"))
+    map: str = option(
+        "auto",
+        "How importance is predicted: ridge regression; a Gaussian process whose attribute relevances are learnt, with the "
+        "mean of all heads and kernels in place of a choice; or by gradient descent (the paper). auto is relevance where "
+        "--seen_head has lda, --importance_over is shared and no descent is asked for, else ridge.",
+        choices=("auto", "ridge", "relevance", "cosine"),
+    )
     map_regularization: tuple[float, ...] = option(
         (1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0), "Ridge penalties of the map to choose from.", above=0
     )
@@ -80,10 +87,23 @@ class NiwtOptions(MethodOptions):
         (0.3, 1.0), "Weights of a further layer's importances to choose from; it can always be left out.", above=0
     )
 
+    @property
+    def map_kind(self) -> str:
+        """`map`, or what "auto" is: "relevance" or "ridge"."""
+        if self.map != "auto":
+            return self.map
+        averages = "lda" in self.seen_head and self.importance_over == "shared" and {"auto", "closed_form"} >= set(self.engine)
+        return "relevance" if averages else "ridge"
+
     def __post_init__(self) -> None:
         if self.seen_head == ("lda",) and self.importance_over != "shared":
             raise InputError(
                 f"--importance_over must be shared where --seen_head is lda alone. Received: {self.importance_over!r}."
+            )
+        if self.map == "relevance" and ("lda" not in self.seen_head or self.importance_over != "shared"):
+            received = f"{','.join(self.seen_head)!r} and {self.importance_over!r}"
+            raise InputError(
+                f"--seen_head must name lda, and --importance_over be shared, where --map is relevance. Received: {received}."
             )
         other = next((name for name in self.engine if name not in ("auto", "closed_form")), None)
         if self.extra_layers and other is not None:

@@ -19,7 +19,10 @@ from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.measuring import MeasuredHead, fit_maps, measure_importance, refit_map, seen_operators
 from niwt_tf.methods.niwt.solving import NiwtCandidate
 from niwt_tf.methods.niwt.support import Support, support_of
+from niwt_tf.methods.relevance import RelevanceMap
+from niwt_tf.methods.seen_heads import SeenHead, temperature_scale
 from niwt_tf.methods.task import Task
+from niwt_tf.metrics.calibration import seen_margin
 
 
 def prepare(settings: Settings, tasks: Sequence[Task]) -> None:
@@ -43,7 +46,7 @@ def _measure(settings: Settings, tasks: Sequence[Task]) -> tuple[dict[str, np.nd
     return operators, measured
 
 
-def _fit_maps(settings: Settings, tasks: Sequence[Task]) -> dict[str, list[ImportanceMap]]:
+def _fit_maps(settings: Settings, tasks: Sequence[Task]) -> dict[str, list[ImportanceMap] | RelevanceMap]:
     measured = {task.partition.name: measured_of(task) for task in tasks}
     maps = fit_maps(settings, [task.partition for task in tasks], measured)
     _keep(tasks, maps=maps)
@@ -78,8 +81,12 @@ def write_maps(
     del work
     maps = _fit_maps(settings, tasks)
     save_maps(folder, maps)
-    best = max(each.rank_correlation for each in maps["main"])
-    return {"weights": maps["main"][0].weights.shape}, _known({"map_rank_correlation": best})
+    main = maps["main"]
+    if isinstance(main, RelevanceMap):
+        figures = {"map_rank_correlation": main.rank_correlation, "relevance_warrant": main.warrant}
+        return {"relevances": main.relevances.shape, "duals": main.duals.shape}, _known(figures)
+    best = max(each.rank_correlation for each in main)
+    return {"weights": main[0].weights.shape}, _known({"map_rank_correlation": best})
 
 
 def read_maps(tasks: Sequence[Task], folder: Path) -> None:
@@ -114,6 +121,12 @@ def map_of(task: Task, candidate: NiwtCandidate) -> ImportanceMap:
     return task.cached(key, lambda: refit_map(task.settings, task.partition, measured_of(task)[head], penalty))
 
 
+def relevance_of(task: Task) -> RelevanceMap:
+    """Return the relevance map of a task that was prepared."""
+    fitted: RelevanceMap = task.cached("maps", _unprepared)
+    return fitted
+
+
 def support_for(task: Task, engine: str) -> Support:
     """Return what a task's columns are fitted on by an engine."""
     operator, images = operator_of(task), task.partition.training.images
@@ -129,6 +142,20 @@ def statistics_of(task: Task) -> tuple[np.ndarray, np.ndarray]:
         return np.array(task.reader.features(sample)), sample.labels  # a copy: the reader may give a part of the cache's file
 
     return task.cached("statistics", read)
+
+
+def margins_of(task: Task, heads: Sequence[SeenHead]) -> np.ndarray:
+    """Return what each head's logits are divided by in a mean over the heads, [T].
+
+    That is their `seen_margin` on a task's held-out images, in a unit in which the mean's logits have the scale that
+    probabilities need.
+    """
+    features, labels = task.features(task.held_out), task.held_out.labels
+    logits = np.stack([features @ head.columns + head.biases for head in heads])
+    margins = np.array([seen_margin(each, labels) for each in logits])
+    if not len(labels):
+        return margins
+    return margins / temperature_scale((logits / margins[:, None, None]).mean(axis=0), labels)
 
 
 def _unprepared() -> Any:

@@ -144,7 +144,7 @@ def minimise(
     optimiser = keras.optimizers.Adam(options.learning_rate)
     optimiser.build([columns])
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(*batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(columns)

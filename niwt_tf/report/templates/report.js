@@ -66,8 +66,67 @@
     });
   });
 
+  // On a phone, where a page would be forty screens long, lists begin with a few and sections are closed; the style says where.
+  const firsts = new Map();
+  const shorten = list => {
+    const fold = firsts.get(list);
+    const shown = [...list.children].filter(item => !item.hidden);
+    shown.forEach((item, place) => item.classList.toggle("beyond", !fold.opened && place >= fold.first));
+    fold.button.hidden = fold.opened || shown.length <= fold.first;
+    fold.button.textContent = `Show all ${shown.length}`;
+  };
+  all("[data-first]").forEach(list => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "all";
+    firsts.set(list, { button, first: Number(list.dataset.first), opened: false });
+    button.addEventListener("click", () => {
+      firsts.get(list).opened = true;
+      const next = list.querySelector(".beyond");
+      shorten(list);
+      next?.setAttribute("tabindex", "-1");
+      next?.focus();
+    });
+    list.after(button);
+    shorten(list);
+  });
+  const opening = (section, isOpen) => {
+    section.classList.toggle("folded", !isOpen);
+    section.querySelector(".fold")?.setAttribute("aria-expanded", String(isOpen));
+  };
+  all("section[data-fold]").forEach(section => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "fold";
+    const title = section.querySelector("h2");
+    button.setAttribute("aria-label", `Show ${title.textContent.trim()}`);
+    title.append(button);
+    title.addEventListener("click", () => opening(section, section.classList.contains("folded")));
+    opening(section, false);
+  });
+  const openTarget = () => {
+    const section = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)))?.closest("section");
+    if (section) opening(section, true);
+  };
+  addEventListener("hashchange", openTarget);
+  openTarget();
+
+  // The section that is read is marked in the navigation, and kept in sight there.
+  const links = new Map(all(".contents a").map(link => [document.getElementById(link.hash.slice(1)), link]));
+  links.delete(null);
+  links.forEach((link, section) => link.addEventListener("click", () => opening(section, true)));
+  const reading = new IntersectionObserver(entries => entries.forEach(({ target, isIntersecting }) => {
+    if (!isIntersecting) return;
+    links.forEach(link => link.removeAttribute("aria-current"));
+    const link = links.get(target), bar = link.closest("ul");
+    link.setAttribute("aria-current", "true");
+    bar.scrollTo({ left: link.offsetLeft - bar.offsetLeft - (bar.clientWidth - link.offsetWidth) / 2, behavior: "instant" });
+  }), { rootMargin: "-30% 0px -69% 0px" });
+  links.forEach((link, section) => reading.observe(section));
+
   all(".filter").forEach(controls => {
-    const items = [...document.getElementById(controls.dataset.filters).children];
+    const list = document.getElementById(controls.dataset.filters);
+    const items = [...list.children];
     const search = controls.querySelector("input[type=search]");
     const choice = controls.querySelector("select");
     const only = controls.querySelector("input[type=checkbox]");
@@ -82,6 +141,7 @@
         item.hidden = !((!kind || item.dataset.kind === kind) && (!words || item.dataset.text.includes(words)));
         shown += !item.hidden;
       });
+      if (firsts.has(list)) shorten(list);
       output.textContent = `${shown} of ${items.length} shown${shown ? "" : `: ${controls.dataset.none}`}`;
     };
     buttons.forEach(button => button.addEventListener("click", () => {
@@ -98,7 +158,7 @@
   all(".scroll").forEach(box => watch.observe(box));
 
   const copy = document.getElementById("copy");
-  copy.addEventListener("click", async () => {
+  copy?.addEventListener("click", async () => {
     const commands = document.getElementById("commands");
     const said = copy.parentElement.querySelector("output");
     try {

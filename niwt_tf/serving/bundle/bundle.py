@@ -6,18 +6,20 @@ import hashlib
 import importlib
 import json
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from niwt_tf.config.names import DEFAULT_METHOD
+from niwt_tf.data.arrays import read_arrays
+from niwt_tf.data.schema import InputForm
 from niwt_tf.errors import InputError
-from niwt_tf.files import read_json
+from niwt_tf.files import entries_of, files_below, literal_folder, read_json
 from niwt_tf.serving.bundle.cards import Card, cards_from_json
 from niwt_tf.serving.bundle.versions import saved_model_folder
 
@@ -28,6 +30,8 @@ FORMAT = 2
 CARDS = "assets.extra/cards.json"
 CHECKPOINT = "variables/variables"
 WRITER = "assets.extra/writer"  # the method that wrote the network, where it was written from texts alone
+TURNS = "turns_photographs"
+EXPLANATIONS = "explanations"
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
@@ -39,6 +43,11 @@ def checkpoint_key(variable: str) -> str:
 def is_synthesized(bundle: Bundle) -> bool:
     """Return whether a bundle was written from texts alone: it is written anew for other classes."""
     return (bundle.folder / WRITER).is_dir()
+
+
+def is_bundle(folder: Path) -> bool:
+    """Return whether a SavedModel was written as a bundle, whatever it has lost since."""
+    return (folder / METADATA).is_file() or (folder / CARDS).is_file()
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,7 @@ class Bundle:
         if version != FORMAT:
             advice = "update niwt-tf" if isinstance(version, int) and version > FORMAT else "export it again"
             raise InputError(f"{path / METADATA} must have format {FORMAT}. Received: {version!r}; {advice}.")
+        check_no_links(path)
         if check:
             check_fingerprints(path, metadata)
         try:
@@ -84,6 +94,21 @@ class Bundle:
     def labels(self) -> tuple[str, ...]:
         """C class names, in the order of the logits."""
         return tuple(card.name for card in self.cards)
+
+    @property
+    def input_form(self) -> InputForm:
+        """How its network takes an image."""
+        return InputForm(int(self.metadata["input_size"]), self.metadata.get("resize", "squash"))
+
+    @property
+    def turns_photographs(self) -> bool:
+        """Whether the graph turns a photograph as its EXIF data say; those of earlier versions do not."""
+        return bool(self.metadata.get(TURNS))
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """Which of its explanations are no better than chance, a sentence each; none of a bundle that does not know."""
+        return tuple((self.metadata.get(EXPLANATIONS) or {}).get("cautions", ()))
 
     @property
     def attribute_names(self) -> tuple[str, ...]:
@@ -117,7 +142,8 @@ class Bundle:
         if self.metadata.get(_FORMULA) is None:
             raise InputError(
                 f"{self.folder} must hold what makes a column of a description, which is missing where one takes the network "
-                "itself (--engine=tape or operator, or a method that writes whole networks). Received: a bundle without it."
+                "itself (--engine=tape or operator, or a method that makes whole heads or networks). "
+                "Received: a bundle without it."
             )
 
     def formula(self) -> ColumnFormula:
@@ -145,7 +171,7 @@ class Bundle:
     def _checkpoint(self) -> Any:
         import tensorflow as tf
 
-        return tf.train.load_checkpoint(str(self.folder / CHECKPOINT))
+        return tf.train.load_checkpoint(str(literal_folder(self.folder) / CHECKPOINT))
 
 
 def extra_arrays(folder: Path, name: str) -> dict[str, np.ndarray] | None:
@@ -158,9 +184,8 @@ def extra_arrays(folder: Path, name: str) -> dict[str, np.ndarray] | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except (OSError, ValueError, BadZipFile) as error:
+        return read_arrays(path)
+    except (OSError, InputError) as error:
         raise InputError(f"{path} must be arrays that `niwt export` wrote. Received: {error}.") from None
 
 
@@ -172,12 +197,12 @@ _ENTRY = "fingerprint"
 def fingerprints(folder: Path, metadata: Mapping[str, Any]) -> dict[str, str]:
     """Return the SHA-256 of each file of the bundle in `folder` by its path in it, and of the metadata itself.
 
-    Files that others put beside the bundle's own are not looked at.
+    Files that others put beside the bundle's own, and what operating systems leave among them, are not looked at.
     """
     found: dict[str, str] = {}
     for part in _PARTS:
         path = folder / part
-        files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+        files = [path] if path.is_file() else files_below(path) if path.is_dir() else ()
         found |= {file.relative_to(folder).as_posix(): _digest_of_file(file) for file in files}
     return {**found, METADATA: _digest_of_metadata(metadata)}
 
@@ -196,6 +221,26 @@ def check_fingerprints(folder: Path, metadata: Mapping[str, Any]) -> None:
         if written.get(name) != present.get(name):
             what = "it is missing" if name not in present else "it is new" if name not in written else "it was changed"
             raise InputError(f"{folder} must be as it was written. Received: {name}, {what}; export the bundle again.")
+
+
+def check_no_links(folder: Path) -> None:
+    """Check that a bundle holds files and folders alone, all of its own.
+
+    A link in a bundle from elsewhere would put files of this machine into what is copied, and a pipe would never end.
+
+    Raises:
+        InputError: it holds something else; the first is named.
+    """
+    waiting = [folder / name for name in (*_PARTS, METADATA) if os.path.lexists(folder / name)]
+    while waiting:
+        path = waiting.pop()
+        mode = os.lstat(path).st_mode
+        if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+            what = f"a link to {os.readlink(path)!r}" if stat.S_ISLNK(mode) else "neither"
+            name = path.relative_to(folder).as_posix()
+            raise InputError(f"{folder} must hold files and folders of its own alone. Received: {name}, {what}.")
+        if stat.S_ISDIR(mode):
+            waiting += sorted(entries_of(path), reverse=True)
 
 
 def _digest_of_file(path: Path) -> str:

@@ -17,8 +17,8 @@ class Card:
     The description is K numbers in the order and units of the bundle's knowledge, or None where nothing is known; the text is
     the words that it was made from, the source for instance "attributes" or a field guide's title. A seen class is one that the
     network was trained on photographs of. The column was made at a time, ISO 8601 in UTC, in a way, `how`, with a number of
-    photographs. Figures on validation classes, by name, say how far to trust it; its own say how near the nearest class is
-    described, and what refining goes on from.
+    photographs, whose digests it has if they came later. Figures on validation classes, by name, say how far to trust it; its
+    own say how near the nearest class is described, and what refining goes on from.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Card:
     images: int = 0
     validation: Mapping[str, float] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
+    photographs: tuple[str, ...] = ()
 
 
 _KINDS = {"name": str, "text": str, "source": str, "seen": bool, "made": str, "how": str, "images": int}
@@ -58,6 +59,7 @@ def cards_from_json(values: Any, where: str) -> tuple[Card, ...]:
                 description=None if value["description"] is None else tuple(float(number) for number in value["description"]),
                 validation=_figures(value["validation"]),
                 figures=_figures(value["figures"]),
+                photographs=tuple(_of(str, digest) for digest in value.get("photographs", ())),  # not of earlier versions
                 **{name: _of(kind, value[name]) for name, kind in _KINDS.items()},
             )
             for value in values

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 
-from niwt_tf.data.images.files import OneImage
+from niwt_tf.data.images.files import OneImage, upright_file
 from niwt_tf.errors import InputError
 from niwt_tf.explain.network_explainer import KnownClasses, check_names, check_rival, complete
 from niwt_tf.explain.record import ImageExplanation
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.serving.bundle.bundle import Bundle
-from niwt_tf.serving.bundle.predict import Servable, opened
+from niwt_tf.serving.predict import Servable, opened
 
 
 class BundleExplainer:
     """A bundle, the newest in a folder of versions, that is loaded to explain images. Close it, or use it as a context.
 
     Raises:
-        InputError: there is no bundle, or it has no explanations.
+        InputError: there is no bundle, it is not as it was written, or it has no explanations.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.bundle = Bundle.open(folder, check=False)
+    def __init__(self, folder: str | os.PathLike[str] | Bundle) -> None:
+        self.bundle = folder if isinstance(folder, Bundle) else Bundle.open(folder)
         self.known = known_classes(self.bundle)
         made = self.bundle.metadata["probabilities"]
         self._probabilities = Probabilities(float(made["temperature"]), float(made.get("abstain_below", 0.0)))
@@ -57,10 +58,11 @@ class BundleExplainer:
             InputError: see there; or the bundle has no `explain_class`, and a class or rival is named.
         """
         check_names(self.known.labels, class_name, rival, arguments)
-        pixels = image.squashed(int(self.bundle.metadata["input_size"]))
+        pixels = image.taken(self.bundle.input_form)
         plain = {name: value[0] for name, value in self._servable.run("logits", {"images": pixels[None]}).items()}
         check_rival(self.known.labels, plain["logits"], class_name, rival, arguments)
-        inputs = {"image_bytes": np.array([image.encoded], object)}
+        encoded = image.encoded if self.bundle.turns_photographs else upright_file(image.encoded)
+        inputs = {"image_bytes": np.array([encoded], object)}
         names = {"class_name": class_name or "", "rival": rival or ""}
         signature = "explain_class"
         if signature in self._servable.signatures:
@@ -71,7 +73,8 @@ class BundleExplainer:
         else:
             signature = "explain"
         row = {name: value[0] for name, value in self._servable.run(signature, inputs).items()}
-        return complete(row, plain["logits"], plain["features"], self._probabilities, self.known)
+        made = complete(row, plain["logits"], plain["features"], self._probabilities, self.known)
+        return replace(made, cautions=self.bundle.cautions)
 
 
 def known_classes(bundle: Bundle) -> KnownClasses:

@@ -6,15 +6,13 @@ import fcntl
 import logging
 import os
 import re
-import secrets
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from niwt_tf.errors import InputError
-from niwt_tf.files import remove_abandoned, sync_tree
+from niwt_tf.files import claimed_directory, remove_abandoned, sync_tree
 
 _LARGEST = 2**63 - 1
 
@@ -31,6 +29,8 @@ def versions(folder: str | os.PathLike[str]) -> dict[int, Path]:
 def saved_model_folder(folder: str | os.PathLike[str], argument: str = "folder") -> Path:
     """Return `folder` if it is a SavedModel, else the newest version in it; messages call it what `argument` says.
 
+    A link of another name than a number (`current -> 3`) gives the version that it leads to.
+
     Raises:
         InputError: it is neither.
     """
@@ -38,7 +38,8 @@ def saved_model_folder(folder: str | os.PathLike[str], argument: str = "folder")
     found = [path for path in (folder, *reversed(versions(folder).values())) if (path / "saved_model.pb").is_file()]
     if not found:
         raise InputError(f"{argument} must be an exported SavedModel or hold versions of one. Received: {str(folder)!r}.")
-    return found[0]
+    linked = found[0].is_symlink() and not re.fullmatch("[0-9]{1,19}", found[0].name)
+    return found[0].resolve() if linked else found[0]
 
 
 class NewVersion:
@@ -67,15 +68,14 @@ def new_version(folder: str | os.PathLike[str]) -> Iterator[NewVersion]:
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     remove_abandoned(folder)
-    version = NewVersion(folder / f".tmp-{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        version.work.mkdir()
-        yield version
-        sync_tree(version.work)
-        with one_change(folder):
-            version.path = _moved(version.work, folder)
+        with claimed_directory(folder / "version") as work:
+            version = NewVersion(work)
+            yield version
+            sync_tree(work)
+            with one_change(folder):
+                version.path = _moved(work, folder)
     except BaseException:
-        shutil.rmtree(version.work, ignore_errors=True)
         with suppress(OSError):  # another process put something there meanwhile
             for parent in made:
                 parent.rmdir()

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from niwt_tf.files import write_json
+from niwt_tf.config.surroundings import child_environment, python_command
+from niwt_tf.files import literal_folder, write_json
 from niwt_tf.serving.checks.messages import Message, append_message, read_messages
 
-SESSION = (sys.executable, "-m", "niwt_tf.serving.checks.session_process")
-C_API = (sys.executable, "-m", "niwt_tf.serving.checks.c_api_process")
+SESSION = tuple(python_command("niwt_tf.serving.checks.session_process"))
+C_API = tuple(python_command("niwt_tf.serving.checks.c_api_process"))
 _SECONDS = 600
-_ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)
@@ -37,14 +36,14 @@ def ask(
     requests and that of the answers.
     """
     with tempfile.TemporaryDirectory(prefix="niwt-check-") as name:
-        exchange = Path(name)
+        exchange, saved_model = Path(name), os.path.abspath(literal_folder(folder))
         questions, answers = exchange / "requests.bin", exchange / "answers.bin"
-        write_json(exchange / "request.json", {"saved_model": os.path.abspath(folder), "ports": dict(ports)})
+        write_json(exchange / "request.json", {"saved_model": saved_model, "ports": dict(ports)})
         answers.touch()
         questions.touch()
         for request in requests:
             append_message(questions, request)
-        arguments = [os.path.abspath(folder), str(questions), str(answers)] if plain else [name]
+        arguments = [saved_model, str(questions), str(answers)] if plain else [name]
         try:
             called = [*command, *arguments]
             done = subprocess.run(called, env=_environment(), capture_output=True, timeout=_SECONDS, check=False)
@@ -56,6 +55,5 @@ def ask(
 
 
 def _environment() -> dict[str, str]:
-    """Return this process's environment, with this package on the path, and without GPUs, whose memory it may hold whole."""
-    above = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": above, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    """Return the environment of a child without GPUs, whose memory this process may hold whole."""
+    return {**child_environment(), "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from niwt_tf.config.surroundings import start_bound
 from niwt_tf.serving.checks.graph_checks import CheckError, first_line
 from niwt_tf.serving.checks.messages import Message
 from niwt_tf.serving.client.client import Client
@@ -51,7 +52,7 @@ def _running(folder: Path) -> Iterator[int]:
         models.mkdir()
         (models / "1").symlink_to(os.path.abspath(folder), target_is_directory=True)
         command = [program, f"--port={port}", f"--rest_api_port={rest_port}", f"--model_name={_NAME}"]
-        server = subprocess.Popen([*command, f"--model_base_path={models}"], stdout=log, stderr=subprocess.STDOUT)
+        server = start_bound([*command, f"--model_base_path={models}"], stdout=log, stderr=subprocess.STDOUT)
         try:
             _wait(server, rest_port, Path(base, "log"))
             yield port

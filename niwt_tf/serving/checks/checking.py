@@ -12,8 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from niwt_tf.errors import InputError
-from niwt_tf.serving.bundle.bundle import METADATA, Bundle
-from niwt_tf.serving.bundle.predict import read_image
+from niwt_tf.serving.bundle.bundle import METADATA, Bundle, check_no_links
 from niwt_tf.serving.bundle.versions import saved_model_folder
 from niwt_tf.serving.checks import check_requests, graph_checks
 from niwt_tf.serving.checks.check_processes import C_API, SESSION, Said, ask
@@ -22,6 +21,7 @@ from niwt_tf.serving.checks.check_server import PROGRAM, ask_server, server_prog
 from niwt_tf.serving.checks.graph_checks import CheckError, first_line, signatures_of
 from niwt_tf.serving.checks.messages import Message, difference, fault
 from niwt_tf.serving.checks.native_loader import NoCompilerError, native_loader
+from niwt_tf.serving.predict import read_image
 
 _INVALID_ARGUMENT = 3
 _MOST_WARMUP = 1000
@@ -88,12 +88,13 @@ class Examination:
         }
 
     def check_format(self) -> str:
-        """Check format, fingerprint and cards."""
+        """Check that there are no links, then format, fingerprint and cards."""
+        check_no_links(self.folder)
         if not self.is_bundle:
             raise InputError(f"no {METADATA}: nothing says whether its files are as they were written")
         bundle = Bundle.open(self.folder)
         files = len(bundle.metadata["fingerprint"])
-        return f"format {bundle.metadata['format']}, {len(bundle.labels)} classes, {files} fingerprints as written"
+        return f"format {bundle.metadata['format']}, {len(bundle.labels)} classes, {files} fingerprints as written, no links"
 
     def check_session(self) -> str:
         """Check that every signature answers in a Session in a process without Keras."""

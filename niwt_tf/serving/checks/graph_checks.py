@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
+
+from niwt_tf.files import files_below, literal_folder
 
 _UNNAMED = re.compile(r"(args?|inputs?|outputs?)_?[0-9]+")
 _COMPILED = "_XlaMustCompile"
@@ -121,15 +124,15 @@ def _calls(node: Any) -> list[str]:
 
 
 def check_size(folder: Path) -> str:
-    """Check that the SavedModel takes at most 1.3 times the bytes of its weights, or one megabyte more for a small one.
+    """Check that variables and constants take at most 1.3 times the bytes of the weights, or one megabyte more for a small one.
 
-    A tensor that is there twice counts once, so weights that were written twice are seen. What was seen is returned.
+    A tensor that is there twice counts once, so weights that were written twice, or into the graph, are seen. What was seen is
+    returned. The graph's operations are not counted: those of many small layers may take more than the weights.
 
     Raises:
-        CheckError: it takes more, or the checkpoint cannot be read.
+        CheckError: it takes more, or the checkpoint or the graph cannot be read.
     """
-    parts = [folder / "saved_model.pb", *(folder / "variables").rglob("*")]
-    size = sum(path.stat().st_size for path in parts if path.is_file())
+    size = _constant_bytes(folder) + sum(path.stat().st_size for path in files_below(folder / "variables"))
     try:
         weights = _distinct_bytes(folder)
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
@@ -140,8 +143,14 @@ def check_size(folder: Path) -> str:
     return said
 
 
+def _constant_bytes(folder: Path) -> int:
+    graph = meta_graph(folder).graph_def
+    nodes = itertools.chain(graph.node, *(function.node_def for function in graph.library.function))
+    return sum(node.attr["value"].tensor.ByteSize() for node in nodes if node.op == "Const")
+
+
 def _distinct_bytes(folder: Path) -> int:
-    reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+    reader = tf.train.load_checkpoint(str(literal_folder(folder) / "variables" / "variables"))
     small, large = 0, {}
     for name in reader.get_variable_to_shape_map():
         value = np.asarray(reader.get_tensor(name))

@@ -23,7 +23,7 @@ def answer_all(saved_model: Path, questions: Path, answers: Path) -> None:
     """
     import tensorflow as tf
 
-    from niwt_tf.serving.bundle.predict import opened
+    from niwt_tf.serving.predict import opened
 
     with opened(saved_model) as servable:
         for request in read_messages(questions):

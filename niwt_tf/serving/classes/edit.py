@@ -100,7 +100,7 @@ def rename_class(bundle: Bundle, name: str, new_name: str) -> Change:
         InputError: there is no such class, or the new name is taken or not allowed.
     """
     place = place_of(bundle, name)
-    (plain,) = new_names(bundle, [new_name])
+    (plain,) = new_names(bundle, [new_name], bundle.labels[place])
     labels = bundle.variable("labels")
     begun = time.perf_counter()
     labels = np.array([*labels[:place], plain.encode(), *labels[place + 1 :]], object)

@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 
-from niwt_tf.data.readers.tables import plain_name
+from niwt_tf.data.class_names import LONGEST, check_name, likeness, plain_name, shown
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.metrics.probabilities import UNKNOWN
 from niwt_tf.serving.bundle.bundle import Bundle
 
-LONGEST = 200
-# Control characters, halves of characters and line ends; joiners and marks of direction are a part of emoji and of scripts.
-_REFUSED = {"Cc", "Cs", "Zl", "Zp"}
 
-
-def new_names(bundle: Bundle, names: Iterable[str]) -> tuple[str, ...]:
-    """Return names for classes that the bundle is given, composed (NFC) and without surrounding blanks.
+def new_names(bundle: Bundle, names: Iterable[str], instead_of: str | None = None) -> tuple[str, ...]:
+    """Return names for classes that the bundle is given, as `plain_name` has them; `instead_of` is one that is given up.
 
     Raises:
-        InputError: a name is empty, too long, has control characters, is taken, or is the answer of a bundle that abstains.
+        InputError: a name is none (see `check_name`), is taken, also in other letters or with other blanks, or
+            is the answer of a bundle that abstains.
     """
-    taken, found = set(bundle.labels), []
+    taken, found = {likeness(label): label for label in bundle.labels if label != instead_of}, []
     for name in names:
         plain = plain_name(name)
-        if not 1 <= len(plain) <= LONGEST:
-            raise InputError(f"name must have 1 to {LONGEST} characters. Received: {_shown(plain)}, {len(plain)} characters.")
-        if any(unicodedata.category(character) in _REFUSED for character in plain):
-            raise InputError(f"name must be one line without control characters. Received: {_shown(plain)}.")
-        if plain in taken:
-            raise InputError(f"name must be that of no other class. Received: {_shown(plain)}, which there is already.")
+        check_name(name)
+        other = plain if plain == instead_of else taken.get(likeness(plain))
+        if other is not None:
+            near = "" if other == plain else f" as {shown(other)}: case, blanks and invisible characters tell no classes apart"
+            raise InputError(f"name must be that of no other class. Received: {shown(plain)}, which there is already{near}.")
         if plain.casefold() == UNKNOWN and abstains(bundle):
             rule = f"name must not be {UNKNOWN!r}, which the bundle answers when it abstains"
-            raise InputError(f"{rule}. Received: {_shown(plain)}.")
-        taken.add(plain)
+            raise InputError(f"{rule}. Received: {shown(plain)}.")
+        taken[likeness(plain)] = plain
         found.append(plain)
     return tuple(found)
 
@@ -50,7 +45,7 @@ def place_of(bundle: Bundle, name: str) -> int:
     found = next((place for place, label in enumerate(labels) if label == name or plain_name(label) == plain), None)
     if found is None:
         near = suggestion(plain[:LONGEST], labels)
-        raise InputError(f"name must be that of one of the bundle's {len(labels)} classes. Received: {_shown(plain)}.{near}")
+        raise InputError(f"name must be that of one of the bundle's {len(labels)} classes. Received: {shown(plain)}.{near}")
     return found
 
 
@@ -62,14 +57,10 @@ def removable(bundle: Bundle, name: str) -> int:
     """
     place = place_of(bundle, name)
     if len(bundle.cards) == 1:
-        raise InputError(f"name must not be that of the bundle's only class. Received: {_shown(plain_name(name))}.")
+        raise InputError(f"name must not be that of the bundle's only class. Received: {shown(plain_name(name))}.")
     return place
 
 
 def abstains(bundle: Bundle) -> bool:
     """Return whether the bundle answers "unknown" for images that it is not sure of."""
     return float((bundle.metadata.get("probabilities") or {}).get("abstain_below", 0.0)) > 0
-
-
-def _shown(name: str) -> str:
-    return ascii(name[:60]) if any(unicodedata.category(c) in _REFUSED for c in name[:60]) else repr(name[:60])

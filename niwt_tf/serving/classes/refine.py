@@ -9,14 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
+from niwt_tf.data.images.duplicates import image_digest
+from niwt_tf.data.schema import InputForm
 from niwt_tf.errors import InputError
 from niwt_tf.methods.few_shot import FewShotPrior
 from niwt_tf.serving.bundle.bundle import Bundle, extra_arrays
 from niwt_tf.serving.bundle.cards import now
 from niwt_tf.serving.bundle.paged_head import column_of, with_column
-from niwt_tf.serving.bundle.predict import Servable, opened, read_pixels
 from niwt_tf.serving.classes.edit import Change
 from niwt_tf.serving.classes.names import place_of
+from niwt_tf.serving.predict import Servable, opened, read_file, read_pixels
 
 FEW_SHOT = "few_shot"
 # On the class's card; with it further images weigh no more than those before.
@@ -29,19 +31,25 @@ def refine_class(bundle: Bundle, name: str, images: Sequence[Path]) -> Change:
     """Return what gives a class, which a bundle was not trained on, a column that has seen at least one photograph of it.
 
     The logits of all other classes stay as they are, to the last bit. Photographs that come later are added to those that the
-    class's card counts: the order and the number of calls do not matter. The same photograph twice counts as two.
+    class's card counts: the order and the number of calls do not matter. A file that it knows already, whatever its name, is
+    left out, and so is one that is given twice.
 
     Raises:
-        InputError: the class is unknown or was trained on, there is no image or one that cannot be decoded (it is named),
-            or the bundle does not hold what this needs.
+        InputError: the class is unknown or was trained on, there is no image, none that is new, or one that cannot be decoded
+            (it is named), or the bundle does not hold what this needs.
     """
-    place, prior = described_place(bundle, name), few_shot_prior_of(bundle)
+    place, prior = refinable(bundle, name)
     if not images:
         raise InputError("images must name at least one file. Received: none.")
     card, pages = bundle.cards[place], bundle.variable("columns")
+    new = _new_photographs(images, card.photographs)
+    if not new:
+        rule = f"images must name at least one photograph that {name!r} was not refined with"
+        raise InputError(f"{rule}. Received: {len(images)} that it knows.")
+    left_out = len(images) - len(new)
     slot, biases = int(bundle.variable("slots")[place]), np.array(bundle.variable("biases"))
     with opened(bundle.folder) as servable:
-        features = features_of(servable, images, int(bundle.metadata["input_size"]))
+        features = features_of(servable, list(new.values()), bundle.input_form)
     begun = time.perf_counter()
     column, bias = column_of(pages, slot), float(biases[place])
     refined = prior.refine(column, bias, features, images=card.images, scale=card.figures.get(SCALE))
@@ -54,9 +62,31 @@ def refine_class(bundle: Bundle, name: str, images: Sequence[Path]) -> Change:
         how=f"{card.how.partition(_REFINED)[0]}{_REFINED}{refined.images} image{plural}",
         images=refined.images,
         figures={**card.figures, SCALE: refined.scale},
+        photographs=(*card.photographs, *new),
     )
     variables = {"columns": with_column(pages, slot, refined.column), "biases": biases}
-    return Change(variables, tuple(cards), 1000 * (time.perf_counter() - begun), recomputed=(slot,))
+    said = f"{left_out} of {len(images)} photographs are known already or given twice, and are left out."
+    notes = (said,) if left_out else ()
+    return Change(variables, tuple(cards), 1000 * (time.perf_counter() - begun), notes, recomputed=(slot,))
+
+
+def _new_photographs(images: Sequence[Path], known: Sequence[str]) -> dict[str, Path]:
+    """Return the files whose contents are not known, each once, by their digests."""
+    new: dict[str, Path] = {}
+    for path in images:
+        digest = image_digest(read_file(path)).hex()
+        if digest not in known:
+            new.setdefault(digest, path)
+    return new
+
+
+def refinable(bundle: Bundle, name: str) -> tuple[int, FewShotPrior]:
+    """Return the place of a class and what refines its column.
+
+    Raises:
+        InputError: see `described_place` and `few_shot_prior_of`.
+    """
+    return described_place(bundle, name), few_shot_prior_of(bundle)
 
 
 def few_shot_prior_of(bundle: Bundle) -> FewShotPrior:
@@ -75,15 +105,15 @@ def few_shot_prior_of(bundle: Bundle) -> FewShotPrior:
         raise InputError(f"{bundle.folder}/assets.extra/{FEW_SHOT}.npz must be as it was written. Received: {error}.") from None
 
 
-def features_of(servable: Servable, images: Sequence[Path], size: int) -> np.ndarray:
-    """Return the features float32 [n, D] of image files by the loaded bundle's own graph, whose input is `size` pixels a side.
+def features_of(servable: Servable, images: Sequence[Path], form: InputForm) -> np.ndarray:
+    """Return the features float32 [n, D] of image files by the loaded bundle's own graph, which takes pixels of that form.
 
     Raises:
         InputError: a file cannot be read or decoded; it is named.
     """
     parts = []
     for start in range(0, len(images), _BATCH):
-        pixels = np.stack([read_pixels(path, size) for path in images[start : start + _BATCH]])
+        pixels = np.stack([read_pixels(path, form) for path in images[start : start + _BATCH]])
         parts.append(servable.run("logits", {"images": pixels})["features"])
     return np.concatenate(parts)
 

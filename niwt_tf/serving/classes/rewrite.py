@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from niwt_tf.errors import InputError
-from niwt_tf.files import write_json
+from niwt_tf.files import is_litter, literal_folder, write_json
 from niwt_tf.serving.bundle.bundle import CARDS, CHECKPOINT, METADATA, Bundle, checkpoint_key, fingerprints
 from niwt_tf.serving.bundle.cards import Card, cards_to_json
 from niwt_tf.serving.bundle.versions import new_version, versions
@@ -66,17 +66,18 @@ def write_metadata(folder: Path, metadata: Mapping[str, Any]) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
-        shutil.copytree(source, target)
+        # A bundle without links was opened; one that came since stays a link.
+        shutil.copytree(source, target, symlinks=True, ignore=lambda _, names: filter(is_litter, names))
     elif source.exists():
         try:
-            shutil.copyfile(source, target)
+            shutil.copyfile(source, target, follow_symlinks=False)
         except OSError as error:
             # It names the source, which nothing is wrong with.
             raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 def _write_variables(bundle: Bundle, folder: Path, changed: Mapping[str, np.ndarray]) -> None:
-    reader = tf.train.load_checkpoint(str(bundle.folder / CHECKPOINT))
+    reader = tf.train.load_checkpoint(str(literal_folder(bundle.folder) / CHECKPOINT))
     types = reader.get_variable_to_dtype_map()
     values = {checkpoint_key(name): value for name, value in changed.items()}
     unknown = next((key for key in values if key not in types), None)
@@ -85,7 +86,7 @@ def _write_variables(bundle: Bundle, folder: Path, changed: Mapping[str, np.ndar
     names = sorted(types)
     with tf.device("CPU:0"):
         tensors = [tf.constant(values.get(name, reader.get_tensor(name)), types[name]) for name in names]
-        prefix = folder / CHECKPOINT
+        prefix = literal_folder(folder) / CHECKPOINT
         prefix.parent.mkdir()
         part = f"{prefix}_part"
         tf.raw_ops.SaveV2(prefix=part, tensor_names=names, shape_and_slices=[""] * len(names), tensors=tensors)
@@ -111,7 +112,7 @@ def check_classes(before: Path, after: Path, old_slots: np.ndarray, new_slots: n
     """
     session = tf.compat.v1.Session(graph=tf.Graph())
     try:
-        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(after))
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(literal_folder(after)))
         of_pixels, of_bytes = loaded.signature_def["logits"], loaded.signature_def["serving_default"]
         size = of_pixels.inputs["images"].tensor_shape.dim[1].size
         pixels = np.random.default_rng(0).integers(0, 256, (_IMAGES, size, size, 3)).astype(np.uint8)
@@ -122,7 +123,7 @@ def check_classes(before: Path, after: Path, old_slots: np.ndarray, new_slots: n
         both = {**feed, of_bytes.inputs["image_bytes"].name: files}
         new, best = session.run((logits, outputs), both)
         saver = loaded.saver_def
-        session.run(saver.restore_op_name, {saver.filename_tensor_name: str(before / CHECKPOINT)})
+        session.run(saver.restore_op_name, {saver.filename_tensor_name: str(literal_folder(before) / CHECKPOINT)})
         old = session.run(logits, feed)
     except (tf.errors.OpError, KeyError, ValueError) as error:
         raise ClassCheckError(f"The new version does not work: {error}") from error

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
+from niwt_tf.data.images.foreign import as_known, read_known
 from niwt_tf.data.images.messages import is_of_image
 from niwt_tf.errors import InputError, asserted
 from niwt_tf.serving.client.answers import ImageAnswer
@@ -50,6 +50,8 @@ def ask(
         for place in batch:
             try:
                 contents[place] = _content(images[place])
+            except InputError as error:
+                asked.errors[place] = str(error)
             except OSError as error:
                 asked.errors[place] = f"It cannot be read ({error.strerror or type(error).__name__})."
         if contents:
@@ -98,4 +100,4 @@ def _reason(error: RequestError) -> str:
 
 
 def _content(image: Image) -> bytes:
-    return image if isinstance(image, bytes) else Path(image).read_bytes()
+    return as_known(image) if isinstance(image, bytes) else read_known(image)

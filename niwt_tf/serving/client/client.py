@@ -8,11 +8,17 @@ that is trusted, put a proxy with TLS before the server, and ask it over https.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 
+from niwt_tf.data.class_names import alike, check_apart
+from niwt_tf.data.descriptions.new_classes import LEAST_UNDERSTOOD
 from niwt_tf.errors import InputError
+from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.bundle.versions import saved_model_folder
 from niwt_tf.serving.client.answers import Explanations, Predictions, explanation, ranked, texts
 from niwt_tf.serving.client.batches import Asked, Image, Progress, ask
 from niwt_tf.serving.client.connect import connected
@@ -105,24 +111,39 @@ class Client:
         )
 
     def classify_with(
-        self, images: Sequence[Image], descriptions: Mapping[str, Sequence[float]], progress: Progress | None = None
+        self,
+        images: Sequence[Image],
+        descriptions: Mapping[str, Sequence[float] | str],
+        progress: Progress | None = None,
+        *,
+        bundle: str | os.PathLike[str] | None = None,
+        least_understood: float = LEAST_UNDERSTOOD,
     ) -> Predictions:
         """Return the classes of images, those that the model knows and others that are only described, all of them.
 
-        Descriptions are at least one, by name K numbers in the units of the knowledge that the model was made with; see
-        `classify`.
+        Descriptions are at least one, by name K numbers in the units of the knowledge that the model was made with, or a text,
+        which is read as `niwt add_class --text` reads it; see `classify`.
+
+        Args:
+            images: files or their contents.
+            descriptions: by the name of the class.
+            progress: see `classify`.
+            bundle: the exported version, or the folder of its versions, that knows what words mean; by default that of a
+                `LocalTransport`. Numbers need none.
+            least_understood: the share of what a text says that must be understood.
 
         Raises:
             InputError: no image, no description, or descriptions that are not finite, differ in length or have the name of a
-                known class.
+                known class; texts without a bundle, or of which too little is understood.
             RequestError: the server did not answer a batch.
         """
-        matrix = _matrix(descriptions)
+        matrix = _matrix(self._in_numbers(descriptions, bundle, least_understood))
+        check_apart(list(descriptions), "descriptions")
         asked = self._ask("classify_with", images, {"descriptions": matrix}, progress)
         labels, scores = [], []
         for row in asked.rows:
             known = texts(row["labels"]) if row else ()
-            taken = next((name for name in descriptions if name in known), None)
+            taken = next((name for name in descriptions if alike(name, known) is not None), None)
             if taken is not None:
                 raise InputError(f"descriptions must not have the name of a class that is known. Received: {taken!r}.")
             best = ranked(row, list(descriptions)) if row else ((), _NO_SCORES)
@@ -130,6 +151,23 @@ class Client:
             scores.append(best[1])
         is_seen = tuple(_NO_SCORES > 0 for _ in labels)  # the signature does not say
         return Predictions(tuple(labels), tuple(scores), is_seen, tuple(asked.versions), asked.errors)
+
+    def _in_numbers(
+        self,
+        descriptions: Mapping[str, Sequence[float] | str],
+        bundle: str | os.PathLike[str] | None,
+        least_understood: float,
+    ) -> Mapping[str, Sequence[float]]:
+        texts_given = [name for name, said in descriptions.items() if isinstance(said, str)]
+        if not texts_given:
+            return cast(Mapping[str, Sequence[float]], descriptions)
+        folder = bundle if bundle is not None else getattr(self._transport, "folder", None)
+        if folder is None:
+            rule = "bundle must be the exported version that the server has, where descriptions are texts"
+            raise InputError(f"{rule}. Received: none, and a text for {texts_given[0]!r}.")
+        from niwt_tf.serving.client.described import in_numbers
+
+        return in_numbers(Bundle.open(saved_model_folder(folder)), descriptions, least_understood)
 
     def explain(self, images: Sequence[Image], progress: Progress | None = None) -> Explanations:
         """Return why images get their classes; arguments and errors as for `classify`."""

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+from niwt_tf.config.surroundings import is_loopback
 from niwt_tf.serving.client.transport import Outputs, RequestError
 
 # Images are larger than gRPC's own limit of 4 MB.
@@ -33,7 +34,9 @@ class GrpcTransport:
     def __init__(self, address: str, name: str, version: int | str | None) -> None:
         self._name = name
         self._version = version
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        # A proxy of the environment knows nothing of a server on this machine.
+        direct = (("grpc.enable_http_proxy", 0),) if is_loopback(address.rpartition(":")[0]) else ()
+        self._channel = grpc.insecure_channel(address, options=(*_OPTIONS, *direct))
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
 
     def call(self, signature: str, inputs: Mapping[str, np.ndarray], seconds: float) -> Outputs:

@@ -17,6 +17,7 @@ import tensorflow as tf
 from niwt_tf.data.images.decode import decode_image
 from niwt_tf.explain import explanations
 from niwt_tf.explain.explanations import Evidence, ExplainerTensors
+from niwt_tf.explain.heat import Heat, Steps
 from niwt_tf.methods.finite_graph import finite
 from niwt_tf.methods.formula import ColumnFormula
 from niwt_tf.metrics.probabilities import UNKNOWN
@@ -39,6 +40,10 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
         names, seen = network.class_names, np.arange(len(network.class_names)) < network.num_seen
         pages, slots = paged(network.columns)
         self._network, self._contents, self._k = network, contents, k
+        heat = Heat() if contents.explainer is None else contents.explainer.heat
+        # Functions of their own, so that the file holds the network's graph once and not once a signature.
+        # A model has no Python control flow, and AutoGraph would write files of its own.
+        self._steps = Steps.of(network, heat, partial(tf.function, autograph=False))
         self.columns = _open(pages, [None, network.num_features, PAGE])
         self.slots = _open(slots, [None])
         self.biases = _open(network.biases.astype(np.float32), [None])
@@ -61,7 +66,7 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
         self.trainable_variables = [weight.value for weight in weights if weight.trainable]
         self.regularization_losses: list[Any] = []
 
-    @tf.function
+    @tf.function(autograph=False)
     def __call__(self, images: tf.Tensor, training: bool = False, return_endpoints: bool = False) -> Any:
         """Return features [B, D] of images [B, S, S, 3], RGB in 0..1, as reusable modules of TensorFlow Hub do.
 
@@ -90,7 +95,7 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
             made["explain"] = (self._explain, [image_bytes])
             names = [tf.TensorSpec([None], tf.string, name=name) for name in ("class_name", "rival")]
             made["explain_class"] = (self._explain_class, [image_bytes, *names])
-        return {name: tf.function(call).get_concrete_function(*specs) for name, (call, specs) in made.items()}
+        return {name: tf.function(call, autograph=False).get_concrete_function(*specs) for name, (call, specs) in made.items()}
 
     def _serving_default(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._best(self._logits_of(self._features(self._decoded(image_bytes))))
@@ -110,6 +115,9 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
     def _classify_with(self, image_bytes: tf.Tensor, descriptions: tf.Tensor) -> dict[str, tf.Tensor]:
         features, formula = self._features(self._decoded(image_bytes)), self._contents.formula
         assert formula is not None, "the signature is made only with a formula"
+        known = self._contents.knowledge
+        if known is not None and known.scale is not None:  # requests are in the units of the table
+            descriptions = (descriptions - known.scale.low.astype("float32")) / known.scale.span.astype("float32")
         described = described_logits(features, descriptions, vars(self), formula)
         logits = tf.concat([self._logits_of(features), described], axis=1)
         labels = tf.tile(self.labels[None], [tf.shape(features)[0], 1])
@@ -125,27 +133,28 @@ class ServedNetwork(tf.train.Checkpoint):  # tf.Module keeps the name `variables
 
     def _explained(self, image_bytes: tf.Tensor, choose: explanations.Choose) -> tuple[dict[str, tf.Tensor], Evidence]:
         images = self._decoded(image_bytes)
-        evidence = explanations.gather_evidence(images, self._conv_map, self._features_of, self._logits_of, choose)
+        steps = self._steps._replace(calls=(*self._steps.calls[:-1], self._float32_features))
+        evidence = explanations.gather_evidence(images, steps, self._logits_of, choose)
         known = self.labels, self.temperature, self._explainer, self.seen
         return explanations.answers(evidence, self._network.input_size, *known), evidence
 
     def _decoded(self, image_bytes: tf.Tensor) -> tf.Tensor:
-        size = self._network.input_size
-        decode, one = partial(decode_image, size=size), tf.TensorSpec([size, size, 3], tf.float32)
+        form = self._network.input_form
+        decode, one = partial(decode_image, form=form), tf.TensorSpec([form.size, form.size, 3], tf.float32)
         return tf.map_fn(decode, image_bytes, parallel_iterations=_DECODED_AT_ONCE, fn_output_signature=one)
 
     def _features(self, images: tf.Tensor) -> tf.Tensor:
         return self._features_of(self._conv_map(images))
 
-    # Functions of their own, so that the file holds the network's graph once and not once a signature.
-    @tf.function
     def _conv_map(self, images: tf.Tensor) -> tf.Tensor:
-        return self._network.trunk(images, training=False)
+        return self._steps.trunk(images)
 
-    @tf.function
     def _features_of(self, conv_map: tf.Tensor) -> tf.Tensor:
         # JSON has no bfloat16, so a network of mixed precision answers in float32 too.
-        return tf.cast(self._network.tail(conv_map, training=False), tf.float32)
+        return tf.cast(self._steps.tail(conv_map), tf.float32)
+
+    def _float32_features(self, conv_map: tf.Tensor) -> tf.Tensor:
+        return tf.cast(self._steps.calls[-1](conv_map), tf.float32)
 
     def _logits_of(self, features: tf.Tensor) -> tf.Tensor:
         return paged_products(features, self.columns, self.slots) + (self.biases - self.calibration * self.seen)

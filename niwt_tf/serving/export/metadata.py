@@ -10,13 +10,15 @@ import tensorflow as tf
 
 from niwt_tf import __version__
 from niwt_tf.explain.explainer import Explainer
+from niwt_tf.files import finite
 from niwt_tf.models.network import Network
 from niwt_tf.protocol.saved_model import SavedModel
-from niwt_tf.serving.bundle.bundle import FORMAT, formula_entry
+from niwt_tf.serving.bundle.bundle import EXPLANATIONS, FORMAT, TURNS, formula_entry
 from niwt_tf.serving.export.contents import Contents
 
 _PREPROCESSING = (
-    "Inside the model: an image file is decoded to RGB in 0..255 and the whole of it squashed to input_size x input_size; "
+    "Inside the model: an image file is decoded to RGB in 0..255, turned as its EXIF data say, and resized to "
+    "input_size x input_size: squashed whole, cropped to its middle or padded with black, as `resize` says; "
     "the signature `logits` takes such pixels."
 )
 _IMAGE_BYTES = {"image_bytes": "string [B], contents of image files"}
@@ -36,7 +38,10 @@ def describe(network: Network, contents: Contents, k: int) -> dict[str, Any]:
     """Return the entries of niwt.json that follow from what is exported."""
     names, num_seen, known = network.class_names, network.num_seen, contents.knowledge
     probabilities = contents.probabilities
+    knowledge: dict[str, Any] | None
     knowledge = None if known is None else {"source": known.source, "names": list(known.names), "groups": list(known.groups)}
+    if knowledge is not None and known is not None and known.scale is not None:
+        knowledge["scale"] = known.scale.as_lists()
     return {
         "format": FORMAT,
         "labels": list(names),
@@ -49,6 +54,7 @@ def describe(network: Network, contents: Contents, k: int) -> dict[str, Any]:
         "calibration": network.calibration,
         "knowledge": knowledge,
         "column_map": None if contents.formula is None else formula_entry(contents.formula, contents.method),
+        EXPLANATIONS: None if contents.explainer is None else _explanations(contents.explainer),
         "probabilities": {
             "temperature": probabilities.temperature,
             "abstain_below": probabilities.abstain_below,
@@ -57,10 +63,23 @@ def describe(network: Network, contents: Contents, k: int) -> dict[str, Any]:
         "writer": _writer(contents.writer),
         "validation": dict(contents.validation),
         "preprocessing": _PREPROCESSING,
+        TURNS: True,
+        "resize": network.input_form.resize,
         "signatures": signature_forms(network, contents, k),
         "licence": "The code is Apache-2.0. Weights and descriptions have the terms of the data that they were learnt from.",
         "versions": {"python": platform.python_version(), "niwt-tf": __version__}
         | {"tensorflow": tf.__version__, "keras": keras.__version__},
+    }
+
+
+def _explanations(explainer: Explainer) -> dict[str, Any]:
+    """Return how images are explained, and which explanations are no better than chance."""
+    heat = explainer.heat
+    figures = {"insertion_minus_deletion": heat.gain, "of_the_middle": heat.centre, "lead_low": heat.lead_low}
+    return {
+        "heat": {"kind": heat.kind, "layer": heat.layer or None, **{name: finite(value) for name, value in figures.items()}},
+        "named_neurons": int(explainer.named.sum()),
+        "cautions": list(explainer.cautions),
     }
 
 
@@ -122,7 +141,7 @@ def _explained(explainer: Explainer, size: int) -> dict[str, str]:
     top, few, best = min(attributes, 5), min(attributes, 3), min(neurons, 3)
     return {
         "label": "string [B], the best class", "score": "float32 [B], its probability", "is_seen": "float32 [B]",
-        "heatmap": "float32 [B, H, W] in 0..1, Grad-CAM",
+        "heatmap": "float32 [B, H, W] in 0..1, the heat map that 'explanations' names",
         "heatmap_png_bytes": f"string [B], the same as PNG of {size} x {size}",
         "attributes": f"string [B, {top}], that speak for it", "attribute_weights": f"float32 [B, {top}]",
         "neurons": f"string [B, {best}]", "neuron_names": f"string [B, {best}]", "neuron_weights": f"float32 [B, {best}]",
@@ -139,9 +158,9 @@ def _contrasted(explainer: Explainer) -> dict[str, str]:
     return {
         "opposing_attributes": f"string [B, {top}], that speak against the class, whatever the rival",
         "opposing_weights": f"float32 [B, {top}], negative",
-        "neuron_confidences": f"float32 [B, {best}], how sure the names of `neurons` are",
-        "difference_heatmap": "float32 [B, H, W] in 0..1, Grad-CAM of the class's logit minus the rival's",
+        "neuron_aucs": f"float32 [B, {best}], the AUC of those names on held-out training images, 0 without one",
+        "difference_heatmap": "float32 [B, H, W] in 0..1, that of the class's logit minus the rival's",
         "difference_neurons": f"string [B, {best}], that speak for the class against the rival",
-        "difference_neuron_names": f"string [B, {best}]", "difference_neuron_confidences": f"float32 [B, {best}]",
+        "difference_neuron_names": f"string [B, {best}]", "difference_neuron_aucs": f"float32 [B, {best}]",
         "difference_neuron_weights": f"float32 [B, {best}]",
     }  # fmt: skip

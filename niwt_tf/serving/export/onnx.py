@@ -40,7 +40,7 @@ def export_onnx(network: Network, path: str | os.PathLike[str], metadata: Mappin
     """
     if not str(path).endswith(".onnx"):
         raise InputError(f"path must end in .onnx. Received: {str(path)!r}.")
-    own = _description(network)
+    own = description_of(network)
     taken = sorted(own.keys() & (metadata or {}).keys())
     if taken:
         raise InputError(f"metadata must not name what the export says itself. Received: {taken[0]!r}.")
@@ -49,7 +49,7 @@ def export_onnx(network: Network, path: str | os.PathLike[str], metadata: Mappin
     converter, runtime = (_imported(name) for name in ("tf2onnx", "onnxruntime"))
     images = tf.TensorSpec([None, network.input_size, network.input_size, 3], tf.float32, name="images")
 
-    @tf.function(input_signature=[images])
+    @tf.function(input_signature=[images], autograph=False)
     def answers(images: tf.Tensor) -> dict[str, tf.Tensor]:
         features = network.tail(network.trunk(images, training=False), training=False)
         logits = network.head(features)
@@ -83,14 +83,15 @@ def _difference(session: Any, answers: Any, network: Network) -> float:
     return worst
 
 
-def _description(network: Network) -> dict[str, Any]:
+def description_of(network: Network) -> dict[str, Any]:
+    """Return what a file for another runtime says of its network, all of it JSON."""
     return {
         "labels": list(network.class_names),
         "seen": list(network.class_names[: network.num_seen]),
         "input_size": network.input_size,
         "layer": network.layer,
         "calibration": network.calibration,
-        "preprocessing": "None outside: images are RGB in 0..255, the whole image squashed to input_size x input_size.",
+        "preprocessing": f"Outside: to RGB in 0..255, and to input_size x input_size by {network.input_form.resize}.",
         "niwt_tf": __version__,
     }
 

@@ -13,10 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.errors import InputError
+from niwt_tf.models.feature_network import check_takes_images
 from niwt_tf.models.network import Network
 from niwt_tf.protocol.saved_model import save_model
 from niwt_tf.serving.bundle.bundle import WRITER
-from niwt_tf.serving.bundle.predict import read_image
 from niwt_tf.serving.bundle.versions import new_version
 from niwt_tf.serving.bundle.warmup import Request, example, write_warmup
 from niwt_tf.serving.classes.rewrite import write_cards, write_metadata
@@ -24,6 +24,7 @@ from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.graph import ServedNetwork
 from niwt_tf.serving.export.metadata import describe
 from niwt_tf.serving.export.verification import CheckImages, read_check_images, verify
+from niwt_tf.serving.predict import read_image
 
 _LOG = logging.getLogger("niwt_tf")
 _MOST_WARMUP = 4  # images; a record holds them whole
@@ -59,7 +60,8 @@ def export_network(
     taken = sorted(description.keys() & (metadata or {}).keys())
     if taken:
         raise InputError(f"metadata must not name what the export says itself. Received: {taken[0]!r}.")
-    images = read_check_images(check_images, network.input_size)
+    check_takes_images(network, "An export")
+    images = read_check_images(check_images, network.input_form)
     with new_version(folder) as version:
         _write(network, contents, version.work, k)
         write_cards(version.work, contents.cards(network.class_names, network.num_seen))
@@ -102,6 +104,6 @@ def _warmup_requests(contents: Contents, images: CheckImages) -> list[Request]:
             best = {name: np.array([b""] * count, object) for name in ("class_name", "rival")}
             requests += [("explain", files), ("explain_class", {**files, **best})]
         if contents.formula is not None and contents.knowledge is not None:
-            described = np.tile(contents.knowledge.values[-1:], (count, 1, 1)).astype(np.float32)
+            described = np.tile(contents.knowledge.in_units[-1:], (count, 1, 1)).astype(np.float32)
             requests.append(("classify_with", {**files, "descriptions": described}))
     return requests

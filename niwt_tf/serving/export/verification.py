@@ -12,16 +12,17 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from niwt_tf.data.schema import InputForm
 from niwt_tf.errors import InputError
 from niwt_tf.metrics.probabilities import UNKNOWN, Probabilities
 from niwt_tf.models.network import Network
-from niwt_tf.serving.bundle.predict import read_image, read_pixels
 from niwt_tf.serving.bundle.warmup import example
 from niwt_tf.serving.checks.check_processes import SESSION, ask
 from niwt_tf.serving.checks.check_requests import strings
 from niwt_tf.serving.checks.graph_checks import meta_graph, signatures_of
 from niwt_tf.serving.checks.messages import Message
 from niwt_tf.serving.export.contents import Contents
+from niwt_tf.serving.predict import read_image, read_pixels
 
 TOLERANCE = 1e-4
 _DESCRIBED = 2  # classes that are given again as descriptions
@@ -56,7 +57,7 @@ def noise_images(folder: Path, size: int, count: int = 4) -> list[Path]:
     return files
 
 
-def read_check_images(paths: Sequence[str | os.PathLike[str]], size: int) -> CheckImages:
+def read_check_images(paths: Sequence[str | os.PathLike[str]], form: InputForm) -> CheckImages:
     """Decode images as the network's own pipeline does.
 
     Raises:
@@ -64,7 +65,7 @@ def read_check_images(paths: Sequence[str | os.PathLike[str]], size: int) -> Che
     """
     if not paths:
         raise InputError("check_images must name at least one image. Received: none.")
-    pixels = np.stack([read_pixels(Path(path), size, "check_images") for path in paths])
+    pixels = np.stack([read_pixels(Path(path), form, "check_images") for path in paths])
     return CheckImages(tuple(os.path.abspath(path) for path in paths), pixels)
 
 
@@ -107,7 +108,7 @@ def further_inputs(network: Network, contents: Contents, count: int) -> dict[str
     inputs = {"class_name": strings([network.class_names[-1].encode()] * count), "rival": strings([b""] * count)}
     if contents.knowledge is None:
         return inputs
-    described = np.tile(contents.knowledge.values[-_DESCRIBED:], (count, 1, 1)).astype(np.float32)
+    described = np.tile(contents.knowledge.in_units[-_DESCRIBED:], (count, 1, 1)).astype(np.float32)
     return {**inputs, "descriptions": described}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,12 +20,15 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from niwt_tf.serving.client.loaded import DEFAULT_SIGNATURE, LoadedVersion
+from niwt_tf.errors import first_line
 from niwt_tf.serving.client.transport import RequestError
+from niwt_tf.serving.loaded_version import DEFAULT_SIGNATURE, LoadedVersion
 from niwt_tf.serving.loopback.served_model import ServedModel
 
+_LOG = logging.getLogger("niwt_tf.serving")
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 _SIGNATURES = "signature_def"
+_MOST_BYTES = 1 << 28  # of a tensor
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -42,12 +47,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         return _answer(context, lambda: self._metadata(request))
 
     def _predict(self, request: Any) -> Any:
-        inputs = {}
-        for name, proto in request.inputs.items():
-            try:
-                inputs[name] = tf.make_ndarray(proto)
-            except (ValueError, TypeError) as error:
-                raise RequestError("INVALID_ARGUMENT", f"{name} is not a tensor: {error}") from None
+        inputs = {name: _array(name, proto) for name, proto in request.inputs.items()}
         with leased(self._model, request.model_spec) as version:
             outputs = version.run(request.model_spec.signature_name, inputs)
             response = predict_pb2.PredictResponse()
@@ -130,6 +130,28 @@ def leased(model: ServedModel, spec: Any) -> Iterator[LoadedVersion]:
         yield version
 
 
+def _array(name: str, proto: Any) -> np.ndarray:
+    """Return what a TensorProto holds, once its shape is known to be that of its contents.
+
+    Raises:
+        RequestError: it is no tensor, or declares more numbers than it holds, which one value alone may be repeated for.
+    """
+    try:
+        sizes = [dimension.size for dimension in proto.tensor_shape.dim]
+        kind = tf.as_dtype(proto.dtype)
+        if proto.tensor_shape.unknown_rank or min(sizes, default=0) < 0:
+            raise ValueError(f"its shape {sizes} is not known")
+        declared, width = math.prod(sizes), 8 if kind == tf.string else kind.size
+        if declared * width > _MOST_BYTES:
+            raise ValueError(f"its shape {sizes} is that of {declared * width} bytes, more than {_MOST_BYTES}")
+        if proto.tensor_content and kind != tf.string and len(proto.tensor_content) != declared * width:
+            raise ValueError(f"its shape {sizes} is not that of {len(proto.tensor_content)} bytes")
+        return np.asarray(tf.make_ndarray(proto))
+    except Exception as error:  # noqa: BLE001  whatever TensorFlow and NumPy make of what is none
+        said = str(error).strip() or type(error).__name__
+        raise RequestError("INVALID_ARGUMENT", f"{name} is not a tensor: {first_line(said)}") from None
+
+
 def _fill(answered: Any, asked: Any, version: LoadedVersion) -> None:
     answered.name = asked.name
     answered.version.value = version.number
@@ -141,3 +163,6 @@ def _answer(context: grpc.ServicerContext, compute: Callable[[], Any]) -> Any:
         return compute()
     except RequestError as error:
         return context.abort(grpc.StatusCode[error.code], error.detail)
+    except Exception as error:  # noqa: BLE001  a fault of the server's own is called one
+        _LOG.exception("A request cannot be answered.")
+        return context.abort(grpc.StatusCode.INTERNAL, first_line(error))

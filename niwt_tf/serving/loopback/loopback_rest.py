@@ -13,9 +13,9 @@ import tensorflow as tf
 from google.protobuf.json_format import MessageToDict
 from tensorflow_serving.apis import model_pb2
 
-from niwt_tf.serving.client.loaded import LoadedVersion
 from niwt_tf.serving.client.rest_tensors import from_lists, from_rows, to_rows
 from niwt_tf.serving.client.transport import RequestError, http_status
+from niwt_tf.serving.loaded_version import LoadedVersion
 from niwt_tf.serving.loopback.loopback_grpc import leased, status
 from niwt_tf.serving.loopback.served_model import ServedModel
 

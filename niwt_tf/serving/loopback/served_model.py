@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from niwt_tf.errors import InputError
+from niwt_tf.files import files_below
 from niwt_tf.serving.bundle.versions import versions
-from niwt_tf.serving.client.loaded import LoadedVersion, load_version
 from niwt_tf.serving.client.transport import RequestError
+from niwt_tf.serving.loaded_version import LoadedVersion, load_version
 
 _LOG = logging.getLogger("niwt_tf.serving")
 _Stamp = tuple[tuple[str, int, int], ...]
@@ -127,7 +128,6 @@ class ServedModel:
 def _stamp(folder: Path) -> _Stamp:
     """Return what changes when a folder that could not be loaded is completed."""
     try:
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        return tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files)
+        return tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files_below(folder))
     except OSError:
         return ()

@@ -64,7 +64,7 @@ BIRD_TEXTS = {
     "fan shaped tail": {"tail_shape::fan-shaped_tail"},
     "white upper tail; the undertail is black": {"upper_tail_color::white", "under_tail_color::black"},
     "yellow eyes": {"eye_color::yellow"},
-    "yellow eye ring, red eyes": {"eye_color::red"},
+    "yellow eye ring, red eyes": {"head_pattern::eyering", "eye_color::red"},
     "an eye ring on the head": {"head_pattern::eyering"},
     "very small size": {"size::very_small_(3_-_5_in)"},
     "a small-sized bird with red wings": {"size::small_(5_-_9_in)", "wing_color::red"},
@@ -131,7 +131,7 @@ def test_typical_values():
 
 def test_what_was_not_understood_is_told():
     reading = read_attributes("A fluffy bird with a red crown, a purple belly and red RED fluff", BIRDS)
-    assert reading.unread == ("fluffy", "bird", "purple", "belly", "red", "fluff")
+    assert reading.unread == ("fluffy", "purple", "belly", "red", "fluff")
     sentence = reading.sentence()
     assert "understood has_crown_color::red" in sentence
     assert "2 other values" in sentence
@@ -194,6 +194,115 @@ def test_names_of_published_data_sets(shared_data):
         assert read(f"its {group} is {value}", knowledge(names))[0] == {name.removeprefix("has_")}, name
     _, names = read_numbered_names(shared_data / "awa2/Animals_with_Attributes2/predicates.txt")
     text = "Big, hairless, swims in the ocean and eats plankton. No fur, hooves or claws, not fierce."
-    assert read(text, knowledge(names)) == ({"big", "hairless", "swims", "ocean", "plankton"}, {"hooves", "claws", "fierce"})
+    said, denied = read(text, knowledge(names))
+    assert said == {"big", "hairless", "swims", "ocean", "plankton"}
+    assert denied == {"furry", "hooves", "claws", "fierce"}
     table = read_class_table(shared_data / "animals/classes.csv").knowledge
     assert read("small body, floppy ears", table)[0] == {"small_body", "floppy_ears"}
+
+
+OWN = (
+    "furry", "feathered", "wings", "hooves", "claws", "horns", "striped", "spotted", "brown", "long_tail", "pointed_ears",
+    "long_ears", "four_legs",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "denied"),
+    [
+        # A denial goes on through a list of things that are lacked, but not to what the class is.
+        ("It lacks hooves, horns and claws.", "", "hooves horns claws"),
+        ("Without hooves, claws, and with wings.", "wings", "hooves claws"),
+        ("Without stripes, brown and furry.", "brown furry", "striped"),
+        ("No stripes, brown, with wings.", "brown wings", "striped"),
+        # A denial may be a label.
+        ("Lacks: hooves, horns, fur. Has: claws, wings.", "claws wings", "hooves horns furry"),
+        ("Without: hooves, horns. With: fur.", "furry", "hooves horns"),
+        ("No: hooves, horns and claws.", "", "hooves horns claws"),
+        ("Not: striped, spotted.", "", "striped spotted"),
+        ("Coat: no stripes, brown.", "brown", "striped"),
+        ("Striped? No. Spotted? Yes.", "spotted", "striped"),
+        # Words of a name on both sides of a colon.
+        ("Tail: long. Fur - none.", "long_tail", "furry"),
+        ("Ears: long, pointed; legs: four.", "long_ears pointed_ears four_legs", ""),
+        ("Ears: not pointed.", "", "pointed_ears"),
+        ("Long, pointed ears.", "long_ears pointed_ears", ""),
+        # One word, whatever its ending.
+        ("It has feathers, without fur.", "feathered", "furry"),
+        ("No feathers or claws.", "", "feathered claws"),
+    ],
+)  # fmt: skip
+def test_lists_of_what_is_lacked_and_labels(text, said, denied):
+    found, against = read(text, knowledge(OWN))
+    assert (found, against) == (set(said.split()), set(denied.split()))
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "partly", "denied"),
+    [
+        # Adjectives of a list belong to the noun at its end.
+        ("It has a long, brown tail.", "long_tail", "brown", ""),
+        ("A long brown tail.", "long_tail", "brown", ""),
+        ("A long and pointed pair of wings; long, thin ears.", "wings long_ears", "", ""),
+        # What nobody is more than is so.
+        ("No other animal is more furry.", "furry", "", ""),
+        ("Nothing is furrier.", "furry", "", ""),
+        ("Nothing is striped.", "", "", "striped"),
+        # What would be is not.
+        ("Brown. It would be furry if it lived higher.", "brown", "", ""),
+        ("It is not striped, and it would be furry if it were a bear.", "", "", "striped"),
+        ("If it had horns, it would be spotted. Brown.", "brown", "", ""),
+        ("Too brown to be striped.", "brown", "", "striped"),
+        ("Stripes disappear with age. Horns are rare.", "", "", "striped horns"),
+        ("Not a trace of stripes; neither sex has horns.", "", "", "striped horns"),
+        ("Some have horns, most have wings.", "wings", "horns", ""),
+        ("Fewer stripes than a zebra.", "", "striped", ""),
+        ("Un-striped, semi-furry.", "", "furry", "striped"),
+    ],
+)  # fmt: skip
+def test_lists_of_adjectives_and_what_is_so_only_in_part(text, said, partly, denied):
+    reading = read_attributes(text, knowledge(OWN))
+    found = [set(names) for names in (reading.said, reading.partly, reading.denied)]
+    assert found == [set(names.split()) for names in (said, partly, denied)]
+
+
+def test_nothing_but_a_part_has_it():
+    for text in ("Nothing about it is red except the crown.", "Apart from the crown nothing is red."):
+        reading = read_attributes(text, BIRDS)
+        assert (reading.said, reading.denied) == (("has_crown_color::red",), ("has_primary_color::red",))
+
+
+_PART_NAMES = (
+    *(f"has_{part}_color::{color}" for part in ("crown", "wing", "tail") for color in ("red", "blue", "black")),
+    "has_wing_pattern::spotted",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "denied"),
+    [
+        # "It" is the part that was spoken of, where that was denied something or the sentence goes on.
+        ("The crown is anything but red; it is blue.", "crown_color::blue", "crown_color::red"),
+        ("Its crown used to be red. Now it is blue.", "crown_color::blue", "crown_color::red"),
+        ("The young have a blue crown; adults a red one.", "crown_color::red", ""),
+        ("Crown never blue; always red.", "crown_color::red", "crown_color::blue"),
+        ("Wings aren't red, they're blue.", "wing_color::blue", "wing_color::red"),
+        ("Other than the red crown it is black.", "crown_color::red wing_color::black tail_color::black", ""),
+        ("Minus the red crown, it has blue wings.", "wing_color::blue", "crown_color::red"),
+        ("The wings are blue, having lost the red.", "wing_color::blue", "wing_color::red"),
+        ("The crown is red. It is blue.", "crown_color::red wing_color::blue tail_color::blue", ""),
+        # What stands between commas after "unlike" is not what is spoken of.
+        ("The wings, unlike the crown, are blue.", "wing_color::blue", ""),
+        # "Lacks" goes on to the next verb.
+        ("It lacks a red crown, blue wings and a black tail.", "", "crown_color::red wing_color::blue tail_color::black"),
+        ("It lacks a red crown and a black tail.", "", "crown_color::red tail_color::black"),
+        ("It lacks a red crown and has a black tail.", "tail_color::black", "crown_color::red"),
+        ("It lacks a red crown and the tail is black.", "tail_color::black", "crown_color::red"),
+        ("It lacks a red crown, but has blue wings.", "wing_color::blue", "crown_color::red"),
+        # A colour of spots is not that of the bird.
+        ("The crown is red with black spots.", "crown_color::red wing_pattern::spotted", ""),
+    ],
+)
+def test_of_what_a_clause_speaks(text, said, denied):
+    found, against = read(text, knowledge(_PART_NAMES))
+    assert (found, against) == (set(said.split()), set(denied.split()))

@@ -70,7 +70,7 @@ JSON_MISTAKES = {
     "no JSON": (JSON.replace("4,", "4"), "line 5 must be JSON. Received: Expecting ',' delimiter."),
     "nesting without end": ('{"black":' + "[" * 100_000, "must be a JSON object of numbers. Received: "),
     "empty": ("", "line 1 must be JSON. Received: Expecting value."),
-    "not UTF-8": (b'{"black": "\xff"}', "must be UTF-8 text. Received: another byte at 11."),
+    "not UTF-8": (b'{"black": "\xff"}', "must be UTF-8 text: save it again as UTF-8. Received: another encoding on line 1."),
 }  # fmt: skip
 
 
@@ -93,12 +93,11 @@ CSV_MISTAKES = {
     "NaN": (CSV.replace("legs,4", "legs,nan"), "line 5, column 'value' must be a finite number. Received: 'nan'."),
     "an empty cell": (CSV.replace("legs,4", "legs,"),
         "line 5, column 'value' must be a finite number. Received: an empty cell."),
-    "three cells": (CSV.replace("legs,4", "legs,4,"), "line 5 must have 2 cells like the header. Received: 3."),
+    "three cells": (CSV.replace("legs,4", "legs,4,5"), "line 5 must have 2 cells like the header. Received: 3."),
     "twice": (CSV.replace("legs", "black"), "line 5 must name each attribute once. Received: 'black' again."),
     "unknown": (CSV.replace("legs", "lgs"),
         "line 5 must name one of the bundle's 4 attributes. Received: 'lgs', unknown, and none "
                 "for 'legs'. Did you mean 'legs'?"),
-    "semicolons": (CSV.replace(",", ";"), "must be comma separated. Received: semicolons"),
     "empty": ("", "must have a header line. Received: an empty file."),
 }  # fmt: skip
 

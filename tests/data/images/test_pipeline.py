@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from niwt_tf.data.images.pipeline import augmented, image_batches, usable_images
+from niwt_tf.data.images.pipeline import ImageBatches, KeptPixels, augmented, image_batches, usable_images
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
 
@@ -28,13 +28,13 @@ def images(tmp_path: Path) -> Images:
     return Images(tmp_path, paths, np.arange(COUNT, dtype=np.int32), tuple("abcdefghij"))
 
 
-def _all(batches: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    pixels, labels = zip(*batches.as_numpy_iterator(), strict=True)
+def _all(batches: ImageBatches) -> tuple[np.ndarray, np.ndarray]:
+    pixels, labels = zip(*batches, strict=True)
     return np.concatenate(pixels), np.concatenate(labels)
 
 
 def test_batches_come_in_order_and_the_last_is_smaller(images: Images) -> None:
-    batches = list(image_batches(images, 12, 4).as_numpy_iterator())
+    batches = [(pixels.numpy(), labels.numpy()) for pixels, labels in image_batches(images, 12, 4)]
     assert [pixels.shape for pixels, _ in batches] == [(4, 12, 12, 3), (4, 12, 12, 3), (2, 12, 12, 3)]
     assert batches[0][0].dtype == np.float32 and batches[0][1].dtype == np.int32
     np.testing.assert_array_equal(np.concatenate([labels for _, labels in batches]), np.arange(COUNT))
@@ -43,11 +43,34 @@ def test_batches_come_in_order_and_the_last_is_smaller(images: Images) -> None:
     assert np.abs(batches[1][0][1] - expected).mean() < 1.5
 
 
-def test_shapes_are_known_to_the_graph(images: Images) -> None:
-    for augment in (False, True):
-        pixels, labels = image_batches(images, 12, 4, augment=augment).element_spec
-        assert pixels.shape.as_list() == [None, 12, 12, 3] and pixels.dtype == tf.float32
-        assert labels.shape.as_list() == [None] and labels.dtype == tf.int32
+def test_batches_can_be_taken_again_and_left_early(images: Images) -> None:
+    batches = image_batches(images, 12, 4, augment=True, shuffle=True)
+    first = _all(batches)
+    for _ in batches:
+        break
+    again = _all(batches)
+    assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
+
+
+def test_images_that_are_kept_are_decoded_once_and_the_rest_again(images: Images) -> None:
+    expected, _ = _all(image_batches(images, 12, 4, augment=True, shuffle=True))
+    kept = KeptPixels(limit=6 * 12 * 12 * 3 * 4)
+    for _ in range(2):
+        found, _ = _all(image_batches(images, 12, 4, augment=True, shuffle=True, kept=kept))
+        np.testing.assert_array_equal(found, expected)
+    order = np.random.default_rng([0, 0, 0]).permutation(COUNT)
+    for place in order[:6]:
+        (images.root / images.paths[place]).unlink()
+    assert len(list(image_batches(images.take(order[:6]), 12, 4, kept=kept))) == 2
+    (images.root / images.paths[order[6]]).unlink()
+    with pytest.raises(tf.errors.NotFoundError, match=f"photo {order[6]}"):
+        list(image_batches(images.take(order), 12, 4, kept=kept))
+
+
+def test_a_file_that_is_gone_is_named(images: Images) -> None:
+    (images.root / images.paths[5]).unlink()
+    with pytest.raises(tf.errors.NotFoundError, match="photo 5"):
+        list(image_batches(images, 12, 4))
 
 
 @pytest.mark.parametrize("augmentation", ["standard", "light"])
@@ -71,6 +94,22 @@ def test_augmentation_follows_the_image_not_its_place(images: Images) -> None:
     ordered, _ = _all(image_batches(images, 12, 4, augment=True, seed=3))
     shuffled, labels = _all(image_batches(images, 12, 4, augment=True, shuffle=True, seed=3))
     np.testing.assert_allclose(shuffled, ordered[labels], atol=1e-3)
+
+
+def test_training_sees_turned_photographs_as_upright_ones(images: Images) -> None:
+    """The same augmented batches, but for the rounding of a resize: whatever is trained on them is the same too."""
+    options = {"augment": True, "shuffle": True, "seed": 3}
+    upright, _ = _all(image_batches(images, 12, 4, **options))
+    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # how Pillow undoes an orientation
+    for number, (orientation, undo) in enumerate(back.items()):
+        path = images.root / images.paths[number]
+        with Image.open(path) as image:
+            exif = Image.Exif()
+            exif[0x0112] = orientation
+            image.transpose(Image.Transpose(undo)).save(path, exif=exif)
+    turned, _ = _all(image_batches(images, 12, 4, **options))
+    np.testing.assert_allclose(turned, upright, atol=1e-2)
+    assert np.ptp(upright) > 50
 
 
 def test_labels_stay_with_their_images(images: Images) -> None:
@@ -126,8 +165,9 @@ def test_the_range_is_kept() -> None:
 
 @pytest.mark.parametrize(("argument", "value"), [("batch_size", 0), ("size", 0), ("seed", -1), ("epoch", -1)])
 def test_numbers_are_checked(images: Images, argument: str, value: int) -> None:
+    given = {"size": 8, "batch_size": 2} | {argument: value}
     with pytest.raises(InputError, match=f"{argument} must be at least .. Received: {value}"):
-        image_batches(images, **({"size": 8, "batch_size": 2} | {argument: value}))
+        image_batches(images, given.pop("size"), **given)
 
 
 def test_an_unknown_augmentation_is_named(images: Images) -> None:

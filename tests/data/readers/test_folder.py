@@ -25,6 +25,30 @@ def test_classes_images_and_a_class_that_is_only_described(animals: Path) -> Non
     assert data.class_texts is None
 
 
+def test_photographs_further_in_are_the_class_s_too(animals: Path) -> None:
+    (animals / "images/ape/2024/june").mkdir(parents=True)
+    (animals / "images/ape/2024/june/x.JPG").touch()
+    data = read_folder(animals)
+    assert data.paths[0] == "ape/0.jpg" and "ape/2024/june/x.JPG" in data.paths and len(data.paths) == 21
+
+
+def test_what_is_passed_over_is_counted_and_named(animals: Path, caplog) -> None:
+    for name in ("ape/a.CR2", "ape/b.cr2", "ape/notes", "stray.jpg"):
+        (animals / "images" / name).touch()
+    read_folder(animals)
+    said = "ape, being no image files: 2 with .cr2, 1 with no ending ('a.CR2', 'b.cr2', 'notes'). Save raw photographs"
+    assert said in caplog.text
+    assert "images, being in no class's folder: 1 with .jpg ('stray.jpg')" in caplog.text
+
+
+def test_a_class_whose_files_are_all_passed_over_is_no_class_without_images(animals: Path) -> None:
+    (animals / "images/unicorn").mkdir()
+    assert len(read_folder(animals).paths) == 20
+    (animals / "images/unicorn/a.cr2").touch()
+    with pytest.raises(InputError, match=r"unicorn must hold photographs that can be read, .*Received: 'a.cr2' and no image"):
+        read_folder(animals)
+
+
 def test_descriptions_are_optional_by_class(animals: Path) -> None:
     (animals / "descriptions").mkdir()
     (animals / "descriptions/ape.txt").write_text("A large brown animal.\n")

@@ -24,6 +24,11 @@ def test_values_names_and_groups(tmp_path: Path) -> None:
     assert read.knowledge.groups == ("size", "")
 
 
+def test_a_header_may_have_capitals_and_what_nobody_sees(tmp_path: Path) -> None:
+    read = read_class_table(table(tmp_path, "\u200bClass , fur\u200b\nape,1\n"))
+    assert (read.class_names, read.knowledge.names) == (("ape",), ("fur",))
+
+
 def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
     assert read_class_table(table(tmp_path, b"\xef\xbb\xbfclass,a\nape,1\n")).class_names == ("ape",)
 
@@ -38,21 +43,18 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
         ("class\nape\n", "at least one attribute column"),
         ("class,a,\nape,1,2\n", "empty name for column 3"),
         ("class,a,a\nape,1,2\n", "'a' twice"),
-        ("class;a;b\nape;0,5;1\n", "must be comma separated. Received: semicolons"),
-        ("class\ta\nape\t1\n", "must be comma separated. Received: tabs"),
         ("class,a\nape,1\nape,2\n", "line 3 must name a new class. Received: 'ape', also on line 2"),
         ("class,a\nape,1,2\n", "line 2 must have 2 cells.*Received: 3"),
         ("class,a,b\nape,1,2\nbear,1\n", "line 3 must have 3 cells.*Received: 2"),
         ("class,a\n,1\n", "line 2 must name its class"),
         ("class,a,b\nape,1,much\n", "line 2, column 'b' must be a finite number. Received: 'much'"),
-        ("class,a\nape,NaN\n", "column 'a' must be a finite number. Received: 'NaN'"),
+        ("class,a\nape,NaN\n", "column 'a' must be a finite number in some row"),
         ("class,a\nape,-inf\n", "finite number. Received: '-inf'"),
         ("class,a\nape,1e39\n", "finite number. Received: '1e39'"),
         ("class,a\nape,1_0\n", "finite number. Received: '1_0'"),
-        ("class,a\nape,\n", "column 'a' must be a finite number. Received: an empty cell"),
+        ("class,a\nape,\n", "column 'a' must be a finite number in some row. Received: an empty cell in each"),
         ('class,a\n"ape,1\n', "valid CSV"),
         (b"class,a\nape\x00,1\n", "binary data"),
-        ("class,a\nape,1\n".encode("utf-16"), "UTF-8"),
         (b"\x89PNG\r\n\x1a\n\xff\xd8", "UTF-8"),
     ],
 )

@@ -11,6 +11,7 @@ from niwt_tf.data.readers.cub import read_cub
 from niwt_tf.data.readers.xlsa17 import read_proposed_split
 from niwt_tf.data.splits import choose_split, xlsa17_split
 from niwt_tf.errors import InputError
+from tests.data.readers.feature_files import write_mat73
 
 # Another order than images.txt's: positions in one must not be read as positions in the other.
 ORDER = [43, 42, 41, 33, 32, 31, 23, 22, 21, 13, 12, 11]
@@ -77,7 +78,7 @@ def test_faults_of_the_matlab_files(cub: Path) -> None:
         choose_split(read_cub(cub), "ps")
     for junk in (b"", b"junk" * 100, (folder / "res101.mat").read_bytes()[:200], b"\x89HDF\r\n\x1a\n" + bytes(600)):
         (folder / "att_splits.mat").write_bytes(junk)
-        with pytest.raises(InputError, match="must be a MATLAB file|must hold"):
+        with pytest.raises(InputError, match="must be a MATLAB file|must hold|must be a whole HDF5 file"):
             choose_split(read_cub(cub), "ps")
 
 
@@ -130,19 +131,21 @@ def test_labels_are_numbers_of_folders_in_any_order_and_type(cub: Path) -> None:
     assert choose_split(read_cub(cub), "ps").split is not None
 
 
-def test_version_7_3_of_a_matlab_file_is_told(cub: Path) -> None:
+def test_version_7_3_of_a_matlab_file_is_read_as_well(cub: Path) -> None:
     write_mat(cub / "xlsa17/data/CUB", column(1, 2, 3))
+    split = choose_split(read_cub(cub), "ps").split
     for name in ("res101.mat", "att_splits.mat"):
         path = cub / "xlsa17/data/CUB" / name
-        before = path.read_bytes()
+        held = {key: value for key, value in loadmat(path).items() if not key.startswith("__")}
+        files = [cell[0][0] for cell in held.pop("image_files", ())]
+        write_mat73(path, {**held, **({"image_files": files} if files else {})})
+        again = choose_split(read_cub(cub), "ps").split
+        assert [again.train.tolist(), again.test_unseen.tolist()] == [split.train.tolist(), split.test_unseen.tolist()]
         with h5py.File(path, "w", userblock_size=512) as file:
-            file["image_files"] = np.zeros(3)
-        hdf5 = path.read_bytes()
-        for begin in (b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512), bytes(512), b""):
-            path.write_bytes(begin + hdf5[512:])
-            with pytest.raises(InputError, match=f"{name} must be .* '-v7'. Received: version 7.3 .HDF5"):
-                choose_split(read_cub(cub), "ps")
-        path.write_bytes(before)
+            file["other"] = np.zeros(3)
+        with pytest.raises(InputError, match=f"{name} must hold .* Received: other, but no"):
+            choose_split(read_cub(cub), "ps")
+        write_mat73(path, {**held, **({"image_files": files} if files else {})})
 
 
 def test_a_matlab_file_that_was_cut_short_is_told_wherever_it_ends(cub: Path) -> None:

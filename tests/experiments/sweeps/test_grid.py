@@ -77,7 +77,7 @@ def test_trials_differ_and_their_flags_make_their_settings(grid):
         ("transfer_lambda=1,1.0", "each value of transfer_lambda once. Received: 1 twice"),
         ("transfer_lambda=1||2", "an empty item in a value of transfer_lambda"),
         ("map=ridge|cosine", "must part the values of map by commas"),
-        ("map=ridge,cosin", "--map must be one of ridge, cosine. Received: 'cosin'"),
+        ("map=ridge,cosin", "--map must be one of auto, ridge, relevance, cosine. Received: 'cosin'"),
         ("seed=0,-1", "--seed must be at least 0"),
     ],
 )

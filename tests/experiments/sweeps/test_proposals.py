@@ -35,17 +35,18 @@ def test_a_grid_of_repetitions_alone_has_one_configuration(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_tpe_is_seeded_and_leans_to_what_was_good(tmp_path):
+    seeds = (0, 0, 1, 2, 3, 4, 5)
     runs = [
-        _all(Proposals(open_journal(tmp_path / name), TRIALS, "tpe", 30, seed)) for name, seed in (("a", 0), ("b", 0), ("c", 1))
+        _all(Proposals(open_journal(tmp_path / str(place)), TRIALS, "tpe", 30, seed)) for place, seed in enumerate(seeds)
     ]
     names = [[trial.name for trial in run] for run in runs]
     assert names[0] == names[1] != names[2]
     assert all(len(set(each)) == 30 for each in names)
-    assert all(
-        sum(trial.values["patience"] for trial in run[15:]) > sum(trial.values["patience"] for trial in run[:15])
-        for run in runs
-    )
+    # One seed may lean the other way by chance.
+    halves = [sum(trial.values["patience"] for run in runs[1:] for trial in run[part]) for part in (slice(15), slice(15, 30))]
+    assert halves[1] > 1.1 * halves[0]
 
 
 def test_two_processes_see_each_other_and_one_that_died_leaves_no_gap(tmp_path):

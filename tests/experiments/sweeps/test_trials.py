@@ -86,7 +86,7 @@ os.kill(os.getpid(), 9)
     process = TrialProcess(TRIALS[0], [sys.executable, "-c", code], start.folder.log(TRIALS[0]), start.folder.claim(TRIALS[0]))
     process.popen.wait()
     child = int(start.folder.log(TRIALS[0]).read_text())
-    limit = time.monotonic() + 120
+    limit = time.monotonic() + 600
     while Path(f"/proc/{child}/stat").exists() and Path(f"/proc/{child}/stat").read_text().split()[2] not in "ZX":
         assert time.monotonic() < limit
         time.sleep(0.05)

@@ -1,20 +1,16 @@
 import numpy as np
-import pytest
-from sklearn.metrics import roc_auc_score
 
 from niwt_tf.explain.faithfulness.measures import (
     area_share,
     attribute_hit,
-    curve_area,
     energy_in_box,
     energy_in_parts,
     frequent_attributes,
-    map_correlation,
-    paired_auc,
     pointing_game,
-    separation_auc,
 )
+from niwt_tf.explain.perturbing import curve_area
 from niwt_tf.explain.words import textual_explanation
+from niwt_tf.metrics.ranks import map_correlation
 
 LEFT = np.array([[[1.0, 0.0], [1.0, 0.0]]])
 
@@ -72,32 +68,6 @@ def test_attribute_hit_counts_the_words_that_are_said():
 def test_frequent_attributes_come_first_of_equals():
     present = np.array([[0, 1, 1, 1], [0, 1, 0, 1], [0, 0, 1, 1]], bool)
     assert frequent_attributes(present, 3).tolist() == [3, 1, 2]
-
-
-def test_auc_by_hand():
-    scores = np.array([[1.0], [2.0], [2.0], [4.0]])
-    some, every = [False, True, False, True], [True] * 4
-    # Of the pairs of 2 and 4 with 1 and 2, three are in order and one is a tie.
-    np.testing.assert_allclose(separation_auc(scores, np.array([some, every]).T), [[3.5 / 4, np.nan]])
-
-
-@pytest.mark.parametrize("attributes", [3, 600])  # in one part and in several
-def test_auc_is_that_of_scikit_learn(attributes):
-    random = np.random.default_rng(0)
-    scores = random.integers(0, 6, (30, 2)).astype(np.float32)
-    present = random.uniform(size=(30, attributes)) < 0.5
-    aucs = separation_auc(scores, present)
-    for k in (0, attributes - 1):
-        np.testing.assert_allclose(aucs[:, k], [roc_auc_score(present[:, k], scores[:, n]) for n in range(2)])
-
-
-def test_paired_auc_is_the_diagonal():
-    random = np.random.default_rng(1)
-    scores = random.integers(0, 6, (30, 4)).astype(np.float32)
-    present = random.uniform(size=(30, 4)) < [0.2, 0.5, 0.8, -1.0]
-    aucs = paired_auc(scores, present)
-    np.testing.assert_allclose(aucs, separation_auc(scores, present).diagonal())
-    assert np.isnan(aucs[3]) and np.isfinite(aucs[:3]).all()
 
 
 def test_energy_in_parts_by_hand():

@@ -13,44 +13,44 @@ PRESENT = np.array([[1, 0, 1], [1, 0, 1], [0, 1, 1], [0, 1, 1]], bool)  # of the
 POOLED = np.array([[4.0, 4.0, 0.0], [3.0, 3.0, 1.0], [2.0, 2.0, 0.0], [1.0, 1.0, 2.0]], np.float32)
 
 
-def explainer(neuron_names, confidences):
+def explainer(neuron_names, aucs):
     attributes = ("red crown", "blue crown", "long tail")
     groups = ("crown_color", "crown_color", "tail_shape")
     count = len(neuron_names)
     weights = np.ones((3, count), np.float32)
     return Explainer(
-        weights, np.zeros(3, np.float32), attributes, groups, neuron_names, np.array(confidences, np.float32), 1.0, 0.5
+        weights, np.zeros(3, np.float32), attributes, groups, neuron_names, np.array(aucs, np.float32), 1.0, 0.5
     )
 
 
 def test_names_by_hand():
-    of = explainer(("red crown", "blue crown", "red crown"), [0.99, 0.99, 0.5])
-    quality = name_quality(POOLED, PRESENT, named_attributes(of), of.confident)
-    np.testing.assert_allclose(quality.auc, [1.0, 0.0, 0.375])
+    of = explainer(("red crown", "blue crown", ""), [0.99, 0.99, 0])
+    quality = name_quality(POOLED, PRESENT, named_attributes(of))
+    np.testing.assert_allclose(quality.auc, [1.0, 0.0, np.nan])
     assert quality.good["value"] == 0.5 and quality.good["count"] == 2
     assert quality.mean_auc["value"] == 0.5 and quality.mean_auc["count"] == 2
-    # The third name tells no images apart; under the other's name, the neurons have the AUCs 0 and 1.
+    # Under the other's name, the neurons have the AUCs 0 and 1.
     assert quality.good["chance"] == quality.mean_auc["chance"] == 0.5
     assert "left_out" not in quality.good
 
 
 def test_a_neurons_own_name_is_no_part_of_its_chance():
     of = explainer(("red crown", "red crown", ""), [1.0, 1.0, 0.0])
-    quality = name_quality(POOLED, PRESENT, named_attributes(of), of.confident)
+    quality = name_quality(POOLED, PRESENT, named_attributes(of))
     assert quality.mean_auc["value"] == quality.good["value"] == 1.0
     assert quality.mean_auc["chance"] == quality.good["chance"] == 0.0
 
 
 def test_without_another_name_there_is_no_chance():
     of = explainer(("red crown", "", ""), [1.0, 0.0, 0.0])
-    quality = name_quality(POOLED, PRESENT[:, [0, 2, 2]], named_attributes(of), of.confident)
+    quality = name_quality(POOLED, PRESENT[:, [0, 2, 2]], named_attributes(of))
     assert quality.mean_auc == {"value": 1.0, "count": 1} and "chance" not in quality.good
 
 
 def test_names_that_every_image_has_are_counted_as_left_out():
-    of = explainer(("red crown", "long tail", "blue crown"), [1.0, 1.0, 0.0])
-    quality = name_quality(POOLED, PRESENT, named_attributes(of), of.confident)
-    np.testing.assert_allclose(quality.auc, [1.0, np.nan, 0.625])
+    of = explainer(("red crown", "long tail", ""), [1.0, 1.0, 0.0])
+    quality = name_quality(POOLED, PRESENT, named_attributes(of))
+    np.testing.assert_allclose(quality.auc, [1.0, np.nan, np.nan])
     assert quality.good["count"] == quality.mean_auc["count"] == 1
     assert quality.good["left_out"] == quality.mean_auc["left_out"] == 1
 
@@ -58,9 +58,9 @@ def test_names_that_every_image_has_are_counted_as_left_out():
 def test_neurons_of_one_name_are_one_observation():
     names = ("red crown",) * 6 + ("blue crown",) * 6
     of, pooled = explainer(names, [1.0] * 12), np.repeat(POOLED[:, :2], 6, axis=1)
-    many = name_quality(pooled, PRESENT, named_attributes(of), of.confident)
+    many = name_quality(pooled, PRESENT, named_attributes(of))
     pair = explainer(("red crown", "blue crown"), [1.0] * 2)
-    few = name_quality(POOLED[:, :2], PRESENT, named_attributes(pair), pair.confident)
+    few = name_quality(POOLED[:, :2], PRESENT, named_attributes(pair))
     for each, other in ((many.mean_auc, few.mean_auc), (many.good, few.good)):
         assert each == {key: pytest.approx(value) for key, value in {**other, "count": 12}.items()}
 
@@ -68,22 +68,22 @@ def test_neurons_of_one_name_are_one_observation():
 def test_in_blocks_it_is_the_same(monkeypatch):
     random = np.random.default_rng(0)
     pooled, present = random.normal(size=(20, 9)), random.uniform(size=(20, 3)) < 0.5
-    attributes, confident = random.integers(-1, 3, 9), random.uniform(size=9) < 0.6
-    whole = name_quality(pooled, present, attributes, confident)
+    attributes = random.integers(-1, 3, 9)
+    whole = name_quality(pooled, present, attributes)
     monkeypatch.setattr(neuron_names, "_BLOCK_ENTRIES", 40)  # two neurons
-    parts = name_quality(pooled, present, attributes, confident)
+    parts = name_quality(pooled, present, attributes)
     np.testing.assert_array_equal(parts.auc, whole.auc)
     assert parts.mean_auc == pytest.approx(whole.mean_auc) and parts.good == pytest.approx(whole.good)
 
 
 @pytest.mark.parametrize(
-    ("names", "confidences"),
-    [(("", "", ""), [0, 0, 0]), (("red crown",) * 3, [0.5] * 3), (("long tail",) * 3, [1.0] * 3)],
-    ids=["no names", "no confident ones", "an attribute of every image"],
+    ("names", "aucs"),
+    [(("", "", ""), [0, 0, 0]), (("long tail",) * 3, [1.0] * 3)],
+    ids=["no names", "an attribute of every image"],
 )
-def test_names_that_cannot_be_measured_are_absent(names, confidences):
-    of = explainer(names, confidences)
-    quality = name_quality(POOLED, PRESENT, named_attributes(of), of.confident)
+def test_names_that_cannot_be_measured_are_absent(names, aucs):
+    of = explainer(names, aucs)
+    quality = name_quality(POOLED, PRESENT, named_attributes(of))
     assert quality.mean_auc is None and quality.good is None
 
 
@@ -100,7 +100,7 @@ def test_part_energy_by_hand():
     boxes = np.array([[0.0, 0.0, 4.0, 2.0]] * 2)  # the upper half; a disc has the radius 0.6 and is one pixel
     parts = np.array([[[0.5, 0.5, 1.0], [3.5, 1.5, 1.0]], [[0.5, 0.5, 1.0], [3.5, 1.5, 0.0]]])
     known = truth(boxes, parts)
-    measured = PartEnergy(explainer(("red crown", "long tail", ""), [1.0, 0.5, 0.0]), known, (4, 4), 4)
+    measured = PartEnergy(explainer(("red crown", "long tail", ""), [1.0, 0.9, 0.0]), known, (4, 4), 4)
     maps = np.zeros((2, 4, 4, 3), np.float32)
     maps[:, 0, 0, 0] = 1.0
     maps[:, 3, 3, 0] = 3.0
@@ -108,9 +108,9 @@ def test_part_energy_by_hand():
     add(measured, known, maps[:1], np.array([0]))
     add(measured, known, maps[1:], np.array([1]))
     # Neuron 0 has 1 of 1 + 2 + 3 at the crown of the image that has a red one; the disc is 1 of the box's 8 pixels.
-    np.testing.assert_allclose(measured.energy, [1 / 6, np.nan])
+    # Neuron 1 has all of its activation at the tail, which the first image alone shows.
+    np.testing.assert_allclose(measured.energy, [(1 / 6 + 1) / 2, np.nan])
     np.testing.assert_allclose(measured.chance, [1 / 8, np.nan])
-    # Neuron 1 is not confident, so it is no part of the figure; its tail is visible in the first image alone.
     assert measured.parts == {0: (0,), 1: (1,)}
     assert measured.of_neurons() == {0: pytest.approx((1 / 6, 1 / 8)), 1: pytest.approx((1.0, 1 / 8))}
 

@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from niwt_tf.explain.faithfulness.measures import curve_area, heat_order, probability_curve
+from niwt_tf.explain.perturbing import curve_area, heat_order, probability_curve
 
 # One image of 2 x 2 pixels whose mean is 1; only its upper left pixel matters.
 PIXELS = tf.constant([[[[4.0] * 3, [0.0] * 3], [[0.0] * 3, [0.0] * 3]]])

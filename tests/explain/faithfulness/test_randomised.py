@@ -1,6 +1,6 @@
 import numpy as np
 
-from niwt_tf.explain.faithfulness.measures import with_shuffled_weights
+from niwt_tf.explain.perturbing import with_shuffled_weights
 from niwt_tf.models.backbones import build_network
 
 

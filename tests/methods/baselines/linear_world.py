@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwt_tf.methods.baselines.linear import Fitted, LinearMethod, Sample
+from niwt_tf.methods.baselines.linear import FittedColumns, LinearMethod, Sample
 from niwt_tf.metrics.ranks import unit
 
 # One point of each grid, of networks and trainings that are small.
@@ -17,7 +17,9 @@ SMALL = {
     "eszsl": {"gamma": 0.1, "lambda": 0.1},
     "sync": {"lambda": 2.0**-9, "sigma": 2.0},
     "cnzsl": {"hidden": 16.0, "learning_rate": 5e-3, "scale": 5.0, "epochs": 2.0},
+    "sae": {"lambda": 1.0, "decoder": 1.0},
     "class_mean": {"penalty": 0.1},
+    "class_mean_gp": {},
 }
 
 
@@ -31,24 +33,24 @@ class LinearWorld:
     unseen_features: np.ndarray
     unseen_labels: np.ndarray
 
-    def fit(self, method: LinearMethod, **candidate: float) -> Fitted:
+    def fit(self, method: LinearMethod, **candidate: float) -> FittedColumns:
         """Fit the first candidate of the grid, but for what is given."""
         first = {name: values[0] for name, values in method.grid.items()} | candidate
         return fit_one(method, self.sample, self.seen, first)
 
-    def unseen_accuracy(self, fitted: Fitted) -> float:
+    def unseen_accuracy(self, fitted: FittedColumns) -> float:
         """Return the share of images of unseen classes that get their name, when only those compete."""
         scores = scores_of(fitted, self.unseen_features, self.seen, self.new)[:, len(self.seen) :]
         return float((scores.argmax(axis=1) == self.unseen_labels).mean())
 
 
-def fit_one(method: LinearMethod, sample: Sample, descriptions: np.ndarray, values: Mapping[str, float]) -> Fitted:
+def fit_one(method: LinearMethod, sample: Sample, descriptions: np.ndarray, values: Mapping[str, float]) -> FittedColumns:
     """Fit one point of a grid to a sample and the normalised descriptions [S, K] of its classes."""
     path = method.path(sample, descriptions, {name: (values[name],) for name in method.grid})
     return next(fitted for _, fitted in path)
 
 
-def scores_of(fitted: Fitted, features: np.ndarray, seen: np.ndarray, new: np.ndarray) -> np.ndarray:
+def scores_of(fitted: FittedColumns, features: np.ndarray, seen: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Return the scores [M, S + U] of features, for normalised descriptions of seen and of new classes."""
     parts = fitted.seen_columns(seen), fitted.columns(new)
     return np.concatenate([features @ columns + biases for columns, biases in parts], axis=1)

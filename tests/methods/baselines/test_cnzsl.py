@@ -19,14 +19,14 @@ def test_prototypes_by_hand():
     one = np.ones((1, 1), np.float32)
     weights = (one, np.zeros(1), 2 * one, -one[0], np.array([[3.0, -1.0]]), np.array([0.0, 2.0]))
     made = CNZSL(weights, (Statistics(np.array([1.0]), np.array([2.0])), Statistics(np.array([0.5]), np.array([0.25]))), False)
-    found = made.network().units(np.array([[1.5], [-3.0]]))
+    found = made.formula().units(np.array([[1.5], [-3.0]]))
     # k = 1.5: (2 - 1) / 2 = 0.5, then (0.5 - 0.5) / 0.25 = 0. k = -3: (-1 - 1) / 2 -> 0, then -0.5 / 0.25 = -2.
     np.testing.assert_allclose(found, [[0, 2], [-6, 4]])
 
 
 def test_a_class_scores_the_scaled_cosine(fitted):
     world, model = fitted
-    prototypes = model.network().units(np.concatenate([world.seen, world.new]))
+    prototypes = model.formula().units(np.concatenate([world.seen, world.new]))
     features = world.sample.features[:20]
     cosines = features @ prototypes.T / np.linalg.norm(features, axis=1)[:, None] / np.linalg.norm(prototypes, axis=1)
     np.testing.assert_allclose(scores_of(model, features, world.seen, world.new), 25 * cosines, atol=1e-4)

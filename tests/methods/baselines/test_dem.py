@@ -16,8 +16,8 @@ def _network(rectified):
 def test_points_by_hand():
     """k = (1, 0): units (1, 0), so (1, -1, -1) before the last ReLU; k = (0, 1): units (0, 3), so (1.5, 2, 3); both doubled."""
     descriptions = np.eye(2, dtype=np.float32)
-    np.testing.assert_allclose(_network(False).network().units(descriptions), [[2, -2, -2], [3, 4, 6]])
-    np.testing.assert_allclose(_network(True).network().units(descriptions), [[2, 0, 0], [3, 4, 6]])
+    np.testing.assert_allclose(_network(False).formula().units(descriptions), [[2, -2, -2], [3, 4, 6]])
+    np.testing.assert_allclose(_network(True).formula().units(descriptions), [[2, 0, 0], [3, 4, 6]])
 
 
 def test_the_linear_form_is_the_nearest_neighbour():
@@ -25,7 +25,7 @@ def test_the_linear_form_is_the_nearest_neighbour():
     fitted, descriptions = _network(True), generator.normal(size=(7, 2)).astype(np.float32)
     features = generator.normal(size=(50, 3)).astype(np.float32)
     scores = scores_of(fitted, features, descriptions[:4], descriptions[4:])
-    distances = ((features[:, None] - fitted.network().units(descriptions)[None]) ** 2).sum(axis=2)
+    distances = ((features[:, None] - fitted.formula().units(descriptions)[None]) ** 2).sum(axis=2)
     np.testing.assert_allclose(scores - (features**2).sum(axis=1, keepdims=True), -distances, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(scores.argmax(axis=1), distances.argmin(axis=1))
 
@@ -47,7 +47,7 @@ def test_the_first_step_goes_down_the_error_of_the_images(monkeypatch):
 def test_points_meet_the_class_means_and_classify_unseen_classes():
     world = linear_world()
     fitted = world.fit(METHOD, **SMALL)
-    assert np.abs(fitted.network().units(world.seen) - world.sample.class_means).max() < 0.15
+    assert np.abs(fitted.formula().units(world.seen) - world.sample.class_means).max() < 0.15
     assert not fitted.rectified
     assert world.unseen_accuracy(fitted) > 0.8
 
@@ -56,5 +56,5 @@ def test_where_nothing_can_be_chosen_the_first_candidate_is_a_trained_one():
     world = linear_world()
     fitted = world.fit(METHOD)
     apart = np.linalg.norm(world.sample.class_means - world.sample.class_means.mean(axis=0), axis=1)
-    errors = np.linalg.norm(fitted.network().units(world.seen) - world.sample.class_means, axis=1)
+    errors = np.linalg.norm(fitted.formula().units(world.seen) - world.sample.class_means, axis=1)
     assert (errors < 0.2 * apart).all()

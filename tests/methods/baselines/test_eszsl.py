@@ -17,7 +17,7 @@ def test_equals_the_published_closed_form(gamma, penalty):
     expected = np.linalg.inv(x @ x.T + gamma * np.eye(8)) @ x @ signs @ s.T @ np.linalg.inv(s @ s.T + penalty * np.eye(6))
     fitted = fit_one(METHOD, Sample(features, labels), descriptions, {"gamma": gamma, "lambda": penalty})
     np.testing.assert_allclose(fitted.compatibility, expected, rtol=1e-8, atol=1e-10)
-    np.testing.assert_allclose(fitted.network().units(descriptions).T, expected @ s, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(fitted.formula().units(descriptions).T, expected @ s, rtol=1e-8, atol=1e-10)
     columns, biases = fitted.columns(descriptions)
     np.testing.assert_allclose(columns, expected @ s, rtol=1e-6)
     assert not biases.any()

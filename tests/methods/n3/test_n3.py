@@ -67,6 +67,7 @@ def _new(tiny=("teal", "rust")):
         pytest.param({"n3_form": "ordered"}, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_a_fitted_method_writes_networks_and_is_found_again_in_arrays(tasks, options, coloured):
     made = tasks(**options)
     METHOD.prepare(made[0].settings, made)

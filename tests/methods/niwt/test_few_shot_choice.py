@@ -86,7 +86,7 @@ def test_counts_that_only_some_folds_reach_are_left_out():
 @pytest.fixture(scope="module")
 def coloured_world(coloured_seen):
     """Return the task of a fold of the coloured images with a random network, head and map, and its generator."""
-    settings = Settings(engine="closed_form")
+    settings = Settings(engine="closed_form", map="ridge")
     fold = class_folds(coloured_seen, num_folds=1, num_validation=2, num_unseen=2, seed=0)[0]
     network = build_network("small_vgg", fold.training.images.class_names, input_size=16)
     random = np.random.default_rng(0)

@@ -65,3 +65,14 @@ def test_cosine_generalises_and_is_deterministic():
     np.testing.assert_array_equal(first.weights, again.weights)
     assert mean_rank_correlation(first.predict(descriptions[15:]), importances[15:]) > 0.8
     assert first.rank_correlation == max(correlation for _, correlation in first.trials)
+
+
+def test_the_cosine_map_is_not_fitted_on_the_classes_that_stop_it():
+    descriptions, importances = linear_world(classes=15)
+    held_out = np.random.default_rng(3).permutation(15)[:5]
+    other = importances.copy()
+    other[held_out] = np.random.default_rng(9).normal(size=(5, importances.shape[1]))
+    first, second = (fit_cosine_map(descriptions, each, steps=20, seed=3) for each in (importances, other))
+    np.testing.assert_array_equal(first.weights, second.weights)
+    np.testing.assert_array_equal(first.bias, second.bias)
+    assert first.rank_correlation != second.rank_correlation

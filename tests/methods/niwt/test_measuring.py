@@ -176,7 +176,7 @@ def test_a_single_support_image_is_enough_for_every_fold(network, partitions):
 @pytest.mark.parametrize("over", ["shared", "own"])
 def test_what_a_stage_hands_on_lies_in_memory_as_its_file_gives_it_back(network, partitions, tmp_path, over):
     """Else the jobs, which read files, and `Niwt.fit`, which does not, multiply by other kernels and round differently."""
-    settings = Settings(finetune="head", importance_over=over, num_support=12, fold_importance_images=2)
+    settings = Settings(map="ridge", finetune="head", importance_over=over, num_support=12, fold_importance_images=2)
     networks = _networks(network, partitions)
     measured = _measure(settings, partitions, networks, seen_operators(settings, partitions, _readers(networks)))
     maps, names = fit_maps(settings, partitions, measured), [partition.name for partition in partitions]
@@ -277,12 +277,12 @@ def test_with_a_cache_each_image_is_decoded_once_for_all_of_stage_1_and_never_fo
 ):
     counts = []
 
-    def counting(images, *arguments):
+    def counting(images, *arguments, **options):
         counts.append(len(images))
-        return image_batches(images, *arguments)
+        return image_batches(images, *arguments, **options)
 
     monkeypatch.setattr(reading, "image_batches", counting)
-    settings = Settings(finetune=finetune, head_regularization=(1.0,), num_support=6, transfer_lambda=(1e-2,))
+    settings = Settings(map="ridge", finetune=finetune, head_regularization=(1.0,), num_support=6, transfer_lambda=(1e-2,))
     networks = _networks(network, partitions)
     execution = Execution(cache=RowCache(tmp_path, 10**8))
     readers = readers_of(settings, networks, execution)

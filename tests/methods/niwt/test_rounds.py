@@ -10,11 +10,13 @@ import pytest
 from niwt_tf.config.settings import Settings
 from niwt_tf.methods.base import Trial
 from niwt_tf.methods.niwt.niwt import METHOD
+from niwt_tf.methods.niwt.options import NiwtOptions
 from niwt_tf.methods.niwt.solving import NiwtCandidate
 from niwt_tf.methods.seen_heads import SeenHead
 
 HEADS = (("ridge", 1.0), ("ridge", 10.0), ("lda", 0.1), ("lda", 0.5))
 GRIDS = {
+    "map": "ridge",
     "transfer_lambda": (1e-3, 1e-2, 1e-1),
     "transfer_learning_rate": (1e-3, 1e-2),
     "transfer_anchor": "mean,zero",
@@ -139,3 +141,25 @@ def test_no_candidate_is_tried_twice(monkeypatch):
 def test_where_nothing_can_be_chosen_the_first_of_each_grid_is_taken():
     (only,) = METHOD.candidates(Settings(**GRIDS), [_FoldTask(HEADS, ("closed_form", "tape"))])
     assert only == NiwtCandidate(0, "closed_form", 1e-3, 1e-3, "mean", (1.0,), None, "ridge", 1.0)
+
+
+def test_where_all_heads_are_averaged_only_engines_are_chosen_between(monkeypatch):
+    found, trials = asked(monkeypatch, Settings(**(GRIDS | {"map": "relevance"})), ("closed_form", "tape"))
+    assert list(map(len, found)) == [2] and [trial.candidate.engine for trial in trials] == ["closed_form", "tape"]
+    assert {trial.candidate.regularization for trial in trials} == {1e-2}
+    assert {trial.candidate.head_kind for trial in trials} == {"lda"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({}, "relevance"),
+        ({"engine": "closed_form"}, "relevance"),
+        ({"engine": "tape"}, "ridge"),
+        ({"seen_head": "softmax"}, "ridge"),
+        ({"importance_over": "own"}, "ridge"),
+        ({"map": "cosine"}, "cosine"),
+    ],
+)
+def test_what_the_map_is_by_default(changes, kind):
+    assert NiwtOptions.of(Settings(**changes)).map_kind == kind

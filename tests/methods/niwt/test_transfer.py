@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from niwt_tf.methods.importance import importance_of_maps
-from niwt_tf.methods.niwt.transfer import TransferOptions, initial_columns, transfer_columns, transfer_loss
+from niwt_tf.methods.niwt.transfer import TransferOptions, initial_columns, penalty, transfer_columns, transfer_loss
 
 NEURONS, FEATURES = 5, 6
 
@@ -93,3 +93,11 @@ def test_loss_and_its_gradient_by_the_columns_in_float64():
         shift[index] = 1e-6
         numeric = (loss(columns + shift) - loss(columns - shift)).numpy() / 2e-6
         assert gradient[index] == pytest.approx(numeric, rel=1e-6, abs=1e-9)
+
+
+def test_the_penalty_by_hand():
+    """The distances are 5 and 0, so half the squares are 12.5 and 0."""
+    columns, anchor = tf.constant([[4.0, 5.0], [1.0, 1.0]]), tf.constant([1.0, 1.0])
+    for regularizer, expected in (("norm", 2.5), ("squared", 6.25)):
+        options = TransferOptions(regularization=2.0, regularizer=regularizer)
+        assert float(penalty(columns, anchor, options)) == pytest.approx(2.0 * expected, rel=1e-5)

@@ -152,3 +152,10 @@ def test_no_other_column_is_better(neurons, features, strength, seed):
     best = solution.columns(importances, seen, strength)[:, 0].astype(np.float64)
     other = best + 1e-2 * generator.normal(size=features)
     assert objective(best) <= objective(other) + 1e-6 * max(1.0, objective(other))
+
+
+def test_the_mean_cosine_weighs_blocks():
+    """Of two blocks of two neurons the first is matched wholly, the second not at all."""
+    columns, importances = np.array([[2.0], [0.0], [0.0], [3.0]]), np.array([[5.0, 0.0, 1.0, 0.0]])
+    assert mean_cosine(np.eye(4), columns, importances, Blocks((2, 2), (3.0, 1.0))) == pytest.approx(0.75)
+    assert mean_cosine(np.eye(4), columns, importances, Blocks((2, 2), (1.0, 1.0))) == pytest.approx(0.5)

@@ -15,9 +15,11 @@ from niwt_tf.files import read_json
 from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.serving.bundle.bundle import FORMAT, Bundle
 from niwt_tf.serving.bundle.explainer import BundleExplainer
-from niwt_tf.serving.bundle.predict import opened
 from niwt_tf.serving.classes.edit import add_classes, write_change
 from niwt_tf.serving.classes.rewrite import write_metadata
+from niwt_tf.serving.predict import opened
+
+pytestmark = pytest.mark.slow
 
 NEW = np.random.default_rng(9).random(6).astype(np.float32)
 

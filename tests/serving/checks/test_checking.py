@@ -14,13 +14,13 @@ import pytest
 import tensorflow as tf
 
 from niwt_tf.errors import InputError
-from niwt_tf.serving.bundle.predict import opened
 from niwt_tf.serving.bundle.warmup import WARMUP, write_warmup
 from niwt_tf.serving.checks import checking, native_loader
 from niwt_tf.serving.checks.check_processes import C_API, Said, ask
 from niwt_tf.serving.checks.check_requests import bad_images, drawn_images, strings
 from niwt_tf.serving.checks.checking import Check, Examination, check_export
 from niwt_tf.serving.checks.messages import Message
+from niwt_tf.serving.predict import opened
 from tests.serving.answers import answered_here
 from tests.serving.saved_models import brightness, save, scored
 

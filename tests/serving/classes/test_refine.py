@@ -15,9 +15,9 @@ from niwt_tf.errors import InputError
 from niwt_tf.files import read_json
 from niwt_tf.serving.bundle.bundle import CARDS, Bundle
 from niwt_tf.serving.bundle.paged_head import column_of
-from niwt_tf.serving.bundle.predict import opened
 from niwt_tf.serving.classes.edit import write_change
 from niwt_tf.serving.classes.refine import FEW_SHOT, features_of, few_shot_prior_of, refine_class
+from niwt_tf.serving.predict import opened
 
 
 def refined_version(bundle, name, images) -> Path:
@@ -85,11 +85,28 @@ def test_its_card_says_so_and_others_do_not(refined):
     assert (after.folder / "saved_model.pb").read_bytes() == (before.folder / "saved_model.pb").read_bytes()
 
 
+@pytest.mark.slow
 def test_two_calls_are_one_in_any_order(refined, versions, image_paths):
     first = Bundle.open(refined_version(Bundle.open(versions), "hen", image_paths[2:3]))
     assert first.cards[HEN].how == "from its description; refined with 1 image"
     second = Bundle.open(refined_version(first, "hen", image_paths[1::-1]))
     assert second.cards[HEN].images == 3
+    for ours, theirs in zip(column_and_bias(second), column_and_bias(refined[1]), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_same_photograph_counts_once(refined, versions, image_paths, tmp_path):
+    """Given twice, given again later, and under another name."""
+    copy = Path(shutil.copy(image_paths[0], tmp_path / "copy.png"))
+    change = refine_class(Bundle.open(versions), "hen", [image_paths[0], image_paths[0], copy])
+    assert change.notes == ("2 of 3 photographs are known already or given twice, and are left out.",)
+    assert change.cards[HEN].images == len(change.cards[HEN].photographs) == 1
+    first = Bundle.open(write_change(Bundle.open(versions), change))
+    with pytest.raises(InputError, match="one photograph that 'hen' was not refined with. Received: 2 that it knows"):
+        refine_class(first, "hen", [copy, image_paths[0]])
+    second = Bundle.open(refined_version(first, "hen", [copy, *image_paths[1:3]]))
+    assert second.cards[HEN].images == 3 and len(second.cards[HEN].photographs) == 3
     for ours, theirs in zip(column_and_bias(second), column_and_bias(refined[1]), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 

@@ -14,8 +14,9 @@ from niwt_tf.files import read_json, write_json
 from niwt_tf.serving.bundle.bundle import CARDS, Bundle
 from niwt_tf.serving.bundle.cards import Card
 from niwt_tf.serving.bundle.paged_head import free_slot, with_column
-from niwt_tf.serving.bundle.predict import opened
 from niwt_tf.serving.classes.rewrite import next_version
+from niwt_tf.serving.loaded_version import load_version
+from niwt_tf.serving.predict import opened
 
 
 @pytest.fixture
@@ -111,6 +112,42 @@ def test_a_changed_file_is_seen(bundle, file):
     path.write_bytes(content)
     with pytest.raises(InputError, match=rf"must be as it was written. Received: {file}, it was changed"):
         Bundle.open(bundle.folder)
+
+
+@pytest.mark.parametrize("name", ["saved_model.pb", "variables", "assets.extra/words", CARDS, "niwt.json"])
+def test_a_link_in_a_bundle_is_refused(bundle, tmp_path, name):
+    """Also one to the very bytes: it would be this machine's file that is copied into the next version."""
+    path, elsewhere = bundle.folder / name, tmp_path / "elsewhere"
+    if path.exists():
+        path.rename(elsewhere)
+    else:
+        elsewhere.mkdir()
+    path.symlink_to(elsewhere)
+    for check in (True, False):
+        with pytest.raises(InputError, match=f"must hold files and folders of its own alone. Received: {name}, a link to '/"):
+            Bundle.open(bundle.folder, check=check)
+
+
+def test_a_pipe_in_a_bundle_is_refused_and_litter_is_passed_over(bundle):
+    (bundle.folder / "assets.extra" / ".#cards.json").symlink_to("nobody@nowhere")
+    Bundle.open(bundle.folder)
+    os.mkfifo(bundle.folder / "assets.extra" / "pipe")
+    with pytest.raises(InputError, match="Received: assets.extra/pipe, neither"):
+        Bundle.open(bundle.folder)
+
+
+def test_links_that_came_since_a_bundle_was_opened_stay_links(bundle, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    for name, target in (("file", tmp_path / "secret"), ("folder", tmp_path)):
+        (bundle.folder / "assets.extra" / name).symlink_to(target)
+    made = next_version(bundle, variables={}, cards=bundle.cards)
+    assert [(made / "assets.extra" / name).is_symlink() for name in ("file", "folder")] == [True, True]
+
+
+def test_what_lost_its_metadata_is_no_plain_saved_model(bundle):
+    (bundle.folder / "niwt.json").unlink()
+    with pytest.raises(InputError, match=r"Received: a SavedModel without niwt.json"):
+        load_version(1, bundle.folder)
 
 
 def test_changed_metadata_and_lost_or_added_files_are_seen(bundle):

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from niwt_tf.data.images.decode import decode_image
 from niwt_tf.errors import asserted
-from niwt_tf.serving.bundle.predict import opened
+from niwt_tf.serving.predict import opened
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +54,8 @@ def test_every_image_has_a_class_and_a_rival_of_its_own(servable, network, conte
         assert answer["against_weights"][i, 0] == pytest.approx(words.min(), rel=1e-3)
         assert answer["difference_neurons"][i, 0].decode() == f"neuron {parts.argmax()}"
         assert answer["difference_neuron_weights"][i, 0] == pytest.approx(parts.max(), rel=1e-3)
-        confidence = contents.explainer.neuron_confidences[parts.argmax()]
-        assert answer["difference_neuron_confidences"][i, 0] == pytest.approx(confidence)
+        auc = contents.explainer.neuron_aucs[parts.argmax()]
+        assert answer["difference_neuron_aucs"][i, 0] == pytest.approx(auc)
 
 
 def test_probabilities_are_of_the_classes_that_were_asked_for(servable, network, image_paths):

@@ -16,12 +16,12 @@ from niwt_tf.errors import InputError
 from niwt_tf.files import read_json
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.backbones import build_network
-from niwt_tf.serving.bundle.predict import opened
 from niwt_tf.serving.bundle.warmup import example
 from niwt_tf.serving.export import savedmodel
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.savedmodel import export_network
 from niwt_tf.serving.export.verification import Verification, VerificationError
+from niwt_tf.serving.predict import opened
 from tests.serving.answers import predict
 
 EXPLAINED = {
@@ -38,10 +38,10 @@ EXPLAINED = {
 CONTRASTED = {
     "opposing_attributes": ("string", [-1, 5]),
     "opposing_weights": ("float32", [-1, 5]),
-    "neuron_confidences": ("float32", [-1, 3]),
+    "neuron_aucs": ("float32", [-1, 3]),
     "difference_heatmap": ("float32", [-1, 2, 2]),
     **{f"difference_{name}": ("string", [-1, 3]) for name in ("neurons", "neuron_names")},
-    **{f"difference_neuron_{name}": ("float32", [-1, 3]) for name in ("confidences", "weights")},
+    **{f"difference_neuron_{name}": ("float32", [-1, 3]) for name in ("aucs", "weights")},
 }
 
 
@@ -194,6 +194,7 @@ def test_pixels_that_are_not_finite_are_refused(servable, pixels):
         servable.run("logits", {"images": np.where(np.arange(16)[:, None] == 3, np.float32(np.nan), pixels)})
 
 
+@pytest.mark.slow
 def test_an_unsure_answer_is_unknown(network, image_paths, tmp_path, servable):
     sure = servable.run("serving_default", _inputs(image_paths))
     below = float(np.sort(sure["scores"][:, 0])[2])  # two of the five are less sure

@@ -127,7 +127,7 @@ def test_a_model_that_does_not_load_is_seen(saved_model, images, network, conten
 def test_the_fresh_process_needs_no_module_that_imports_keras():
     program = (
         "import sys; sys.modules['keras'] = None\n"
-        "import niwt_tf.serving.checks.session_process, niwt_tf.serving.bundle.predict\n"
+        "import niwt_tf.serving.checks.session_process, niwt_tf.serving.predict\n"
         "print([name for name in sys.modules if name.startswith('niwt_tf.models')])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

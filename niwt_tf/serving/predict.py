@@ -12,7 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.data.images.decode import decode_image
+from niwt_tf.data.images.foreign import read_known
+from niwt_tf.data.schema import InputForm
 from niwt_tf.errors import InputError
+from niwt_tf.files import literal_folder
 from niwt_tf.serving.bundle.versions import saved_model_folder
 
 
@@ -59,7 +62,7 @@ def opened(folder: str | os.PathLike[str]) -> Iterator[Servable]:
         logger.setLevel(logging.ERROR)  # it warns that loading into a Session is deprecated
         try:
             # Not as a context: a Session's context would turn off eager execution in the caller's block.
-            loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(path))
+            loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(literal_folder(path)))
         finally:
             logger.setLevel(level)
         yield Servable(session, loaded.signature_def)
@@ -68,7 +71,21 @@ def opened(folder: str | os.PathLike[str]) -> Iterator[Servable]:
 
 
 def read_image(path: Path) -> bytes:
-    """Return the bytes of an image file.
+    """Return the bytes of an image file as a graph decodes them.
+
+    Raises:
+        InputError: it cannot be read; it is named.
+    """
+    try:
+        return read_known(path)
+    except InputError as error:
+        raise InputError(f"images must be files that can be decoded. Received: {str(path)!r} ({error}).") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of an image file as they are.
 
     Raises:
         InputError: it cannot be read; it is named.
@@ -76,18 +93,22 @@ def read_image(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InputError(f"images must be files that can be read. Received: {str(path)!r} ({reason}).") from None
+        raise _unreadable(path, error) from None
 
 
-def read_pixels(path: Path, size: int, argument: str = "images") -> np.ndarray:
-    """Return an image file as a network takes it, float32 [size, size, 3], RGB in 0..255.
+def _unreadable(path: Path, error: OSError) -> InputError:
+    reason = error.strerror or type(error).__name__
+    return InputError(f"images must be files that can be read. Received: {str(path)!r} ({reason}).")
+
+
+def read_pixels(path: Path, form: InputForm, argument: str = "images") -> np.ndarray:
+    """Return an image file as a network of a form takes it, float32 [S, S, 3], RGB in 0..255.
 
     Raises:
         InputError: it cannot be read or decoded; it is named. `argument` is what gave it.
     """
     encoded = read_image(path)
     try:
-        return np.asarray(decode_image(tf.constant(encoded), size))
+        return np.asarray(decode_image(tf.constant(encoded), form))
     except tf.errors.InvalidArgumentError:
         raise InputError(f"{argument} must be files that can be decoded. Received: {str(path)!r}.") from None

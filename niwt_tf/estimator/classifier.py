@@ -4,35 +4,43 @@ from __future__ import annotations
 
 import os
 import tempfile
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from niwt_tf.compute.execution import Execution
 from niwt_tf.compute.feature_cache import GIGABYTE, RowCache
 from niwt_tf.compute.features import Reader, readers_of
-from niwt_tf.config.names import DEFAULT_METHOD
-from niwt_tf.config.settings import ADDED_NAMES, SETTINGS, Settings
+from niwt_tf.config.settings import Settings
+from niwt_tf.data.class_names import check_name, plain_name
 from niwt_tf.data.images.files import read_one_image
-from niwt_tf.data.images.pipeline import usable_images
 from niwt_tf.data.readers.class_texts import check_class_texts
-from niwt_tf.data.readers.tables import plain_name
-from niwt_tf.data.schema import Dataset, Descriptions, Images, Knowledge, seen_data, test_data, unseen_descriptions
-from niwt_tf.errors import InputError, suggestion
+from niwt_tf.data.schema import Dataset, Descriptions, Knowledge, seen_data, test_data, unseen_descriptions
+from niwt_tf.errors import InputError, require
+from niwt_tf.estimator.described import row_of_text, values_of
+from niwt_tf.estimator.given_images import logits_of
+from niwt_tf.estimator.own_data import dataset_of, named_and_predicted
+from niwt_tf.estimator.parameters import PARAMETERS, Parameters, documented
+from niwt_tf.estimator.plain_model import plain_model
 from niwt_tf.explain.explainer import fit_explainer, importances_of
+from niwt_tf.explain.heat import Heat
+from niwt_tf.explain.heat_choice import choose_heat
 from niwt_tf.explain.network_explainer import NetworkExplainer
+from niwt_tf.explain.neurons import NeuronNames, names_of
 from niwt_tf.explain.record import explanation_record
 from niwt_tf.files import finite
 from niwt_tf.methods.base import Trial
 from niwt_tf.methods.parameters import HeadParameters
 from niwt_tf.methods.registry import method_of
 from niwt_tf.methods.task import tasks_of
+from niwt_tf.models.feature_network import check_takes_images
 from niwt_tf.models.network import Network
 from niwt_tf.protocol.saved_model import SavedModel, load_model, save_model
 from niwt_tf.protocol.scoring import metrics_of, score_network
@@ -43,135 +51,88 @@ from niwt_tf.serving.export.savedmodel import export_network
 from niwt_tf.serving.export.verification import noise_images
 from niwt_tf.serving.synthesis import synthesized, synthesized_contents
 
-_DATA_SETTINGS = frozenset(
-    (
-        *("dataset", "data_dir", "split", "unseen", "num_unseen"),
-        *("knowledge", "missing_images", "max_bad_images"),
-    )
-)
-_PARAMETERS = {each.name: each.default for each in SETTINGS if each.name not in _DATA_SETTINGS | ADDED_NAMES}
-_BATCH = 32
 _CACHE_BYTES = 4 * GIGABYTE
 
 
-class Niwt(BaseEstimator):
+@documented
+class Niwt(ClassifierMixin, Parameters):
     """A classifier of seen and unseen classes, the latter learnt from their descriptions alone.
 
-    The parameters are the settings of `niwt run` that are not about data, with the same names, defaults and rules;
-    `niwt run --help` says what each does. They are checked by `fit`. A method that reads texts takes their tokens by
-    `text_features`; the numbers of a description are the data set's.
+    The parameters are the settings of `niwt run` that are not about data, with the same names, defaults and rules. They are
+    checked by `fit`. A method that reads texts takes their tokens by `text_features`; the numbers of a description are the
+    data set's. `backbone` may be a Keras model too. There is no `n_features_in_`: images have any size.
+
+    >>> Niwt(backbone="mobilenet_v2", weights="imagenet", finetune="head").get_params()["finetune"]
+    'head'
 
     Attributes:
         classes_: names of the C classes, seen ones first.
         network_: the expanded and calibrated Network.
         chosen_: the method as validation classes chose it: its generator makes parameters of classes from descriptions.
+        history_: a record for each epoch of training; not of a model that was loaded.
         knowledge_: the C classes' descriptions and the names of their K entries.
     """
 
     _explainer: NetworkExplainer | None = None
     _importances: np.ndarray | None = None
+    _explaining: Mapping[str, np.ndarray]
     _texts: Mapping[str, str] = {}  # noqa: RUF012  of classes that a method wrote from them
     _writer: SavedModel | None = None  # of a classifier that `synthesize` gave
 
-    def __init__(
-        self,
-        backbone: str = "small_vgg",
-        layer: str | None = None,
-        seed: int = 0,
-        *,
-        weights: str = "none",
-        input_size: int | None = None,
-        finetune: str = "all",
-        epochs: int | None = None,
-        batch_size: int = 32,
-        learning_rate: float = 1e-3,
-        finetune_learning_rate: float = 1e-5,
-        weight_decay: float = 5e-4,
-        dropout: float = 0.5,
-        attribute_loss: float = 0.0,
-        patience: int = 5,
-        method: str = DEFAULT_METHOD,
-        text_features: str = "lsa",
-        head: str | None = None,
-        seen_head: str | tuple[str, ...] = _PARAMETERS["seen_head"],
-        head_regularization: tuple[float, ...] = _PARAMETERS["head_regularization"],
-        lda_shrinkage: tuple[float, ...] = _PARAMETERS["lda_shrinkage"],
-        importance_over: str = "shared",
-        map: str = "ridge",  # noqa: A002  the command line's name
-        map_regularization: tuple[float, ...] = _PARAMETERS["map_regularization"],
-        normalisation: str = "centred",
-        support: str = "seen",
-        num_support: int = 96,
-        engine: str | tuple[str, ...] = _PARAMETERS["engine"],
-        regularizer: str = "norm",
-        transfer_anchor: str | tuple[str, ...] = _PARAMETERS["transfer_anchor"],
-        transfer_lambda: tuple[float, ...] = _PARAMETERS["transfer_lambda"],
-        transfer_learning_rate: tuple[float, ...] = _PARAMETERS["transfer_learning_rate"],
-        transfer_batch_size: int = 64,
-        transfer_steps: int = 300,
-        column_scale: str = "matched",
-        n3_form: str = "equivariant",
-        n3_adapt: str = "head",
-        n3_prior: bool = False,
-        n3_way: int = 25,
-        n3_steps: int = 500,
-        n3_network_steps: int = 150,
-        n3_width: int = 128,
-        n3_blocks: int = 2,
-        n3_learning_rate: float = 1e-3,
-        n3_mu: float = 1e-2,
-        n3_gamma: float = 1.0,
-        n3_tokens: int = 128,
-        n3_variants: int = 8,
-        text_pooling: str | tuple[str, ...] = _PARAMETERS["text_pooling"],
-        num_folds: int = 3,
-        validation_classes: int | None = None,
-        fold_importance_images: int = 24,
-        extra_layers: tuple[str, ...] = (),
-        extra_layer_weights: tuple[float, ...] = _PARAMETERS["extra_layer_weights"],
-        precision: str = "float32",
-        jit: bool = False,
-        cache_dtype: str = "float32",
-        verbose: bool = False,
-    ) -> None:
-        """Keep the parameters; `verbose` shows progress bars. `head` is the former name of `method`."""
-        given = dict(locals())
-        for name in (*_PARAMETERS, "head", "verbose"):
-            setattr(self, name, given[name])
-
-    def fit(self, dataset: Dataset, y: None = None) -> Niwt:
+    def fit(
+        self, X: Dataset | Any, y: Any = None, *, descriptions: Any = None, class_names: Sequence[str] | None = None,  # noqa: N803
+        callbacks: Sequence[keras.callbacks.Callback] = ()
+    ) -> Niwt:
         """Train on the seen classes, choose on validation classes, and learn the unseen ones.
 
-        Test images of the data set are not looked at.
+        Test images of a data set are not looked at. Beside images, classes that only `descriptions` name are the unseen ones,
+        and all images are for training. Pixels are kept as PNG files in a temporary folder meanwhile, so floats are rounded.
 
         Args:
-            dataset: with a split, as `load_dataset` gives it.
-            y: ignored; here for scikit-learn.
+            X: a data set with a split, as `load_dataset` gives it; or RGB pixels in 0..255 [M, H, W, 3]; a list of paths; a
+                DataFrame with a column path (or file, filename, image), and a column class (or label) where y is None; or a
+                tf.data.Dataset of images and labels, batched or not, as `keras.utils.image_dataset_from_directory` gives it.
+            y: the class of each image, [M], by name or as integers. None where X has the labels.
+            descriptions: by class name a text, K numbers, or a number by attribute name; or a DataFrame with a row a class and
+                a column an attribute, or one column text; or the path of a classes.csv.
+            class_names: what integers in y index; None are those of X, where it has some.
+            callbacks: Keras callbacks, `keras.callbacks.TensorBoard` for one, told of each epoch of the network of all seen
+                classes; those of the folds are not told of.
 
         Raises:
-            InputError: a parameter breaks its rule, or the data set has no split.
+            InputError: a parameter breaks its rule, the data set has no split, or the data are not in order.
+
+        >>> again = Niwt(**settings).fit(pixels, labels, descriptions=described)
+        >>> list(again.classes_[-2:])  # those that have no image
+        ['grey', 'pink']
         """
-        del y
-        settings = self._settings()
-        method = method_of(settings.method)
-        seen, unseen = seen_data(dataset), unseen_descriptions(dataset)
-        method.check(settings, seen.descriptions)
-        method.check(settings, unseen)
-        partitions = partitions_of(settings, seen, len(unseen))
         with tempfile.TemporaryDirectory(prefix="niwt_cache_") as folder:
+            settings = self._settings(Path(folder))
+            dataset = X
+            if not isinstance(X, Dataset):
+                given = X, y, descriptions, class_names, Path(folder)
+                dataset = dataset_of(*given, text_features=settings.text_features, progress=bool(self.verbose))
+            seen, unseen = seen_data(dataset), unseen_descriptions(dataset)
+            method = method_of(settings.method)
+            method.check(settings, seen.descriptions)
+            method.check(settings, unseen)
+            partitions = partitions_of(settings, seen, len(unseen))
             execution = self._execution(settings, RowCache(Path(folder), _CACHE_BYTES, settings.cache_dtype))
-            trained = train_partitions(settings, partitions, execution)
+            trained = train_partitions(settings, partitions, execution, callbacks=callbacks)
+            self.history_ = trained["main"].history
             networks = {name: result.network for name, result in trained.items()}
             tasks = tasks_of(settings, partitions, networks, readers_of(settings, networks, execution))
             method.prepare(settings, tasks)
             self.chosen_ = choose(settings, method, tasks, progress=execution.progress)
             network, _ = self.chosen_.applied(networks["main"], unseen)
+            heat = choose_heat(tasks[0], network, self.chosen_.probabilities.temperature)
+            self._explaining = {**names_of(tasks[0], dataset.knowledge.names).arrays(), **heat.arrays()}
             if self.chosen_.generator.importances is None:
                 self._importances = importances_of(tasks[0], network)
         if self.chosen_.generator.reads_texts:
             self._texts = dict(zip(unseen.names, unseen.texts or (), strict=True))
         known, values = dataset.knowledge, np.concatenate([seen.descriptions.values, unseen.values])
-        self.knowledge_ = Knowledge(values, known.names, known.groups, known.source, known.words)
+        self.knowledge_ = replace(known, values=values)
         counts = np.bincount(seen.images.labels, minlength=len(seen.descriptions))
         self._photographs = dict(zip(seen.descriptions.names, counts.tolist(), strict=True))
         self._set_network(network)
@@ -184,37 +145,42 @@ class Niwt(BaseEstimator):
         return list(self.chosen_.trials)
 
     def decision_function(self, images: Any) -> np.ndarray:
-        """Return calibrated logits, float32 [M, C]; images as in `predict`."""
+        """Return calibrated logits, float32 [M, C].
+
+        Args:
+            images: as in `predict`.
+
+        Raises:
+            InputError: images of another form, or a file that is not there.
+        """
         check_is_fitted(self, "network_")
-        if isinstance(images, Images):
-            return self._reader.logits(images)
-        if isinstance(images, np.ndarray) and images.dtype.kind not in "UO":
-            return self._logits_of_pixels(images)
-        if isinstance(images, str | os.PathLike) or not isinstance(images, Sequence | np.ndarray):
-            raise InputError(f"images must be a list of paths or an array [M, H, W, 3]. Received: {type(images).__name__}.")
-        strange = next((path for path in images if not isinstance(path, str | os.PathLike)), None)
-        if strange is not None:
-            raise InputError(f"images must be a list of paths or an array [M, H, W, 3]. Received: {strange!r} in a list.")
-        paths = tuple(os.path.abspath(os.fspath(path)) for path in images)
-        absent = next((path for path in paths if not os.path.isfile(path)), None)
-        if absent is not None:
-            raise InputError(f"images must be files that exist. Received: {absent!r}.")
-        return self._logits_of_files(Images(Path("/"), paths, np.zeros(len(paths), np.int32), ("any",)))
+        return logits_of(images, self._reader)
 
     def predict(self, images: Any) -> np.ndarray:
         """Return the class name of each image, [M].
 
         Args:
-            images: a list of paths, or RGB pixels in 0..255 as an array [M, H, W, 3].
+            images: a list of paths; RGB pixels in 0..255 as an array [M, H, W, 3]; a DataFrame with a column path; or a
+                tf.data.Dataset of images, whose labels, if there are any, are passed over.
 
         Raises:
-            InputError: images of another form, or a file that is not there.
+            InputError: images of another form, pixels in 0..1, or a file that is not there.
+
+        >>> model.predict(pixels[:2]).shape
+        (2,)
         """
         logits = self.decision_function(images)
         return self.classes_[logits.argmax(axis=1)]
 
     def predict_proba(self, images: Any) -> np.ndarray:
-        """Return probabilities [M, C] at the temperature that validation classes chose, columns in the order of `classes_`."""
+        """Return probabilities [M, C] at the temperature that validation classes chose, columns in the order of `classes_`.
+
+        Args:
+            images: as in `predict`.
+
+        >>> bool(abs(model.predict_proba(pixels[:2]).sum() - 2) < 1e-4)
+        True
+        """
         return self.chosen_.probabilities.of(self.decision_function(images))
 
     def explain(self, image: str | os.PathLike[str], class_name: str | None = None, rival: str | None = None) -> dict[str, Any]:
@@ -235,20 +201,63 @@ class Niwt(BaseEstimator):
             assert contents.explainer is not None, "a fitted model has one"
             known = contents.probabilities, self.knowledge_.values, contents.formula
             self._explainer = NetworkExplainer(self.network_, contents.explainer, *known)
-        explanation = self._explainer(read.squashed(self.network_.input_size), class_name, rival)
+        check_takes_images(self.network_, "An explanation")
+        explanation = self._explainer(read.taken(self.network_.input_form), class_name, rival)
         return explanation_record(explanation, os.fspath(image), {"path": None, "version": None})
 
-    def score(self, dataset: Dataset, y: None = None) -> dict[str, float | int | None]:  # type: ignore[override]
+    def score(self, X: Dataset | Any, y: Any = None, sample_weight: Any = None) -> float:  # noqa: N803
+        """Return one number between 0 and 1: how right the model is.
+
+        Args:
+            X: images in a form of `fit` with their labels in y or in X: the share of images that are called what they are. Or
+                a data set with a split: H, the harmonic mean of seen and unseen accuracy on its test images; the accuracy of
+                seen classes where it has no unseen ones. `evaluate` has all figures.
+            y: the class of each image, by name.
+            sample_weight: weights of the images, [M]; not of a data set.
+
+        Raises:
+            InputError: the data set has no split, a class that the model does not know, or y is missing.
+
+        >>> 0 <= model.score(pixels, labels) <= 1
+        True
+        """
+        check_is_fitted(self, "network_")
+        if isinstance(X, Dataset):
+            figures = self.evaluate(X)
+            found = figures["acc_seen"] if figures["harmonic_mean"] is None else figures["harmonic_mean"]
+            return float(found or 0.0)
+        named, predicted = named_and_predicted(X, y, self.predict)
+        return float(accuracy_score(named, predicted, sample_weight=sample_weight))
+
+    def evaluate(self, dataset: Dataset) -> dict[str, float | int | None]:
         """Return the metrics on the data set's test images, by the names of `metrics.json`.
+
+        Args:
+            dataset: with a split, as `load_dataset` gives it.
 
         Raises:
             InputError: the data set has no split, or a class that the model does not know.
         """
-        del y
         check_is_fitted(self, "network_")
         scored = score_network(self.network_, test_data(dataset), self._reader.execution)
         others = {**self.chosen_.generator.figures, "seed": self.seed}
         return metrics_of(scored, self.network_.num_seen, others, self.chosen_.probabilities.temperature)
+
+    def keras_model(self) -> keras.Model:
+        """Return the network as a plain Keras model: RGB images in 0..255 of any size [B, H, W, 3] to logits [B, C].
+
+        It brings images to the network's square and range itself, its layers are Keras's own, and `keras.saving.load_model`
+        reads what its `save` writes where this package is not installed. Columns are in the order of `classes_`.
+
+        Raises:
+            InputError: the backbone is a module of TensorFlow Hub.
+
+        >>> plain = model.keras_model()
+        >>> model.classes_[plain.predict(pixels[:2], verbose=0).argmax(axis=1)].tolist() == model.predict(pixels[:2]).tolist()
+        True
+        """
+        check_is_fitted(self, "network_")
+        return plain_model(self.network_)
 
     def synthesize(self, texts: Mapping[str, str]) -> Niwt:
         """Return a classifier of K other classes alone, described by texts; this one stays as it is.
@@ -271,26 +280,43 @@ class Niwt(BaseEstimator):
         made._set_network(synthesized(writer, classes))
         return made
 
-    def add_class(self, name: str, description: str | Mapping[str, float] | Sequence[float] | np.ndarray) -> Niwt:
+    def add_class(
+        self, name: str, description: str | Mapping[str, float] | Sequence[float] | np.ndarray | None = None, *,
+        text: str | None = None
+    ) -> Niwt:
         """Learn one more class from its description, without an image.
 
-        A method that writes whole networks writes this one anew: then all logits move.
+        A method that makes whole heads or networks makes this one anew: then all logits move.
 
         Args:
             name: a new name.
             description: K numbers in the order and units of the data set's knowledge, or a value by entry name for all K; a
                 text for a method that reads texts.
+            text: instead of a description, a text in which attributes are looked for by their names, as `niwt add_class
+                --text` does; what was understood is said in a warning. For texts and captions, their words count.
 
         Raises:
-            InputError: the name exists, or the description does not fit.
+            InputError: the name exists, the description does not fit, both or neither are given, or of the text less than
+                half is understood.
+
+        >>> grown = pickle.loads(pickle.dumps(model)).add_class("blue", text="A blue crown and blue wings.")
+        >>> grown.classes_[-1]
+        'blue'
         """
         check_is_fitted(self, "network_")
         generator = self.chosen_.generator
-        name = plain_name(name) if generator.reads_texts else name
+        name = plain_name(name)
+        require(name, "name must be that of a class. Received: blanks alone.")
+        check_name(name)
         num_seen, names = self.network_.num_seen, (*self.network_.class_names, name)
+        require((description is None) != (text is None), "Either description or text must be given. Received: both or neither.")
+        if text is not None:
+            known = replace(self.knowledge_, values=self.knowledge_.values[:num_seen])
+            description = text if generator.reads_texts else row_of_text(name, text, known)
         if generator.reads_texts:
             return self._written_anew({**self._texts, name: self._text(name, description)})
-        values = np.concatenate([self.knowledge_.values, self._description(description)[None]])
+        row = values_of(description, self.knowledge_) if text is None else np.asarray(description)
+        values = np.concatenate([self.knowledge_.values, row[None]])
         if generator.independent:
             parameters = generator.generate(Descriptions((name,), values[-1:]))
             assert isinstance(parameters, HeadParameters), "the other classes' parameters stay as they are"
@@ -303,6 +329,9 @@ class Niwt(BaseEstimator):
 
     def remove_class(self, name: str) -> Niwt:
         """Forget a class.
+
+        Args:
+            name: of the class.
 
         Raises:
             InputError: there is no such class; the sentence suggests the nearest.
@@ -317,7 +346,14 @@ class Niwt(BaseEstimator):
         return self
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to a folder, whole or not at all; no pickle is used."""
+        """Write the model to a folder, whole or not at all; no pickle is used.
+
+        Args:
+            path: the folder, which is new, empty or a saved model.
+
+        Raises:
+            InputError: it is something else, or `synthesize` gave the model.
+        """
         check_is_fitted(self, "network_")
         if self._writer is not None:
             raise InputError("A classifier that synthesize gave is exported, and not saved: save the one that wrote it.")
@@ -328,16 +364,40 @@ class Niwt(BaseEstimator):
     def load(cls, path: str | os.PathLike[str]) -> Niwt:
         """Read what `save` wrote.
 
+        Args:
+            path: the folder.
+
         Raises:
-            InputError: the folder does not hold a saved model.
+            InputError: it does not hold a saved model.
         """
         saved = load_model(path)
         settings = saved.settings.as_dict()
-        model = cls(**{name: settings[name] for name in _PARAMETERS})
-        model.chosen_, model.knowledge_ = saved.chosen, saved.knowledge
-        model._photographs, model._importances, model._texts = dict(saved.photographs), saved.importances, dict(saved.texts)
-        model._set_network(saved.network)
+        model = cls(**{name: settings[name] for name in PARAMETERS})
+        model._take(saved)
         return model
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the parameters, and of a fitted model the files that `save` writes."""
+        state = {"parameters": {**self.get_params(deep=False)}}
+        if hasattr(self, "network_"):
+            with tempfile.TemporaryDirectory() as folder:
+                self.save(Path(folder) / "model")
+                state["files"] = {path.name: path.read_bytes() for path in (Path(folder) / "model").iterdir()}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state["parameters"])  # type: ignore[misc]
+        if "files" in state:
+            with tempfile.TemporaryDirectory() as folder:
+                for name, contents in state["files"].items():
+                    (Path(folder) / name).write_bytes(contents)
+                self._take(load_model(folder))
+
+    def _take(self, saved: SavedModel) -> None:
+        self.chosen_, self.knowledge_ = saved.chosen, saved.knowledge
+        self._photographs, self._importances, self._texts = dict(saved.photographs), saved.importances, dict(saved.texts)
+        self._explaining = saved.explaining
+        self._set_network(saved.network)
 
     def export(
         self, path: str | os.PathLike[str], *, check_images: Sequence[str | os.PathLike[str]] | None = None, k: int = 5
@@ -397,17 +457,8 @@ class Niwt(BaseEstimator):
             raise InputError(f"A class that is added must have a name of its own. Received: {name!r}, which exists.")
         return description
 
-    def _settings(self) -> Settings:
-        values = {name: getattr(self, name) for name in _PARAMETERS}
-        if self.head is not None:
-            if self.method not in (_PARAMETERS["method"], self.head):
-                raise InputError(f"head is the former name of method. Received: {self.head!r} beside method={self.method!r}.")
-            warnings.warn("Niwt(head=...) is now Niwt(method=...).", FutureWarning, stacklevel=3)
-            values["method"] = self.head
-        return Settings.from_dict(values)
-
-    def _beside(self) -> tuple[dict[str, int], np.ndarray | None]:
-        return self._photographs, self._importances
+    def _beside(self) -> tuple[dict[str, int], np.ndarray | None, Mapping[str, np.ndarray]]:
+        return self._photographs, self._importances, self._explaining
 
     def _contents(self) -> Contents:
         """Return what goes with the network into an export."""
@@ -419,6 +470,7 @@ class Niwt(BaseEstimator):
         rows = [fitted.index(name) for name in seen]
         importances = chosen.generator.importances
         targets = np.asarray(self._importances if importances is None else importances)[rows]
+        learnt = NeuronNames.from_arrays(self._explaining), Heat.from_arrays(self._explaining)
         described = knowledge.values[: len(seen)], knowledge.names, knowledge.groups
         trial = chosen.trial
         figures = {"validation_harmonic_mean": finite(trial.harmonic_mean), "validation_acc_zsl": finite(trial.acc_zsl)}
@@ -426,7 +478,7 @@ class Niwt(BaseEstimator):
             knowledge=knowledge,
             probabilities=chosen.probabilities,
             formula=chosen.generator.formula,
-            explainer=fit_explainer(targets, *described, num_neurons=self.network_.num_neurons),
+            explainer=fit_explainer(targets, *described, *learnt, num_neurons=self.network_.num_neurons),
             few_shot=chosen.generator.few_shot,
             images=[self._photographs.get(name, 0) for name in names],
             validation={name: float(value) for name, value in figures.items() if value is not None},
@@ -442,44 +494,3 @@ class Niwt(BaseEstimator):
         self._reader = Reader(network, self._execution(self._settings()))
         self._explainer = None  # made by the first explanation of these classes
         self.classes_ = np.array(network.class_names, dtype=object)
-
-    def _logits_of_files(self, images: Images) -> np.ndarray:
-        import tensorflow as tf
-
-        try:
-            return self._reader.logits(images)
-        except tf.errors.InvalidArgumentError:
-            usable_images(images, progress=False)  # names the file
-            raise
-
-    def _logits_of_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        import tensorflow as tf
-
-        if pixels.ndim != 4 or pixels.shape[-1] != 3:
-            raise InputError(f"images must be a list of paths or an array [M, H, W, 3]. Received: shape {pixels.shape}.")
-        if not np.isfinite(pixels).all():
-            raise InputError("images must be finite. Received: NaN or infinity.")
-        size, logits = self.network_.input_size, []
-        for start in range(0, len(pixels), _BATCH):
-            batch = tf.cast(pixels[start : start + _BATCH], tf.float32)
-            resized = tf.image.resize(batch, (size, size), antialias=True)
-            logits.append(self.network_.model(resized, training=False).numpy())
-        return np.concatenate(logits) if logits else np.empty((0, len(self.classes_)), np.float32)
-
-    def _description(self, description: Any) -> np.ndarray:
-        names = self.knowledge_.names
-        if isinstance(description, Mapping):
-            unknown = next((name for name in description if name not in names), None)
-            if unknown is not None:
-                raise InputError(f"description has an unknown entry. Received: {unknown!r}.{suggestion(unknown, names)}")
-            absent = [name for name in names if name not in description]
-            if absent:
-                raise InputError(f"description must give all {len(names)} entries. Received: none for {absent[0]!r}.")
-            description = [description[name] for name in names]
-        try:
-            values = np.asarray(description, np.float32)
-        except (TypeError, ValueError):
-            values = np.empty(0, np.float32)
-        if values.shape != (len(names),) or not np.isfinite(values).all():
-            raise InputError(f"description must be {len(names)} finite numbers or a value by name. Received: {description!r}.")
-        return values

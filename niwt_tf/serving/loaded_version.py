@@ -13,9 +13,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import error_codes_pb2, saved_model_pb2
 
-from niwt_tf.serving.bundle.predict import Servable, opened
+from niwt_tf.serving.bundle.bundle import Bundle, is_bundle
 from niwt_tf.serving.bundle.warmup import read_warmup
 from niwt_tf.serving.client.transport import RequestError
+from niwt_tf.serving.predict import Servable, opened
 
 DEFAULT_SIGNATURE = "serving_default"
 # What the Session of Python says before what the graph said.
@@ -68,11 +69,14 @@ class LoadedVersion:
 
 
 def load_version(number: int, folder: Path) -> LoadedVersion:
-    """Load a SavedModel and replay its warm-up records.
+    """Load a SavedModel and replay its warm-up records; a bundle is compared with its fingerprints first.
 
     Raises:
-        Exception: it is none, it cannot be loaded, or a record of it cannot be answered.
+        InputError: a bundle is not as it was written.
+        Exception: it is no SavedModel, it cannot be loaded, or a record of it cannot be answered.
     """
+    if is_bundle(folder):
+        Bundle.open(folder)
     definitions = _definitions(folder)
     with ExitStack() as stack:
         servable = stack.enter_context(opened(folder))

@@ -10,7 +10,7 @@ import pytest
 def test_loading_does_not_say_that_a_session_is_deprecated(saved_model):
     code = """if True:
         import logging, sys
-        from niwt_tf.serving.bundle.predict import opened
+        from niwt_tf.serving.predict import opened
         logging.getLogger("tensorflow").setLevel(logging.WARNING)
         opened(sys.argv[1]).__enter__()
         logging.getLogger("tensorflow").warning("still heard")

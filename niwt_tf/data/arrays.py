@@ -1,0 +1,154 @@
+"""Arrays and archives in files that others may have written: what they declare is judged before anything is unpacked."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from niwt_tf.errors import InputError, first_line
+
+# What a file may unpack to: zeros shrink to a thousandth, weights and tables hardly at all.
+_MOST_TIMES = 100
+_MOST_BESIDE = 1 << 26
+# Whatever the readers of zip, deflate and NumPy's format meet in damaged bytes.
+FAULTS = (
+    ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, struct.error, IndexError, OverflowError, SyntaxError,
+    TypeError, MemoryError, zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def check_archive(path: str | os.PathLike[str], rule: str = "be a whole zip archive") -> None:
+    """Check that a zip file, whatever is kept in it, unpacks to no more than 64 MiB and a hundred times its own size.
+
+    `rule` is what it must be, for messages.
+
+    Raises:
+        InputError: it does not, or it is no zip file.
+        OSError: it cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            declared = sum(entry.file_size for entry in archive.infolist())
+    except (OSError, *FAULTS) as error:
+        raise _told(path, rule, error) from None
+    check_size(path, declared)
+
+
+def check_size(path: str | os.PathLike[str], declared: int) -> None:
+    """Check what a file declares that it unpacks to, in bytes.
+
+    Raises:
+        InputError: it is more than 64 MiB and a hundred times its own size.
+    """
+    real = os.stat(path).st_size
+    if declared > _MOST_BESIDE + _MOST_TIMES * real:
+        rule = f"must not unpack to more than {_MOST_TIMES} times its size"
+        raise InputError(f"{path} {rule}. Received: {_bytes(real)} that declare {_bytes(declared)}.")
+
+
+def check_hdf5(path: str | os.PathLike[str], file: IO[bytes] | None = None) -> None:
+    """Check that an HDF5 file, or one that is kept in `path`, declares no more than `check_size` allows and links to no other.
+
+    Raises:
+        InputError: it does, or it cannot be read.
+    """
+    import h5py
+
+    declared = 0
+    try:
+        with h5py.File(path if file is None else file, "r") as content:
+            for name, each in _entries(content):
+                is_data = isinstance(each, h5py.Dataset)
+                if isinstance(each, h5py.ExternalLink) or (is_data and (each.external or each.is_virtual)):
+                    raise InputError(f"{path} must hold its weights itself. Received: {name!r}, which lies in another file.")
+                declared += each.nbytes if is_data else 0
+    except InputError:
+        raise
+    except (OSError, *FAULTS) as error:
+        raise InputError(f"{path} must be a whole HDF5 file. Received: {first_line(error)}.") from None
+    check_size(path, declared)
+
+
+def _entries(group: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the links out of the file, and the data sets, of a group and the groups in it."""
+    import h5py
+
+    waiting, seen = [group], set[bytes]()
+    while waiting:
+        group = waiting.pop()
+        for name in group:
+            link = group.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                yield f"{group.name}/{name}", link
+                continue
+            found = group.get(name)
+            if isinstance(found, h5py.Group) and (key := bytes(h5py.h5o.get_info(found.id).addr.to_bytes(8))) not in seen:
+                seen.add(key)  # groups may hold each other
+                waiting.append(found)
+            elif isinstance(found, h5py.Dataset):
+                yield found.name, found
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Read an `.npz` file of numbers and texts, never a pickle.
+
+    Raises:
+        InputError: it declares more than it holds, is damaged, or holds something else.
+        OSError: it cannot be read.
+    """
+    check_archive(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {entry.filename.removesuffix(".npy"): _array(archive, entry) for entry in archive.infolist()}
+    except (OSError, *FAULTS) as error:
+        raise _told(path, "hold whole arrays", error) from None
+
+
+def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(entry) as file:
+        version = np.lib.format.read_magic(file)
+        shape, _, kind = _HEADERS[version](file)
+        if kind.hasobject:
+            raise ValueError(f"{entry.filename}, a pickle, which could run code")
+        if min(shape, default=0) < 0 or file.tell() + math.prod(shape) * kind.itemsize != entry.file_size:
+            raise ValueError(f"{entry.filename}, whose shape {list(shape)} is not that of its {entry.file_size} bytes")
+    with archive.open(entry) as file:
+        return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+
+
+def _told(path: str | os.PathLike[str], rule: str, error: BaseException) -> BaseException:
+    """Return the sentence for damaged contents; other errors, of the disk for instance, as they are."""
+    if isinstance(error, InputError) or (isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)):
+        return error
+    with open(path, "rb") as file:
+        begin = file.read(2)
+    is_pickle = begin[:1] == b"\x80" and begin[1:] <= b"\x05"
+    said = "a pickle, which could run code" if is_pickle else first_line(error).rstrip(".")
+    return InputError(f"{path} must {rule}. Received: {said}.")
+
+
+def _bytes(number: int) -> str:
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}"
+        number /= 1024  # type: ignore[assignment]
+    return f"{number:.0f} TiB"
+
+
+def arrays_of(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a file, or none where there is no such file.
+
+    Raises:
+        InputError: see `read_arrays`.
+    """
+    return read_arrays(path) if path.is_file() else {}

@@ -1,0 +1,491 @@
+"""What the segments of a text say of attributes, found by the words of these' names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise, takewhile
+
+from niwt_tf.data.descriptions.attribute_names import (
+    ASPECTS,
+    BARE,
+    COLORS,
+    GENERIC,
+    PARTS,
+    PATTERNS,
+    SIZES,
+    WHOLE,
+    AttributeName,
+    BySubject,
+    count_of,
+    loose_spans,
+    named_by_subject,
+    spans,
+)
+from niwt_tf.data.descriptions.sentences import CLASS, DENIED, NOT_OF_CLASS, OTHERS, PARTLY, SAID, Segment, sentences, stem
+
+_ASIDES = ("instead", "unlike")
+# Where a subject's words begin and end in a segment, and its stems.
+_Subject = tuple[int, int, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That a text says something of an attribute."""
+
+    place: int
+    degree: str
+    begin: int = 0  # the words in the segment
+    end: int = 0
+    subject: tuple[str, ...] = ()
+    weak: bool = False  # whether it was said of the whole, and what is said of a part of it counts more
+    number: float | None = None
+    about: str = CLASS
+
+
+@dataclass
+class ReadSegment:
+    """A segment with what was found in it: spans of words and what they mean."""
+
+    segment: Segment
+    subjects: list[_Subject] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    read: set[int] = field(default_factory=set)
+
+    def claim(self, place: int, begin: int, end: int, subject: tuple[str, ...] = (), **more: object) -> None:
+        """Take the words from `begin` to `end` as what is said of the attribute at `place`."""
+        degree = str(more.pop("degree", self.segment.words[begin].degree if self.segment.words else SAID))
+        self.claims.append(Claim(place, degree, begin, end, subject, about=self.segment.about, **more))  # type: ignore[arg-type]
+        self.read |= set(range(begin, end))
+
+    def text(self, claim: Claim) -> str:
+        """Return the words of a claim."""
+        return " ".join(word.text for word in self.segment.words[claim.begin : claim.end])
+
+
+def claims_of(text: str, names: Sequence[AttributeName]) -> list[ReadSegment]:
+    """Return the segments of a text with what they say."""
+    by_subject = named_by_subject(names)
+    plain = [name for name in names if not name.subject and not name.unit]
+    measured = [name for name in names if name.unit]
+    own = frozenset(stem(word) for name in names for phrase in name.phrases for word in phrase)
+    result: list[ReadSegment] = []
+    for segments in sentences(text, own):
+        found = [ReadSegment(segment) for segment in segments]
+        for one in found:
+            _read_counts(found, one, plain)
+            _read_plain(one, plain)
+        _read_labels(found, plain)
+        _read_adjectives(found, plain)
+        for one in found:
+            _find_subjects(one, by_subject)
+        for before, one in pairwise(found):
+            if one.segment.joint == "with":  # "a bill with a hooked shape"
+                _leave_aspects(one, before.subjects, by_subject)
+            # "unlike the breast, which is red"
+            if before.segment.joint == "unlike" and before.subjects and one.segment.relative:
+                one.segment = replace(one.segment, about=CLASS)
+        last = next((one for one in reversed(result) if one.subjects), None)
+        for place in range(len(found)):
+            _read_values(found, place, by_subject, last)
+        for place in range(len(found)):
+            _read_of_parts(found, place, names)
+            _read_shared(found, place, by_subject)
+            _read_echo([*result, *found], len(result) + place, by_subject)
+        for place in range(len(found)):
+            _read_alone(found, place, by_subject)
+        _read_exceptions(found, by_subject)
+        _read_measures(found, measured)
+        result += found
+    return result
+
+
+def unread_words(one: ReadSegment) -> list[str]:
+    """Return the words of a segment that say something of the class and were not understood."""
+    if one.segment.about in NOT_OF_CLASS:
+        return []
+    words = enumerate(one.segment.words)
+    return [word.text for k, word in words if k not in one.read and word.stem not in GENERIC and not word.compared]
+
+
+def _read_counts(found: Sequence[ReadSegment], one: ReadSegment, names: Sequence[AttributeName]) -> None:
+    """Read "six legs" and "legs: 6" where the legs are counted."""
+    after = next((other for before, other in pairwise(found) if before is one and other.segment.joint == ":"), None)
+    for name in (name for name in names if name.counts):
+        for begin, end in (span for phrase in name.phrases for span in spans(one.segment, phrase)):
+            words = one.segment.words
+            number = count_of(words[begin - 1].stem) if begin else None
+            if words[begin].degree == DENIED:
+                number = 0
+            if number is not None:
+                one.claim(name.place, begin - (number > 0), end, number=float(number))
+            elif after is not None and end == len(words) and (told := count_of(after.segment.words[0].stem)) is not None:
+                one.claim(name.place, begin, end, number=float(told))
+                after.read.add(0)
+
+
+def _read_plain(one: ReadSegment, names: Sequence[AttributeName]) -> None:
+    heads = {stem(phrase[-1]) for name in names for phrase in name.phrases} - COLORS - PATTERNS - SIZES
+    opposed = [(name, phrase) for name in names for phrase in name.opposites]
+    # Longest first, words of another attribute before the contrary of one.
+    candidates: list[tuple[int, int, int, bool, bool]] = []
+    for name in names:
+        for phrase in name.phrases:
+            candidates += [(begin, end, name.place, False, False) for begin, end in spans(one.segment, phrase)]
+            for begin, end in loose_spans(one.segment, phrase):
+                if end - begin < 3 or one.segment.words[begin + 1].stem not in heads:
+                    candidates.append((begin, end, name.place, end - begin == 3, False))
+    candidates += [(b, e, name.place, False, True) for name, phrase in opposed for b, e in spans(one.segment, phrase)]
+    counted = {name.place for name in names if name.counts}
+    for begin, end, place, apart, contrary in sorted(candidates, key=lambda span: (span[0] - span[1], span[4], span)):
+        own = {begin, end - 1} if apart else set(range(begin, end))
+        if own & one.read or all(word.compared for word in one.segment.words[begin:end]) or place in counted:
+            continue
+        degree = max((one.segment.words[k].degree for k in (begin, end - 1)), key=(SAID, PARTLY, DENIED).index)
+        if contrary:
+            degree = {SAID: DENIED, DENIED: SAID}.get(degree, degree)
+        one.claims.append(Claim(place, degree, begin, end, about=one.segment.about))
+        one.read |= own
+
+
+def _read_labels(found: Sequence[ReadSegment], names: Sequence[AttributeName]) -> None:
+    """Read "tail: long" and "ears: long, pointed" for attributes that are called "long tail" and "pointed ears"."""
+    label: ReadSegment | None = None
+    for before, one in pairwise(found):
+        label = before if one.segment.joint == ":" else label if one.segment.lists else None
+        if label is None or not label.segment.words:
+            continue
+        stems = tuple(word.stem for word in label.segment.words)
+        for k, word in enumerate(one.segment.words):
+            for name in names:
+                phrases = [tuple(map(stem, phrase)) for phrase in name.phrases]
+                if k not in one.read and {(word.stem, *stems), (*stems, word.stem)} & set(phrases):
+                    one.claim(name.place, k, k + 1, degree=word.degree)
+                    label.read |= set(range(len(stems)))
+
+
+def _read_adjectives(found: Sequence[ReadSegment], names: Sequence[AttributeName]) -> None:
+    """Read "a long, brown tail" and "a long and brown tail" for an attribute that is called "long tail"."""
+    for place, one in enumerate(found[:-1]):
+        listed = list(takewhile(lambda other: other.segment.lists and not other.segment.copula, found[place + 1 :]))
+        # The noun ends the list; the others are adjectives alone.
+        with_noun = next((other for other in listed if len(other.segment.words) > 1), None)
+        if with_noun is None or one.segment.copula or not one.segment.words or one.segment.words[-1].compared:
+            continue
+        last, noun = len(one.segment.words) - 1, with_noun.segment.words[-1].stem
+        word = one.segment.words[last]
+        for name in names:
+            if last not in one.read and word.stem + noun in ["".join(map(stem, phrase)) for phrase in name.phrases]:
+                one.claim(name.place, last, last + 1, degree=word.degree)
+                with_noun.read |= {len(with_noun.segment.words) - 1}
+
+
+def _read_of_parts(found: Sequence[ReadSegment], place: int, names: Sequence[AttributeName]) -> None:
+    """Take "white" of "white ears" for a part of it, and "small" of "small ears" for nothing, where names have no ears."""
+    one = found[place]
+    words = one.segment.words
+    plain = {name.place for name in names if not name.subject and any(len(phrase) == 1 for phrase in name.phrases)}
+    kept = []
+    for claim in one.claims:
+        adjective = words[claim.begin].stem if claim.end - claim.begin == 1 and claim.place in plain else ""
+        if adjective in COLORS | PATTERNS | SIZES and claim.degree != DENIED and _of_part(found, place, claim):
+            if adjective in SIZES:
+                one.read -= {claim.begin}
+                continue
+            claim = replace(claim, degree=PARTLY)
+        kept.append(claim)
+    one.claims = kept
+
+
+def _of_part(found: Sequence[ReadSegment], place: int, claim: Claim) -> bool:
+    """Return whether an adjective is said of a part of the body."""
+    words = found[place].segment.words
+    after = words[claim.end].stem if claim.end < len(words) else ""
+    if not after and place + 1 < len(found) and found[place + 1].segment.lists:  # "black and white ears"
+        following = [word.stem for word in found[place + 1].segment.words[:2]]
+        after = following[1] if len(following) == 2 and following[0] in COLORS | PATTERNS else ""
+    if after in PARTS:
+        return True
+    before = words[claim.begin - 1].stem if claim.begin and words[claim.begin].after_copula else ""
+    if not claim.begin and found[place].segment.joint == ":" and found[place - 1].segment.words:
+        before = found[place - 1].segment.words[-1].stem
+    return before in PARTS
+
+
+def _find_subjects(one: ReadSegment, by_subject: BySubject) -> None:
+    named = [(begin, end, subject) for subject in by_subject for begin, end in spans(one.segment, subject)]
+    # "eye ring" is not the eye, even where nothing tells that it is on the head.
+    phrases = {phrase for names in by_subject.values() for name in names for phrase in name.phrases}
+    longer = [(begin, end, ()) for phrase in phrases for begin, end in spans(one.segment, phrase) if end - begin > 1]
+    taken: set[int] = set()
+    found: list[_Subject] = []
+    for begin, end, subject in sorted([*named, *longer], key=lambda span: (span[0] - span[1], span[0], not span[2])):
+        if not taken & set(range(begin, end)):
+            taken |= set(range(begin, end))
+            found += [(begin, end, subject)] if subject else []
+    one.subjects = found
+    _leave_aspects(one, found, by_subject)
+
+
+def _leave_aspects(one: ReadSegment, others: Sequence[_Subject], by_subject: BySubject) -> None:
+    """Take "shape" and the like from a segment's subjects if it is that of another: of the bill in "bill shape"."""
+    theirs = {aspect for _, _, subject in others for name in by_subject[subject] for aspect in name.aspects}
+    one.subjects = [span for span in one.subjects if not set(span[2]) <= ASPECTS & theirs]
+
+
+def _values(one: ReadSegment, names: Iterable[AttributeName]) -> list[tuple[int, int, AttributeName]]:
+    """Return the values named in a segment, longest first, none within another; several attributes may share a span."""
+    names = list(names)
+    # Groups share their values: each is looked for once.
+    places = {phrase: spans(one.segment, phrase) for phrase in {phrase for name in names for phrase in name.phrases}}
+    named = [(begin, end, name) for name in names for phrase in name.phrases for begin, end in places[phrase]]
+    named = [span for span in named if not one.segment.words[span[0]].compared]
+    kept: list[tuple[int, int, AttributeName]] = []
+    for begin, end, name in sorted(named, key=lambda span: (span[0] - span[1], span[0], span[2].place)):
+        overlapping = [(b, e) for b, e, _ in kept if begin < e and b < end]
+        if all(span == (begin, end) for span in overlapping):
+            kept.append((begin, end, name))
+    return kept
+
+
+def _read_values(found: Sequence[ReadSegment], place: int, by_subject: BySubject, last: ReadSegment | None) -> None:
+    """Read the values of a segment's subjects; `last` has those of the sentence before, for "its pattern is solid"."""
+    one = found[place]
+    lender = None
+    if one.subjects:
+        own, subjects = [name for _, _, subject in one.subjects for name in by_subject[subject]], one.subjects
+    else:
+        lender = _lender(found, place, by_subject)
+        if lender is None and last is not None and any(word.stem in ASPECTS for word in one.segment.words):
+            lender = last, last.subjects[-1][2]
+        if lender is None and last is not None and not place and _denies_alone(one, by_subject[last.subjects[-1][2]]):
+            lender = last, last.subjects[-1][2]  # "crown: blue; not red"
+        if lender is None and last is not None and not place and _goes_on(one, last, by_subject[last.subjects[-1][2]]):
+            lender = last, last.subjects[-1][2]
+        own, subjects = ([], []) if lender is None else (by_subject[lender[1]], [(-1, -1, lender[1])])
+    values = _values(one, own)
+    value_first = bool(one.subjects and values) and min(begin for begin, _, _ in values) < min(b for b, _, _ in subjects)
+    words = {word.stem for word in one.segment.words}
+    for begin, end, name in values:
+        # A value may hold another subject's word: "the bill is the same as the head".
+        outside = [subject for subject in subjects if subject[1] <= begin or end <= subject[0]]
+        if not outside or _nearest(outside, begin, end, value_first) != name.subject:
+            continue
+        same = {aspect for b, _, other in values if b == begin and other.subject == name.subject for aspect in other.aspects}
+        if same & words and not name.aspects & words:
+            continue
+        one.claim(name.place, begin, end, name.subject)
+        one.read |= {k for k, word in enumerate(one.segment.words) if word.stem in ASPECTS}
+        named = one if one.subjects or lender is None else lender[0]
+        named.read |= {k for b, e, subject in named.subjects if subject == name.subject for k in range(b, e)}
+
+
+def _denies_alone(one: ReadSegment, names: Iterable[AttributeName]) -> bool:
+    return _lists_values(one, names) and all(word.degree == DENIED for word in one.segment.words) and not one.claims
+
+
+def _goes_on(one: ReadSegment, last: ReadSegment, names: Sequence[AttributeName]) -> bool:
+    """Return whether a sentence says what the last subject is: "the crown is not red; it is blue", "never red; blue"."""
+    denied = bool(last.claims) and all(claim.degree == DENIED for claim in last.claims)
+    # Of pronoun, denial and semicolon two are enough.
+    told = one.segment.refers + denied + (not one.segment.after_stop) >= 2
+    return told and bool(_values(one, names)) and _lists_values(one, names)
+
+
+def _nearest(subjects: Sequence[_Subject], begin: int, end: int, value_first: bool) -> tuple[str, ...]:
+    """Return the subject nearest to a value; of two as near that on the side on which the segment's first value has its own."""
+    after = [(b - end, not value_first, subject) for b, _, subject in subjects if b >= end]
+    return min([*after, *((begin - e, value_first, subject) for _, e, subject in subjects if e <= begin)])[2]
+
+
+def _lender(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> tuple[ReadSegment, tuple[str, ...]] | None:
+    """Return the segment with the subject of one that names none: of "black" in "black and white wings" or "which is black"."""
+    # "The crown, rather than the breast, is red."
+    aside = [k for k in range(1, place) if found[place].segment.joint == "," and found[k].segment.joint in _ASIDES]
+    aside = [k for k in aside if found[k].subjects and not found[k].claims]
+    back = next((k for k in range(place - 1, -1, -1) if found[k].subjects and k not in aside), None)
+    ahead = next((k for k in range(place + 1, len(found)) if found[k].subjects), None)
+    before = after = None
+    states = False
+    if back == 0 and found[0].segment.joint in ("except", "unlike") and found[place].segment.joint == ",":
+        back = None  # "except for the red crown, it is green"
+    if back is not None:
+        subject = found[back].subjects[-1][2]
+        between = [one for k, one in enumerate(found[: place + 1]) if k > back and k not in aside]
+        if all(_lists_values(one, by_subject[subject]) for one in between):
+            before, states = (found[back], subject), any(one.segment.copula for one in found[back : place + 1])
+    if ahead == place + 1 and place == 0 and found[place].segment.joint == "instead":  # "instead of red, the crown is blue"
+        return found[ahead], min(found[ahead].subjects)[2]
+    if ahead is not None and all(one.segment.lists for one in found[place + 1 : ahead + 1]):
+        begin, _, subject = min(found[ahead].subjects)
+        first = min((b for b, _, _ in _values(found[ahead], by_subject[subject])), default=begin)
+        if first < begin and all(_lists_values(one, by_subject[subject]) for one in found[place:ahead]):
+            after = found[ahead], subject
+    begins_with = back is not None and found[back + 1].segment.joint == "with"
+    return after if after and (not states or begins_with) else before or after
+
+
+def _lists_values(one: ReadSegment, names: Iterable[AttributeName]) -> bool:
+    if one.segment.about == OTHERS and not one.subjects:
+        return True
+    covered = {k for begin, end, _ in _values(one, names) for k in range(begin, end)}
+    covered |= one.read | {k for k, word in enumerate(one.segment.words) if word.stem in ASPECTS | GENERIC or word.compared}
+    return len(covered) == len(one.segment.words)
+
+
+def _read_shared(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> None:
+    """Give the values of a list's last subject to those before it: "the crown and the nape are red"."""
+    one = found[place]
+    shared = [claim for claim in one.claims if claim.subject]
+    if not shared or not one.segment.lists or not one.subjects or min(b for b, _, _ in one.subjects) > shared[0].begin:
+        return
+    for before in reversed(found[:place]):
+        values = [name for _, _, subject in before.subjects for name in by_subject[subject]]
+        if not before.subjects or before.claims or _values(before, values) or before.segment.copula:
+            break
+        for begin, end, subject in before.subjects:
+            for claim in shared:
+                named = {by_place.place: by_place for names in by_subject.values() for by_place in names}[claim.place]
+                for name in by_subject[subject]:
+                    if set(name.phrases) & set(named.phrases):
+                        before.claim(name.place, begin, end, subject, degree=claim.degree)
+        if not before.segment.lists:
+            break
+
+
+def _read_echo(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> None:
+    """Read "its nape is not" and "adults are not", which deny what was said before of another."""
+    one = found[place]
+    before = next((other for other in reversed(found[:place]) if other.claims), None)
+    if before is None or not one.segment.ends_denied or one.claims:
+        return
+    if not one.segment.words:
+        for claim in before.claims:
+            opposite = {SAID: DENIED, DENIED: SAID}.get(claim.degree, claim.degree)
+            one.claims.append(replace(claim, degree=opposite, begin=0, end=0, about=one.segment.about))
+        return
+    for begin, end, subject in one.subjects:
+        phrases = {phrase for claim in before.claims for phrase in _phrases_of(claim, by_subject)}
+        for name in by_subject[subject]:
+            if set(name.phrases) & phrases:
+                one.claim(name.place, begin, end, subject, degree=DENIED)
+
+
+def _phrases_of(claim: Claim, by_subject: BySubject) -> tuple[tuple[str, ...], ...]:
+    return next((name.phrases for name in by_subject.get(claim.subject, ()) if name.place == claim.place), ())
+
+
+def _read_alone(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> None:
+    """Read values with no subject: of a group that is the whole ("small", "green bird"), or that alone has them ("forked")."""
+    one = found[place]
+    every = [name for names in by_subject.values() for name in names]
+    values = [value for value in _values(one, every) if not one.read & set(range(value[0], value[1]))]
+    taken = {k for begin, end, _ in values for k in range(begin, end)}
+    for begin, end in dict.fromkeys((begin, end) for begin, end, _ in values):
+        names = [name for b, e, name in values if (b, e) == (begin, end)]
+        after = one.segment.words[end].stem if end < len(one.segment.words) else ""
+        whole = [name for name in names if set(name.subject) <= WHOLE]
+        itself = [name for name in names if set(name.subject) <= ASPECTS]
+        if after in PARTS or (after,) in by_subject:
+            continue
+        if after in PATTERNS and one.segment.words[end].text.endswith("s") and one.segment.joint == "with":
+            continue  # "a red crown with black spots" is no black bird
+        named = any(claim.end == begin and one.segment.words[claim.begin].stem not in COLORS | PATTERNS for claim in one.claims)
+        if named and one.segment.words[begin].stem in PATTERNS:
+            one.read |= {begin}  # "malar stripe" says no more than "malar"
+            continue
+        if itself and not any(word.stem in PARTS for word in one.segment.words):
+            for name in itself:
+                one.claim(name.place, begin, end, name.subject)
+            continue
+        if one.subjects or any(word.stem in PARTS and k not in one.read | taken for k, word in enumerate(one.segment.words)):
+            continue
+        hues = {name.place for name in names if _is_hue(name)}
+        subjects = {name.subject for name in names}
+        if len(subjects) == 1 and not hues and not {*names[0].aspects} & {"length", "siz"}:
+            for name in names:
+                one.claim(name.place, begin, end, name.subject)
+        elif (not after or after in COLORS | PATTERNS | GENERIC | ASPECTS) and _is_of_whole(found, place, every):
+            covered = [name for name in names if not set(name.subject) & BARE and {*name.aspects} & {"color", "pattern"}]
+            for name in whole or covered:
+                one.claim(name.place, begin, end, name.subject, weak=True)
+
+
+def _is_hue(name: AttributeName) -> bool:
+    return any(stem(word) in COLORS | PATTERNS for phrase in name.phrases for word in phrase)
+
+
+def _is_of_whole(found: Sequence[ReadSegment], place: int, every: Sequence[AttributeName]) -> bool:
+    """Return whether a segment, and the list that it stands in, speak of the whole: "green", "a fluffy green bird"."""
+    first = last = place
+    while first and found[first].segment.lists:
+        first -= 1
+    while last + 1 < len(found) and found[last + 1].segment.lists:
+        last += 1
+    for one in found[first : last + 1]:
+        if one.segment.joint in ("except", "unlike"):
+            continue
+        words = one.segment.words
+        values = {k for begin, end, _ in _values(one, every) for k in range(begin, end)}
+        told = [k in values or word.stem in GENERIC for k, word in enumerate(words)]
+        ends_generic = bool(words) and words[-1].stem in GENERIC and not one.segment.copula
+        if one.subjects:
+            if one.segment.lists and one.claims:
+                continue
+            return False
+        if any(word.stem in PARTS for word in words) or not (all(told) or ends_generic):
+            return False
+    return True
+
+
+def _read_exceptions(found: Sequence[ReadSegment], by_subject: BySubject) -> None:
+    """Read "except the wings", which denies of a part what is said of the whole, and "no stripes except on the legs"."""
+    for place, one in enumerate(found):
+        if one.segment.joint != "except" or one.claims:
+            continue
+        for before in [*found[:place], *found[place + 1 :]]:
+            for claim in list(before.claims):
+                said = _phrases_of(claim, by_subject) if claim.weak else ()
+                for begin, end, subject in one.subjects:
+                    for name in by_subject[subject]:
+                        if set(name.phrases) & set(said):
+                            one.claim(name.place, begin, end, subject, degree=SAID if claim.degree == DENIED else DENIED)
+                if not claim.subject and claim.degree == DENIED:
+                    before.claims[before.claims.index(claim)] = replace(claim, degree=PARTLY)
+
+
+def _read_measures(found: Sequence[ReadSegment], names: Sequence[AttributeName]) -> None:
+    """Read numbers with units for the attribute that the most words near them name."""
+    for place, one in enumerate(found):
+        for k, word in enumerate(one.segment.words):
+            if word.quantity is None:
+                continue
+            near = [one, *(found[place - 1 : place] if not one.segment.lists else [])]
+            told = {_measured(other.stem) for each in near for other in each.segment.words}
+            scored = []
+            for name in names:
+                wanted = {_measured(stem(part)) for part in name.phrases[0]}
+                if name.kind == word.quantity.kind and wanted & told and wanted - told <= _IMPLIED:
+                    scored.append((len(wanted & told), name, wanted))
+            of_kind = [name for name in names if name.kind == word.quantity.kind]
+            if not scored and len(of_kind) == 1 and word.quantity.kind != "length":  # "a 3 kg animal"
+                scored.append((0, of_kind[0], set()))
+            if scored:
+                _, name, wanted = max(scored, key=lambda each: each[0])
+                one.claim(name.place, k, k + 1, number=word.quantity.in_unit(name.unit))
+                for each in near:
+                    each.read |= {j for j, other in enumerate(each.segment.words) if _measured(other.stem) in wanted}
+
+
+def _measured(word: str) -> str:
+    """Return the stem that attributes are called by, of one that is said of an amount: "weight" of "weighs"."""
+    return _MEASURED.get(word, word)
+
+
+# What the name of an amount has and a sentence may do without.
+_IMPLIED = frozenset(stem(word) for word in ("length", "size", "total", "body", "average", "mean"))
+# What is said of an amount, by the word that attributes are called by.
+_MEASURED = {stem(word): stem(other) for word, other in (
+    ("weigh", "weight"), ("heavy", "weight"), ("mass", "weight"), ("long", "length"), ("tall", "height"), ("high", "height"),
+    ("wide", "width"), ("fast", "speed"), ("live", "lifespan"),
+)}  # fmt: skip

@@ -1,0 +1,116 @@
+"""Photographs in formats that a served graph does not know (TIFF, HEIC, AVIF, JPEG 2000, PPM): Pillow reads them, PNG goes on.
+
+They are known by their first bytes. HEIC needs a plug-in of Pillow's, pillow-heif. TensorFlow is not imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from niwt_tf.data.images.messages import ANIMATED, PIXEL_LIMIT, TOO_LARGE
+from niwt_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+# What one of them has, and where. The file of a HEIC or AVIF photograph is made like that of a film.
+_TIFF = ((0, b"II*\0"), (0, b"MM\0*"), (0, b"II+\0"), (0, b"MM\0+"))
+_JPEG_2000 = ((0, b"\0\0\0\x0cjP  "), (0, b"\xff\x4f\xff\x51"))
+_NETPBM = ((0, b"P5\n"), (0, b"P6\n"), (0, b"P5 "), (0, b"P6 "))
+FIRST_BYTES = (*_TIFF, *_JPEG_2000, *_NETPBM, (4, b"ftyp"))
+HEAD = max(place + len(name) for place, name in FIRST_BYTES)  # bytes of a file that tell
+FOREIGN_SUFFIXES = frozenset(
+    (".tif", ".tiff", ".heic", ".heif", ".hif", ".avif", ".jp2", ".j2k", ".jpf", ".jpx", ".ppm", ".pgm", ".pnm")
+)
+_HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1", b"mif2")
+_AVIF = (b"avif", b"avis")
+
+
+def is_foreign(encoded: bytes) -> bool:
+    """Return whether the bytes are of a format that Pillow must read."""
+    return any(encoded.startswith(name, place) for place, name in FIRST_BYTES)
+
+
+def as_known(encoded: bytes) -> bytes:
+    """Return the bytes of a file that a served graph decodes: those given, or a PNG of the same pixels where they are foreign.
+
+    Raises:
+        InputError: the format is foreign, and the file is damaged, too large or has several pages, or what reads it is not
+            installed. The message says that of "the image"; the caller names the file.
+    """
+    if not is_foreign(encoded):
+        return encoded
+    from PIL import Image, ImageOps
+
+    _register_heif()
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(encoded)) as image:
+            warnings.simplefilter("ignore")
+            if image.width * image.height > PIXEL_LIMIT:
+                raise InputError(f"{TOO_LARGE}{image.width * image.height}.")
+            if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
+                raise InputError("The image must not have several pages.")
+            if image.format == "AVIF" and getattr(image, "n_frames", 1) > 1:
+                raise InputError(ANIMATED)
+            stream = io.BytesIO()
+            rgb(ImageOps.exif_transpose(image)).save(stream, format="PNG", compress_level=1)
+            return stream.getvalue()
+    except InputError:
+        raise
+    except Image.UnidentifiedImageError:
+        raise InputError(f"The image is {_unread(encoded)}.") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"The image must declare at most {PIXEL_LIMIT} pixels. Received: more.") from None
+    except Exception as error:  # whatever a plug-in makes of a damaged file
+        raise InputError(f"The image cannot be decoded by Pillow ({str(error).strip() or type(error).__name__}).") from None
+
+
+def read_known(path: str | os.PathLike[str]) -> bytes:
+    """Return the bytes of a file as `as_known` does.
+
+    Raises:
+        InputError: see there.
+        OSError: it cannot be read.
+    """
+    return as_known(Path(path).read_bytes())
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """Return an image as RGB: of 16 bits the upper 8, which Pillow would clip; an alpha channel is dropped."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):
+        upper = (np.asarray(image, np.float64) / 256).clip(0, 255)
+        return Image.fromarray(upper.astype(np.uint8)).convert("RGB")
+    return image.convert("RGB")
+
+
+def _unread(encoded: bytes) -> str:
+    """Return what a file is that Pillow does not know."""
+    from PIL import features
+
+    brand = encoded[8:12]
+    readers = {**dict.fromkeys(_HEIC, ("HEIC", _register_heif())), **dict.fromkeys(_AVIF, ("AVIF", features.check("avif")))}
+    if encoded[4:8] == b"ftyp" and brand not in readers:
+        return "a film or of another format that is not read"
+    name, is_read = readers.get(brand, ("", True))
+    return "damaged" if is_read else f"a {name} file, which needs pillow-heif: pip install pillow-heif"
+
+
+@functools.cache
+def _register_heif() -> bool:
+    """Have Pillow read HEIC files, where the plug-in is installed; return whether it is."""
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        return True
+    return False

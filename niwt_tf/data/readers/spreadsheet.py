@@ -1,0 +1,249 @@
+"""What spreadsheets leave in tables: their separators, empty rows and columns, Excel's own files, and how they write numbers.
+
+A number is taken as it was surely meant, or refused: "0,3" is 0.3, "1,200.5" is 1200.5, "80%" is 0.8 and "yes" is 1, but
+"1,200" in a file that has no other number to tell by is refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date, time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from niwt_tf.data.arrays import check_archive
+from niwt_tf.errors import InputError, require
+
+Rows = list[tuple[int, list[str]]]
+_SEPARATORS = ",;\t|"
+_ZIP, _OLD_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+_MISSING = frozenset({"", "na", "n/a", "n.a.", "?", "nan", "null", "none", "unknown", "-", "–", "—"})
+_YES_NO = {
+    **dict.fromkeys(("yes", "y", "true", "ja", "oui", "sí", "si", "sì", "sim"), 1.0),
+    **dict.fromkeys(("no", "n", "false", "nein", "nee", "non", "não"), 0.0),
+}
+_TICKS = frozenset({"x", "✓", "✔", "✗", "☑", "+"})  # beside them an empty cell, or "-", is a no
+_LIKE_A_NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*%?")
+_WITH_UNIT = re.compile(r"[-+]?[\d.,\s]*\d\s*(?P<unit>[^\W\d_]{1,12}(?:[²³]|/[^\W\d_]{1,6})?|°[CF]?)")
+_GROUPED = re.compile(r"(?<=\d)[ \u00a0\u2009\u202f'’](?=\d{3}(?:\D|$))")
+
+
+def is_workbook(path: Path) -> bool:
+    """Return whether a file is one of Excel's, by its first bytes."""
+    try:
+        return _begin(path) in (_ZIP, _OLD_EXCEL)
+    except OSError:
+        return False
+
+
+def _begin(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(4)
+
+
+def rows_of_text(path: Path, text: str) -> Rows:
+    """Return the rows of a table as text, each with its line; what parts cells is what parts the first two of the header.
+
+    Raises:
+        InputError: bad quoting; the line is named.
+    """
+    lines = text.splitlines(keepends=True)
+    named = re.match(r"sep=(.)\s*$", lines[0]) if lines else None  # what Excel is told by
+    skipped = 1 if named else 0
+    header = next((line for line in lines[skipped:] if line.strip()), "")
+    unquoted = re.sub(r'"[^"]*"', "", header)
+    separator = named[1] if named else next((character for character in unquoted if character in _SEPARATORS), ",")
+    reader = csv.reader(io.StringIO("".join(lines[skipped:]), newline=""), strict=True, delimiter=separator)
+    try:
+        return [(reader.line_num + skipped, cells) for cells in reader]
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num + skipped} must be valid CSV. Received: {error}.") from None
+
+
+def rows_of_workbook(path: Path) -> Rows:
+    """Return the rows of the first sheet of an Excel file.
+
+    Raises:
+        InputError: an old or another kind of file, openpyxl is not installed, a date, or a formula that was never computed.
+    """
+    try:
+        import openpyxl
+    except ImportError:
+        rule = f"{path} is a workbook, which openpyxl reads: pip install 'niwt-tf[excel]', or save it as CSV"
+        raise InputError(f"{rule}. Received: no openpyxl.") from None
+    rule = f"{path} must be a workbook that Excel can read (.xlsx), or CSV"
+    try:
+        if _begin(path) == _ZIP:
+            check_archive(path, rule.removeprefix(f"{path} must "))
+        books = [openpyxl.load_workbook(path, read_only=True, data_only=data) for data in (True, False)]
+        rows = list(zip(*(book.worksheets[0].iter_rows() for book in books), strict=True))
+    except InputError:
+        raise
+    except Exception as error:  # whatever its readers of zip and XML meet
+        raise InputError(f"{rule}. Received: {type(error).__name__}.") from None
+    found: Rows = []
+    for line, (computed, written) in enumerate(rows, start=1):
+        cells = []
+        for column, (cell, source) in enumerate(zip(computed, written, strict=True), start=1):
+            where = f"{path}, line {line}, column {column}"
+            formula = str(source.value or "").startswith("=")
+            require(
+                cell.value is not None or not formula,
+                f"{where} must have a value. Received: a formula that was never computed; open and save the file.",
+            )
+            cells.append(_written(cell.value, where))
+        found.append((line, cells))
+    return found
+
+
+def without_blanks(path: Path, rows: Rows) -> Rows:
+    """Return rows without those that are blank, all as long as the first, without columns that have neither name nor cell.
+
+    Raises:
+        InputError: a row of another length, or a column with cells and no name; the line is named.
+    """
+    rows = [(line, cells) for line, cells in rows if any(cells)]
+    if not rows:
+        return rows
+    first, header = rows[0]
+    named = max(number for number, cell in enumerate(header, start=1) if cell)
+    trimmed: Rows = []
+    for line, cells in rows:
+        kept = list(cells)
+        while len(kept) > named and not kept[-1]:
+            kept.pop()
+        trimmed.append((line, kept))
+    with_cells = {number for _, cells in trimmed[1:] for number, cell in enumerate(cells[:named]) if cell}
+    used = [number for number in range(named) if header[number] or number in with_cells]
+    nameless = next((number for number in used if not header[number]), None)
+    if nameless is not None:
+        raise InputError(f"{path}, line {first} must name every column. Received: an empty name for column {nameless + 1}.")
+    for line, cells in trimmed[1:]:
+        if len(cells) > named and len(header) > named:
+            received = f"an empty name for column {named + 1}, with {cells[-1][:80]!r} on line {line}"
+            raise InputError(f"{path}, line {first} must name every column. Received: {received}.")
+        if len(cells) != named:
+            raise InputError(f"{path}, line {line} must have {named} cells like the header. Received: {len(cells)}.")
+    return [(line, [cells[number] for number in used]) for line, cells in trimmed]
+
+
+def is_missing(cell: str) -> bool:
+    """Return whether a cell says that nothing is known."""
+    return cell.lower() in _MISSING
+
+
+def without_unit(path: Path, name: str, cells: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Return a column's cells without the unit that stands behind each of its numbers, as in "80 kg".
+
+    Raises:
+        InputError: the cells have different units, or some have none; the line is named.
+    """
+    found = [(line, cell, _WITH_UNIT.fullmatch(cell)) for line, cell in cells if not is_missing(cell)]
+    units = {match["unit"]: line for line, _, match in reversed(found) if match}
+    if not units:
+        return list(cells)
+    first = next(match["unit"] for _, _, match in found if match)
+    for line, cell, match in found:
+        if match is None or match["unit"] != first:
+            rule = f"{path}, line {line}, column {name!r} must be a number in {first}, as on line {units[first]}"
+            raise InputError(f"{rule}. Received: {cell[:80]!r}.")
+    return [(line, cell if is_missing(cell) else cell.removesuffix(first).rstrip()) for line, cell in cells]
+
+
+def decimal_mark(path: Path, cells: Iterable[tuple[int, str]]) -> str:
+    """Return what parts whole numbers from fractions in a table's cells, each with its line: "." or ",".
+
+    Raises:
+        InputError: cells contradict each other, or a comma may be either; the line is named.
+    """
+    proof: dict[str, tuple[int, str]] = {}
+    doubtful: tuple[int, str] | None = None
+    for line, cell in cells:
+        text = _plain(cell)
+        if not _LIKE_A_NUMBER.fullmatch(text) or not {",", "."} & {*text}:
+            continue
+        text = text.removesuffix("%")
+        last = max(text.rfind(","), text.rfind("."))
+        mark, other = text[last], {",": ".", ".": ","}[text[last]]
+        if text.count(mark) > 1:
+            proof.setdefault(other, (line, cell))
+        elif other in text or len(text) - last != 4 or not re.fullmatch(r"[-+]?[1-9]\d{0,2}", text[:last]):
+            proof.setdefault(mark, (line, cell))
+        elif mark == ",":
+            doubtful = doubtful or (line, cell)
+    if len(proof) == 2:
+        (line, cell), (other_line, other_cell) = proof.values()
+        rule = f"{path}, line {other_line} must write fractions as line {line} does, {cell!r}"
+        raise InputError(f"{rule}. Received: {other_cell!r}.")
+    if doubtful is not None and not proof:
+        rule = f"{path}, line {doubtful[0]} must tell 1.2 from 1200: without the comma, or with a point"
+        raise InputError(f"{rule}. Received: {doubtful[1]!r}.")
+    return next(iter(proof), ".")
+
+
+def column_of_numbers(path: Path, name: str, cells: Sequence[tuple[int, str]], mark: str = ".") -> tuple[np.ndarray, int]:
+    """Return a column's numbers, float64, with the mean in the place of those that are missing, and how many are.
+
+    Raises:
+        InputError: a cell is no number, or written in another way than the others; all are missing.
+    """
+    missing = [is_missing(cell) for _, cell in cells]
+    require(not all(missing), f"{path}, column {name!r} must be a finite number in some row. Received: an empty cell in each.")
+    if all(absent or cell.lower() in _TICKS for absent, (_, cell) in zip(missing, cells, strict=True)):
+        return 1.0 - np.array(missing, np.float64), 0
+    given = [(line, cell) for (line, cell), absent in zip(cells, missing, strict=True) if not absent]
+    numbers = [finite_number(path, line, name, cell, mark) for line, cell in given]
+    words = [cell.lower() in _YES_NO for _, cell in given]
+    shares = [cell.endswith("%") for _, cell in given]
+    for (line, cell), number, word, share in zip(given, numbers, words, shares, strict=True):
+        if any(words) and not word and number not in (0.0, 1.0):
+            raise InputError(f"{path}, line {line}, column {name!r} must be yes or no, as on other lines. Received: {cell!r}.")
+        if any(shares) and not share and number != 0.0:
+            raise InputError(f"{path}, line {line}, column {name!r} must have a %, as on other lines. Received: {cell!r}.")
+    filled = np.full(len(cells), np.mean(numbers))
+    filled[~np.array(missing)] = numbers
+    return filled, sum(missing)
+
+
+def finite_number(path: Path, line: int, column: str, cell: str, mark: str = ".") -> float:
+    """Return the number in a cell: also of "yes", "80%" and "1 200"; `mark` parts it from its fraction.
+
+    Raises:
+        InputError: it is not a finite number, or too large for float32; file, line and column are named.
+    """
+    text = _plain(cell)
+    plain = text.removesuffix("%")
+    between = "." if mark == "," else ","  # the thousands
+    if between in plain and not re.fullmatch(rf"[-+]?\d{{1,3}}(\{between}\d{{3}})+(\{mark}\d*)?", plain):
+        plain = ""
+    plain = plain.replace(between, "").replace(mark, ".")
+    try:
+        value = _YES_NO.get(text.lower()) if text.lower() in _YES_NO else float(plain) if "_" not in plain else math.nan
+    except ValueError:
+        value = math.nan
+    if value is None or not math.isfinite(value) or abs(value) > float(np.finfo(np.float32).max):
+        received = repr(cell[:80]) if cell else "an empty cell"
+        received += ", an error of the spreadsheet" if cell.startswith("#") else ""
+        raise InputError(f"{path}, line {line}, column {column!r} must be a finite number. Received: {received}.")
+    return value / 100 if text.endswith("%") else value
+
+
+def _plain(cell: str) -> str:
+    return re.sub(r"\s+%$", "%", _GROUPED.sub("", cell.replace("\u2212", "-").strip()))
+
+
+def _written(value: Any, where: str) -> str:
+    """Return a workbook's cell as it would be written in a CSV file."""
+    if isinstance(value, date | time):
+        raise InputError(f"{where} must be a text or a number. Received: a date, which Excel makes of what looks like one.")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else repr(value)
+    return "" if value is None else str(value)

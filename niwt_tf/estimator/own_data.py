@@ -1,0 +1,266 @@
+"""Data as they come in Python, as a data set: arrays, paths, tables, a tf.data.Dataset; descriptions in a dict or a table.
+
+Everything later reads image files, so pixels are written as PNG files into a folder that the caller removes. Tables are known
+by what they offer (`columns`, `index`), so that pandas is not needed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from niwt_tf.data.class_names import check_apart, plain_name
+from niwt_tf.data.descriptions.sources import choose_knowledge
+from niwt_tf.data.images.files import check_pixels
+from niwt_tf.data.load import checked_dataset
+from niwt_tf.data.readers.tables import group_of, read_class_table
+from niwt_tf.data.schema import Dataset, Knowledge, Split, dimension_names, no_knowledge
+from niwt_tf.errors import InputError, brief, require, suggestion
+
+_PATH_COLUMNS, _CLASS_COLUMNS = ("path", "file", "filename", "image"), ("class", "label")
+_FORMS = (
+    "X must be an array [M, H, W, 3], a list of paths, a DataFrame with a column path, a tf.data.Dataset of images and labels, "
+    "or what load_dataset returns"
+)
+
+
+def dataset_of(
+    data: Any, labels: Any, descriptions: Any, class_names: Sequence[str] | None, folder: Path, text_features: str,
+    progress: bool
+) -> Dataset:
+    """Return a data set all of whose images are for training; classes that have only a description are unseen.
+
+    Args:
+        data: images, see `Niwt.fit`.
+        labels: the class of each image.
+        descriptions: see `descriptions_of_classes`.
+        class_names: what integer labels index; None are those of the data.
+        folder: where pixels are written.
+        text_features: how texts become numbers.
+        progress: show a bar.
+
+    Raises:
+        InputError: any of them is not in order.
+    """
+    if descriptions is None:
+        rule = "descriptions must be given beside images: what is said of each class, by its name"
+        raise InputError(f"{rule}. Received: None.")
+    names, knowledge, texts = descriptions_of_classes(descriptions)
+    index = {plain_name(name): number for number, name in enumerate(names)}
+    paths, found = [], []
+    for number, (image, label) in enumerate(_examples(data, labels, class_names)):
+        name = plain_name(label)
+        if name not in index:
+            raise InputError(f"descriptions must have every class of y. Received: none for {label!r}.{suggestion(name, names)}")
+        paths.append(_path_of(image, folder, number))
+        found.append(index[name])
+    require(paths, "X must hold at least one image. Received: none.")
+    is_seen = np.isin(np.arange(len(names)), found)
+    seen, unseen = np.flatnonzero(is_seen), np.flatnonzero(~is_seen)
+    split = Split("given", seen, unseen, np.arange(len(paths)), np.empty(0), np.empty(0), all_seen=not len(unseen))
+    made = Dataset("given", Path("/"), tuple(paths), np.array(found, np.int32), tuple(names), knowledge, split)
+    source = "attributes" if texts is None else "texts"
+    made = choose_knowledge(made.replace(class_texts=texts), source, text_features=text_features, progress=progress)
+    return checked_dataset(made, 0, progress)
+
+
+def descriptions_of_classes(descriptions: Any) -> tuple[list[str], Knowledge, tuple[str, ...] | None]:
+    """Return C names, their attributes (none where they have texts), and their texts or None.
+
+    Args:
+        descriptions: by class name a text, K numbers, or a number by attribute name; or a DataFrame with a row a class (its
+            index, or its column class) and a column an attribute, or one column text; or the path of a classes.csv.
+
+    Raises:
+        InputError: another form, classes that differ in their attributes, or values that are not finite.
+    """
+    if isinstance(descriptions, str | os.PathLike):
+        table = read_class_table(Path(descriptions))
+        return list(table.class_names), table.knowledge, None
+    if _is_table(descriptions):
+        columns = list(map(str, descriptions.columns))
+        keys = descriptions["class"] if "class" in columns else descriptions.index
+        kept = [column for column in descriptions.columns if str(column) != "class"]
+        rows = zip(*(descriptions[column] for column in kept), strict=True)
+        names_of = [str(column) for column in kept]
+        descriptions = {
+            str(key): row[0] if names_of == ["text"] else dict(zip(names_of, row, strict=True))
+            for key, row in zip(keys, rows, strict=True)
+        }
+    if not isinstance(descriptions, Mapping) or not descriptions:
+        rule = "descriptions must be a dict by class name, a DataFrame with a row a class, or the path of a classes.csv"
+        raise InputError(f"{rule}. Received: {brief(descriptions)}.")
+    names, said = [str(name) for name in descriptions], list(descriptions.values())
+    check_apart(names, "descriptions")
+    if all(isinstance(each, str) for each in said):
+        empty = next((name for name, text in zip(names, said, strict=True) if not text.strip()), None)
+        require(empty is None, f"descriptions must hold a text for each class. Received: an empty one for {empty!r}.")
+        return names, no_knowledge(len(names)), tuple(said)
+    attributes = tuple(map(str, said[0])) if isinstance(said[0], Mapping) else None
+    rows_of_numbers = [_numbers(name, each, attributes) for name, each in zip(names, said, strict=True)]
+    widths = {len(row) for row in rows_of_numbers}
+    require(len(widths) == 1 and widths != {0}, f"descriptions must have equally many numbers. Received: {sorted(widths)}.")
+    attributes = attributes or dimension_names(widths.pop())
+    groups = tuple(group_of(attribute) for attribute in attributes)
+    return names, Knowledge(np.stack(rows_of_numbers), attributes, groups, source="descriptions"), None
+
+
+def named_labels(labels: Any, class_names: Sequence[str] | None) -> list[str]:
+    """Return the class name of each label; integers index `class_names`.
+
+    Raises:
+        InputError: labels of another form, or integers where no names are known or beyond them.
+    """
+    values = np.asarray(labels)
+    if values.ndim == 2 and values.shape[1] > 1 and values.dtype.kind in "fiub":  # one column a class
+        values = values.argmax(axis=1)
+    values = values.reshape(-1)
+    if values.dtype.kind in "OSU":
+        return [label.decode() if isinstance(label, bytes) else str(label) for label in values.tolist()]
+    if values.dtype.kind not in "iu" and not (values.dtype.kind == "f" and (values == np.rint(values)).all()):
+        raise InputError(f"y must hold names of classes, or integers that index class_names. Received: {values.dtype}.")
+    if class_names is None:
+        rule = "class_names must be given where y holds integers: the names that they index"
+        raise InputError(f"{rule}. Received: None, and y of {values.dtype}.")
+    strange = values[(values < 0) | (values >= len(class_names))]
+    require(not len(strange), f"y must index the {len(class_names)} class_names. Received: {strange[:1].tolist()}.")
+    return [str(class_names[int(value)]) for value in values]
+
+
+def examples_of(data: Any, labels: Any) -> tuple[Any, Any, Sequence[str] | None]:
+    """Return images, labels and the class names that a table or a tf.data.Dataset brings with it.
+
+    Raises:
+        InputError: labels stand beside data that have their own, or a column is missing.
+    """
+    own = getattr(data, "class_names", None)
+    if _is_table(data):
+        columns = {str(column).lower(): column for column in data.columns}
+        path = next((columns[name] for name in _PATH_COLUMNS if name in columns), None)
+        require(path is not None, f"{_FORMS}. Received: columns {', '.join(map(str, data.columns))}.")
+        if labels is None:
+            name = next((columns[name] for name in _CLASS_COLUMNS if name in columns), None)
+            labels = None if name is None else list(data[name])
+        return list(data[path]), labels, own
+    if is_stream(data):
+        require(labels is None, "y must be None where X is a tf.data.Dataset, which has the labels. Received: both.")
+    return data, labels, own
+
+
+def named_and_predicted(data: Any, labels: Any, predict: Callable[[Any], np.ndarray]) -> tuple[list[str], list[str]]:
+    """Return the name of the class of each image, and what `predict` calls it.
+
+    Raises:
+        InputError: there is no image, or not a label for each.
+    """
+    named: list[str] = []
+    predicted: list[str] = []
+    for images, names in _labelled(data, labels):
+        named += names
+        predicted += predict(images).tolist()
+    require(named, "X must hold at least one image. Received: none.")
+    return named, predicted
+
+
+def _labelled(data: Any, labels: Any) -> Iterator[tuple[Any, list[str]]]:
+    """Yield images in a form of `Niwt.predict`, and the name of the class of each, all at once or batch by batch.
+
+    A tf.data.Dataset is gone through once: it may be shuffled anew each time.
+
+    Raises:
+        InputError: there are no labels, or not one for each image.
+    """
+    images, labels, names = examples_of(data, labels)
+    if is_stream(images):
+        for pixels, batch in batches_of(images):
+            require(batch is not None, "X must be a tf.data.Dataset of images and labels. Received: images alone.")
+            yield pixels, named_labels(batch, names)
+        return
+    require(labels is not None, "y must be the class of each image. Received: None.")
+    named = named_labels(labels, names)
+    require(len(named) == len(images), f"y must have a class for each of {len(images)} images. Received: {len(named)}.")
+    yield images, named
+
+
+def batches_of(data: Any) -> Iterator[tuple[np.ndarray, Any]]:
+    """Yield pixels [B, H, W, 3] and labels (None without) of a tf.data.Dataset, batched or not.
+
+    Raises:
+        InputError: its elements are not images, or images and labels.
+    """
+    for element in data:
+        images, labels = element[:2] if isinstance(element, tuple) and len(element) >= 2 else (element, None)
+        if not hasattr(images, "shape") or len(images.shape) not in (3, 4):
+            raise InputError(f"X must be a tf.data.Dataset of images and labels. Received: {brief(element)}.")
+        alone = len(images.shape) == 3
+        pixels = np.asarray(images)[None] if alone else np.asarray(images)
+        yield pixels, None if labels is None else np.asarray(labels)[None] if alone else np.asarray(labels)
+
+
+def _examples(data: Any, labels: Any, class_names: Sequence[str] | None) -> Iterator[tuple[Any, str]]:
+    """Yield each image, a path or pixels [H, W, 3], and the name of its class."""
+    data, labels, own = examples_of(data, labels)
+    class_names = own if class_names is None else class_names
+    if is_stream(data):
+        for pixels, batch in batches_of(data):
+            require(batch is not None, "X must be a tf.data.Dataset of images and labels. Received: images alone.")
+            check_pixels(pixels)
+            yield from zip(pixels, named_labels(batch, class_names), strict=True)
+        return
+    require(labels is not None, "y must be the class of each image. Received: None.")
+    names = named_labels(labels, class_names)
+    if isinstance(data, np.ndarray) and data.dtype.kind not in "OSU":
+        check_pixels(data)
+    elif isinstance(data, str | os.PathLike) or not isinstance(data, Sequence | np.ndarray):
+        raise InputError(f"{_FORMS}. Received: {type(data).__name__}.")
+    require(len(data) == len(names), f"y must have a class for each of {len(data)} images. Received: {len(names)}.")
+    yield from zip(data, names, strict=True)
+
+
+def _path_of(image: Any, folder: Path, number: int) -> str:
+    if isinstance(image, str | os.PathLike):
+        path = os.path.abspath(os.path.expanduser(os.fspath(image)))
+        require(os.path.isfile(path), f"X must name files that exist. Received: {path!r}.")
+        return path.lstrip("/")
+    pixels = np.asarray(image)
+    if pixels.ndim != 3 or pixels.dtype.kind not in "iuf":
+        raise InputError(f"{_FORMS}. Received: {brief(image)} in a list.")
+    check_pixels(pixels[None])
+    from PIL import Image
+
+    path = str(folder / f"{number:07d}.png")
+    Image.fromarray(np.rint(pixels).astype(np.uint8)).save(path, compress_level=1)
+    return path.lstrip("/")
+
+
+def _numbers(name: str, said: Any, attributes: tuple[str, ...] | None) -> np.ndarray:
+    if isinstance(said, Mapping) != (attributes is not None) or isinstance(said, str):
+        raise InputError(f"descriptions must be of one form for all classes. Received: another for {name!r}.")
+    if isinstance(said, Mapping):
+        given = {str(key): value for key, value in said.items()}
+        strange = next((key for key in given if key not in (attributes or ())), None)
+        if strange is not None:
+            raise InputError(f"descriptions must name the same attributes for all classes. Received: {strange!r} of {name!r}.")
+        absent = next((key for key in attributes or () if key not in given), None)
+        require(absent is None, f"descriptions must give {name!r} every attribute. Received: none for {absent!r}.")
+        said = [given[key] for key in attributes or ()]
+    try:
+        values = np.asarray(said, np.float32).reshape(-1)
+    except (TypeError, ValueError):
+        values = np.array([np.nan], np.float32)
+    rule = "descriptions must be finite numbers or texts"
+    require(bool(np.isfinite(values).all()), f"{rule}. Received: {brief(said)} of {name!r}.")
+    return values
+
+
+def _is_table(data: Any) -> bool:
+    return hasattr(data, "columns") and hasattr(data, "index") and hasattr(data, "__getitem__")
+
+
+def is_stream(data: Any) -> bool:
+    """Return whether data are a tf.data.Dataset."""
+    return hasattr(data, "element_spec") and hasattr(data, "__iter__")

@@ -1,0 +1,1 @@
+"""The field's published figures on its own features, and ours beside them."""

@@ -1,0 +1,98 @@
+"""Formats that Pillow reads for the network."""
+
+import importlib.util
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, features
+
+from niwt_tf.data.images import foreign
+from niwt_tf.data.images.decode import decode_pixels
+from niwt_tf.data.images.files import opened, read_one_image
+from niwt_tf.data.images.foreign import as_known, is_foreign
+from niwt_tf.data.images.pipeline import image_batches, usable_images
+from niwt_tf.data.schema import Images
+from niwt_tf.errors import InputError
+
+_HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"x" * 500
+_FILM = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"x" * 500
+
+
+def _photograph() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8))
+
+
+def _saved(form: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    _photograph().save(stream, form, **options)
+    return stream.getvalue()
+
+
+def _images(folder, *names: str) -> Images:
+    return Images(folder, names, np.zeros(len(names), np.int32), ("a",))
+
+
+def test_a_known_format_stays_as_it_is():
+    for form in ("JPEG", "PNG", "WEBP", "GIF", "BMP"):
+        encoded = _saved(form)
+        assert not is_foreign(encoded) and as_known(encoded) is encoded
+
+
+@pytest.mark.parametrize("form", ["TIFF", "JPEG2000", "PPM"])
+def test_the_pixels_of_a_foreign_format_are_kept(tmp_path, form):
+    (tmp_path / "a.dat").write_bytes(_saved(form))
+    expected = np.asarray(_photograph())
+    np.testing.assert_array_equal(decode_pixels(as_known(_saved(form))), expected)
+    np.testing.assert_array_equal(read_one_image(tmp_path / "a.dat", "image").pixels, expected)
+    np.testing.assert_array_equal(np.asarray(opened(tmp_path / "a.dat", 30)), expected)
+
+
+def test_a_turned_tiff_is_turned_once():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    expected = np.asarray(_photograph().transpose(Image.Transpose.ROTATE_270))
+    np.testing.assert_array_equal(decode_pixels(as_known(_saved("TIFF", exif=exif))), expected)
+
+
+def test_16_bits_keep_their_upper_half():
+    stream = io.BytesIO()
+    Image.fromarray(np.array([[0, 0x1280, 0xFFFF]], np.uint16)).save(stream, "TIFF")
+    assert decode_pixels(as_known(stream.getvalue())).numpy()[0, :, 0].tolist() == [0, 0x12, 0xFF]
+
+
+def test_the_pipeline_reads_them_beside_others(tmp_path):
+    (tmp_path / "a.tif").write_bytes(_saved("TIFF"))
+    (tmp_path / "b.png").write_bytes(_saved("PNG"))
+    images = _images(tmp_path, "a.tif", "b.png")
+    assert usable_images(images)[1] == {}
+    (pixels, _), *_ = image_batches(images, 16, 2)
+    np.testing.assert_array_equal(pixels[0], pixels[1])
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_avif_is_read():
+    assert decode_pixels(as_known(_saved("AVIF"))).shape == (20, 30, 3)
+
+
+def test_without_the_plug_in_heic_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(foreign, "_register_heif", lambda: False)
+    (tmp_path / "a.heic").write_bytes(_HEIC)
+    with pytest.raises(InputError, match="a.heic.*HEIC file, which needs pillow-heif: pip install pillow-heif"):
+        usable_images(_images(tmp_path, "a.heic"))
+    with pytest.raises(InputError, match="--image must be an image .* pillow-heif"):
+        read_one_image(tmp_path / "a.heic", "--image")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pillow_heif") is None, reason="pillow-heif is not installed")
+def test_heic_is_read_with_the_plug_in():
+    foreign._register_heif()
+    found = decode_pixels(as_known(_saved("HEIF", quality=-1)))
+    assert found.shape == (20, 30, 3) and abs(float(found.numpy().mean()) - np.asarray(_photograph()).mean()) < 3
+
+
+def test_pages_films_and_damage_are_refused():
+    pages = _saved("TIFF", save_all=True, append_images=[_photograph()])
+    for encoded, said in ((pages, "several pages"), (_FILM, "a film"), (_saved("TIFF")[:200], "image")):
+        with pytest.raises(InputError, match=said):
+            as_known(encoded)

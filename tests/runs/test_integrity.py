@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from niwt_tf.config.settings import Settings
+from niwt_tf.errors import InputError
+from niwt_tf.files import read_json, write_json
+from niwt_tf.runs.integrity import check_run
+from niwt_tf.runs.run import RunDirectory
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Return a folder with three stages, each of which stands on the one before; the last publishes its figures."""
+    with RunDirectory(tmp_path / "run").locked(Settings()) as made:
+        made.use_data("d")
+        for name, inputs in (("train", []), ("map", ["train"]), ("evaluate", ["map"])):
+            publishes = ["metrics.json"] if name == "evaluate" else []
+            with made.stage(name, ["seed"], inputs, publishes=publishes).writing() as folder:
+                np.savez(folder / "arrays.npz", a=np.arange(9))
+                (folder / "metrics.json").write_text('{"h": 0.5}')
+        made.scored_test_images("evaluate")
+    return tmp_path / "run"
+
+
+def _seen(run) -> dict[str, tuple]:
+    return {part.name: (part.status, part.again) for part in check_run(run)}
+
+
+WHOLE = dict.fromkeys(("config.json", "test_labels.json", "train", "map", "evaluate", "metrics.json"), ("whole", False))
+
+
+def test_a_whole_run(run):
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert _seen(run) == WHOLE and list(_seen(run)) == list(WHOLE)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def _flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 16
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("file", "seen"),
+    [
+        ("config.json", {"config.json": ("damaged", True)}),
+        (".config.json", {}),
+        ("train/arrays.npz", {"train": ("damaged", True), "map": ("whole", None), "evaluate": ("whole", None)}),
+        ("map/manifest.json", {"map": ("damaged", True), "evaluate": ("whole", None)}),
+        ("evaluate/arrays.npz", {"evaluate": ("damaged", True)}),
+        ("metrics.json", {"metrics.json": ("damaged", True)}),
+        ("test_labels.json", {"test_labels.json": ("damaged", False)}),
+    ],
+)
+def test_what_was_damaged_is_named(run, file, seen):
+    _flip(run / file)
+    found = _seen(run)
+    if file == "evaluate/arrays.npz":  # whose copy at the top nothing can be said of
+        assert "metrics.json" not in found
+        found["metrics.json"] = ("whole", False)
+    assert found == {**WHOLE, **seen}
+
+
+def test_what_is_lost(run):
+    (run / "metrics.json").unlink()
+    assert _seen(run) == {**WHOLE, "metrics.json": ("missing", True)}
+    (run / "train" / "manifest.json").unlink()
+    (run / "train" / "arrays.npz").unlink()
+    (run / "train" / "metrics.json").unlink()
+    (run / "train").rmdir()
+    assert _seen(run)["train"] == ("missing", True) and _seen(run)["map"] == ("whole", None)
+
+
+def test_what_another_version_wrote_is_outdated(run, monkeypatch):
+    monkeypatch.setattr("niwt_tf.__version__", "99")
+    assert {name: seen for name, seen in _seen(run).items() if seen != ("whole", False)} == dict.fromkeys(
+        ("train", "map", "evaluate"), ("outdated", True)
+    )
+
+
+def test_a_configuration_that_is_lost_leaves_the_rest_to_be_seen(run):
+    for name in ("config.json", ".config.json"):
+        _flip(run / name)
+    assert _seen(run) == {**WHOLE, "config.json": ("damaged", False)}
+
+
+def test_every_damaged_file_is_named(run):
+    _flip(run / "map" / "arrays.npz")
+    (run / "map" / "metrics.json").unlink()
+    (part,) = (each for each in check_run(run) if each.name == "map")
+    assert part.detail == "missing or changed: arrays.npz, metrics.json"
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(InputError, match="--run_dir must be a run's folder, with its config.json"):
+        check_run(tmp_path)
+
+
+def test_a_stage_that_holds_a_circle_of_manifests_is_damaged(run):
+    """A manifest that was written by hand has no seal, so that nobody follows its inputs."""
+    manifest = read_json(run / "train" / "manifest.json")
+    write_json(run / "train" / "manifest.json", {**manifest, "inputs": {"evaluate": "x"}})
+    assert _seen(run)["train"] == ("damaged", True)

@@ -1,0 +1,60 @@
+"""A network as a LiteRT file, answered by a process without TensorFlow."""
+
+from __future__ import annotations
+
+import zipfile
+
+import pytest
+
+from niwt_tf.errors import InputError
+from niwt_tf.files import entries_of
+from niwt_tf.models.backbones import build_network
+from niwt_tf.serving.export.litert import export_litert
+from niwt_tf.serving.export.verification import VerificationError
+
+NAMES = ("cat", "dog", "eel")
+
+
+@pytest.fixture(scope="module")
+def network():
+    made = build_network("small_vgg", NAMES, input_size=16)
+    made.calibration = 0.3
+    return made
+
+
+def test_what_is_refused(network, tmp_path):
+    with pytest.raises(InputError, match="path must end in .tflite. Received: 'a.onnx'"):
+        export_litert(network, "a.onnx")
+    with pytest.raises(InputError, match="precision must be one of float32, float16, int8"):
+        export_litert(network, tmp_path / "a.tflite", precision="int4")
+    assert entries_of(tmp_path) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "share"), [("float32", 1.1), ("float16", 0.6), ("int8", 0.5)])
+def test_it_answers_as_the_network_does(network, tmp_path, precision, share):
+    pytest.importorskip("ai_edge_litert")
+    path = tmp_path / "net.tflite"
+    report = export_litert(network, path, precision=precision)
+    weights = sum(weight.numpy().nbytes for weight in network.model.weights)
+    assert report.size < share * weights + 20_000
+    assert report.difference < {"float32": 1e-4, "float16": 1e-2, "int8": 0.2}[precision]
+    assert report.images == 16 and report.milliseconds > 0
+    with zipfile.ZipFile(path) as archive:
+        assert archive.read("labels.txt").decode().split() == list(NAMES)
+        assert f'"precision": "{precision}"' in archive.read("niwt.json").decode()
+
+
+@pytest.mark.slow
+def test_other_answers_leave_no_file(network, tmp_path, monkeypatch):
+    pytest.importorskip("ai_edge_litert")
+    other = build_network("small_vgg", NAMES, input_size=16, seed=5)
+    monkeypatch.setattr(network, "model", other.model)
+    from niwt_tf.serving.export import litert
+
+    contents = litert._converted(network, "float32")
+    monkeypatch.undo()
+    monkeypatch.setattr(litert, "_converted", lambda *_: contents)
+    with pytest.raises(VerificationError, match="LiteRT answers otherwise than the network in float32"):
+        export_litert(network, tmp_path / "net.tflite")
+    assert entries_of(tmp_path) == []
