@@ -64,7 +64,7 @@ analyses: $(VENV)/.installed
 	echo "analyses: $$(( $$(date +%s) - start )) s after installation"
 
 test: $(VENV)/.developer
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --timeout=600
 
 lint: $(VENV)/.developer
 	$(BIN)/ruff check .
