@@ -35,7 +35,7 @@ STAGE_OPTIONS = (*_WORK_OPTIONS, *SETTINGS)
 _ABSTAIN = Option(
     "abstain", "bool", False, "Export a network that answers 'unknown' below the probability that validation classes chose.",
 )
-_OWN_STAGES = dict.fromkeys(stage for stages in METHOD_STAGES.values() for stage in stages)
+_OWN_STAGES = [stage for stages in METHOD_STAGES.values() for stage in stages]
 STAGES = ("train", *_OWN_STAGES, "transfer", "evaluate", "export", "faithfulness", "report")
 EXPORT_OPTIONS = (*STAGE_OPTIONS, _ABSTAIN)
 RUN_OPTIONS = (*EXPORT_OPTIONS, Option("until", "str", "report", "The last stage to do, one of the method's.", choices=STAGES))
