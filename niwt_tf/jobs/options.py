@@ -76,13 +76,19 @@ BASELINE_OPTIONS = (
         choices=("head", "map"),
     ),
 )
-ONNX_OPTIONS = (
+_WRITTEN = (
     Option("run_dir", "str", None, "Folder of the run, which has the stage transfer.", optional=True),
-    Option("path", "str", None, "File to write, .onnx; by default exports/<name of run_dir>.onnx.", optional=True),
+    Option("bundle", "str", None, "Instead of a run: an exported version, or the folder of its versions.", optional=True),
+)
+ONNX_OPTIONS = (
+    *_WRITTEN,
+    Option("path", "str", None, "File to write, .onnx; by default exports/<name of the run or bundle>.onnx.", optional=True),
 )
 LITERT_OPTIONS = (
-    ONNX_OPTIONS[0],
-    Option("path", "str", None, "File to write, .tflite; by default exports/<name of run_dir>.tflite.", optional=True),
+    *_WRITTEN,
+    Option(
+        "path", "str", None, "File to write, .tflite; by default exports/<name of the run or bundle>.tflite.", optional=True
+    ),
     Option(
         "weights_as", "str", "float32", "What the weights are kept as; int8 is quantised dynamically.",
         choices=("float32", "float16", "int8"),

@@ -38,7 +38,7 @@ PROMISED = {
     "export": f"{_STAGE} abstain",
     "faithfulness": _STAGE,
     "report": _STAGE,
-    "export_onnx": "run_dir path",
+    "export_onnx": "run_dir bundle path",
     "compare": "runs reference out bound published progress",
     "baseline": f"{_STAGE} method baseline_features",
     "lambda_sweep": f"{_STAGE} lambda_grid",
