@@ -5,7 +5,6 @@ Needs the extra `niwt-tf[onnx]`. Decoding of image files is not in the file: ONN
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf import __version__
+from niwt_tf.config.extras import imported
 from niwt_tf.errors import InputError
 from niwt_tf.files import replacing
 from niwt_tf.models.network import Network
@@ -46,7 +46,7 @@ def export_onnx(network: Network, path: str | os.PathLike[str], metadata: Mappin
         raise InputError(f"metadata must not name what the export says itself. Received: {taken[0]!r}.")
     if sum(weight.numpy().nbytes for weight in network.model.weights) > _LARGEST:
         raise InputError(f"A network must be below 2 GB for a single ONNX file. Received: {network.model.name}.")
-    converter, runtime = (_imported(name) for name in ("tf2onnx", "onnxruntime"))
+    converter, runtime = (imported(name, "An ONNX file") for name in ("tf2onnx", "onnxruntime"))
     images = tf.TensorSpec([None, network.input_size, network.input_size, 3], tf.float32, name="images")
 
     @tf.function(input_signature=[images], autograph=False)
@@ -94,12 +94,3 @@ def description_of(network: Network) -> dict[str, Any]:
         "preprocessing": f"Outside: to RGB in 0..255, and to input_size x input_size by {network.input_form.resize}.",
         "niwt_tf": __version__,
     }
-
-
-def _imported(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise InputError(
-            f"ONNX files need {name}: install them with pip install 'niwt-tf[onnx]'. Received: no module {error.name}."
-        ) from None
