@@ -350,6 +350,10 @@ QUICKSTART_OPTIONS = (
     Option("data_dir", "str", "data/birds", "Where the birds are drawn."),
     Option("run_dir", "str", "runs/birds", "Folder of the run."),
     Option("export_dir", "str", "exports/birds", "Where SavedModels go."),
+    Option(
+        "small", "bool", False,
+        "Take few birds and little training, to see that all parts work; folders that are not given end in -small.",
+    ),
     Option("progress", "bool", True, "Show progress bars."),
 )
 

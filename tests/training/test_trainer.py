@@ -3,7 +3,9 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
+from tensorflow.core.util import event_pb2
 
 from niwt_tf.compute.features import Reader
 from niwt_tf.data.schema import Images
@@ -163,6 +165,25 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(images, validation, tmp
     assert_same(resumed.model.get_weights(), whole.model.get_weights())
     assert [record["loss"] for record in history] == [record["loss"] for record in whole_history]
     assert list((tmp_path / "logs").iterdir())
+
+
+def test_logs_are_those_of_tensorboard_without_it(tmp_path):
+    def written(folder, write):
+        writer = tf.summary.create_file_writer(str(folder))
+        write(writer)
+        writer.close()
+        (file,) = folder.iterdir()
+        *_, last = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
+        event = event_pb2.Event.FromString(last)
+        (value,) = event.summary.value
+        return event.step, value.tag, value.metadata, tf.make_ndarray(value.tensor)
+
+    def theirs(writer):
+        with writer.as_default(step=3):
+            tf.summary.scalar("loss", 0.25)
+
+    ours = written(tmp_path / "a", lambda writer: training._log(writer, {"phase": "head", "epoch": 3, "loss": 0.25}, 3))
+    assert ours == written(tmp_path / "b", theirs)
 
 
 def test_a_checkpoint_of_another_run_or_a_broken_one_is_not_used(images, validation, tmp_path):
