@@ -107,7 +107,7 @@ def job_page(job: Job) -> str:
     whole = len(shared) == len(SETTINGS)
     own = [declared for declared in job.options if not whole or declared not in shared]
     lines += ["## Flags", "", *(_flag(declared, job.defaults.get(declared.name)) for declared in own)]
-    lines += ["`--flagfile=FILE`", ":   A file of flags, one a line; `#` starts a comment.", ""]
+    lines += ["`--flagfile=FILE`", ":   A file with one flag a line; `#` starts a comment. `niwt:NAME` is a flag file of the package.", ""]
     if whole:
         lines += ["", "It also takes every one of the [settings of a run](settings.md).", ""]
     return "\n".join(lines)

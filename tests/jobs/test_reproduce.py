@@ -133,8 +133,8 @@ def test_a_dry_run_of_what_is_missing_prints_it_all_and_has_a_status_of_its_own(
 
 def test_the_help_tells_what_a_flag_that_is_left_out_means():
     told = job_help(JOBS["reproduce"])
-    given = "(default: none, it must be given: cub or awa2, or what the table names)"
-    for line in (given, "(default: both of Table 1, vgg16 and resnet101)"):
+    given = "(default: none; you must give it: cub or awa2, or a data set of the table)"
+    for line in (given, "(default: for Table 1 both vgg16 and resnet101)"):
         assert line in " ".join(told.split())
     of_rows = {name: {row.settings.get(name, getattr(Settings(), name)) for row in TABLE_1} for name in TABLE_1[0].settings}
     for name, values in of_rows.items():
