@@ -410,8 +410,10 @@ QUICKSTART_OPTIONS = (
 )
 
 STUDIO_OPTIONS = (
-    _BUNDLE, Option("images", "str", None,
-    "Folder of test images. Subfolders are read too. Nothing is written here.", optional=True),
+    _BUNDLE,
+    Option(
+        "images", "str", None, "Folder of test images. Subfolders are read too. Nothing is written here.", optional=True
+    ),
     Option(
         "most_images", "int", 200,
         "Maximum number of test images. If there are more, they are picked at even distances.", at_least=1, below=5001,

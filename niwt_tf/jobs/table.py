@@ -149,6 +149,7 @@ JOBS = {
 
 HELP_FLAGS = ("--help", "-h", "-help", "--helpfull", "--helpshort")
 COMMAND = "niwt"
+FLAG_FILE_HELP = "A file with one flag a line; # starts a comment. niwt:NAME is a flag file of the package."
 USAGE = f"{COMMAND} JOB [--flagfile=FILE] [--flag=value ...]"
 
 
@@ -171,7 +172,7 @@ def job_help(job: Job) -> str:
         lines += [line.replace("| ", "|") for line in form]
         default = f" (default: {job.defaults[declared.name]})" if declared.name in job.defaults else flag_default(declared)
         lines += textwrap.wrap(declared.help + default, 100, initial_indent="      ", subsequent_indent="      ")
-    lines += ["  --flagfile=FILE", "      A file with one flag a line; # starts a comment. niwt:NAME is a flag file of the package."]
+    lines += ["  --flagfile=FILE", f"      {FLAG_FILE_HELP}"]
     return "\n".join(lines)
 
 
