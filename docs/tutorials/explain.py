@@ -44,10 +44,10 @@ print("really:", folder.name)
 Image.open(sorted(Path("explanations").glob("*.png"))[0])
 
 # %% [markdown]
-# The upper row shows the picture, where the network looked, and the neurons that answered most. Below are the words
-# that speak for the class (blue) and against it (orange). On the right: why not the second best class.
+# The upper row shows the picture, where the network looks, and the most important neurons. Below are the words
+# that support the class (blue) and count against it (orange). On the right: why not the second best class.
 #
-# Words come from the neurons by the inverse of the importance map. A neuron has a name only if the name held on
+# Words come from the neurons by the inverse of the importance map. A neuron has a name only if the name is confirmed on
 # training pictures that were kept aside. Here few or none do: the network is tiny. The sheet says so itself, below.
 #
 # ## Why not the other class?

@@ -88,5 +88,5 @@ def check_text_features(knowledge: str, text_features: str) -> None:
         InputError: no part of the knowledge is a text.
     """
     if text_features != "lsa" and not has_texts(knowledge):
-        rule = f"--text_features must be lsa where no part of --knowledge is {' or '.join(TEXTS)}"
+        rule = f"--text_features must be lsa if no part of --knowledge is {' or '.join(TEXTS)}"
         raise InputError(f"{rule}. Received: {text_features!r} with --knowledge={knowledge}.")

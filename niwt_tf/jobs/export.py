@@ -72,7 +72,7 @@ def stage(
     folder = Path(os.path.abspath(export_folder() if export_dir is None else export_dir))
     if run.team.is_chief and (run.path / "export").exists() and exported(run) is None:
         shutil.rmtree(run.path / "export")
-        _LOG.info("The SavedModel of this run is no longer there.")
+        _LOG.info("The SavedModel of this run does not exist any more.")
     metrics = _metrics(run)
     extra = {"export_dir": str(folder), "k": _BEST, "metrics": metrics, "abstain": abstain}
     extra |= {"estimates": dict(estimates)} if estimates is not None else {}
@@ -111,10 +111,10 @@ def say_other_classes(folder: Path, class_names: Sequence[str]) -> None:
     gone = [label for label in labels if label not in class_names]
     if newest is not None and gone:
         kept = len(labels) - len(gone)
-        shared = f"{kept} of its {len(labels)} are in this one" if kept else "no class in common"
+        shared = f"{kept} of its {len(labels)} are in the new version" if kept else "no class in common"
         _LOG.warning(
-            "%s is a model of other classes (%s; it has %s): a server of %s changes from it to this one. "
-            "Another --export_dir keeps them apart.",
+            "%s is a model of other classes (%s; it has %s). A server of %s will switch from it to the new version. "
+            "Give another --export_dir to keep both.",
             newest, shared, listed(gone), folder,
         )
 
@@ -216,7 +216,7 @@ def export_litert_job() -> None:
     network, images = _transferred(run, "niwt export_litert"), None
     if folder is not None:
         photographs = photographs_below(existing_directory("--images", folder))[:_MOST_COMPARED]
-        require(photographs, f"--images must be a folder of images. Received: {folder!r}, which has none.")
+        require(photographs, f"--images must be a folder of images. Received: {folder!r}, which has no image.")
         images = np.stack([read_one_image(each, "--images").taken(network.input_form) for each in photographs])
     report = export_litert(network, path, images, flags.FLAGS.weights_as)
     _LOG.info(

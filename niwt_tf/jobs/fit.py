@@ -58,7 +58,7 @@ def inputs_of(method: Method) -> tuple[str, ...]:
 
 def no_importance(run: Run, what: str) -> InputError:
     """Return the error of a run whose method does not measure importance, which something needs."""
-    rule = f"--method must be one that measures importance for {what}"
+    rule = f"--method must be a method that measures importance for {what}"
     return InputError(f"{rule}. Received: {run.settings.method!r}, which does not.")
 
 

@@ -26,7 +26,7 @@ def main() -> None:
         InputError: there is no bundle or no folder of images, the port is taken, or streamlit is not installed.
     """
     if importlib.util.find_spec("streamlit") is None:
-        raise InputError("niwt studio needs streamlit, which is not installed; 'pip install niwt-tf[studio]' installs it.")
+        raise InputError("niwt studio needs streamlit, which is not installed: pip install 'niwt-tf[studio]'.")
     bundle = bundle_folder()
     Bundle.open(bundle)
     images = Path(os.path.abspath(os.path.expanduser(required("images"))))
@@ -71,4 +71,4 @@ def _check_port(host: str, port: int) -> None:
             tried.bind(address)
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"--host and --port must be an address that is free. Received: {host}:{port} ({reason}).") from None
+        raise InputError(f"--host and --port must be a free address. Received: {host}:{port} ({reason}).") from None

@@ -77,7 +77,7 @@ def train_partitions(
     """
     if settings.finetune == "head":
         if settings.weights == "none" and not brings_weights(settings.backbone):
-            _LOG.warning("--finetune=head with --weights=none trains a head on a random backbone: give --weights.")
+            _LOG.warning("--finetune=head with --weights=none trains a head on a backbone with random weights: give --weights.")
         shared = _new_network(settings, partitions[0].training.images)
         _settle(settings, shared, partitions[0], execution)
         reader = Reader(shared, execution)

@@ -196,8 +196,8 @@ def test_a_record_is_plain_json_of_finite_numbers():
 def test_a_map_that_is_empty_is_said_to_be():
     empty, hot = np.zeros((2, 2)), np.eye(2)
     assert empty_map_sentence(hot) == empty_map_sentence(None) == ""
-    assert empty_map_sentence(empty) == "nothing in the map speaks for it"
-    assert empty_map_sentence(empty, ("crow", "emu")) == "nothing in the map speaks for crow over emu"
+    assert empty_map_sentence(empty) == "nothing in the image supports it"
+    assert empty_map_sentence(empty, ("crow", "emu")) == "nothing in the image supports crow over emu"
 
 
 def _contrast(counterfactual, described=True, best=None):
@@ -227,7 +227,7 @@ def test_sentences():
         f"emu would win over Crow {had} (an estimate: the class was learnt from photographs); "
         "the most probable class would still be Dove."
     )
-    said = counterfactual_sentence(_contrast(NoCounterfactual("Nothing is known of its description.")))
+    said = counterfactual_sentence(_contrast(NoCounterfactual("Its description is not known.")))
     assert said == "What would make emu win over crow: nothing is known of its description."
 
 
@@ -237,7 +237,7 @@ def test_what_a_network_follows_and_what_it_does_not_see():
     assert followed_attributes(shares, names) == ([("size", 0.6), ("has_wing_color::red", 0.2), ("tail", 0.19)], ["hump"])
     assert followed_sentence(shares, names) == (
         "The network follows most: size (60 %), wing color: red (20 %), tail (19 %); "
-        "1 of 4 columns of the table are not seen by it."
+        "1 of 4 columns of the table cannot be seen by it."
     )
     assert followed_sentence(np.full(2, 0.5), names[:2]) == "The network follows most: wing color: red (50 %), size (50 %)."
     assert followed_sentence(None, names) == ""

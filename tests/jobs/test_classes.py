@@ -139,7 +139,7 @@ def test_filling_in_is_told(bundle, niwt, tmp_path):
     assert "none for 'black', 'size::big', 'size::small'; missing=mean" in niwt(*flags).err
     added = niwt(*flags, "--missing=mean")
     assert added.status == 0
-    assert "owl: 3 attributes have the seen classes' mean: black, size::big, size::small." in added.err
+    assert "owl: 3 attributes get the mean of the seen classes: black, size::big, size::small." in added.err
 
 
 def _tampered(folder: Path) -> None:
@@ -186,7 +186,7 @@ MISTAKES = {
     "a class that is there": (_nothing, ("add_class", B, "--name=cat", "--text=black"), "'cat', which there is already"),
     "a name of two lines": (_nothing, ("add_class", B, "--name=a\nb", "--text=black"), "without control characters"),
     "a long name": (_nothing, ("add_class", B, "--name=" + "x" * 201, "--text=black"), "1 to 200 characters"),
-    "little understood": (_nothing, (*ADD, "--text=black warbling crooning"), "by half, or --yes .*33% of what"),
+    "little understood": (_nothing, (*ADD, "--text=black warbling crooning"), "half understood, or give --yes .*33% of what"),
     "nothing understood": (_nothing, (*ADD, "--text=purple"), "text must describe the class in the words .*'black', 'stripes'"),
     "no file": (_nothing, (*ADD, "--attributes={b}/x.json"), "x.json must be a file. Received: no such file"),
     "no text file": (_nothing, (*ADD, "--text_file={b}/x.txt"), "x.txt must be a file. Received: no such file"),

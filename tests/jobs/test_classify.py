@@ -93,7 +93,7 @@ def test_explanations_are_words(niwt, toy, photos):
     done = niwt("classify", f"--bundle={toy}", f"--images={photos / 'a.png'}", "--explain")
     assert done.status == 0, done.err
     assert "because of red +1, green +0, blue +0" in done.out
-    assert "by neuron 2 (blue) +1, " in done.out and "rather than " in done.out
+    assert "neurons neuron 2 (blue) +1, " in done.out and "rather than " in done.out
     done = niwt("classify", f"--bundle={toy}", f"--images={photos / 'a.png'}", "--explain", "--format=json")
     words = json.loads(done.out)[0]["explanation"]
     assert words["attributes"][0] == {"attribute": "red", "weight": 1.0} and words["speaks_against"][0]["weight"] == -1.0
@@ -112,7 +112,7 @@ def test_explanations_are_words(niwt, toy, photos):
         (["--images={photos}", "--bundle={toy}", "--answers=a.csv", "--format=csv"], "--format must be left out"),
         (["--images={photos}", "--bundle={toy}", "--answers=a.csv", "--explain"], "--answers must end in .jsonl"),
         (["--images={photos}", "--bundle={photos}", "--answers={photos}/a.csv"], "folder must be an exported SavedModel"),
-        (["--images={photos}/none", "--bundle={toy}", "--answers={photos}/a.csv"], "must name files or folders that are there"),
+        (["--images={photos}/none", "--bundle={toy}", "--answers={photos}/a.csv"], "must name files or folders that exist"),
         (["--images={photos}", "--server=localhost", "--name=toy"], "server must be like grpc://localhost:8500"),
         (["--images={photos}", "--server=http://127.0.0.1:1", "--name=toy", "--retries=0"], "must name a server that answers"),
     ],
@@ -189,7 +189,8 @@ def test_explanations_that_are_not_there_are_no_fault_of_the_images(niwt, photos
 def test_a_model_that_the_server_has_not_is_named(niwt, toy, photos):
     with loopback(toy, "toy") as server:
         done = niwt("classify", f"--server={server.rest}", "--name=birds", f"--images={photos}")
-    assert done.status == 2 and "--name and --model_version must name what the server has. Received: 'birds'" in done.err
+    rule = "--name and --model_version must name a model and a version on the server"
+    assert done.status == 2 and f"{rule}. Received: 'birds'" in done.err
 
 
 def test_folders_give_their_images_and_files_are_taken_as_they_are(photos):

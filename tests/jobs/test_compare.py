@@ -194,7 +194,7 @@ def test_unfinished_runs_are_named_and_left_out(niwt, runs):
     job = _compare(niwt, runs)
     assert job.status == 0
     assert f"Left out: {runs / 'seed_0' / 'evaluate'} (" in job.err
-    assert "must hold the stage evaluate, which is not there" in job.err
+    assert "must hold the stage evaluate, which is missing" in job.err
     assert "seed_2" in job.err
     for seed in (0, 1):
         shutil.rmtree(runs / f"seed_{seed}" / "train")

@@ -148,7 +148,7 @@ def test_a_stage_without_its_input_says_which_to_run(niwt, finished_run, run_cop
     job = niwt("map", *_flags(run_copy, finished_run))
     # Nothing is missing for the map itself, which is there; what it stands on is.
     assert job.status == 2
-    assert f"must hold the stage importance, which is not there: run niwt run --run_dir={run_copy} first" in job.err
+    assert f"must hold the stage importance, which is missing: run niwt run --run_dir={run_copy} first" in job.err
 
 
 def test_another_flag_is_named_and_overwrite_redoes_what_it_changes(niwt, finished_run, run_copy):
@@ -208,7 +208,7 @@ def test_a_full_disk_in_training(niwt, own_data, tmp_path):
         job = niwt("train", *flags)
     assert job.status == 2
     warned, uncached, said = job.err.splitlines()
-    assert "takes nothing more (File too large): the run goes on without." in uncached
+    assert "takes nothing more (File too large). The run goes on without it." in uncached
     assert "random backbone" in warned
     assert "File too large" in said
     assert not (tmp_path / "run" / "train").exists()
@@ -255,7 +255,7 @@ def test_two_seen_classes_are_too_few_to_choose_on(niwt, own_copy, tmp_path):
     assert read_json(run / "metrics.json")["calibration"] == 0
     job = niwt("baseline", *flags)
     assert job.status == 2
-    assert "A baseline needs enough seen classes to hold some out and keep 4. Received: 2 seen classes." in job.err
+    assert "A baseline needs enough seen classes to leave some out and keep 4. Received: 2 seen classes." in job.err
 
 
 _KILLED = """

@@ -172,7 +172,7 @@ def test_an_incomplete_run_names_the_job(niwt, finished_run, photo, tmp_path):
     shutil.rmtree(run / "transfer")
     done = niwt("explain", f"--image={photo}", f"--run_dir={run}", f"--out={tmp_path / 'out'}")
     assert done.status == 2
-    assert f"must hold the stage transfer, which is not there: run niwt run --run_dir={run} first, which does" in done.err
+    assert f"must hold the stage transfer, which is missing: run niwt run --run_dir={run} first, which does" in done.err
     assert not (tmp_path / "out").exists()
 
 
@@ -214,7 +214,8 @@ def test_a_bundle_that_was_changed_explains_nothing(niwt, finished_run, photo, t
     cards = bundle / "assets.extra" / "cards.json"
     cards.write_text(cards.read_text().replace("0.0", "1.0"))
     done = niwt("explain", f"--image={photo}", f"--bundle={bundle}", f"--out={tmp_path / 'out'}")
-    assert done.status == 2 and "must be as it was written. Received: assets.extra/cards.json, it was changed" in done.err
+    rule = "must be unchanged since it was written"
+    assert done.status == 2 and f"{rule}. Received: assets.extra/cards.json, it was changed" in done.err
     assert len(done.err.splitlines()) == 1 and not (tmp_path / "out").exists()
 
 

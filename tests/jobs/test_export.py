@@ -165,7 +165,7 @@ def test_the_check_images_are_spread_over_the_test_images(tmp_path, data, images
 
 def test_without_a_transfer_nothing_is_written(tmp_path, data):
     with (
-        pytest.raises(InputError, match="The stage export needs transfer, which is not there"),
+        pytest.raises(InputError, match="The stage export needs transfer, which is missing"),
         RunDirectory(tmp_path / "run").locked(Settings()) as run,
     ):
         export.stage(run, data, tmp_path / "exports")

@@ -89,7 +89,7 @@ def test_it_needs_the_stages_before_it(niwt, finished_run, tmp_path):
     shutil.rmtree(run / "evaluate")
     job = niwt("faithfulness", f"--run_dir={run}", "--noprogress")
     assert job.status == 2
-    assert "must hold the stage evaluate, which is not there: run niwt run --run_dir=" in job.err
+    assert "must hold the stage evaluate, which is missing: run niwt run --run_dir=" in job.err
 
 
 def _rows(path):

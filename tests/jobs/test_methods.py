@@ -34,7 +34,7 @@ def test_a_whole_run(niwt, finished_run, run_copy, tmp_path):
     assert ours["calibration"] == pytest.approx(theirs["calibration"], rel=1e-3, abs=1e-5)
     selection = read_json(run_copy / "transfer" / "selection.json")
     assert selection["method"] == head
-    assert "All columns by" in (run_copy / "report" / "report.html").read_text(encoding="utf-8")
+    assert "Head columns made by" in (run_copy / "report" / "report.html").read_text(encoding="utf-8")
     network = Network.load(run_copy / "transfer" / "network.keras")
     assert any(layer.name == "unit_features" for layer in network.model.layers) == (selection["chosen"]["features"] == "unit")
     bundle = sorted(exports.iterdir())[-1]

@@ -50,7 +50,7 @@ def test_quickstart_draws_and_runs(niwt, monkeypatch, fails, tmp_path):
     job = niwt("quickstart", *places, "--noprogress")
     jobs = [next(word for word in command if word in ("render", "run")) for command in done]
     if fails:
-        assert job.status == 2 and f"niwt {fails} must end well. Received: status 2; the same command goes on" in job.err
+        assert job.status == 2 and f"niwt {fails} must succeed. Received: status 2; the same command goes on" in job.err
     else:
         assert job.status == 0 and job.out.startswith("quickstart: ") and jobs == ["render", "run"]
         assert done[1][-5:] == ["--flagfile=niwt:birds", *places, "--noprogress"]

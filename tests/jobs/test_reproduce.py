@@ -219,7 +219,7 @@ def test_a_matlab_file_in_disorder_stops_before_any_work(niwt, archives, tmp_pat
     data = Path(shutil.copytree(archives / "awa2", tmp_path / "awa2"))
     (data / "xlsa17/data/AWA2/res101.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n")
     job = niwt("reproduce", "--dataset=awa2", "--knowledge=attributes", f"--data_dir={data}", f"--run_dir={tmp_path / 'runs'}")
-    assert job.status == 2 and "res101.mat must be a whole HDF5 file" in job.err
+    assert job.status == 2 and "res101.mat must be a complete HDF5 file" in job.err
     assert not (tmp_path / "runs").exists()
 
 

@@ -94,7 +94,7 @@ def _gallery(names: tuple[str, ...], num_seen: int) -> tuple[GalleryEntry, ...]:
     beaks = (("has_beak::long", "has_beak", 0.5), ("has_beak::dark_red", "has_beak", 0.25))
     words = tuple(WeightedAttribute(*each) for each in ((names[0], "", 1.0), *beaks))
     against = (WeightedAttribute(names[1], "", -0.75),)
-    neuron = ShownNeuron(3, names[0], 0.99, 0.1, PIXEL, f"Where neuron 3 ({names[0]}) answers in the image of {names[1]}")
+    neuron = ShownNeuron(3, names[0], 0.99, 0.1, PIXEL, f"Where neuron 3 ({names[0]}) is active in the image of {names[1]}")
     other = replace(neuron, neuron=4, auc=0.76)
     for true in (len(names) - 1, 0):
         for right in (True, False):

@@ -108,7 +108,7 @@ def test_what_is_absent_is_said():
     assert "There is no test image of an unseen class" in text
     assert "need test images of both kinds" in text and "The curves as tables" not in text
     assert "not measured, the data set has no boxes" in text
-    assert "No neuron has a name that holds" in text and "There is no test image to explain." in text
+    assert "No neuron has a name that holds" in text and "There are no test images to explain." in text
     assert "Grey rows have no test image" in text
 
 
@@ -125,7 +125,7 @@ def test_without_any_test_image():
     scored = scored_toy(2, 3, 0)
     text = render(contents_toy(scored, ("ant", "bee", "cat"), 2, explained=False))
     Page(text)
-    assert "There is no test image, so nothing could be measured." in text
+    assert "There are no test images, so nothing could be measured." in text
     assert "nan" not in re.sub(r"<(script|style).*?</\1>", "", text, flags=re.S)
 
 

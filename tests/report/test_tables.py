@@ -155,7 +155,7 @@ def test_what_was_trained_on_what(world):
     assert said["Layer explained"] == "map: 3 neurons at 2 × 2 positions"
     assert said["Trained"] == "all layers, 1 epoch (head) then 2 epochs (all)"
     assert said["Time"] == "train 10.0\N{NO-BREAK SPACE}min, map 0.5\N{NO-BREAK SPACE}s"
-    assert said["Known of each image"] == "its class alone"
+    assert said["Annotations of each image"] == "its class alone"
     assert said["Chosen on"].startswith("nothing")
     assert subject_of(Settings(), world.network) == "birds: 2 seen classes, 1 unseen class"
     assert count(1000, "image") == "1,000 images"

@@ -78,7 +78,7 @@ def test_a_stage_of_images_alone_outlives_other_descriptions(tmp_path):
     assert RunDirectory(tmp_path).reading().folder("train").is_dir()
     with RunDirectory(tmp_path).locked(Settings()) as run:
         run.use_data("two", images="j")
-        assert run.stage("train", ["seed"], described=False).reason == "was made of other data"
+        assert run.stage("train", ["seed"], described=False).reason == "was made from other data"
 
 
 def test_flags_that_are_not_given_come_from_the_run(tmp_path):
@@ -112,7 +112,7 @@ def test_other_data_redo_everything(tmp_path):
 
 def test_a_stage_alone_refuses_inputs_that_are_absent_or_out_of_date(tmp_path):
     with (
-        pytest.raises(InputError, match="needs train, which is not there: run niwt run --run_dir=.* first, which does all"),
+        pytest.raises(InputError, match="needs train, which is missing: run niwt run --run_dir=.* first, which does all"),
         RunDirectory(tmp_path).locked(Settings()) as run,
     ):
         _evaluate(run)
@@ -325,7 +325,7 @@ def test_a_stage_alone_on_changed_data_is_refused(tmp_path):
     _both(tmp_path)
     before = (tmp_path / "metrics.json").read_text()
     with (
-        pytest.raises(InputError, match="The stage evaluate needs train, which was made of other data"),
+        pytest.raises(InputError, match="The stage evaluate needs train, which was made from other data"),
         RunDirectory(tmp_path).locked(Settings()) as run,
     ):
         run.use_data("other")

@@ -143,7 +143,7 @@ def test_a_saved_class_is_taken_back_by_a_version_without_it(exported, images, t
     assert shop.take_back("zebra") == folder / "3" == shop.bench.bundle.folder
     assert shop.bench.bundle.labels == Bundle.open(folder / "1").labels and shop.bench.named("zebra") == ""
     assert sorted(os.listdir(folder)) == ["1", "2", "3"]
-    with pytest.raises(InputError, match="name must be that of one of the bundle's 5 classes. Received: 'zebra'"):
+    with pytest.raises(InputError, match="name must be the name of one of the bundle's 5 classes. Received: 'zebra'"):
         shop.take_back("zebra")
 
 

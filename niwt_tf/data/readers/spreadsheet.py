@@ -75,7 +75,7 @@ def rows_of_workbook(path: Path) -> Rows:
     try:
         import openpyxl
     except ImportError:
-        rule = f"{path} is a workbook, which openpyxl reads: pip install 'niwt-tf[excel]', or save it as CSV"
+        rule = f"{path} is an Excel workbook, which needs openpyxl: pip install 'niwt-tf[excel]', or save it as CSV"
         raise InputError(f"{rule}. Received: no openpyxl.") from None
     rule = f"{path} must be a workbook that Excel can read (.xlsx), or CSV"
     try:
@@ -182,7 +182,7 @@ def decimal_mark(path: Path, cells: Iterable[tuple[int, str]]) -> str:
         rule = f"{path}, line {other_line} must write fractions as line {line} does, {cell!r}"
         raise InputError(f"{rule}. Received: {other_cell!r}.")
     if doubtful is not None and not proof:
-        rule = f"{path}, line {doubtful[0]} must tell 1.2 from 1200: without the comma, or with a point"
+        rule = f"{path}, line {doubtful[0]} must show whether it means 1.2 or 1200: leave the comma out, or write a point"
         raise InputError(f"{rule}. Received: {doubtful[1]!r}.")
     return next(iter(proof), ".")
 
@@ -241,7 +241,7 @@ def _plain(cell: str) -> str:
 def _written(value: Any, where: str) -> str:
     """Return a workbook's cell as it would be written in a CSV file."""
     if isinstance(value, date | time):
-        raise InputError(f"{where} must be a text or a number. Received: a date, which Excel makes of what looks like one.")
+        raise InputError(f"{where} must be a text or a number. Received: a date; Excel turns what looks like a date into one.")
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -130,7 +130,8 @@ def _by_label(results: Sequence[Result]) -> dict[str, dict[Problem, Result]]:
             other = kept.setdefault(result.problem, result)
             if dict(other.figures) != dict(result.figures):
                 raise InputError(
-                    f"--runs must hold one result of a method for each problem. Received: two of {method} with the same data, "
+                    f"--runs must hold only one result of a method for each problem. Received: two of {method} with the same "
+                    "data, "
                     f"split, seed {result.problem[1]} and flags, in {other.where} and {result.where}."
                 )
             if result.optimistic and not other.optimistic:
@@ -233,7 +234,9 @@ def best_harmonic_mean(path: Path, num_seen: int) -> float | None:
         arrays = read_arrays(path)
         logits, labels = arrays["logits"], arrays["labels"]
     except (OSError, ValueError, KeyError):
-        raise InputError(f"{path} must hold the scores of the test images, for --bound. Received: a file without.") from None
+        raise InputError(
+            f"{path} must hold the scores of the test images, for --bound. Received: a file without scores."
+        ) from None
     if not (labels < num_seen).any() or not (labels >= num_seen).any():
         return None
     curve = calibration_curve(logits, labels, num_seen)

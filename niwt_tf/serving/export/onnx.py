@@ -43,7 +43,7 @@ def export_onnx(network: Network, path: str | os.PathLike[str], metadata: Mappin
     own = description_of(network)
     taken = sorted(own.keys() & (metadata or {}).keys())
     if taken:
-        raise InputError(f"metadata must not name what the export says itself. Received: {taken[0]!r}.")
+        raise InputError(f"metadata must not repeat a field that the export writes itself. Received: {taken[0]!r}.")
     if sum(weight.numpy().nbytes for weight in network.model.weights) > _LARGEST:
         raise InputError(f"A network must be below 2 GB for a single ONNX file. Received: {network.model.name}.")
     converter, runtime = (_imported(name) for name in ("tf2onnx", "onnxruntime"))
@@ -78,7 +78,9 @@ def _difference(session: Any, answers: Any, network: Network) -> float:
             same = found.shape == tuple(expected.shape)
             difference = float(np.abs(found - expected).max()) / scale if same else float("inf")
             if not difference <= _TOLERANCE:
-                raise VerificationError(f"onnxruntime answers otherwise than the network: {name} differs by {difference:.3g}.")
+                raise VerificationError(
+                    f"onnxruntime gives other answers than the network: {name} differs by {difference:.3g}."
+                )
             worst = max(worst, difference)
     return worst
 

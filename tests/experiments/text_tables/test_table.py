@@ -34,7 +34,7 @@ def test_rows_are_chosen_by_their_split_and_by_what_can_be_run():
     assert row.name == "flowers_ps" and drawn.settings_of(row, "data", {"split": "ps"}, Path()).split == "random"
     words = TextTable("n3_4", "birds")
     assert [row.name for row in words.chosen({})] == ["birds_encoder", "birds_words", "birds_random"]
-    assert words.left_out({}) == ["birds_vectors is left out: it takes --text_features=vectors:FILE."]
+    assert words.left_out({}) == ["birds_vectors is left out: it needs --text_features=vectors:FILE."]
     given = {"text_features": "vectors:some.txt"}
     assert len(words.chosen(given)) == 4 and not words.left_out(given)
 
@@ -144,7 +144,7 @@ def test_figures_stand_beside_the_papers(tmp_path):
     drawn = TextTable("n3_adapt", "birds")
     (line,) = [each for each in drawn.files([Finished(drawn.rows[0], metrics)])["md"].splitlines() if "| every layer |" in each]
     assert line == "| every layer | N3 | 40.0 | 17.6 |  | 25.0 |"  # no difference: the paper's figure is of photographs
-    assert "ELMo (paragraph) | N3 | not to be had | 4.1" in TextTable("n3_4", "cub").files([])["md"]
+    assert "ELMo (paragraph) | N3 | not available | 4.1" in TextTable("n3_4", "cub").files([])["md"]
 
 
 def test_a_random_encoder_has_the_same_words_and_drawn_numbers(tmp_path, tiny_bert, monkeypatch):

@@ -55,6 +55,6 @@ def test_other_answers_leave_no_file(network, tmp_path, monkeypatch):
     contents = litert._converted(network, "float32")
     monkeypatch.undo()
     monkeypatch.setattr(litert, "_converted", lambda *_: contents)
-    with pytest.raises(VerificationError, match="LiteRT answers otherwise than the network in float32"):
+    with pytest.raises(VerificationError, match="LiteRT gives other answers than the network in float32"):
         export_litert(network, tmp_path / "net.tflite")
     assert entries_of(tmp_path) == []
