@@ -202,7 +202,7 @@ class Settings:
         for name, value in (("finetune", "head"), ("layer", None), ("input_size", None), ("support", "seen")):
             if getattr(self, name) != value:
                 rule = f"--{name} must be {'left out' if value is None else value} with --backbone={FEATURES}"
-                raise InputError(f"{rule}, which is a head alone. Received: {getattr(self, name)!r}.")
+                raise InputError(f"{rule}, which trains only a head. Received: {getattr(self, name)!r}.")
 
     @property
     def data_folder(self) -> str:

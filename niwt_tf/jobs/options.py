@@ -149,7 +149,7 @@ COMPARE_OPTIONS = (
     Option("runs", "strs", (), "Run directories, or folders that contain run directories."),
     Option(
         "reference", "str", None,
-        "The method that others are compared with, by its name in the table. By default niwt, or the first method.",
+        "The method that the other methods are compared with, by its name in the table. By default niwt, or the first method.",
         optional=True,
     ),
     Option("out", "str", "comparison", "Folder for comparison.csv, per_problem.csv, comparison.md and comparison.png."),

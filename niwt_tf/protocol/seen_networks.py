@@ -192,7 +192,7 @@ def _width_of(settings: Settings, images: Images) -> int | None:
     """
     is_of_features = holds_features(images.root)
     if is_of_features != (settings.backbone == FEATURES):
-        rule = f"--backbone must be {FEATURES} for a data set of features, and for no other"
+        rule = f"--backbone must be {FEATURES} for a data set of features, and only for such a data set"
         raise InputError(f"{rule}. Received: {settings.backbone!r} with {images.root}.")
     return feature_rows(images.root).shape[1] if is_of_features else None
 

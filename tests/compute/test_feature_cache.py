@@ -81,7 +81,8 @@ def test_a_table_that_says_it_is_another_is_refused_and_made_anew(tmp_path, capl
     write_json(record, {**read_json(record), "made_from": {"weights": "other"}})
     table = _cache(tmp_path).table("maps", SHAPE, FROM)
     assert (table.find(identities) == -1).all()
-    assert [each.message.split(" by ")[1] for each in caplog.records] == ["another network (other fingerprint). They are computed again."]
+    said = "another network (other fingerprint). They are computed again."
+    assert [each.message.split(" by ")[1] for each in caplog.records] == [said]
     assert read_json(record)["made_from"] == FROM
     record.write_text("{")
     caplog.clear()

@@ -65,7 +65,7 @@ MISTAKES = [
     ("cub", _gone(CUB + "res101.mat"), "res101.mat"),
     ("cub", _mat(CUB + "res101.mat", "image_files", lambda _: None), "but no image_files"),
     ("cub", _mat(CUB + "res101.mat", "labels", _first_label_wrong), "row 1: the label must go with the folder"),
-    ("cub", _mat(CUB + "att_splits.mat", "trainval_loc", lambda rows: rows + 60), "trainval_loc must hold row numbers of res101.mat, which has 64 rows"),
+    ("cub", _mat(CUB + "att_splits.mat", "trainval_loc", lambda rows: rows + 60), "of res101.mat, which has 64 rows"),
     ("cub", _mat(CUB + "att_splits.mat", "trainval_loc", lambda rows: rows + 0.5), "trainval_loc must be one column of whole"),
     ("awa2", _gone("Animals_with_Attributes2/predicates.txt"), "one without predicates.txt"),
     ("awa2", _gone("Animals_with_Attributes2/JPEGImages/bat"), "none for 1 of 8 classes, the first 'bat'"),

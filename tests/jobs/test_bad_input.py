@@ -21,11 +21,11 @@ CSV_MISTAKES = {
     "no class column": (("class,size", "name,size"), r"line 1 must have 'class' as its first column"),
     "only a header": ((CSV.partition("\n")[2], ""), r"must have a row for each class. Received: only a header"),
     "text in a cell": (("cat,5,4,7", "cat,5,four,7"), r"line 4, column 'legs' must be a finite number. Received: 'four'"),
-    "a row of blanks": (("cat,5,4,7", "cat,nan,,"), r"line 4 must describe its class in some column. Received: only empty cells"),
+    "a row of blanks": (("cat,5,4,7", "cat,nan,,"), r"line 4 must describe its class .* Received: only empty cells"),
     "inf": (("cat,5,4,7", "cat,5,4,-inf"), r"line 4, column 'fur' must be a finite number. Received: '-inf'"),
     "a spreadsheet's error": (("cat,5,4,7", "cat,5,#REF!,7"), r"column 'legs' must be .* Received: '#REF!', an error of"),
     "a ragged row": (("dog,6,4,8", "dog,6,4"), r"line 5 must have 4 cells like the header. Received: 3"),
-    "a number of two meanings": (("cat,5,4,7", 'cat,5,"4,000",7'), r"line 4 must show whether it means 1.2 or 1200.* Received: '4,000'"),
+    "a number of two meanings": (("cat,5,4,7", 'cat,5,"4,000",7'), r"line 4 must show whether .* Received: '4,000'"),
     "a class of other letters": (("dog,6,4,8", "Cat,6,4,8"), r"line 5 .*new class. Received: 'Cat' and 'cat', nearly the same"),
     "a column twice": (("legs,fur", "legs,legs"), r"each column once. Received: 'legs' twice"),
     "a class folder without a row": (("eel,4,0,0\n", ""), r"row for every class folder in images/. Received: none for 'eel'"),
@@ -177,7 +177,7 @@ MISTAKES = [
         _texts(fox=None), ["--knowledge=texts"], r"needs a text for each of 6 .*none for 1: 'fox'", id="a text absent"
     ),
     pytest.param(
-        _texts(fox="лиса рыжая"), ["--knowledge=attributes+texts"], r"none of the 2 words of 'fox'", id="words out of vocabulary"
+        _texts(fox="лиса рыжая"), ["--knowledge=attributes+texts"], r"none of the 2 words of 'fox'", id="out of vocabulary"
     ),
     pytest.param(
         _texts(),

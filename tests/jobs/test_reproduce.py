@@ -94,7 +94,7 @@ def test_rows_are_run_one_after_the_other_and_stand_beside_the_papers(call):
     assert (published["harmonic_mean"], published["paper_harmonic_mean"]) == ("37.5", "37.0")
     assert published["difference_acc_unseen"] == "-1.5" and published["changed_flags"] == ""
     assert "  difference                        -1.5    +5.1    +0.5" in job.out
-    assert "not at hand" in job.out and str(call.folder / "table1.md") in job.out
+    assert "not available" in job.out and str(call.folder / "table1.md") in job.out
     assert (
         "| cub_vgg16_attributes_all | 30.0 | 50.0 | 37.5 | 31.5 | 44.9 | 37.0 | +0.5 |"
         in (call.folder / "table1.md").read_text()
@@ -114,7 +114,7 @@ def test_what_is_needed_is_said_first_and_a_dry_run_ends_there(call):
     ):
         assert told in job.out
     assert all(f"  {row} " in job.out for row in ROWS) and "MISSING" not in job.out
-    assert "64 are there, the official archive has 11,788" in job.out
+    assert "64 exist, the official archive has 11,788" in job.out
 
 
 def test_a_dry_run_of_what_is_missing_prints_it_all_and_has_a_status_of_its_own(call, archives, tmp_path, monkeypatch):
@@ -128,7 +128,7 @@ def test_a_dry_run_of_what_is_missing_prints_it_all_and_has_a_status_of_its_own(
     official = {**needs.ARCHIVES, "cub": dataclasses.replace(needs.ARCHIVES["cub"], num_images=64)}
     monkeypatch.setattr(needs, "ARCHIVES", official)
     assert "official archive has" not in call.do("--dry_run", "--knowledge=attributes", data=data).out
-    assert call.do("--dry_run", data=tmp_path / "none").out.count("0 are there, the official archive has 64") == 1
+    assert call.do("--dry_run", data=tmp_path / "none").out.count("0 exist, the official archive has 64") == 1
 
 
 def test_the_help_tells_what_a_flag_that_is_left_out_means():

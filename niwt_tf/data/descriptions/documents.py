@@ -39,7 +39,7 @@ def text_documents(dataset: Dataset) -> list[str]:
     folder = next((inner for inner in (official / FOLDER, official.parent / FOLDER) if inner.is_dir()), None)
     if folder is None:
         raise InputError(
-            f"knowledge=texts needs the folder {FOLDER} with a file <class>.txt for each class in or beside {official}. "
+            f"knowledge=texts needs the folder {FOLDER} with a file <class>.txt for each class, in {official} or next to it. "
             "Received: no such folder."
         )
     files = text_files(folder)

@@ -47,7 +47,7 @@ def class_texts_of(place: Path) -> dict[str, str]:
     lines_of: dict[str, int] = {}
     for line, (cell, text) in rows[1:]:
         name = plain_name(cell)
-        require(name, f"{place}, line {line} must name a class of its own. Received: an empty cell.")
+        require(name, f"{place}, line {line} must name a class. Received: an empty cell.")
         check_name(name, f"{place}, line {line}: the name of a class")
         check_new(name, lines_of, place, line)
         lines_of[name], texts[name] = line, text

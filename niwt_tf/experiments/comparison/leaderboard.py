@@ -210,7 +210,7 @@ def _left_out(
         listed = "; ".join(f"{label} lacks {len(every - set(labelled[label]))}" for label in lacking)
         yield f"{len(every - shared)} of {len(every)} problems are left out of differences and ranks: {listed}"
     if len(usable) < len(shared):
-        yield f"{len(shared) - len(usable)} problems are left out, where H could not be measured"
+        yield f"{len(shared) - len(usable)} problems are left out, because H could not be measured"
     if len(usable) == 1:
         yield "one problem: no interval"
     if not usable:

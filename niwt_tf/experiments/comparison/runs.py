@@ -58,7 +58,7 @@ def results_in(folders: Sequence[str], bound: bool = False, progress: bool = Fal
 
 def _runs_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise InputError(f"{_RULE} Received: {str(folder)!r}, which is none.")
+        raise InputError(f"{_RULE} Received: {str(folder)!r}, which is not a run directory.")
     if (folder / "config.json").exists():
         return [folder.resolve()]
     found = sorted(entry.resolve() for entry in folder.iterdir() if (entry / "config.json").exists())

@@ -74,7 +74,7 @@ def needs_text(wanted: Mapping[PaperRow, Settings], parts: Sequence[Part], folde
 def _count(part: Part) -> str:
     if part.count is None or part.count[0] == part.count[1]:
         return ""
-    return f"; {part.count[0]:,} are there, the official archive has {part.count[1]:,}: figures will differ from the paper's"
+    return f"; {part.count[0]:,} exist, the official archive has {part.count[1]:,}: figures will differ from the paper's"
 
 
 def _source(name: str, dataset: str) -> str:
@@ -154,7 +154,7 @@ def _missing_images(
 def _missing_texts(dataset: str, archive: Archive, official: Path) -> tuple[str, ...]:
     folder = texts_folder(archive, official)
     if folder is None:
-        return (f"{official / archive.texts} (or beside {archive.folder})",)
+        return (f"{official / archive.texts} (or next to {archive.folder})",)
     if dataset == "cub" or not (official / "classes.txt").is_file():
         return ()
     _, classes = read_numbered_names(official / "classes.txt")

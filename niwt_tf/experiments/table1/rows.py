@@ -201,7 +201,7 @@ def _differences(done: Reproduced) -> list[float | None]:
 
 
 def _no_paper(row: PaperRow) -> str:
-    return "not at hand" if row.in_paper else "no such row"
+    return "not available" if row.in_paper else "no such row"
 
 
 def _line(name: str, cells: Sequence[str], more: str = "") -> str:

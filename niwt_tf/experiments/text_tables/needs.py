@@ -91,7 +91,7 @@ def _count(dataset: str, archive: Archive, official: Path) -> str:
     held = sum(len(image_names(place)) for place in places)
     if dataset == "birds" or held == archive.num_images:
         return f"{held:,}"
-    return f"{held:,} are there, the official archive has {archive.num_images:,}: figures will differ from the paper's"
+    return f"{held:,} exist, the official archive has {archive.num_images:,}: figures will differ from the paper's"
 
 
 def _official(archive: Archive, data_dir: Path) -> Path:
@@ -121,9 +121,9 @@ def _split(settings: Settings, official: Path) -> list[str]:
 
 def _texts(settings: Settings, archive: Archive, official: Path) -> list[str]:
     if settings.knowledge == "captions":
-        return [] if texts_folder(archive, official) else [f"{official / archive.texts} (or beside it)"]
+        return [] if texts_folder(archive, official) else [f"{official / archive.texts} (or next to it)"]
     places = official / FOLDER, official.parent / FOLDER
-    return [] if any(place.is_dir() for place in places) else [f"{places[0]} (or beside it), a text <class>.txt for each class"]
+    return [] if any(place.is_dir() for place in places) else [f"{places[0]} (or next to it), a text <class>.txt for each class"]
 
 
 def _encoder(settings: Settings, folder: Path) -> list[str]:

@@ -26,7 +26,7 @@ TABLES = {
     "n3_4": ("embeddings of words (Table 4)", ("cub", "birds")),
     "n3_5": ("base networks (Table 5)", ("cub", "birds")),
     "n3_6": ("the split of PDCNN's paper (Table 6)", ("cub", "flowers")),
-    "n3_adapt": ("every layer against the head alone (section 5.3)", ("cub", "birds")),
+    "n3_adapt": ("all layers or only the head (section 5.3)", ("cub", "birds")),
 }
 _PHOTOGRAPHS: dict[str, Any] = {
     "knowledge": "texts", "text_features": "encoder", "backbone": "resnet50", "weights": "imagenet", "finetune": "head",

@@ -116,17 +116,17 @@ class NiwtOptions(MethodOptions):
     def __post_init__(self) -> None:
         if self.seen_head == ("lda",) and self.importance_over != "shared":
             raise InputError(
-                f"--importance_over must be shared where --seen_head is lda alone. Received: {self.importance_over!r}."
+                f"--importance_over must be shared if --seen_head is only lda. Received: {self.importance_over!r}."
             )
         if self.map == "relevance" and ("lda" not in self.seen_head or self.importance_over != "shared"):
             received = f"{','.join(self.seen_head)!r} and {self.importance_over!r}"
             raise InputError(
-                f"--seen_head must name lda, and --importance_over be shared, where --map is relevance. Received: {received}."
+                f"--seen_head must name lda, and --importance_over must be shared, if --map is relevance. Received: {received}."
             )
         other = next((name for name in self.engine if name not in ("auto", "closed_form")), None)
         if self.extra_layers and other is not None:
-            raise InputError(f"--engine must be closed_form or auto where --extra_layers are given. Received: {other!r}.")
+            raise InputError(f"--engine must be closed_form or auto if --extra_layers are given. Received: {other!r}.")
         if self.extra_layers and self.importance_over != "shared":
             raise InputError(
-                f"--importance_over must be shared where --extra_layers are given. Received: {self.importance_over!r}."
+                f"--importance_over must be shared if --extra_layers are given. Received: {self.importance_over!r}."
             )

@@ -60,7 +60,7 @@ def test_one_problem_has_no_interval():
 def test_what_could_not_be_measured_is_left_out():
     (table,) = tables_of(_results(niwt=[0.5, None, 0.6], ale=[0.4, 0.4, 0.2]))
     assert table.shared == 2
-    assert "1 problems are left out, where H could not be measured" in table.notes
+    assert "1 problems are left out, because H could not be measured" in table.notes
     (table,) = tables_of(_results(niwt=[None], ale=[None]))
     assert "n/a" in terminal([table])
 

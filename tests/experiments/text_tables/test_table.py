@@ -98,7 +98,7 @@ def test_what_is_missing_is_named(tmp_path, tiny_bert, monkeypatch):
     said, missing = needed(tmp_path / "none")
     assert said.count("MISSING") == 5 and any("images.txt" in name for name in missing)
     assert "CUB_200_2011.tgz: https://" in said and "xlsa17.zip" in said
-    assert "0 are there, the official archive has 11,788" in said
+    assert "0 exist, the official archive has 11,788" in said
 
 
 @pytest.mark.parametrize(("table", "dataset"), [(table, dataset) for table, (_, every) in TABLES.items() for dataset in every])
