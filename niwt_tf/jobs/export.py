@@ -220,7 +220,8 @@ def export_litert_job() -> None:
         images = np.stack([read_one_image(each, "--images").taken(network.input_form) for each in photographs])
     report = export_litert(network, path, images, flags.FLAGS.weights_as)
     _LOG.info(
-        "%s: %d classes, %.1f MB, %.1f ms an image here; %d images: %.1f %% get the same class as from the network, logits differ by %.1e.",
+        "%s: %d classes, %.1f MB, %.1f ms an image here; %d images: %.1f %% get the same class as from the network, logits "
+        "differ by %.1e.",
         path, len(network.class_names), report.size / 1e6, report.milliseconds, report.images, 100 * report.same_labels,
         report.difference,
     )
