@@ -86,7 +86,7 @@ for name in ("energy_in_box", "pointing_game", "insertion_minus_deletion", "attr
 #
 # - `energy_in_box`: the share of the heat that lies on the bird. *chance* is the bird's share of the picture.
 # - `pointing_game`: how often the hottest point lies on the bird.
-# - `insertion_minus_deletion`: whether hot pixels matter to the answer. *chance* is a bump in the middle.
+# - `insertion_minus_deletion`: whether hot pixels matter to the answer. *chance* is a spot in the middle.
 # - `attribute_hit`: the share of the words that are true of the picture.
 # - `random_logit_correlation`: how alike the heat of a random other class is. Low is good: an explanation that is
 #   the same for every class explains nothing.

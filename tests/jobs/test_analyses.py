@@ -63,7 +63,10 @@ def test_a_folder_without_images_is_named_by_its_flag(tmp_path):
 
 def test_a_run_of_a_method_without_importances_is_not_analysed(tmp_path):
     locked = RunDirectory(tmp_path / "run").locked(Settings(method="eszsl"), given=["method"])
-    rule = r"^--method must be one that measures importance for an analysis, which studies Stages 1 to 3\. Received: 'eszsl'"
+    rule = (
+        r"^--method must be a method that measures importance for an analysis, which studies Stages 1 to 3\. Received: "
+        r"'eszsl'"
+    )
     with pytest.raises(InputError, match=rule), locked as run:
         analysis_stage(run, None, "consistency", None, None)
     assert not (tmp_path / "run").exists()

@@ -183,7 +183,7 @@ def test_explanations_that_are_not_there_are_no_fault_of_the_images(niwt, photos
         done = niwt("classify", place, *flags, *([] if server is None else ["--name=toy"]))
     assert done.status == 2 and len(_mistakes(done.err)) == 1 and done.out == ""
     flag = place.partition("=")[0]
-    assert f"--explain must be left out where {flag} has no explanations" in done.err
+    assert f"--explain must be left out if {flag} has no explanations" in done.err
 
 
 def test_a_model_that_the_server_has_not_is_named(niwt, toy, photos):
@@ -197,7 +197,7 @@ def test_folders_give_their_images_and_files_are_taken_as_they_are(photos):
     (photos / "D.JPEG").write_bytes(b"")
     names = [path.relative_to(photos).as_posix() for path in image_files(f"{photos}, {photos / 'notes.txt'}")]
     assert names == ["D.JPEG", "a.png", "b.png", "inner/c.png", "notes.txt"]
-    with pytest.raises(InputError, match="files or folders that are there"):
+    with pytest.raises(InputError, match="files or folders that exist"):
         image_files(str(photos / "missing.png"))
     (photos / "empty").mkdir()
     with pytest.raises(InputError, match="must hold image files"):

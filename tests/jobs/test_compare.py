@@ -235,7 +235,7 @@ def test_the_bound_is_read_from_the_scores(niwt, runs):
     ("flags", "sentence"),
     [
         (["--runs="], "--runs must be given"),
-        (["--runs=nowhere"], "or folders that hold some. Received: 'nowhere', which is none."),
+        (["--runs=nowhere"], "or folders that hold some. Received: 'nowhere', which is not a run directory."),
         (["--reference=al"], "--reference must be one of niwt, ale, oracle. Received: 'al'. Did you mean 'ale'?"),
         (["--published=nowhere.csv"], "--published must name a file that can be read"),
     ],

@@ -190,7 +190,7 @@ def test_a_full_disk_in_a_stage(niwt, finished_run, run_copy, tmp_path, stage):
     with _no_file_over(3000):
         job = niwt(stage, *flags)
     assert job.status == 2
-    expected = ("constant over the seen classes", "--engine=auto takes")
+    expected = ("the same value for all seen classes", "--engine=auto takes")
     said = [line for line in job.err.splitlines() if not any(text in line for text in expected)]
     assert len(said) == 1, job.err
     assert said[0].startswith(f"niwt {stage}: Cannot write")
@@ -208,7 +208,7 @@ def test_a_full_disk_in_training(niwt, own_data, tmp_path):
         job = niwt("train", *flags)
     assert job.status == 2
     warned, uncached, said = job.err.splitlines()
-    assert "takes nothing more (File too large). The run goes on without it." in uncached
+    assert "cannot be written any more (File too large). The run goes on without it." in uncached
     assert "random backbone" in warned
     assert "File too large" in said
     assert not (tmp_path / "run" / "train").exists()

@@ -94,7 +94,7 @@ def test_the_best_class_and_the_next_by_default(niwt, finished_run, labels, phot
         assert changed["margin_before"] >= 0 > changed["margin_after"]
     for source in (f"--run_dir={finished_run.path}", f"--bundle={finished_run.exports}"):
         done = niwt("explain", f"--image={photo}", source, f"--rival={record['best']['label']}", f"--out={tmp_path / 'other'}")
-        assert done.status == 2 and "--rival must be another class than the best one" in done.err
+        assert done.status == 2 and "--rival must not be the best class" in done.err
 
 
 def test_a_long_name_is_cut(niwt, finished_run, photo):
@@ -139,10 +139,10 @@ def test_a_bundle_without_explain_class_explains_the_best_class_alone(niwt, fini
         (["--image={text}", "--run_dir={run}"], "--image must be an image that can be decoded. Received: "),
         (["--image={photo}", "--run_dir={run}", "--class={near}"], "Did you mean '{first}'?"),
         (["--image={photo}", "--bundle={bundle}", "--rival={near}"], "--rival must be one of the network's 10 classes."),
-        (["--image={photo}", "--run_dir={run}", "--class={first}", "--rival={first}"], "--rival must be another class than"),
+        (["--image={photo}", "--run_dir={run}", "--class={first}", "--rival={first}"], "--rival must not be the same class as"),
         (["--image={photo}", "--run_dir={text}"], "--run_dir must be a run's folder"),
         (["--image={photo}", "--bundle={empty}"], "--bundle must be an exported SavedModel"),
-        (["--image={photo}", "--run_dir={run}", "--out={text}"], "--out must not be or lie in a file"),
+        (["--image={photo}", "--run_dir={run}", "--out={text}"], "--out must not be a file or be inside a file"),
         (["--image={photo}", "--run_dir={run}", "--class="], "--class must not be empty. Received: ''."),
         (["--image={photo}", "--run_dir={run}", "--rival= "], "--rival must not be empty. Received: ''."),
         (["--image={photo}", "--run_dir={run}", "--out=/proc/x"], "--out must be a folder into which files can be written."),
@@ -199,7 +199,7 @@ def test_only_the_files_of_the_same_image_are_replaced(niwt, finished_run, photo
     other = Path(shutil.copy(photo, tmp_path / "other"))
     done = explained(other)
     assert done.status == 2 and done.err.count("\n") == 1
-    assert "--out must be a folder whose 'photo.png' and 'photo.json', if there, are of the same image" in done.err
+    assert "--out must be a folder whose 'photo.png' and 'photo.json', if they exist, belong to the same image" in done.err
     assert _record(tmp_path / "out")["image"] == str(photo)
     write_json(tmp_path / "out" / "photo.json", {"image": str(photo), "label": "a note of the user"})
     assert explained(photo).status == 2

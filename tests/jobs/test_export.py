@@ -185,7 +185,7 @@ def test_a_failed_verification_leaves_nothing(tmp_path, data, monkeypatch):
 
 @pytest.mark.parametrize(
     ("labels", "said"),
-    [("xyz", "no class in common; it has 'x'"), ("abc", "1 of its 3 are in this one; it has 'b', 'c'"), ("ad", "")],
+    [("xyz", "no class in common; it has 'x'"), ("abc", "1 of its 3 are in the new version; it has 'b', 'c'"), ("ad", "")],
 )
 def test_a_version_of_other_classes_is_warned_of(tmp_path, caplog, labels, said):
     (tmp_path / "m" / "3").mkdir(parents=True)

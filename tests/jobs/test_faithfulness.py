@@ -79,7 +79,7 @@ def test_corrected_boxes_are_measured_again_and_nothing_else_is_done(niwt, measu
     assert report.status == 2
     assert "The stage report needs faithfulness, which was made with another annotation: run niwt run --run_dir=" in report.err
     again = niwt("faithfulness", *flags)
-    assert again.status == 0 and "faithfulness is done again: it was made with another annotation." in again.err
+    assert again.status == 0 and "faithfulness is made again: it was made with another annotation." in again.err
     energy = read_json(run / "metrics.json")["faithfulness"]["energy_in_box"]
     assert energy["seen"]["chance"] == pytest.approx(0.25)
 

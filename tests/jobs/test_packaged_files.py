@@ -25,7 +25,7 @@ def test_a_flag_file_is_named_by_the_package():
 
 def test_a_job_takes_it(niwt, tmp_path):
     done = niwt("run", "--flagfile=niwt:birds", f"--data_dir={tmp_path / 'none'}", f"--run_dir={tmp_path / 'run'}")
-    assert done.status == 2 and "--data_dir must hold the rendered birds" in done.err
+    assert done.status == 2 and "--data_dir must hold the drawn birds" in done.err
 
 
 def test_files_are_copied_to_a_new_folder(niwt, repository, tmp_path):

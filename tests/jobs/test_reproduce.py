@@ -124,7 +124,7 @@ def test_a_dry_run_of_what_is_missing_prints_it_all_and_has_a_status_of_its_own(
     assert job.status == 2 and call.runs == [] and not call.folder.exists()
     assert "MISSING" in job.out and all(f"  {row} " in job.out for row in ROWS)
     (line,) = job.err.splitlines()
-    assert "All that the rows need must be there" in line and "text_c10" in line
+    assert "All that the rows need must exist" in line and "text_c10" in line
     official = {**needs.ARCHIVES, "cub": dataclasses.replace(needs.ARCHIVES["cub"], num_images=64)}
     monkeypatch.setattr(needs, "ARCHIVES", official)
     assert "official archive has" not in call.do("--dry_run", "--knowledge=attributes", data=data).out
@@ -163,7 +163,7 @@ def test_all_that_is_missing_is_one_sentence_before_any_work(call, archives, tmp
 def test_features_of_texts_need_a_row_of_texts(call):
     job = call.do("--dry_run", "--knowledge=attributes", "--text_features=vectors:v.txt")
     assert job.status == 2 and job.out == "" and "Received: 'vectors:" in job.err
-    assert job.err.startswith("niwt reproduce: --text_features must be lsa where") and "--knowledge=attributes.\n" in job.err
+    assert job.err.startswith("niwt reproduce: --text_features must be lsa if") and "--knowledge=attributes.\n" in job.err
     assert "--text_features=vectors:" in call.do("--dry_run", "--text_features=vectors:v.txt", "--nooverwrite").out
 
 

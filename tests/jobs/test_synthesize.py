@@ -59,7 +59,7 @@ def test_from_texts_to_a_bundle_and_other_classes_for_it(niwt, tiny_birds, tiny_
         assert "<mark" in (out / f"{photos[0].stem}_evidence.html").read_text()
 
     job = niwt("add_class", f"--bundle={exports}", "--name=heron", "--text=a blue bird with long legs.")
-    assert job.status == 0 and "The network is written anew: the logits of all classes change." in job.out, job.err
+    assert job.status == 0 and "The network is written again: the logits of all classes change." in job.out, job.err
     added = _logits(Bundle.open(exports), photos)
     assert added.shape == (6, 4) and np.abs(added[:, :3] - before).max() > 1e-6
     job = niwt("remove_class", f"--bundle={exports}", "--name=heron")
@@ -94,7 +94,7 @@ def test_every_method_that_reads_texts_does_so(niwt, tiny_birds, tiny_bert, tmp_
     photos = sorted(tiny_birds.rglob("images/*/*.jpg"))[:6]
     before = _logits(bundle, photos)
     job = niwt("add_class", f"--bundle={exports}", "--name=heron", "--text=a blue bird with long legs.")
-    assert job.status == 0 and "The network is written anew: the logits of the other classes stay the same." in job.out, job.err
+    assert job.status == 0 and "written again: the logits of the other classes stay the same." in job.out, job.err
     after = _logits(Bundle.open(exports), photos)
     assert after.shape == (6, 4)
     np.testing.assert_allclose(after[:, :3], before, atol=1e-4 * np.abs(before).max())  # each class by its own text

@@ -108,7 +108,7 @@ def test_what_is_absent_is_said():
     assert "There is no test image of an unseen class" in text
     assert "need test images of both kinds" in text and "The curves as tables" not in text
     assert "not measured, the data set has no boxes" in text
-    assert "No neuron has a name that holds" in text and "There are no test images to explain." in text
+    assert "No neuron has a name that is confirmed" in text and "There are no test images to explain." in text
     assert "Grey rows have no test image" in text
 
 
@@ -218,7 +218,7 @@ def test_that_no_neuron_has_a_name(text):
     contents = contents_toy(scored_toy(3, 6, 8), HOSTILE, 3)
     assert contents.dictionary is not None
     without = render(replace(contents, dictionary=replace(contents.dictionary, entries=(), num_named=0)))
-    assert "No neuron has a name that holds" in without and "No neuron has a name that holds" not in text
+    assert "No neuron has a name that is confirmed" in without and "No neuron has a name that is confirmed" not in text
 
 
 

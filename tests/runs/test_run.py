@@ -237,7 +237,7 @@ def test_scratch_outlives_an_interruption_but_not_a_change_or_the_end(tmp_path):
 def test_a_folder_that_is_not_a_runs_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     with (
-        pytest.raises(InputError, match=r"--run_dir must be new, empty or a run's folder.*thesis\.tex"),
+        pytest.raises(InputError, match=r"--run_dir must be new, empty or the folder of a run.*thesis\.tex"),
         RunDirectory(tmp_path).locked(Settings()),
     ):
         pass

@@ -56,7 +56,7 @@ def test_classes_are_composed_and_saved(page, tmp_path):
     assert [slider.label for slider in page.slider] == [plain("colour::red")]
     page.text_input(key="name").set_value("cat").run()
     next(button for button in page.button if button.label == "Save the class").click().run()
-    assert "name must be that of no other class" in page.error[0].value.replace("\\", "")
+    assert "name must be new" in page.error[0].value.replace("\\", "")
     assert not (tmp_path / "toy" / "2").exists()
 
     page.text_input(key="name").set_value(f"new {HOSTILE}").run()

@@ -107,8 +107,8 @@ def test_a_class_that_came_meanwhile_is_kept(exported, images, tmp_path):
     path, notes = shop.save("zebra", composition.edited(1, 1.0))
     assert path == folder / "3"
     assert Bundle.open(folder).labels == (*older.labels, "yak", "zebra") == shop.bench.bundle.labels
-    assert notes[-1] == "Version 2 came after 1, which was open; the class was added to 2."
-    with pytest.raises(InputError, match="'yak', which there is already"):
+    assert notes[-1] == "Version 2 is newer than 1, which was open. The class was added to 2."
+    with pytest.raises(InputError, match="'yak', which exists"):
         shop.save("yak", composition)
     path, notes = shop.save("zorse", composition.edited(2, 1.0))
     assert path == folder / "4" and not any("came after" in note for note in notes)
@@ -179,5 +179,5 @@ def test_a_bundle_without_a_column_formula_composes_nothing(images, tmp_path):
     bench = Workshop(folder, images, 3).bench
     answer = bench.model.answer(bench.gallery.images.read(0))
     assert answer.best and answer.heat_png == b"" and answer.label == answer.best[0][0]
-    with pytest.raises(InputError, match="must know what its classes' descriptions mean"):
+    with pytest.raises(InputError, match="must have the descriptions of its classes"):
         bench.start(None)

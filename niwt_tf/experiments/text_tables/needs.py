@@ -123,7 +123,7 @@ def _texts(settings: Settings, archive: Archive, official: Path) -> list[str]:
     if settings.knowledge == "captions":
         return [] if texts_folder(archive, official) else [f"{official / archive.texts} (or next to it)"]
     places = official / FOLDER, official.parent / FOLDER
-    return [] if any(place.is_dir() for place in places) else [f"{places[0]} (or next to it), a text <class>.txt for each class"]
+    return [] if any(place.is_dir() for place in places) else [f"{places[0]} (or next to it), <class>.txt for each class"]
 
 
 def _encoder(settings: Settings, folder: Path) -> list[str]:

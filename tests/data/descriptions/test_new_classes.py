@@ -161,7 +161,7 @@ def test_a_text_in_the_words_of_captions():
         "attributes + captions": "text alone cannot describe a class if the knowledge is attributes . captions: give "
         "attributes, with a number for each of 2 entries",
         "sentences": "cannot be turned into the published sentences' embeddings: give attributes",
-        "texts": "text needs the words that the bundle's texts were made of",
+        "texts": "text needs a bundle that knows the words of its texts",
     }.items():
         with pytest.raises(InputError, match=sentence):
             described_in_words("red", Knowledge(seen.values, seen.names, seen.groups, source))

@@ -34,7 +34,7 @@ def test_a_table_and_a_folder_say_the_same(tmp_path):
         (("a,red", "b,"), "must have a text for each class. Received: none for 'b'"),
         (("a,red bird", "b,Red  bird"), "must have a different text for each class. Received: the same text for 'a' and 'b'"),
         (("a,red", "a,blue"), "line 3 must name a new class. Received: 'a', also on line 2"),
-        ((",red", "b,blue"), "line 2 must name a class of its own. Received: an empty cell"),
+        ((",red", "b,blue"), "line 2 must name a class. Received: an empty cell"),
         (("a," + "red " * (MOST_WORDS + 1), "b,blue"), "in at most 2000 words. Received: 2001 for 'a'"),
     ],
 )

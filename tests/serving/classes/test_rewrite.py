@@ -98,7 +98,7 @@ def test_an_unknown_variable_and_a_lone_folder_are_refused(bundle, tmp_path):
     with pytest.raises(InputError, match="must name root variables of the bundle. Received: 'slts'"):
         next_version(bundle, variables={"slts": np.zeros(1)}, cards=bundle.cards)
     lone = replace(bundle, folder=shutil.copytree(bundle.folder, tmp_path / "lone"))
-    with pytest.raises(InputError, match="must be named by its version"):
+    with pytest.raises(InputError, match="must have its version as its name"):
         next_version(lone, variables={}, cards=bundle.cards)
     with pytest.raises(InputError, match="must hold the variable 'slts'"):
         bundle.variable("slts")
