@@ -56,7 +56,7 @@ def test_every_class_is_trained_as_the_measured_run_chose(niwt, run_copy, tmp_pa
     assert metadata["unseen"] == []
     measured = json.loads((run_copy / "metrics.json").read_text())
     assert metadata["estimates"]["harmonic_mean"] == measured["harmonic_mean"]
-    assert "estimates    of described classes, from" in job.out
+    assert "estimates    for classes that have only a description, from" in job.out
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class Reading:
             parts.append(f"took {', '.join(self.synonyms)}")
         if self.left_out:
             parts.append(
-                "left out as being about the young, about others or about what is not so "
+                "not used, because they are about the young, about others or about what is not true: "
                 f"{', '.join(map(repr, self.left_out))}"
             )
         parts.append(f"not understood {', '.join(map(repr, self.unread))}" if self.unread else "every word was understood")

@@ -179,7 +179,7 @@ def _reference(labelled: Mapping[str, Mapping[Problem, Result]], asked: str | No
     if len(named) > 1 and asked is not None:
         raise InputError(f"--reference must name one row: {' or '.join(map(repr, named))}. Received: {asked!r}.")
     found = next(iter(named or labelled))
-    return found, [f"differences are to {found!r}; --reference names another"] if named != [found] else []
+    return found, [f"differences are relative to {found!r}; --reference can name another method"] if named != [found] else []
 
 
 def _differences(
@@ -207,12 +207,12 @@ def _left_out(
     every = {problem for group in labelled.values() for problem in group}
     if every - shared:
         lacking = [label for label, group in labelled.items() if every - set(group)]
-        listed = "; ".join(f"{label} lacks {len(every - set(labelled[label]))}" for label in lacking)
+        listed = "; ".join(f"{label} does not have {len(every - set(labelled[label]))}" for label in lacking)
         yield f"{len(every - shared)} of {len(every)} problems are left out of differences and ranks: {listed}"
     if len(usable) < len(shared):
         yield f"{len(shared) - len(usable)} problems are left out, because H could not be measured"
     if len(usable) == 1:
-        yield "one problem: no interval"
+        yield "there is only one problem, so there is no interval"
     if not usable:
         yield "no problem is shared by all methods, so there are no differences and ranks"
 

@@ -74,7 +74,7 @@ def test_two_settings_of_a_method_are_two_rows():
     (table,) = tables_of(results)
     assert [row.label for row in table.rows] == ["niwt --map=cosine", "niwt --map=ridge", "ale"]
     assert table.reference == "niwt --map=ridge"
-    assert table.notes[0] == "differences are to 'niwt --map=ridge'; --reference names another"
+    assert table.notes[0] == "differences are relative to 'niwt --map=ridge'; --reference can name another method"
     assert tables_of(results, "niwt --map=cosine")[0].reference == "niwt --map=cosine"
     with pytest.raises(InputError, match="must name one row: 'niwt --map=ridge' or 'niwt --map=cosine'"):
         tables_of(results, "niwt")
