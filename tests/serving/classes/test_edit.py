@@ -263,10 +263,10 @@ def test_version_one_is_never_touched(bundle):
 def test_a_name_is_taken_in_other_letters_and_with_other_blanks(bundle):
     known = bundle.labels[0]
     for name in (known.upper(), f"{known}\u200b", f"\u00a0{known.capitalize()} "):
-        with pytest.raises(InputError, match="that of no other class.*which there is already"):
+        with pytest.raises(InputError, match="name must be new.*which exists"):
             new_names(bundle, [name])
     assert new_names(bundle, [known.upper()], known) == (known.upper(),)
-    with pytest.raises(InputError, match="which there is already"):
+    with pytest.raises(InputError, match="which exists"):
         new_names(bundle, [known], known)
-    with pytest.raises(InputError, match="which there is already as 'new'"):
+    with pytest.raises(InputError, match="which exists as 'new'"):
         new_names(bundle, ["new", "NEW"])
