@@ -84,8 +84,7 @@ BASELINE_OPTIONS = (
     Option(
         "baseline_features", "str", "head",
         "What these methods are fitted on: the features that the head takes (head), or the feature map of --layer, averaged "
-        "over "
-        "positions (map).",
+        "over positions (map).",
         choices=("head", "map"),
     ),
 )

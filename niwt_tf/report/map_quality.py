@@ -13,8 +13,8 @@ from niwt_tf.report.contents import MapFigure, TrialRow
 _FIGURES = {
     "map_rank_correlation": (
         "Importance map: rank correlation",
-        "Spearman's rank correlation between predicted and measured importance of validation classes. A map that knows "
-        "nothing has 0.",
+        "Spearman's rank correlation between predicted and measured importance of seen classes that are left out. A map "
+        "that knows nothing has 0.",
     ),
     "rank_correlation_within": (
         "Importance within a class",
@@ -44,9 +44,8 @@ def map_figures(figures: Mapping[str, float | None], explainer: Explainer) -> tu
     inverse = MapFigure(
         f"Inverse map ({form}): rank correlation",
         explainer.rank_correlation,
-        f"Spearman's rank correlation between inferred and true attributes of validation classes; {chosen}. It is the best of "
-        "all "
-        "candidates on the classes that chose among them, so it is a little too high.",
+        f"Spearman's rank correlation between inferred and true attributes of seen classes that are left out; {chosen}. It is "
+        "the best of all candidates on the classes that chose among them, so it is a little too high.",
     )
     first, *others = (MapFigure(title, figures.get(name), meaning) for name, (title, meaning) in _FIGURES.items())
     return (first, inverse, *others)

@@ -154,8 +154,7 @@ def summary_of(estimates: Mapping[str, Estimate], num_seen: int, num_unseen: int
     if unseen is None or zsl is None:
         return (
             f"The network classifies {percent(seen or 0.0)} of the test images of seen classes correctly, when {all_classes} "
-            "compete. "
-            "There is no test image of an unseen class, so the accuracy of unseen classes is not measured."
+            "compete. There is no test image of an unseen class, so the accuracy of unseen classes is not measured."
         )
     first = (
         f"The network classifies {percent(unseen)} of the test images of {count(num_unseen, 'unseen class')} correctly, "

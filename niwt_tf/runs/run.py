@@ -177,8 +177,8 @@ class RunDirectory:
                 f"--{name} was {_show(getattr(old, name))}, now {_show(getattr(settings, name))}" for name in differing
             )
             raise InputError(
-                f"--run_dir {self.path} was made with other flags: {listed}. "
-                "Give --overwrite to make the changed stages again, or another --run_dir."
+                f"--run_dir {self.path} was made with other flags: {listed}. Give --overwrite to make the changed stages "
+                "again, or another --run_dir."
             )
         if not differing:
             return old

@@ -154,7 +154,7 @@ def test_one_class_has_no_rival():
 def test_without_a_column_formula_the_reason_is_said():
     _, explain = made(formula=False)
     record = explanation_record(explain(image()), "a.jpg", {})
-    assert "takes the network itself" in record["rival"]["counterfactual"]["reason"]
+    assert "only be made by running the network" in record["rival"]["counterfactual"]["reason"]
     assert record["rival"]["counterfactual"]["edits"] is None
 
 

@@ -75,7 +75,7 @@ def contents_toy(
         faithfulness=_faithfulness() if explained else (),
         cautions=() if explained else ("No heat map was measured.",),
         followed=Followed([(names[0], 0.75), ("size", 0.25)], ["tail"]) if explained else None,
-        unmeasured=() if explained else ("Energy in the box: not measured, the data set has no boxes of its images.",),
+        unmeasured=() if explained else ("Energy in the box: not measured, the data set has no boxes for its images.",),
         calibration_chosen=explained,
         reproduction=Reproduction(("niwt run --run_dir='<x>'",), (("python", "3"),), "0" * 16, (("train", 1.5, "f" * 16),)),
     )

@@ -11,7 +11,7 @@ def test_each_absent_side_has_its_reason():
         "Not measured for seen classes: AUC of neuron names; none of their images could be measured.",
         "Not measured for unseen classes: energy in the box, AUC of neuron names; none of their images could be measured.",
     )
-    assert none[1].endswith("; they have no test images.") and few[2].startswith("All: figures of images")
+    assert none[1].endswith("; they have no test images.") and few[2].startswith("All: figures for images")
 
 
 def test_nothing_is_said_where_nothing_is_absent():

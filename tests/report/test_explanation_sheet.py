@@ -63,9 +63,9 @@ def _texts(tmp_path, monkeypatch, explanation):
 def test_titles_are_whole_where_there_is_room(tmp_path, monkeypatch):
     own, rival = "Chestnut Tailed Kingfisher", "Red Finch"
     bars, pictures = _texts(tmp_path, monkeypatch, explained(own, rival))
-    assert bars[0] == f"Blue speaks for {own},\norange counts against it"
+    assert bars[0] == f"Blue supports {own},\norange counts against it"
     assert bars[1] == f"Why not {rival} (20.0 %)?\nBlue supports {own}, orange supports {rival}"
-    assert pictures[-1].replace("\n", " ") == f"where it is {own} and not {rival}"
+    assert pictures[-1].replace("\n", " ") == f"evidence for {own} and not {rival}"
     assert all(inches(line, 9.5) <= 2.4 for line in pictures[-1].split("\n"))
 
 

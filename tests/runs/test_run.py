@@ -181,7 +181,7 @@ def test_a_run_is_not_made_again_because_its_configuration_was_changed(tmp_path,
         config.write_text(changed[damage])
     assert RunDirectory(tmp_path).reading().settings.seed == 7
     assert _both(tmp_path) == (False, False)
-    said = "is taken as it was: --seed is still 7, not 8." if damage == "edited" else "is taken as it was."
+    said = "The change is ignored: --seed is still 7, not 8." if damage == "edited" else "The change is ignored."
     assert said in caplog.text and config.read_text() == text
     with pytest.raises(InputError, match="--seed was 7, now 8"):
         _both(tmp_path, Settings(seed=8), ["seed"])

@@ -95,8 +95,7 @@ def _check_known(
         rest = [word for word in others if word not in EMPTY]
         if not known:
             raise InputError(
-                f"knowledge={source} needs texts with words that {held}. "
-                f"Received: none of the {len(rest)} words of {name!r}."
+                f"knowledge={source} needs texts with words that {held}. Received: none of the {len(rest)} words of {name!r}."
             )
         if len(known) < _FEW * (len(known) + len(rest)):
             few.append(name)

@@ -56,8 +56,7 @@ def support_images(finished: FinishedTransfer, test: TestFeatures, imagenet: str
     return AnalysisRecord(
         "Support images",
         f"Accuracies on test images when new head columns are fitted on {count} support images of each kind; thin bars are 95 "
-        "% "
-        "intervals over classes. Every choice, also the calibration, was made again on the folds for each kind."
+        "% intervals over classes. Every choice, also the calibration, was made again on the folds for each kind."
         + ("" if finished.folds else " There were too few seen classes for folds, so the first value of each grid was used.")
         + absent,
         command,

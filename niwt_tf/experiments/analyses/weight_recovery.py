@@ -161,11 +161,10 @@ def _caption(details: dict[str, object]) -> str:
         "the original head. Only seen classes compete. The noise is ε times the mean magnitude of the importance (a factor, "
         f"not a percentage). Bands are 95 % intervals over {details['draws']} draws. Least squares on the importances of each "
         f"of {details['images']:,} training images determine {details['rank']} of {details['features']} directions of a "
-        "column; "
-        "no image says anything about the others. Noise that each image has on its own averages out. Noise that all images of "
-        f"a class share does not. The mean importance of a class determines {details['mean_operator_rank']} directions. Biases "
-        "are the original ones, because importance says nothing about them. For the mean importance, scale and bias are set "
-        "as for a new class."
+        "column; no image says anything about the others. Noise that each image has on its own averages out. Noise that all "
+        f"images of a class share does not. The mean importance of a class determines {details['mean_operator_rank']} "
+        "directions. Biases are the original ones, because importance says nothing about them. For the mean importance, scale "
+        "and bias are set as for a new class."
     )
 
 

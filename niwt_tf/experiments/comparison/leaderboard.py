@@ -131,8 +131,7 @@ def _by_label(results: Sequence[Result]) -> dict[str, dict[Problem, Result]]:
             if dict(other.figures) != dict(result.figures):
                 raise InputError(
                     f"--runs must hold only one result of a method for each problem. Received: two of {method} with the same "
-                    "data, "
-                    f"split, seed {result.problem[1]} and flags, in {other.where} and {result.where}."
+                    f"data, split, seed {result.problem[1]} and flags, in {other.where} and {result.where}."
                 )
             if result.optimistic and not other.optimistic:
                 kept[result.problem] = result

@@ -200,8 +200,7 @@ def _listed(declared: Option, text: str) -> Any:
     if "|" in text:
         raise InputError(
             f"--grid must separate the values of {declared.name} by commas: | joins the items of a list, which "
-            f"--{declared.name} "
-            f"does not take. Received: {text!r}."
+            f"--{declared.name} does not take. Received: {text!r}."
         )
     return declared.parse(text)
 

@@ -28,7 +28,9 @@ class N3Options(MethodOptions):
         "paper).",
         choices=("head", "film", "all"),
     )
-    n3_prior: bool = option(False, "N3 starts from a head that ridge regression predicts from the texts. For few seen classes.")
+    n3_prior: bool = option(
+        False, "N3 adds to a head that ridge regression predicts from the texts. Use it with few seen classes."
+    )
     n3_way: int = option(25, "Classes in one episode of N3's training.", at_least=2)
     n3_steps: int = option(500, "Training steps in which N3 learns to write the head.", at_least=1)
     n3_network_steps: int = option(

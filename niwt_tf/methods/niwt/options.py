@@ -19,9 +19,8 @@ class NiwtOptions(MethodOptions):
     seen_head: tuple[str, ...] = option(
         ("ridge", "lda"),
         "The head of the seen classes that importance is measured on: ridge regression of the features (ridge), a shrunk "
-        "linear "
-        "discriminant of them (lda, needs --importance_over=shared), or the head as it was trained (softmax, as in the paper). "
-        "If you name several, validation classes decide.",
+        "linear discriminant of them (lda, needs --importance_over=shared), or the head as it was trained (softmax, as in the "
+        "paper). If you name several, validation classes decide.",
         choices=("ridge", "lda", "softmax"),
     )
     head_regularization: tuple[float, ...] = option(
@@ -32,8 +31,7 @@ class NiwtOptions(MethodOptions):
     lda_shrinkage: tuple[float, ...] = option(
         (10.0, 100.0),
         "Shrinkages of the linear discriminant to choose from. --map=relevance averages over them instead. The unit is the "
-        "mean "
-        "variance of a feature within a class.",
+        "mean variance of a feature within a class.",
         above=0,
     )
     importance_over: str = option(
@@ -45,10 +43,9 @@ class NiwtOptions(MethodOptions):
     map: str = option(
         "auto",
         "How importance is predicted from a description. ridge: ridge regression. relevance: a Gaussian process that learns "
-        "the "
-        "relevance of each attribute; it takes the mean over all heads and kernels and chooses none. cosine: gradient descent "
-        "(the paper). auto: relevance if --seen_head has lda, --importance_over is shared and --engine names no descent, "
-        "otherwise ridge.",
+        "the relevance of each attribute; it takes the mean over all heads and kernels and chooses none. cosine: gradient "
+        "descent (the paper). auto: relevance if --seen_head has lda, --importance_over is shared and --engine names no "
+        "descent, otherwise ridge.",
         choices=("auto", "ridge", "relevance", "cosine"),
     )
     map_regularization: tuple[float, ...] = option(
@@ -63,10 +60,8 @@ class NiwtOptions(MethodOptions):
     engine: tuple[str, ...] = option(
         ("auto",),
         "How new head columns are found. closed_form: one linear solve with the mean operator. operator: descent with the "
-        "exact "
-        "operators. tape: descent with gradients of a gradient (the paper). auto: the engine whose estimated cost is lowest. "
-        "If "
-        "you name several, validation classes decide.",
+        "exact operators. tape: descent with gradients of a gradient (the paper). auto: the engine whose estimated cost is "
+        "lowest. If you name several, validation classes decide.",
         choices=("auto", "tape", "operator", "closed_form"),
     )
     regularizer: str = option(

@@ -144,9 +144,8 @@ class Bundle:
         if self.metadata.get(_FORMULA) is None:
             raise InputError(
                 f"{self.folder} must have a column formula. It has none if head columns can only be made by running the "
-                "network "
-                "(--engine=tape or operator, or a method that makes whole heads or networks). "
-                "Received: a bundle without it."
+                "network (--engine=tape or operator, or a method that makes whole heads or networks). Received: a bundle "
+                "without it."
             )
 
     def formula(self) -> ColumnFormula:
