@@ -89,8 +89,8 @@ def _range(values: Sequence[float]) -> tuple[float, float, float]:
 
 def _caption(finished: FinishedTransfer, tested: bool) -> str:
     sentences = [
-        "Left: accuracy on the test images of seen and of unseen classes, all classes competing, and their harmonic mean H, "
-        "for each weight λ of Eq. 3's regulariser; bands are 95 % intervals over classes. These curves are for looking at: no "
+        "Left: accuracy on the test images of seen and of unseen classes when all classes compete, and their harmonic mean H, "
+        "for each weight λ of Eq. 3's regulariser; bands are 95 % intervals over classes. These curves are only to look at: no "
         "choice is made from them."
         if tested
         else "There are no test images, so there are no curves for them."

@@ -103,7 +103,7 @@ def _caption(finished: FinishedTransfer, own: str, flat: Sequence[str]) -> str:
     text = (
         "Accuracies on test images when the same trained network is cut at other layers, from the first block to the last; "
         "bands are 95 % intervals over classes. Importance, map and every choice on the folds are made again at each layer; "
-        f"these curves are for looking at. The run's own layer is {own}."
+        f"these curves are only to look at. The run's own layer is {own}."
     )
     if flat:
         text += " To the right of the dashed line: fully connected layers, whose neurons are units without positions."

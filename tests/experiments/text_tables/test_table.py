@@ -54,7 +54,7 @@ def test_a_figure_of_other_classes_is_not_compared():
     assert "102 classes, the paper's data set has 55" in table.comparison(done)
     files = table.files([done])
     assert all("102 classes, the paper's data set has 55" in text for text in files.values())
-    assert "MiniLM stands for BERT" in files["md"]
+    assert "MiniLM replaces BERT" in files["md"]
     species = Finished(table.rows[0], {"n3": {"acc_alone": 0.5, "num_seen": 45, "num_unseen": 10}})
     assert species.difference("n3") == pytest.approx(50 - 16.4) and species.other_classes == ""
     (whole,) = TextTable("n3_6", "flowers").rows
@@ -91,7 +91,7 @@ def test_what_is_missing_is_named(tmp_path, tiny_bert, monkeypatch):
 
     said, missing = needed(tmp_path / "cub")
     assert "2 rows" in said and "cub_ss: ResNet50 for ResNet-18." in said and "resnet50" in said
-    assert "archive   there" in said and "texts     MISSING" in said and "encoder   MISSING" in said
+    assert "archive   found" in said and "texts     MISSING" in said and "encoder   MISSING" in said
     assert any("descriptions" in name for name in missing) and any("pip install" in name for name in missing)
     (tmp_path / "cub" / "descriptions").mkdir()
     assert not any("descriptions" in name for name in needed(tmp_path / "cub")[1])
