@@ -209,7 +209,7 @@ def test_a_full_disk_in_training(niwt, own_data, tmp_path):
     assert job.status == 2
     warned, uncached, said = job.err.splitlines()
     assert "cannot be written any more (File too large). The run goes on without it." in uncached
-    assert "random backbone" in warned
+    assert "with random weights" in warned
     assert "File too large" in said
     assert not (tmp_path / "run" / "train").exists()
 

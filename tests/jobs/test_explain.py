@@ -140,7 +140,7 @@ def test_a_bundle_without_explain_class_explains_the_best_class_alone(niwt, fini
         (["--image={photo}", "--run_dir={run}", "--class={near}"], "Did you mean '{first}'?"),
         (["--image={photo}", "--bundle={bundle}", "--rival={near}"], "--rival must be one of the network's 10 classes."),
         (["--image={photo}", "--run_dir={run}", "--class={first}", "--rival={first}"], "--rival must not be the same class as"),
-        (["--image={photo}", "--run_dir={text}"], "--run_dir must be a run's folder"),
+        (["--image={photo}", "--run_dir={text}"], "--run_dir must be the folder of a run"),
         (["--image={photo}", "--bundle={empty}"], "--bundle must be an exported SavedModel"),
         (["--image={photo}", "--run_dir={run}", "--out={text}"], "--out must not be a file or be inside a file"),
         (["--image={photo}", "--run_dir={run}", "--class="], "--class must not be empty. Received: ''."),

@@ -192,4 +192,4 @@ def test_a_version_of_other_classes_is_warned_of(tmp_path, caplog, labels, said)
     (tmp_path / "m" / "3" / "niwt.json").write_text(json.dumps({"labels": list(labels)}))
     export.say_other_classes(tmp_path / "m", ("a", "d", "e"))
     export.say_other_classes(tmp_path / "none", ("a",))
-    assert (said in caplog.text and f"{tmp_path / 'm'} changes from it" in caplog.text) if said else not caplog.text
+    assert (said in caplog.text and f"{tmp_path / 'm'} will switch from it" in caplog.text) if said else not caplog.text

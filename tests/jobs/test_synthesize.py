@@ -73,7 +73,7 @@ def test_from_texts_to_a_bundle_and_other_classes_for_it(niwt, tiny_birds, tiny_
     job = niwt("add_class", f"--bundle={exports}", "--name=heron", f"--attributes={tmp_path}/none.json")
     assert job.status == 2 and "Received: --attributes." in job.err
     job = niwt("add_class", f"--bundle={exports}", "--name=heron", f"--text={TEXTS['finch']}")
-    assert job.status == 2 and "must tell classes apart" in job.err
+    assert job.status == 2 and "must have a different text for each class" in job.err
     assert sorted(path.name for path in exports.iterdir() if not path.name.startswith(".")) == ["1", "2", "3", "4"]
 
 
@@ -115,7 +115,7 @@ def test_a_run_of_a_method_that_reads_no_texts_is_refused(niwt, finished_run, tm
     job = niwt("synthesize", f"--run_dir={finished_run.path}", *flags)
     assert job.status == 2 and "a method that reads texts, as --method=n3" in job.err and not exports.exists()
     job = niwt("synthesize", f"--run_dir={tmp_path}/none", *flags)
-    assert job.status == 2 and "--run_dir must be a run's folder" in job.err
+    assert job.status == 2 and "--run_dir must be the folder of a run" in job.err
     job = niwt("synthesize", f"--run_dir={finished_run.path}")
     assert job.status == 2 and "--descriptions must be given" in job.err
 

@@ -78,7 +78,7 @@ def test_the_reason_for_a_claim_is_what_the_saved_class_would_answer(exported, i
     assert shop.bench.model.answer(encoded) == plain
 
     path, notes = shop.save("  a zebra\u0301 ", composition)
-    assert path == folder / "2" and all("came after" not in note for note in notes)
+    assert path == folder / "2" and all("is newer than" not in note for note in notes)
     card = Bundle.open(path).cards[-1]
     assert card.name == "a zebrá" and not card.seen and card.source == "niwt studio"
     np.testing.assert_array_equal(np.float32(card.description), composition.values)
@@ -111,7 +111,7 @@ def test_a_class_that_came_meanwhile_is_kept(exported, images, tmp_path):
     with pytest.raises(InputError, match="'yak', which exists"):
         shop.save("yak", composition)
     path, notes = shop.save("zorse", composition.edited(2, 1.0))
-    assert path == folder / "4" and not any("came after" in note for note in notes)
+    assert path == folder / "4" and not any("is newer than" in note for note in notes)
 
 
 @pytest.mark.parametrize("other", ["graph", "knowledge"])

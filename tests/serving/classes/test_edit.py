@@ -238,7 +238,7 @@ def test_every_allowed_name_survives_json(session_bundle, name, source):
     try:
         (plain,) = new_names(session_bundle, [name])
     except InputError as error:
-        assert re.search("1 to 200 characters|marks of direction|visible character|no other class", str(error))
+        assert re.search("1 to 200 characters|marks of text direction|visible character|must be new", str(error))
         return
     source = source.encode("utf-8", "ignore").decode()
     card = replace(session_bundle.cards[-1], name=plain, source=source)

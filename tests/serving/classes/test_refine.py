@@ -103,7 +103,7 @@ def test_the_same_photograph_counts_once(refined, versions, image_paths, tmp_pat
     assert change.notes == ("2 of 3 photographs are already known or given twice, and are not used.",)
     assert change.cards[HEN].images == len(change.cards[HEN].photographs) == 1
     first = Bundle.open(write_change(Bundle.open(versions), change))
-    with pytest.raises(InputError, match="one photograph that 'hen' was not refined with. Received: 2 that it knows"):
+    with pytest.raises(InputError, match="one photograph that 'hen' was not refined with. Received: 2 that it already knows"):
         refine_class(first, "hen", [copy, image_paths[0]])
     second = Bundle.open(refined_version(first, "hen", [copy, *image_paths[1:3]]))
     assert second.cards[HEN].images == 3 and len(second.cards[HEN].photographs) == 3
