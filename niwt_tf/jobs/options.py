@@ -41,11 +41,13 @@ _ABSTAIN = Option(
     "abstain", "bool", False,
     "Export a network that answers 'unknown' if its best probability is low. Validation classes choose the limit.",
 )
-_OWN_STAGES = dict.fromkeys(stage for stages in METHOD_STAGES.values() for stage in stages)
+_OWN_STAGES = [stage for stages in METHOD_STAGES.values() for stage in stages]
 STAGES = ("train", *_OWN_STAGES, "transfer", "evaluate", "export", "faithfulness", "report")
 EXPORT_OPTIONS = (*STAGE_OPTIONS, _ABSTAIN)
-RUN_OPTIONS = (*EXPORT_OPTIONS, Option("until", "str", "report",
-"The last stage to do. It must be a stage of the method.", choices=STAGES))
+RUN_OPTIONS = (
+    *EXPORT_OPTIONS,
+    Option("until", "str", "report", "The last stage to do. It must be a stage of the method.", choices=STAGES),
+)
 
 DEPLOY_OPTIONS = (
     Option("run_dir", "str", None, "The measured run. Its settings and choices are used.", optional=True),
@@ -88,13 +90,25 @@ BASELINE_OPTIONS = (
         choices=("head", "map"),
     ),
 )
-ONNX_OPTIONS = (
+_BUNDLE = Option(
+    "bundle", "str", None, "An exported version, or a folder of versions, of which the newest is used.", optional=True,
+)
+_WRITTEN = (
     Option("run_dir", "str", None, "Folder of a run whose stage transfer is finished.", optional=True),
-    Option("path", "str", None, "The .onnx file to write. By default exports/<name of run_dir>.onnx.", optional=True),
+    Option("bundle", "str", None, f"{_BUNDLE.help} Use it instead of --run_dir.", optional=True),
+)
+ONNX_OPTIONS = (
+    *_WRITTEN,
+    Option(
+        "path", "str", None, "The .onnx file to write. By default exports/<name of the run or bundle>.onnx.", optional=True
+    ),
 )
 LITERT_OPTIONS = (
-    ONNX_OPTIONS[0],
-    Option("path", "str", None, "The .tflite file to write. By default exports/<name of run_dir>.tflite.", optional=True),
+    *_WRITTEN,
+    Option(
+        "path", "str", None,
+        "The .tflite file to write. By default exports/<name of the run or bundle>.tflite.", optional=True,
+    ),
     Option(
         "weights_as", "str", "float32", "Number format of the weights. int8 is dynamic quantisation.",
         choices=("float32", "float16", "int8"),
@@ -289,9 +303,6 @@ Serving. The network knows only these classes, not those of the run. The bundle 
 classes and the meta-model that wrote it. niwt add_class and niwt remove_class use these to write the whole network
 again, which changes the logits of all its classes."""
 
-_BUNDLE = Option(
-    "bundle", "str", None, "An exported version, or a folder of versions, of which the newest is used.", optional=True,
-)
 _NAME = Option("name", "str", None, "Name of the class.", optional=True)
 
 ADD_CLASS_OPTIONS = (

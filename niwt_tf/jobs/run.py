@@ -6,7 +6,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,19 +33,12 @@ from niwt_tf.runs.stage import read_manifest
 
 _MOST_NAMED = 20
 # Seconds of a stage where training takes 100: of the birds, all of whose layers are trained, and of the animals' head.
-_TYPICAL: dict[str, dict[str, float]] = {
-    "all": {
-        "train": 100, "importance": 7, "map": 1, "meta": 100, "transfer": 4, "evaluate": 2, "export": 8, "faithfulness": 6,
-        "report": 3,
-    },
-    "head": {
-        "train": 100, "importance": 145, "map": 1, "meta": 250, "transfer": 150, "evaluate": 70, "export": 100,
-        "faithfulness": 130, "report": 20,
-    },
+_TYPICAL = {
+    "train": (100, 100), "transfer": (4, 150), "evaluate": (2, 70), "export": (8, 100), "faithfulness": (6, 130),
+    "report": (3, 20),
 }  # fmt: skip
 _LEAST = {"export": 12.0, "faithfulness": 3.0, "report": 3.0}  # seconds, of a data set however small
 _OF_PIXELS = ("export", "faithfulness", "report")
-_UNKNOWN = 50.0  # of a stage of an installed package's method
 _LOG = logging.getLogger("niwt_tf.jobs")
 Stage = Callable[[Run, RunData], None]
 
@@ -94,7 +87,7 @@ def _do(run: Run, stages: Mapping[str, Callable[[], None]]) -> None:
             return
         if made:
             took = {each: seconds for each in stages if (seconds := _seconds(run, each)) is not None}
-            left = _in_words(time_left(took, list(stages), name, run.settings.finetune))
+            left = _in_words(time_left(took, _typical(run, stages), name))
             _LOG.info("stage %d of %d, %s, %s left.", list(stages).index(name) + 1, len(stages), name, left)
         made.append(name)
 
@@ -103,20 +96,25 @@ def _do(run: Run, stages: Mapping[str, Callable[[], None]]) -> None:
         stage()
 
 
-def time_left(took: Mapping[str, float], stages: Sequence[str], at: str, finetune: str) -> float:
+def _typical(run: Run, stages: Iterable[str]) -> dict[str, float]:
+    """Return what stages take where training takes 100 s, in their order."""
+    head = run.settings.finetune == "head"
+    seconds = _TYPICAL | {stage.name: stage.typical for stage in method_of(run.settings.method).stages}
+    return {name: seconds[name][head] for name in stages}
+
+
+def time_left(took: Mapping[str, float], typical: Mapping[str, float], at: str) -> float:
     """Return the seconds that a stage and those after it may take.
 
     Args:
         took: seconds of stages that were made, now or by an earlier version of the run.
-        stages: all of them, in order.
+        typical: seconds of all stages, in their order, of which only the ratios count.
         at: the stage that comes next; one before it was made.
-        finetune: which layers are trained, "all" or "head".
     """
-    typical = _TYPICAL["head" if finetune == "head" else "all"]
-    place = list(stages).index(at)
-    known = [name for name in stages[:place] if name in took]
-    pace = sum(took[name] for name in known) / sum(typical.get(name, _UNKNOWN) for name in known)
-    expected = {name: max(pace * typical.get(name, _UNKNOWN), _LEAST.get(name, 0.0)) for name in stages[place:]}
+    place = list(typical).index(at)
+    known = [name for name in list(typical)[:place] if name in took]
+    pace = sum(took[name] for name in known) / sum(typical[name] for name in known)
+    expected = {name: max(pace * typical[name], _LEAST.get(name, 0.0)) for name in list(typical)[place:]}
     return sum(took.get(name, seconds) for name, seconds in expected.items())
 
 

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from niwt_tf.config.names import METHOD_STAGES
 from niwt_tf.config.options import Option
 from niwt_tf.jobs.options import (
     ADD_CLASS_OPTIONS,
@@ -61,6 +62,7 @@ class Job:
         tensorflow: whether it needs TensorFlow at its start.
         details: more lines for `niwt JOB --help`.
         defaults: what a flag that is left out means to this job, for people, where the option's own default does not tell.
+        own_stage: whether it is a stage that one method alone has.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Job:
     tensorflow: bool = True
     details: str = ""
     defaults: Mapping[str, str] = field(default_factory=dict)
+    own_stage: bool = False
 
     @property
     def synonyms(self) -> Mapping[str, str]:
@@ -97,15 +100,17 @@ JOBS = {
             *(DEPLOY_OPTIONS, "run", True, DEPLOY_DETAILS),
         ),
         Job("train", "Train the network on the seen classes."),
-        Job("importance", "Measure how important each neuron is to each seen class.", module="fit"),
-        Job("map", "Learn to predict importance from class descriptions.", module="fit"),
-        Job("transfer", "Make a head column for each unseen class from its predicted importance.", module="fit"),
+        *(
+            Job(name, summary, module="fit", own_stage=True)
+            for stages in METHOD_STAGES.values() for name, summary in stages.items()
+        ),
+        Job("transfer", "Make a head column for each unseen class from its description.", module="fit"),
         Job("evaluate", "Score seen and unseen classes on the test images."),
         Job("export", "Write a verified SavedModel for serving.", EXPORT_OPTIONS, "export"),
         Job("faithfulness", "Measure how true the explanations of the test images are."),
         Job("report", "Write the report of a run: an HTML file, and files for TensorBoard."),
-        Job("export_onnx", "Write a run's network as one ONNX file (needs niwt-tf[onnx]).", ONNX_OPTIONS, "export"),
-        Job("export_litert", "Write a run's network as one LiteRT file (needs niwt-tf[litert]).", LITERT_OPTIONS, "export"),
+        Job("export_onnx", "Write a run or a bundle as one ONNX file (needs niwt-tf[onnx]).", ONNX_OPTIONS, "export"),
+        Job("export_litert", "Write a run or a bundle as one LiteRT file (needs niwt-tf[litert]).", LITERT_OPTIONS, "export"),
         Job("compare", "Compare methods over the seeds and splits of runs.", COMPARE_OPTIONS, "", False, COMPARE_DETAILS),
         Job("baseline", "Score other methods on the same features and protocol.", BASELINE_OPTIONS),
         Job("lambda_sweep", "Plot accuracy against the lambda of stage 3 (Fig. 3b).", LAMBDA_SWEEP_OPTIONS, "analyses"),

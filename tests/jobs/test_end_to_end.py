@@ -143,6 +143,15 @@ def test_each_stage_alone_gives_the_same_again(niwt, finished_run, run_copy, sta
     assert again == first_time
 
 
+def test_a_stage_that_the_method_does_not_have(niwt, finished_run, run_copy):
+    job = niwt("meta", *_flags(run_copy, finished_run))
+    assert job.status == 2 and not (run_copy / "meta").exists()
+    rule = (
+        "niwt meta: --method must be a method with the stage meta for niwt meta. Received: 'niwt', which has importance, map."
+    )
+    assert job.err.strip() == rule
+
+
 def test_a_stage_without_its_input_says_which_to_run(niwt, finished_run, run_copy):
     shutil.rmtree(run_copy / "importance")
     job = niwt("map", *_flags(run_copy, finished_run))

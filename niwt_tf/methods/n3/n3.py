@@ -78,7 +78,7 @@ class N3Method(Method):
     options = (N3Options, TextOptions)
 
     def __init__(self) -> None:
-        self.stages = (MethodStage("meta", _OPTIONS, ("train",), _write, _read),)  # type: ignore[misc]
+        self.stages = (MethodStage("meta", _OPTIONS, ("train",), _write, _read, typical=(100, 250)),)  # type: ignore[misc]
 
     def orders(self, settings: Settings) -> int:
         """Return 1 for the form that knows no order, and 10 for the others, as in the paper (section 4.2)."""

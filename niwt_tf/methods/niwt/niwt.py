@@ -78,8 +78,12 @@ class NiwtMethod(TransferMethod):
             write_importance,
             read_importance,
             described=False,
+            typical=(7, 145),
         ),
-        MethodStage("map", ("map", "map_regularization", "normalisation", "seed"), ("importance",), write_maps, read_maps),
+        MethodStage(
+            *("map", ("map", "map_regularization", "normalisation", "seed"), ("importance",), write_maps, read_maps),
+            typical=(1, 1),
+        ),
     )
     settings = (
         *("support", "num_support", "engine", "regularizer", "transfer_anchor", "transfer_lambda"),
