@@ -213,7 +213,7 @@ def test_the_former_flag_makes_the_same_and_says_so_once(niwt, trained):
 def test_stages_that_the_method_has_not_are_refused(niwt, trained, stage):
     job = niwt(stage, f"--run_dir={trained}", "--method=class_mean", "--overwrite", "--noprogress")
     assert (job.status, job.err.count("\n")) == (2, 1), job.err
-    assert f"--method must be a method that measures importance for the stage {stage}. Received: 'class_mean'" in job.err
+    assert f"--method must be a method with the stage {stage} for niwt {stage}. Received: 'class_mean'" in job.err
     assert not (trained / stage).exists()
     assert read_json(trained / "config.json")["settings"]["method"] == "niwt"
 
