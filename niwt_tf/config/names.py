@@ -25,7 +25,7 @@ METHOD_STAGES = {
         "importance": "Measure how important each neuron is to each seen class.",
         "map": "Learn to predict importance from class descriptions.",
     },
-    "n3": {"meta": "Train the network that reads texts and writes networks."},
+    "n3": {"meta": "Train N3's meta-model, which reads texts and writes networks."},
 }
 # Records of the options that methods bring, in the order of the flags. They import nothing heavy.
 OPTIONS_OF_METHODS = (
@@ -94,5 +94,5 @@ def check_text_features(knowledge: str, text_features: str) -> None:
         InputError: no part of the knowledge is a text.
     """
     if text_features != "lsa" and not has_texts(knowledge):
-        rule = f"--text_features must be lsa where no part of --knowledge is {' or '.join(TEXTS)}"
+        rule = f"--text_features must be lsa if no part of --knowledge is {' or '.join(TEXTS)}"
         raise InputError(f"{rule}. Received: {text_features!r} with --knowledge={knowledge}.")

@@ -73,7 +73,7 @@ def stage(
     folder = Path(os.path.abspath(export_folder() if export_dir is None else export_dir))
     if run.team.is_chief and (run.path / "export").exists() and exported(run) is None:
         shutil.rmtree(run.path / "export")
-        _LOG.info("The SavedModel of this run is no longer there.")
+        _LOG.info("The SavedModel of this run does not exist any more.")
     metrics = _metrics(run)
     extra = {"export_dir": str(folder), "k": _BEST, "metrics": metrics, "abstain": abstain}
     extra |= {"estimates": dict(estimates)} if estimates is not None else {}
@@ -112,10 +112,10 @@ def say_other_classes(folder: Path, class_names: Sequence[str]) -> None:
     gone = [label for label in labels if label not in class_names]
     if newest is not None and gone:
         kept = len(labels) - len(gone)
-        shared = f"{kept} of its {len(labels)} are in this one" if kept else "no class in common"
+        shared = f"{kept} of its {len(labels)} are in the new version" if kept else "no class in common"
         _LOG.warning(
-            "%s is a model of other classes (%s; it has %s): a server of %s changes from it to this one. "
-            "Another --export_dir keeps them apart.",
+            "%s is a model of other classes (%s; it has %s). A server of %s will switch from it to the new version. "
+            "Give another --export_dir to keep both.",
             newest, shared, listed(gone), folder,
         )
 
@@ -215,11 +215,12 @@ def export_litert_job() -> None:
     source, path = _portable("export_litert", "tflite")
     if folder is not None:
         photographs = photographs_below(existing_directory("--images", folder))[:_MOST_COMPARED]
-        require(photographs, f"--images must be a folder of images. Received: {folder!r}, which has none.")
+        require(photographs, f"--images must be a folder of images. Received: {folder!r}, which has no image.")
         images = np.stack([read_one_image(each, "--images").taken(source.input_form) for each in photographs])
     report = export_litert(source, path, images, flags.FLAGS.weights_as)
     _LOG.info(
-        "%s: %d classes, %.1f MB, %.1f ms an image here; %d images: %.1f %% called as by the network, logits differ by %.1e.",
+        "%s: %d classes, %.1f MB, %.1f ms an image here; %d images: %.1f %% get the same class as from the network, logits "
+        "differ by %.1e.",
         path, len(source.labels), report.size / 1e6, report.milliseconds, report.images, 100 * report.same_labels,
         report.difference,
     )

@@ -43,8 +43,8 @@ def own_stage_job(name: str) -> None:
         stages = method_of(run.settings.method).stages
         stage = next((stage for stage in stages if stage.name == name), None)
         if stage is None:
-            has = f"has {', '.join(stage.name for stage in stages)}" if stages else "has none of its own"
-            rule = f"--method must be one with the stage {name} for niwt {name}"
+            has = f"has {', '.join(stage.name for stage in stages)}" if stages else "has no stages of its own"
+            rule = f"--method must be a method with the stage {name} for niwt {name}"
             raise InputError(f"{rule}. Received: {run.settings.method!r}, which {has}.")
         method_stage(run, load_run_data(run, stage.inputs), stage)
 
@@ -62,7 +62,7 @@ def inputs_of(method: Method) -> tuple[str, ...]:
 
 def no_importance(run: Run, what: str) -> InputError:
     """Return the error of a run whose method does not measure importance, which something needs."""
-    rule = f"--method must be one that measures importance for {what}"
+    rule = f"--method must be a method that measures importance for {what}"
     return InputError(f"{rule}. Received: {run.settings.method!r}, which does not.")
 
 

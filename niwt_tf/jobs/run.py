@@ -69,7 +69,7 @@ def _wanted(run: Run, last: str) -> dict[str, Stage]:
     """
     stages = _stages(run)
     if last not in stages:
-        rule = f"--until must be one of {', '.join(stages)} where --method is {run.settings.method}"
+        rule = f"--until must be one of {', '.join(stages)} if --method is {run.settings.method}"
         raise InputError(f"{rule}. Received: {last!r}.")
     names = list(stages)
     return {name: stages[name] for name in names[: names.index(last) + 1]}
@@ -187,10 +187,13 @@ def deploy_job() -> None:
         stages["export"] = partial(export.stage, run, data, exports, abstain=flags.FLAGS.abstain, estimates=estimates)
         _do(run, stages)
         seen, unseen = len(data.seen.images.class_names), len(data.unseen)
-        print(f"\n{seen} classes trained on photographs, {unseen} learnt from descriptions.")
+        print(f"\n{seen} classes were trained on photographs, {unseen} were added by descriptions.")
         reached = read_json(run.path / "metrics.json").get("acc_seen")
-        print(f"acc_seen     {percent(reached)} of photographs of trained classes that were held out")
-        print(f"estimates    of described classes, from {measured.path}, which hid {figures['num_unseen']} classes to measure:")
+        print(f"acc_seen     {percent(reached)} on held-out photographs of trained classes")
+        print(
+            f"estimates    for classes that have only a description, from {measured.path} with {figures['num_unseen']} hidden "
+            "classes:"
+        )
         for figure, title in _ESTIMATED.items():
             print(f"  {title:<10} {percent(figures.get(figure)):>7}")
         print(f"SavedModel   {export.exported(run)}")
@@ -229,5 +232,7 @@ def _say_hidden(run: Run, data: RunData) -> None:
         return
     hidden = [dataset.class_names[label] for label in np.unique(dataset.labels[split.test_unseen])]
     listed = ", ".join(hidden[:_MOST_NAMED]) + (f" and {len(hidden) - _MOST_NAMED} more" if len(hidden) > _MOST_NAMED else "")
-    then = f"niwt deploy --run_dir={shlex.quote(str(run.path))} then trains on all; --num_unseen=0 hides none"
-    _LOG.info("Hidden from training, to measure classes without photographs: %s. %s.", listed, then)
+    then = f"later niwt deploy --run_dir={shlex.quote(str(run.path))} trains on all classes; --num_unseen=0 hides none"
+    _LOG.info(
+        "These classes are hidden from training, to measure the accuracy of classes without photographs: %s. %s.", listed, then,
+    )

@@ -89,7 +89,7 @@ class Generator(ABC):
             InputError: there is no class, or the method writes no networks without the seen classes.
         """
         del classes
-        raise InputError("--method must be one that writes a network from texts alone. Received: one that does not.")
+        raise InputError("--method must be a method that writes a network from texts alone. Received: one that does not.")
 
     @abstractmethod
     def arrays(self) -> dict[str, np.ndarray]:

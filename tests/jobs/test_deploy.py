@@ -38,7 +38,7 @@ def test_a_run_names_the_classes_that_it_hides(caplog):
 def test_there_must_be_a_measured_run(niwt, tmp_path):
     job = niwt("deploy", f"--run_dir={tmp_path}/none")
     assert job.status == 2
-    assert "--run_dir must be a run's folder" in job.err
+    assert "--run_dir must be the folder of a run" in job.err
     assert not list(tmp_path.iterdir())
 
 
@@ -56,7 +56,7 @@ def test_every_class_is_trained_as_the_measured_run_chose(niwt, run_copy, tmp_pa
     assert metadata["unseen"] == []
     measured = json.loads((run_copy / "metrics.json").read_text())
     assert metadata["estimates"]["harmonic_mean"] == measured["harmonic_mean"]
-    assert "estimates    of described classes, from" in job.out
+    assert "estimates    for classes that have only a description, from" in job.out
 
 
 @pytest.mark.parametrize(

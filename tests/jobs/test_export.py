@@ -165,7 +165,7 @@ def test_the_check_images_are_spread_over_the_test_images(tmp_path, data, images
 
 def test_without_a_transfer_nothing_is_written(tmp_path, data):
     with (
-        pytest.raises(InputError, match="The stage export needs transfer, which is not there"),
+        pytest.raises(InputError, match="The stage export needs transfer, which is missing"),
         RunDirectory(tmp_path / "run").locked(Settings()) as run,
     ):
         export.stage(run, data, tmp_path / "exports")
@@ -185,11 +185,11 @@ def test_a_failed_verification_leaves_nothing(tmp_path, data, monkeypatch):
 
 @pytest.mark.parametrize(
     ("labels", "said"),
-    [("xyz", "no class in common; it has 'x'"), ("abc", "1 of its 3 are in this one; it has 'b', 'c'"), ("ad", "")],
+    [("xyz", "no class in common; it has 'x'"), ("abc", "1 of its 3 are in the new version; it has 'b', 'c'"), ("ad", "")],
 )
 def test_a_version_of_other_classes_is_warned_of(tmp_path, caplog, labels, said):
     (tmp_path / "m" / "3").mkdir(parents=True)
     (tmp_path / "m" / "3" / "niwt.json").write_text(json.dumps({"labels": list(labels)}))
     export.say_other_classes(tmp_path / "m", ("a", "d", "e"))
     export.say_other_classes(tmp_path / "none", ("a",))
-    assert (said in caplog.text and f"{tmp_path / 'm'} changes from it" in caplog.text) if said else not caplog.text
+    assert (said in caplog.text and f"{tmp_path / 'm'} will switch from it" in caplog.text) if said else not caplog.text

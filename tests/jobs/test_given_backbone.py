@@ -23,7 +23,7 @@ def test_a_transformer_goes_all_the_way(niwt, tiny_birds, tiny_flags, tmp_path, 
     options = "--preprocessing=tf", "--epochs=1", f"--export_dir={tmp_path / 'bundle'}"
     job = niwt("run", *flags, f"--run_dir={tmp_path / 'run2'}", *options)
     assert job.status == 0, job.err
-    assert "all 10 classes competing" in job.out
+    assert "when all 10 classes compete" in job.out
     photo = next(tiny_birds.rglob("*.jpg"))
     assert niwt("explain", f"--image={photo}", f"--run_dir={tmp_path / 'run2'}").status == 0
     assert len(read_json(tmp_path / "explanations" / f"{photo.stem}.json")["heat_map"]) == 4

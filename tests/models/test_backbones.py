@@ -30,7 +30,7 @@ def test_trunk_tail_head_is_the_whole_network(backbone):
     [
         ("block_14_ad", "for instance block_14_add"),
         ("out_relu", "nearest earlier layer that works is 'Conv_1_bn'"),
-        ("block_14_expand", "no path goes round.*'block_13_project_BN'"),
+        ("block_14_expand", "every path goes through.*'block_13_project_BN'"),
     ],
 )
 def test_layers_of_mobilenet_that_are_refused(layer, sentence):

@@ -175,7 +175,7 @@ def _train_all(settings: Settings, tasks: Sequence[Task], work: Path) -> dict[st
     """Train the folds' meta-models, choose the number of steps, train the main one up to it; put all into the tasks."""
     main, folds = tasks[0], folds_of(tasks)
     if main.num_seen < _FEW_CLASSES and not N3Options.of(settings).n3_prior:
-        few = "N3 learns what words mean from %d seen classes: under %d, give --n3_prior."
+        few = "N3 learns the meaning of words from only %d seen classes. With fewer than %d, use --n3_prior."
         _LOG.warning(few, main.num_seen, _FEW_CLASSES)
     encoder = encoder_of(settings, main.descriptions)
     table = table_of(settings, main.descriptions, encoder, main.reader.execution.progress)

@@ -232,7 +232,7 @@ class NiwtMethod(TransferMethod):
             ("Seen head", head),
             ("Importance averaged over", _AVERAGED[own.importance_over]),
             ("Importance map", f"{own.map_kind}; descriptions {own.normalisation}"),
-            ("New columns by", f"{chosen['engine']}, λ {chosen['regularization']:g} towards {chosen['anchor']}"),
+            ("New head columns by", f"{chosen['engine']}, λ {chosen['regularization']:g} towards {chosen['anchor']}"),
             ("Support images", f"{settings.num_support} of {settings.support}"),
             ("Further layers", ", ".join(own.extra_layers) or "none"),
         )

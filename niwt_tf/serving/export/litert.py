@@ -103,8 +103,8 @@ def export_litert(
         difference = float(np.abs(found - expected).max()) / scale if np.isfinite(found).all() else float("inf")
         same = float((found.argmax(axis=1) == expected.argmax(axis=1)).mean())
         if not difference <= _TOLERANCES.get(precision, np.finfo(np.float64).max) or (precision == "float32" and same < 1):
-            told = f"logits differ by {difference:.3g}, {same:.1%} of {len(images)} images are called the same"
-            raise VerificationError(f"LiteRT answers otherwise than the network in {precision}: {told}.")
+            told = f"logits differ by {difference:.3g}, {same:.1%} of {len(images)} images get the same class"
+            raise VerificationError(f"LiteRT gives other answers than the network in {precision}: {told}.")
     return LiteRtReport(len(contents), len(images), difference, same, 1e3 * seconds)
 
 
@@ -145,7 +145,7 @@ def _asked(path: Path, images: np.ndarray) -> tuple[np.ndarray, float]:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
-            raise VerificationError(f"LiteRT must be able to run what was written. Received: {said}")
+            raise VerificationError(f"LiteRT must be able to run the file. Received: {said}")
         told: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
         assert not told["tensorflow"], "the interpreter runs without TensorFlow"
         return np.load(answers), float(told["seconds"])

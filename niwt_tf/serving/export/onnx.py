@@ -43,7 +43,7 @@ def export_onnx(source: Portable, path: str | os.PathLike[str], metadata: Mappin
     own = source.description
     taken = sorted(own.keys() & (metadata or {}).keys())
     if taken:
-        raise InputError(f"metadata must not name what the export says itself. Received: {taken[0]!r}.")
+        raise InputError(f"metadata must not repeat a field that the export writes itself. Received: {taken[0]!r}.")
     if source.size > _LARGEST:
         raise InputError(f"A network must be below 2 GB for a single ONNX file. Received: {source.name}.")
     converter, runtime = (imported(name, "An ONNX file") for name in ("tf2onnx", "onnxruntime"))
@@ -71,7 +71,9 @@ def _difference(session: Any, answers: Any, source: Portable) -> float:
             same = found.shape == tuple(expected.shape)
             difference = float(np.abs(found - expected).max()) / scale if same else float("inf")
             if not difference <= _TOLERANCE:
-                raise VerificationError(f"onnxruntime answers otherwise than the network: {name} differs by {difference:.3g}.")
+                raise VerificationError(
+                    f"onnxruntime gives other answers than the network: {name} differs by {difference:.3g}."
+                )
             worst = max(worst, difference)
     return worst
 

@@ -144,7 +144,7 @@ def test_an_interrupted_training_goes_on_with_the_same_result(tasks, tmp_path, m
 def test_what_is_not_in_order_is_said(tasks, caplog):
     made = tasks()[:1]
     METHOD.prepare(made[0].settings, made)
-    assert "N3 learns what words mean from 5 seen classes: under 50, give --n3_prior." in caplog.text
+    assert "N3 learns the meaning of words from only 5 seen classes. With fewer than 50, use --n3_prior." in caplog.text
     arrays = METHOD.fit(made[0], N3Candidate(1)).arrays()
     arrays["encoder"] = np.array("another")
     generator = METHOD.generator_of(made[0].settings, made[0].network, arrays)

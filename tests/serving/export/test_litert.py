@@ -55,7 +55,7 @@ def test_other_answers_leave_no_file(small, tmp_path, monkeypatch):
 
     contents = litert._converted(of_network(other), "float32")
     monkeypatch.setattr(litert, "_converted", lambda *_: contents)
-    with pytest.raises(VerificationError, match="LiteRT answers otherwise than the network in float32"):
+    with pytest.raises(VerificationError, match="LiteRT gives other answers than the network in float32"):
         export_litert(of_network(small), tmp_path / "net.tflite")
     assert entries_of(tmp_path) == []
 

@@ -289,7 +289,7 @@ def test_a_model_that_answers_otherwise_is_not_exported(network, image_paths, tm
         ({"check_images": []}, "check_images must name at least one image"),
         ({"check_images": ["absent.png"]}, "absent.png.*No such file"),
         ({"check_images": [__file__]}, "check_images must be files that can be decoded.*test_savedmodel.py"),
-        ({"metadata": {"labels": []}}, "metadata must not name what the export says itself. Received: 'labels'"),
+        ({"metadata": {"labels": []}}, "metadata must not repeat a field that the export writes itself. Received: 'labels'"),
     ],
 )
 def test_bad_arguments_leave_nothing(network, image_paths, tmp_path, options, sentence):
