@@ -238,7 +238,7 @@ def test_files_of_gensim(tmp_path):
     with pytest.raises(InputError, match="Received: the binary form of fastText; give its .vec file"):
         read_vectors(tmp_path / "v.bin", {"red"})
     models.Word2Vec([["red", "blue"]], vector_size=2, min_count=1, workers=1, epochs=1).save(str(tmp_path / "model.kv"))
-    with pytest.raises(InputError, match="must hold only KeyedVectors that gensim saved .of a model, its wv."):
+    with pytest.raises(InputError, match="must hold only KeyedVectors that gensim saved .for a model, save its wv."):
         read_vectors(tmp_path / "model.kv", {"red"})
 
 
