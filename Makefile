@@ -23,10 +23,13 @@ help:
 	@echo "make docs-serve   the same at http://127.0.0.1:8000, again after each change"
 	@echo "make clean        remove what make made ($(VENV), caches); data, runs and exports stay"
 
+# EXTRAS: what make installs beside the core; the quickstart draws pictures, and its report is for TensorBoard too.
+EXTRAS ?= plots,serve,sweep
+
 # A marker is written last, so an interrupted installation is taken up again.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --constraint constraints.txt --editable .
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	@touch $@
 
 $(VENV)/.developer: $(VENV)/.installed

@@ -115,6 +115,42 @@ def test_kubernetes():
     assert container["args"] == _compose()["command"]
 
 
+def _kserve() -> dict:
+    return yaml.safe_load((EXPORTS / "kserve.yaml").read_text())
+
+
+def test_kserve():
+    deployment, _ = yaml.safe_load_all((EXPORTS / "kubernetes.yaml").read_text())
+    volumes = {volume["name"]: volume for volume in deployment["spec"]["template"]["spec"]["volumes"]}
+    claim = volumes["models"]["persistentVolumeClaim"]["claimName"]
+    service = _kserve()
+    assert (service["apiVersion"], service["kind"]) == ("serving.kserve.io/v1beta1", "InferenceService")
+    predictor = service["spec"]["predictor"]
+    # The name is that of the model, and the folder of the claim has the versions.
+    assert predictor["model"]["storageUri"] == f"pvc://{claim}/{service['metadata']['name']}" == f"pvc://{claim}/birds"
+    assert predictor["model"]["modelFormat"] == {"name": "tensorflow"} and predictor["model"]["protocolVersion"] == "v1"
+    assert 1 <= predictor["minReplicas"] <= predictor["maxReplicas"]
+    assert predictor["model"]["resources"] == deployment["spec"]["template"]["spec"]["containers"][0]["resources"]
+    visible = {value for name, value in service["metadata"]["labels"].items() if name.endswith("/visibility")}
+    assert visible == {"cluster-local"}, "a server without passwords stays in the cluster"
+
+
+def _vertex(name: str) -> dict:
+    return json.loads((EXPORTS / f"vertex_{name}.json").read_text())
+
+
+def test_vertex_ai():
+    container = _vertex("model")["model"]["containerSpec"]
+    rest = next(flag for flag in _compose()["command"] if flag.startswith("--rest_api_port="))
+    assert container["ports"] == [{"containerPort": int(rest.partition("=")[2])}], "Vertex AI asks the first port alone"
+    assert (container["predictRoute"], container["healthRoute"]) == (REQUESTS["serving_default"][0], "/v1/models/birds")
+    assert f"docker build -t {container['imageUri']} exports\n" in README, "the image is the one that the README builds"
+    deployment = _vertex("deployment")
+    assert deployment["trafficSplit"] == {"0": 100}  # all to the model of this request
+    resources = deployment["deployedModel"]["dedicatedResources"]
+    assert 1 <= resources["minReplicaCount"] <= resources["maxReplicaCount"]
+
+
 def test_dockerfile():
     text = (EXPORTS / "Dockerfile").read_text().replace("\\\n", "")
     lines = [line.split(maxsplit=1) for line in text.splitlines() if line and not line.startswith("#")]
@@ -129,6 +165,7 @@ def test_one_version_of_the_server_everywhere_that_is_tensorflows():
     pinned = set(re.findall(r"TF_SERVING=(\S+)", (EXPORTS / "Dockerfile").read_text()))
     for name in ("compose.yaml", "kubernetes.yaml"):
         pinned |= set(IMAGE.findall((EXPORTS / name).read_text()))
+    pinned.add(_kserve()["spec"]["predictor"]["model"]["runtimeVersion"])
     (version,) = pinned
     assert version.rsplit(".", 1)[0] == tf.__version__.rsplit(".", 1)[0]
 
@@ -136,7 +173,12 @@ def test_one_version_of_the_server_everywhere_that_is_tensorflows():
 def test_files_that_are_named_are_there_and_in_git():
     for path in re.findall(r"/models/(\w+\.config)", "".join(file.read_text() for file in EXPORTS.glob("*.yaml"))):
         assert (EXPORTS / path).is_file()
-    for name in re.findall(r"^- `([\w.]+)`", README, re.MULTILINE):
+    lines = re.findall(r"^- (`[\w.]+`[^:]*):", README, re.MULTILINE)
+    listed = [name for line in lines for name in re.findall(r"`(.*?)`", line)]
+    assert set(listed) >= {path.name for pattern in ("*.yaml", "*.json", "*.config") for path in EXPORTS.glob(pattern)} - {
+        "compose.batching.yaml", "batching.config",
+    }
+    for name in listed:
         assert (EXPORTS / name).is_file()
     names = [path.relative_to(ROOT).as_posix() for path in EXPORTS.iterdir() if path.is_file()]
     ignored = subprocess.run(["git", "check-ignore", *names], cwd=ROOT, capture_output=True, text=True, check=False)

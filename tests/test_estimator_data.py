@@ -115,6 +115,7 @@ def test_every_form_of_images_is_predicted_the_same(model, tmp_path):
         model.predict(stream.map(lambda image, _: image / 255).batch(2))
 
 
+@pytest.mark.slow
 def test_scikit_learn_takes_it_for_a_classifier(model):
     assert is_classifier(model)
     assert clone(model).get_params() == model.get_params()
@@ -134,6 +135,7 @@ def test_a_class_is_added_in_words(model, caplog):
         grown.add_class("other", text="A loud and cheerful song at dawn.")
 
 
+@pytest.mark.slow
 def test_the_plain_model_needs_nothing_of_this_package(model, tmp_path):
     pixels, _ = coloured(1)
     model.keras_model().save(tmp_path / "plain.keras")

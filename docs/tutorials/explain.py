@@ -13,7 +13,7 @@
 # Installs niwt-tf where it is missing, as in Colab. SOURCE may also be the address of a wheel or a git repository.
 import importlib.util
 
-SOURCE = "niwt-tf"
+SOURCE = "niwt-tf[plots]"
 if importlib.util.find_spec("niwt_tf") is None:
     get_ipython().run_line_magic("pip", f"install --quiet {SOURCE}")
 

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from niwt_tf.config.backbones import KERAS_HUB, MODEL_FILE
+from niwt_tf.config.extras import imported
 from niwt_tf.errors import InputError, first_line, require
 from niwt_tf.files import entries_of, fingerprint
 
@@ -91,14 +92,9 @@ def _fetched(handle: str, download: bool) -> Path:
     # A module is a program: what comes over http:// may be anybody's.
     require(handle.startswith("https://"), f"A handle of a hub module must begin with https://. Received: {handle!r}.")
     require(download, f"The hub module must be in the cache: {advice}. Received: {handle!r}, which is not in the cache.")
+    hub = imported("tensorflow_hub", f"backbone={PREFIX}{handle}", f"or {advice}")
     try:
-        return _fetch(handle)
-    except Exception as error:  # imports, sockets, TLS, archives and disks all fail here in types of their own
+        return Path(hub.resolve(handle))
+    except Exception as error:  # sockets, TLS, archives and disks all fail here in types of their own
         rule = f"The hub module must be downloaded once: {advice}"
         raise InputError(f"{rule}. Received: {handle!r} ({first_line(error)}).") from error
-
-
-def _fetch(handle: str) -> Path:
-    import tensorflow_hub
-
-    return Path(tensorflow_hub.resolve(handle))

@@ -8,7 +8,6 @@ written after that is cut off when the work goes on, and is done again. Memory d
 from __future__ import annotations
 
 import fcntl
-import importlib
 import itertools
 import json
 import os
@@ -19,6 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
+from niwt_tf.config.extras import imported
 from niwt_tf.data.csv_text import csv_text
 from niwt_tf.errors import InputError, require
 from niwt_tf.files import read_json, replacing, write_json
@@ -215,12 +215,9 @@ class AnswersFile:
 
 
 def _pyarrow() -> Any:
-    try:
-        importlib.import_module("pyarrow.parquet")
-        return importlib.import_module("pyarrow")
-    except ImportError:
-        rule = "--answers=FILE.parquet needs pyarrow: pip install 'niwt-tf[parquet]', or end it in .csv or .jsonl"
-        raise InputError(f"{rule}. Received: no pyarrow.") from None
+    for module in ("pyarrow.parquet", "pyarrow"):
+        found = imported(module, "--answers=FILE.parquet", "or end it in .csv or .jsonl")
+    return found
 
 
 def _write_parquet(source: Path, target: Path) -> None:

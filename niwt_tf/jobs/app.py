@@ -15,6 +15,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 
 from niwt_tf.compute.quiet_tensorflow import import_quietly
+from niwt_tf.config.extras import check_installed
 from niwt_tf.config.surroundings import settle_process
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.context import lost_worker, team_from_flags
@@ -56,6 +57,8 @@ def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[]
         if not flags.FLAGS["verbosity"].present:
             absl_logging.set_verbosity(absl_logging.WARNING)
         say_synonyms(JOBS[name])
+        for module in JOBS[name].needs:
+            check_installed(module, f"niwt {name}")
         if JOBS[name].tensorflow:
             import_quietly()
         (main or _entry(JOBS[name]))()

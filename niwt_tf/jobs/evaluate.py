@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from niwt_tf.config.extras import is_left_out
 from niwt_tf.data.feature_rows import holds_features
 from niwt_tf.files import write_json
 from niwt_tf.jobs.app import run_from_flags
@@ -21,7 +22,7 @@ SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
 
 
 def stage(run: Run, data: RunData) -> None:
-    """Write metrics.json, scores.npz, per_class.csv, confusion.png, ausuc.png and predictions.png."""
+    """Write metrics.json, scores.npz and per_class.csv; by Matplotlib confusion.png, ausuc.png and predictions.png."""
     evaluate = run.stage("evaluate", settings_used=SETTINGS_USED, inputs=["transfer"], publishes=["metrics.json"])
     if evaluate.up_to_date:
         return
@@ -38,12 +39,13 @@ def stage(run: Run, data: RunData) -> None:
         save_scores(folder / "scores.npz", scored)
         evaluation, names = scored.evaluation, network.class_names
         write_per_class_csv(folder / "per_class.csv", names, network.num_seen, evaluation, scored.labels)
-        if len(test.images):
+        pictures = ["confusion.png", "ausuc.png", *(() if holds_features(test.images.root) else ("predictions.png",))]
+        if len(test.images) and not is_left_out(", ".join(pictures), "matplotlib"):
             plot_confusion(folder / "confusion.png", scored.labels, evaluation.predictions, names, network.num_seen)
             plot_ausuc(folder / "ausuc.png", scored.curve, evaluation)
             logits = scored.logits.copy()
             logits[:, : network.num_seen] -= network.calibration
-            if not holds_features(test.images.root):
+            if "predictions.png" in pictures:
                 prediction_sheet(
                     folder / "predictions.png", test.images, evaluation.predictions, transfer.probabilities.of(logits),
                     network.num_seen, seed=run.settings.seed,

@@ -12,6 +12,7 @@ from typing import Any
 
 from absl import flags
 
+from niwt_tf.config.extras import is_left_out
 from niwt_tf.data.images.files import OneImage, read_one_image
 from niwt_tf.data.schema import InputForm
 from niwt_tf.errors import InputError
@@ -37,6 +38,7 @@ _ARGUMENTS = ("--class", "--rival")
 def main() -> None:
     """Explain --image, print it, and write <out>/<image>.png and .json, both or neither; no other image's are replaced.
 
+    Without Matplotlib there is no picture, not an earlier one either.
     Where the network was written from texts, <image>_evidence.html shows their words beside them.
 
     Raises:
@@ -58,15 +60,21 @@ def main() -> None:
     if explanation.evidence is not None:
         with _writing(folder):
             pages = [_page(folder, image.path)]
-    with _writing(folder), replacing_all(record, picture, *pages) as (first, second, *others):
+    pictures = [] if is_left_out(f"the picture {picture}", "matplotlib") else [picture]
+    with _writing(folder), replacing_all(record, *pages, *pictures) as (first, *others):
         write_json(first, explanation_record(explanation, os.path.abspath(image.path), model))
-        write_explanation_sheet(second, explanation, image.pixels, shown(image.path.name), class_names, form.resize)
-        for page in others:
-            assert explanation.evidence is not None, "only the evidence has a page"
+        for path in others[len(pages) :]:
+            write_explanation_sheet(path, explanation, image.pixels, shown(image.path.name), class_names, form.resize)
+        for page in others[: len(pages)]:
+            assert explanation.evidence is not None, "only evidence has a page"
             page.write_text(evidence_page(explanation.evidence, image.path.name), encoding="utf-8", errors="replace")
+    if not pictures:
+        with _writing(folder):
+            picture.unlink(missing_ok=True)
     escape_what_cannot_be_shown()
     sys.stdout.write(explanation_text(explanation, values.image))
-    sys.stdout.write(f"Picture and record: {shown(str(picture))}, {shown(str(record))}\n")
+    written = ", ".join(shown(str(path)) for path in (*pictures, record))
+    sys.stdout.write(f"{'Picture and record' if pictures else 'Record'}: {written}\n")
     for page in pages:
         sys.stdout.write(f"Words of the texts: {shown(str(page))}\n")
     sys.stdout.flush()

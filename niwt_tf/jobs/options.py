@@ -416,6 +416,10 @@ QUICKSTART_OPTIONS = (
     Option("data_dir", "str", "data/birds", "Folder that the birds are drawn into."),
     Option("run_dir", "str", "runs/birds", "Folder of the run."),
     Option("export_dir", "str", "exports/birds", "Folder for the exported bundles."),
+    Option(
+        "small", "bool", False,
+        "Use few birds and little training, to see that all parts work. Default folder names then end in -small.",
+    ),
     Option("progress", "bool", True, "Show progress bars."),
 )
 

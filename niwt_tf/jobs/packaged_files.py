@@ -11,10 +11,17 @@ from absl import flags
 from niwt_tf.errors import InputError, suggestion
 
 PREFIX = "niwt:"
-_HERE = Path(__file__).parent
-FLAG_FILES, DEPLOYMENT = _HERE / "flagfiles", _HERE.parent / "serving/deployment"
+_PACKAGE = Path(__file__).parents[1]
+
+
+def _folder(packaged: str, in_clone: str) -> Path:
+    """Return a folder that setup.py has copied into the package, or that of the clone that the package lies in."""
+    return found if (found := _PACKAGE / packaged).is_dir() else _PACKAGE.parent / in_clone
+
+
+FLAG_FILES, DEPLOYMENT = _folder("jobs/flagfiles", "flags"), _folder("serving/deployment", "exports")
 _ENDING = ".flags"
-_TO_DEPLOY = ("Dockerfile", "*.yaml", "*.config", "README.md")
+_TO_DEPLOY = (".dockerignore", "Dockerfile", "*.yaml", "*.json", "*.config", "README.md")
 
 
 def flag_names() -> list[str]:

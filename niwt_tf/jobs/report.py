@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from niwt_tf.config.extras import is_left_out
 from niwt_tf.data.birds.render import MARKER
 from niwt_tf.data.schema import Dataset
 from niwt_tf.errors import InputError
@@ -54,7 +55,7 @@ def main() -> None:
 
 
 def stage(run: Run, data: RunData) -> None:
-    """Write report.html and tensorboard/."""
+    """Write report.html, and tensorboard/ where TensorBoard is there."""
     extra = {"page": fingerprint(*page_sources()), **annotation_fingerprint(data.dataset), **_further(run)}
     made = run.stage("report", settings_used=SETTINGS_USED, inputs=_INPUTS, extra=extra)
     if made.up_to_date:
@@ -69,12 +70,13 @@ def stage(run: Run, data: RunData) -> None:
         page = render(contents)
         with replacing(folder / _PAGE) as temporary:
             temporary.write_text(page, encoding="utf-8")
-        evaluate = run.folder("evaluate")
-        write_tensorboard(
-            folder / "tensorboard", files.metrics, contents.gallery,
-            {name: evaluate / f"{name}.png" for name in ("ausuc", "confusion", "predictions")},
-            [class_embedding(files.network), images], progress=data.execution.progress,
-        )
+        if not is_left_out("tensorboard/", "tensorboard"):
+            evaluate = run.folder("evaluate")
+            write_tensorboard(
+                folder / "tensorboard", files.metrics, contents.gallery,
+                {name: evaluate / f"{name}.png" for name in ("ausuc", "confusion", "predictions")},
+                [class_embedding(files.network), images], progress=data.execution.progress,
+            )
         made.record(metrics={"bytes": len(page.encode())})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import socket
 import sys
@@ -23,10 +22,8 @@ def main() -> None:
     """Become the server of the page, which Ctrl-C ends.
 
     Raises:
-        InputError: there is no bundle or no folder of images, the port is taken, or streamlit is not installed.
+        InputError: there is no bundle or no folder of images, or the port is taken.
     """
-    if importlib.util.find_spec("streamlit") is None:
-        raise InputError("niwt studio needs streamlit, which is not installed: pip install 'niwt-tf[studio]'.")
     bundle = bundle_folder()
     Bundle.open(bundle)
     images = Path(os.path.abspath(os.path.expanduser(required("images"))))

@@ -11,6 +11,7 @@ from typing import Any
 
 from absl import flags
 
+from niwt_tf.config.extras import is_left_out
 from niwt_tf.config.settings import SETTINGS
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.sweeps.choice import ChosenConfiguration, Outcome, choose
@@ -61,12 +62,15 @@ def _do(sweep: SweepTrials) -> None:
         _write(sweep, [folder.outcome(trial) for trial in sweep.trials], [])
         raise
     records = _write(sweep, outcomes, choices)
-    with folder.alone():
-        write_tensorboard(folder.tensorboard, records)
+    has_board = not is_left_out("tensorboard/", "tensorboard")
+    if has_board:
+        with folder.alone():
+            write_tensorboard(folder.tensorboard, records)
     print(f"\n{table(records, choices)}\n")
     print(f"results      {folder.results}")
     print(f"             {folder.configurations}")
-    print(f"TensorBoard  tensorboard --logdir {folder.tensorboard}")
+    if has_board:
+        print(f"TensorBoard  tensorboard --logdir {folder.tensorboard}")
     errors = [(record.trial.name, record.error) for record in records if record.error]
     if errors:
         of_all = "All" if len(errors) == len(records) else f"{len(errors)} of"

@@ -61,6 +61,7 @@ class Job:
         module: the file of `niwt_tf/jobs/` that it shares with other jobs; "" for one of its own.
         tensorflow: whether it needs TensorFlow at its start.
         details: more lines for `niwt JOB --help`.
+        needs: modules of extras without which it does nothing.
         defaults: what a flag that is left out means to this job, for people, where the option's own default does not tell.
         own_stage: whether it is a stage that one method alone has.
     """
@@ -71,6 +72,7 @@ class Job:
     module: str = ""
     tensorflow: bool = True
     details: str = ""
+    needs: tuple[str, ...] = ()
     defaults: Mapping[str, str] = field(default_factory=dict)
     own_stage: bool = False
 
@@ -82,6 +84,7 @@ class Job:
         return SYNONYMS if any(declared.name in SYNONYMS for declared in self.options) else {}
 
 
+_DRAWS = ("matplotlib",)
 JOBS = {
     job.name: job
     for job in (
@@ -109,25 +112,43 @@ JOBS = {
         Job("export", "Write a verified SavedModel for serving.", EXPORT_OPTIONS, "export"),
         Job("faithfulness", "Measure how true the explanations of the test images are."),
         Job("report", "Write the report of a run: an HTML file, and files for TensorBoard."),
-        Job("export_onnx", "Write a run or a bundle as one ONNX file (needs niwt-tf[onnx]).", ONNX_OPTIONS, "export"),
-        Job("export_litert", "Write a run or a bundle as one LiteRT file (needs niwt-tf[litert]).", LITERT_OPTIONS, "export"),
-        Job("compare", "Compare methods over the seeds and splits of runs.", COMPARE_OPTIONS, "", False, COMPARE_DETAILS),
+        Job(
+            "export_onnx", "Write a run or a bundle as one ONNX file (needs niwt-tf[onnx]).", ONNX_OPTIONS, "export",
+            needs=("tf2onnx", "onnxruntime"),
+        ),
+        Job(
+            "export_litert", "Write a run or a bundle as one LiteRT file (needs niwt-tf[litert]).", LITERT_OPTIONS, "export",
+            needs=("ai_edge_litert",),
+        ),
+        Job(
+            "compare", "Compare methods over the seeds and splits of runs.",
+            *(COMPARE_OPTIONS, "", False, COMPARE_DETAILS, _DRAWS),
+        ),
         Job("baseline", "Score other methods on the same features and protocol.", BASELINE_OPTIONS),
-        Job("lambda_sweep", "Plot accuracy against the lambda of stage 3 (Fig. 3b).", LAMBDA_SWEEP_OPTIONS, "analyses"),
         Job(
-            "weight_recovery",
-            "Recover seen head columns from noisy importances (Fig. 3a).", *(WEIGHT_RECOVERY_OPTIONS, "analyses"),
+            "lambda_sweep", "Plot accuracy against the lambda of stage 3 (Fig. 3b).", LAMBDA_SWEEP_OPTIONS, "analyses",
+            needs=_DRAWS,
         ),
-        Job("layer_depth", "Run NIWT at each block of the network (Section 5.3).", LAYER_DEPTH_OPTIONS, "analyses"),
         Job(
-            "support_images", "Fit new head columns on seen, other and noise images (Table 2).",
-            *(SUPPORT_IMAGES_OPTIONS, "analyses"),
+            "weight_recovery", "Recover seen head columns from noisy importances (Fig. 3a).", WEIGHT_RECOVERY_OPTIONS,
+            "analyses", needs=_DRAWS,
         ),
-        Job("consistency", "Compare importances within and across classes (Section 3.2).", module="analyses"),
-        Job("sweep", "Try a grid of flags and choose on validation classes.", SWEEP_OPTIONS, "", False, SWEEP_DETAILS),
+        Job(
+            "layer_depth", "Run NIWT at each block of the network (Section 5.3).", LAYER_DEPTH_OPTIONS, "analyses",
+            needs=_DRAWS,
+        ),
+        Job(
+            "support_images", "Fit new head columns on seen, other and noise images (Table 2).", SUPPORT_IMAGES_OPTIONS,
+            "analyses", needs=_DRAWS,
+        ),
+        Job("consistency", "Compare importances within and across classes (Section 3.2).", module="analyses", needs=_DRAWS),
+        Job(
+            "sweep", "Try a grid of flags and choose on validation classes.",
+            *(SWEEP_OPTIONS, "", False, SWEEP_DETAILS, ("optuna",)),
+        ),
         Job(
             "reproduce", "Run rows of the papers' tables.",
-            *(REPRODUCE_OPTIONS, "", False, REPRODUCE_DETAILS, REPRODUCE_DEFAULTS),
+            *(REPRODUCE_OPTIONS, "", False, REPRODUCE_DETAILS), defaults=REPRODUCE_DEFAULTS,
         ),
         Job(
             "synthesize", "Write a network for classes from texts alone, and export it.",
@@ -143,10 +164,13 @@ JOBS = {
         ),
         Job("rename_class", "Rename a class of an exported network.", RENAME_CLASS_OPTIONS, "classes", False),
         Job("remove_class", "Remove a class from an exported network.", REMOVE_CLASS_OPTIONS, "classes", False),
-        Job("studio", "Open a page to try an exported network and to compose new classes.", STUDIO_OPTIONS, tensorflow=False),
         Job(
-            "check_run",
-            "Say which parts of a run are damaged, and which niwt run would make again.", CHECK_RUN_OPTIONS, tensorflow=False,
+            "studio", "Open a page to try an exported network and to compose new classes.", STUDIO_OPTIONS, tensorflow=False,
+            needs=("streamlit",),
+        ),
+        Job(
+            "check_run", "Say which parts of a run are damaged, and which niwt run would make again.", CHECK_RUN_OPTIONS,
+            tensorflow=False,
         ),
         Job("check_export", "Load a bundle as TensorFlow Serving does, and check its answers.", CHECK_OPTIONS),
     )

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from niwt_tf.config.backbones import APPLICATIONS, KERAS_HUB, default_layer_of, is_given_model
+from niwt_tf.config.extras import imported
 from niwt_tf.data.arrays import check_archive
 from niwt_tf.errors import InputError, first_line, require
 from niwt_tf.models.cut import check_not_degenerate, default_layer
@@ -132,11 +133,7 @@ def _of_file(path: str) -> keras.Model:
 def _of_keras_hub(backbone: str) -> tuple[keras.Model, Any]:
     """Return the encoder of images of a preset, and what brings pixels to its range; None if the preset does not say."""
     preset = backbone.removeprefix(KERAS_HUB)
-    try:
-        import keras_hub
-    except ImportError as error:
-        rule = f"backbone={backbone} needs KerasHub: pip install -c constraints.txt '.[hub]'"
-        raise InputError(f"{rule}. Received: {first_line(error)}") from error
+    keras_hub = imported("keras_hub", f"backbone={backbone}")
     if "/" in preset and "://" not in preset:
         rule = "backbone must name a preset of KerasHub or its folder"
         require(Path(preset).is_dir(), f"{rule}. Received: {preset!r}, not a folder.")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from niwt_tf.config.extras import imported
 from niwt_tf.files import replacing
 
 if TYPE_CHECKING:
@@ -25,10 +26,9 @@ def figure_font(size: float, bold: bool = False) -> ImageFont.FreeTypeFont:
 
     The size is in pixels: in a figure, points * dpi / 72.
     """
-    import matplotlib
     from PIL import ImageFont
 
-    path = Path(matplotlib.get_data_path(), "fonts", "ttf", f"DejaVuSans{'-Bold' * bold}.ttf")
+    path = Path(imported("matplotlib", "A picture").get_data_path(), "fonts", "ttf", f"DejaVuSans{'-Bold' * bold}.ttf")
     return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
 
 
@@ -57,11 +57,9 @@ MARKERS = {BLUE: "o", ORANGE: "s", GREEN: "D", PURPLE: "^", GREY: "x"}
 
 def new_figure(width: float, height: float, dpi: int = 120, layout: Any = "constrained") -> Any:
     """Return an empty figure of so many inches, which pyplot knows nothing of."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=dpi, layout=layout, facecolor="white")
-    FigureCanvasAgg(figure)
+    drawing, agg = (imported(f"matplotlib.{module}", "A picture") for module in ("figure", "backends.backend_agg"))
+    figure = drawing.Figure(figsize=(width, height), dpi=dpi, layout=layout, facecolor="white")
+    agg.FigureCanvasAgg(figure)
     return figure
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework import summary_pb2
 from tqdm import tqdm
 
 from niwt_tf.compute.distributed import Team
@@ -260,9 +261,13 @@ def _assign(variables: Any, values: list[np.ndarray]) -> None:
         variable.assign(value)
 
 
+# What tf.summary.scalar writes beside a number. That function needs TensorBoard, which need not be installed.
+_SCALAR = summary_pb2.SummaryMetadata(plugin_data=summary_pb2.SummaryMetadata.PluginData(plugin_name="scalars"))
+
+
 def _log(writer: Any, record: dict[str, Any], step: int) -> None:
     with writer.as_default(step=step):
         for name, value in record.items():
             if isinstance(value, float):
-                tf.summary.scalar(name, value)
+                tf.summary.write(name, tf.constant(value, tf.float32), metadata=_SCALAR)
     writer.flush()

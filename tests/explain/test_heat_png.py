@@ -20,6 +20,12 @@ def test_pngs_have_the_size_and_the_colours():
     assert Image.open(io.BytesIO(files[0])).mode == "RGB"
 
 
+def test_colours_are_those_of_matplotlib():
+    from matplotlib import colormaps
+
+    np.testing.assert_array_equal(colour_table(), colormaps["magma"](np.arange(256), bytes=True)[:, :3])
+
+
 def test_more_heat_is_lighter():
     lightness = colour_table().astype(float) @ [0.2126, 0.7152, 0.0722]
     assert lightness[0] < 5 and lightness[255] > 240

@@ -97,7 +97,7 @@ def test_mistakes_are_one_sentence(tmp_path, monkeypatch):
     refused("there.csv", "must be a new file, or a file that an interrupted niwt classify began")
     assert (tmp_path / "there.csv").read_text() == "mine"
     (tmp_path / "b.bad.csv").write_text("mine")
-    refused("b.csv", "b.bad.csv' is there")
+    refused("b.csv", "b.bad.csv' exists")
     answer(tmp_path / "c.csv", most=1)
     refused("c.csv", "only with the same input: --top was 1; use another file to start again. Received: 5.", {"--top": 5})
     with AnswersFile(tmp_path / "c.csv", ASKED, NAMES):

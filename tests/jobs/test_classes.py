@@ -73,6 +73,7 @@ def versions(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_from_adding_to_removing(bundle, niwt, tmp_path):
     (tmp_path / "owl.json").write_text('{"black": 0, "stripes": 1, "size::big": 0.25, "size::small": 1}')
     added = niwt("add_class", f"--bundle={bundle}", "--name= owl 🦉 ", f"--attributes={tmp_path}/owl.json")
@@ -219,6 +220,7 @@ def test_mistakes(mistake, bundle, niwt, tmp_path):
     assert versions(bundle) == before
 
 
+@pytest.mark.slow
 def test_an_older_version_that_is_changed_is_warned_of(bundle, niwt):
     assert niwt("rename_class", f"--bundle={bundle}", "--name=cat", "--new_name=Cat").status == 0
     again = niwt("rename_class", f"--bundle={bundle / '1'}", "--name=dog", "--new_name=Dog")

@@ -160,6 +160,7 @@ def test_a_stage_without_its_input_says_which_to_run(niwt, finished_run, run_cop
     assert f"must hold the stage importance, which is missing: run niwt run --run_dir={run_copy} first" in job.err
 
 
+@pytest.mark.slow
 def test_another_flag_is_named_and_overwrite_redoes_what_it_changes(niwt, finished_run, run_copy):
     flags = _flags(run_copy, finished_run)
     before = _identities(run_copy)

@@ -36,6 +36,7 @@ def _record(folder: Path, name: str = "photo") -> dict:
     return json.loads(text, parse_constant=pytest.fail)  # NaN and infinity
 
 
+@pytest.mark.slow
 def test_a_run_and_its_bundle_say_the_same(niwt, finished_run, labels, photo, tmp_path):
     out = {"run": tmp_path / "run", "bundle": tmp_path / "bundle"}
     asked = [f"--image={photo}", f"--class={labels[-1]}", f"--rival={labels[0]}"]
@@ -219,6 +220,7 @@ def test_a_bundle_that_was_changed_explains_nothing(niwt, finished_run, photo, t
     assert len(done.err.splitlines()) == 1 and not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_bundle_that_abstains_is_said_to(niwt, finished_run, photo, tmp_path):
     bundle = shutil.copytree(finished_run.exports / "1", tmp_path / "1")
     metadata = read_json(bundle / METADATA)

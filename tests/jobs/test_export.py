@@ -130,6 +130,7 @@ def test_an_abstaining_network_is_another_version(tmp_path, data, verified):
     assert _export(tmp_path, data, abstain=True) == tmp_path / "exports" / "2"
 
 
+@pytest.mark.slow
 def test_a_class_called_unknown_is_exported_unless_the_network_abstains(tmp_path, data, verified):
     names = ("cat", "dog", "Unknown", "fox")
     data.dataset.class_names = names
@@ -172,6 +173,7 @@ def test_without_a_transfer_nothing_is_written(tmp_path, data):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_failed_verification_leaves_nothing(tmp_path, data, monkeypatch):
     def verify(*_):
         raise KeyboardInterrupt

@@ -70,6 +70,7 @@ def test_it_is_done_once(niwt, measured):
     assert again.out == first.out
 
 
+@pytest.mark.slow
 def test_corrected_boxes_are_measured_again_and_nothing_else_is_done(niwt, measured, tiny_birds, tmp_path):
     run, data = (shutil.copytree(source, tmp_path / source.name) for source in (measured[0], tiny_birds))
     boxes = data / "CUB_200_2011" / "bounding_boxes.txt"

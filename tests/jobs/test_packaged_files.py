@@ -55,3 +55,13 @@ def test_quickstart_draws_and_runs(niwt, monkeypatch, fails, tmp_path):
         assert job.status == 0 and job.out.startswith("quickstart: ") and jobs == ["render", "run"]
         assert done[1][-5:] == ["--flagfile=niwt:birds", *places, "--noprogress"]
     assert places[0] in done[0]
+
+
+def test_a_small_quickstart_has_folders_of_its_own(niwt, monkeypatch, tmp_path):
+    done: list[list[str]] = []
+    monkeypatch.setattr(quickstart, "run_attached", lambda command: done.append(command) or 0)
+    assert niwt("quickstart", "--small", f"--run_dir={tmp_path / 'run'}").status == 0
+    (render, run) = done
+    assert {"--data_dir=data/birds-small", "--num_species=10"} <= set(render)
+    assert {"--data_dir=data/birds-small", f"--run_dir={tmp_path / 'run'}", "--export_dir=exports/birds-small"} <= set(run)
+    assert run.index("--flagfile=niwt:birds") < run.index("--num_unseen=3")  # what comes later wins

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import socket
 import sys
@@ -77,11 +76,3 @@ def test_what_is_missing_is_one_sentence(niwt, started, bundle, flags, sentence)
     job = niwt("studio", *(flag.replace("BUNDLE", str(bundle)).replace("EMPTY", empty) for flag in flags))
     assert job.status == 2 and started == []
     assert sentence in job.err and job.err.count("\n") == 1
-
-
-def test_without_streamlit_the_extra_is_named(niwt, started, bundle, monkeypatch):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "streamlit" else find(name, *rest))
-    job = niwt("studio", f"--bundle={bundle}", "--images=.")
-    assert job.status == 2 and started == []
-    assert "niwt-tf[studio]" in job.err

@@ -12,7 +12,12 @@ from niwt_tf.models.backbones import build_network
 NAMES = ("cat", "dog", "eel")
 
 
-@pytest.mark.parametrize("backbone", sorted(BACKBONES))
+# The deepest are built for seconds.
+_DEEP = ("efficientnet_v2_b0", "resnet101")
+_EVERY = [pytest.param(name, marks=pytest.mark.slow) if name in _DEEP else name for name in sorted(BACKBONES)]
+
+
+@pytest.mark.parametrize("backbone", _EVERY)
 def test_trunk_tail_head_is_the_whole_network(backbone):
     network = build_network(backbone, NAMES, input_size=32)
     assert network.layer == BACKBONES[backbone].layer

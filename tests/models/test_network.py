@@ -87,6 +87,7 @@ def test_expand_refuses(network, columns, biases, names, sentence):
         network.expand(columns, biases, names)
 
 
+@pytest.mark.slow
 def test_save_and_load_in_this_process_and_another(network, images, tmp_path):
     larger = network.expand(np.ones((256, 1)), [0.25], ["fox é"])
     larger.calibration = 0.5

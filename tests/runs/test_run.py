@@ -132,7 +132,7 @@ def test_results_of_earlier_stages_are_withdrawn_when_one_is_redone(tmp_path):
         run.use_data("d")
         assert _train(run)
         assert not (tmp_path / "metrics.json").exists()
-        with pytest.raises(InputError, match="evaluate, which was made from train|evaluate, which was made from an earlier train"):
+        with pytest.raises(InputError, match="evaluate, which was made from (train|an earlier train)"):
             run.folder("evaluate")
         assert _evaluate(run)
     assert read_json(tmp_path / "metrics.json") == {"sum": 3}

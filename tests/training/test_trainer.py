@@ -3,7 +3,9 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
+from tensorflow.core.util import event_pb2
 
 from niwt_tf.compute.features import Reader
 from niwt_tf.data.schema import Images
@@ -130,6 +132,7 @@ def test_the_best_epoch_is_kept_over_an_interruption(images, validation, tmp_pat
     np.testing.assert_array_equal(network.columns, expected.columns)
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights_other_seed_others(images, validation):
     results = [
         train_seen(small(), images, validation, from_scratch=True, epochs=1, seed=seed, **QUICK)[0].model.get_weights()
@@ -165,6 +168,25 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(images, validation, tmp
     assert list((tmp_path / "logs").iterdir())
 
 
+def test_logs_are_those_of_tensorboard_without_it(tmp_path):
+    def written(folder, write):
+        writer = tf.summary.create_file_writer(str(folder))
+        write(writer)
+        writer.close()
+        (file,) = folder.iterdir()
+        *_, last = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
+        event = event_pb2.Event.FromString(last)
+        (value,) = event.summary.value
+        return event.step, value.tag, value.metadata, tf.make_ndarray(value.tensor)
+
+    def theirs(writer):
+        with writer.as_default(step=3):
+            tf.summary.scalar("loss", 0.25)
+
+    ours = written(tmp_path / "a", lambda writer: training._log(writer, {"phase": "head", "epoch": 3, "loss": 0.25}, 3))
+    assert ours == written(tmp_path / "b", theirs)
+
+
 def test_a_checkpoint_of_another_run_or_a_broken_one_is_not_used(images, validation, tmp_path):
     options = {"finetune": "head", "epochs": 1, "work_dir": tmp_path, **QUICK}
     train_seen(small(), images, validation, **options)
@@ -176,6 +198,7 @@ def test_a_checkpoint_of_another_run_or_a_broken_one_is_not_used(images, validat
     np.testing.assert_array_equal(again.columns, expected.columns)
 
 
+@pytest.mark.slow
 def test_a_head_that_was_expanded_is_trained_on(images, validation):
     two = build_network("small_vgg", ("red", "green"), input_size=16)
     first, _ = train_seen(two, images.of_classes(np.array([0, 1])), None, from_scratch=True, epochs=2, **QUICK)

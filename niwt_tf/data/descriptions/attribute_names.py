@@ -176,28 +176,31 @@ def _is_count(values: np.ndarray) -> bool:
 # The least similarity, and how much less that of the next word must be.
 _LEAST, _AHEAD = 0.7, 0.1
 _LEAST_COLOR, _COLOR_AHEAD = 0.85, 0.02
-# Words that say a colour of coats and plumage and hardly another thing; matplotlib knows most, the others are here.
-_SHADES = words_of(
-    """crimson scarlet vermilion ruby maroon burgundy azure cobalt navy turquoise teal cyan aqua indigo emerald jade lime lemon
-    gold golden ochre mustard amber chestnut auburn mahogany sienna umber beige sandy cream ebony charcoal sooty slate
-    silver snowy lilac lavender magenta mauve rose rosy tawny russet rufous tan buff ivory khaki"""
-)
-_OF_ANIMALS = {
-    "rufous": "#8b3a1c", "ebony": "#0c0b0b", "snowy": "#fffafa", "sooty": "#0d0d0d", "tawny": "#b5651d", "rosy": "#ff66a3",
-    "golden": "#f5bf03", "gold": "#f5bf03", "charcoal": "#0d0d0d", "crimson": "#dc143c", "navy": "#1f3a93", "maroon": "#9b1c31",
-    "lime": "#32cd32", "vermilion": "#e34234",
-}  # fmt: skip
-_ANY_COLOR = _SHADES | words_of("black white red yellow green blue pink brown orange gray grey purple violet olive")
+_PLAIN = words_of("black white red yellow green blue pink brown orange gray grey purple violet olive")
+# Red, green and blue of each word: most as people called them in xkcd's survey of colour names, some as they are of animals.
+_RGB_TEXT = """
+    black 000000 white ffffff red e50000 yellow ffff14 green 15b01a blue 0343df pink ff81c0 brown 653700 orange
+    f97306 gray 929591 grey 929591 purple 7e1e9c violet 9a0eea olive 6e750e amber feb308 aqua 13eac9 auburn 9a3001
+    azure 069af3 beige e6daa6 buff fef69e burgundy 610023 charcoal 0d0d0d chestnut 742802 cobalt 1e488f cream ffffc2
+    crimson dc143c cyan 00ffff ebony 0c0b0b emerald 01a049 gold f5bf03 golden f5bf03 indigo 380282 ivory ffffcb jade
+    1fa774 khaki aaa662 lavender c79fef lemon fdff52 lilac cea2fd lime 32cd32 magenta c20078 mahogany 4a0100 maroon
+    9b1c31 mauve ae7181 mustard ceb301 navy 1f3a93 ochre bf9005 rose cf6275 rosy ff66a3 ruby ca0147 rufous 8b3a1c
+    russet a13905 sandy f1da7a scarlet be0119 sienna a9561e silver c5c9c7 slate 516572 snowy fffafa sooty 0d0d0d tan
+    d1b26f tawny b5651d teal 029386 turquoise 06c2ac umber b26400 vermilion e34234
+"""
+_RGB = {word: bytes.fromhex(rgb) for word, rgb in re.findall(r"([a-z]+) ([0-9a-f]{6})", _RGB_TEXT)}
+# Words that say a colour of coats and plumage and hardly another thing.
+_SHADES = _RGB.keys() - _PLAIN
 
 
 def nearest_word(word: str, known: Sequence[str]) -> tuple[str, float] | None:
     """Return the word of `known` that another stands for, and how near it is, up to 1; None where none is near."""
     if word in _SHADES:
-        near = {other: 1 - float(np.linalg.norm(_color(other) - _color(word))) for other in known if other in _ANY_COLOR}
+        near = {other: 1 - float(np.linalg.norm(_color(other) - _color(word))) for other in known if other in _RGB}
         return _best(near, _LEAST_COLOR, _COLOR_AHEAD)
     encode = _encoder()
-    others = [other for other in known if other not in _ANY_COLOR]
-    if encode is None or not others or word in _ANY_COLOR:
+    others = [other for other in known if other not in _RGB]
+    if encode is None or not others or word in _RGB:
         return None
     near = encode(tuple(others)) @ encode((word,))[0]
     return _best(dict(zip(others, near.tolist(), strict=True)), _LEAST, _AHEAD)
@@ -213,10 +216,7 @@ def _best(near: dict[str, float], least: float, ahead: float) -> tuple[str, floa
 @cache
 def _color(word: str) -> np.ndarray:
     """Return the colour that a word names, in Oklab (Ottosson, 2020), lightness halved: a dark red is a red."""
-    from matplotlib.colors import is_color_like, to_rgb
-
-    name = next(name for name in (_OF_ANIMALS.get(word, ""), f"xkcd:{word}", word) if is_color_like(name))
-    share = np.array(to_rgb(name))
+    share = np.array(list(_RGB[word])) / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     cones = np.cbrt(np.array([[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.6300]]) @ linear)
     return np.array([[0.1053, 0.3968, -0.0020], [1.9780, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]]) @ cones

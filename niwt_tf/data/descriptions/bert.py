@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from niwt_tf.config.extras import imported
 from niwt_tf.errors import InputError, brief, first_line
 from niwt_tf.files import replacing_directory
 
@@ -77,17 +78,15 @@ def write_random_encoder(folder: Path, seed: int = 0) -> None:
     Raises:
         InputError: the default encoder is not there.
     """
-    from safetensors.numpy import load_file, save_file
-
-    source = encoder_folder()
+    source, tensors = encoder_folder(), imported("safetensors.numpy", "--text_features=encoder")
     with replacing_directory(folder) as temporary:
         for name in ("config.json", "tokenizer.json", "vocab.txt"):
             if (source / name).is_file():
                 shutil.copyfile(source / name, temporary / name)
-        weights = load_file(source / "model.safetensors")
+        weights = tensors.load_file(source / "model.safetensors")
         table = next(name for name in weights if name.endswith("word_embeddings.weight"))
         drawn = np.random.default_rng(seed).normal(0, weights[table].std(), weights[table].shape)
-        save_file({**weights, table: drawn.astype(np.float32)}, temporary / "model.safetensors")
+        tensors.save_file({**weights, table: drawn.astype(np.float32)}, temporary / "model.safetensors")
 
 
 @cache
@@ -196,11 +195,11 @@ class _Transformer:
 
     def __init__(self, folder: Path, config: Mapping[str, Any], digest: Any) -> None:
         import tensorflow as tf
-        from safetensors.numpy import load_file
 
         _check_arithmetic(folder, config)
+        reader = imported("safetensors.numpy", "--text_features=encoder")
         try:
-            read = load_file(folder / "model.safetensors")
+            read = reader.load_file(folder / "model.safetensors")
             named = {name.removeprefix("bert."): np.asarray(value, np.float32) for name, value in read.items()}
             self._heads, self._epsilon = int(config["num_attention_heads"]), float(config["layer_norm_eps"])
             blocks = [_part(named, f"encoder.layer.{block}.") for block in range(int(config["num_hidden_layers"]))]
@@ -267,11 +266,7 @@ class _Preset:
     """A `BertBackbone` that KerasHub reads from the folder of a preset."""
 
     def __init__(self, folder: Path, digest: Any) -> None:
-        try:
-            import keras_hub
-        except ImportError as error:
-            rule = f"{folder} is a preset of KerasHub, so KerasHub must be installed: pip install 'niwt-tf[hub]'"
-            raise InputError(f"{rule}. Received: no keras_hub.") from error
+        keras_hub = imported("keras_hub", f"{folder}, a preset,")
         try:
             self._model: Any = keras_hub.models.BertBackbone.from_preset(str(folder))
         except Exception as error:  # whatever its readers of JSON and HDF5 meet
@@ -289,10 +284,7 @@ class _Preset:
 
 
 def _tokenizer(folder: Path) -> Any:
-    try:
-        import tokenizers
-    except ImportError as error:
-        raise InputError("--text_features=encoder needs tokenizers: pip install 'niwt-tf[text]'. Received: none.") from error
+    tokenizers = imported("tokenizers", "--text_features=encoder")
     whole = folder / "tokenizer.json"
     lists = [folder / "vocab.txt", folder / "assets" / "tokenizer" / "vocabulary.txt"]
     listed = next((path for path in lists if path.is_file()), None)

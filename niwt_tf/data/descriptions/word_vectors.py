@@ -20,6 +20,7 @@ from typing import IO
 
 import numpy as np
 
+from niwt_tf.config.extras import imported
 from niwt_tf.data.descriptions.tokens import sentences, tokens
 from niwt_tf.data.schema import dimension_names
 from niwt_tf.errors import InputError, brief
@@ -258,24 +259,20 @@ def _named(file: IO[bytes]) -> set[str]:
 
 
 def _by_gensim(path: Path, spelled: Collection[str]) -> dict[str, np.ndarray]:
-    try:
-        from gensim.models import KeyedVectors
-        from gensim.utils import unpickle
-    except ImportError as error:
-        rule = "needs gensim: pip install 'niwt-tf[text]' installs it; text (.txt, .vec) and word2vec's .bin do not need it"
-        raise InputError(f"{path} {rule}. Received: no module {error.name}.") from None
+    otherwise = "or give vectors as text (.txt, .vec) or in word2vec's .bin"
+    models, reading = (imported(f"gensim.{module}", str(path), otherwise) for module in ("models", "utils"))
     try:
         # A pickle can run code when it is loaded.
         with open(path, "rb") as file:
             strange = sorted(name for name in _named(file) if not _ALLOWED.fullmatch(name))
         if strange:
             raise ValueError(strange[0].replace(" ", "."))
-        looked = unpickle(str(path))
+        looked = reading.unpickle(str(path))
         # gensim's `load` would load the pickles that such parts have in their own files, without a look.
         parts = [getattr(looked, name, []) for name in ("__scipys", "__recursive_saveloads")]
-        if not isinstance(looked, KeyedVectors) or parts != [[], []]:
+        if not isinstance(looked, models.KeyedVectors) or parts != [[], []]:
             raise ValueError("another object")
-        keyed = KeyedVectors.load(str(path), mmap="r")
+        keyed = models.KeyedVectors.load(str(path), mmap="r")
         return {form: keyed[form] for form in spelled if form in keyed}
     except Exception as error:  # what a reader of damaged pickles and arrays raises has no common type
         rule = "must hold only KeyedVectors that gensim saved (for a model, save its wv)"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from niwt_tf.config.extras import to_install
 from niwt_tf.data.images.messages import ANIMATED, PIXEL_LIMIT, TOO_LARGE
 from niwt_tf.errors import InputError
 
@@ -102,7 +103,7 @@ def _unread(encoded: bytes) -> str:
     if encoded[4:8] == b"ftyp" and brand not in readers:
         return "a film, or of a format that cannot be read"
     name, is_read = readers.get(brand, ("", True))
-    return "damaged" if is_read else f"a {name} file, which needs pillow-heif: pip install pillow-heif"
+    return "damaged" if is_read else f"a {name} file, which needs {to_install('pillow_heif')}"
 
 
 @functools.cache

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from niwt_tf.config.extras import imported
 from niwt_tf.data.arrays import check_archive
 from niwt_tf.errors import InputError, require
 
@@ -72,11 +73,7 @@ def rows_of_workbook(path: Path) -> Rows:
     Raises:
         InputError: an old or another kind of file, openpyxl is not installed, a date, or a formula that was never computed.
     """
-    try:
-        import openpyxl
-    except ImportError:
-        rule = f"{path} is an Excel workbook, which needs openpyxl: pip install 'niwt-tf[excel]', or save it as CSV"
-        raise InputError(f"{rule}. Received: no openpyxl.") from None
+    openpyxl = imported("openpyxl", f"{path}, a workbook,", "or save it as CSV")
     rule = f"{path} must be a workbook that Excel can read (.xlsx), or CSV"
     try:
         if _begin(path) == _ZIP:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from niwt_tf.config.extras import imported
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.sweeps.grid import SweepTrial
 from niwt_tf.files import fingerprint
@@ -16,10 +17,9 @@ def open_journal(path: Path) -> Any:
     """Return Optuna's storage in a file, which several processes may share.
 
     Raises:
-        InputError: the file is something else, or damaged.
+        InputError: the file is something else, or damaged, or Optuna is not installed.
     """
-    import optuna
-
+    optuna = imported("optuna", "niwt sweep")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
@@ -46,9 +46,7 @@ class Proposals:
     def __init__(
         self, storage: Any, trials: Sequence[SweepTrial], sampler: str, most: int | None = None, seed: int = 0
     ) -> None:
-        import optuna
-
-        self._optuna, self._storage = optuna, storage
+        self._optuna, self._storage = imported("optuna", "niwt sweep"), storage
         self._sampler, self._seed = sampler, seed
         # JSON, for tuples are no choices of Optuna's, and to it True is 1.
         self._trials: dict[tuple[str, ...], list[SweepTrial]] = {}
@@ -60,7 +58,8 @@ class Proposals:
         )
         self.most = min(most or len(self._trials), len(self._trials))
         self._name = f"{sampler}-{fingerprint([trial.name for trial in trials])}"
-        self._study = optuna.create_study(storage=storage, study_name=self._name, direction="maximize", load_if_exists=True)
+        made = {"study_name": self._name, "direction": "maximize", "load_if_exists": True}
+        self._study = self._optuna.create_study(storage=storage, **made)
 
     @property
     def most_trials(self) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from niwt_tf.config.extras import is_left_out
 from niwt_tf.config.names import title_of
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.csv_text import csv_text
@@ -211,7 +212,9 @@ class TextTable:
         return "\n".join([*lines, "", said, *dict.fromkeys(notes)]) + "\n"
 
     def draw(self, every: Sequence[Finished], path: Path) -> None:
-        """Draw our figures and the paper's as bars."""
+        """Draw our figures and the paper's as bars, where Matplotlib is there."""
+        if is_left_out(path.name, "matplotlib"):
+            return
         listed = list(_lines(every))
         figure = new_figure(8, 1.2 + 0.42 * len(listed))
         axes = figure.subplots()

@@ -1,13 +1,20 @@
-"""Warm-up records: requests that a server replays while it loads a version, so that the first caller does not wait."""
+"""Warm-up records: requests that a server replays while it loads a version, so that the first caller does not wait.
+
+They are messages of TensorFlow Serving's. As much of these as records need is declared here, so that an export does without its
+Python package.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from tensorflow.core.framework import resource_handle_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
 
 from niwt_tf.errors import InputError
 from niwt_tf.files import replacing
@@ -32,12 +39,13 @@ def write_warmup(version_folder: Path, requests: Sequence[Request], name: str) -
         raise InputError(f"requests must be at most {_MOST}, because a server replays no more. Received: {len(requests)}.")
     with replacing(version_folder / WARMUP) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
         for signature, inputs in requests:
-            request = predict_pb2.PredictRequest()
+            record = _prediction_log()()
+            request = record.predict_log.request
             request.model_spec.name = name
             request.model_spec.signature_name = signature
             for key in sorted(inputs):
-                request.inputs[key].CopyFrom(tf.make_tensor_proto(inputs[key]))
-            record = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+                # A tensor of TensorFlow's is of another class than those of the records, and of the same form.
+                request.inputs[key].ParseFromString(tf.make_tensor_proto(inputs[key]).SerializeToString())
             writer.write(record.SerializeToString(deterministic=True))
 
 
@@ -60,14 +68,46 @@ def read_warmup(version_folder: Path) -> list[Request]:
     ]
 
 
-def _predict_request(record: bytes) -> predict_pb2.PredictRequest:
+def _predict_request(record: bytes) -> Any:
     try:
-        log = prediction_log_pb2.PredictionLog.FromString(record)
+        log = _prediction_log().FromString(record)
     except Exception as error:  # protobuf's DecodeError is no ValueError in every implementation of it
         raise ValueError("not a PredictionLog") from error
     if log.WhichOneof("log_type") != "predict_log":
         raise ValueError("not a PredictLog")
     return log.predict_log.request
+
+
+@cache
+def _prediction_log() -> Any:
+    """Return the class of PredictionLog, with the fields that the record of a request to predict has.
+
+    They are declared in a pool of their own: that of the process may have all of TensorFlow Serving's messages.
+    """
+    file = descriptor_pb2.FileDescriptorProto(name="warmup.proto", package="tensorflow.serving", syntax="proto3")
+    file.dependency.append(tensor_pb2.DESCRIPTOR.name)
+    spec, request, log, record = (
+        file.message_type.add(name=name) for name in ("ModelSpec", "PredictRequest", "PredictLog", "PredictionLog")
+    )
+    string, message = descriptor_pb2.FieldDescriptorProto.TYPE_STRING, descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE
+    one, many = descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL, descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED
+    own = ".tensorflow.serving"
+    spec.field.add(name="name", number=1, type=string, label=one)
+    spec.field.add(name="signature_name", number=3, type=string, label=one)
+    request.field.add(name="model_spec", number=1, type=message, label=one, type_name=f"{own}.ModelSpec")
+    inputs = request.nested_type.add(name="InputsEntry")
+    inputs.options.map_entry = True
+    inputs.field.add(name="key", number=1, type=string, label=one)
+    inputs.field.add(name="value", number=2, type=message, label=one, type_name=".tensorflow.TensorProto")
+    request.field.add(name="inputs", number=2, type=message, label=many, type_name=f"{own}.PredictRequest.InputsEntry")
+    log.field.add(name="request", number=1, type=message, label=one, type_name=f"{own}.PredictRequest")
+    record.oneof_decl.add(name="log_type")
+    record.field.add(name="predict_log", number=6, type=message, label=one, type_name=f"{own}.PredictLog", oneof_index=0)
+    pool = descriptor_pool.DescriptorPool()
+    for known in (types_pb2, tensor_shape_pb2, resource_handle_pb2, tensor_pb2):
+        pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("tensorflow.serving.PredictionLog"))
 
 
 ENCODED = "image/encoded"

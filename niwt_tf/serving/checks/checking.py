@@ -14,6 +14,7 @@ import numpy as np
 from niwt_tf.errors import InputError
 from niwt_tf.serving.bundle.bundle import METADATA, Bundle, check_no_links
 from niwt_tf.serving.bundle.versions import saved_model_folder
+from niwt_tf.serving.bundle.warmup import read_warmup
 from niwt_tf.serving.checks import check_requests, graph_checks
 from niwt_tf.serving.checks.check_processes import C_API, SESSION, Said, ask
 from niwt_tf.serving.checks.check_requests import NotAskedError, bad_images, row
@@ -266,10 +267,6 @@ class Examination:
     @cached_property
     def warmup(self) -> list[Message]:
         """The requests of the warm-up records."""
-        try:
-            from niwt_tf.serving.bundle.warmup import read_warmup
-        except ImportError:
-            raise NotRunError("no tensorflow-serving-api") from None
         return [Message(signature, inputs) for signature, inputs in read_warmup(self.folder)]
 
     @cached_property

@@ -8,13 +8,13 @@ itself, in an order of its own, and could not go on in a file that an earlier jo
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from niwt_tf.config.extras import imported
 from niwt_tf.errors import InputError, first_line
 from niwt_tf.serving.client.question import Question
 from niwt_tf.serving.client.records import Record
@@ -62,10 +62,7 @@ def answered_by_cluster(
 
 
 def _connected(address: str) -> Any:
-    try:
-        ray = importlib.import_module("ray")
-    except ImportError:
-        raise InputError("--cluster needs Ray: pip install 'niwt-tf[ray]'. Received: no ray.") from None
+    ray = imported("ray", "--cluster")
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from niwt_tf.config.extras import check_installed
 from niwt_tf.errors import InputError, check_choice
 from niwt_tf.serving.client.transport import Transport
 
@@ -12,7 +13,8 @@ def connected(server: str, name: str, version: int | str | None = None) -> Trans
     """Return the way to a model on a server; nothing is sent yet.
 
     Raises:
-        InputError: the server is not "grpc://host:port", "http://host:port" or "https://host:port".
+        InputError: the server is not "grpc://host:port", "http://host:port" or "https://host:port", or the extra for gRPC
+            is not installed.
     """
     try:
         parts = urlsplit(server)
@@ -23,6 +25,8 @@ def connected(server: str, name: str, version: int | str | None = None) -> Trans
         raise InputError(f"server must be like grpc://localhost:8500 or http://localhost:8501. Received: {server!r}.")
     scheme = check_choice("The scheme of server", parts.scheme, ("grpc", "http", "https"))
     if scheme == "grpc":
+        for module in ("tensorflow_serving", "grpc"):
+            check_installed(module, "A server at grpc://", "or ask it over http://")
         from niwt_tf.serving.client.grpc_transport import GrpcTransport
 
         return GrpcTransport(parts.netloc, name, version)

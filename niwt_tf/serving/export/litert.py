@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from niwt_tf.config.extras import check_installed
 from niwt_tf.errors import InputError, check_choice, first_line
 from niwt_tf.files import replacing
 from niwt_tf.serving.export.portable import Portable
@@ -88,6 +89,7 @@ def export_litert(
     if not str(path).endswith(".tflite"):
         raise InputError(f"path must end in .tflite. Received: {str(path)!r}.")
     check_choice("precision", precision, PRECISIONS)
+    check_installed("ai_edge_litert", "A LiteRT file")
     if images is None:
         side = source.input_form.size
         images = np.random.default_rng(0).uniform(0, 255, (16, side, side, 3)).astype(np.float32)
@@ -141,9 +143,6 @@ def _asked(path: Path, images: np.ndarray) -> tuple[np.ndarray, float]:
         np.save(given, images)
         command = [sys.executable, "-c", _ASKING, str(path), str(given), str(answers)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode and "ModuleNotFoundError" in done.stderr:
-            rule = "LiteRT files need ai-edge-litert: install it with pip install 'niwt-tf[litert]'"
-            raise InputError(f"{rule}. Received: {done.stderr.strip().splitlines()[-1]}.")
         if done.returncode:
             said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
             raise VerificationError(f"LiteRT must be able to run the file. Received: {said}")

@@ -5,7 +5,6 @@ Needs the extra `niwt-tf[onnx]`. Decoding of image files is not in the file: ONN
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf import __version__
+from niwt_tf.config.extras import imported
 from niwt_tf.errors import InputError
 from niwt_tf.files import replacing
 from niwt_tf.serving.export.portable import Portable
@@ -46,7 +46,7 @@ def export_onnx(source: Portable, path: str | os.PathLike[str], metadata: Mappin
         raise InputError(f"metadata must not repeat a field that the export writes itself. Received: {taken[0]!r}.")
     if source.size > _LARGEST:
         raise InputError(f"A network must be below 2 GB for a single ONNX file. Received: {source.name}.")
-    converter, runtime = (_imported(name) for name in ("tf2onnx", "onnxruntime"))
+    converter, runtime = (imported(name, "An ONNX file") for name in ("tf2onnx", "onnxruntime"))
     answers = source.function(None)
     model, _ = converter.convert.from_function(answers, input_signature=answers.input_signature, opset=OPSET)
     model.producer_name, model.producer_version = "niwt-tf", __version__
@@ -78,10 +78,3 @@ def _difference(session: Any, answers: Any, source: Portable) -> float:
     return worst
 
 
-def _imported(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise InputError(
-            f"ONNX files need {name}: install them with pip install 'niwt-tf[onnx]'. Received: no module {error.name}."
-        ) from None

@@ -165,7 +165,7 @@ def test_a_text_in_the_words_of_captions():
     }.items():
         with pytest.raises(InputError, match=sentence):
             described_in_words("red", Knowledge(seen.values, seen.names, seen.groups, source))
-    with pytest.raises(InputError, match="must make 4 numbers, as the bundle has. Received: 2"):
+    with pytest.raises(InputError, match="must give 4 numbers, as the bundle has. Received: 2"):
         described_in_words("red", SEEN, words)
 
 

@@ -78,7 +78,7 @@ def test_avif_is_read():
 def test_without_the_plug_in_heic_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(foreign, "_register_heif", lambda: False)
     (tmp_path / "a.heic").write_bytes(_HEIC)
-    with pytest.raises(InputError, match="a.heic.*HEIC file, which needs pillow-heif: pip install pillow-heif"):
+    with pytest.raises(InputError, match=r"a.heic.*HEIC file, which needs pillow-heif: pip install 'niwt-tf\[heic\]'"):
         usable_images(_images(tmp_path, "a.heic"))
     with pytest.raises(InputError, match="--image must be an image .* pillow-heif"):
         read_one_image(tmp_path / "a.heic", "--image")

@@ -74,3 +74,15 @@ def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / WARMUP).write_bytes(content)
     with pytest.raises(InputError, match="tf_serving_warmup_requests"):
         read_warmup(tmp_path)
+
+
+def test_records_are_those_of_the_official_messages(tmp_path):
+    write_warmup(tmp_path, _requests(), "birds")
+    records = list(tf.data.TFRecordDataset(str(tmp_path / WARMUP)).as_numpy_iterator())
+    for record, (signature, inputs) in zip(records, _requests(), strict=True):
+        official = prediction_log_pb2.PredictionLog()
+        official.predict_log.request.model_spec.name = "birds"
+        official.predict_log.request.model_spec.signature_name = signature
+        for name, value in inputs.items():
+            official.predict_log.request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+        assert record == official.SerializeToString(deterministic=True)

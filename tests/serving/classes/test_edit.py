@@ -69,6 +69,7 @@ def test_an_added_class_is_known_and_the_others_are_as_they_were(bundle):
     assert (path / "saved_model.pb").read_bytes() == (bundle.folder / "saved_model.pb").read_bytes()
 
 
+@pytest.mark.slow
 def test_add_then_remove_is_as_before(bundle):
     before = logits(bundle.folder)
     added = Bundle.open(write_change(bundle, add_classes(bundle, [described("lynx"), described("mole", 1)])))
@@ -96,6 +97,7 @@ def test_a_removed_classs_slot_is_empty_and_used_again(bundle):
     np.testing.assert_array_equal(logits(again)[:, :6], before[:, [0, 2, 3, 4, 5, 6]])
 
 
+@pytest.mark.slow
 def test_many_at_once_take_another_page(bundle):
     change = add_classes(bundle, [described(f"class {n}", n) for n in range(40)])
     assert change.variables["columns"].shape[0] == 2
@@ -220,6 +222,7 @@ def test_a_version_that_does_not_load(bundle, tmp_path):
 ODD_NAMES = ['"quoted"', "it's; DROP", "<b>&amp;", "👩‍👩‍👧‍👦 🏳️‍🌈", "عربى", "שלום", "汉字", "a\\nb", "{}", "ﬁ", "../x"]
 
 
+@pytest.mark.slow
 def test_odd_names_survive_the_bundle(bundle):
     path = write_change(bundle, add_classes(bundle, [described(name, n) for n, name in enumerate(ODD_NAMES)]))
     with opened(path) as servable:

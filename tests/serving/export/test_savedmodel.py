@@ -217,6 +217,7 @@ def test_is_seen_follows_the_labels(network, servable, image_paths):
     assert 0 < np.mean(expected) < 1
 
 
+@pytest.mark.slow
 def test_weights_are_written_once(network, contents, image_paths, tmp_path):
     path = export_network(network, tmp_path, k=3, check_images=image_paths)
     weights = sum(variable.value.numpy().nbytes for variable in network.model.weights)
