@@ -49,7 +49,7 @@ def test_an_optimistic_analysis_is_called_so_in_its_heading_and_its_caption(tmp_
     section = section[: section.index("</section>")]
     assert section.count('<span class="optimistic">optimistic</span>') == 1
     assert '<h3>Title of lambda_sweep <span class="optimistic">optimistic</span></h3>' in section
-    assert section.count("since its layer was chosen by them.</figcaption>") == 1
+    assert section.count("because its layer was chosen by them.</figcaption>") == 1
     told = marked_caption("Curves.", ("a", "its layer"))
     assert told == "Curves. Optimistic: test images may have helped to make the run's choices, because a; its layer."
     assert marked_caption("Since another --map_x.", ("another --map",)).endswith("since another --map.")
