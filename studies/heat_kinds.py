@@ -6,7 +6,7 @@ Beside the candidates among which a run chooses its heat map (--heat) stand Grad
 gradients (Sundararajan et al. 2017; from a map of zeros, along 16 steps), both on the map of the run's choice, and a bump in
 the middle of the image. Insertion and deletion take pixels in the order of the heat, see `niwt_tf.explain.heat_choice`; 0 is a
 random order. Printed are means over classes with 95 % intervals, what each map costs beside a prediction (the middle of three
-rounds), and which kind the run has. No test image is looked at.
+rounds), and which kind the run has. No test image is used.
 """
 
 from __future__ import annotations

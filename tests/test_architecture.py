@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,12 @@ MODULES = {_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 EVERY_FILE = [path for home in HOMES for path in sorted((ROOT / home).rglob("*.py"))]
 
 
+@cache
+def _nodes(code: str) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(code)))
+
+
+@cache
 def _imports(path: Path) -> set[str]:
     """Return the dotted names that a file imports, inside functions and for types alone as well."""
     return _imported(path.read_text(encoding="utf-8"), path)
@@ -59,7 +66,7 @@ def _imports(path: Path) -> set[str]:
 
 def _imported(code: str, path: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(code)):
+    for node in _nodes(code):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -132,7 +139,7 @@ def _methods_named(code: str, path: Path) -> list[str]:
     """Return where code names a method: by an import, by its name, or by the path of its module in a text."""
     names = {name for name in METHOD_MODULES if name != "random"}  # which is a split as well
     wrong = [f"{path} imports {each}" for each in sorted(_imported(code, path)) if _method_of(each) and each in MODULES]
-    for node in ast.walk(ast.parse(code)):
+    for node in _nodes(code):
         text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
         if text in names - {"niwt"} or _OF_ONE_METHOD.search(text):
             wrong.append(f"{path}:{node.lineno}: {text}")
@@ -248,7 +255,7 @@ def test_no_file_can_run_code():
     calls = [
         f"{module}:{node.lineno}"
         for module, path in MODULES.items()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in _nodes(path.read_text(encoding="utf-8"))
         if isinstance(node, ast.Call) and _unsafe(node)
     ]
     assert calls == []

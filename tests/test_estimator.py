@@ -280,7 +280,7 @@ def test_mistakes_that_only_fit_can_see(dataset, tiny_settings, tmp_path):
         Niwt(**{**tiny_settings, "layer": "conv9"}).fit(dataset)
     with pytest.raises(InputError, match="support must be seen, noise or a folder of images"):
         Niwt(**{**tiny_settings, "support": str(tmp_path)}).fit(dataset)
-    with pytest.raises(InputError, match="descriptions must be given beside images"):
+    with pytest.raises(InputError, match="descriptions must be given with images"):
         Niwt().fit([1, 2, 3])
 
 

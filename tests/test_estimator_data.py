@@ -106,7 +106,7 @@ def test_every_form_of_images_is_predicted_the_same(model, tmp_path):
         np.testing.assert_allclose(model.decision_function(form), expected, atol=1e-3)
     assert model.score(pixels, labels) == model.score(stream.batch(4)) == np.mean(model.predict(pixels) == np.array(labels))
     assert model.score(stream.shuffle(6).batch(2)) == model.score(stream.batch(4))  # another order each time
-    with pytest.raises(InputError, match="images and labels. Received: images alone"):
+    with pytest.raises(InputError, match="images and labels. Received: only images"):
         model.score(stream.map(lambda image, _: image).batch(4))
     weights = np.arange(6.0)
     right = model.predict(pixels) == np.array(labels)
@@ -115,6 +115,7 @@ def test_every_form_of_images_is_predicted_the_same(model, tmp_path):
         model.predict(stream.map(lambda image, _: image / 255).batch(2))
 
 
+@pytest.mark.slow
 def test_scikit_learn_takes_it_for_a_classifier(model):
     assert is_classifier(model)
     assert clone(model).get_params() == model.get_params()
@@ -134,6 +135,7 @@ def test_a_class_is_added_in_words(model, caplog):
         grown.add_class("other", text="A loud and cheerful song at dawn.")
 
 
+@pytest.mark.slow
 def test_the_plain_model_needs_nothing_of_this_package(model, tmp_path):
     pixels, _ = coloured(1)
     model.keras_model().save(tmp_path / "plain.keras")
@@ -214,11 +216,11 @@ def test_descriptions_in_every_form(tmp_path):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"descriptions": None}, "descriptions must be given beside images"),
+        ({"descriptions": None}, "descriptions must be given with images"),
         ({"labels": None}, "y must be the class of each image. Received: None"),
         ({"labels": ["red"]}, "y must have a class for each of 12 images. Received: 1"),
         ({"labels": ["rde"] * 12}, "descriptions must have every class of y. Received: none for 'rde'. Did you mean 'red'"),
-        ({"labels": [0] * 12}, "class_names must be given where y holds integers"),
+        ({"labels": [0] * 12}, "class_names must be given if y holds integers"),
         ({"labels": [9] * 12, "class_names": ["red"]}, "y must index the 1 class_names"),
         ({"labels": [0.5] * 12}, "y must hold names of classes, or integers"),
         ({"data": coloured(2)[0] / 255}, "numbers in 0..1; multiply them by 255"),
@@ -226,7 +228,7 @@ def test_descriptions_in_every_form(tmp_path):
         ({"data": "gone.png"}, "X must be an array .* Received: str"),
         ({"data": Table({"pixels": []})}, "a DataFrame with a column path.*Received: columns pixels"),
         ({"descriptions": {"red": {"a": 1}, "green": {"b": 1}}}, "same attributes for all classes. Received: 'b' of 'green'"),
-        ({"descriptions": {"red": [1, 2], "green": [1]}}, "descriptions must have equally many numbers"),
+        ({"descriptions": {"red": [1, 2], "green": [1]}}, "descriptions must all have the same number of values"),
         ({"descriptions": {"red": "red", "green": [1]}}, "descriptions must be"),
         ({"descriptions": {"red": [np.nan], "green": [1]}}, "descriptions must be finite"),
         ({"descriptions": [1]}, "descriptions must be a dict by class name"),

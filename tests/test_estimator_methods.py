@@ -160,6 +160,7 @@ def test_a_counterfactual_is_of_the_method_that_was_fitted(fitted, photos, monke
     assert checked, "no photograph has a counterfactual"
 
 
+@pytest.mark.slow
 def test_the_former_name_is_taken_and_warned_of(dataset, tiny_settings, trained_once, short_grids, tmp_path):
     with pytest.warns(FutureWarning, match=r"Niwt\(head=\.\.\.\) is now Niwt\(method=\.\.\.\)"):
         model = Niwt(**tiny_settings, head="class_mean").fit(dataset)

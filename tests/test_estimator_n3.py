@@ -42,7 +42,7 @@ def test_from_fitting_to_classifiers_of_other_classes(tiny_birds, tiny_bert, tmp
     np.testing.assert_allclose(other.decision_function(photos), answers, atol=1e-5 * np.abs(answers).max())
     bundle = Bundle.open(other.export(tmp_path / "exports", check_images=photos[:2]))
     assert is_synthesized(bundle) and [card.text for card in bundle.cards] == list(TEXTS.values())
-    with pytest.raises(InputError, match="is exported, and not saved"):
+    with pytest.raises(InputError, match="can be exported but not saved"):
         other.save(tmp_path / "other")
 
     model.save(tmp_path / "model")
@@ -62,7 +62,7 @@ def test_from_fitting_to_classifiers_of_other_classes(tiny_birds, tiny_bert, tmp
 def test_a_method_that_reads_no_texts_writes_no_networks(tiny_birds, tiny_settings, short_grids):
     dataset = load_dataset("birds", tiny_birds, num_unseen=3, seed=3)
     model = Niwt(**tiny_settings, method="class_mean").fit(dataset)
-    with pytest.raises(InputError, match="one that writes a network from texts alone"):
+    with pytest.raises(InputError, match="a method that writes a network from texts alone"):
         model.synthesize(TEXTS)
 
 

@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from niwt_tf.config.options import Option  # noqa: E402
 from niwt_tf.config.settings import SETTINGS  # noqa: E402
-from niwt_tf.jobs.table import COMMAND, JOBS, Job, flag_default, flag_form  # noqa: E402
+from niwt_tf.jobs.table import COMMAND, FLAG_FILE_HELP, JOBS, Job, flag_default, flag_form  # noqa: E402
 
 # Files of the repository that are pages of the site too, and the pages that links to them lead to.
 FILES = {
@@ -107,7 +107,7 @@ def job_page(job: Job) -> str:
     whole = len(shared) == len(SETTINGS)
     own = [declared for declared in job.options if not whole or declared not in shared]
     lines += ["## Flags", "", *(_flag(declared, job.defaults.get(declared.name)) for declared in own)]
-    lines += ["`--flagfile=FILE`", ":   A file of flags, one a line; `#` starts a comment.", ""]
+    lines += ["`--flagfile=FILE`", f":   {_plain(FLAG_FILE_HELP)}", ""]
     if whole:
         lines += ["", "It also takes every one of the [settings of a run](settings.md).", ""]
     return "\n".join(lines)

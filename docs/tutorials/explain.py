@@ -20,7 +20,7 @@ if importlib.util.find_spec("niwt_tf") is None:
 # %%
 from pathlib import Path
 
-# The run of the tutorial *Birds*, made here if it is not there.
+# The run of the tutorial *Birds*, made here if it does not exist.
 if not Path("exports/birds/1").is_dir():
     birds = "--dataset=birds --data_dir=data/birds --run_dir=runs/birds --export_dir=exports/birds --num_unseen=4"
     small = "--input_size=48 --epochs=12 --num_folds=1 --attribute_loss=1 --until=export --noprogress"
@@ -44,10 +44,10 @@ print("really:", folder.name)
 Image.open(sorted(Path("explanations").glob("*.png"))[0])
 
 # %% [markdown]
-# The upper row shows the picture, where the network looked, and the neurons that answered most. Below are the words
-# that speak for the class (blue) and against it (orange). On the right: why not the second best class.
+# The upper row shows the picture, where the network looks, and the most important neurons. Below are the words
+# that support the class (blue) and count against it (orange). On the right: why not the second best class.
 #
-# Words come from the neurons by the inverse of the importance map. A neuron has a name only if the name held on
+# Words come from the neurons by the inverse of the importance map. A neuron has a name only if the name is confirmed on
 # training pictures that were kept aside. Here few or none do: the network is tiny. The sheet says so itself, below.
 #
 # ## Why not the other class?
@@ -86,7 +86,7 @@ for name in ("energy_in_box", "pointing_game", "insertion_minus_deletion", "attr
 #
 # - `energy_in_box`: the share of the heat that lies on the bird. *chance* is the bird's share of the picture.
 # - `pointing_game`: how often the hottest point lies on the bird.
-# - `insertion_minus_deletion`: whether hot pixels matter to the answer. *chance* is a bump in the middle.
+# - `insertion_minus_deletion`: whether hot pixels matter to the answer. *chance* is a spot in the middle.
 # - `attribute_hit`: the share of the words that are true of the picture.
 # - `random_logit_correlation`: how alike the heat of a random other class is. Low is good: an explanation that is
 #   the same for every class explains nothing.

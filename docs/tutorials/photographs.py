@@ -45,7 +45,7 @@ described_only = names[-2:]  # two classes have a row and no folder
 for name in described_only:
     shutil.rmtree(Path("mine/images") / name)
 
-# Two mistakes: a picture that is there under two classes, and a file that is no picture.
+# Two mistakes: the same picture in two classes, and a file that is not a picture.
 first, second = (Path("mine/images") / name for name in names[:2])
 shutil.copy(sorted(first.iterdir())[0], second / "copy.jpg")
 (second / "broken.jpg").write_bytes(b"not a picture")

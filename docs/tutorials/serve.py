@@ -19,7 +19,7 @@ if importlib.util.find_spec("niwt_tf") is None:
 # %%
 from pathlib import Path
 
-# The run of the tutorial *Birds*, made here if it is not there.
+# The run of the tutorial *Birds*, made here if it does not exist.
 if not Path("exports/birds/1").is_dir():
     birds = "--dataset=birds --data_dir=data/birds --run_dir=runs/birds --export_dir=exports/birds --num_unseen=4"
     small = "--input_size=48 --epochs=12 --num_folds=1 --attribute_loss=1 --until=export --noprogress"

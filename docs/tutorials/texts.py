@@ -99,5 +99,5 @@ sheet
 # None of these pictures is of the three classes, so there is no right answer. Look whether each answer is the most
 # similar of the three. A network of this size, trained for seconds, will not always be.
 #
-# The bundle is served like any other. `niwt add_class --text` adds a class: the whole network is then written anew.
+# The bundle is served like any other. `niwt add_class --text` adds a class: the whole network is then written again.
 # [How N3 works](../concepts/n3.md), [what it reaches at full size](../results/n3.md).

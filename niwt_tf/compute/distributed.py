@@ -119,7 +119,7 @@ def _call(cluster: Cluster, deadline: float, seconds: float) -> None:
                 names = ", ".join(f"{i} ({cluster.addresses[i]})" for i in absent)
                 raise InputError(
                     "--strategy=multiworker needs the same command running on every worker. "
-                    f"Received: no word from worker {names} within {seconds:g} s."
+                    f"Received: no answer from worker {names} within {seconds:g} s."
                 ) from None
             open_sockets.enter_context(connection)
             with contextlib.suppress(OSError, ValueError):
@@ -149,7 +149,7 @@ def _report(cluster: Cluster, deadline: float, seconds: float) -> None:
         time.sleep(0.2)
     raise InputError(
         "--strategy=multiworker needs the same command running on every worker. "
-        f"Received: no word from the chief {cluster.addresses[0]} within {seconds:g} s ({reason})."
+        f"Received: no answer from the chief {cluster.addresses[0]} within {seconds:g} s ({reason})."
     )
 
 

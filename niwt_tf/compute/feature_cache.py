@@ -79,7 +79,9 @@ class RowCache:
             with self._locked():
                 record = self._record(kind, shape, made_from)
                 if path.exists() and _recorded(path) != record:
-                    _LOG.warning("The %s in %s are not of this network by their fingerprint: they are made anew.", kind, path)
+                    _LOG.warning(
+                        "The %s in %s were made by another network (other fingerprint). They are computed again.", kind, path,
+                    )
                     shutil.rmtree(path)
                 if not path.exists():
                     path.mkdir()
@@ -110,7 +112,7 @@ class RowCache:
                 self._full.add(kind)
                 _LOG.warning(
                     "--cache_gb=%.3g is full: the %s of %d images would take %.3g GB. Those that do not fit are computed "
-                    "again whenever they are needed.",
+                    "again each time they are needed.",
                     self.max_bytes / GIGABYTE,
                     kind,
                     total,
@@ -174,7 +176,8 @@ class RowCache:
 
     def _stop(self, error: OSError) -> None:
         if not self._stopped:
-            _LOG.warning("The cache %s takes nothing more (%s): the run goes on without.", self.folder, error.strerror or error)
+            _LOG.warning("The cache %s cannot be written any more (%s). The run goes on without it.",
+            self.folder, error.strerror or error)
         self._stopped = True
 
 

@@ -225,7 +225,7 @@ class Reader:
             place = first + int(broken[0])
             path, name = images.paths[place], images.class_names[images.labels[place]]
             raise InputError(
-                "What a network makes of an image must be finite; training with a lower --learning_rate or in "
+                "The output of the network for an image must be finite; training with a lower --learning_rate or in "
                 f"--precision=float32 may help. Received: NaN or infinity for the image {path!r} (class {name!r})."
             )
 

@@ -19,8 +19,14 @@ METHOD_MODULES = {
     **{name: f"niwt_tf.methods.baselines.{name}" for name in (*_BASELINES, *_OF_TEXTS, *_SCORES_OF_TEXTS)},
     "random": "niwt_tf.methods.baselines.random_scores",
 }
-# The stages of a run that a method has between `train` and `transfer`; most have none.
-METHOD_STAGES = {DEFAULT_METHOD: ("importance", "map"), "n3": ("meta",)}
+# The stages of a run that a method has between `train` and `transfer`, each a job too, and what it does; most have none.
+METHOD_STAGES = {
+    DEFAULT_METHOD: {
+        "importance": "Measure how important each neuron is to each seen class.",
+        "map": "Learn to predict importance from class descriptions.",
+    },
+    "n3": {"meta": "Train N3's meta-model, which reads texts and writes networks."},
+}
 # Records of the options that methods bring, in the order of the flags. They import nothing heavy.
 OPTIONS_OF_METHODS = (
     "niwt_tf.methods.niwt.options:NiwtOptions",
@@ -88,5 +94,5 @@ def check_text_features(knowledge: str, text_features: str) -> None:
         InputError: no part of the knowledge is a text.
     """
     if text_features != "lsa" and not has_texts(knowledge):
-        rule = f"--text_features must be lsa where no part of --knowledge is {' or '.join(TEXTS)}"
+        rule = f"--text_features must be lsa if no part of --knowledge is {' or '.join(TEXTS)}"
         raise InputError(f"{rule}. Received: {text_features!r} with --knowledge={knowledge}.")

@@ -114,7 +114,7 @@ class Option:
             return (text,)
         parts = tuple(part.strip() for part in text.split(self.joined))
         if not all(parts):
-            self._refuse(f"must be one of {self._listed()}, and none of them empty", text)
+            self._refuse(f"must be one of {self._listed()}, without an empty part", text)
         if len(set(parts)) < len(parts):
             self._refuse("must not name anything twice", text)
         return parts
@@ -232,7 +232,7 @@ def with_options_of(records: Sequence[type[MethodOptions]], after: str) -> Calla
         place = names.index(after) + 1
         for field in (field for each in records for field in dataclasses.fields(each)):
             if field.name in own:
-                raise InputError(f"An option must have a name of its own. Received: {field.name!r} twice.")
+                raise InputError(f"An option must have its own name. Received: {field.name!r} twice.")
             own[field.name] = field.type
             names.insert(place, field.name)
             place += 1

@@ -56,92 +56,128 @@ class Settings:
         InputError: a value breaks its rule; the sentence names the flag, the rule and the value.
     """
 
-    dataset: str = option("birds", "What --data_dir holds.", choices=dataset_names())
-    data_dir: str | None = option(None, "Folder of the data; by default data/<dataset>.")
+    dataset: str = option("birds", "The data set in --data_dir.", choices=dataset_names())
+    data_dir: str | None = option(None, "Folder of the data. By default data/<dataset>.")
     split: str = option(
-        "random", "How classes are parted: xlsa17's Proposed or Standard split, at random, or a CSV with columns image,role.",
+        "random",
+        "Which classes are unseen, and which images are test images: xlsa17's Proposed Split (ps) or Standard Split (ss), a "
+        "random split, or a CSV with the columns image,role.",
         choices=("ps", "ss", "random"), path=True
     )
     unseen: tuple[str, ...] = option((), "Names of the unseen classes, instead of a random choice.")
     num_unseen: int | None = option(
-        None, "Unseen classes of a random split: by default those without images, or a fifth; 0 hides none.", at_least=0
+        None,
+        "How many classes of a random split are unseen. By default those without images, or a fifth of all if every class has "
+        "images. 0 hides no class.",
+        at_least=0,
     )
     knowledge: str = option(
         "attributes",
-        "What describes a class: its attributes as numbers or as yes and no, its images' captions, their published embeddings, "
-        "a text of its own, or a CSV whose first column is class; several are joined by +.",
+        "What describes a class: its attributes as numbers (attributes) or as yes and no (binary), the captions of its images "
+        "(captions), published embeddings of these (sentences), a text of the class (texts), or a CSV whose first column is "
+        "class. Join several with +.",
         choices=SOURCES,
         path=True,
         joined="+",
     )
     text_features: str = option(
         "lsa",
-        "How captions and texts become numbers: topics (TF-IDF and SVD), a sentence encoder (MiniLM, or a BERT in a folder) or "
-        "its word table alone, the mean of word vectors from a file, or a module of TensorFlow Hub that reads sentences.",
+        "How captions and texts become numbers. lsa: topics (TF-IDF and SVD). encoder: a sentence encoder, MiniLM or a BERT in "
+        "the folder NAME. encoder_words: the word table of that encoder alone. vectors: the mean of word vectors from the file "
+        "NAME. hub: a TensorFlow Hub module that reads sentences.",
         choices=("lsa", "encoder", "encoder_words"),
         prefixes=("encoder:", "encoder_words:", "vectors:", "hub:"),
     )
     missing_images: str = option(
-        "error", "What listed but absent images are: an error, or dropped with their classes.", choices=("error", "drop")
+        "error",
+        "What happens if the data set lists images that do not exist: an error, or the run drops them, and the classes that "
+        "then have no image.",
+        choices=("error", "drop"),
     )
-    max_bad_images: int = option(0, "Number of undecodable images to skip before giving up.", at_least=0)
+    max_bad_images: int = option(
+        0, "How many images the run may skip because they cannot be decoded. One more is an error.", at_least=0,
+    )
 
     backbone: str = option(
         "small_vgg",
-        "The network; any of keras.applications by its name; a Keras model as a .keras file; a preset of KerasHub or its "
-        "folder; or a TensorFlow Hub module: its handle, its folder, or its folder under TFHUB_CACHE_DIR.",
+        "The network: one of keras.applications by its name, a Keras model as a .keras file, a preset of KerasHub or its "
+        "folder, or a TensorFlow Hub module (its handle, its folder, or its folder under TFHUB_CACHE_DIR). features: no "
+        "network, for a data set that has features and no images.",
         choices=(*BACKBONES, FEATURES, *APPLICATIONS), prefixes=("hub:", KERAS_HUB), suffix=MODEL_FILE
     )
     preprocessing: str = option(
         "auto",
-        "What a model of one's own takes for pixels: 0..255 (none), 0..1 (unit), -1..1 (tf), or ImageNet's mean taken off "
-        "(torch, caffe). By default what the backbone, its preset or a Rescaling layer in it says.",
+        "Which pixels your own model takes: 0..255 (none), 0..1 (unit), -1..1 (tf), or pixels less ImageNet's mean (torch, "
+        "caffe). auto: what the backbone, its preset or a Rescaling layer in it says.",
         choices=PREPROCESSING
     )
-    weights: str = option("none", "Initial weights of the backbone.", choices=("imagenet", "none"), path=True)
-    layer: str | None = option(
-        None, "Name of the convolution whose neurons are used, of a hub module the endpoint; by default the backbone's own."
+    weights: str = option(
+        "none",
+        "Initial weights of the backbone: ImageNet's, random ones (none), or a file.", choices=("imagenet", "none"), path=True,
     )
-    input_size: int | None = option(None, "Side of the square input in pixels; by default the backbone's own.", at_least=16)
+    layer: str | None = option(
+        None,
+        "Name of the convolution whose channels are the neurons, or the endpoint of a hub module. Each backbone has a default.",
+    )
+    input_size: int | None = option(None, "Side of the square input in pixels. Each backbone has a default.", at_least=16)
     resize: str = option(
         "squash",
-        "How a whole image becomes that square: squashed, cropped to its middle, or shrunk into it and padded with black.",
+        "How a whole image becomes that square. squash: it is stretched or squeezed. crop: its middle is cut out. pad: it is "
+        "shrunk, and black borders fill the rest.",
         choices=("squash", "crop", "pad"),
     )
-    finetune: str = option("all", "What is trained on the seen classes: all layers or the head.", choices=("all", "head"))
-    epochs: int | None = option(None, "Most epochs of training; by default as suits the backbone.", at_least=1)
-    batch_size: int = option(32, "Images in a training step.", at_least=1)
-    learning_rate: float = option(1e-3, "Adam's rate for the head, or for all layers from scratch.", above=0)
-    finetune_learning_rate: float = option(1e-5, "Adam's rate for all layers of a pretrained backbone.", above=0)
-    weight_decay: float = option(5e-4, "Weight decay of kernels.", at_least=0)
-    dropout: float = option(0.5, "Dropout of the fully connected layers.", at_least=0, below=1)
-    attribute_loss: float = option(
-        0.0, "Weight of a loss that has the features predict the class's description, while all layers are trained.", at_least=0
+    finetune: str = option(
+        "all", "What is trained on the seen classes: all layers, or the head alone.", choices=("all", "head")
     )
-    patience: int = option(5, "Epochs without a better validation accuracy before training stops.", at_least=1)
+    epochs: int | None = option(None, "Maximum number of training epochs. The default depends on the backbone.", at_least=1)
+    batch_size: int = option(32, "Images in one training step.", at_least=1)
+    learning_rate: float = option(
+        1e-3, "Adam's learning rate for the head, or for all layers if their first weights are random.", above=0
+    )
+    finetune_learning_rate: float = option(1e-5, "Adam's learning rate for all layers of a pretrained backbone.", above=0)
+    weight_decay: float = option(5e-4, "Weight decay of kernels.", at_least=0)
+    dropout: float = option(0.5, "Dropout rate of the fully connected layers.", at_least=0, below=1)
+    attribute_loss: float = option(
+        0.0,
+        "Weight of an extra loss, with which the features learn to predict the description of the class. Used only while all "
+        "layers are trained.",
+        at_least=0,
+    )
+    patience: int = option(5, "Training stops after this many epochs without a better validation accuracy.", at_least=1)
 
     method: str = option(DEFAULT_METHOD, "The method that makes the classifier.", choices=network_methods())
     support: str = option(
-        "seen", "Images that new columns are fitted on: seen training images, noise, or a folder.", choices=("seen", "noise"),
-        path=True
+        "seen",
+        "Images that new head columns are fitted on: training images of seen classes, noise, or the images of a folder.",
+        choices=("seen", "noise"), path=True
     )
-    num_support: int = option(96, "Number of support images, and of those that shared importance averages over.", at_least=1)
+    num_support: int = option(
+        96, "Number of support images. Shared importance is averaged over as many images.", at_least=1
+    )
     heat: str = option(
-        "auto", "Heat maps of explanations: chosen on held-out training images, or Grad-CAM at --layer.",
-        choices=("auto", "grad_cam")
+        "auto",
+        "How explanations make heat maps. auto: the way that is best on held-out training images. grad_cam: Grad-CAM at "
+        "--layer.",
+        choices=("auto", "grad_cam"),
     )
-    num_folds: int = option(3, "Groups of seen classes, held out in turn, that every choice is made on.", at_least=1)
+    num_folds: int = option(
+        3, "Number of folds. Each leaves some seen classes out; every choice is made on these validation classes.", at_least=1
+    )
     validation_classes: int | None = option(
-        None, "Seen classes in a fold; by default the same share as unseen classes have of all classes.", at_least=1
+        None,
+        "Seen classes that each fold leaves out. By default their share of the seen classes is that of the unseen among all.",
+        at_least=1,
     )
     precision: str = option(
         "float32",
-        "Arithmetic of training and of the passes over images. Importance, columns and the saved networks are float32 anyway.",
+        "Number format of training and of passes over images. Importance, head columns and saved networks are always float32.",
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
     )
-    jit: bool = option(False, "Compile the training steps of all layers (on one device) and passes over images with XLA.")
+    jit: bool = option(
+        False, "Compile with XLA: training steps of all layers (on one device), and passes over images."
+    )
     cache_dtype: str = option(
-        "float32", "What the maps and features of frozen networks are cached as.", choices=("float32", "float16")
+        "float32", "Number format of the cached feature maps and features of frozen networks.", choices=("float32", "float16")
     )
     seed: int = option(0, "Seed of every random choice.", at_least=0)
 
@@ -166,7 +202,7 @@ class Settings:
         for name, value in (("finetune", "head"), ("layer", None), ("input_size", None), ("support", "seen")):
             if getattr(self, name) != value:
                 rule = f"--{name} must be {'left out' if value is None else value} with --backbone={FEATURES}"
-                raise InputError(f"{rule}, which is a head alone. Received: {getattr(self, name)!r}.")
+                raise InputError(f"{rule}, which trains only a head. Received: {getattr(self, name)!r}.")
 
     @property
     def data_folder(self) -> str:

@@ -27,7 +27,7 @@ FAULTS = (
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-def check_archive(path: str | os.PathLike[str], rule: str = "be a whole zip archive") -> None:
+def check_archive(path: str | os.PathLike[str], rule: str = "be a complete zip archive") -> None:
     """Check that a zip file, whatever is kept in it, unpacks to no more than 64 MiB and a hundred times its own size.
 
     `rule` is what it must be, for messages.
@@ -70,12 +70,12 @@ def check_hdf5(path: str | os.PathLike[str], file: IO[bytes] | None = None) -> N
             for name, each in _entries(content):
                 is_data = isinstance(each, h5py.Dataset)
                 if isinstance(each, h5py.ExternalLink) or (is_data and (each.external or each.is_virtual)):
-                    raise InputError(f"{path} must hold its weights itself. Received: {name!r}, which lies in another file.")
+                    raise InputError(f"{path} must contain its own weights. Received: {name!r}, which is in another file.")
                 declared += each.nbytes if is_data else 0
     except InputError:
         raise
     except (OSError, *FAULTS) as error:
-        raise InputError(f"{path} must be a whole HDF5 file. Received: {first_line(error)}.") from None
+        raise InputError(f"{path} must be a complete HDF5 file. Received: {first_line(error)}.") from None
     check_size(path, declared)
 
 
@@ -111,7 +111,7 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(path) as archive:
             return {entry.filename.removesuffix(".npy"): _array(archive, entry) for entry in archive.infolist()}
     except (OSError, *FAULTS) as error:
-        raise _told(path, "hold whole arrays", error) from None
+        raise _told(path, "hold complete arrays", error) from None
 
 
 def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:

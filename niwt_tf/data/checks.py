@@ -133,18 +133,20 @@ def _of_files(dataset: Dataset, judged: Mapping[str, Judged]) -> list[Finding]:
     bad = [(path, judged[path].fault) for path in dataset.paths if path in judged and judged[path].fault]
     if bad:
         named = listed_with_remarks(bad)
-        sentence = f"{_photographs(len(bad))} cannot be decoded, and niwt run stops at them: {named}."
+        sentence = f"{_photographs(len(bad))} cannot be decoded, so niwt run stops: {named}."
         found.append(_images("undecodable", ERROR, sentence, [(path,) for path, _ in bad], [fault for _, fault in bad]))
     usable = set(dataset.labels[_usable(dataset, judged)].tolist())
     emptied = [dataset.class_names[label] for label in np.unique(dataset.labels) if label not in usable]
     if emptied:
-        sentence = f"None of the photographs of {listed(emptied)} can be decoded, and without any it would count as unseen."
+        sentence = (
+            f"None of the photographs of {listed(emptied)} can be decoded. Without photographs a class would count as unseen."
+        )
         found.append(_classes("emptied_class", ERROR, sentence, [(name,) for name in emptied]))
     looks = {path: each.look for path, each in judged.items() if each.look is not None}
     plain = [path for path in dataset.paths if path in looks and looks[path].is_plain]
     if plain:
         shows = _counted(len(plain), "photograph shows", "photographs show")
-        sentence = f"{shows} nothing but one colour: {listed(plain)}."
+        sentence = f"{shows} only one colour: {listed(plain)}."
         found.append(_images("one_colour", WARNING, sentence, [(path,) for path in plain]))
     return found
 
@@ -158,8 +160,8 @@ def _of_copies(dataset: Dataset, judged: Mapping[str, Judged]) -> list[Finding]:
 
 def _copies(word: str, copies: Duplicates) -> list[Finding]:
     kinds = (
-        ("across_classes", ERROR, "under several classes, so that one of these is wrong"),
-        ("across_roles", ERROR, "in training and in test, which makes figures too good"),
+        ("across_classes", ERROR, "in several classes, so one of these is wrong"),
+        ("across_roles", ERROR, "in both training and test, which makes figures too good"),
         ("within", WARNING if word == "identical" else NOTE, "within their class"),
     )
     found = []
@@ -178,13 +180,13 @@ def _of_sizes(dataset: Dataset, judged: Mapping[str, Judged]) -> list[Finding]:
     if few:
         shown = ", ".join(f"{name!r} ({count})" for name, count in few[:_MOST_NAMED])
         more = f" and {len(few) - _MOST_NAMED} more" if len(few) > _MOST_NAMED else ""
-        sentence = f"A class needs {_FEW} photographs to be trained and tested. Fewer have {shown}{more}."
+        sentence = f"A class needs {_FEW} photographs for training and test. These have fewer: {shown}{more}."
         found.append(_classes("few_photographs", WARNING, sentence, [(name,) for name, _ in few], [count for _, count in few]))
     least, most = (choose(sizes, key=lambda size: size.photographs, default=None) for choose in (min, max))
     if least is not None and most is not None and most.photographs >= _UNEVEN * least.photographs:
         sentence = (
             f"{most.name!r} has {_photographs(most.photographs)}, {least.name!r} has {least.photographs}: "
-            "a class is learnt about as well as its photographs are many."
+            "the more photographs a class has, the better it is learnt."
         )
         remarks = [str(most.photographs), str(least.photographs)]
         found.append(_classes("uneven_sizes", NOTE, sentence, [(most.name,), (least.name,)], remarks))
@@ -199,25 +201,28 @@ def _of_descriptions(dataset: Dataset) -> list[Finding]:
     if constant:
         named = ", ".join(constant[:5]) + (" and others" if len(constant) > 5 else "")
         counted = f"{len(constant)} of {len(known.names)} attributes"
-        sentence = f"{counted} are constant over the seen classes and cannot be learnt: {named}."
+        sentence = f"{counted} have the same value for all seen classes and cannot be learnt: {named}."
         found.append(_attributes("constant", WARNING, sentence, constant))
     alike = [tuple(dataset.class_names[label] for label in group) for group in _same(known.values)]
     if alike:
         named = listed([" = ".join(group[:5]) for group in alike])
-        sentence = f"{sum(map(len, alike))} classes are described as another is, and cannot be told apart by words: {named}."
+        sentence = (
+            f"{sum(map(len, alike))} classes have the same description as another class, so descriptions cannot tell them "
+            f"apart: {named}."
+        )
         found.append(_classes("identical_descriptions", ERROR, sentence, alike))
     texts = dataset.class_texts or ()
     told = [tuple(dataset.class_names[label] for label in group) for group in _same_texts(texts)]
     if told and told != alike:
         named = listed([" = ".join(group[:5]) for group in told])
-        sentence = f"{sum(map(len, told))} classes have the text of another: {named}."
+        sentence = f"{sum(map(len, told))} classes have the same text as another class: {named}."
         found.append(_classes("identical_texts", WARNING, sentence, told))
     if known.scale is not None:
         varied = np.flatnonzero(np.ptp(known.values[seen], axis=0) > 0)
         small, large = (varied[place(known.scale.span[varied])] for place in (np.argmin, np.argmax))
         sentence = (
             f"Ranges of attributes differ from {known.scale.span[small]:g} ({known.names[small]}) to "
-            f"{known.scale.span[large]:g} ({known.names[large]}), so each is brought to 0..1 over the seen classes."
+            f"{known.scale.span[large]:g} ({known.names[large]}), so each is scaled to 0..1 over the seen classes."
         )
         found.append(_attributes("scales", NOTE, sentence, [known.names[k] for k in (small, large)]))
     columns = np.array([k for k, name in enumerate(known.names) if not _NO_ATTRIBUTE.search(name)], np.int64)
@@ -244,18 +249,21 @@ def _of_attributes(dataset: Dataset, values: np.ndarray, names: np.ndarray, meas
     if len(alone):
         of = [str(classes[seen[has[seen, k].argmax()]]) for k in alone]
         shown = listed_with_remarks(list(zip(names[alone], of, strict=True)))
-        one, several = "attribute is that of one seen class alone", "attributes are each those of one seen class alone"
+        one, several = "attribute belongs to only one seen class", "attributes belong to only one seen class each"
         counted = _counted(len(alone), one, several)
-        sentence = f"{counted}, and cannot be learnt apart from it: {shown}."
+        sentence = f"{counted}, so the network cannot tell the attribute from the class: {shown}."
         found.append(_attributes("of_one_class", NOTE, sentence, names[alone], of))
     lonely = [str(classes[c]) for c in seen if has[c].any() and not (has[c] & (shared > 1)).any()]
     if lonely:
-        sentence = f"No other seen class shares an attribute with {listed(lonely)}: nothing that is learnt there serves others."
+        sentence = (
+            f"No other seen class shares an attribute with {listed(lonely)}: what is learnt there does not help other "
+            "classes."
+        )
         found.append(_classes("shares_nothing", WARNING, sentence, [(name,) for name in lonely]))
     new = [(str(classes[c]), ", ".join(names[has[c] & (shared == 0)][:_MOST_NAMED])) for c in unseen]
     new = [(name, of) for name, of in new if of]
     if new:
-        sentence = f"Unseen classes have attributes that no seen class has, or not half as much: {listed_with_remarks(new)}."
+        sentence = f"Unseen classes have attributes that no seen class has even half as strongly: {listed_with_remarks(new)}."
         found.append(_classes("beyond_the_seen", NOTE, sentence, [(name,) for name, _ in new], [of for _, of in new]))
     return found
 
@@ -281,7 +289,7 @@ def _nearly_the_same(shares: np.ndarray, names: np.ndarray, classes: np.ndarray)
         found.append(_classes("nearly_identical_descriptions", WARNING, sentence, pairs[0]))
     if pairs[1]:
         named = listed_with_remarks([(" and ".join(pair), name) for pair, name in zip(pairs[1], of, strict=True)])
-        sentence = f"These classes differ in one attribute alone: {named}."
+        sentence = f"These classes differ in only one attribute: {named}."
         found.append(_classes("one_attribute_apart", NOTE, sentence, pairs[1], of))
     return found
 
@@ -295,22 +303,22 @@ def _advice(dataset: Dataset) -> list[Finding]:
     if count < _ENOUGH_CLASSES:
         has = _counted(count, "class has", "classes have")
         sentence = (
-            f"{has} photographs. A description is understood through seen classes that share its attributes: "
-            f"bring {_ENOUGH_CLASSES} or more."
+            f"{has} photographs. The network understands a description through seen classes that share its attributes: "
+            f"use {_ENOUGH_CLASSES} classes or more."
         )
         found.append(Finding("few_classes", NOTE, sentence))
     if advised:
         points = round(100 * min(1.96 * _SPREAD / math.sqrt(advised), 0.5))
         sentence = (
-            f"To measure what classes without photographs reach, hold out {advised} of {count} that have some: "
-            f"--num_unseen={advised}. Their accuracy is then known to about {points} points either way; "
-            "runs with other seeds narrow that."
+            f"To measure the accuracy of classes without photographs, hide {advised} of {count} that have photographs: "
+            f"--num_unseen={advised}. Their accuracy is then known to about ± {points} points; "
+            "runs with other seeds make it more exact."
         )
         if hidden:
-            sentence += f" Here {_counted(hidden, 'is', 'are')} held out."
+            sentence += f" Here {_counted(hidden, 'class is', 'classes are')} hidden."
         elif described:
             without = _counted(described, "class", "classes")
-            sentence += f" Here none is held out, so nothing is measured of the {without} without photographs."
+            sentence += f" Here no class is hidden, so the accuracy of the {without} without photographs is not measured."
         found.append(Finding("num_unseen", NOTE, sentence))
     return found
 

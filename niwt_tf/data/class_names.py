@@ -45,9 +45,9 @@ def check_name(name: str, where: str = "name") -> None:
     if any(unicodedata.category(character) in _REFUSED for character in plain):
         raise InputError(f"{where} must be one line without control characters. Received: {shown(name)}.")
     if any(character in _DIRECTIONS for character in plain):
-        raise InputError(f"{where} must be without marks of direction. Received: {shown(name)}.")
+        raise InputError(f"{where} must not contain marks of text direction. Received: {shown(name)}.")
     if not any(unicodedata.category(each)[0] not in "CZM" and each not in _FILLERS for each in plain):
-        raise InputError(f"{where} must have a character that can be seen. Received: {shown(name)}.")
+        raise InputError(f"{where} must have a visible character. Received: {shown(name)}.")
 
 
 def shown(name: str) -> str:

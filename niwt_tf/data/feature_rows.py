@@ -18,7 +18,7 @@ from niwt_tf.data.readers.tables import read_mat
 from niwt_tf.errors import InputError, brief
 
 ENDING = ".mat"
-NO_PIXELS = "there are features of the images, and not the images"
+NO_PIXELS = "the data set has features of the images, not the images"
 
 
 def holds_features(root: Path) -> bool:

@@ -88,10 +88,10 @@ def _cached(handle: str) -> Path:
 
 
 def _fetched(handle: str, download: bool) -> Path:
-    advice = "set TFHUB_CACHE_DIR to where it is cached, or give the path of an unpacked copy"
+    advice = "set TFHUB_CACHE_DIR to the folder of its cache, or give the path of an unpacked copy"
     # A module is a program: what comes over http:// may be anybody's.
     require(handle.startswith("https://"), f"A handle of a hub module must begin with https://. Received: {handle!r}.")
-    require(download, f"The hub module must have been fetched: {advice}. Received: {handle!r}, which is not in the cache.")
+    require(download, f"The hub module must be in the cache: {advice}. Received: {handle!r}, which is not in the cache.")
     hub = imported("tensorflow_hub", f"backbone={PREFIX}{handle}", f"or {advice}")
     try:
         return Path(hub.resolve(handle))

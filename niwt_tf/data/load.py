@@ -94,7 +94,7 @@ def checked_dataset(dataset: Dataset, max_bad_images: int | None, progress: bool
     elif max_bad_images is not None:
         dataset, judged = _decodable(dataset, max_bad_images, progress)
     if len(constant_entries(dataset)) == len(dataset.knowledge.names):
-        raise InputError("The knowledge must differ between seen classes. Received: the same description of all of them.")
+        raise InputError("The knowledge must differ between seen classes. Received: the same description for all of them.")
     say_findings(findings_of(dataset, judged))
     return dataset
 
@@ -165,7 +165,7 @@ def _decodable(dataset: Dataset, max_bad_images: int, progress: bool) -> tuple[D
     emptied = np.setdiff1d(dataset.labels, reduced.labels)
     if len(emptied):
         raise InputError(
-            "Every class with images must keep one that can be decoded, or it would count as one without. "
+            "Every class with images must have one that can be decoded, or it would count as a class without images. "
             f"Received: none for {dataset.class_names[emptied[0]]!r}."
         )
     return reduced.replace(split=remaining), judged

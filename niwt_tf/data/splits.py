@@ -110,9 +110,9 @@ def choose_split(
         InputError: options that exclude each other, an unknown split, and all that the single splits raise.
     """
     if (unseen or num_unseen is not None) and split != "random":
-        raise InputError(f"unseen and num_unseen go with split=random alone. Received: split={split!r}.")
+        raise InputError(f"unseen and num_unseen are only for split=random. Received: split={split!r}.")
     if unseen and num_unseen is not None:
-        raise InputError(f"num_unseen must not be given beside unseen, which names the classes. Received: {num_unseen}.")
+        raise InputError(f"num_unseen must not be given together with unseen, which names the classes. Received: {num_unseen}.")
     if split == "random":
         if unseen:
             return named_split(dataset, unseen, seed)
@@ -124,7 +124,10 @@ def choose_split(
         return proposed_split(dataset)
     if split in ("ps", "ss"):
         if dataset.name not in FOLDERS:
-            rule = f"split={split} is published for cub and awa2 alone; others take a CSV, or --unseen or --num_unseen"
+            rule = (
+                f"split={split} is published only for cub and awa2; for other data sets give a CSV, or --unseen or "
+                "--num_unseen"
+            )
             raise InputError(f"{rule}. Received: dataset {dataset.name!r}.")
         official = dataset.root.absolute().parent
         folder = published_folder(official, split, split_dir)

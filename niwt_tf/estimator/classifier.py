@@ -286,7 +286,7 @@ class Niwt(ClassifierMixin, Parameters):
     ) -> Niwt:
         """Learn one more class from its description, without an image.
 
-        A method that makes whole heads or networks makes this one anew: then all logits move.
+        A method that makes whole heads or networks makes this one anew: then the logits of all classes change.
 
         Args:
             name: a new name.
@@ -306,7 +306,7 @@ class Niwt(ClassifierMixin, Parameters):
         check_is_fitted(self, "network_")
         generator = self.chosen_.generator
         name = plain_name(name)
-        require(name, "name must be that of a class. Received: blanks alone.")
+        require(name, "name must be the name of a class. Received: only blanks.")
         check_name(name)
         num_seen, names = self.network_.num_seen, (*self.network_.class_names, name)
         require((description is None) != (text is None), "Either description or text must be given. Received: both or neither.")
@@ -356,7 +356,7 @@ class Niwt(ClassifierMixin, Parameters):
         """
         check_is_fitted(self, "network_")
         if self._writer is not None:
-            raise InputError("A classifier that synthesize gave is exported, and not saved: save the one that wrote it.")
+            raise InputError("A classifier from synthesize can be exported but not saved: save the classifier that wrote it.")
         model = SavedModel(self.network_, self._settings(), self.chosen_, self.knowledge_, *self._beside(), self._texts)
         save_model(path, model)
 
@@ -454,7 +454,7 @@ class Niwt(ClassifierMixin, Parameters):
         if not isinstance(description, str) or not description.strip():
             raise InputError(f"description must be a text for method={self.chosen_.method!r}. Received: {description!r}.")
         if name in self.network_.class_names:
-            raise InputError(f"A class that is added must have a name of its own. Received: {name!r}, which exists.")
+            raise InputError(f"A new class must have a new name. Received: {name!r}, which exists.")
         return description
 
     def _beside(self) -> tuple[dict[str, int], np.ndarray | None, Mapping[str, np.ndarray]]:

@@ -26,7 +26,7 @@ def row_of_text(name: str, text: str, known: Knowledge) -> np.ndarray:
     made = described_in_words(text, known, known.words)
     doubt = doubt_of([DescribedClass(name, made)])
     if doubt is not None:
-        rule = "text must be understood by half at least"
+        rule = "at least half of the text must be understood"
         raise InputError(f"{rule}. Received: {doubt.share}. {doubt.note}.")
     for note in made.notes:
         _LOG.warning("%s: %s", name, note)

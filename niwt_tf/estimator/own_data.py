@@ -47,7 +47,7 @@ def dataset_of(
         InputError: any of them is not in order.
     """
     if descriptions is None:
-        rule = "descriptions must be given beside images: what is said of each class, by its name"
+        rule = "descriptions must be given with images: the description of each class, by its name"
         raise InputError(f"{rule}. Received: None.")
     names, knowledge, texts = descriptions_of_classes(descriptions)
     index = {plain_name(name): number for number, name in enumerate(names)}
@@ -92,7 +92,9 @@ def descriptions_of_classes(descriptions: Any) -> tuple[list[str], Knowledge, tu
             for key, row in zip(keys, rows, strict=True)
         }
     if not isinstance(descriptions, Mapping) or not descriptions:
-        rule = "descriptions must be a dict by class name, a DataFrame with a row a class, or the path of a classes.csv"
+        rule = (
+            "descriptions must be a dict by class name, a DataFrame with one row for each class, or the path of a classes.csv"
+        )
         raise InputError(f"{rule}. Received: {brief(descriptions)}.")
     names, said = [str(name) for name in descriptions], list(descriptions.values())
     check_apart(names, "descriptions")
@@ -103,7 +105,10 @@ def descriptions_of_classes(descriptions: Any) -> tuple[list[str], Knowledge, tu
     attributes = tuple(map(str, said[0])) if isinstance(said[0], Mapping) else None
     rows_of_numbers = [_numbers(name, each, attributes) for name, each in zip(names, said, strict=True)]
     widths = {len(row) for row in rows_of_numbers}
-    require(len(widths) == 1 and widths != {0}, f"descriptions must have equally many numbers. Received: {sorted(widths)}.")
+    require(
+        len(widths) == 1 and widths != {0},
+        f"descriptions must all have the same number of values. Received: {sorted(widths)}."
+    )
     attributes = attributes or dimension_names(widths.pop())
     groups = tuple(group_of(attribute) for attribute in attributes)
     return names, Knowledge(np.stack(rows_of_numbers), attributes, groups, source="descriptions"), None
@@ -124,7 +129,7 @@ def named_labels(labels: Any, class_names: Sequence[str] | None) -> list[str]:
     if values.dtype.kind not in "iu" and not (values.dtype.kind == "f" and (values == np.rint(values)).all()):
         raise InputError(f"y must hold names of classes, or integers that index class_names. Received: {values.dtype}.")
     if class_names is None:
-        rule = "class_names must be given where y holds integers: the names that they index"
+        rule = "class_names must be given if y holds integers, which index these names"
         raise InputError(f"{rule}. Received: None, and y of {values.dtype}.")
     strange = values[(values < 0) | (values >= len(class_names))]
     require(not len(strange), f"y must index the {len(class_names)} class_names. Received: {strange[:1].tolist()}.")
@@ -147,7 +152,7 @@ def examples_of(data: Any, labels: Any) -> tuple[Any, Any, Sequence[str] | None]
             labels = None if name is None else list(data[name])
         return list(data[path]), labels, own
     if is_stream(data):
-        require(labels is None, "y must be None where X is a tf.data.Dataset, which has the labels. Received: both.")
+        require(labels is None, "y must be None if X is a tf.data.Dataset, which has the labels. Received: both.")
     return data, labels, own
 
 
@@ -177,7 +182,7 @@ def _labelled(data: Any, labels: Any) -> Iterator[tuple[Any, list[str]]]:
     images, labels, names = examples_of(data, labels)
     if is_stream(images):
         for pixels, batch in batches_of(images):
-            require(batch is not None, "X must be a tf.data.Dataset of images and labels. Received: images alone.")
+            require(batch is not None, "X must be a tf.data.Dataset of images and labels. Received: only images.")
             yield pixels, named_labels(batch, names)
         return
     require(labels is not None, "y must be the class of each image. Received: None.")
@@ -207,7 +212,7 @@ def _examples(data: Any, labels: Any, class_names: Sequence[str] | None) -> Iter
     class_names = own if class_names is None else class_names
     if is_stream(data):
         for pixels, batch in batches_of(data):
-            require(batch is not None, "X must be a tf.data.Dataset of images and labels. Received: images alone.")
+            require(batch is not None, "X must be a tf.data.Dataset of images and labels. Received: only images.")
             check_pixels(pixels)
             yield from zip(pixels, named_labels(batch, class_names), strict=True)
         return
@@ -239,7 +244,7 @@ def _path_of(image: Any, folder: Path, number: int) -> str:
 
 def _numbers(name: str, said: Any, attributes: tuple[str, ...] | None) -> np.ndarray:
     if isinstance(said, Mapping) != (attributes is not None) or isinstance(said, str):
-        raise InputError(f"descriptions must be of one form for all classes. Received: another for {name!r}.")
+        raise InputError(f"descriptions must have the same form for all classes. Received: another form for {name!r}.")
     if isinstance(said, Mapping):
         given = {str(key): value for key, value in said.items()}
         strange = next((key for key in given if key not in (attributes or ())), None)

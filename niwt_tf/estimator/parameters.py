@@ -130,7 +130,7 @@ class Parameters(BaseEstimator):
             values["backbone"] = GIVEN if folder is None else written_model(self.backbone, folder)
         if self.head is not None:
             if self.method not in (PARAMETERS["method"], self.head):
-                raise InputError(f"head is the former name of method. Received: {self.head!r} beside method={self.method!r}.")
+                raise InputError(f"head is the former name of method. Received: {self.head!r} and method={self.method!r}.")
             warnings.warn("Niwt(head=...) is now Niwt(method=...).", FutureWarning, stacklevel=3)
             values["method"] = self.head
         return Settings.from_dict(values)

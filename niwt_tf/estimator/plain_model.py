@@ -31,7 +31,7 @@ def plain_model(network: Network) -> keras.Model:
     """
     hub = next((layer.name for layer in network.model.layers if isinstance(layer, HubMap)), None)
     if hub is not None:
-        raise InputError(f"A plain model must be of Keras layers. Received: {hub!r}, a module of TensorFlow Hub.")
+        raise InputError(f"A plain model must consist of Keras layers. Received: {hub!r}, a module of TensorFlow Hub.")
     check_takes_images(network, "A plain model")
     copied = network.copy()
     images = keras.Input((None, None, 3), name="images")

@@ -93,11 +93,13 @@ def counterfactual(
         return NoCounterfactual("It wins already.")
     edits = possible_edits(description, known, groups)
     if not len(edits):
-        return NoCounterfactual("The known classes differ in no attribute.")
+        return NoCounterfactual("The known classes do not differ in any attribute.")
     search = _Search(formula.edited(features, description), edits, margin)
     chosen = search.single() or search.pair() or search.greedy()
     if chosen is None:
-        return NoCounterfactual(f"No change of up to {MOST_EDITS} attributes within what the known classes show is enough.")
+        return NoCounterfactual(
+            f"No change of up to {MOST_EDITS} attributes, within the range of the known classes, is enough."
+        )
     changed = description.astype(np.float64)
     for place, part in zip(chosen.places, chosen.parts, strict=True):
         np.add.at(changed, edits.attributes[place], part * edits.changes[place])

@@ -49,13 +49,18 @@ class Explainer:
         """Return in a sentence each what of its explanations was no better than chance on the training images."""
         said, heat = [], self.heat
         if not heat.is_true:
-            measured = f"insertion minus deletion {heat.gain:.2f}, of a bump in the middle {heat.centre:.2f}"
-            said.append(f"On held-out training images the heat maps are no better than the middle of the image ({measured}).")
+            measured = f"insertion minus deletion {heat.gain:.2f}, of a spot in the middle {heat.centre:.2f}"
+            said.append(
+                "On held-out training images the heat maps are no better than a spot in the middle of the image "
+                f"({measured})."
+            )
         # It is not known where there are too few classes to leave one out.
         if not self.rank_correlation > 0:
-            said.append("The words are no better than chance: importances do not tell the attributes of a class left out.")
+            said.append(
+                "The words are no better than chance: importances do not show the attributes of a class that is left out."
+            )
         if not self.named.any():
-            said.append("No neuron has a name that holds on held-out training images.")
+            said.append("No neuron has a name that is confirmed on held-out training images.")
         return tuple(said)
 
     def attribute_weights(self, importances: np.ndarray) -> np.ndarray:

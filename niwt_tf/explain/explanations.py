@@ -164,7 +164,7 @@ def strongest(weights: tf.Tensor, names: tf.Tensor, count: int, sign: float = 1.
 
 
 _OPPOSING = 5
-_ITSELF = "rival must be another class than the one that is explained."
+_ITSELF = "rival must not be the class that is explained."
 
 
 def named_classes(class_names: tf.Tensor, rivals: tf.Tensor, labels: tf.Tensor) -> Choose:

@@ -128,9 +128,9 @@ def check_names(labels: Sequence[str], class_name: str | None, rival: str | None
             rule = f"{argument} must be one of the network's {len(labels)} classes."
             raise InputError(f"{rule}{suggestion(name, labels)} Received: {brief(name)}.")
     if rival is not None and rival == class_name:
-        raise InputError(f"{arguments[1]} must be another class than {arguments[0]}. Received: {rival!r} for both.")
+        raise InputError(f"{arguments[1]} must not be the same class as {arguments[0]}. Received: {rival!r} for both.")
     if rival is not None and len(labels) == 1:
-        raise InputError(f"{arguments[1]} must be left out where the network has one class alone. Received: {rival!r}.")
+        raise InputError(f"{arguments[1]} must be left out if the network has only one class. Received: {rival!r}.")
 
 
 def check_rival(
@@ -143,7 +143,7 @@ def check_rival(
     """
     best = labels[int(np.argmax(logits))]
     if class_name is None and rival == best:
-        rule = f"{arguments[1]} must be another class than the best one, which is explained where {arguments[0]} is left out."
+        rule = f"{arguments[1]} must not be the best class, which is explained if {arguments[0]} is left out."
         raise InputError(f"{rule} Received: {rival!r}.")
 
 
@@ -203,11 +203,11 @@ def complete(
 
 def _counterfactual(features: np.ndarray, known: KnownClasses, loser: int, margin: float) -> Counterfactual | NoCounterfactual:
     if known.formula is None:
-        reason = "A column of this network takes the network itself to make"
+        reason = "Head columns of this network can only be made by running the network"
         return NoCounterfactual(f"{reason} (--engine=tape or operator, or a method that makes whole heads or networks).")
     has_one = np.isfinite(known.descriptions).all(axis=1)
     if not has_one[loser]:
-        return NoCounterfactual("Nothing is known of its description.")
+        return NoCounterfactual("Its description is not known.")
     others = known.descriptions[has_one]
     names = known.attribute_names, known.attribute_groups
     return counterfactual(features, known.formula, known.descriptions[loser], margin, others, *names)

@@ -62,7 +62,7 @@ def followed_sentence(shares: np.ndarray | None, names: Sequence[str]) -> str:
         return ""
     followed, unseen = followed_attributes(shares, names)
     most = ", ".join(f"{plain(name)} ({100 * share:.0f} %)" for name, share in followed[:_MOST_FOLLOWED])
-    advice = f"; {len(unseen)} of {len(names)} columns of the table are not seen by it" if unseen else ""
+    advice = f"; {len(unseen)} of {len(names)} columns of the table cannot be seen by it" if unseen else ""
     return f"The network follows most: {most}{advice}."
 
 
@@ -73,7 +73,7 @@ def empty_map_sentence(heat: np.ndarray | None, pair: tuple[str, str] | None = N
     """
     if heat is None or np.any(heat):
         return ""
-    return "nothing in the map speaks for " + ("it" if pair is None else f"{pair[0]} over {pair[1]}")
+    return "nothing in the image supports " + ("it" if pair is None else f"{pair[0]} over {pair[1]}")
 
 
 def counterfactual_sentence(contrast: Contrast, called: Mapping[str, str] | None = None) -> str:
@@ -84,7 +84,7 @@ def counterfactual_sentence(contrast: Contrast, called: Mapping[str, str] | None
     called, found = called or {}, contrast.counterfactual
     changed, over = (called.get(each.label, each.label) for each in (contrast.changed, contrast.over))
     if not isinstance(found, Counterfactual):
-        return f"What would make {changed} win over {over}: {found.reason[:1].lower()}{found.reason[1:]}"
+        return f"What would let {changed} win over {over}: {found.reason[:1].lower()}{found.reason[1:]}"
     ending = "" if contrast.is_described else " (an estimate: the class was learnt from photographs)"
     best = contrast.best_changed
     if best is not None and best != contrast.changed.label:

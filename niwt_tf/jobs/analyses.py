@@ -170,7 +170,7 @@ def analysis_stage(
 def _method(run: Run) -> TransferMethod:
     method = method_of(run.settings.method)
     if not isinstance(method, TransferMethod):
-        raise no_importance(run, "an analysis, which looks at Stages 1 to 3")
+        raise no_importance(run, "an analysis, which studies Stages 1 to 3")
     return method
 
 

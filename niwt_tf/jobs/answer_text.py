@@ -126,7 +126,7 @@ def _explanation_lines(words: Record | None) -> list[str]:
     rival = words["runner_up"]
     return [
         f"because of {listed(words['attributes'])}",
-        f"by {neurons}",
+        f"neurons {neurons}",
         f"rather than {shown(rival['label'])} ({rival['score']:.4f}) because of {listed(words['speaks_for'])};"
-        f" for {shown(rival['label'])} speaks {listed(words['speaks_against'])}",
+        f" evidence for {shown(rival['label'])}: {listed(words['speaks_against'])}",
     ]

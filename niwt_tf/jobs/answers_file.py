@@ -104,8 +104,8 @@ class AnswersFile:
         progress = self._work / _PROGRESS
         if not progress.is_file():
             for path in (self.path, self.bad_path):
-                rule = "--answers must be a new file, or one that an interrupted niwt classify left"
-                require(not os.path.lexists(path), f"{rule}. Received: {str(self.path)!r}, and {str(path)!r} is there.")
+                rule = "--answers must be a new file, or a file that an interrupted niwt classify began"
+                require(not os.path.lexists(path), f"{rule}. Received: {str(self.path)!r}, and {str(path)!r} exists.")
         self._work.mkdir(parents=True, exist_ok=True)
         self._lock()
         if not progress.is_file():
@@ -126,7 +126,7 @@ class AnswersFile:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            rule = "--answers must be a file that no other process writes"
+            rule = "--answers must be a file that no other process is writing"
             raise InputError(f"{rule}. Received: {str(self.path)!r}, which another niwt classify writes.") from None
         except OSError:  # the file system has no locks
             pass
@@ -138,12 +138,15 @@ class AnswersFile:
             if not (self._work / _LIST).is_file() or any(not isinstance(found[name], int) for name in self._state(0, True)):
                 raise ValueError
         except (OSError, ValueError, KeyError, TypeError):
-            rule = f"{progress} must be as niwt classify wrote it; remove {self._work} and {self.path.name} to begin anew"
+            rule = (
+                f"{progress} must be unchanged since niwt classify wrote it; remove {self._work} and {self.path.name} to "
+                "start again"
+            )
             raise InputError(f"{rule}. Received: another content.") from None
         for name, value in self._asked.items():
             if before.get(name) != value:
-                rule = f"--answers={self.path} goes on only with what it began with: {name} was {before.get(name)!r}"
-                raise InputError(f"{rule}; another file begins anew. Received: {value!r}.")
+                rule = f"--answers={self.path} goes on only with the same input: {name} was {before.get(name)!r}"
+                raise InputError(f"{rule}; use another file to start again. Received: {value!r}.")
         return found
 
     def _state(self, count: int, numbers: bool = False) -> dict[str, Any]:
@@ -153,7 +156,10 @@ class AnswersFile:
     def _continued(self, path: Path, size: int) -> IO[bytes]:
         file = self._open.enter_context(open(path, "ab"))  # noqa: SIM115
         if os.path.getsize(path) < size:
-            rule = f"{path} must be as niwt classify left it, {size} bytes at least; remove {self._work} to begin anew"
+            rule = (
+                f"{path} must be unchanged since niwt classify wrote it, {size} bytes at least; remove {self._work} to start "
+                "again"
+            )
             raise InputError(f"{rule}. Received: {os.path.getsize(path)} bytes.")
         file.truncate(size)
         return file

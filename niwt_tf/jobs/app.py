@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -84,6 +85,8 @@ def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[]
 
 def _entry(job: Job) -> Callable[[], None]:
     module = importlib.import_module(f"niwt_tf.jobs.{job.module or job.name}")
+    if job.own_stage:
+        return partial(module.own_stage_job, job.name)
     entry: Callable[[], None] = getattr(module, f"{job.name}_job" if job.module else "main")
     return entry
 

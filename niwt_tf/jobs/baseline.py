@@ -50,7 +50,7 @@ def stage(run: Run, data: RunData, methods: Sequence[str], source: str = "head")
         return
     if not any(isinstance(partition, Fold) for partition in data.partitions):
         count = len(data.partitions[0].classes)
-        raise InputError(f"A baseline needs enough seen classes to hold some out and keep 4. Received: {count} seen classes.")
+        raise InputError(f"A baseline needs enough seen classes to leave some out and keep 4. Received: {count} seen classes.")
     networks = load_networks(run.folder("train"), run.settings, data.partitions)
     readers = readers_of(run.settings, networks, data.execution)
     tasks = tasks_of(run.settings, data.partitions, networks, readers, SOURCES[source])
@@ -111,7 +111,7 @@ def _check_source(run: Run, methods: Sequence[str], source: str, overwrite: bool
         if made != source:
             raise InputError(
                 f"--baseline_features must be {made}, as {name} was scored in {run.path}; with --overwrite its figures are "
-                f"replaced, and called optimistic from then on. Received: {source!r}."
+                f"replaced, and are optimistic from then on. Received: {source!r}."
             )
 
 
@@ -132,7 +132,7 @@ def _readable(run: Run, data: RunData, methods: Sequence[str], named: Sequence[s
         except InputError as error:
             why = str(error)
     if why:
-        _LOG.info("%s read texts and are left out: %s", ", ".join(map(title_of, reading)), why)
+        _LOG.info("%s need texts and are left out: %s", ", ".join(map(title_of, reading)), why)
     return tuple(name for name in methods if not why or name not in reading)
 
 

@@ -131,7 +131,10 @@ def _table(sizes: Sequence[ClassSize]) -> list[str]:
         numbers = f"{size.photographs:>11}  {size.train:>5}  {size.test:>4}  {size.undecodable:>11}"
         lines.append(f"{padded(name, first)}  {size.role:<9}  {numbers}")
     if len(kept) < len(sizes):
-        lines.append(f"The fewest photographs first; --json and --page have the other {len(sizes) - len(kept):,} classes.")
+        lines.append(
+            f"Classes with the fewest photographs come first. --json and --page list the other {len(sizes) - len(kept):,} "
+            "classes."
+        )
     return lines
 
 
@@ -151,8 +154,8 @@ def _writable(flag: str) -> Path | None:
         return None
     path = Path(os.path.expanduser(given))
     if path.is_dir() or not path.parent.is_dir():
-        received = "a folder" if path.is_dir() else f"{str(path.parent)!r} is no folder"
-        raise InputError(f"--{flag} must be a file in a folder that is there. Received: {given!r} ({received}).")
+        received = "a folder" if path.is_dir() else f"{str(path.parent)!r} is not a folder"
+        raise InputError(f"--{flag} must be a file in a folder that exists. Received: {given!r} ({received}).")
     return path
 
 

@@ -35,5 +35,5 @@ def main() -> None:
         print(f"{sum(part.size for part in parts) / 1e6:.1f} MB of stages read in {seconds:.2f} s")
     wrong = [part.name for part in parts if part.status in ("damaged", "missing")]
     if wrong:
-        rule = f"--run_dir must be whole; niwt run --run_dir={run_folder()} makes again what can be."
+        rule = f"--run_dir must be complete; niwt run --run_dir={run_folder()} repairs what it can."
         raise InputError(f"{rule} Received: one where {', '.join(wrong)} is damaged or missing.")

@@ -104,7 +104,7 @@ def _texts(way: str) -> dict[str, str]:
     """Return the text of each class that is added, for a bundle that is written from texts."""
     path = Path(os.path.expanduser(flags.FLAGS[way].value))
     if way == "attributes":
-        rule = "--text, --text_file or --cards (class,text) must describe a class of a bundle that was written from texts"
+        rule = "--text, --text_file or --cards (class,text) must describe the class if a network was written from texts"
         raise InputError(f"{rule}. Received: --attributes.")
     if way == "cards":
         return class_texts_of(path)
@@ -119,8 +119,9 @@ def _anew(bundle: Bundle, texts: dict[str, str], begun: float, without: str = ""
     path = without_class(bundle, without) if without else with_texts(bundle, texts)
     listed = repr(without) if without else ", ".join(map(repr, texts))
     said = f"{'Removed' if without else 'Added'} {listed}: {path} ({time.monotonic() - begun:.1f} s)."
-    moved = "the other classes' logits stay" if bundle.metadata["writer"].get("independent") else "all logits move"
-    print(f"{said} The network is written anew: {moved}.")
+    independent = bundle.metadata["writer"].get("independent")
+    moved = "the logits of the other classes stay the same" if independent else "the logits of all classes change"
+    print(f"{said} The network is written again: {moved}.")
 
 
 def _way() -> str:
@@ -128,9 +129,11 @@ def _way() -> str:
     listed = ", ".join(f"--{way}" for way in _WAYS)
     if len(given) != 1:
         received = ", ".join(f"--{way}" for way in given) or "none"
-        raise InputError(f"One of {listed} must be given, which describes the class. Received: {received}.")
+        raise InputError(f"One of {listed} must be given to describe the class. Received: {received}.")
     if given == ["cards"] and flags.FLAGS["name"].value is not None:
-        raise InputError(f"--name must not be given with --cards, which has names. Received: {flags.FLAGS['name'].value!r}.")
+        raise InputError(
+            f"--name must not be given with --cards, which has the names. Received: {flags.FLAGS['name'].value!r}."
+        )
     if given != ["cards"]:
         required("name")
     return given[0]
@@ -168,11 +171,11 @@ def _check_understood(classes: Sequence[DescribedClass], way: str) -> None:
     if doubt is None or flags.FLAGS.yes:
         return
     if sys.stdin.isatty() and sys.stderr.isatty():
-        sys.stderr.write(f"{doubt.note}.\nUnderstood was {doubt.share}{doubt.others}. Save it all the same? [y/N] ")
+        sys.stderr.write(f"{doubt.note}.\nOnly {doubt.share} was understood{doubt.others}. Save it anyway? [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             return
-    rule = f"--{way} must be understood by half, or --yes given to save it all the same"
+    rule = f"--{way} must be at least half understood, or give --yes to save it anyway"
     raise InputError(f"{rule}. Received: {doubt.share} was understood{doubt.others}: {doubt.note}; nothing was saved.")
 
 
@@ -242,7 +245,9 @@ def _bundle_to_change() -> Iterator[Bundle]:
         folder = bundle_folder()
         newest = next(reversed(versions(folder.parent).values()), folder)
         if newest.name != folder.name:
-            _LOG.warning("Version %s is newer; its changes are not in what follows %s.", newest.name, folder.name)
+            _LOG.warning(
+                "Version %s is newer; the new version is made from %s and does not have its changes.", newest.name, folder.name,
+            )
         yield Bundle.open(folder)
 
 

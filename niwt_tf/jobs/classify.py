@@ -48,7 +48,7 @@ def main() -> None:
     """
     values = flags.FLAGS
     if values.explain and values.top != 1:
-        raise InputError(f"--top must be left out with --explain, which is of the best class. Received: {values.top}.")
+        raise InputError(f"--top must be left out with --explain, which explains only the best class. Received: {values.top}.")
     if values.answers is not None:
         _into_file()
     else:
@@ -88,18 +88,20 @@ def _into_file() -> None:
     values = flags.FLAGS
     for name in ("format", "json"):
         if values[name].present:
-            rule = f"--{name} must be left out with --answers, whose ending says the form"
+            rule = f"--{name} must be left out with --answers, whose file ending says the format"
             raise InputError(f"{rule}. Received: {values[name].value!r}.")
     path = Path(os.path.expanduser(values.answers))
     if values.explain and path.suffix.lower() != ".jsonl":
-        raise InputError(f"--answers must end in .jsonl with --explain: tables have no room for it. Received: {str(path)!r}.")
+        raise InputError(
+            f"--answers must end in .jsonl with --explain: a table cannot hold explanations. Received: {str(path)!r}."
+        )
     question = _question()
     names = map(str, each_image_file(values.images or ""))
     begun = time.monotonic()
     with AnswersFile(path, _asked(question), names) as answers:
         before = answers.done
         if before:
-            _LOG.info("%d of %d images were answered before; it goes on after them.", before, answers.count)
+            _LOG.info("%d of %d images already have answers. The job goes on with the next image.", before, answers.count)
         for records in _answers(question, answers.lists(_list_size()), answers.count, before, answers.bad):
             answers.append(records)
         answers.finish()
@@ -197,11 +199,11 @@ def _question() -> Question:
     if values.server is None:
         given = [name for name in ("name", "model_version") if values[name].value is not None]
         if given:
-            rule = f"--{given[0]} must be left out with --bundle; it is of a server."
+            rule = f"--{given[0]} must be left out with --bundle: it is for a server."
             raise InputError(f"{rule} Received: {values[given[0]].value!r}.")
         return replace(question, bundle=os.path.abspath(saved_model_folder(os.path.expanduser(values.bundle))))
     if values.name is None:
-        raise InputError("--name must be given with --server: what the server calls the model, for instance --name=birds.")
+        raise InputError("--name must be given with --server: the name of the model on the server, for instance --name=birds.")
     version = values.model_version
     version = int(version) if version and version.isdecimal() else version
     return replace(question, server=values.server, name=values.name, version=version)
@@ -227,7 +229,7 @@ def _described() -> Described | None:
         return None
     rules = (
         (len(given) == 1, f"Either --describe or --cards must be given. Received: {values.describe!r} and {values.cards!r}."),
-        (not values.explain, f"--explain must be left out with {given[0]}: a class that is not kept has no explanation."),
+        (not values.explain, f"--explain must be left out with {given[0]}: a class that is not stored has no explanation."),
         (values.bundle is not None, f"--bundle must be given with {given[0]}: it knows what the words mean. Received: none."),
     )
     for holds, sentence in rules:
@@ -243,7 +245,7 @@ def _described() -> Described | None:
     classes = [replace(each, name=name) for each, name in zip(classes, names, strict=True)]
     doubt = doubt_of(classes)
     if doubt is not None and not values.yes:
-        rule = f"{given[0]} must be understood by half, or --yes given to take it all the same"
+        rule = f"{given[0]} must be at least half understood, or give --yes to use it anyway"
         raise InputError(f"{rule}. Received: {doubt.share} was understood{doubt.others}: {doubt.note}.")
     for each in classes:
         for note in each.description.notes:
@@ -269,9 +271,9 @@ def _sentence(error: RequestError) -> str:
     if error.can_be_repeated:
         return f"--server must name a server that answers. Received: {values.server!r} ({said})."
     if error.code == "NOT_FOUND":
-        return f"--name and --model_version must name what the server has. Received: {values.name!r} ({said})."
+        return f"--name and --model_version must name a model and a version on the server. Received: {values.name!r} ({said})."
     flag = "--server" if values.server is not None else "--bundle"
     if values.explain and re.search(r"\bexplain\b.*not found", said):
-        rule = f"--explain must be left out where {flag} has no explanations, which are exported where descriptions are known."
+        rule = f"--explain must be left out if {flag} has no explanations. They are exported if the descriptions are known."
         return f"{rule} Received: {values.server or values.bundle!r}."
     return f"{flag} must be able to answer this request. Received: {values.server or values.bundle!r} ({said})."

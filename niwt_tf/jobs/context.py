@@ -68,8 +68,9 @@ def lost_worker(error: BaseException) -> str | None:
     while cause is not None:
         if _is_loss(cause):
             return (
-                f"--strategy=multiworker: a worker has gone or cannot be reached, as worker {team.index} of 0..{team.size - 1} "
-                "noticed. Once no worker is left, the same command on every worker goes on from here."
+                f"--strategy=multiworker: a worker has stopped or cannot be reached, as worker {team.index} of "
+                f"0..{team.size - 1} noticed. When no worker is running any more, start the same command on every worker to go "
+                "on."
             )
         cause = cause.__cause__ or cause.__context__
     return None

@@ -98,7 +98,7 @@ def _targets(folder: Path, image: Path) -> tuple[Path, Path]:
     """
     blocking = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
     if blocking is not None:
-        raise InputError(f"--out must not be or lie in a file. Received: {str(blocking)!r}.")
+        raise InputError(f"--out must not be a file or be inside a file. Received: {str(blocking)!r}.")
     targets = folder / f"{image.stem}.png", folder / f"{image.stem}.json"
     for target in targets:
         if target.is_dir() or (target.exists() and target.samefile(image)):
@@ -106,8 +106,13 @@ def _targets(folder: Path, image: Path) -> tuple[Path, Path]:
             raise InputError(f"--out must be a folder in which {target.name!r} may be written. Received: {what} of that name.")
     old = next((target for target in targets if target.exists()), None)
     if old is not None and not _is_of(targets[1], image):
-        rule = f"--out must be a folder whose {targets[0].name!r} and {targets[1].name!r}, if there, are of the same image."
-        raise InputError(f"{rule} Received: {str(folder)!r}, whose {old.name!r} is not known to be of {str(image)!r}.")
+        rule = (
+            f"--out must be a folder whose {targets[0].name!r} and {targets[1].name!r}, if they exist, belong to the same "
+            "image."
+        )
+        raise InputError(
+            f"{rule} Received: {str(folder)!r}, whose {old.name!r} does not belong to {str(image)!r} as far as niwt can tell."
+        )
     return targets
 
 
@@ -119,7 +124,7 @@ def _page(folder: Path, image: Path) -> Path:
     """
     page = folder / f"{image.stem}_evidence.html"
     if page.is_dir() or (page.exists() and (page.samefile(image) or not _is_of(folder / f"{image.stem}.json", image))):
-        what = "a folder of that name" if page.is_dir() else "a file that is not known to be of this image"
+        what = "a folder of that name" if page.is_dir() else "a file that may belong to another image"
         raise InputError(f"--out must be a folder in which {page.name!r} may be written. Received: {what}.")
     return page
 
@@ -180,17 +185,17 @@ def explanation_text(explanation: ImageExplanation, image: str) -> str:
     if explanation.is_withheld:
         lines.append(f"  {withheld_sentence(explanation, best.label)}")
     lines += _where(empty_map_sentence(explanation.heat))
-    lines.append(f"  for it speaks      {listed_words(explanation.speaks_for)}")
+    lines.append(f"  evidence for it    {listed_words(explanation.speaks_for)}")
     if explanation.speaks_against:  # which not every bundle says
-        lines.append(f"  against it speaks  {listed_words(explanation.speaks_against)}")
+        lines.append(f"  evidence against   {listed_words(explanation.speaks_against)}")
     neurons = ", ".join(neuron_title(neuron) for neuron in explanation.neurons)
-    lines.append(f"  by                 {neurons or 'no neuron'}")
+    lines.append(f"  neurons            {neurons or 'no neuron'}")
     lines += [] if contrast is None else _why_not(contrast, own)
     if explanation.evidence is not None:
         lines.append("In the words of the classes' texts")
         lines += [
-            f"  for it speaks      {evidence_line(explanation.evidence)}",
-            f"  against it speaks  {evidence_line(explanation.evidence, against=True)}",
+            f"  evidence for it    {evidence_line(explanation.evidence)}",
+            f"  evidence against   {evidence_line(explanation.evidence, against=True)}",
         ]
     lines += [each for each in (explanation.followed, *explanation.cautions) if each]
     return "\n".join(shown(line) for line in lines) + "\n"
@@ -203,8 +208,8 @@ def _where(sentence: str) -> list[str]:
 def _why_not(contrast: Contrast, own: NamedClass) -> list[str]:
     return [
         f"Why not {_named(contrast.rival)}", *_where(empty_map_sentence(contrast.heat, (own.label, contrast.rival.label))),
-        f"  against it speaks  {listed_words(contrast.speaks_for, sign='')}",
-        f"  for it speaks      {listed_words(contrast.speaks_against, sign='')}", f"  {counterfactual_sentence(contrast)}",
+        f"  evidence against   {listed_words(contrast.speaks_for, sign='')}",
+        f"  evidence for it    {listed_words(contrast.speaks_against, sign='')}", f"  {counterfactual_sentence(contrast)}",
     ]
 
 

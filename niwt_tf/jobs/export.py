@@ -28,10 +28,11 @@ from niwt_tf.models.network import Network
 from niwt_tf.runs.ledger import DIGEST
 from niwt_tf.runs.run import Run
 from niwt_tf.serving.bundle.bundle import METADATA
-from niwt_tf.serving.bundle.versions import versions
+from niwt_tf.serving.bundle.versions import saved_model_folder, versions
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.litert import export_litert
 from niwt_tf.serving.export.onnx import export_onnx
+from niwt_tf.serving.export.portable import Portable, of_bundle, of_network
 from niwt_tf.serving.export.savedmodel import export_network
 
 _CHECKED = 8
@@ -72,7 +73,7 @@ def stage(
     folder = Path(os.path.abspath(export_folder() if export_dir is None else export_dir))
     if run.team.is_chief and (run.path / "export").exists() and exported(run) is None:
         shutil.rmtree(run.path / "export")
-        _LOG.info("The SavedModel of this run is no longer there.")
+        _LOG.info("The SavedModel of this run does not exist any more.")
     metrics = _metrics(run)
     extra = {"export_dir": str(folder), "k": _BEST, "metrics": metrics, "abstain": abstain}
     extra |= {"estimates": dict(estimates)} if estimates is not None else {}
@@ -111,10 +112,10 @@ def say_other_classes(folder: Path, class_names: Sequence[str]) -> None:
     gone = [label for label in labels if label not in class_names]
     if newest is not None and gone:
         kept = len(labels) - len(gone)
-        shared = f"{kept} of its {len(labels)} are in this one" if kept else "no class in common"
+        shared = f"{kept} of its {len(labels)} are in the new version" if kept else "no class in common"
         _LOG.warning(
-            "%s is a model of other classes (%s; it has %s): a server of %s changes from it to this one. "
-            "Another --export_dir keeps them apart.",
+            "%s is a model of other classes (%s; it has %s). A server of %s will switch from it to the new version. "
+            "Give another --export_dir to keep both.",
             newest, shared, listed(gone), folder,
         )
 
@@ -193,37 +194,51 @@ def _image_counts(data: RunData, network: Network) -> list[int]:
 
 
 def export_onnx_job() -> None:
-    """Write the network of the stage `transfer` to --path.
+    """Write the network of the stage `transfer`, or of a bundle, to --path.
 
     Raises:
-        InputError: the stage is not finished, or see `export_onnx`.
+        InputError: not one of the two, the stage is not finished, or see `of_bundle` and `export_onnx`.
     """
-    run, given = run_folder(), flags.FLAGS.path
-    path = Path("exports", f"{run.resolve().name}.onnx") if given is None else Path(os.path.expanduser(given))
-    network = _transferred(run, "niwt export_onnx")
-    difference = export_onnx(network, path)
-    _LOG.info("%s: %d classes, differs from the network by at most %.1e.", path, len(network.class_names), difference)
+    source, path = _portable("export_onnx", "onnx")
+    difference = export_onnx(source, path)
+    _LOG.info("%s: %d classes, differs from the network by at most %.1e.", path, len(source.labels), difference)
 
 
 def export_litert_job() -> None:
-    """Write the network of the stage `transfer` to --path.
+    """Write the network of the stage `transfer`, or of a bundle, to --path.
 
     Raises:
-        InputError: the stage is not finished, --images has no image, or see `export_litert`.
+        InputError: not one of the two, the stage is not finished, --images has no image, or see `of_bundle` and
+            `export_litert`.
     """
-    run, given, folder = run_folder(), flags.FLAGS.path, flags.FLAGS.images
-    path = Path("exports", f"{run.resolve().name}.tflite") if given is None else Path(os.path.expanduser(given))
-    network, images = _transferred(run, "niwt export_litert"), None
+    folder, images = flags.FLAGS.images, None
+    source, path = _portable("export_litert", "tflite")
     if folder is not None:
         photographs = photographs_below(existing_directory("--images", folder))[:_MOST_COMPARED]
-        require(photographs, f"--images must be a folder of images. Received: {folder!r}, which has none.")
-        images = np.stack([read_one_image(each, "--images").taken(network.input_form) for each in photographs])
-    report = export_litert(network, path, images, flags.FLAGS.weights_as)
+        require(photographs, f"--images must be a folder of images. Received: {folder!r}, which has no image.")
+        images = np.stack([read_one_image(each, "--images").taken(source.input_form) for each in photographs])
+    report = export_litert(source, path, images, flags.FLAGS.weights_as)
     _LOG.info(
-        "%s: %d classes, %.1f MB, %.1f ms an image here; %d images: %.1f %% called as by the network, logits differ by %.1e.",
-        path, len(network.class_names), report.size / 1e6, report.milliseconds, report.images, 100 * report.same_labels,
+        "%s: %d classes, %.1f MB, %.1f ms an image here; %d images: %.1f %% get the same class as from the network, logits "
+        "differ by %.1e.",
+        path, len(source.labels), report.size / 1e6, report.milliseconds, report.images, 100 * report.same_labels,
         report.difference,
     )
+
+
+def _portable(job: str, suffix: str) -> tuple[Portable, Path]:
+    """Return what is written, and where: by default into exports/, by the name of the run or of the bundle."""
+    values = flags.FLAGS
+    if (values.run_dir is None) == (values.bundle is None):
+        received = "neither" if values.run_dir is None else "both"
+        raise InputError(f"Either --run_dir or --bundle must be given. Received: {received}.")
+    if values.bundle is not None:
+        folder = saved_model_folder(os.path.expanduser(values.bundle), "--bundle").resolve()
+        source = of_bundle(folder)
+        name = folder.parent.name if folder.name.isdigit() else folder.name
+    else:
+        source, name = of_network(_transferred(run_folder(), f"niwt {job}")), run_folder().resolve().name
+    return source, Path("exports", f"{name}.{suffix}") if values.path is None else Path(os.path.expanduser(values.path))
 
 
 def _transferred(run: Path, job: str) -> Network:

@@ -33,16 +33,20 @@ from niwt_tf.runs.run import Run
 _FIGURES = ("rank_correlation_within", "rank_correlation_across", "map_rank_correlation", "transfer_cosine")
 
 
-def importance_job() -> None:
-    """Do Stage 1 in the run that --run_dir names."""
-    with run_from_flags() as run:
-        _alone(run, "importance")
+def own_stage_job(name: str) -> None:
+    """Do a stage that one method has between `train` and `transfer`, in the run that --run_dir names.
 
-
-def map_job() -> None:
-    """Do Stage 2 in the run that --run_dir names."""
+    Raises:
+        InputError: the run's method has no such stage.
+    """
     with run_from_flags() as run:
-        _alone(run, "map")
+        stages = method_of(run.settings.method).stages
+        stage = next((stage for stage in stages if stage.name == name), None)
+        if stage is None:
+            has = f"has {', '.join(stage.name for stage in stages)}" if stages else "has no stages of its own"
+            rule = f"--method must be a method with the stage {name} for niwt {name}"
+            raise InputError(f"{rule}. Received: {run.settings.method!r}, which {has}.")
+        method_stage(run, load_run_data(run, stage.inputs), stage)
 
 
 def transfer_job() -> None:
@@ -58,15 +62,8 @@ def inputs_of(method: Method) -> tuple[str, ...]:
 
 def no_importance(run: Run, what: str) -> InputError:
     """Return the error of a run whose method does not measure importance, which something needs."""
-    rule = f"--method must be one that measures importance for {what}"
+    rule = f"--method must be a method that measures importance for {what}"
     return InputError(f"{rule}. Received: {run.settings.method!r}, which does not.")
-
-
-def _alone(run: Run, name: str) -> None:
-    stage = next((stage for stage in method_of(run.settings.method).stages if stage.name == name), None)
-    if stage is None:
-        raise no_importance(run, f"the stage {name}")
-    method_stage(run, load_run_data(run, stage.inputs), stage)
 
 
 def method_stage(run: Run, data: RunData, stage: MethodStage) -> None:

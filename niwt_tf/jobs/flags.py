@@ -62,7 +62,7 @@ def say_synonyms(job: Job, flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Say, once the flags are parsed, which of them were given by a former name."""
     for name, former in job.synonyms.items():
         if flag_values[former].present:
-            _LOG.warning("--%s is now called --%s; the next release takes that name alone.", former, name)
+            _LOG.warning("--%s is now called --%s. The next release accepts only the new name.", former, name)
 
 
 def parse_flags(arguments: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> None:

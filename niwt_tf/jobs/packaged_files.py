@@ -80,7 +80,7 @@ def flags_job() -> None:
 
 def _copy(folder: Path) -> None:
     if os.path.lexists(folder):
-        raise InputError(f"--copy_to must be a new folder. Received: {str(folder)!r}, which is there.")
+        raise InputError(f"--copy_to must be a new folder. Received: {str(folder)!r}, which exists.")
     for source, target, patterns in ((FLAG_FILES, "flags", (f"*{_ENDING}",)), (DEPLOYMENT, "exports", _TO_DEPLOY)):
         (folder / target).mkdir(parents=True)
         for path in sorted(path for pattern in patterns for path in source.glob(pattern)):

@@ -30,5 +30,5 @@ def main() -> None:
     for job, given in (("render", places[:1]), ("run", [f"--flagfile={PREFIX}birds", *places, progress])):
         status = run_attached([*run_program(job), *given, *(_SMALL[job] if values.small else ())])
         if status:
-            raise InputError(f"niwt {job} must end well. Received: status {status}; the same command goes on from there.")
+            raise InputError(f"niwt {job} must succeed. Received: status {status}; the same command goes on from there.")
     print(f"quickstart: {time.monotonic() - begun:.0f} s")

@@ -48,7 +48,7 @@ def main() -> None:
         if changed:
             print(f"{row.name} differs from the paper's row: {' '.join(changed)}")
     if missing:
-        raise InputError(f"All that the rows need must be there. Received: --data_dir={data_dir} without {', '.join(missing)}.")
+        raise InputError(f"All that the rows need must exist. Received: --data_dir={data_dir} without {', '.join(missing)}.")
     table.check(wanted)
     if values.dry_run:
         return

@@ -6,7 +6,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,19 +33,12 @@ from niwt_tf.runs.stage import read_manifest
 
 _MOST_NAMED = 20
 # Seconds of a stage where training takes 100: of the birds, all of whose layers are trained, and of the animals' head.
-_TYPICAL: dict[str, dict[str, float]] = {
-    "all": {
-        "train": 100, "importance": 7, "map": 1, "meta": 100, "transfer": 4, "evaluate": 2, "export": 8, "faithfulness": 6,
-        "report": 3,
-    },
-    "head": {
-        "train": 100, "importance": 145, "map": 1, "meta": 250, "transfer": 150, "evaluate": 70, "export": 100,
-        "faithfulness": 130, "report": 20,
-    },
+_TYPICAL = {
+    "train": (100, 100), "transfer": (4, 150), "evaluate": (2, 70), "export": (8, 100), "faithfulness": (6, 130),
+    "report": (3, 20),
 }  # fmt: skip
 _LEAST = {"export": 12.0, "faithfulness": 3.0, "report": 3.0}  # seconds, of a data set however small
 _OF_PIXELS = ("export", "faithfulness", "report")
-_UNKNOWN = 50.0  # of a stage of an installed package's method
 _LOG = logging.getLogger("niwt_tf.jobs")
 Stage = Callable[[Run, RunData], None]
 
@@ -76,7 +69,7 @@ def _wanted(run: Run, last: str) -> dict[str, Stage]:
     """
     stages = _stages(run)
     if last not in stages:
-        rule = f"--until must be one of {', '.join(stages)} where --method is {run.settings.method}"
+        rule = f"--until must be one of {', '.join(stages)} if --method is {run.settings.method}"
         raise InputError(f"{rule}. Received: {last!r}.")
     names = list(stages)
     return {name: stages[name] for name in names[: names.index(last) + 1]}
@@ -94,7 +87,7 @@ def _do(run: Run, stages: Mapping[str, Callable[[], None]]) -> None:
             return
         if made:
             took = {each: seconds for each in stages if (seconds := _seconds(run, each)) is not None}
-            left = _in_words(time_left(took, list(stages), name, run.settings.finetune))
+            left = _in_words(time_left(took, _typical(run, stages), name))
             _LOG.info("stage %d of %d, %s, %s left.", list(stages).index(name) + 1, len(stages), name, left)
         made.append(name)
 
@@ -103,20 +96,25 @@ def _do(run: Run, stages: Mapping[str, Callable[[], None]]) -> None:
         stage()
 
 
-def time_left(took: Mapping[str, float], stages: Sequence[str], at: str, finetune: str) -> float:
+def _typical(run: Run, stages: Iterable[str]) -> dict[str, float]:
+    """Return what stages take where training takes 100 s, in their order."""
+    head = run.settings.finetune == "head"
+    seconds = _TYPICAL | {stage.name: stage.typical for stage in method_of(run.settings.method).stages}
+    return {name: seconds[name][head] for name in stages}
+
+
+def time_left(took: Mapping[str, float], typical: Mapping[str, float], at: str) -> float:
     """Return the seconds that a stage and those after it may take.
 
     Args:
         took: seconds of stages that were made, now or by an earlier version of the run.
-        stages: all of them, in order.
+        typical: seconds of all stages, in their order, of which only the ratios count.
         at: the stage that comes next; one before it was made.
-        finetune: which layers are trained, "all" or "head".
     """
-    typical = _TYPICAL["head" if finetune == "head" else "all"]
-    place = list(stages).index(at)
-    known = [name for name in stages[:place] if name in took]
-    pace = sum(took[name] for name in known) / sum(typical.get(name, _UNKNOWN) for name in known)
-    expected = {name: max(pace * typical.get(name, _UNKNOWN), _LEAST.get(name, 0.0)) for name in stages[place:]}
+    place = list(typical).index(at)
+    known = [name for name in list(typical)[:place] if name in took]
+    pace = sum(took[name] for name in known) / sum(typical[name] for name in known)
+    expected = {name: max(pace * typical[name], _LEAST.get(name, 0.0)) for name in list(typical)[place:]}
     return sum(took.get(name, seconds) for name, seconds in expected.items())
 
 
@@ -189,10 +187,13 @@ def deploy_job() -> None:
         stages["export"] = partial(export.stage, run, data, exports, abstain=flags.FLAGS.abstain, estimates=estimates)
         _do(run, stages)
         seen, unseen = len(data.seen.images.class_names), len(data.unseen)
-        print(f"\n{seen} classes trained on photographs, {unseen} learnt from descriptions.")
+        print(f"\n{seen} classes were trained on photographs, {unseen} were added by descriptions.")
         reached = read_json(run.path / "metrics.json").get("acc_seen")
-        print(f"acc_seen     {percent(reached)} of photographs of trained classes that were held out")
-        print(f"estimates    of described classes, from {measured.path}, which hid {figures['num_unseen']} classes to measure:")
+        print(f"acc_seen     {percent(reached)} on held-out photographs of trained classes")
+        print(
+            f"estimates    for classes that have only a description, from {measured.path} with {figures['num_unseen']} hidden "
+            "classes:"
+        )
         for figure, title in _ESTIMATED.items():
             print(f"  {title:<10} {percent(figures.get(figure)):>7}")
         print(f"SavedModel   {export.exported(run)}")
@@ -231,5 +232,7 @@ def _say_hidden(run: Run, data: RunData) -> None:
         return
     hidden = [dataset.class_names[label] for label in np.unique(dataset.labels[split.test_unseen])]
     listed = ", ".join(hidden[:_MOST_NAMED]) + (f" and {len(hidden) - _MOST_NAMED} more" if len(hidden) > _MOST_NAMED else "")
-    then = f"niwt deploy --run_dir={shlex.quote(str(run.path))} then trains on all; --num_unseen=0 hides none"
-    _LOG.info("Hidden from training, to measure classes without photographs: %s. %s.", listed, then)
+    then = f"later niwt deploy --run_dir={shlex.quote(str(run.path))} trains on all classes; --num_unseen=0 hides none"
+    _LOG.info(
+        "These classes are hidden from training, to measure the accuracy of classes without photographs: %s. %s.", listed, then,
+    )

@@ -72,7 +72,7 @@ def load_run_data(run: Run, needs: Sequence[str] = ()) -> RunData:
     settings = run.settings
     if settings.dataset == "birds" and not Path(settings.data_folder).exists():
         raise InputError(
-            f"--data_dir must hold the rendered birds: make them with niwt render --data_dir={settings.data_folder}. "
+            f"--data_dir must hold the drawn birds: draw them with niwt render --data_dir={settings.data_folder}. "
             f"Received: {settings.data_folder!r}, which does not exist."
         )
     dataset = load_dataset(

@@ -68,4 +68,4 @@ def _check_port(host: str, port: int) -> None:
             tried.bind(address)
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"--host and --port must be an address that is free. Received: {host}:{port} ({reason}).") from None
+        raise InputError(f"--host and --port must be a free address. Received: {host}:{port} ({reason}).") from None

@@ -121,12 +121,12 @@ def _check(values: flags.FlagValues, trials: Sequence[SweepTrial]) -> None:
         raise InputError("--sweep_dir must be given: the folder of the sweep, for instance --sweep_dir=sweeps/birds.")
     if (values.sampler == "tpe") != (values.num_trials is not None):
         received = f"--sampler={values.sampler} and --num_trials={values.num_trials}"
-        raise InputError(f"--num_trials must be given where --sampler is tpe, and nowhere else. Received: {received}.")
+        raise InputError(f"--num_trials must be given with --sampler=tpe, and only then. Received: {received}.")
     if values.strategy == "multiworker":
         raise InputError("--strategy must be none or mirrored in a sweep. Received: 'multiworker'.")
     for folder in dict.fromkeys(trial.settings.data_folder for trial in trials):
         if not Path(folder).is_dir():
-            raise InputError(f"--data_dir must name a folder. Received: {folder!r}, which is none.")
+            raise InputError(f"--data_dir must name a folder. Received: {folder!r}, which is not a folder.")
 
 
 def _interrupted(number: int, frame: Any) -> None:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from niwt_tf.config.names import METHOD_STAGES
 from niwt_tf.config.options import Option
 from niwt_tf.jobs.options import (
     ADD_CLASS_OPTIONS,
@@ -62,6 +63,7 @@ class Job:
         details: more lines for `niwt JOB --help`.
         needs: modules of extras without which it does nothing.
         defaults: what a flag that is left out means to this job, for people, where the option's own default does not tell.
+        own_stage: whether it is a stage that one method alone has.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Job:
     details: str = ""
     needs: tuple[str, ...] = ()
     defaults: Mapping[str, str] = field(default_factory=dict)
+    own_stage: bool = False
 
     @property
     def synonyms(self) -> Mapping[str, str]:
@@ -86,30 +89,35 @@ JOBS = {
     job.name: job
     for job in (
         Job("quickstart", "Draw birds, learn ten species by description, export, report.", QUICKSTART_OPTIONS, "", False),
-        Job("flags", "List the flag files of the package, --flagfile=niwt:NAME.", FLAGS_OPTIONS, "packaged_files", False),
-        Job("render", "Draw the birds data set in CUB's layout.", RENDER_OPTIONS, tensorflow=False),
+        Job(
+            "flags",
+            "List the flag files in the package. Use one with --flagfile=niwt:NAME.", FLAGS_OPTIONS, "packaged_files", False,
+        ),
+        Job("render", "Draw the birds data set, with folders and files as in CUB.", RENDER_OPTIONS, tensorflow=False),
         Job(
             "check_data", "Look for what may be wrong with a data set.", CHECK_DATA_OPTIONS, "", False, CHECK_DATA_DETAILS,
         ),
         Job("run", "Do every stage that is not up to date, from train to report.", RUN_OPTIONS),
         Job(
-            "deploy", "Train on every class with photographs, as a measured run chose, and export.",
+            "deploy", "Train on every class with photographs, with the choices of a measured run, and export.",
             *(DEPLOY_OPTIONS, "run", True, DEPLOY_DETAILS),
         ),
         Job("train", "Train the network on the seen classes."),
-        Job("importance", "Measure how important each neuron is to each seen class.", module="fit"),
-        Job("map", "Learn to predict importance from class descriptions.", module="fit"),
-        Job("transfer", "Make a head column for each unseen class from its predicted importance.", module="fit"),
+        *(
+            Job(name, summary, module="fit", own_stage=True)
+            for stages in METHOD_STAGES.values() for name, summary in stages.items()
+        ),
+        Job("transfer", "Make a head column for each unseen class from its description.", module="fit"),
         Job("evaluate", "Score seen and unseen classes on the test images."),
         Job("export", "Write a verified SavedModel for serving.", EXPORT_OPTIONS, "export"),
         Job("faithfulness", "Measure how true the explanations of the test images are."),
-        Job("report", "Write one HTML file of the run, and the same for TensorBoard."),
+        Job("report", "Write the report of a run: an HTML file, and files for TensorBoard."),
         Job(
-            "export_onnx", "Write a run's network as one ONNX file (needs niwt-tf[onnx]).", ONNX_OPTIONS, "export",
+            "export_onnx", "Write a run or a bundle as one ONNX file (needs niwt-tf[onnx]).", ONNX_OPTIONS, "export",
             needs=("tf2onnx", "onnxruntime"),
         ),
         Job(
-            "export_litert", "Write a run's network as one LiteRT file (needs niwt-tf[litert]).", LITERT_OPTIONS, "export",
+            "export_litert", "Write a run or a bundle as one LiteRT file (needs niwt-tf[litert]).", LITERT_OPTIONS, "export",
             needs=("ai_edge_litert",),
         ),
         Job(
@@ -118,19 +126,20 @@ JOBS = {
         ),
         Job("baseline", "Score other methods on the same features and protocol.", BASELINE_OPTIONS),
         Job(
-            "lambda_sweep", "Draw accuracies over Stage 3's lambda (Fig. 3b).", LAMBDA_SWEEP_OPTIONS, "analyses", needs=_DRAWS,
-        ),
-        Job(
-            "weight_recovery", "Recover seen columns from noisy importances (Fig. 3a).", WEIGHT_RECOVERY_OPTIONS, "analyses",
+            "lambda_sweep", "Plot accuracy against the lambda of stage 3 (Fig. 3b).", LAMBDA_SWEEP_OPTIONS, "analyses",
             needs=_DRAWS,
         ),
         Job(
-            "layer_depth", "Do NIWT at every block of the network (Section 5.3).", LAYER_DEPTH_OPTIONS, "analyses",
+            "weight_recovery", "Recover seen head columns from noisy importances (Fig. 3a).", WEIGHT_RECOVERY_OPTIONS,
+            "analyses", needs=_DRAWS,
+        ),
+        Job(
+            "layer_depth", "Run NIWT at each block of the network (Section 5.3).", LAYER_DEPTH_OPTIONS, "analyses",
             needs=_DRAWS,
         ),
         Job(
-            "support_images", "Fit new columns on seen, other and noise images (Table 2).", SUPPORT_IMAGES_OPTIONS, "analyses",
-            needs=_DRAWS,
+            "support_images", "Fit new head columns on seen, other and noise images (Table 2).", SUPPORT_IMAGES_OPTIONS,
+            "analyses", needs=_DRAWS,
         ),
         Job("consistency", "Compare importances within and across classes (Section 3.2).", module="analyses", needs=_DRAWS),
         Job(
@@ -142,30 +151,34 @@ JOBS = {
             *(REPRODUCE_OPTIONS, "", False, REPRODUCE_DETAILS), defaults=REPRODUCE_DEFAULTS,
         ),
         Job(
-            "synthesize", "Write a network for classes that are described by texts alone.",
+            "synthesize", "Write a network for classes from texts alone, and export it.",
             *(SYNTHESIZE_OPTIONS, "", True, SYNTHESIZE_DETAILS),
         ),
-        Job("classify", "Classify images by a server or by an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
-        Job("explain", "Say why an image is of a class, and why not of another.", EXPLAIN_OPTIONS),
+        Job("classify", "Classify images with a server or with an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
+        Job("explain", "Explain why an image belongs to one class and not to another.", EXPLAIN_OPTIONS),
         Job("list_classes", "Show the class cards of an exported network.", LIST_CLASSES_OPTIONS, "classes", False),
-        Job("add_class", "Describe classes, and an exported network knows them.", ADD_CLASS_OPTIONS, "classes", False),
+        Job("add_class", "Add classes to an exported network by their descriptions.", ADD_CLASS_OPTIONS, "classes", False),
         Job(
-            "refine_class", "Update a described class's column from photographs of it.",
+            "refine_class", "Improve the head column of an added class with photographs.",
             *(REFINE_CLASS_OPTIONS, "classes", False),
         ),
-        Job("rename_class", "Give a class of an exported network another name.", RENAME_CLASS_OPTIONS, "classes", False),
-        Job("remove_class", "Take a class out of an exported network.", REMOVE_CLASS_OPTIONS, "classes", False),
+        Job("rename_class", "Rename a class of an exported network.", RENAME_CLASS_OPTIONS, "classes", False),
+        Job("remove_class", "Remove a class from an exported network.", REMOVE_CLASS_OPTIONS, "classes", False),
         Job(
-            "studio", "A page to try an exported network and to compose classes for it.", STUDIO_OPTIONS, tensorflow=False,
+            "studio", "Open a page to try an exported network and to compose new classes.", STUDIO_OPTIONS, tensorflow=False,
             needs=("streamlit",),
         ),
-        Job("check_run", "Say what of a run is whole, and what would be made again.", CHECK_RUN_OPTIONS, tensorflow=False),
-        Job("check_export", "Check a bundle as TensorFlow Serving would take it.", CHECK_OPTIONS),
+        Job(
+            "check_run", "Say which parts of a run are damaged, and which niwt run would make again.", CHECK_RUN_OPTIONS,
+            tensorflow=False,
+        ),
+        Job("check_export", "Load a bundle as TensorFlow Serving does, and check its answers.", CHECK_OPTIONS),
     )
 }
 
 HELP_FLAGS = ("--help", "-h", "-help", "--helpfull", "--helpshort")
 COMMAND = "niwt"
+FLAG_FILE_HELP = "A file with one flag a line; # starts a comment. niwt:NAME is a flag file of the package."
 USAGE = f"{COMMAND} JOB [--flagfile=FILE] [--flag=value ...]"
 
 
@@ -188,7 +201,7 @@ def job_help(job: Job) -> str:
         lines += [line.replace("| ", "|") for line in form]
         default = f" (default: {job.defaults[declared.name]})" if declared.name in job.defaults else flag_default(declared)
         lines += textwrap.wrap(declared.help + default, 100, initial_indent="      ", subsequent_indent="      ")
-    lines.append("  --flagfile=FILE\n      A file of flags, one a line; # starts a comment. niwt:NAME is of the package.")
+    lines += ["  --flagfile=FILE", f"      {FLAG_FILE_HELP}"]
     return "\n".join(lines)
 
 

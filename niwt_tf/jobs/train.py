@@ -35,7 +35,7 @@ def stage(run: Run, data: RunData) -> None:
     if train.up_to_date:
         return
     if run.settings.attribute_loss > 0 and not described:
-        _LOG.warning("--attribute_loss does nothing where --finetune is head: nothing that makes features is trained.")
+        _LOG.warning("--attribute_loss has no effect with --finetune=head, because no layer that makes features is trained.")
     method.check(run.settings, data.seen.descriptions)
     method.check(run.settings, data.unseen)
     work = train.work

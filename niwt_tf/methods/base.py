@@ -89,7 +89,7 @@ class Generator(ABC):
             InputError: there is no class, or the method writes no networks without the seen classes.
         """
         del classes
-        raise InputError("--method must be one that writes a network from texts alone. Received: one that does not.")
+        raise InputError("--method must be a method that writes a network from texts alone. Received: one that does not.")
 
     @abstractmethod
     def arrays(self) -> dict[str, np.ndarray]:
@@ -133,6 +133,7 @@ class MethodStage:
             makes and gives a folder that outlives an interruption.
         read: puts what a finished stage has written into the tasks.
         described: whether descriptions change it.
+        typical: seconds where training takes 100, of all layers and of the head alone; the time left is told by it.
     """
 
     name: str
@@ -141,6 +142,7 @@ class MethodStage:
     write: Callable[[Settings, Sequence[Task], Path, Callable[[], Path]], tuple[dict[str, Any], dict[str, float]]]
     read: Callable[[Sequence[Task], Path], None]
     described: bool = True
+    typical: tuple[float, float] = (50, 50)
 
 
 class Method(ABC):

@@ -12,12 +12,13 @@ class TextOptions(MethodOptions):
     """How the text of a class is cut, and made one vector of."""
 
     n3_tokens: int = option(
-        128, "Most tokens of a description that N3, and whatever else reads words, takes at a time.", at_least=1, below=511
+        128,
+        "Maximum number of tokens of a text that N3, and other methods that read words, take at a time.", at_least=1, below=511
     )
-    n3_variants: int = option(8, "Most parts of a text that each describe the class.", at_least=1)
+    n3_variants: int = option(8, "Maximum number of variants of a class: parts of its text that each describe it.", at_least=1)
     text_pooling: tuple[str, ...] = option(
         ("max", "mean"),
-        "How baselines that read words make one vector of a text's tokens: the largest of each number, as in N3's paper, or "
-        "the mean. Both are chosen between on validation classes.",
+        "How baselines that read words make one vector from the tokens of a text: the largest value of each number (max, as in "
+        "N3's paper), or the mean. If you name both, validation classes decide.",
         choices=("max", "mean"),
     )

@@ -132,7 +132,7 @@ def _check_language(name: str, text: str, encoder: TokenEncoder) -> None:
         raise InputError(f"The text of each class must have words. Received: that of {name!r}, {brief(start)}.")
     if encoder.count(start) > max(_SPELLED * letters, 1):
         rule = "The text of each class must be in a language that the encoder knows"
-        raise InputError(f"{rule}. Received: that of {name!r}, {brief(start)}, which it spells letter by letter.")
+        raise InputError(f"{rule}. Received: that of {name!r}, {brief(start)}, which the encoder spells letter by letter.")
 
 
 def variants(text: str, encoder: TokenEncoder, most_tokens: int, most_variants: int) -> list[str]:

@@ -55,7 +55,7 @@ class Probabilities:
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a record of probabilities: {error!r}") from None
         if not (0 < temperature < math.inf and 0 <= abstain_below <= 1):
-            raise ValueError(f"temperature {temperature} or abstain_below {abstain_below} is out of its range")
+            raise ValueError(f"temperature {temperature} or abstain_below {abstain_below} is out of range")
         return cls(temperature, abstain_below, figures)
 
 

@@ -89,7 +89,8 @@ def _hub_network(
 ) -> Network:
     if weights != "none" and not weights.endswith(".keras"):
         raise InputError(
-            f"weights must be none or a .keras file where the backbone is a hub module: it has its own. Received: {weights!r}."
+            "weights must be none or a .keras file if the backbone is a hub module, which has its own weights. Received: "
+            f"{weights!r}."
         )
     module = HubModule(locate(handle))
     size = module.input_size(input_size)

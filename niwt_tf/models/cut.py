@@ -65,7 +65,7 @@ def split(model: keras.Model, layer: str) -> tuple[keras.Model, keras.Model]:
         raise InputError(f"layer must have a 4-D output [batch, height, width, neurons]. Received: {layer!r} of shape {shape}.")
     if not is_cut(model, layer):
         offer = _nearest_earlier(model, layer)
-        raise InputError(f"layer must be one that no path goes round.{offer} Received: {layer!r}.")
+        raise InputError(f"layer must be one that every path goes through.{offer} Received: {layer!r}.")
     return keras.Model(model.inputs[0], conv_map, name="trunk"), keras.Model(conv_map, features, name="tail")
 
 
@@ -80,7 +80,9 @@ def check_not_degenerate(model: keras.Model, layer: str) -> None:
     """
     if is_degenerate(model, layer):
         offer = _nearest_earlier(model, layer)
-        rule = "layer must be followed by more than pooling and linear layers, else importance is the same for every image."
+        rule = (
+            "layer must be followed by more than pooling and linear layers; otherwise importance is the same for every image."
+        )
         raise InputError(f"{rule}{offer} Received: {layer!r}.")
 
 
@@ -96,7 +98,9 @@ def default_layer(model: keras.Model) -> str:
             continue
         if any(len(weight.shape) > 1 for weight in tail.weights) and not is_degenerate(model, name):
             return name
-    raise InputError("backbone must have a layer to cut at that layers with weights follow. Received: a model without one.")
+    raise InputError(
+        "backbone must have a layer to cut at, with more layers with weights after it. Received: a model without one."
+    )
 
 
 def is_degenerate(model: keras.Model, layer: str) -> bool:

@@ -20,7 +20,7 @@ def check_takes_images(network: Network, what: str) -> None:
         InputError: it takes published features.
     """
     if network.layer == LAYER:
-        raise InputError(f"{what} must be of a network that takes images. Received: one that takes features of images.")
+        raise InputError(f"{what} needs a network that takes images. Received: one that takes features of images.")
 
 
 def check_takes_pixels(layer: str | None, what: str) -> None:
@@ -30,7 +30,7 @@ def check_takes_pixels(layer: str | None, what: str) -> None:
         InputError: it takes published features.
     """
     if layer == LAYER:
-        raise InputError(f"--run_dir must be a run on images for {what}. Received: one on features without images.")
+        raise InputError(f"--run_dir must be a run on images for {what}. Received: a run on features without images.")
 
 
 def feature_network(class_names: Sequence[str], width: int) -> Network:

@@ -39,7 +39,7 @@ def network_of_model(
     """
     if is_given_model(backbone):
         if weights != "none" and not weights.endswith(".keras"):
-            rule = "weights must be none or a .keras file where the backbone is a Keras model: it has its own"
+            rule = "weights must be none or a .keras file if the backbone is a Keras model, which has its own weights"
             raise InputError(f"{rule}. Received: {weights!r}.")
         model, converter = _of_keras_hub(backbone) if backbone.startswith(KERAS_HUB) else (_of_file(backbone), None)
         check_form(model, "backbone")
@@ -84,7 +84,7 @@ def check_own_preprocessing(backbone: str, preprocessing: str) -> None:
     Raises:
         InputError: it is.
     """
-    rule = f"preprocessing must be auto for {backbone}, which has its own"
+    rule = f"preprocessing must be auto for {backbone}, which has its own preprocessing"
     require(preprocessing == _AUTO, f"{rule}. Received: {preprocessing}.")
 
 
@@ -100,7 +100,7 @@ def preprocessing_of(application: str) -> str:
     for mode in ("none", "tf", "torch", "caffe", "unit"):
         if np.allclose(Preprocess(mode)(pixels), wanted, rtol=1e-4, atol=1e-4):
             return mode
-    raise InputError(f"backbone must have a preprocessing that is known. Received: {application} of {keras.__version__}.")
+    raise InputError(f"backbone must have a known preprocessing. Received: {application} of {keras.__version__}.")
 
 
 def _of_applications(name: str, size: int, weights: str) -> keras.Model:
@@ -126,7 +126,7 @@ def _of_file(path: str) -> keras.Model:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever its zip, JSON and HDF5 readers meet
-        rule += ", without layers that are nowhere registered"
+        rule += ", without layers that are not registered"
         raise InputError(f"{rule}. Received: {path}: {first_line(error)}") from error
 
 
@@ -140,7 +140,7 @@ def _of_keras_hub(backbone: str) -> tuple[keras.Model, Any]:
     try:
         model = keras_hub.models.Backbone.from_preset(preset)
     except Exception as error:  # downloads, JSON and HDF5 fail in types of their own
-        rule = "backbone must name a preset of KerasHub that is there or can be downloaded"
+        rule = "backbone must name a preset of KerasHub that is stored here or can be downloaded"
         raise InputError(f"{rule}. Received: {preset!r}: {first_line(error)}") from error
     try:
         converter = keras_hub.layers.ImageConverter.from_preset(preset)

@@ -61,7 +61,9 @@ class HubMap(keras.layers.Layer):
             raise ModuleError(str(error)) from None
         self.graph = graph_fingerprint(folder)
         if graph not in (None, self.graph):
-            raise ModuleError(f"The hub module must be the one that the network was saved with. Received: another in {folder}.")
+            raise ModuleError(
+                f"The hub module must be the one that the network was saved with. Received: another module in {folder}."
+            )
         self._map = HubModule(folder).map_function(endpoint, self.size)
         for trainable, variables in ((True, self._map.trainable), (False, self._map.fixed)):
             for variable in variables:

@@ -144,7 +144,7 @@ class Network:
             expected = f"[{self.num_features}, {len(names)}] and [{len(names)}]"
             raise InputError(f"columns and biases must be {expected}. Received: {columns.shape} and {biases.shape}.")
         known = next((found for name in names if (found := alike(name, self.class_names)) is not None), None)
-        require(known is None, f"A class that is added must have a name of its own. Received: {known!r}, which exists.")
+        require(known is None, f"A new class must have a new name. Received: {known!r}, which exists.")
         every = np.concatenate([self.columns, columns], axis=1), np.concatenate([self.biases, biases])
         return self.with_head(*every, (*self.class_names, *names), self.num_seen)
 
@@ -199,7 +199,7 @@ class Network:
         try:
             model = keras.models.load_model(path, compile=False, safe_mode=True)
         except ModuleError as error:
-            raise InputError(f"{path} was made of a hub module, which must still be there. {error}") from error
+            raise InputError(f"{path} was made from a hub module, which must still exist. {error}") from error
         except Exception as error:  # Keras raises whatever its zip, JSON and HDF5 readers meet
             raise InputError(f"{path} must be a .keras file written by Network.save. Received: {first_line(error)}") from error
         if not isinstance(getattr(model, "layers", [None])[-1], ClassHead):

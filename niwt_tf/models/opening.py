@@ -170,7 +170,11 @@ def _check_same(model: keras.Model, flat: keras.Model, shape: tuple[int, int, in
     images = np.random.default_rng(0).uniform(0, 255, (1, *shape)).astype(np.float32)
     before, after = (np.asarray(keras.tree.flatten(each(images, training=False))[0]) for each in (_plain(model), flat))
     same = np.allclose(before, after, rtol=1e-4, atol=1e-4 * max(1e-30, float(np.abs(before).max())), equal_nan=True)
-    require(same, "backbone must compute the same when its inner models are opened. Received: a model that does not.")
+    require(
+        same,
+        "backbone must give the same result when its inner models are replaced by their layers. Received: a model that does "
+        "not."
+    )
 
 
 def _plain(model: keras.Model) -> Callable[..., Any]:

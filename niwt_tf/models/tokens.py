@@ -113,5 +113,5 @@ def grid_of(tokens: int, image_size: int, known: Sequence[tuple[int, int]]) -> t
     for height, width in (*reversed(known), *reversed(squares)):
         if 0 <= tokens - height * width <= _MOST_OTHER_TOKENS:
             return tokens - height * width, height, width
-    rule = f"A sequence of tokens must be a grid of patches behind at most {_MOST_OTHER_TOKENS} other tokens"
+    rule = f"A sequence of tokens must be a grid of patches after at most {_MOST_OTHER_TOKENS} other tokens"
     raise InputError(f"{rule}. Received: {tokens} tokens of an image of {image_size} x {image_size} pixels.")

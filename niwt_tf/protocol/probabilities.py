@@ -92,7 +92,7 @@ def load_probabilities(path: str | os.PathLike[str]) -> Probabilities:
         return Probabilities.from_dict(read_json(path))
     except (OSError, ValueError, TypeError):
         raise InputError(
-            f"{Path(path).name} must be what the stage transfer wrote. Received: {str(path)!r}, which cannot be read as that."
+            f"{Path(path).name} must be the file that the stage transfer wrote. Received: {str(path)!r}, which is another."
         ) from None
 
 

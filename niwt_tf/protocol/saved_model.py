@@ -134,7 +134,7 @@ def _check_whole(folder: Path, record: Mapping[str, Any]) -> None:
     changed = [] if files and is_sealed(record) else ["model.json"]
     changed = changed or [name for name, digest in (files or {}).items() if not _has_digest(folder / name, digest)]
     if changed:
-        rule = f"{folder} must be as Niwt.save wrote it."
+        rule = f"{folder} must be unchanged since Niwt.save wrote it."
         raise DamagedModelError(f"{rule} Received: {changed[0]}, which was changed or is missing.")
 
 

@@ -53,7 +53,7 @@ def score_network(network: Network, test: TestData, execution: Execution | None 
     """
     unknown = [name for name in test.images.class_names if name not in network.class_names]
     if unknown:
-        raise InputError(f"The network must know every class of the data. Received: {unknown[0]!r}, which it does not.")
+        raise InputError(f"The network must know every class of the data. Received: {unknown[0]!r}, which it does not know.")
     index = np.array([network.class_names.index(name) for name in test.images.class_names])
     labels = index[test.images.labels] if len(test.images) else np.empty(0, np.int64)
     logits = Reader(network, execution).logits(test.images)

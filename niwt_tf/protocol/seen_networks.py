@@ -77,7 +77,7 @@ def train_partitions(
     """
     if settings.finetune == "head":
         if settings.weights == "none" and not brings_weights(settings.backbone):
-            _LOG.warning("--finetune=head with --weights=none trains a head on a random backbone: give --weights.")
+            _LOG.warning("--finetune=head with --weights=none trains a head on a backbone with random weights: give --weights.")
         shared = _new_network(settings, partitions[0].training.images)
         _settle(settings, shared, partitions[0], execution)
         reader = Reader(shared, execution)
@@ -192,7 +192,7 @@ def _width_of(settings: Settings, images: Images) -> int | None:
     """
     is_of_features = holds_features(images.root)
     if is_of_features != (settings.backbone == FEATURES):
-        rule = f"--backbone must be {FEATURES} for a data set of features, and for no other"
+        rule = f"--backbone must be {FEATURES} for a data set of features, and only for such a data set"
         raise InputError(f"{rule}. Received: {settings.backbone!r} with {images.root}.")
     return feature_rows(images.root).shape[1] if is_of_features else None
 

@@ -78,7 +78,9 @@ def choose(
         (agreed,) = main.reader.execution.team.of_chief(np.array([trials.index(trial)]))
         trial = trials[int(agreed[0])]
     else:
-        _LOG.warning("Too few seen classes or images to hold any out: the first settings are used and no calibration.")
+        _LOG.warning(
+            "There are too few seen classes or images for folds: the first value of each grid is used, without calibration."
+        )
         unknown = float("nan")
         trial, trials = Trial(method.candidates(settings, tasks)[0], 0.0, unknown, unknown), []
     generator = method.fit(main, trial.candidate)

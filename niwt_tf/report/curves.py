@@ -80,7 +80,7 @@ def calibration_chart(curve: CalibrationCurve, chosen: float) -> Markup:
     description = (
         f"At the chosen constant {chosen:.2f}: seen {100 * at_chosen[0]:.1f} %, unseen {100 * at_chosen[1]:.1f} %, H "
         f"{100 * at_chosen[2]:.1f} %. On these test images H would be highest, {100 * values[2, best]:.1f} %, "
-        f"near {constants[best]:.2f}; the constant was chosen without them."
+        f"near {constants[best]:.2f}. The constant was chosen without them."
     )
     return drawing("calibration", "Accuracy over the calibration constant", description, frame.width, frame.height, parts)
 
@@ -97,7 +97,7 @@ def reliability_chart(bins: Sequence[ReliabilityBin], error: float | None) -> Ma
     parts.append(line(frame, x, y, "line ink thin"))
     parts += [dot(frame, each.probability, each.right, "mark ink", 3 + 13 * float(np.sqrt(each.share))) for each in bins]
     said = "" if error is None else f"The expected calibration error is {100 * error:.1f} %. "
-    description = said + "Points on the diagonal are probabilities that hold; points below it are answers that are too sure."
+    description = said + "Points on the diagonal are correct probabilities. Points below it are answers that are too confident."
     return drawing("reliability", "Share of right answers over probability", description, frame.width, frame.height, parts)
 
 
@@ -156,8 +156,8 @@ def confusion_chart(confusion: Confusion, names: Sequence[str], num_seen: int) -
         parts.append(label(left - 9, top + middle, text, "middle", "axis", -90))
     wrong = int(confusion.counts[confusion.true != confusion.predicted].sum())
     description = (
-        f"{classes} classes, {int(confusion.totals.sum()):,} test images, {wrong:,} of them named wrongly. "
-        "Rows are true classes, columns the names given. The table of the most confused pairs says the same in words."
+        f"{classes} classes, {int(confusion.totals.sum()):,} test images, {wrong:,} of them classified wrongly. "
+        "Rows are true classes, columns are predicted classes. The table of the most confused pairs has the same figures."
     )
     return drawing("confusion-matrix", "Confusion matrix", description, left + side + 8, top + side + 8, parts)
 

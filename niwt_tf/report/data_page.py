@@ -13,10 +13,10 @@ from niwt_tf.report.pictures import data_uri, picture_of
 _SIDE = 160  # pixels
 _MOST_GROUPS, _MOST_IN_GROUP, _MOST_ROWS = 60, 6, 500  # of one finding
 _TITLES = {
-    "reading": "Said while the files were read",
+    "reading": "Messages from reading the files",
     "undecodable": "Photographs that cannot be decoded",
     "emptied_class": "Classes without a photograph that can be decoded",
-    "one_colour": "Photographs of one colour",
+    "one_colour": "Photographs with only one colour",
     "identical_across_classes": "The same photograph in several classes",
     "identical_across_roles": "The same photograph in training and test",
     "identical_within": "The same photograph twice in a class",
@@ -25,17 +25,17 @@ _TITLES = {
     "nearly_identical_within": "Near duplicates within a class",
     "few_photographs": "Few photographs",
     "uneven_sizes": "Uneven classes",
-    "constant": "Attributes that never vary",
+    "constant": "Attributes with the same value for all seen classes",
     "identical_descriptions": "Identical descriptions",
     "nearly_identical_descriptions": "Nearly identical descriptions",
-    "one_attribute_apart": "Classes that differ in one attribute",
+    "one_attribute_apart": "Classes that differ in only one attribute",
     "identical_texts": "Identical texts",
-    "scales": "Scales",
-    "of_one_class": "Attributes of one class alone",
-    "shares_nothing": "Classes that share no attribute",
-    "beyond_the_seen": "What no seen class has",
+    "scales": "Ranges of attributes",
+    "of_one_class": "Attributes of only one seen class",
+    "shares_nothing": "Classes that share no attribute with another",
+    "beyond_the_seen": "Attributes that no seen class has",
     "few_classes": "Few classes",
-    "num_unseen": "How many classes to hold out",
+    "num_unseen": "How many classes to hide",
 }
 
 
@@ -101,7 +101,7 @@ def _roles(dataset: Dataset) -> dict[str, str]:
     roles = {}
     for role in ("train", "test_seen", "test_unseen"):
         for place in getattr(dataset.split, role):
-            use = "to train on" if role == "train" else "to test on"
+            use = "training" if role == "train" else "test"
             roles[dataset.paths[place]] = f"{dataset.class_names[dataset.labels[place]]}, {use}"
     return roles
 

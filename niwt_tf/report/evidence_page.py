@@ -33,9 +33,10 @@ def evidence_page(evidence: TextEvidence, image: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
         f"<h1>{escape(image)}: {escape(title)}</h1>",
-        f'<p><mark style="background: rgba({_FOR}, .5)">Blue</mark> words speak for {escape(evidence.own)}, '
-        f'<mark style="background: rgba({_AGAINST}, .5)">orange</mark> ones against it, whatever class their text describes. '
-        f"A weight is what the margin, {shown_weight(evidence.margin)}, would lose without the word, to first order.</p>",
+        f'<p><mark style="background: rgba({_FOR}, .5)">Blue</mark> words support {escape(evidence.own)}, '
+        f'<mark style="background: rgba({_AGAINST}, .5)">orange</mark> words count against it. It does not matter which class '
+        f"their text describes. The margin is {shown_weight(evidence.margin)}. The weight of a word is what the margin would "
+        "lose without the word (to first order).</p>",
     ]
     for each in evidence.classes:
         role = {evidence.own: " (explained)", evidence.rival: " (its rival)"}.get(each.name, "")

@@ -69,17 +69,17 @@ def write_explanation_sheet(
     top += _PICTURE + _ABOVE
     label = readable[own.label]
     # Colours are told where there are bars: of a bird they would be read as its own.
-    sheet.bars(0.0, top, bars, words, f"{_cut('Blue speaks for {},', label)}\norange against it" if words else "")
+    sheet.bars(0.0, top, bars, words, f"{_cut('Blue supports {},', label)}\norange counts against it" if words else "")
     if contrast is not None:
         rival = readable[contrast.rival.label]
         question = _cut(f"Why not {{}} ({percent(contrast.rival.probability)})?", rival)
-        title = f"{question}\n{_cut('Blue speaks for {}, orange for {}', label, rival)}" if others else question
+        title = f"{question}\n{_cut('Blue supports {}, orange supports {}', label, rival)}" if others else question
         sheet.bars((_WIDTH - _MARGIN) / 2, top, bars, others, title)
         top += bars + _ABOVE
         if contrast.heat is not None:
             sheet.picture(0, top, heat_overlay(photograph, contrast.heat), _where(contrast, label, rival))
         neurons = ", ".join(map(neuron_title, contrast.neurons))
-        said = [f"Neurons that tell them apart: {neurons}."] if neurons else []
+        said = [f"Neurons that separate them: {neurons}."] if neurons else []
         sheet.sentences(int(contrast.heat is not None), top, [*said, counterfactual_sentence(contrast, readable)])
     for number, line in enumerate(said_in_words):
         sheet.line(_TOP + _PICTURE + _ABOVE + bars + below + _LINE * (number + 1), line)
@@ -115,7 +115,7 @@ def _where(contrast: Contrast, own: str, rival: str) -> str:
     """Return the title of the map of the difference, at most 3 lines."""
 
     def title(names: Sequence[str]) -> str:
-        return empty_map_sentence(contrast.heat, (names[0], names[1])) or f"where it is {names[0]} and not {names[1]}"
+        return empty_map_sentence(contrast.heat, (names[0], names[1])) or f"evidence for {names[0]} and not {names[1]}"
 
     short = cut_together((own, rival), lambda names: broken_within(title(names), _TITLE, _PICTURE, 4).count("\n") < 3)
     return broken_within(title(short), _TITLE, _PICTURE, 3)
@@ -155,7 +155,7 @@ class _Sheet:
             self.picture(column + place, top, activation_picture(photograph, neuron.activation), title)
         if not drawn:
             names = [f"\N{BULLET} {neuron_title(neuron)}" for neuron in neurons] or ["none"]
-            self.sentences(column, top, ["The neurons that say most:", *names])
+            self.sentences(column, top, ["The most important neurons:", *names])
 
     def bars(self, left: float, top: float, height: float, words: Sequence[WeightedAttribute], title: str) -> None:
         """Draw a bar a word, the strongest for the class at the top and the strongest against it at the bottom."""
@@ -176,7 +176,7 @@ class _Sheet:
             style = {"textcoords": "offset points", "ha": side, "va": "center", "fontsize": 8.5, "color": _INK}
             axes.annotate(shown_weight(weight), (weight, row), xytext=(away, 0), **style)
         if not words:
-            axes.text(0.5, 0.5, "no attribute says anything", ha="center", color=_FAINT, transform=axes.transAxes)
+            axes.text(0.5, 0.5, "no attribute matters here", ha="center", color=_FAINT, transform=axes.transAxes)
         axes.set_xticks([])
         axes.tick_params(left=False)
         axes.spines[:].set_visible(False)

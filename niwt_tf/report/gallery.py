@@ -66,7 +66,7 @@ class GalleryEntry:
         true_attributes: which of the attributes above are true of the image: by its own attributes where the data set has any,
             else those that its class is described with more than the seen classes on average.
         against_true: what speaks for the predicted class and against the true one; empty where the answer is right.
-        heat_is_empty: whether nothing in the map speaks for the predicted class, so that its picture is grey.
+        heat_is_empty: whether nothing in the image supports the predicted class, so that its picture is grey.
     """
 
     image: str
@@ -193,7 +193,7 @@ def _shown_neurons(
             auc=float(explainer.neuron_aucs[neuron]),
             weight=float(parts[neuron]),
             picture=data_uri(activation_picture(photograph, maps[:, :, neuron])),
-            alt=f"Where neuron {neuron} ({plain(explainer.neuron_names[neuron])}) answers in the image of {true_class}",
+            alt=f"Where neuron {neuron} ({plain(explainer.neuron_names[neuron])}) is active in the image of {true_class}",
         )
         for neuron in best
     )

@@ -22,11 +22,11 @@ from niwt_tf.report.tables import sureness_of
 
 RESAMPLES = 2000
 NOTE = (
-    "Intervals are 95 % intervals over classes. Those of the accuracies are Student's t intervals of the mean over classes; "
-    f"those of H and AUSUC are bootstrap intervals (BCa, {RESAMPLES:,} resamples, fixed seed), for which seen and unseen "
-    "classes are drawn apart while all classes go on competing for an image; that of ECE is the value ± 1.96 bootstrap "
-    "standard errors, since resampling biases it upwards. They say how a figure would vary with other classes of the same "
-    "kind, not with another training run. A dash stands where there are too few classes for an interval, or fewer than ten "
+    "Intervals are 95 % intervals over classes. For accuracies they are Student's t intervals of the mean over classes. For H "
+    f"and AUSUC they are bootstrap intervals (BCa, {RESAMPLES:,} resamples, fixed seed): seen and unseen classes are drawn "
+    "separately, and all classes still compete for an image. For ECE the interval is the value ± 1.96 bootstrap standard "
+    "errors, because resampling biases it upwards. Intervals say how a figure would vary with other classes of the same kind, "
+    "not with another training run. A dash means that there are too few classes for an interval, or fewer than ten classes "
     "that all have the same value."
 )
 _LEAST_CLASSES = 3

@@ -13,21 +13,23 @@ from niwt_tf.report.contents import MapFigure, TrialRow
 _FIGURES = {
     "map_rank_correlation": (
         "Importance map: rank correlation",
-        "Spearman's, between predicted and measured importance of held-out seen classes; 0 for a map that knows nothing.",
+        "Spearman's rank correlation between predicted and measured importance of seen classes that are left out. A map "
+        "that knows nothing has 0.",
     ),
     "rank_correlation_within": (
         "Importance within a class",
-        "Mean rank correlation of the importances of two images of one class: how far a class's mean speaks for its images.",
+        "Mean rank correlation of the importances of two images of the same class. It says how well the mean of a class "
+        "stands for its images.",
     ),
     "rank_correlation_across": (
-        "Importance across classes", "The same for images of two classes: near 0 where they differ."
+        "Importance across classes", "The same for images of two different classes. It is near 0 if the classes differ."
     ),
     "transfer_cosine": (
-        "Cosine of the new columns",
-        "Between the importance that the new columns have and the importance that was predicted for them; 1 is met exactly.",
+        "Cosine of the new head columns",
+        "Between the importance of the new head columns and the predicted importance. 1 means that they agree exactly.",
     ),
     "validation_harmonic_mean": (
-        "H on validation classes", "Seen classes played unseen ones; every choice was made on this."
+        "H on validation classes", "These are seen classes that play unseen ones. Every choice was made on this figure."
     ),
     "validation_acc_zsl": ("ZSL on validation classes", "Accuracy when only the validation classes compete."),
 }  # fmt: skip
@@ -42,8 +44,8 @@ def map_figures(figures: Mapping[str, float | None], explainer: Explainer) -> tu
     inverse = MapFigure(
         f"Inverse map ({form}): rank correlation",
         explainer.rank_correlation,
-        f"Spearman's, between inferred and true attributes of held-out seen classes; {chosen}. It is the best of all "
-        "candidates on the classes that chose among them, so somewhat too high.",
+        f"Spearman's rank correlation between inferred and true attributes of seen classes that are left out; {chosen}. It is "
+        "the best of all candidates on the classes that chose among them, so it is a little too high.",
     )
     first, *others = (MapFigure(title, figures.get(name), meaning) for name, (title, meaning) in _FIGURES.items())
     return (first, inverse, *others)

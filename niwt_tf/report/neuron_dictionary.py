@@ -84,7 +84,7 @@ def dictionary(
             if image >= 0:
                 path = Path(images.paths[image])
                 shown = f"{class_names[images.labels[image]]} ({path.name})"
-                alt = f"Where neuron {neuron} ({plain(row['name'])}) answers most in an image of {shown}"
+                alt = f"Where neuron {neuron} ({plain(row['name'])}) is most active in an image of {shown}"
                 pictures.append((data_uri(region_picture(images.root / path, region, _SIDE, resize)), alt))
         names = ("auc", "auc_seen", "auc_unseen", "part_energy", "part_chance")
         auc, auc_seen, auc_unseen, part_energy, part_chance = (float(row[name]) if row[name] else None for name in names)

@@ -70,12 +70,12 @@ def _of_data(settings: Settings, dataset: Dataset) -> tuple[tuple[str, str], ...
         ("Data set", settings.dataset),
         ("Folder", settings.data_folder),
         ("Seen classes", f"{len(split.seen):,}, trained on images"),
-        ("Unseen classes", f"{len(split.unseen):,}, known by their descriptions alone"),
+        ("Unseen classes", f"{len(split.unseen):,}, known only by their descriptions"),
         ("Training images", f"{len(split.train):,}"),
         ("Test images", f"{len(split.test_seen):,} of seen classes, {len(split.test_unseen):,} of unseen ones"),
         ("Split", split.name),
         ("Descriptions", f"{knowledge.source}: {entries}"),
-        ("Known of each image", ", ".join(annotated) or "its class alone"),
+        ("Annotations of each image", ", ".join(annotated) or "only its class"),
     )
 
 
@@ -98,7 +98,7 @@ def _of_network(
 def _of_transfer(settings: Settings, chosen: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     folds = f"seen classes held out in {count(settings.num_folds, 'fold')}; no test image"
     on = "nothing: too few seen classes to hold any out" if chosen["harmonic_mean"] is None else folds
-    own = method_of(settings.method).facts(settings, chosen) or (("All columns by", in_words(settings.method, chosen)),)
+    own = method_of(settings.method).facts(settings, chosen) or (("Head columns made by", in_words(settings.method, chosen)),)
     return (*own, ("Chosen on", on))
 
 
@@ -108,16 +108,20 @@ def _duration(seconds: float) -> str:
 
 
 _MEANINGS = (
-    ("acc_seen", "Seen accuracy", "Test images of seen classes that got their name, all {all} competing; mean over classes."),
-    ("acc_unseen", "Unseen accuracy", "The same for unseen classes, none of whose images the network was trained on."),
-    ("harmonic_mean", "H", "Harmonic mean of the two: high only when both are."),
-    ("acc_zsl", "ZSL", "Unseen accuracy when unseen classes alone compete: {unseen}."),
-    ("ausuc", "AUSUC", "Area under seen over unseen accuracy, whatever the calibration constant."),
-    ("ece", "ECE", "By how much the highest probability is off the share of right answers, on average."),
+    (
+        "acc_seen", "Seen accuracy",
+        "Share of test images of seen classes that are classified correctly when all {all} compete. It is the mean over "
+        "classes.",
+    ),
+    ("acc_unseen", "Unseen accuracy", "The same for unseen classes. The network was trained on none of their images."),
+    ("harmonic_mean", "H", "Harmonic mean of the two. It is high only if both are."),
+    ("acc_zsl", "ZSL", "Unseen accuracy when only the unseen classes compete: {unseen}."),
+    ("ausuc", "AUSUC", "Area under the curve of seen over unseen accuracy. It does not depend on the calibration constant."),
+    ("ece", "ECE", "Mean difference between the highest probability and the share of right answers."),
 )
 
 
-_HELD_OUT = "An estimate, for no unseen class has photographs: of seen classes that were held out to choose."
+_HELD_OUT = "An estimate from validation classes, because no unseen class has photographs."
 
 
 def headline_of(
@@ -146,20 +150,20 @@ def summary_of(estimates: Mapping[str, Estimate], num_seen: int, num_unseen: int
     seen, unseen, zsl = (estimates[name].value for name in ("acc_seen", "acc_unseen", "acc_zsl"))
     all_classes = count(num_seen + num_unseen, "class")
     if seen is None and unseen is None:
-        return "There is no test image, so nothing could be measured."
+        return "There are no test images, so nothing could be measured."
     if unseen is None or zsl is None:
         return (
-            f"The network names {percent(seen or 0.0)} of the test images of seen classes right, {all_classes} competing. "
-            "There is no test image of an unseen class, so what it makes of those is not measured."
+            f"The network classifies {percent(seen or 0.0)} of the test images of seen classes correctly, when {all_classes} "
+            "compete. There is no test image of an unseen class, so the accuracy of unseen classes is not measured."
         )
     first = (
-        f"The network names {percent(unseen)} of the test images of {count(num_unseen, 'class')} it was only told about, "
-        f"with {all_classes} competing"
+        f"The network classifies {percent(unseen)} of the test images of {count(num_unseen, 'unseen class')} correctly, "
+        f"when all {all_classes} compete"
     )
     if num_unseen > 1:
-        first += f", and {percent(zsl)} when only those {num_unseen:,} compete (guessing: {percent(1 / num_unseen)})"
+        first += f", and {percent(zsl)} when only those {num_unseen:,} compete (chance: {percent(1 / num_unseen)})"
     first += "."
-    return first if seen is None else f"{first} Of images of the classes it was trained on it names {percent(seen)}."
+    return first if seen is None else f"{first} Of the test images of seen classes it classifies {percent(seen)} correctly."
 
 
 _LONGEST_LINE = 60
@@ -224,18 +228,19 @@ def summary_table(metrics: Mapping[str, Any], optimistic: Sequence[str] = ()) ->
     """
     seen, unseen = metrics.get("num_seen"), metrics.get("num_unseen")
     of_all = f"all {seen + unseen} classes" if seen and unseen else "all classes"
-    of_unseen = "only the one unseen class" if unseen == 1 else f"only the {unseen or ''} unseen classes".replace("  ", " ")
+    several = f"only the {unseen or ''} unseen classes compete".replace("  ", " ")
+    of_unseen = "only the one unseen class competes" if unseen == 1 else several
     rows = (
-        ("acc_seen", "acc_seen", f"test images of seen classes, {of_all} competing"),
-        ("acc_unseen", "acc_unseen", f"test images of unseen classes, {of_all} competing"),
+        ("acc_seen", "acc_seen", f"test images of seen classes, when {of_all} compete"),
+        ("acc_unseen", "acc_unseen", f"test images of unseen classes, when {of_all} compete"),
         ("H", "harmonic_mean", "harmonic mean of the two"),
-        ("ZSL", "acc_zsl", f"test images of unseen classes, {of_unseen} competing"),
+        ("ZSL", "acc_zsl", f"test images of unseen classes, when {of_unseen}"),
         ("chance", "chance_zsl", "ZSL by guessing"),
-        ("AUSUC", "ausuc", "area under seen over unseen accuracy, whatever the calibration"),
+        ("AUSUC", "ausuc", "area under the curve of seen over unseen accuracy"),
     )
     held_out = {key: metrics.get(f"validation_{key}") for key in ("harmonic_mean", "acc_zsl")}
     if metrics.get("acc_unseen") is None and any(value is not None for value in held_out.values()):
-        of_held_out = "an estimate: of seen classes that were held out to choose; no unseen class has photographs"
+        of_held_out = "an estimate from validation classes; no unseen class has photographs"
         found = [(name, metrics[key], meaning) for name, key, meaning in rows if metrics.get(key) is not None]
         found += [(name, held_out[key], of_held_out) for name, key, _ in rows if held_out.get(key) is not None]
         return "\n".join(f"{name:<10} {percent(value):>7}  {meaning}" for name, value, meaning in found)

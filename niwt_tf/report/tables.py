@@ -107,7 +107,8 @@ def unmeasured_sentences(measured: Mapping[str, Any], figures: Sequence[Figure],
     for figure in figures:
         if not measured.get(figure.name):
             needed = _NEEDS.get(figure.name, "")
-            reason = f"the data set has no {needed} of its images" if needed in missing else "there is nothing to measure it on"
+            absent = needed in missing
+            reason = f"the data set has no {needed} for its images" if absent else "there is nothing to measure it on"
             sentences.append(f"{figure.title[:1].upper()}{figure.title[1:]}: not measured, {reason}.")
     return tuple(sentences)
 
@@ -126,8 +127,8 @@ def absent_side_sentences(
     for side, number in images.items():
         titles = ", ".join(title for title, by_side in found if side not in by_side)
         if titles:
-            reason = "none of their images could be measured" if number else "there is no test image of theirs"
-            sentences.append(f"Not measured of {side} classes: {titles}; {reason}.")
+            reason = "none of their images could be measured" if number else "they have no test images"
+            sentences.append(f"Not measured for {side} classes: {titles}; {reason}.")
     if any("all" not in by_side for _, by_side in found):
-        sentences.append("All: figures of images are given for seen and unseen classes apart, never for both together.")
+        sentences.append("All: figures for images are given separately for seen and unseen classes, not for both together.")
     return tuple(sentences)

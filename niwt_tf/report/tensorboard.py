@@ -67,7 +67,7 @@ def write_tensorboard(
                 role, outcome = "seen" if entry.true_seen else "unseen", "right" if entry.right else "wrong"
                 pixels = np.concatenate([_pixels(entry.image), _pixels(entry.heat)], axis=1)
                 answer = f"answer: {entry.predicted} ({100 * entry.score:.0f} %)"
-                described = f"{entry.path}, of class {entry.true_class}; {answer}. On the right: the heat map of the answer."
+                described = f"{entry.path}, of class {entry.true_class}; {answer}. The heat map of the answer is on the right."
                 described = described.encode("utf-8", "backslashreplace").decode()  # a file's name may be no text
                 tf.summary.image(f"gallery/{number:02d} {role} {outcome}", pixels[None], description=described)
             for name, path in plots.items():

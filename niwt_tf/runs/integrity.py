@@ -46,7 +46,7 @@ def check_run(path: str | os.PathLike[str]) -> tuple[Part, ...]:
     """
     folder = Path(path)
     if not any((folder / name).exists() for name in (CONFIG, COPY)):
-        rule = "--run_dir must be a run's folder, with its config.json, which niwt run makes."
+        rule = "--run_dir must be the folder of a run (with config.json), which niwt run makes."
         raise InputError(f"{rule} Received: {str(folder)!r}.")
     config = _config(folder)
     try:
@@ -59,17 +59,17 @@ def check_run(path: str | os.PathLike[str]) -> tuple[Part, ...]:
 def _config(folder: Path) -> Part:
     own, copy = (config_of(folder / name) is not None for name in (CONFIG, COPY))
     if own:
-        return Part(CONFIG, "whole", False, "as it was written" if copy else "as it was written; its copy is written again")
+        return Part(CONFIG, "whole", False, "as it was written" if copy else "unchanged; its copy is written again")
     if copy:
-        return Part(CONFIG, "damaged", True, f"it was changed; the copy beside it, {COPY}, is whole and is taken")
-    return Part(CONFIG, "damaged", False, "it was changed or is of an earlier version, and has no whole copy")
+        return Part(CONFIG, "damaged", True, f"it was changed; the copy next to it, {COPY}, is complete and is used instead")
+    return Part(CONFIG, "damaged", False, "it was changed or is of an earlier version, and has no complete copy")
 
 
 def _ledger(folder: Path) -> Part:
     ledger = Ledger(folder)
     if ledger.whole:
         return Part(FILE, "whole", False, f"{len(ledger.entries)} entries")
-    return Part(FILE, "damaged", False, "entries are missing or were changed: results are called optimistic")
+    return Part(FILE, "damaged", False, "entries are missing or were changed: results are optimistic")
 
 
 def _stages(folder: Path, run: Run | None) -> Iterator[Part]:
@@ -87,7 +87,7 @@ def _depth(name: str, known: dict[str, Manifest]) -> int:
 
 def _stage(folder: Path, name: str, stated: dict[str, Manifest | None], run: Run | None) -> Part:
     if name not in stated:
-        return Part(name, "missing", True, "it is not there, and others stand on it")
+        return Part(name, "missing", True, "it is missing, and other stages were made from it")
     manifest = stated[name]
     if manifest is None:
         return Part(name, "damaged", True, "its manifest.json is missing or was changed")
@@ -100,7 +100,7 @@ def _stage(folder: Path, name: str, stated: dict[str, Manifest | None], run: Run
     seen = f"{count} file{'' if count == 1 else 's'} as written"
     above = _damaged_above(folder, manifest)
     if above is not None:
-        return Part(name, "whole", None, f"{seen}; it stands on {above}, and is made again if that comes out otherwise", size)
+        return Part(name, "whole", None, f"{seen}; it was made from {above}, and is made again if that changes", size)
     reason = "" if run is None else run.outdated(name)
     if reason:
         return Part(name, "outdated", True, f"it {reason}", size)
@@ -130,6 +130,6 @@ def _published(folder: Path) -> Iterator[Part]:
         if not target.exists():
             yield Part(published, "missing", True, f"a copy of {' or '.join(names)}'s")
         elif target.read_bytes() in copies:
-            yield Part(published, "whole", False, "as its stage wrote it")
+            yield Part(published, "whole", False, "unchanged since its stage wrote it")
         else:
             yield Part(published, "damaged", True, f"it is not what {' or '.join(names)} wrote")

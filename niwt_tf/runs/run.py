@@ -87,7 +87,7 @@ class RunDirectory:
         """
         config = self._read_config()
         if config is None:
-            rule = "--run_dir must be a run's folder, with its config.json, which niwt run makes."
+            rule = "--run_dir must be the folder of a run (with config.json), which niwt run makes."
             raise InputError(f"{rule} Received: {str(self.path)!r}.")
         return Run(self.path, Settings.from_dict(config["settings"]), config)
 
@@ -120,7 +120,7 @@ class RunDirectory:
         strange = [entry.name for entry in entries_of(self.path)]
         if strange:
             raise InputError(
-                f"--run_dir must be new, empty or a run's folder, with its config.json. Received: {str(self.path)!r}, "
+                f"--run_dir must be new, empty or the folder of a run (with config.json). Received: {str(self.path)!r}, "
                 f"which holds {strange[0]!r}."
             )
 
@@ -137,7 +137,7 @@ class RunDirectory:
             raise InputError(f"{path} must be a run's configuration: {error} Give another --run_dir.") from None
         if former:
             raise InputError(
-                f"--run_dir {self.path} must be a run of this version of niwt-tf. Received: one of another version, with the "
+                f"--run_dir {self.path} must be a run of this version of niwt-tf. Received: a run of another version, with the "
                 f"setting {former[0]!r}; give another --run_dir."
             )
         return dict(config)
@@ -165,7 +165,7 @@ class RunDirectory:
         known = copy["settings"]
         changed = [name for name in known if isinstance(asked, dict) and name in asked and asked[name] != known[name]]
         what = "; ".join(f"--{name} is still {known[name]}, not {asked[name]}" for name in changed) if asked else ""
-        said = "%s was changed after niwt wrote it, and is taken as it was%s. Give flags and --overwrite to change a run."
+        said = "%s was changed after niwt wrote it. The change is ignored%s. Give flags and --overwrite to change a run."
         _LOG.warning(said, self.path / CONFIG, what and f": {what}")
         return copy
 
@@ -177,8 +177,8 @@ class RunDirectory:
                 f"--{name} was {_show(getattr(old, name))}, now {_show(getattr(settings, name))}" for name in differing
             )
             raise InputError(
-                f"--run_dir {self.path} was made with other flags: {listed}. "
-                "Give --overwrite to redo what they change, or another --run_dir."
+                f"--run_dir {self.path} was made with other flags: {listed}. Give --overwrite to make the changed stages "
+                "again, or another --run_dir."
             )
         if not differing:
             return old
@@ -310,11 +310,11 @@ class Run:
         if changed:
             return f"was made with another --{changed[0]}"
         if manifest["data"] not in (self._data, self._images):
-            return "was made of other data (an image, label or description is not what it was)"
+            return "was made from other data (an image, label or description has changed)"
         for upstream, identity in manifest["inputs"].items():
             reason = self.outdated(upstream)
             if reason:
-                return f"stands on {upstream}, which {reason}"
+                return f"was made from {upstream}, which {reason}"
             above = read_manifest(self.path / upstream)
             if above is None or above["identity"] != identity:
                 return f"was made from an earlier {upstream}"
@@ -396,7 +396,7 @@ def _check_same(team: Team, value: Any, what: str) -> None:
     if differing:
         raise InputError(
             f"Every worker of --strategy=multiworker must have the same {what}. "
-            f"Received: others than the chief's on worker {', '.join(differing)}."
+            f"Received: values that differ from the chief's on worker {', '.join(differing)}."
         )
 
 

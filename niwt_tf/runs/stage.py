@@ -93,7 +93,7 @@ def choices_of(folder: Path) -> dict[str, Any]:
 def fault_of(folder: Path) -> str:
     """Return why `read_manifest` gives None of a stage's folder, for people."""
     if not folder.exists():
-        return "is not there"
+        return "is missing"
     manifest = stated_manifest(folder)
     broken = ["manifest.json"] if manifest is None else broken_files(folder, manifest)
     return f"is not complete (its {broken[0] if broken else 'manifest.json'} is missing or was changed)"
@@ -145,8 +145,8 @@ class Stage:
         elif run.store is not None and self._take_from(run.store):
             self.reason, self.up_to_date = "", True
             self._publish()
-        elif self.reason != "is not there":
-            _LOG.info("%s is done again: it %s.", name, self.reason)
+        elif self.reason != "is missing":
+            _LOG.info("%s is made again: it %s.", name, self.reason)
 
     @property
     def choices(self) -> dict[str, Any]:
@@ -264,7 +264,7 @@ class Stage:
             link_files(kept, temporary)
         store.release(self.name, self._parts)
         self._run.finished = True
-        _LOG.info("%s is taken from %s.", self.name, kept)
+        _LOG.info("%s is reused from %s.", self.name, kept)
         return True
 
     def _why_not(self, folder: Path | None = None) -> str:
@@ -275,7 +275,7 @@ class Stage:
         if any(manifest["extra"].get(name) != self._parts["extra"].get(name) for name in CODE):
             return OTHER_VERSION
         if manifest["data"] != self._parts["data"]:
-            return "was made of other data"
+            return "was made from other data"
         texts = {
             "settings": "was made with another --{}",
             "inputs": "was made from another {}",

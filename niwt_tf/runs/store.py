@@ -78,7 +78,7 @@ class StageStore:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _LOG.info("%s: waiting for another run that makes the same.", name)
+            _LOG.info("%s: waiting for another run that is making the same stage.", name)
             fcntl.flock(file, fcntl.LOCK_EX)
         return file
 

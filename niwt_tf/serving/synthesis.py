@@ -84,5 +84,5 @@ def _texts(bundle: Bundle) -> dict[str, str]:
 
 def _anew(bundle: Bundle, texts: dict[str, str]) -> Path:
     if not is_synthesized(bundle):
-        raise InputError(f"{bundle.folder} must be a bundle that niwt synthesize wrote. Received: another.")
+        raise InputError(f"{bundle.folder} must be a bundle that niwt synthesize wrote. Received: another bundle.")
     return export_synthesized(load_model(bundle.folder / WRITER), check_class_texts(texts, "the bundle"), bundle.folder.parent)

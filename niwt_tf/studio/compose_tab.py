@@ -38,7 +38,7 @@ def compose_tab(shop: Workshop) -> None:
     with right:
         begun = time.perf_counter()
         try:
-            with st.spinner("Computing the class"):
+            with st.spinner("Computing the new class"):
                 found = bench.claims(made)
         except InputError as error:
             st.error(plain(str(error)))
@@ -51,21 +51,21 @@ def compose_tab(shop: Workshop) -> None:
 
 def _show_claims(bench: Bench, found: Claims, milliseconds: float) -> None:
     images = bench.gallery.images
-    st.subheader(f"It claims {len(found.claimed)} of {len(images.names)} test images")
-    st.caption(f"Computed in {milliseconds:.2f} ms from the images' features.")
+    st.subheader(f"The new class gets {len(found.claimed)} of {len(images.names)} test images")
+    st.caption(f"Computed in {milliseconds:.2f} ms from the features of the images.")
     shown = found.claimed[:_MOST_SHOWN] or tuple((-found.scores).argsort()[:5].tolist())
     if not found.claimed:
-        st.text("The nearest:")
+        st.text("The closest images:")
     with st.container(horizontal=True, gap="small"):
         for place in shown:
-            caption = f"{found.scores[place]:.0%}, currently called {plain(found.before[place])}"
+            caption = f"{found.scores[place]:.0%}, before: {plain(found.before[place])}"
             st.image(images.thumbnails[place], caption=caption, width=112, alt=images.titles[place])
     if len(found.claimed) > len(shown):
         st.text(f"and {len(found.claimed) - len(shown)} more.")
     if found.claimed:
         lost = found.lost()
-        rows = {"Currently called": [label for label, _ in lost], "Images": [count for _, count in lost]}
-        st.dataframe(rows, hide_index=True, alt="What the claimed images were called without the new class")
+        rows = {"Class before": [label for label, _ in lost], "Images": [count for _, count in lost]}
+        st.dataframe(rows, hide_index=True, alt="Classes of these images without the new class")
 
 
 def _show_why(bench: Bench, made: Composition, found: Claims) -> None:
@@ -73,7 +73,7 @@ def _show_why(bench: Bench, made: Composition, found: Claims) -> None:
         return
     images = bench.gallery.images
     place = st.selectbox(
-        "Why does it claim", found.claimed, format_func=lambda place: f"{images.titles[place]} ({found.scores[place]:.0%})"
+        "Explain an image", found.claimed, format_func=lambda place: f"{images.titles[place]} ({found.scores[place]:.0%})"
     )
     try:
         encoded = images.read(place)
@@ -81,7 +81,7 @@ def _show_why(bench: Bench, made: Composition, found: Claims) -> None:
     except InputError as error:
         st.error(plain(str(error)))
         return
-    with st.spinner("Explaining it"), bench.with_class(made):
+    with st.spinner("Computing the explanation"), bench.with_class(made):
         answer = bench.model.answer(encoded)
     show_pictures(answer, pixels, images.titles[place], bench.bundle.input_form.resize)
     show_reasons(answer, dict(zip(bench.knowledge.names, bench.in_units(made.values).tolist(), strict=True)))
@@ -89,26 +89,26 @@ def _show_why(bench: Bench, made: Composition, found: Claims) -> None:
 
 def _show_saving(shop: Workshop, made: Composition) -> None:
     bench, state = shop.bench, st.session_state
-    st.markdown("**Save it**")
+    st.markdown("**Save the class**")
     same = bench.called(made)
     if same:
-        st.text(f"What you describe is currently called {same!r}: no other class can be told from it.")
+        st.text(f"Your description is that of {same!r}: the network cannot tell the two classes apart.")
     name = st.text_input("Name of the new class", key="name", max_chars=250)
     taken = bench.named(name or "")
     if taken:
-        st.text(f"There is a class that is currently called {taken!r}.")
-    if st.button("Save as a class card", type="primary"):
+        st.text(f"A class with this name exists: {taken!r}.")
+    if st.button("Save the class", type="primary"):
         try:
             with st.spinner("Writing and checking the next version"):
                 path, notes = shop.save(name, made)
         except (InputError, ClassCheckError, OSError) as error:
             st.error(plain(str(error)))
         else:
-            state.said = "Saved. This page now works on the new version:", path, notes
+            state.said = "Saved. This page now uses the new version:", path, notes
             state.setdefault("own_classes", []).append(shop.bench.bundle.labels[-1])
             st.rerun(scope="app")
     own = [label for label in state.get("own_classes", ()) if label in bench.bundle.labels]
-    if own and st.button(plain(f"Undo the saving of {own[-1]}")):
+    if own and st.button(plain(f"Remove {own[-1]} again")):
         try:
             with st.spinner("Writing and checking a version without it"):
                 path = shop.take_back(own[-1])
@@ -116,7 +116,7 @@ def _show_saving(shop: Workshop, made: Composition) -> None:
             st.error(plain(str(error)))
         else:
             state.own_classes = own[:-1]
-            state.said = "Taken back. This page now works on a version without it, and those of before are kept:", path, ()
+            state.said = "Removed. This page now uses a new version without it. Older versions are kept:", path, ()
             st.rerun(scope="app")
     if "said" in state:
         sentence, path, notes = state.pop("said")
@@ -157,8 +157,8 @@ def show_editor(bench: Bench) -> None:
         state.start = ""
     # No class has the name "".
     st.selectbox("Start from", ["", *described], format_func=lambda name: name or _MEAN, key="start", on_change=start)
-    st.text_area("Or describe it in words", key="words", height=80, max_chars=5000)
-    st.button("Read the words", on_click=read)
+    st.text_area("Or describe the class in words", key="words", height=80, max_chars=5000)
+    st.button("Read the text", on_click=read)
     for note in state.get("notes", ()):
         st.text(note)
     if "reading_error" in state:
@@ -194,7 +194,7 @@ def _undo() -> None:
 def _changed(bench: Bench) -> None:
     made: Composition = st.session_state.composition
     with st.container(horizontal=True):
-        st.button("Undo", on_click=_undo, disabled=not st.session_state.get("earlier"), help="Takes back the last change.")
+        st.button("Undo", on_click=_undo, disabled=not st.session_state.get("earlier"), help="Undoes the last change.")
         st.button(
             "Undo all changes",
             on_click=lambda: _begin(Composition(made.start, text=made.text), st.session_state.notes),
@@ -211,19 +211,19 @@ def _changed(bench: Bench) -> None:
         "From": [float(start[place]) for place in places],
         "To": [float(now[place]) for place in places],
     }
-    st.dataframe(rows, column_config={"From": number, "To": number}, hide_index=True, alt="Attributes that were changed")
+    st.dataframe(rows, column_config={"From": number, "To": number}, hide_index=True, alt="Changed attributes")
 
 
 def _sliders(bench: Bench) -> None:
     names, groups = bench.knowledge.names, bench.knowledge.groups
-    search = st.text_input(f"Find one of {len(names)} attributes", key="search", type="search", max_chars=100) or ""
+    search = st.text_input(f"Search {len(names)} attributes", key="search", type="search", max_chars=100) or ""
     found = by_group(names, groups, search)
     if search.strip():
         places = [place for group in found.values() for place in group]
         for place in places[:_MOST_FOUND]:
             _slider(bench, place, names[place])
         if len(places) > _MOST_FOUND or not places:
-            st.text(f"{len(places)} attributes have these words" + (f"; {_MOST_FOUND} are shown." if places else "."))
+            st.text(f"{len(places)} attributes match" + (f"; {_MOST_FOUND} are shown." if places else "."))
         return
     for group, places in found.items():
         with st.expander(plain(group), expanded=len(names) <= _FEW, key=f"group {group}", on_change="rerun") as opened:

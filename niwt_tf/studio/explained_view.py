@@ -25,7 +25,7 @@ def show_pictures(answer: Answer, pixels: np.ndarray, name: str, resize: str) ->
     with st.container(horizontal=True):
         st.image(pixels, caption=plain(name), width=_SIDE, alt=f"The image {name}")
         if answer.heat_png:
-            heated, alt = with_heat(pixels, answer.heat_png), "Heat map: bright where the image speaks for the class"
+            heated, alt = with_heat(pixels, answer.heat_png), "Heat map: bright where the evidence for the class is"
             st.image(heated, caption="Where the network looks", width=_SIDE, alt=alt)
 
 
@@ -49,25 +49,25 @@ def show_reasons(answer: Answer, described: Mapping[str, float] | None = None) -
         return
     first, second = st.columns(2)
     with first:
-        st.markdown("**Attributes that speak for it**")
-        _weights(answer.attributes, "Attribute", "Attributes that speak for the class", described)
+        st.markdown("**Attributes that support it**")
+        _weights(answer.attributes, "Attribute", "Attributes that support the class", described)
     with second:
-        st.markdown("**Neurons that speak for it**")
+        st.markdown("**Neurons that support it**")
         rows = {
             "Neuron": [number.removeprefix("neuron ") for number, _, _ in answer.neurons],
-            "Stands for": [name or "nothing" for _, name, _ in answer.neurons],
+            "Name": [name or "no name" for _, name, _ in answer.neurons],
             "Weight": [weight for _, _, weight in answer.neurons],
         }
-        st.dataframe(rows, column_config={"Weight": _NUMBER}, hide_index=True, alt="Neurons that speak for the class")
+        st.dataframe(rows, column_config={"Weight": _NUMBER}, hide_index=True, alt="Neurons that support the class")
     rival, score = answer.runner_up
     if not rival:
         return
-    st.markdown(f"**Why not {plain(rival)}** ({score:.1%}), the runner-up")
+    st.markdown(f"**Why not {plain(rival)}** ({score:.1%}), the second best class")
     first, second = st.columns(2)
     with first:
-        _weights(answer.reasons, f"For {shorten(answer.label, 30)}", "Attributes that speak against the runner-up")
+        _weights(answer.reasons, f"For {shorten(answer.label, 30)}", "Attributes that count against the second best class")
     with second:
-        _weights(answer.objections, f"For {shorten(rival, 30)}", "Attributes that speak for the runner-up")
+        _weights(answer.objections, f"For {shorten(rival, 30)}", "Attributes that support the second best class")
 
 
 def _weights(weighted: Sequence[Weighted], heading: str, alt: str, described: Mapping[str, float] | None = None) -> None:

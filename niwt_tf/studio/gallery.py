@@ -75,7 +75,7 @@ def read_images(folder: str | Path, most: int) -> TestImages:
         except InputError:
             refused.append(name)
     if not names:
-        rest = f"{len(refused)} that cannot, {refused[0]!r} first"
+        rest = f"only files that cannot ({len(refused)}, the first {refused[0]!r})"
         raise InputError(f"images must hold a file that can be decoded. Received: {rest}.")
     return TestImages(root, tuple(names), tuple(thumbnails), tuple(refused))
 

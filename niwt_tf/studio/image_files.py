@@ -20,6 +20,6 @@ def image_files(folder: str | Path, most: int) -> list[Path]:
     root = existing_directory("images", folder)
     found = photographs_below(root, say=False)  # of test images, in a page
     if not found:
-        raise InputError(f"images must be a folder that holds image files. Received: {str(root)!r}, without any.")
+        raise InputError(f"images must be a folder that holds image files. Received: {str(root)!r}, which holds none.")
     places = np.unique(np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int))
     return [found[place] for place in places]

@@ -30,7 +30,7 @@ def image_tab(shop: Workshop) -> None:
     with left:
         upload = st.file_uploader("Upload an image", type=_SUFFIXES, max_upload_size=MEGABYTES)
         chosen = st.selectbox(
-            "Or take a test image",
+            "Or choose a test image",
             range(len(images.names)),
             format_func=lambda place: images.titles[place],
             disabled=upload is not None,
@@ -44,7 +44,7 @@ def image_tab(shop: Workshop) -> None:
     except InputError as error:
         right.error(plain(str(error)))
         return
-    with right, st.spinner("Asking the network"):
+    with right, st.spinner("Classifying the image"):
         answer = bench.model.answer(encoded)
     with left:
         show_pictures(answer, pixels, name, bench.bundle.input_form.resize)

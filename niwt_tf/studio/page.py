@@ -42,7 +42,7 @@ def main() -> None:
     refused = shop.bench.gallery.images.refused
     if refused:
         rest = f" and {len(refused) - 3} more" if len(refused) > 3 else ""
-        st.warning(plain(f"Left out, since they cannot be decoded: {', '.join(map(repr, refused[:3]))}{rest}."))
+        st.warning(plain(f"Left out, because they cannot be decoded: {', '.join(map(repr, refused[:3]))}{rest}."))
     first, second = st.tabs(["Try an image", "Compose a class"])
     with first:
         image_tab(shop)

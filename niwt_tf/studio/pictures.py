@@ -24,7 +24,7 @@ def decoded(encoded: bytes, name: str) -> np.ndarray:
     try:
         pixels = decode_pixels(tf.constant(encoded)).numpy()
     except tf.errors.OpError:
-        rule = "An image must be a JPEG, PNG, WebP, GIF or BMP file that is whole, still and not too large"
+        rule = "An image must be a JPEG, PNG, WebP, GIF or BMP file that is complete, not animated and not too large"
         raise InputError(f"{rule}. Received: {name!r}.") from None
     return resized(pixels, SHOWN)
 

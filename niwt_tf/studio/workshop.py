@@ -127,7 +127,7 @@ class Bench:
         """
         columns, biases = self.formula(composition.values[None])
         if not (np.isfinite(columns).all() and np.isfinite(biases).all()):
-            raise InputError("The description must make a finite column. Received: one that does not.")
+            raise InputError("The description must give a finite head column. Received: one that does not.")
         return claims(self.gallery, self.bundle.labels, columns[:, 0], float(biases[0]), *self._probabilities)
 
     @contextmanager
@@ -171,7 +171,7 @@ class Workshop:
             path = write_change(newest, change)
             followed, opened = newest.folder.name, self.bench.bundle.folder.name
             self.bench = _opened(path, self.bench.gallery.images)
-        came = [f"Version {followed} came after {opened}, which was open; the class was added to {followed}."]
+        came = [f"Version {followed} is newer than {opened}, which was open. The class was added to {followed}."]
         return path, (*change.notes, *(came if followed != opened else []))
 
     def take_back(self, name: str) -> Path:
@@ -195,7 +195,7 @@ class Workshop:
         newest = Bundle.open(saved_model_folder(opened.folder.parent))
         if _model_of(newest) != _model_of(opened):
             rule = f"The newest version must be of the same model as version {opened.folder.name}, which is open."
-            raise InputError(f"{rule} Received: version {newest.folder.name} of another; start the studio again.")
+            raise InputError(f"{rule} Received: version {newest.folder.name} of another model; start the studio again.")
         return newest
 
 

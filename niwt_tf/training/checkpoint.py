@@ -63,7 +63,7 @@ def load_checkpoint(folder: Path, key: str) -> tuple[Progress, list[np.ndarray],
         arrays = read_arrays(path)
         state = json.loads(str(arrays["state"]))
         if state.pop("key") != key:
-            logging.getLogger("niwt_tf").warning("%s is of another training run and is not used.", path)
+            logging.getLogger("niwt_tf").warning("%s belongs to another training run and is not used.", path)
             return None
         weights, optimizer, best = (_numbered(arrays, name) for name in ("weights", "optimizer", "best"))
         return Progress(**state), weights, optimizer, best or list(weights)

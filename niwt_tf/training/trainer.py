@@ -207,7 +207,7 @@ def _check_same_start(team: Team, state: Progress, key: str) -> None:
     if len(set(team.of_each(int(begun[:15], 16)))) > 1:
         raise InputError(
             "Every worker must see the same --run_dir, images and weights. "
-            f"Received: worker {team.index} starts from another epoch or other data than the others."
+            f"Received: worker {team.index} starts from a different epoch or different data."
         )
 
 
@@ -240,7 +240,7 @@ def _check(network: Network, images: Images, plan: _Plan) -> None:
             raise InputError(f"{name} must be at least 1. Received: {getattr(plan, name)}.")
     for name in ("learning_rate", "finetune_learning_rate"):
         if not 0 < getattr(plan, name) < float("inf"):
-            raise InputError(f"{name} must be above 0. Received: {getattr(plan, name)}.")
+            raise InputError(f"{name} must be greater than 0. Received: {getattr(plan, name)}.")
     if not 0 <= plan.weight_decay < float("inf"):
         raise InputError(f"weight_decay must be at least 0. Received: {plan.weight_decay}.")
 

@@ -74,10 +74,10 @@ def test_a_roll_call_names_who_did_not_come():
     threading.Timer(0.1, lambda: socket.create_connection(("127.0.0.1", int(addresses[0][10:]))).close()).start()
     worker = threading.Thread(target=lambda: pytest.raises(InputError, roll_call, Cluster(addresses, 2), 1.0))
     worker.start()
-    with pytest.raises(InputError, match=r"no word from worker 1 \(127.0.0.1:2\) within 1 s"):
+    with pytest.raises(InputError, match=r"no answer from worker 1 \(127.0.0.1:2\) within 1 s"):
         roll_call(Cluster(addresses, 0), 1.0)
     worker.join()
-    with pytest.raises(InputError, match="no word from the chief 127.0.0.1:.* within 0.3 s"):
+    with pytest.raises(InputError, match="no answer from the chief 127.0.0.1:.* within 0.3 s"):
         roll_call(Cluster(addresses, 1), 0.3)
 
 

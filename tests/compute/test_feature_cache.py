@@ -81,7 +81,8 @@ def test_a_table_that_says_it_is_another_is_refused_and_made_anew(tmp_path, capl
     write_json(record, {**read_json(record), "made_from": {"weights": "other"}})
     table = _cache(tmp_path).table("maps", SHAPE, FROM)
     assert (table.find(identities) == -1).all()
-    assert [each.message.split(" by ")[1] for each in caplog.records] == ["their fingerprint: they are made anew."]
+    said = "another network (other fingerprint). They are computed again."
+    assert [each.message.split(" by ")[1] for each in caplog.records] == [said]
     assert read_json(record)["made_from"] == FROM
     record.write_text("{")
     caplog.clear()
@@ -142,7 +143,7 @@ def test_a_full_disk_is_told_once_and_what_is_there_stays_readable(tmp_path, cap
     for seed in (5, 6):
         assert not cache.store("maps", table, _identities(2, seed=seed), _rows(2), 2)
     assert len(caplog.records) == 1
-    assert caplog.records[0].message.endswith(f"takes nothing more ({os.strerror(code)}): the run goes on without.")
+    assert caplog.records[0].message.endswith(f"cannot be written any more ({os.strerror(code)}). The run goes on without it.")
     assert cache.table("features", (4,), FROM) is None
     _assert_holds(table, identities, rows)
 
@@ -160,7 +161,7 @@ def test_a_full_cache_says_what_would_be_needed_and_features_still_fit(tmp_path,
     assert 0 < len(table) <= 0.75 * 16_000 / 24
     assert [each.message for each in caplog.records] == [
         "--cache_gb=1.6e-05 is full: the maps of 1000 images would take 2.4e-05 GB. Those that do not fit are computed again "
-        "whenever they are needed."
+        "each time they are needed."
     ]
     features = cache.table("features", (4,), FROM)
     assert cache.store("features", features, _identities(100, seed=7), np.ones((100, 4), np.float32), 100)

@@ -48,9 +48,9 @@ _KNOWLEDGE = (
             ({"knowledge": text}, f"{_KNOWLEDGE}{rest}. Received: {text!r}.")
             for text, rest in (
                 ("", ""),
-                ("+", ", and none of them empty"),
-                ("captions+", ", and none of them empty"),
-                ("+a.csv", ", and none of them empty"),
+                ("+", ", without an empty part"),
+                ("captions+", ", without an empty part"),
+                ("+a.csv", ", without an empty part"),
             )
         ),
         (

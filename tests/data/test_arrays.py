@@ -75,7 +75,7 @@ def test_a_matlab_file_is_judged_by_what_it_declares(tmp_path):
 )
 def test_a_header_that_lies_is_refused(tmp_path, shape, kind, said):
     path = _zip(tmp_path / "a.npz", a=_header(shape, kind) + b"123456789012")
-    with pytest.raises(InputError, match=f"a.npz must hold whole arrays. Received: {said}"):
+    with pytest.raises(InputError, match=f"a.npz must hold complete arrays. Received: {said}"):
         read_arrays(path)
 
 
@@ -112,11 +112,11 @@ def test_weights_lie_in_their_own_file_and_are_as_large_as_it(tmp_path):
                 file.create_dataset("w", (5,), "f8", external=[("/etc/passwd", 0, 40)])
             else:
                 file["w"] = link
-        with pytest.raises(InputError, match="must hold its weights itself. Received: '/+w', which lies in another file"):
+        with pytest.raises(InputError, match="must contain its own weights. Received: '/+w', which is in another file"):
             check_hdf5(tmp_path / f"{name}.h5")
 
 
 def test_what_is_no_archive_is_said(tmp_path):
     (tmp_path / "a.keras").write_bytes(b"PK\3\4 no")
-    with pytest.raises(InputError, match="a.keras must be a whole zip archive. Received: File is not a zip file"):
+    with pytest.raises(InputError, match="a.keras must be a complete zip archive. Received: File is not a zip file"):
         check_archive(tmp_path / "a.keras")

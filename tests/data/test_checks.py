@@ -48,8 +48,8 @@ def test_nothing_is_wrong_with_good_data_but_that_it_is_little(tmp_path):
     assert set(found) == {"few_classes", "num_unseen", "of_one_class"} and {each.level for each in found.values()} == {NOTE}
     assert found["few_classes"].sentence.startswith("4 classes have photographs.")
     said = found["num_unseen"].sentence
-    assert "hold out 2 of 4" in said and "--num_unseen=2" in said
-    assert said.endswith("nothing is measured of the 1 class without photographs.")
+    assert "hide 2 of 4" in said and "--num_unseen=2" in said
+    assert said.endswith("the accuracy of the 1 class without photographs is not measured.")
 
 
 @pytest.mark.parametrize(("classes", "held_out"), [(0, 0), (2, 0), (3, 1), (4, 2), (9, 2), (19, 3), (50, 10), (200, 40)])
@@ -85,7 +85,7 @@ def test_copies_and_pictures_of_one_colour(tmp_path):
     assert found["identical_across_classes"].level == found["nearly_identical_across_roles"].level == ERROR
     assert found["one_colour"].groups == ((dataset.paths[6],),)
     assert found["nearly_identical_across_roles"].sentence == (
-        "2 photographs are nearly identical in training and in test, which makes figures too good: 'ant/3.jpg = ant/4.jpg'."
+        "2 photographs are nearly identical in both training and test, which makes figures too good: 'ant/3.jpg = ant/4.jpg'."
     )
 
 
@@ -98,7 +98,7 @@ def test_sizes(tmp_path):
 def test_hidden_classes_are_told_from_described_ones(tmp_path):
     dataset = _dataset(tmp_path, hidden=2)
     assert [size.role for size in class_sizes(dataset)] == ["seen", "seen", "seen", "hidden", "described"]
-    assert _found(dataset)["num_unseen"].sentence.endswith("Here 1 is held out.")
+    assert _found(dataset)["num_unseen"].sentence.endswith("Here 1 class is hidden.")
 
 
 def test_descriptions_that_cannot_be_told_apart(tmp_path):
@@ -138,7 +138,7 @@ def test_scales_are_said(tmp_path):
     scale = Scale(np.zeros(5), np.array([1, 1, 1, 1, 5000.0]))
     known = Knowledge(VALUES, ATTRIBUTES, ("",) * 5, scale=scale)
     assert _found(dataset.replace(knowledge=known))["scales"].sentence.startswith(
-        "Ranges of attributes differ from 1 (fur) to 5000 (size), so each is brought to 0..1"
+        "Ranges of attributes differ from 1 (fur) to 5000 (size), so each is scaled to 0..1"
     )
 
 

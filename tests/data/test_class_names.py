@@ -48,9 +48,9 @@ REFUSED = {
     "tab\there": "one line",
     "\x1b[31mred": "one line", "a\u2028b": "one line", "a\x85b": "one line",
     "half \ud83e": "one line", "a\x7fb": "one line",
-    "\u202egnp.exe": "without marks of direction. Received: '\\\\u202egnp.exe'", "\u2066abc\u2069": "marks",
+    "\u202egnp.exe": "not contain marks of text direction. Received: '\\\\u202egnp.exe'", "\u2066abc\u2069": "marks",
     "a\u200fb": "marks",
-    "\u200d": "a character that can be seen", "\u3164": "that can be seen", "\u2800 \u0301": "that can be seen",
+    "\u200d": "a visible character", "\u3164": "visible character", "\u2800 \u0301": "visible character",
 }  # fmt: skip
 
 

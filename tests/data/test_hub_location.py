@@ -58,7 +58,7 @@ def test_a_saved_network_downloads_nothing(cached, tmp_path, monkeypatch):
     assert Network.load(tmp_path / "a.keras").num_neurons == 6
     shutil.rmtree(cached)
     monkeypatch.setattr("niwt_tf.data.hub_location.imported", lambda *asked: pytest.fail("It asked the network."))
-    with pytest.raises(InputError, match="must have been fetched"):
+    with pytest.raises(InputError, match="must be in the cache"):
         Network.load(tmp_path / "a.keras")
 
 

@@ -30,7 +30,7 @@ def test_attributes_that_are_constant_over_seen_classes_are_warned_of(animals: P
     with caplog.at_level(logging.WARNING, "niwt_tf"):
         data = load_dataset("folder", animals, max_bad_images=None)
     assert constant_entries(data) == ("alive",)
-    assert "1 of 3 attributes are constant over the seen classes and cannot be learnt: alive." in caplog.text
+    assert "1 of 3 attributes have the same value for all seen classes and cannot be learnt: alive." in caplog.text
 
 
 def test_many_constant_attributes_are_named_by_five(animals: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -45,7 +45,7 @@ def test_classes_with_few_photographs_are_named(animals: Path, caplog: pytest.Lo
     for name in ("0.jpg", "1.PNG", "2.jpeg"):
         (animals / "images/ape" / name).unlink()
     load_dataset("folder", animals, max_bad_images=None)
-    assert "A class needs 3 photographs to be trained and tested. Fewer have 'ape' (1)." in caplog.text
+    assert "A class needs 3 photographs for training and test. These have fewer: 'ape' (1)." in caplog.text
 
 
 def test_wrong_names(animals: Path) -> None:
@@ -72,5 +72,5 @@ def test_real_archives(shared_data: Path) -> None:
 def test_one_description_of_all_seen_classes_is_refused(animals: Path) -> None:
     names = ("ape", "bear", "cat", "dog", "wolf", "unicorn")
     (animals / "classes.csv").write_text("class,alive,furry\n" + "".join(f"{name},1,0\n" for name in names))
-    with pytest.raises(InputError, match="must differ between seen classes. Received: the same description of all"):
+    with pytest.raises(InputError, match="must differ between seen classes. Received: the same description for all"):
         load_dataset("folder", animals, max_bad_images=None)

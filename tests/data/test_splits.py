@@ -84,9 +84,9 @@ def test_named_split_adds_classes_without_images(animals: Path) -> None:
         ({"unseen": ["ape", "bear", "cat", "dog"]}, "at least 2 seen classes. Received: 1"),
         ({"num_unseen": 4}, "num_unseen must be from 0 to 3.*Received: 4"),
         ({"num_unseen": -1}, "num_unseen must be.*Received: -1"),
-        ({"num_unseen": 1, "unseen": ["ape"]}, "must not be given beside unseen"),
-        ({"split": "ps", "num_unseen": 1}, "go with split=random alone"),
-        ({"split": "ps"}, "published for cub and awa2 alone; others take a CSV, or --unseen or --num_unseen."),
+        ({"num_unseen": 1, "unseen": ["ape"]}, "must not be given together with unseen"),
+        ({"split": "ps", "num_unseen": 1}, "are only for split=random"),
+        ({"split": "ps"}, "published only for cub and awa2; for other data sets give a CSV, or --unseen or --num_unseen."),
         ({"split": "randm"}, "split must be ps, ss, random or the path.*Did you mean 'random'"),
         ({"seed": -1}, "seed must be 0 or more"),
     ],
@@ -133,7 +133,7 @@ def test_csv_split(animals: Path, caplog: pytest.LogCaptureFixture) -> None:
         (
             "bear/0.jpg",
             "bear/9.jpg",
-            "line 4 must name an image.*Received: 'bear/9.jpg', which is not there. Did you mean 'bear/0.jpg'",
+            "line 4 must name an image.*Received: 'bear/9.jpg', which does not exist. Did you mean 'bear/0.jpg'",
         ),
         ("bear/0.jpg", "ape/0.jpg", "line 4 must name each image once"),
         ("bear/0.jpg,train", "bear/0.jpg,test", "line 4: the role must be one of.*Received: 'test'"),
@@ -156,7 +156,7 @@ def test_dropped_images_may_be_named_but_not_all(animals: Path) -> None:
     path.write_text(ROLES + "emu/0.jpg,trainval\n")
     assert len(split_of(csv_split(read_folder(animals), path, "drop")).train) == 2
     path.write_text("image,role\nemu/0.jpg,trainval\n")
-    with pytest.raises(InputError, match="Received: none that is there"):
+    with pytest.raises(InputError, match="Received: none that exists"):
         csv_split(read_folder(animals), path, "drop")
 
 
@@ -188,7 +188,7 @@ def test_real_cub_files(shared_data: Path) -> None:
     assert [len(part) for part in (split.seen, split.train, split.test_seen, split.test_unseen)] == [9, 369, 114, 60]
     listed = choose_split(data, str(shared_data / "xlsa17/lists/CUB_PS.csv"), missing_images="drop")
     assert split_of(listed).train.tolist() == split.train.tolist()
-    with pytest.raises(InputError, match="which is not there"):
+    with pytest.raises(InputError, match="which does not exist"):
         choose_split(data, "ps")
     for seed in range(5):
         drawn = split_of(choose_split(data, num_unseen=3, seed=seed))

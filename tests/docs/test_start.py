@@ -6,9 +6,11 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,17 @@ COLUMNS = (
     *("two_legs", "four_legs", "in_water", "brown", "white", "gray", "green"),
 )
 _SECONDS = 300
+# For a machine without curl.
+_CURL = """
+import sys, time, urllib.request
+for _ in range(60):
+    try:
+        print(urllib.request.urlopen(sys.argv[-1]).read().decode())
+        sys.exit()
+    except OSError:
+        time.sleep(1)
+sys.exit(7)
+"""
 
 
 @pytest.fixture
@@ -73,12 +86,27 @@ def _done(block: str, folder: Path, niwt: Callable[..., Finished], small: Callab
             assert job.status == 0, f"{line}\n{job.out}\n{job.err}"
             printed += job.out + job.err
             continue
-        paths = os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])
-        variables = {**os.environ, "PATH": paths, "PYTHONPATH": str(ROOT)}
-        command = ["bash", "-euc", line]
-        result = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=_SECONDS)
-        assert result.returncode == 0, f"{line}\n{result.stdout}\n{result.stderr}"
-        printed += result.stdout
+        printed += _by_bash(line, folder)
+    return printed
+
+
+def _by_bash(line: str, folder: Path) -> str:
+    """Return what a line printed. What it leaves running holds its output open: that is a file, and all of it is ended."""
+    paths = os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])
+    variables = {**os.environ, "PATH": paths, "PYTHONPATH": str(ROOT), "NO_PROXY": "localhost"}
+    with open(folder / "printed.txt", "w+", encoding="utf-8") as file:
+        told = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
+        shell = subprocess.Popen(["bash", "-euc", line], cwd=folder, env=variables, start_new_session=True, **told)
+        try:
+            status: int | str = shell.wait(timeout=_SECONDS)
+        except subprocess.TimeoutExpired:
+            status = f"none after {_SECONDS} s"
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)
+        file.seek(0)
+        printed = file.read()
+    assert status == 0, f"{line}\nended with {status}\n{printed}"
     return printed
 
 
@@ -96,6 +124,9 @@ def test_commands_of_the_page_work(page, mine, at_toy_size, niwt, monkeypatch):
     for name, rest in (("niwt", " -m niwt_tf"), ("python", "")):
         (mine / "bin" / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{rest} "$@"\n')
         (mine / "bin" / name).chmod(0o755)
+    if shutil.which("curl") is None:
+        (mine / "bin" / "curl").write_text(f"#!{sys.executable}\n{_CURL}")
+        (mine / "bin" / "curl").chmod(0o755)
     blocks = [block for block, run in blocks_of((START / page).read_text(encoding="utf-8")) if run]
     assert len(blocks) >= 3
     printed = "".join(_done(block, mine, niwt, at_toy_size) for block in blocks)

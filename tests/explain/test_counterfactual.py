@@ -130,7 +130,7 @@ def test_what_cannot_win_says_why():
     assert counterfactual(np.ones(1), made, known[0], -0.1, *arguments) == NoCounterfactual("It wins already.")
     assert "up to 8 attributes" in counterfactual(np.ones(1), made, known[0], 50.0, *arguments).reason
     same = np.ones((2, 2), np.float32)
-    assert "differ in no attribute" in counterfactual(np.ones(1), made, same[0], 1.0, same, *arguments[1:]).reason
+    assert "do not differ in any attribute" in counterfactual(np.ones(1), made, same[0], 1.0, same, *arguments[1:]).reason
 
 
 def _fewest_by_trying_everything(features, made, description, margin, known):

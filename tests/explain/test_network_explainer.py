@@ -154,7 +154,7 @@ def test_one_class_has_no_rival():
 def test_without_a_column_formula_the_reason_is_said():
     _, explain = made(formula=False)
     record = explanation_record(explain(image()), "a.jpg", {})
-    assert "takes the network itself" in record["rival"]["counterfactual"]["reason"]
+    assert "only be made by running the network" in record["rival"]["counterfactual"]["reason"]
     assert record["rival"]["counterfactual"]["edits"] is None
 
 
@@ -171,7 +171,7 @@ def test_without_groups_every_word_stands_alone():
         (3, None, "class_name must be the name of a class, or None. Received: 3."),
         ("crow", b"dove", "rival must be the name of a class, or None. Received: b'dove'."),
         (None, "owl", "rival must be one of the network's 3 classes."),
-        ("crow", "crow", "rival must be another class than class_name. Received: 'crow' for both."),
+        ("crow", "crow", "rival must not be the same class as class_name. Received: 'crow' for both."),
     ],
 )
 def test_bad_names(class_name, rival, said):
@@ -182,7 +182,7 @@ def test_bad_names(class_name, rival, said):
 
 def test_the_best_class_is_no_rival_of_itself():
     _, explain = made()
-    with pytest.raises(InputError, match="rival must be another class than the best one"):
+    with pytest.raises(InputError, match="rival must not be the best class"):
         explain(image(), rival=explain(image()).best.label)
 
 
@@ -196,8 +196,8 @@ def test_a_record_is_plain_json_of_finite_numbers():
 def test_a_map_that_is_empty_is_said_to_be():
     empty, hot = np.zeros((2, 2)), np.eye(2)
     assert empty_map_sentence(hot) == empty_map_sentence(None) == ""
-    assert empty_map_sentence(empty) == "nothing in the map speaks for it"
-    assert empty_map_sentence(empty, ("crow", "emu")) == "nothing in the map speaks for crow over emu"
+    assert empty_map_sentence(empty) == "nothing in the image supports it"
+    assert empty_map_sentence(empty, ("crow", "emu")) == "nothing in the image supports crow over emu"
 
 
 def _contrast(counterfactual, described=True, best=None):
@@ -227,8 +227,8 @@ def test_sentences():
         f"emu would win over Crow {had} (an estimate: the class was learnt from photographs); "
         "the most probable class would still be Dove."
     )
-    said = counterfactual_sentence(_contrast(NoCounterfactual("Nothing is known of its description.")))
-    assert said == "What would make emu win over crow: nothing is known of its description."
+    said = counterfactual_sentence(_contrast(NoCounterfactual("Its description is not known.")))
+    assert said == "What would let emu win over crow: its description is not known."
 
 
 def test_what_a_network_follows_and_what_it_does_not_see():
@@ -237,7 +237,7 @@ def test_what_a_network_follows_and_what_it_does_not_see():
     assert followed_attributes(shares, names) == ([("size", 0.6), ("has_wing_color::red", 0.2), ("tail", 0.19)], ["hump"])
     assert followed_sentence(shares, names) == (
         "The network follows most: size (60 %), wing color: red (20 %), tail (19 %); "
-        "1 of 4 columns of the table are not seen by it."
+        "1 of 4 columns of the table cannot be seen by it."
     )
     assert followed_sentence(np.full(2, 0.5), names[:2]) == "The network follows most: wing color: red (50 %), size (50 %)."
     assert followed_sentence(None, names) == ""

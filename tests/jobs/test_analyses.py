@@ -35,7 +35,7 @@ def test_a_run_that_is_not_there_is_one_sentence_of_it_and_not_of_the_data(niwt,
     job = niwt(name, f"--data_dir={tmp_path / 'none'}", f"--run_dir={tmp_path / 'run'}", "--noprogress")
     needed = {"baseline": "train", "importance": "train", "map": "importance", "transfer": "train"}.get(name, "transfer")
     assert job.status == 2 and job.err == (
-        f"niwt {name}: --run_dir {tmp_path / 'run'} must hold the stage {needed}, which is not there: "
+        f"niwt {name}: --run_dir {tmp_path / 'run'} must hold the stage {needed}, which is missing: "
         f"run niwt run --run_dir={tmp_path / 'run'} first, which does all that is missing.\n"
     )
     assert not (tmp_path / "run").exists()
@@ -63,7 +63,10 @@ def test_a_folder_without_images_is_named_by_its_flag(tmp_path):
 
 def test_a_run_of_a_method_without_importances_is_not_analysed(tmp_path):
     locked = RunDirectory(tmp_path / "run").locked(Settings(method="eszsl"), given=["method"])
-    rule = r"^--method must be one that measures importance for an analysis, which looks at Stages 1 to 3\. Received: 'eszsl'"
+    rule = (
+        r"^--method must be a method that measures importance for an analysis, which studies Stages 1 to 3\. Received: "
+        r"'eszsl'"
+    )
     with pytest.raises(InputError, match=rule), locked as run:
         analysis_stage(run, None, "consistency", None, None)
     assert not (tmp_path / "run").exists()

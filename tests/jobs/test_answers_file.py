@@ -94,18 +94,18 @@ def test_mistakes_are_one_sentence(tmp_path, monkeypatch):
 
     refused("a.txt", "--answers must end in .csv, .jsonl, .parquet. Received: ")
     (tmp_path / "there.csv").write_text("mine")
-    refused("there.csv", "must be a new file, or one that an interrupted niwt classify left")
+    refused("there.csv", "must be a new file, or a file that an interrupted niwt classify began")
     assert (tmp_path / "there.csv").read_text() == "mine"
     (tmp_path / "b.bad.csv").write_text("mine")
-    refused("b.csv", "b.bad.csv' is there")
+    refused("b.csv", "b.bad.csv' exists")
     answer(tmp_path / "c.csv", most=1)
-    refused("c.csv", "goes on only with what it began with: --top was 1; another file begins anew. Received: 5.", {"--top": 5})
+    refused("c.csv", "only with the same input: --top was 1; use another file to start again. Received: 5.", {"--top": 5})
     with AnswersFile(tmp_path / "c.csv", ASKED, NAMES):
-        refused("c.csv", "no other process writes")
+        refused("c.csv", "no other process is writing")
     (tmp_path / "c.csv").write_bytes(b"")
-    refused("c.csv", "must be as niwt classify left it, [0-9]+ bytes at least; remove .* Received: 0 bytes")
+    refused("c.csv", "must be unchanged since niwt classify wrote it, [0-9]+ bytes at least; remove .* Received: 0 bytes")
     (tmp_path / "c.csv.unfinished/progress.json").write_text("{}")
-    refused("c.csv", "progress.json must be as niwt classify wrote it; remove ")
+    refused("c.csv", "progress.json must be unchanged since niwt classify wrote it; remove ")
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
     refused("d.parquet", "pip install 'niwt-tf.parquet.'.*Received: no pyarrow")
 

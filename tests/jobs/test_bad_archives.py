@@ -55,7 +55,7 @@ def _first_label_wrong(labels: np.ndarray) -> np.ndarray:
 
 CUB, AWA2 = "xlsa17/data/CUB/", "xlsa17/data/AWA2/"
 MISTAKES = [
-    ("cub", _gone("CUB_200_2011/classes.txt", "attributes.txt"), "without classes.txt, attributes.txt in or beside it"),
+    ("cub", _gone("CUB_200_2011/classes.txt", "attributes.txt"), "without classes.txt, attributes.txt in it or next to it"),
     ("cub", _gone("CUB_200_2011/images/002.Laysan_Albatross"), "8 of 64 missing, the first '002.Laysan_Albatross/"),
     (
         "cub",
@@ -65,11 +65,11 @@ MISTAKES = [
     ("cub", _gone(CUB + "res101.mat"), "res101.mat"),
     ("cub", _mat(CUB + "res101.mat", "image_files", lambda _: None), "but no image_files"),
     ("cub", _mat(CUB + "res101.mat", "labels", _first_label_wrong), "row 1: the label must go with the folder"),
-    ("cub", _mat(CUB + "att_splits.mat", "trainval_loc", lambda rows: rows + 60), "trainval_loc must count 64 rows"),
+    ("cub", _mat(CUB + "att_splits.mat", "trainval_loc", lambda rows: rows + 60), "of res101.mat, which has 64 rows"),
     ("cub", _mat(CUB + "att_splits.mat", "trainval_loc", lambda rows: rows + 0.5), "trainval_loc must be one column of whole"),
     ("awa2", _gone("Animals_with_Attributes2/predicates.txt"), "one without predicates.txt"),
     ("awa2", _gone("Animals_with_Attributes2/JPEGImages/bat"), "none for 1 of 8 classes, the first 'bat'"),
-    ("awa2", _gone("Animals_with_Attributes2/JPEGImages/bat/bat_10002.jpg"), "'bat/bat_10002.jpg', which is not there"),
+    ("awa2", _gone("Animals_with_Attributes2/JPEGImages/bat/bat_10002.jpg"), "'bat/bat_10002.jpg', which does not exist"),
     ("awa2", _mat(AWA2 + "att_splits.mat", "test_seen_loc", lambda rows: np.tile(rows, 2)), "Received: 12 x 2 of"),
 ]
 

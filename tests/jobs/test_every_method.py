@@ -151,7 +151,7 @@ def test_a_bundle_of_the_method_takes_classes_and_gives_reasons(niwt, made, tmp_
     record = json.loads((out / f"{model.photos[0].stem}.json").read_text())
     assert record["class"]["label"] == "newcomer"
     changed = record["rival"]["counterfactual"]
-    assert "takes the network itself" not in json.dumps(changed)
+    assert "only be made by running the network" not in json.dumps(changed)
     assert np.isfinite(np.array(record["heat_map"])).all()
 
     job = niwt("list_classes", f"--bundle={exports}", "--format=json")
@@ -213,7 +213,7 @@ def test_the_former_flag_makes_the_same_and_says_so_once(niwt, trained):
 def test_stages_that_the_method_has_not_are_refused(niwt, trained, stage):
     job = niwt(stage, f"--run_dir={trained}", "--method=class_mean", "--overwrite", "--noprogress")
     assert (job.status, job.err.count("\n")) == (2, 1), job.err
-    assert f"--method must be one that measures importance for the stage {stage}. Received: 'class_mean'" in job.err
+    assert f"--method must be a method with the stage {stage} for niwt {stage}. Received: 'class_mean'" in job.err
     assert not (trained / stage).exists()
     assert read_json(trained / "config.json")["settings"]["method"] == "niwt"
 
@@ -236,7 +236,7 @@ def test_a_run_of_the_last_version_is_one_sentence(niwt, trained, photos, job_na
     job = niwt(job_name, f"--run_dir={trained}", *flags)
     assert (job.status, job.err.count("\n")) == (2, 1), job.err
     assert f"--run_dir {trained} must be a run of this version of niwt-tf." in job.err
-    assert "Received: one of another version, with the setting 'head'; give another --run_dir." in job.err
+    assert "Received: a run of another version, with the setting 'head'; give another --run_dir." in job.err
     assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file() and path.name != ".lock"} == files
 
 

@@ -130,6 +130,7 @@ def test_an_abstaining_network_is_another_version(tmp_path, data, verified):
     assert _export(tmp_path, data, abstain=True) == tmp_path / "exports" / "2"
 
 
+@pytest.mark.slow
 def test_a_class_called_unknown_is_exported_unless_the_network_abstains(tmp_path, data, verified):
     names = ("cat", "dog", "Unknown", "fox")
     data.dataset.class_names = names
@@ -165,13 +166,14 @@ def test_the_check_images_are_spread_over_the_test_images(tmp_path, data, images
 
 def test_without_a_transfer_nothing_is_written(tmp_path, data):
     with (
-        pytest.raises(InputError, match="The stage export needs transfer, which is not there"),
+        pytest.raises(InputError, match="The stage export needs transfer, which is missing"),
         RunDirectory(tmp_path / "run").locked(Settings()) as run,
     ):
         export.stage(run, data, tmp_path / "exports")
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_failed_verification_leaves_nothing(tmp_path, data, monkeypatch):
     def verify(*_):
         raise KeyboardInterrupt
@@ -185,11 +187,11 @@ def test_a_failed_verification_leaves_nothing(tmp_path, data, monkeypatch):
 
 @pytest.mark.parametrize(
     ("labels", "said"),
-    [("xyz", "no class in common; it has 'x'"), ("abc", "1 of its 3 are in this one; it has 'b', 'c'"), ("ad", "")],
+    [("xyz", "no class in common; it has 'x'"), ("abc", "1 of its 3 are in the new version; it has 'b', 'c'"), ("ad", "")],
 )
 def test_a_version_of_other_classes_is_warned_of(tmp_path, caplog, labels, said):
     (tmp_path / "m" / "3").mkdir(parents=True)
     (tmp_path / "m" / "3" / "niwt.json").write_text(json.dumps({"labels": list(labels)}))
     export.say_other_classes(tmp_path / "m", ("a", "d", "e"))
     export.say_other_classes(tmp_path / "none", ("a",))
-    assert (said in caplog.text and f"{tmp_path / 'm'} changes from it" in caplog.text) if said else not caplog.text
+    assert (said in caplog.text and f"{tmp_path / 'm'} will switch from it" in caplog.text) if said else not caplog.text

@@ -70,6 +70,7 @@ def test_it_is_done_once(niwt, measured):
     assert again.out == first.out
 
 
+@pytest.mark.slow
 def test_corrected_boxes_are_measured_again_and_nothing_else_is_done(niwt, measured, tiny_birds, tmp_path):
     run, data = (shutil.copytree(source, tmp_path / source.name) for source in (measured[0], tiny_birds))
     boxes = data / "CUB_200_2011" / "bounding_boxes.txt"
@@ -79,7 +80,7 @@ def test_corrected_boxes_are_measured_again_and_nothing_else_is_done(niwt, measu
     assert report.status == 2
     assert "The stage report needs faithfulness, which was made with another annotation: run niwt run --run_dir=" in report.err
     again = niwt("faithfulness", *flags)
-    assert again.status == 0 and "faithfulness is done again: it was made with another annotation." in again.err
+    assert again.status == 0 and "faithfulness is made again: it was made with another annotation." in again.err
     energy = read_json(run / "metrics.json")["faithfulness"]["energy_in_box"]
     assert energy["seen"]["chance"] == pytest.approx(0.25)
 
@@ -89,7 +90,7 @@ def test_it_needs_the_stages_before_it(niwt, finished_run, tmp_path):
     shutil.rmtree(run / "evaluate")
     job = niwt("faithfulness", f"--run_dir={run}", "--noprogress")
     assert job.status == 2
-    assert "must hold the stage evaluate, which is not there: run niwt run --run_dir=" in job.err
+    assert "must hold the stage evaluate, which is missing: run niwt run --run_dir=" in job.err
 
 
 def _rows(path):

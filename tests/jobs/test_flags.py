@@ -38,7 +38,7 @@ PROMISED = {
     "export": f"{_STAGE} abstain",
     "faithfulness": _STAGE,
     "report": _STAGE,
-    "export_onnx": "run_dir path",
+    "export_onnx": "run_dir bundle path",
     "compare": "runs reference out bound published progress",
     "baseline": f"{_STAGE} method baseline_features",
     "lambda_sweep": f"{_STAGE} lambda_grid",
@@ -191,4 +191,4 @@ def test_a_baseline_takes_the_method_of_its_run_by_its_former_name():
 def test_every_job_is_where_the_table_says(job):
     file = Path(niwt_tf.__file__).parent / "jobs" / f"{job.module or job.name}.py"
     functions = [node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
-    assert (f"{job.name}_job" if job.module else "main") in functions
+    assert ("own_stage_job" if job.own_stage else f"{job.name}_job" if job.module else "main") in functions

@@ -1,10 +1,13 @@
-"""A vision transformer of random weights from a preset's folder, from training to an explained, checked bundle."""
+"""A vision transformer of random weights from a preset's folder, from training to an explained, checked and served bundle."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 
 from niwt_tf.files import read_json
+from niwt_tf.serving.loopback.server import loopback
 
 
 @pytest.mark.slow
@@ -20,9 +23,15 @@ def test_a_transformer_goes_all_the_way(niwt, tiny_birds, tiny_flags, tmp_path, 
     options = "--preprocessing=tf", "--epochs=1", f"--export_dir={tmp_path / 'bundle'}"
     job = niwt("run", *flags, f"--run_dir={tmp_path / 'run2'}", *options)
     assert job.status == 0, job.err
-    assert "all 10 classes competing" in job.out
+    assert "when all 10 classes compete" in job.out
     photo = next(tiny_birds.rglob("*.jpg"))
     assert niwt("explain", f"--image={photo}", f"--run_dir={tmp_path / 'run2'}").status == 0
     assert len(read_json(tmp_path / "explanations" / f"{photo.stem}.json")["heat_map"]) == 4
     checked = niwt("check_export", f"--bundle={tmp_path / 'bundle'}")
     assert checked.status == 0, checked.out
+    asked = f"--images={photo}", "--format=json", "--explain"
+    own = json.loads(niwt("classify", f"--bundle={tmp_path / 'bundle'}", *asked).out)
+    with loopback(tmp_path / "bundle", "birds") as server:
+        served = json.loads(niwt("classify", f"--server={server.grpc}", "--name=birds", *asked).out)
+    assert [best["label"] for best in served[0]["predictions"]] == [best["label"] for best in own[0]["predictions"]]
+    assert served[0]["predictions"][0]["score"] == pytest.approx(own[0]["predictions"][0]["score"], rel=1e-4)

@@ -37,7 +37,7 @@ def test_a_whole_run(finetune, flags, niwt, module, tmp_path):
     rates = ["--finetune_learning_rate=1e-3", "--learning_rate=1e-2"]
     job = niwt("run", *flags, f"--finetune={finetune}", *rates)
     assert job.status == 0, job.err
-    assert "random backbone" not in job.err
+    assert "with random weights" not in job.err
     run = tmp_path / "run"
     assert 0 <= read_json(run / "metrics.json")["harmonic_mean"] <= 1
     history = read_json(run / "train" / "history.json")["main"]

@@ -155,7 +155,7 @@ def test_killed_episodes_go_on_to_the_same_meta_models(niwt, tiny_birds, tiny_be
     assert job.status == 0, job.err
     whole, killed = (Path(shutil.copytree(trained, tmp_path / name)) for name in ("whole", "killed"))
     status, _, err = _finish(_episodes(whole))
-    assert status == 0 and "goes on after step" not in err, err
+    assert status == 0 and "continues after step" not in err, err
 
     for halts, checkpoints in ((1, {"fold_0": kept}), (2, {"fold_0": 300, "main": kept})):
         process = _episodes(killed, halt)
@@ -172,7 +172,7 @@ def test_killed_episodes_go_on_to_the_same_meta_models(niwt, tiny_birds, tiny_be
 
     status, _, err = _finish(_episodes(killed))
     assert status == 0, err
-    assert [line.split()[-1] for line in err.splitlines() if "goes on after step" in line] == ["300.", f"{kept}."]
+    assert [line.split()[-1] for line in err.splitlines() if "continues after step" in line] == ["300.", f"{kept}."]
     for name in ("main.npz", "fold_0.npz"):
         one, other = _arrays(whole / "meta" / name), _arrays(killed / "meta" / name)
         assert one.keys() == other.keys() and {"meta_0", "steps"} <= one.keys()

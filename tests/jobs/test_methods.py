@@ -34,7 +34,7 @@ def test_a_whole_run(niwt, finished_run, run_copy, tmp_path):
     assert ours["calibration"] == pytest.approx(theirs["calibration"], rel=1e-3, abs=1e-5)
     selection = read_json(run_copy / "transfer" / "selection.json")
     assert selection["method"] == head
-    assert "All columns by" in (run_copy / "report" / "report.html").read_text(encoding="utf-8")
+    assert "Head columns made by" in (run_copy / "report" / "report.html").read_text(encoding="utf-8")
     network = Network.load(run_copy / "transfer" / "network.keras")
     assert any(layer.name == "unit_features" for layer in network.model.layers) == (selection["chosen"]["features"] == "unit")
     bundle = sorted(exports.iterdir())[-1]
@@ -59,7 +59,7 @@ def test_a_whole_run(niwt, finished_run, run_copy, tmp_path):
 )
 def test_a_run_ends_at_a_stage_that_its_method_has(niwt, tmp_path, method, last, stages):
     job = niwt("run", f"--run_dir={tmp_path / 'run'}", f"--until={last}", f"--method={method}")
-    sentence = f"niwt run: --until must be one of {stages} where --method is {method}. Received: {last!r}.\n"
+    sentence = f"niwt run: --until must be one of {stages} if --method is {method}. Received: {last!r}.\n"
     assert (job.status, job.err) == (2, sentence)
     assert not (tmp_path / "run").exists()
 
@@ -70,5 +70,5 @@ def test_the_former_name_of_the_flag_is_taken_and_said(niwt, tiny_birds, tmp_pat
     assert job.err.count("--head is now called --method") == 1
     with pytest.warns(FutureWarning, match="is now Niwt"):
         assert Niwt(head="eszsl")._settings().method == "eszsl"
-    with pytest.raises(InputError, match=r"head is the former name of method\. Received: 'ale' beside method='dem'"):
+    with pytest.raises(InputError, match=r"head is the former name of method\. Received: 'ale' and method='dem'"):
         Niwt(method="dem", head="ale").fit(None)

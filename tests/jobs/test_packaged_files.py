@@ -25,7 +25,7 @@ def test_a_flag_file_is_named_by_the_package():
 
 def test_a_job_takes_it(niwt, tmp_path):
     done = niwt("run", "--flagfile=niwt:birds", f"--data_dir={tmp_path / 'none'}", f"--run_dir={tmp_path / 'run'}")
-    assert done.status == 2 and "--data_dir must hold the rendered birds" in done.err
+    assert done.status == 2 and "--data_dir must hold the drawn birds" in done.err
 
 
 def test_files_are_copied_to_a_new_folder(niwt, repository, tmp_path):
@@ -50,7 +50,7 @@ def test_quickstart_draws_and_runs(niwt, monkeypatch, fails, tmp_path):
     job = niwt("quickstart", *places, "--noprogress")
     jobs = [next(word for word in command if word in ("render", "run")) for command in done]
     if fails:
-        assert job.status == 2 and f"niwt {fails} must end well. Received: status 2; the same command goes on" in job.err
+        assert job.status == 2 and f"niwt {fails} must succeed. Received: status 2; the same command goes on" in job.err
     else:
         assert job.status == 0 and job.out.startswith("quickstart: ") and jobs == ["render", "run"]
         assert done[1][-5:] == ["--flagfile=niwt:birds", *places, "--noprogress"]

@@ -77,6 +77,6 @@ def test_a_run_without_its_measures_says_which_job_to_run(finished_run, niwt, tm
     job = niwt("report", f"--run_dir={path}", "--noprogress")
     assert job.status == 2
     assert job.err.strip().splitlines()[-1].endswith(
-        f"--run_dir {path} must hold the stage faithfulness, which is not there: run niwt run --run_dir={path} first, "
+        f"--run_dir {path} must hold the stage faithfulness, which is missing: run niwt run --run_dir={path} first, "
         "which does all that is missing."
     )

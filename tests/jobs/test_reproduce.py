@@ -94,7 +94,7 @@ def test_rows_are_run_one_after_the_other_and_stand_beside_the_papers(call):
     assert (published["harmonic_mean"], published["paper_harmonic_mean"]) == ("37.5", "37.0")
     assert published["difference_acc_unseen"] == "-1.5" and published["changed_flags"] == ""
     assert "  difference                        -1.5    +5.1    +0.5" in job.out
-    assert "not at hand" in job.out and str(call.folder / "table1.md") in job.out
+    assert "not available" in job.out and str(call.folder / "table1.md") in job.out
     assert (
         "| cub_vgg16_attributes_all | 30.0 | 50.0 | 37.5 | 31.5 | 44.9 | 37.0 | +0.5 |"
         in (call.folder / "table1.md").read_text()
@@ -114,7 +114,7 @@ def test_what_is_needed_is_said_first_and_a_dry_run_ends_there(call):
     ):
         assert told in job.out
     assert all(f"  {row} " in job.out for row in ROWS) and "MISSING" not in job.out
-    assert "64 are there, the official archive has 11,788" in job.out
+    assert "64 exist, the official archive has 11,788" in job.out
 
 
 def test_a_dry_run_of_what_is_missing_prints_it_all_and_has_a_status_of_its_own(call, archives, tmp_path, monkeypatch):
@@ -124,17 +124,17 @@ def test_a_dry_run_of_what_is_missing_prints_it_all_and_has_a_status_of_its_own(
     assert job.status == 2 and call.runs == [] and not call.folder.exists()
     assert "MISSING" in job.out and all(f"  {row} " in job.out for row in ROWS)
     (line,) = job.err.splitlines()
-    assert "All that the rows need must be there" in line and "text_c10" in line
+    assert "All that the rows need must exist" in line and "text_c10" in line
     official = {**needs.ARCHIVES, "cub": dataclasses.replace(needs.ARCHIVES["cub"], num_images=64)}
     monkeypatch.setattr(needs, "ARCHIVES", official)
     assert "official archive has" not in call.do("--dry_run", "--knowledge=attributes", data=data).out
-    assert call.do("--dry_run", data=tmp_path / "none").out.count("0 are there, the official archive has 64") == 1
+    assert call.do("--dry_run", data=tmp_path / "none").out.count("0 exist, the official archive has 64") == 1
 
 
 def test_the_help_tells_what_a_flag_that_is_left_out_means():
     told = job_help(JOBS["reproduce"])
-    given = "(default: none, it must be given: cub or awa2, or what the table names)"
-    for line in (given, "(default: both of Table 1, vgg16 and resnet101)"):
+    given = "(default: none; you must give it: cub or awa2, or a data set of the table)"
+    for line in (given, "(default: for Table 1 both vgg16 and resnet101)"):
         assert line in " ".join(told.split())
     of_rows = {name: {row.settings.get(name, getattr(Settings(), name)) for row in TABLE_1} for name in TABLE_1[0].settings}
     for name, values in of_rows.items():
@@ -163,7 +163,7 @@ def test_all_that_is_missing_is_one_sentence_before_any_work(call, archives, tmp
 def test_features_of_texts_need_a_row_of_texts(call):
     job = call.do("--dry_run", "--knowledge=attributes", "--text_features=vectors:v.txt")
     assert job.status == 2 and job.out == "" and "Received: 'vectors:" in job.err
-    assert job.err.startswith("niwt reproduce: --text_features must be lsa where") and "--knowledge=attributes.\n" in job.err
+    assert job.err.startswith("niwt reproduce: --text_features must be lsa if") and "--knowledge=attributes.\n" in job.err
     assert "--text_features=vectors:" in call.do("--dry_run", "--text_features=vectors:v.txt", "--nooverwrite").out
 
 
@@ -219,7 +219,7 @@ def test_a_matlab_file_in_disorder_stops_before_any_work(niwt, archives, tmp_pat
     data = Path(shutil.copytree(archives / "awa2", tmp_path / "awa2"))
     (data / "xlsa17/data/AWA2/res101.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n")
     job = niwt("reproduce", "--dataset=awa2", "--knowledge=attributes", f"--data_dir={data}", f"--run_dir={tmp_path / 'runs'}")
-    assert job.status == 2 and "res101.mat must be a whole HDF5 file" in job.err
+    assert job.status == 2 and "res101.mat must be a complete HDF5 file" in job.err
     assert not (tmp_path / "runs").exists()
 
 

@@ -57,7 +57,7 @@ def test_a_port_that_is_taken_is_named(niwt, started, bundle, tmp_path):
         port = taken.getsockname()[1]
         job = niwt("studio", f"--bundle={bundle}", f"--images={tmp_path}", f"--port={port}")
     assert job.status == 2 and started == []
-    assert f"--host and --port must be an address that is free. Received: 127.0.0.1:{port}" in job.err
+    assert f"--host and --port must be a free address. Received: 127.0.0.1:{port}" in job.err
 
 
 @pytest.mark.parametrize(

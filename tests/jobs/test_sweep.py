@@ -162,7 +162,7 @@ def test_hparams_can_be_read_back(sweep, tmp_path):
 
 BAD = [
     (["--grid=seen_hed=ridge"], "Did you mean 'seen_head'"),
-    (["--grid=run_dir=a,b"], "--grid must be made of flags that a result depends on"),
+    (["--grid=run_dir=a,b"], "--grid must consist of flags that change a result"),
     (["--grid=seed=0,1", "--seed=2"], "--seed must be given once"),
     (["--grid=seed=0,1", "--parallel=0"], "--parallel must be at least 1. Received: 0"),
     (["--grid=seed=0,1", "--grid_file=x"], "One of --grid and --grid_file must be given"),
@@ -173,11 +173,11 @@ BAD = [
     (["--grid=seed=0,1", "--strategy=multiworker"], "--strategy must be none or mirrored in a sweep"),
     (["--grid=seed=0,1", "--data_dir=no/such"], "--data_dir must name a folder"),
     (["--grid=data_dir={here},{here}/../sweep_here"], "--data_dir must be given once"),
-    (["--grid=seed=0,1", "--sweep_dir={here}"], "--sweep_dir must be new, empty or a sweep's folder"),
+    (["--grid=seed=0,1", "--sweep_dir={here}"], "--sweep_dir must be new, empty, or the folder of a sweep"),
     (["--grid=seed=0,1", "--sweep_dir={here}/broken.json"], "--sweep_dir must be a folder"),
     (["--grid=seed=0,1", "--sweep_dir="], "--sweep_dir must be given"),
     (["--grid=seed=0,1", "--sampler=tpe"], "Received: --sampler=tpe and --num_trials=None"),
-    (["--grid=seed=0,1", "--num_trials=2"], "--num_trials must be given where --sampler is tpe, and nowhere else"),
+    (["--grid=seed=0,1", "--num_trials=2"], "--num_trials must be given with --sampler=tpe, and only then"),
     (["--grid=seed=0,1", "--sampler=random"], "--sampler must be one of grid, tpe"),
 ]
 

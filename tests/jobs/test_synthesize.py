@@ -59,7 +59,7 @@ def test_from_texts_to_a_bundle_and_other_classes_for_it(niwt, tiny_birds, tiny_
         assert "<mark" in (out / f"{photos[0].stem}_evidence.html").read_text()
 
     job = niwt("add_class", f"--bundle={exports}", "--name=heron", "--text=a blue bird with long legs.")
-    assert job.status == 0 and "The network is written anew: all logits move." in job.out, job.err
+    assert job.status == 0 and "The network is written again: the logits of all classes change." in job.out, job.err
     added = _logits(Bundle.open(exports), photos)
     assert added.shape == (6, 4) and np.abs(added[:, :3] - before).max() > 1e-6
     job = niwt("remove_class", f"--bundle={exports}", "--name=heron")
@@ -73,7 +73,7 @@ def test_from_texts_to_a_bundle_and_other_classes_for_it(niwt, tiny_birds, tiny_
     job = niwt("add_class", f"--bundle={exports}", "--name=heron", f"--attributes={tmp_path}/none.json")
     assert job.status == 2 and "Received: --attributes." in job.err
     job = niwt("add_class", f"--bundle={exports}", "--name=heron", f"--text={TEXTS['finch']}")
-    assert job.status == 2 and "must tell classes apart" in job.err
+    assert job.status == 2 and "must have a different text for each class" in job.err
     assert sorted(path.name for path in exports.iterdir() if not path.name.startswith(".")) == ["1", "2", "3", "4"]
 
 
@@ -94,7 +94,7 @@ def test_every_method_that_reads_texts_does_so(niwt, tiny_birds, tiny_bert, tmp_
     photos = sorted(tiny_birds.rglob("images/*/*.jpg"))[:6]
     before = _logits(bundle, photos)
     job = niwt("add_class", f"--bundle={exports}", "--name=heron", "--text=a blue bird with long legs.")
-    assert job.status == 0 and "The network is written anew: the other classes' logits stay." in job.out, job.err
+    assert job.status == 0 and "written again: the logits of the other classes stay the same." in job.out, job.err
     after = _logits(Bundle.open(exports), photos)
     assert after.shape == (6, 4)
     np.testing.assert_allclose(after[:, :3], before, atol=1e-4 * np.abs(before).max())  # each class by its own text
@@ -115,14 +115,14 @@ def test_a_run_of_a_method_that_reads_no_texts_is_refused(niwt, finished_run, tm
     job = niwt("synthesize", f"--run_dir={finished_run.path}", *flags)
     assert job.status == 2 and "a method that reads texts, as --method=n3" in job.err and not exports.exists()
     job = niwt("synthesize", f"--run_dir={tmp_path}/none", *flags)
-    assert job.status == 2 and "--run_dir must be a run's folder" in job.err
+    assert job.status == 2 and "--run_dir must be the folder of a run" in job.err
     job = niwt("synthesize", f"--run_dir={finished_run.path}")
     assert job.status == 2 and "--descriptions must be given" in job.err
 
 
 def test_a_run_that_is_not_finished_is_refused(tmp_path):
     write_json(tmp_path / "config.json", {"settings": Settings().as_dict(), "data": "some"})
-    with pytest.raises(InputError, match="must hold the stage transfer, which is not there: run niwt run"):
+    with pytest.raises(InputError, match="must hold the stage transfer, which is missing: run niwt run"):
         writer_of(tmp_path)
     (tmp_path / "transfer").mkdir()
     (tmp_path / "transfer" / "generator.npz").write_bytes(b"left by a stage of before")

@@ -33,7 +33,7 @@ def test_a_record_has_what_the_settings_have():
 def test_a_rule_between_options_is_checked_when_settings_are_made():
     with pytest.raises(InputError, match=r"^--n3_width must be a multiple of 4\. Received: 6\."):
         Settings(n3_width=6)
-    with pytest.raises(InputError, match=r"^--engine must be closed_form or auto where --extra_layers are given"):
+    with pytest.raises(InputError, match=r"^--engine must be closed_form or auto if --extra_layers are given"):
         Settings(extra_layers=["a"], engine="tape")
 
 
@@ -49,7 +49,7 @@ def test_fields_of_a_record_come_behind_the_one_that_is_named():
 
 
 def test_a_name_that_is_taken_is_refused():
-    with pytest.raises(InputError, match=r"^An option must have a name of its own\. Received: 'sharpness' twice\."):
+    with pytest.raises(InputError, match=r"^An option must have its own name\. Received: 'sharpness' twice\."):
         with_options_of([Sharp, Sharp], after="first")(type("Plain", (), {"__annotations__": {"first": "int"}}))
 
 

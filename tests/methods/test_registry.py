@@ -35,7 +35,7 @@ def test_every_name_is_that_of_its_method():
         assert isinstance(method, Method)
         assert method.name == name
         assert method_of(name) is method
-        assert names.METHOD_STAGES.get(name, ()) == tuple(stage.name for stage in method.stages)
+        assert tuple(names.METHOD_STAGES.get(name, ())) == tuple(stage.name for stage in method.stages)
 
 
 @pytest.mark.parametrize(("given", "meant"), [("eszl", "eszsl"), ("NIWT", "niwt"), ("classmean", "class_mean")])

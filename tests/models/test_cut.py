@@ -42,7 +42,7 @@ def test_layer_without_a_map_is_refused():
 
 @pytest.mark.parametrize("layer", ["b", "c"])
 def test_bypassed_layer_names_the_earlier_cut(layer):
-    with pytest.raises(InputError, match="no path goes round.*nearest earlier layer that works is 'a'"):
+    with pytest.raises(InputError, match="every path goes through.*nearest earlier layer that works is 'a'"):
         split(branched(), layer)
 
 

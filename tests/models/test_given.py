@@ -142,7 +142,7 @@ def test_the_grid_of_a_sequence(tokens, side, known, expected):
 
 
 def test_a_sequence_that_is_no_grid():
-    with pytest.raises(InputError, match="must be a grid of patches behind at most 16 other tokens. Received: 300 tokens"):
+    with pytest.raises(InputError, match="must be a grid of patches after at most 16 other tokens. Received: 300 tokens"):
         grid_of(300, 224, [])
 
 

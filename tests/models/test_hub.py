@@ -145,7 +145,7 @@ def test_a_module_without_an_inner_map_says_what_it_offers(tmp_path):
         ({"layer": "net/secnd"}, "Did you mean 'net/second'"),
         ({"layer": "default"}, "Received: 'default'"),
         ({"layer": "net/first", "input_size": 32}, "16 x 16 pixels.*Received: 32"),
-        ({"layer": "net/first", "weights": "imagenet"}, "it has its own. Received: 'imagenet'"),
+        ({"layer": "net/first", "weights": "imagenet"}, "has its own weights. Received: 'imagenet'"),
     ],
 )
 def test_what_does_not_fit_the_module(folder, options, sentence):
@@ -179,7 +179,7 @@ def test_a_saved_network_whose_module_is_gone_or_another(folder, tmp_path):
     moved = shutil.copytree(folder, tmp_path / "module")
     build_network(f"hub:{moved}", NAMES, layer="net/second").save(tmp_path / "a.keras")
     shutil.rmtree(moved)
-    with pytest.raises(InputError, match=r"a\.keras was made of a hub module.*Received: '.*module', not a folder"):
+    with pytest.raises(InputError, match=r"a\.keras was made from a hub module.*Received: '.*module', not a folder"):
         Network.load(tmp_path / "a.keras")
     save_dictionary(moved)
     with pytest.raises(InputError, match="must be the one that the network was saved with"):

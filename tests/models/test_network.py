@@ -79,7 +79,7 @@ def test_copy_has_its_own_weights(network, images):
         (np.ones((255, 1)), [0.0], ["fox"], r"columns and biases must be \[256, 1\]"),
         (np.ones((256, 1)), [0.0, 1.0], ["fox"], r"columns and biases must be \[256, 1\]"),
         (np.full((256, 1), np.nan), [0.0], ["fox"], "must be finite"),
-        (np.ones((256, 1)), [0.0], ["cat"], "a name of its own. Received: 'cat', which exists"),
+        (np.ones((256, 1)), [0.0], ["cat"], "must have a new name. Received: 'cat', which exists"),
     ],
 )
 def test_expand_refuses(network, columns, biases, names, sentence):
@@ -87,6 +87,7 @@ def test_expand_refuses(network, columns, biases, names, sentence):
         network.expand(columns, biases, names)
 
 
+@pytest.mark.slow
 def test_save_and_load_in_this_process_and_another(network, images, tmp_path):
     larger = network.expand(np.ones((256, 1)), [0.25], ["fox é"])
     larger.calibration = 0.5

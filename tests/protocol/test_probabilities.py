@@ -125,5 +125,5 @@ def test_what_cannot_be_loaded(tmp_path, contents):
     path = tmp_path / "probabilities.json"
     if contents is not None:
         path.write_text(contents)
-    with pytest.raises(InputError, match=r"probabilities.json must be what the stage transfer wrote. Received: '/"):
+    with pytest.raises(InputError, match=r"probabilities.json must be the file that the stage transfer wrote. Received: '/"):
         load_probabilities(path)

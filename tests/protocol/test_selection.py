@@ -109,9 +109,11 @@ GRIDS_OF_TWO = {
     "class_mean": {"penalty": (0.1, 1.0)},
     "class_mean_gp": {},
 }
+# Whose training compiles for seconds waits for the slow tests.
+QUICK = [pytest.param(name, marks=pytest.mark.slow) if name == "cnzsl" else name for name in SMALL]
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", QUICK)
 def test_trials_are_the_same_whether_candidates_share_their_work_or_not(folds, task, name):
     shared = dataclasses.replace(method_of(name), grid=GRIDS_OF_TWO[name])
     kinds = {each: getattr(shared, each) for each in ("features", "descriptions", "formulas")}
@@ -181,7 +183,7 @@ def test_every_method_with_a_network_is_here():
     assert {name for name in network_methods() if not method_of(name).reads_texts} == {"niwt", *SMALL, "cvae"}
 
 
-@pytest.mark.parametrize("name", ["niwt", *SMALL])
+@pytest.mark.parametrize("name", ["niwt", *QUICK])
 def test_the_network_scores_as_the_parameters_do_and_is_calibrated_by_the_seen_margin(parted, prepared, name):
     main, unseen, test = parted
     chosen = choose(SETTINGS, _method(name), prepared)
@@ -221,7 +223,7 @@ def _assert_same(made, remade):
     assert dict(remade.figures) == pytest.approx(dict(made.figures), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", QUICK)
 def test_a_baselines_generator_goes_through_its_arrays(parted, prepared, name, tmp_path):
     unseen, method = parted[1], _method(name)
     chosen = choose(SETTINGS, method, prepared)
@@ -263,7 +265,7 @@ def test_niwts_generator_goes_through_its_arrays_by_every_engine(parted, prepare
         np.testing.assert_array_equal(method.formula_of(generator.formula.arrays())(unseen.values)[0], columns)
 
 
-@pytest.mark.parametrize("name", ["niwt", *SMALL])
+@pytest.mark.parametrize("name", ["niwt", *QUICK])
 def test_of_no_class_the_seen_part_is_made_alone(parted, prepared, name):
     unseen, method = parted[1], _method(name)
     candidate = method.candidates(SETTINGS, prepared)[0]

@@ -75,7 +75,7 @@ def contents_toy(
         faithfulness=_faithfulness() if explained else (),
         cautions=() if explained else ("No heat map was measured.",),
         followed=Followed([(names[0], 0.75), ("size", 0.25)], ["tail"]) if explained else None,
-        unmeasured=() if explained else ("Energy in the box: not measured, the data set has no boxes of its images.",),
+        unmeasured=() if explained else ("Energy in the box: not measured, the data set has no boxes for its images.",),
         calibration_chosen=explained,
         reproduction=Reproduction(("niwt run --run_dir='<x>'",), (("python", "3"),), "0" * 16, (("train", 1.5, "f" * 16),)),
     )
@@ -94,7 +94,7 @@ def _gallery(names: tuple[str, ...], num_seen: int) -> tuple[GalleryEntry, ...]:
     beaks = (("has_beak::long", "has_beak", 0.5), ("has_beak::dark_red", "has_beak", 0.25))
     words = tuple(WeightedAttribute(*each) for each in ((names[0], "", 1.0), *beaks))
     against = (WeightedAttribute(names[1], "", -0.75),)
-    neuron = ShownNeuron(3, names[0], 0.99, 0.1, PIXEL, f"Where neuron 3 ({names[0]}) answers in the image of {names[1]}")
+    neuron = ShownNeuron(3, names[0], 0.99, 0.1, PIXEL, f"Where neuron 3 ({names[0]}) is active in the image of {names[1]}")
     other = replace(neuron, neuron=4, auc=0.76)
     for true in (len(names) - 1, 0):
         for right in (True, False):

@@ -254,6 +254,6 @@ def test_paper_shows_what_was_hidden(opened):
     page.emulate_media(media="print", color_scheme="dark")
     assert page.locator("article.entry:visible").count() == 4 and page.locator(".controls:visible").count() == 0
     assert page.evaluate("getComputedStyle(document.querySelector('h1')).color") == "rgb(28, 32, 38)"
-    assert page.get_by_text("What Stage 3 was chosen from").is_visible()
+    assert page.get_by_text("Candidates for stage 3").is_visible()
     assert page.locator("tr.chosen").is_visible()
     assert page.pdf()[:5] == b"%PDF-"

@@ -104,7 +104,7 @@ def test_the_matrix_has_its_cells_and_no_others():
     assert next(each.attrib["d"] for each in svg if each.attrib.get("class") == "no-images") == "M168 192h36v12h-36z"
     assert next(each.attrib["d"] for each in svg if each.attrib.get("class") == "divider") == "M168 192h36M192 168v36"
     assert [each.text for each in svg if each.attrib.get("class") == "name"] == ["a", "a", "<b>", "<b>", "c", "c"]
-    assert "8 test images, 1 of them named wrongly" in svg[1].text
+    assert "8 test images, 1 of them classified wrongly" in svg[1].text
 
 
 def test_many_classes_have_no_names_along_the_matrix():

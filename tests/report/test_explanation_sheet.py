@@ -63,9 +63,9 @@ def _texts(tmp_path, monkeypatch, explanation):
 def test_titles_are_whole_where_there_is_room(tmp_path, monkeypatch):
     own, rival = "Chestnut Tailed Kingfisher", "Red Finch"
     bars, pictures = _texts(tmp_path, monkeypatch, explained(own, rival))
-    assert bars[0] == f"Blue speaks for {own},\norange against it"
-    assert bars[1] == f"Why not {rival} (20.0 %)?\nBlue speaks for {own}, orange for {rival}"
-    assert pictures[-1].replace("\n", " ") == f"where it is {own} and not {rival}"
+    assert bars[0] == f"Blue supports {own},\norange counts against it"
+    assert bars[1] == f"Why not {rival} (20.0 %)?\nBlue supports {own}, orange supports {rival}"
+    assert pictures[-1].replace("\n", " ") == f"evidence for {own} and not {rival}"
     assert all(inches(line, 9.5) <= 2.4 for line in pictures[-1].split("\n"))
 
 
@@ -81,8 +81,8 @@ def test_an_empty_map_is_said_to_be(tmp_path, monkeypatch):
     found = explained()
     found = replace(found, heat=empty, contrast=replace(found.contrast, heat=empty))
     titles = _texts(tmp_path, monkeypatch, found)[1]
-    assert titles[1] == "where the network looks\nnothing in the map speaks for it"
-    assert titles[-1].replace("\n", " ") == "nothing in the map speaks for crow over dove"
+    assert titles[1] == "where the network looks\nnothing in the image supports it"
+    assert titles[-1].replace("\n", " ") == "nothing in the image supports crow over dove"
 
 
 def test_classes_and_attributes_may_be_called_anything(tmp_path):

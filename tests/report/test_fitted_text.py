@@ -20,7 +20,7 @@ def test_widths_are_in_proportion_to_the_letters():
 @pytest.mark.parametrize("size", [9.0, 10.5])
 def test_widths_are_those_of_a_figure(size):
     figure = Figure(dpi=DPI)
-    text = figure.text(0, 0, "Neurons that tell them apart", fontsize=size)
+    text = figure.text(0, 0, "Neurons that separate them", fontsize=size)
     drawn = text.get_window_extent(FigureCanvasAgg(figure).get_renderer()).width / DPI
     assert inches(text.get_text(), size) == pytest.approx(drawn, abs=0.02)
 

@@ -100,7 +100,7 @@ def test_a_named_neuron_is_shown_where_it_answers(entries):
     # alpha is 1 / 20 / 4 at each position, the mean activation 240 / 4.
     assert (neuron.neuron, neuron.name, neuron.auc) == (2, "is blue", pytest.approx(0.99))
     assert neuron.weight == pytest.approx(60 / 80)
-    assert neuron.alt == "Where neuron 2 (is blue) answers in the image of Blue"
+    assert neuron.alt == "Where neuron 2 (is blue) is active in the image of Blue"
     picture = _pixels(neuron.picture)
     assert picture.shape == (37, 112, 3) and picture[4, 10, 2] > 200 and picture[:, 100:].max() < 20
 

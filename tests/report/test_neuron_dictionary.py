@@ -65,8 +65,8 @@ def test_figures_are_read_and_unknown_ones_are_none(files):
 def test_regions_are_shown_with_class_and_image_in_words(files):
     entry = _dictionary(files).entries[1]
     assert [alt for _, alt in entry.pictures] == [
-        "Where neuron 2 (blue) answers most in an image of Blue Jay (wide.png)",
-        "Where neuron 2 (blue) answers most in an image of Red Finch (broken.png)",
+        "Where neuron 2 (blue) is most active in an image of Blue Jay (wide.png)",
+        "Where neuron 2 (blue) is most active in an image of Red Finch (broken.png)",
     ]
     first, grey_square = (
         Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB") for uri, _ in entry.pictures

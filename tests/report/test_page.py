@@ -108,7 +108,7 @@ def test_what_is_absent_is_said():
     assert "There is no test image of an unseen class" in text
     assert "need test images of both kinds" in text and "The curves as tables" not in text
     assert "not measured, the data set has no boxes" in text
-    assert "No neuron has a name that holds" in text and "There is no test image to explain." in text
+    assert "No neuron has a name that is confirmed" in text and "There are no test images to explain." in text
     assert "Grey rows have no test image" in text
 
 
@@ -118,14 +118,14 @@ def test_an_optimistic_result_is_called_so_beside_its_figure():
     text = render(replace(contents, optimistic=("its <images> were seen", "so")))
     Page(text)
     assert text.count('% <span class="optimistic">optimistic</span></td>') == len(contents.headline)
-    assert "since its &lt;images&gt; were seen; so." in text
+    assert "because its &lt;images&gt; were seen; so." in text
 
 
 def test_without_any_test_image():
     scored = scored_toy(2, 3, 0)
     text = render(contents_toy(scored, ("ant", "bee", "cat"), 2, explained=False))
     Page(text)
-    assert "There is no test image, so nothing could be measured." in text
+    assert "There are no test images, so nothing could be measured." in text
     assert "nan" not in re.sub(r"<(script|style).*?</\1>", "", text, flags=re.S)
 
 
@@ -136,7 +136,7 @@ def test_large_ones_stay_small():
     contents = contents_toy(scored, names, 1400, neurons=10_000, estimates=estimates)
     text = render(contents)
     assert len(text) < 2_500_000
-    assert "the first 1,500 of 1,600 classes" in text and "10,000 of 10,000 neurons have a name" in text
+    assert "the first 1,500 of 1,600 classes" in text and "10,000 of 10,000 neurons have a confirmed name" in text
     assert text.count('<tr data-text="') == 1500
     assert f"30 of {contents.results.num_pairs:,}" in text
 
@@ -156,12 +156,12 @@ def test_names_of_neurons_carry_what_was_measured(text):
     shown = re.sub(r"<[^>]*>", "", _gallery_of(text))
     assert "no. 3, AUC 0.99" in shown and "no. 4, AUC 0.76" in shown and "sure" not in shown
     dictionary = re.sub(r"<[^>]*>", "", text[text.index('<section id="neurons"') : text.index('<section id="maps"')])
-    assert "12 of 12 neurons have a name that holds" in dictionary
-    assert "must be true as well (the lower 90 % bound of its AUC is above 0.75)" in dictionary
+    assert "12 of 12 neurons have a confirmed name" in dictionary
+    assert "(the lower 90 % bound of its AUC must be above 0.75)" in dictionary
 
 
 def test_why_a_figure_of_a_neuron_is_absent(text):
-    assert "n/a where every one of the test images has the attribute or none of them" in text
+    assert "n/a if all test images have the attribute, or none" in text
 
 
 def test_a_word_is_true_of_the_image_only_where_that_is_known(text):
@@ -203,7 +203,7 @@ def test_a_name_can_be_copied_as_jobs_take_it():
 
 def test_an_empty_map_is_said_to_be_empty(text):
     entries = _gallery_of(text).split("<article")[1:]
-    assert ["nothing in it speaks for" in entry for entry in entries] == ["entry wrong" in entry for entry in entries]
+    assert ["nothing in the image supports" in entry for entry in entries] == ["entry wrong" in entry for entry in entries]
 
 
 def test_how_the_calibration_was_chosen(text):
@@ -218,7 +218,7 @@ def test_that_no_neuron_has_a_name(text):
     contents = contents_toy(scored_toy(3, 6, 8), HOSTILE, 3)
     assert contents.dictionary is not None
     without = render(replace(contents, dictionary=replace(contents.dictionary, entries=(), num_named=0)))
-    assert "No neuron has a name that holds" in without and "No neuron has a name that holds" not in text
+    assert "No neuron has a name that is confirmed" in without and "No neuron has a name that is confirmed" not in text
 
 
 

@@ -33,7 +33,7 @@ def test_percent_with_one_decimal():
 
 def test_what_competes_is_said():
     text = summary_table(METRICS)
-    assert "all 50 classes competing" in text and "only the 10 unseen classes competing" in text
+    assert "all 50 classes compete" in text and "only the 10 unseen classes compete" in text
     assert max(map(len, text.splitlines())) <= 100
 
 

@@ -66,8 +66,8 @@ def test_reliability_counts_classes_the_same(results):
 
 def test_the_summary_says_what_was_measured():
     known = {"acc_seen": Estimate(0.9), "acc_unseen": Estimate(0.75), "acc_zsl": Estimate(0.8)}
-    assert "names 75.0 % of the test images of 1 class it" in summary_of(known, 4, 1)
-    assert "90.0 %" in summary_of(known, 4, 1) and "guessing: 25.0 %" in summary_of(known, 4, 4)
+    assert "classifies 75.0 % of the test images of 1 unseen class correctly" in summary_of(known, 4, 1)
+    assert "90.0 %" in summary_of(known, 4, 1) and "chance: 25.0 %" in summary_of(known, 4, 4)
     assert "only those" not in summary_of(known, 4, 1) and "only those 2 compete" in summary_of(known, 4, 2)
     without = {**known, "acc_unseen": Estimate(None), "acc_zsl": Estimate(None)}
     assert "no test image of an unseen class" in summary_of(without, 4, 1)
@@ -106,7 +106,7 @@ def test_faithfulness_is_shown_or_said_to_be_absent():
     assert row.estimates == {"seen": (Estimate(0.8, 0.7, 0.9), 0.3, 4, 2), "unseen": (Estimate(0.5), None, 1, 0)}
     absent = unmeasured_sentences({"energy_in_box": energy}, FIGURES, ("boxes", "parts"))
     assert len(absent) == len(FIGURES) - 1
-    assert "Hottest point in the box: not measured, the data set has no boxes of its images." in absent
+    assert "Hottest point in the box: not measured, the data set has no boxes for its images." in absent
     assert "Insertion: not measured, there is nothing to measure it on." in absent
 
 
@@ -127,7 +127,7 @@ def test_figures_of_the_maps():
     explainer = SimpleNamespace(form="closed_form", rank_correlation=0.25, regularization=3.0)
     first, inverse, *others = map_figures({"map_rank_correlation": 0.5}, explainer)
     assert first.value == 0.5 and (inverse.name, inverse.value) == ("Inverse map (closed form): rank correlation", 0.25)
-    assert "held-out seen classes; ridge penalty 3. It is the best of all candidates" in inverse.meaning
+    assert "left out; ridge penalty 3. It is the best of all candidates" in inverse.meaning
     assert all(figure.value is None for figure in others)
 
 
@@ -155,7 +155,7 @@ def test_what_was_trained_on_what(world):
     assert said["Layer explained"] == "map: 3 neurons at 2 × 2 positions"
     assert said["Trained"] == "all layers, 1 epoch (head) then 2 epochs (all)"
     assert said["Time"] == "train 10.0\N{NO-BREAK SPACE}min, map 0.5\N{NO-BREAK SPACE}s"
-    assert said["Known of each image"] == "its class alone"
+    assert said["Annotations of each image"] == "only its class"
     assert said["Chosen on"].startswith("nothing")
     assert subject_of(Settings(), world.network) == "birds: 2 seen classes, 1 unseen class"
     assert count(1000, "image") == "1,000 images"

@@ -95,7 +95,7 @@ def test_every_damaged_file_is_named(run):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
-    with pytest.raises(InputError, match="--run_dir must be a run's folder, with its config.json"):
+    with pytest.raises(InputError, match="--run_dir must be the folder of a run .with config.json"):
         check_run(tmp_path)
 
 

@@ -78,7 +78,7 @@ def test_a_stage_of_images_alone_outlives_other_descriptions(tmp_path):
     assert RunDirectory(tmp_path).reading().folder("train").is_dir()
     with RunDirectory(tmp_path).locked(Settings()) as run:
         run.use_data("two", images="j")
-        assert run.stage("train", ["seed"], described=False).reason == "was made of other data"
+        assert run.stage("train", ["seed"], described=False).reason == "was made from other data"
 
 
 def test_flags_that_are_not_given_come_from_the_run(tmp_path):
@@ -112,7 +112,7 @@ def test_other_data_redo_everything(tmp_path):
 
 def test_a_stage_alone_refuses_inputs_that_are_absent_or_out_of_date(tmp_path):
     with (
-        pytest.raises(InputError, match="needs train, which is not there: run niwt run --run_dir=.* first, which does all"),
+        pytest.raises(InputError, match="needs train, which is missing: run niwt run --run_dir=.* first, which does all"),
         RunDirectory(tmp_path).locked(Settings()) as run,
     ):
         _evaluate(run)
@@ -132,7 +132,7 @@ def test_results_of_earlier_stages_are_withdrawn_when_one_is_redone(tmp_path):
         run.use_data("d")
         assert _train(run)
         assert not (tmp_path / "metrics.json").exists()
-        with pytest.raises(InputError, match="evaluate, which stands on train|evaluate, which was made from an earlier train"):
+        with pytest.raises(InputError, match="evaluate, which was made from (train|an earlier train)"):
             run.folder("evaluate")
         assert _evaluate(run)
     assert read_json(tmp_path / "metrics.json") == {"sum": 3}
@@ -181,7 +181,7 @@ def test_a_run_is_not_made_again_because_its_configuration_was_changed(tmp_path,
         config.write_text(changed[damage])
     assert RunDirectory(tmp_path).reading().settings.seed == 7
     assert _both(tmp_path) == (False, False)
-    said = "is taken as it was: --seed is still 7, not 8." if damage == "edited" else "is taken as it was."
+    said = "The change is ignored: --seed is still 7, not 8." if damage == "edited" else "The change is ignored."
     assert said in caplog.text and config.read_text() == text
     with pytest.raises(InputError, match="--seed was 7, now 8"):
         _both(tmp_path, Settings(seed=8), ["seed"])
@@ -237,7 +237,7 @@ def test_scratch_outlives_an_interruption_but_not_a_change_or_the_end(tmp_path):
 def test_a_folder_that_is_not_a_runs_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     with (
-        pytest.raises(InputError, match=r"--run_dir must be new, empty or a run's folder.*thesis\.tex"),
+        pytest.raises(InputError, match=r"--run_dir must be new, empty or the folder of a run.*thesis\.tex"),
         RunDirectory(tmp_path).locked(Settings()),
     ):
         pass
@@ -325,7 +325,7 @@ def test_a_stage_alone_on_changed_data_is_refused(tmp_path):
     _both(tmp_path)
     before = (tmp_path / "metrics.json").read_text()
     with (
-        pytest.raises(InputError, match="The stage evaluate needs train, which was made of other data"),
+        pytest.raises(InputError, match="The stage evaluate needs train, which was made from other data"),
         RunDirectory(tmp_path).locked(Settings()) as run,
     ):
         run.use_data("other")

@@ -101,7 +101,7 @@ def test_a_class_is_composed_by_keyboard_and_saved(served, tmp_path):
 
         page.get_by_role("tab", name="Try an image").focus()
         page.keyboard.press("ArrowRight")
-        heading = page.get_by_role("heading", name="It claims")
+        heading = page.get_by_role("heading", name="The new class gets")
         heading.wait_for()
         before = heading.inner_text()
         _tab_to(page, "fur")
@@ -119,8 +119,8 @@ def test_a_class_is_composed_by_keyboard_and_saved(served, tmp_path):
 
         page.get_by_label("Name of the new class").fill(f"zebra {HOSTILE}")
         page.keyboard.press("Tab")
-        page.get_by_role("button", name="Save as a class card").click()
-        page.get_by_text("Saved. This page now works on the new version").wait_for()
+        page.get_by_role("button", name="Save the class").click()
+        page.get_by_text("Saved. This page now uses the new version").wait_for()
         page.get_by_text("version 2").wait_for()
         assert page.locator("img[src=x], a[href^=javascript], .katex").count() == 0
         browser.close()

@@ -33,12 +33,12 @@ def page(exported, images, tmp_path, monkeypatch) -> AppTest:
 
 
 def _headline(page: AppTest) -> str:
-    return next(heading.value for heading in page.subheader if heading.value.startswith("It claims"))
+    return next(heading.value for heading in page.subheader if heading.value.startswith("The new class gets"))
 
 
 def test_classes_are_composed_and_saved(page, tmp_path):
     assert MultiPartParser.spool_max_size > 20 * 2**20
-    assert page.warning[0].value == plain("Left out, since they cannot be decoded: 'broken [x](y).jpg'.")
+    assert page.warning[0].value == plain("Left out, because they cannot be decoded: 'broken [x](y).jpg'.")
     assert any(list(frame.value.columns) == ["Class", "Probability", "Learnt from"] for frame in page.dataframe)
     names = ("fur", "wings", "size", HOSTILE, "red", "# blue")
     assert [slider.label for slider in page.slider] == [plain(name) for name in names]
@@ -55,12 +55,12 @@ def test_classes_are_composed_and_saved(page, tmp_path):
     page.text_input(key="search").set_value("colour red").run()
     assert [slider.label for slider in page.slider] == [plain("colour::red")]
     page.text_input(key="name").set_value("cat").run()
-    next(button for button in page.button if button.label == "Save as a class card").click().run()
-    assert "name must be that of no other class" in page.error[0].value.replace("\\", "")
+    next(button for button in page.button if button.label == "Save the class").click().run()
+    assert "name must be new" in page.error[0].value.replace("\\", "")
     assert not (tmp_path / "toy" / "2").exists()
 
     page.text_input(key="name").set_value(f"new {HOSTILE}").run()
-    next(button for button in page.button if button.label == "Save as a class card").click().run()
+    next(button for button in page.button if button.label == "Save the class").click().run()
     assert not page.exception and not page.error
     assert [code.value for code in page.code] == [str(tmp_path / "toy" / "2")]
     assert "version 2" in page.caption[0].value and f"new {HOSTILE}" in page.selectbox(key="start").options
@@ -70,12 +70,12 @@ def test_words_and_beginnings_set_the_sliders(page):
     page.selectbox(key="start").select("cat").run()
     cat = [slider.value for slider in page.slider]
     page.text_area(key="words").set_value("Fur, no wings.").run()
-    next(button for button in page.button if button.label == "Read the words").click().run()
+    next(button for button in page.button if button.label == "Read the text").click().run()
     assert any("understood fur" in text.value for text in page.text)
     read = [slider.value for slider in page.slider]
     assert read != cat and read[0] > read[1]
     page.text_area(key="words").set_value("Qwerty.").run()
-    next(button for button in page.button if button.label == "Read the words").click().run()
+    next(button for button in page.button if button.label == "Read the text").click().run()
     assert "nothing is understood" in page.error[0].value
     assert [slider.value for slider in page.slider] == read
 
@@ -95,24 +95,25 @@ def test_changes_and_a_saving_can_be_undone(page, tmp_path):
     first = values()
     page.slider[1].set_value(page.slider[1].min).run()
     page.selectbox(key="start").select("cat").run()
-    assert any("is currently called 'cat'" in text.value for text in page.text)
+    assert any("Your description is that of 'cat'" in text.value for text in page.text)
     for expected in (None, first, mean):
         _press(page, "Undo")
         assert expected is None or values() == expected
         assert page.selectbox(key="start").value == ""
     page.text_input(key="name").set_value("CAT").run()
-    assert any("There is a class that is currently called 'cat'" in text.value for text in page.text)
+    assert any("A class with this name exists: 'cat'" in text.value for text in page.text)
     page.text_input(key="name").set_value("zebra").run()
-    _press(page, "Save as a class card")
-    _press(page, "Undo the saving of zebra")
-    assert not page.error and "version 3" in page.caption[0].value and "Taken back" in page.success[0].value
+    _press(page, "Save the class")
+    _press(page, "Remove zebra again")
+    assert not page.error and "version 3" in page.caption[0].value and "Removed" in page.success[0].value
     assert "zebra" not in page.selectbox(key="start").options
-    assert not [button for button in page.button if button.label.startswith("Undo the saving")]
+    assert not [button for button in page.button if button.label.startswith("Remove ")]
 
 
 def test_a_bad_upload_is_one_sentence(page):
     page.file_uploader[0].set_value(("<b>x</b>.png", b"no image", "image/png")).run()
     assert not page.exception
     assert page.error[0].value == plain(
-        "An image must be a JPEG, PNG, WebP, GIF or BMP file that is whole, still and not too large. Received: '<b>x</b>.png'."
+        "An image must be a JPEG, PNG, WebP, GIF or BMP file that is complete, not animated and not too large. Received: "
+        "'<b>x</b>.png'."
     )

@@ -78,7 +78,7 @@ def test_the_reason_for_a_claim_is_what_the_saved_class_would_answer(exported, i
     assert shop.bench.model.answer(encoded) == plain
 
     path, notes = shop.save("  a zebra\u0301 ", composition)
-    assert path == folder / "2" and all("came after" not in note for note in notes)
+    assert path == folder / "2" and all("is newer than" not in note for note in notes)
     card = Bundle.open(path).cards[-1]
     assert card.name == "a zebrá" and not card.seen and card.source == "niwt studio"
     np.testing.assert_array_equal(np.float32(card.description), composition.values)
@@ -107,11 +107,11 @@ def test_a_class_that_came_meanwhile_is_kept(exported, images, tmp_path):
     path, notes = shop.save("zebra", composition.edited(1, 1.0))
     assert path == folder / "3"
     assert Bundle.open(folder).labels == (*older.labels, "yak", "zebra") == shop.bench.bundle.labels
-    assert notes[-1] == "Version 2 came after 1, which was open; the class was added to 2."
-    with pytest.raises(InputError, match="'yak', which there is already"):
+    assert notes[-1] == "Version 2 is newer than 1, which was open. The class was added to 2."
+    with pytest.raises(InputError, match="'yak', which exists"):
         shop.save("yak", composition)
     path, notes = shop.save("zorse", composition.edited(2, 1.0))
-    assert path == folder / "4" and not any("came after" in note for note in notes)
+    assert path == folder / "4" and not any("is newer than" in note for note in notes)
 
 
 @pytest.mark.parametrize("other", ["graph", "knowledge"])
@@ -143,7 +143,7 @@ def test_a_saved_class_is_taken_back_by_a_version_without_it(exported, images, t
     assert shop.take_back("zebra") == folder / "3" == shop.bench.bundle.folder
     assert shop.bench.bundle.labels == Bundle.open(folder / "1").labels and shop.bench.named("zebra") == ""
     assert sorted(os.listdir(folder)) == ["1", "2", "3"]
-    with pytest.raises(InputError, match="name must be that of one of the bundle's 5 classes. Received: 'zebra'"):
+    with pytest.raises(InputError, match="name must be the name of one of the bundle's 5 classes. Received: 'zebra'"):
         shop.take_back("zebra")
 
 
@@ -179,5 +179,5 @@ def test_a_bundle_without_a_column_formula_composes_nothing(images, tmp_path):
     bench = Workshop(folder, images, 3).bench
     answer = bench.model.answer(bench.gallery.images.read(0))
     assert answer.best and answer.heat_png == b"" and answer.label == answer.best[0][0]
-    with pytest.raises(InputError, match="must know what its classes' descriptions mean"):
+    with pytest.raises(InputError, match="must have the descriptions of its classes"):
         bench.start(None)

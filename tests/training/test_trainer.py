@@ -132,6 +132,7 @@ def test_the_best_epoch_is_kept_over_an_interruption(images, validation, tmp_pat
     np.testing.assert_array_equal(network.columns, expected.columns)
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights_other_seed_others(images, validation):
     results = [
         train_seen(small(), images, validation, from_scratch=True, epochs=1, seed=seed, **QUICK)[0].model.get_weights()
@@ -197,6 +198,7 @@ def test_a_checkpoint_of_another_run_or_a_broken_one_is_not_used(images, validat
     np.testing.assert_array_equal(again.columns, expected.columns)
 
 
+@pytest.mark.slow
 def test_a_head_that_was_expanded_is_trained_on(images, validation):
     two = build_network("small_vgg", ("red", "green"), input_size=16)
     first, _ = train_seen(two, images.of_classes(np.array([0, 1])), None, from_scratch=True, epochs=2, **QUICK)

@@ -104,7 +104,10 @@ def _separate(table: np.ndarray, rng: np.random.Generator) -> None:
             table[pair, group] = table[pair[::-1], group]
             if sum(_num_alike(table, row) for row in pair) > before:
                 table[pair, group] = table[pair[::-1], group]
-    raise InputError(f"num_species must leave species {MIN_DIFFERENT_GROUPS} different groups. Received: {len(table)}.")
+    raise InputError(
+        f"num_species must be small enough that any two species differ in {MIN_DIFFERENT_GROUPS} groups. Received: "
+        f"{len(table)}."
+    )
 
 
 def _num_alike(table: np.ndarray, row: int) -> int:

@@ -50,7 +50,7 @@ class Reading:
 
     def sentence(self) -> str:
         """Return all of it in one sentence."""
-        parts = [f"understood {', '.join(self.said)}"] if self.said else ["understood nothing as said"]
+        parts = [f"understood {', '.join(self.said)}"] if self.said else ["no attribute was understood"]
         if self.numbers:
             parts.append("numbers " + ", ".join(f"{name} {value:g}" for name, value in self.numbers))
         if self.partly:
@@ -62,9 +62,12 @@ class Reading:
         if self.synonyms:
             parts.append(f"took {', '.join(self.synonyms)}")
         if self.left_out:
-            parts.append(f"left out as said of the young, of others or of what is not so {', '.join(map(repr, self.left_out))}")
+            parts.append(
+                "not used, because they are about the young, about others or about what is not true: "
+                f"{', '.join(map(repr, self.left_out))}"
+            )
         parts.append(f"not understood {', '.join(map(repr, self.unread))}" if self.unread else "every word was understood")
-        return "; ".join(parts) + "; all other attributes are the seen classes' mean."
+        return "; ".join(parts) + "; all other attributes get the mean of the seen classes."
 
     def word_by_word(self) -> list[str]:
         """Return a line for each thing that was understood, with its words."""

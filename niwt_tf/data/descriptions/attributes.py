@@ -63,7 +63,7 @@ def class_sentences(dataset: Dataset, split_dir: str | Path | None = None) -> Kn
     """
     of_features = holds_features(dataset.root)
     if dataset.name not in FOLDERS and not of_features:
-        raise InputError(f"knowledge=sentences is published for cub alone. Received: dataset {dataset.name!r}.")
+        raise InputError(f"knowledge=sentences is published only for cub. Received: dataset {dataset.name!r}.")
     path = dataset.root.parent / _FILE if of_features else _find(dataset, split_dir)
     require(path.is_file(), f"knowledge=sentences needs {path}. Received: no such file.")
     if dataset.split is not None and not dataset.split.name.startswith("ps"):
@@ -86,7 +86,7 @@ def class_sentences(dataset: Dataset, split_dir: str | Path | None = None) -> Kn
     rows = values.T[[row_of[plain_name(name)] for name in dataset.class_names]].astype(np.float32)
     wrong = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(wrong):
-        raise InputError(f"{path}: att must hold finite numbers. Received: others for {dataset.class_names[wrong[0]]!r}.")
+        raise InputError(f"{path}: att must hold finite numbers. Received: other values for {dataset.class_names[wrong[0]]!r}.")
     return Knowledge(rows, dimension_names(rows.shape[1]), ("",) * rows.shape[1], "sentences")
 
 

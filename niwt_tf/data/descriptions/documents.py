@@ -20,7 +20,10 @@ def caption_documents(dataset: Dataset) -> list[str]:
     """
     if dataset.captions is None and dataset.class_texts is not None:
         return _complete(dataset, dataset.class_texts, "captions", "")
-    place = "" if dataset.captions else " Captions of images are read from text_c10 in or beside the archive's folder."
+    place = (
+        "" if dataset.captions else
+        " Captions of images are read from text_c10, in the folder of the archive or next to it."
+    )
     return _complete(dataset, caption_texts(dataset), "captions", place)
 
 
@@ -36,7 +39,7 @@ def text_documents(dataset: Dataset) -> list[str]:
     folder = next((inner for inner in (official / FOLDER, official.parent / FOLDER) if inner.is_dir()), None)
     if folder is None:
         raise InputError(
-            f"knowledge=texts needs the folder {FOLDER} with a file <class>.txt for each class in or beside {official}. "
+            f"knowledge=texts needs the folder {FOLDER} with a file <class>.txt for each class, in {official} or next to it. "
             "Received: no such folder."
         )
     files = text_files(folder)

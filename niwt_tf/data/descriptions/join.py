@@ -44,5 +44,7 @@ def _to_scale(label: str, values: np.ndarray, seen: np.ndarray) -> np.ndarray:
     centre = of_seen.mean(axis=0)
     length = float(np.linalg.norm(of_seen - centre, axis=1).mean())
     if length == 0 or (of_seen == of_seen[0]).all():
-        raise InputError(f"knowledge={label} must differ between seen classes to be joined with others. Received: one row.")
+        raise InputError(
+            f"knowledge={label} must differ between seen classes to be joined with others. Received: the same row for all."
+        )
     return np.asarray((values - centre) / length, np.float32)

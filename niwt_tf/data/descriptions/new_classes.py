@@ -92,7 +92,7 @@ def described(entries: Iterable[Entry], seen: Knowledge, where: str, missing: st
             f"Received: {listed([entry.name for entry in unknown])}, unknown{without}.{near}"
         )
     if absent and (missing == "error" or len(absent) == len(seen.names)):
-        advice = "; missing=mean gives them the seen classes' mean" if len(absent) < len(seen.names) else ""
+        advice = "; with missing=mean they get the mean of the seen classes" if len(absent) < len(seen.names) else ""
         raise InputError(
             f"{where} must name every one of the bundle's {len(seen.names)} attributes. "
             f"Received: none for {listed(absent)}{advice}."
@@ -102,7 +102,7 @@ def described(entries: Iterable[Entry], seen: Knowledge, where: str, missing: st
     values = np.array([given[name].value if name in given else 0.0 for name in seen.names], np.float64)
     values = np.where([name in given for name in seen.names], values if seen.scale is None else seen.scale(values), mean)
     values = values.astype(np.float32)
-    notes = [f"{len(absent)} attributes have the seen classes' mean: {', '.join(absent)}."] if absent else []
+    notes = [f"{len(absent)} attributes get the mean of the seen classes: {', '.join(absent)}."] if absent else []
     told = np.array([name in given for name in seen.names])
     return Description(values, notes=(*notes, *_units(values[told], seen.values[:, told], where)))
 
@@ -126,10 +126,10 @@ def described_in_words(
         notes = (f"Of the text, {reading.sentence()}", *reading.word_by_word())
         return Description(reading.values, text, notes, reading.coverage)
     if len(words.names) != len(seen.names):
-        raise InputError(f"words.npz must make {len(seen.names)} numbers, as the bundle has. Received: {len(words.names)}.")
+        raise InputError(f"words.npz must give {len(seen.names)} numbers, as the bundle has. Received: {len(words.names)}.")
     known, others = words.known(text)
     unknown = [word for word in others if word not in EMPTY]
-    require(known, "text must use words of the texts that the bundle was made with. Received: not one of them.")
+    require(known, "text must use words of the texts that the bundle was made with. Received: none of them.")
     rest = f"; not known, {', '.join(map(repr, unknown))}" if unknown else ""
     coverage = len(known) / (len(known) + len(unknown))
     return Description(words([text])[0], text, (f"Of the text, {len(known)} different words are known{rest}.",), coverage)
@@ -139,10 +139,10 @@ def _check_has_names(seen: Knowledge) -> None:
     """Check that a description is made of attributes, which a text can name."""
     advice, source = f"give attributes, with a number for each of {len(seen.names)} entries", seen.source
     if JOINT in source:
-        raise InputError(f"text alone cannot describe a class where the knowledge is {source}: {advice}. Received: text.")
+        raise InputError(f"text alone cannot describe a class if the knowledge is {source}: {advice}. Received: text.")
     require(source != "sentences", f"text cannot be turned into the published sentences' embeddings: {advice}. Received: text.")
     if source in ("captions", "texts"):
-        rule = f"text needs the words that the bundle's {source} were made of, which those of a hub module are without"
+        rule = f"text needs a bundle that knows the words of its {source}, which a bundle with a hub module does not"
         raise InputError(f"{rule}; otherwise {advice}. Received: a bundle without words.npz.")
 
 
@@ -150,7 +150,7 @@ def _csv_entries(path: Path) -> Iterator[Entry]:
     rows = read_rows(path)
     header = rows[0][1]
     if header != ["attribute", "value"]:
-        near = "; a table with a row for each class is given as cards" if header[0] == "class" else ""
+        near = "; give a table with a row for each class as cards" if header[0] == "class" else ""
         received = ",".join(header)[:80]
         raise InputError(f"{path}, line 1 must be attribute,value. Received: {received!r}{near}.")
     mark = decimal_mark(path, ((line, cell) for line, (_, cell) in rows[1:]))
@@ -189,7 +189,7 @@ def _units(values: np.ndarray, seen: np.ndarray, where: str) -> list[str]:
     new, old = (float(np.abs(numbers).max(initial=0)) for numbers in (values, seen))
     if not seen.size or not values.size or old / _OTHER_UNITS <= new <= _OTHER_UNITS * old:
         return []
-    return [f"{where} may be in other units: its values reach {new:g}, those of the seen classes {old:g}."]
+    return [f"{where} may use another unit: its values reach {new:g}, those of the seen classes reach {old:g}."]
 
 
 def _kind(value: Any) -> str:
@@ -251,7 +251,7 @@ def read_described_classes(
     (first, cells_of_header), *rows = read_rows(path)
     header = header_names(cells_of_header)
     _check_header(path, first, header, seen)
-    require(rows, f"{path} must have a row for each new class. Received: a header alone.")
+    require(rows, f"{path} must have a row for each new class. Received: only a header.")
     lines_of: dict[str, int] = {}
     classes = []
     told = [k for k, column in enumerate(header) if column in seen.names]
@@ -279,7 +279,7 @@ def _check_header(path: Path, line: int, header: list[str], seen: Knowledge) -> 
     if not columns or (ways and len(columns) > 1):
         received = ", ".join(repr(column[:80]) for column in columns[:3]) or "no column"
         raise InputError(
-            f"{where} must describe classes by a column 'text', by one 'attributes' or by attributes. Received: {received}."
+            f"{where} must have a column 'text', a column 'attributes' or columns of attributes. Received: {received}."
         )
 
 
@@ -328,5 +328,5 @@ def file_below(folder: Path, name: str, where: str) -> Path:
     require(inside, f"{where} must name a file in the folder of the CSV. Received: {name[:200]!r}.")
     if not (folder / name).is_file():
         near = suggestion(name, [entry.name for entry in (folder / name).parent.glob("*") if entry.is_file()][:1000])
-        raise InputError(f"{where} must name a file that is there. Received: {name[:200]!r}.{near}")
+        raise InputError(f"{where} must name a file that exists. Received: {name[:200]!r}.{near}")
     return real

@@ -54,7 +54,7 @@ class _SentenceMeans(ABC):
 
 
 class EncodedSentences(_SentenceMeans):
-    """Sentences by a sentence encoder, or by its word table alone: "encoder" or "encoder_words", with ":FOLDER" or without.
+    """Sentences by a sentence encoder, or by only its word table: "encoder" or "encoder_words", with ":FOLDER" or without.
 
     What was encoded is kept in the user's cache folder, by the encoder and the sentences. With `progress` a bar is shown over
     sentences, if they take over 5 seconds.
@@ -88,8 +88,8 @@ class EncodedSentences(_SentenceMeans):
         """
         made = cls(str(arrays["encoder"]))
         if made.arrays()["encoder_identity"] != arrays["encoder_identity"]:
-            rule = f"--text_features={arrays['encoder']} must be the encoder of before"
-            raise InputError(f"{rule}. Received: one of other weights.")
+            rule = f"--text_features={arrays['encoder']} must be the same encoder as before"
+            raise InputError(f"{rule}. Received: one with other weights.")
         return made
 
     def _of_sentences(self, distinct: Sequence[str]) -> np.ndarray:
@@ -123,14 +123,14 @@ class TextModule(_SentenceMeans):
         calls = [self._loaded] if callable(self._loaded) else []
         signatures = dict(getattr(self._loaded, "signatures", {}))
         calls += [_by_name(signatures[name]) for name in sorted(signatures, key=lambda name: (name != "serving_default", name))]
-        reasons = ["it has nothing to call"]
+        reasons = ["it has no function to call"]
         for call in calls:
             try:
                 self._call, self.size = call, _numbers(call(tf.constant(_PROBE))).shape[1]
                 return
             except Exception as error:  # a graph raises whatever its first operation does not take
                 reasons.append(_reason(error))
-        rule = "must be a text module, which makes float numbers [B, K] of strings [B]"
+        rule = "must be a text module, which turns strings [B] into float numbers [B, K]"
         raise InputError(f"--text_features=hub:{handle} {rule}. Received: {reasons[-1]}.")
 
     def known(self, text: str) -> tuple[list[str], list[str]]:
@@ -152,12 +152,14 @@ class TextModule(_SentenceMeans):
                     made[start : start + len(batch)] = _numbers(self._call(tf.constant(batch)), len(batch))
                 except Exception as error:  # as above
                     rule = f"The hub module {self._handle} must read every sentence"
-                    received = f"{brief(batch[0])} and what follows: {_reason(error)}"
+                    received = f"{brief(batch[0])} and the sentences after it: {_reason(error)}"
                     raise InputError(f"{rule}. Received: {received}.") from error
                 bar.update(len(batch))
         if not np.isfinite(made).all():
             sentence = distinct[int(np.argmin(np.isfinite(made).all(axis=1)))]
-            raise InputError(f"The hub module {self._handle} must make finite numbers. Received: others for {brief(sentence)}.")
+            raise InputError(
+                f"The hub module {self._handle} must give finite numbers. Received: other values for {brief(sentence)}."
+            )
         return made
 
 

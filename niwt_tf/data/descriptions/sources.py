@@ -98,7 +98,7 @@ def on_one_scale(known: Knowledge, seen: np.ndarray) -> Knowledge:
         return known
     varied = np.flatnonzero(np.ptp(known.values[seen], axis=0) > 0)
     least, most = (varied[place(scale.span[varied])] for place in (np.argmin, np.argmax))
-    said = "%s: ranges differ from %g (%s) to %g (%s), so each column is brought to 0..1 over the seen classes."
+    said = "%s: ranges differ from %g (%s) to %g (%s), so each column is scaled to 0..1 over the seen classes."
     _LOG.warning(said, known.source, scale.span[least], known.names[least], scale.span[most], known.names[most])
     return replace(known, values=scale(known.values), scale=scale)
 
@@ -136,4 +136,4 @@ def _strange(part: str, knowledge: str) -> str:
     path = Path(part).expanduser()
     if path.is_dir():
         return f"{part!r}, a folder"
-    return f"{part!r}, which is not there" if path.name != part or path.suffix else repr(part)
+    return f"{part!r}, which does not exist" if path.name != part or path.suffix else repr(part)

@@ -95,13 +95,13 @@ def _check_known(
         rest = [word for word in others if word not in EMPTY]
         if not known:
             raise InputError(
-                f"knowledge={source} needs words in the text of every class that {held}. "
-                f"Received: not one of the {len(rest)} of {name!r}."
+                f"knowledge={source} needs texts with words that {held}. Received: none of the {len(rest)} words of {name!r}."
             )
         if len(known) < _FEW * (len(known) + len(rest)):
             few.append(name)
     if few:
         _LOG.warning(
-            "Of the words of %d classes' texts (%s), fewer than %d %% are among those that %s: little is known of them.",
+            "In the texts of %d classes (%s), fewer than %d %% of the words are among those that %s. So little is known of "
+            "these classes.",
             *(len(few), listed(few), round(100 * _FEW), held),
         )

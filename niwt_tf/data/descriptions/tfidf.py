@@ -88,7 +88,7 @@ class Words:
             fits = fits and bool(np.isfinite(words.frequencies).all() and np.isfinite(words.topics).all())
         except (KeyError, TypeError, ValueError):
             fits = False
-        require(fits, "words.npz must hold a vocabulary, a frequency of each word and topics of them. Received: others.")
+        require(fits, "words.npz must hold a vocabulary, a frequency of each word and topics of them. Received: other arrays.")
         return words
 
     @cached_property

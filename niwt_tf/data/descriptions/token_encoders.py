@@ -1,4 +1,4 @@
-"""What makes tokens of a text, by `text_features`: a sentence encoder, its word table alone, or a file of word vectors."""
+"""What makes tokens of a text, by `text_features`: a sentence encoder, only its word table, or a file of word vectors."""
 
 from __future__ import annotations
 

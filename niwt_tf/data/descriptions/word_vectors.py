@@ -101,7 +101,7 @@ class WordVectors:
         except (KeyError, TypeError, ValueError):
             fits = False
         if not fits:
-            raise InputError("words.npz must hold a vocabulary and a vector of each word. Received: others.")
+            raise InputError("words.npz must hold a vocabulary and a vector of each word. Received: other arrays.")
         return words
 
     @cached_property
@@ -144,7 +144,7 @@ def read_vectors(path: Path, wanted: Collection[str], progress: bool = False) ->
     found = {word: np.asarray(held[form], np.float32) for word, form in first.items() if form is not None}
     for word, vector in found.items():
         if not np.isfinite(vector).all():
-            raise InputError(f"{path} must hold finite numbers. Received: others for {brief(word)}.")
+            raise InputError(f"{path} must hold finite numbers. Received: other values for {brief(word)}.")
     return found
 
 
@@ -222,7 +222,7 @@ def _binary(path: Path, read: Callable[[int], bytes]) -> Iterator[tuple[int, byt
     """Yield the vector's place, the word and the bytes of its numbers."""
     line, _, held = read(_CHUNK).partition(b"\n")
     if line.startswith((793712314).to_bytes(4, "little")):  # fastText's magic number
-        raise InputError(f"{path} must be word2vec's binary form. Received: fastText's own; give its .vec file.")
+        raise InputError(f"{path} must be word2vec's binary form. Received: the binary form of fastText; give its .vec file.")
     count, size = _counts(path, line)
     announced = f"{path} must have the {count} vectors of {size} numbers that its first line counts. Received:"
     start, width = 0, 4 * size
@@ -275,5 +275,5 @@ def _by_gensim(path: Path, spelled: Collection[str]) -> dict[str, np.ndarray]:
         keyed = models.KeyedVectors.load(str(path), mmap="r")
         return {form: keyed[form] for form in spelled if form in keyed}
     except Exception as error:  # what a reader of damaged pickles and arrays raises has no common type
-        rule = "must be KeyedVectors alone, saved by gensim (of a model, its wv)"
+        rule = "must hold only KeyedVectors that gensim saved (for a model, save its wv)"
         raise InputError(f"{path} {rule}. Received: {str(error).rstrip('.')}.") from None

@@ -101,7 +101,7 @@ def _unread(encoded: bytes) -> str:
     brand = encoded[8:12]
     readers = {**dict.fromkeys(_HEIC, ("HEIC", _register_heif())), **dict.fromkeys(_AVIF, ("AVIF", features.check("avif")))}
     if encoded[4:8] == b"ftyp" and brand not in readers:
-        return "a film or of another format that is not read"
+        return "a film, or of a format that cannot be read"
     name, is_read = readers.get(brand, ("", True))
     return "damaged" if is_read else f"a {name} file, which needs {to_install('pillow_heif')}"
 

@@ -7,7 +7,7 @@ import re
 PIXEL_LIMIT = 2**25  # 100 MB as it is decoded
 SIDE_LIMIT = 65_535  # as long as a JPEG or GIF can say; rows of that width are 176 MB in a resize to 224 x 224
 EMPTY = "The image is empty: it has no bytes."
-UNKNOWN = "The image must be a JPEG, PNG, WebP, GIF or BMP file: its first bytes are of none of these."
+UNKNOWN = "The image must be a JPEG, PNG, WebP, GIF or BMP file: its first bytes match none of these."
 ANIMATED = "The image must not be animated."
 TOO_LARGE = f"The image must declare at most {PIXEL_LIMIT} pixels. Received: "
 TOO_LONG = f"The image must have sides of at most {SIDE_LIMIT} pixels. Received: "

@@ -246,7 +246,7 @@ def usable_images(
     bad = {path: each.fault for path, each in judged.items() if each.fault}
     misnamed = [path for path, each in judged.items() if each.misnamed]
     if misnamed:
-        said = "%d images have the ending of another format than theirs, and are read as what they are: %s."
+        said = "%d images have the file ending of another format. Their true format is read: %s."
         _LOG.info(said, len(misnamed), listed(misnamed))
     if not bad:
         return images, bad

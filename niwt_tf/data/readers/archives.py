@@ -79,7 +79,7 @@ def official_folder(archive: Archive, data_dir: Path) -> Path:
 def missing_files(archive: Archive, official: Path) -> list[str]:
     """Return the required files that are not there, as a message names them."""
     absent = [places for places in archive.files if not any((official / place).is_file() for place in places)]
-    return [places[0] + (" in or beside it" if len(places) > 1 else "") for places in absent]
+    return [places[0] + (" in it or next to it" if len(places) > 1 else "") for places in absent]
 
 
 def texts_folder(archive: Archive, official: Path) -> Path | None:
@@ -113,7 +113,7 @@ def whole_folder(
 
 def incomplete(official: Path, missing: Sequence[str]) -> InputError:
     """Return the error that names all that an archive lacks."""
-    return InputError(f"{official} must hold the whole archive. Received: one without {', '.join(missing)}.")
+    return InputError(f"{official} must hold the complete archive. Received: one without {', '.join(missing)}.")
 
 
 MISSING_IMAGES = ("error", "drop")
@@ -149,20 +149,20 @@ def drop_missing(dataset: Dataset, missing_images: str, listing: Path) -> Datase
     present = present_images(dataset.root, dataset.paths)
     absent = np.flatnonzero(~present)
     if not present.any():
-        received = f"no class with any (0 of {len(present)} images)"
+        received = f"none (0 of {len(present)} images)"
         raise InputError(f"{dataset.root} must hold images of {listing.name}. Received: {received}.")
     if not len(absent):
         return dataset
     if missing_images == "error":
         raise InputError(
-            f"{listing} lists images that {dataset.root} must hold (missing_images=drop goes on without them). "
+            f"{listing} lists images that {dataset.root} must hold (missing_images=drop leaves them out). "
             f"Received: {len(absent)} of {len(present)} missing, the first {brief(dataset.paths[absent[0]])}."
         )
     kept = np.flatnonzero(present)
     reduced = take_images(dataset, kept)
     classes = np.unique(reduced.labels)
     counts = len(kept), len(present), len(classes), len(dataset.class_names)
-    _LOG.info("%d of %d images and %d of %d classes are there.", *counts)
+    _LOG.info("%d of %d images and %d of %d classes exist.", *counts)
     return take_classes(reduced, classes)
 
 

@@ -58,15 +58,17 @@ def read_awa2(data_dir: str | Path, missing_images: str = "error", binary: bool 
             called = image.rpartition("_")[0]  # a file that is called after no class says nothing
             if called != name and called in found:
                 raise InputError(
-                    f"{root / name / image} must be an image of the class that its folder is called after, {name!r}. "
-                    f"Received: a file called after {called!r}."
+                    f"{root / name / image} must be an image of the class that its folder names, {name!r}. "
+                    f"Received: a file that names {called!r}."
                 )
     empty = [name for name, images in found.items() if not images]
     if len(empty) == len(class_names):
-        raise InputError(f"{root} must hold images in one folder a class. Received: none for any of {len(empty)} classes.")
+        raise InputError(
+            f"{root} must hold images in one folder for each class. Received: none for any of {len(empty)} classes."
+        )
     if empty and missing_images == "error":
         raise InputError(
-            f"{root} must hold images of every class (missing_images=drop goes on without the others). "
+            f"{root} must hold images of every class (missing_images=drop leaves the others out). "
             f"Received: none for {len(empty)} of {len(class_names)} classes, the first {empty[0]!r}."
         )
     labels = [label for label, name in enumerate(class_names) for _ in found[name]]

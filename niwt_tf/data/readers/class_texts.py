@@ -29,7 +29,7 @@ def read_class_texts(path: str | Path) -> Descriptions:
         return check_class_texts({name: read_text(files[name]).strip() for name in sorted(files)}, str(place))
     if not place.exists():
         rule = "--descriptions must be a folder of <class>.txt or a CSV file"
-        raise InputError(f"{rule}. Received: {str(path)!r}, which is not there.")
+        raise InputError(f"{rule}. Received: {str(path)!r}, which does not exist.")
     return check_class_texts(class_texts_of(place), str(place))
 
 
@@ -47,7 +47,7 @@ def class_texts_of(place: Path) -> dict[str, str]:
     lines_of: dict[str, int] = {}
     for line, (cell, text) in rows[1:]:
         name = plain_name(cell)
-        require(name, f"{place}, line {line} must name a class of its own. Received: an empty cell.")
+        require(name, f"{place}, line {line} must name a class. Received: an empty cell.")
         check_name(name, f"{place}, line {line}: the name of a class")
         check_new(name, lines_of, place, line)
         lines_of[name], texts[name] = line, text
@@ -65,11 +65,11 @@ def check_class_texts(texts: dict[str, str], where: str) -> Descriptions:
     if strange is not None:
         raise InputError(f"{where} must give a text by the name of each class. Received: {brief(strange)}.")
     names = tuple(plain_name(name) for name in texts)
-    require(all(names), f"{where} must give each class a name of its own. Received: ''.")
+    require(all(names), f"{where} must give each class its own name. Received: ''.")
     check_apart(names, where)
     if len(texts) < 2:
-        alone = f"one class alone, {next(iter(texts))!r}" if texts else "no class"
-        raise InputError(f"{where} must describe at least 2 classes, which are told apart. Received: {alone}.")
+        alone = f"only one class, {next(iter(texts))!r}" if texts else "no class"
+        raise InputError(f"{where} must describe at least 2 classes. Received: {alone}.")
     empty = [name for name, text in texts.items() if not text.strip()]
     if empty:
         raise InputError(f"{where} must have a text for each class. Received: none for {listed(empty)}.")
@@ -80,5 +80,7 @@ def check_class_texts(texts: dict[str, str], where: str) -> Descriptions:
             raise InputError(f"{where} must describe a class in at most {MOST_WORDS} words. Received: {words} for {name!r}.")
         same = first.setdefault(" ".join(text.lower().split()), name)
         if same != name:
-            raise InputError(f"{where} must tell classes apart. Received: one text for {same!r} and {name!r}.")
+            raise InputError(
+                f"{where} must have a different text for each class. Received: the same text for {same!r} and {name!r}."
+            )
     return Descriptions(names, np.zeros((len(names), 0), np.float32), tuple(texts.values()))

@@ -78,7 +78,7 @@ def _of_species(dataset: Dataset, official: Path) -> Dataset:
     listed = next((place / SPECIES for place in (official, official.parent) if (place / SPECIES).is_file()), None)
     present = np.unique(dataset.labels)
     if listed is None:
-        told = "There is no %s in or beside %s: all %d categories are classes, genera too. N3's paper keeps %d species."
+        told = "There is no %s in or next to %s: all %d categories are classes, genera too. N3's paper keeps %d species."
         _LOG.info(told, SPECIES, official, len(present), _PUBLISHED_SPECIES)
         return archives.take_classes(dataset, present)
     classes = np.sort(_read_species(listed))  # by number, whatever the order of the list

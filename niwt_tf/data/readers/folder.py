@@ -37,7 +37,7 @@ def each_photograph(folder: Path, say: bool = True) -> Iterator[Path]:
     Raises:
         InputError: a folder cannot be read.
     """
-    others = _PassedOver(folder, "no image files")
+    others = _PassedOver(folder, "not image files")
     try:
         for path in files_below(folder):
             if path.suffix.lower() in IMAGE_SUFFIXES and (path.is_file() or path.is_symlink()):
@@ -71,7 +71,7 @@ class _PassedOver:
             counted = ", ".join(f"{count} with {ending}" for ending, count in self._endings.most_common(5))
             named = listed(self._first, self._endings.total())
             advice = " Save raw photographs of a camera as JPEG." if _RAW & self._endings.keys() else ""
-            _LOG.warning("Passed over in %s, being %s: %s (%s).%s", self._folder, self._why, counted, named, advice)
+            _LOG.warning("Skipped in %s, because these are %s: %s (%s).%s", self._folder, self._why, counted, named, advice)
 
 
 def image_names(folder: Path) -> list[str]:
@@ -94,12 +94,13 @@ def read_folder(data_dir: str | Path) -> Dataset:
     folder = tables.existing_directory("data_dir", data_dir)
     csv_path = tables.class_table_in(folder)
     if not csv_path.is_file():
-        raise InputError(f"data_dir must hold classes.csv with one row a class. Received: {str(data_dir)!r} without it.")
+        raise InputError(f"data_dir must hold classes.csv with one row for each class. Received: {str(data_dir)!r} without it.")
     table = tables.read_class_table(csv_path)
     images = folder / "images"
-    require(images.is_dir(), f"data_dir must hold images/ with one folder a class. Received: {str(data_dir)!r} without it.")
+    require(images.is_dir(),
+    f"data_dir must hold images/ with one folder for each class. Received: {str(data_dir)!r} without it.")
     class_folders = [entry for entry in list_directory(images) if entry.is_dir()]
-    stray = _PassedOver(images, "in no class's folder")
+    stray = _PassedOver(images, "outside the class folders")
     for entry in list_directory(images):
         if not entry.is_dir():
             stray.add(entry)
@@ -111,10 +112,11 @@ def read_folder(data_dir: str | Path) -> Dataset:
         if not photographs and next(files_below(of), None) is not None:
             raise InputError(
                 f"{of} must hold photographs that can be read, with an ending such as .jpg, .png, .tif or .heic. "
-                f"Received: {str(next(files_below(of)).name)!r} and no image; without its folder the class counts as unseen."
+                f"Received: {str(next(files_below(of)).name)!r} and no image; if you remove the folder, the class counts as "
+                f"unseen."
             )
         found += [(label, path.relative_to(images).as_posix()) for path in photographs]
-    require(found, f"{images} must hold image files in one folder a class. Received: no image.")
+    require(found, f"{images} must hold image files in one folder for each class. Received: no image.")
     labels, paths = np.array([label for label, _ in found], np.int32), tuple(path for _, path in found)
     dataset = Dataset("folder", images, paths, labels, table.class_names, table.knowledge)
     return dataset.replace(class_texts=_descriptions(folder / "descriptions", csv_path, table.class_names))

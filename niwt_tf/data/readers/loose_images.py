@@ -21,7 +21,7 @@ def loose_images(folder: Path, rule: str) -> Images:
         rule: what the folder must be, for the message: the option's name first.
 
     Raises:
-        InputError: it is no folder, cannot be read or holds no image.
+        InputError: it is not a folder, cannot be read or holds no image.
     """
     if not folder.is_dir():
         raise InputError(f"{rule}. Received: {str(folder)!r}, not a folder.")
@@ -47,7 +47,7 @@ def each_image_file(given: str, argument: str = "--images") -> Iterator[Path]:
     paths = paths_of(given)
     absent = next((path for path in paths if not os.path.lexists(path)), None)
     if absent is not None:
-        raise InputError(f"{argument} must name files or folders that are there. Received: {str(absent)!r}.")
+        raise InputError(f"{argument} must name files or folders that exist. Received: {str(absent)!r}.")
     if not paths:
         raise InputError(f"{argument} must name image files or folders of them, for instance {argument}=photos.")
     for path in paths:

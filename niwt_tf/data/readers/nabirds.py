@@ -48,7 +48,7 @@ def read_nabirds(data_dir: str | Path, missing_images: str = "error") -> Dataset
     _check_folders(of_labels, listed, category_ids, held)
     labels, class_names = consolidated(categories, held)
     if count == _ARCHIVE.num_images and len(class_names) != _PUBLISHED_CLASSES:
-        told = "All images of NABirds are of %d classes, where N3's paper has %d: its figures are of other classes."
+        told = "All images of NABirds make %d classes, but N3's paper has %d: its figures are for other classes."
         _LOG.warning(told, len(class_names), _PUBLISHED_CLASSES)
     parts, part_names = read_parts(official / "parts", read_rows, count)
     boxes = read_boxes(official / "bounding_boxes.txt", read_rows, count)
@@ -77,7 +77,7 @@ def consolidated(categories: list[str], held: np.ndarray) -> tuple[np.ndarray, t
     label_of = {name: label for label, name in enumerate(dict.fromkeys(species))}
     labels = np.zeros(len(categories), np.int32)
     labels[with_images] = [label_of[name] for name in species]
-    told = "%d categories with images became %d classes: what stands in parentheses behind a name is left off."
+    told = "%d categories with images became %d classes: text in parentheses after a name is dropped."
     _LOG.info(told, len(with_images), len(label_of))
     return labels[held], tuple(label_of)
 

@@ -179,7 +179,7 @@ def decimal_mark(path: Path, cells: Iterable[tuple[int, str]]) -> str:
         rule = f"{path}, line {other_line} must write fractions as line {line} does, {cell!r}"
         raise InputError(f"{rule}. Received: {other_cell!r}.")
     if doubtful is not None and not proof:
-        rule = f"{path}, line {doubtful[0]} must tell 1.2 from 1200: without the comma, or with a point"
+        rule = f"{path}, line {doubtful[0]} must show whether it means 1.2 or 1200: leave the comma out, or write a point"
         raise InputError(f"{rule}. Received: {doubtful[1]!r}.")
     return next(iter(proof), ".")
 
@@ -238,7 +238,7 @@ def _plain(cell: str) -> str:
 def _written(value: Any, where: str) -> str:
     """Return a workbook's cell as it would be written in a CSV file."""
     if isinstance(value, date | time):
-        raise InputError(f"{where} must be a text or a number. Received: a date, which Excel makes of what looks like one.")
+        raise InputError(f"{where} must be a text or a number. Received: a date; Excel turns what looks like a date into one.")
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -94,7 +94,7 @@ def read_class_table(path: str | Path) -> ClassTable:
         check_name(name, f"{path}, line {line}: the name of a class")
         check_new(name, lines_of, path, line)
         lines_of[name] = line
-    require(lines_of, f"{path} must have a row for each class. Received: a header alone.")
+    require(lines_of, f"{path} must have a row for each class. Received: only a header.")
     cells_by_column = [
         without_unit(path, column, [(line, cells[number]) for line, cells in rows[1:]])
         for number, column in enumerate(columns, start=1)
@@ -106,9 +106,9 @@ def read_class_table(path: str | Path) -> ClassTable:
         filled += [f"{column} ({missing})"] if missing else []
     blank = next((line for line, cells in rows[1:] if all(map(is_missing, cells[1:]))), None)
     if blank is not None:
-        raise InputError(f"{path}, line {blank} must describe its class in some column. Received: empty cells alone.")
+        raise InputError(f"{path}, line {blank} must describe its class in some column. Received: only empty cells.")
     if filled:
-        _LOG.warning("%s: empty cells have the mean of their column: %s.", path, ", ".join(filled))
+        _LOG.warning("%s: empty cells get the mean of their column: %s.", path, ", ".join(filled))
     groups = tuple(group_of(column) for column in columns)
     return ClassTable(tuple(lines_of), Knowledge(values, columns, groups, source=path.name))
 
@@ -147,7 +147,7 @@ def matched_rows(path: Path, row_names: Iterable[str], class_names: Iterable[str
         InputError: naming up to three without a row, and the row nearest to the first.
     """
     rows, class_names = list(row_names), list(class_names)
-    check_apart(class_names, f"Each {what} beside {path}")
+    check_apart(class_names, f"Each {what} next to {path}")
     row_of = {likeness(name): row for row, name in enumerate(rows)}
     absent = [name for name in class_names if likeness(name) not in row_of]
     if absent:
@@ -159,7 +159,7 @@ def matched_rows(path: Path, row_names: Iterable[str], class_names: Iterable[str
 def _checked_header(line: str, header: list[str]) -> tuple[str, ...]:
     if header[0] != "class":
         where = " (it is a later column)" if "class" in header else ""
-        raise InputError(f"{line} must call its first column 'class'{where}. Received: {header[0][:80]!r}.")
+        raise InputError(f"{line} must have 'class' as its first column{where}. Received: {header[0][:80]!r}.")
     columns = header[1:]
     require(columns, f"{line} must name at least one attribute column after 'class'. Received: none.")
     for number, column in enumerate(columns, start=2):
@@ -176,7 +176,7 @@ def read_text(path: Path) -> str:
     """
     try:
         if path.exists() and not path.is_file() and not path.is_dir():  # a device would be read for ever
-            raise InputError(f"{path} must be a readable file. Received: something else.")
+            raise InputError(f"{path} must be a readable file. Received: not a regular file.")
         content = path.read_bytes()
         return content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
     except UnicodeDecodeError as error:
@@ -221,7 +221,7 @@ def text_files(folder: Path) -> dict[str, Path]:
         InputError: the folder cannot be read.
     """
     files = [entry for entry in list_directory(folder) if entry.suffix.lower() == ".txt"]
-    check_apart([entry.stem for entry in files], f"{folder}, where a file is called by its class,")
+    check_apart([entry.stem for entry in files], f"{folder}, where each file has the name of its class,")
     return {plain_name(entry.stem): entry for entry in files}
 
 
@@ -260,7 +260,7 @@ def read_keyed_names(path: Path, key_of: Callable[[str], K | None], key: str, na
             raise InputError(f"{path}, line {line} must be {key} and {named}. Received: {text.strip()[:80]!r}.")
         if found in lines_of:
             received = f"{found}, also on line {lines_of[found]}"
-            raise InputError(f"{path}, line {line} must have {key} of its own. Received: {received}.")
+            raise InputError(f"{path}, line {line} must not repeat {key}. Received: {received}.")
         lines_of[found] = line
         names[found] = name.strip()
     require(names, f"{path} must list at least one name. Received: an empty file.")

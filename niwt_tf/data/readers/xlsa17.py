@@ -40,7 +40,7 @@ def read_proposed_split(folder: Path, dataset_name: str) -> list[tuple[str, str,
         return read_role_list(files[0])
     missing = ", ".join(missing_split_files(folder, dataset_name))
     raise InputError(
-        f"split=ps needs {_SPLITS} and {_FEATURES} in {folder / 'data' / name} (the one counts rows of the other) "
+        f"split=ps needs {_SPLITS} and {_FEATURES} in {folder / 'data' / name} (the first has row numbers of the second) "
         f"or {folder / 'lists' / (name + '_PS.csv')}. Received: no {missing}."
     )
 
@@ -104,7 +104,8 @@ def _roles_from_mat(splits_path: Path, features_path: Path) -> list[tuple[str, s
         if len(rows) and (rows.min() < 0 or rows.max() >= len(names)):
             received = f"{rows.min() + 1} to {rows.max() + 1}"
             raise InputError(
-                f"{splits_path}: {key} must count {len(names)} rows of {features_path.name}. Received: {received}."
+                f"{splits_path}: {key} must hold row numbers of {features_path.name}, which has {len(names)} rows. Received: "
+                f"{received}."
             )
         found += [(names[row], role, f"{splits_path}, {key}") for row in rows]
     return found
@@ -176,12 +177,12 @@ def split_by_roles(
                 continue
             near = suggestion(image, [path for path in dataset.paths if path.rpartition("/")[0] == image.rpartition("/")[0]])
             absent = sum(other not in index_of for other, _, _ in rows)
-            which = "which is not there" if absent == 1 else f"which is not there, like {absent - 1} more of {len(rows)}"
+            which = "which does not exist" if absent == 1 else f"which does not exist, like {absent - 1} more of {len(rows)}"
             raise InputError(f"{where} must name an image of the data set. Received: {image!r}, {which}.{near}")
         require(index not in used, f"{where} must name each image once. Received: {image!r} again.")
         used[index] = role
         images[role].append(index)
-    require(used, f"{source} must name images of the data set {dataset.name!r}. Received: none that is there.")
+    require(used, f"{source} must name images of the data set {dataset.name!r}. Received: none that exists.")
     indices = {role: np.sort(np.array(found, np.int64)) for role, found in images.items()}
     seen = np.unique(dataset.labels[np.concatenate([indices["train"], indices["test_seen"]])]).astype(np.int64)
     without_images = np.setdiff1d(np.arange(len(dataset.class_names)), classes_with_images(dataset))

@@ -177,7 +177,9 @@ def proposed_split(dataset: Dataset) -> Dataset:
         places = whole_numbers_of(path, key, content[key]) - 1
         if len(places) and (places.min() < 0 or places.max() >= count):
             received = f"{places.min() + 1} to {places.max() + 1}"
-            raise InputError(f"{path}: {key} must count {count} rows of {FEATURES}. Received: {received}.")
+            raise InputError(
+                f"{path}: {key} must hold row numbers of {FEATURES}, which has {count} rows. Received: {received}."
+            )
         rows += [(dataset.paths[place], role, f"{path}, {key}") for place in places]
     version = split_version(path)
     if version == 1:

@@ -61,9 +61,9 @@ def consistency(finished: FinishedTransfer, command: str) -> AnalysisRecord:
     return AnalysisRecord(
         "Consistency of importance",
         "Spearman's rank correlation of the importances of two training images, each for its own class: "
-        f"{found.rank_correlation_within:.3f} on average for two images of one class, {found.rank_correlation_across:.3f} for "
-        "images of two classes. Left: for each seen class the pairs within it and those with images of other classes (box: "
-        "middle half; whiskers: 5 % to 95 %). Right: the mean over the pairs of any two classes. No test image is looked at. "
+        f"{found.rank_correlation_within:.3f} on average for two images of the same class, {found.rank_correlation_across:.3f} "
+        "for images of two classes. Left: for each seen class the pairs within it and those with images of other classes "
+        "(box: middle half; whiskers: 5 % to 95 %). Right: the mean over the pairs of any two classes. No test image is used. "
         f"The paper found {PAPER['within']} and {PAPER['across']} with {PAPER['backbone']} on {PAPER['data']}, other data.",
         command,
         _COLUMNS,

@@ -62,8 +62,8 @@ def lambda_sweep(finished: FinishedTransfer, test: TestFeatures, grid: Sequence[
         {
             "chosen_lambda": candidate.regularization,
             "candidates": list(finished.method.lambdas(settings)),
-            "chosen_on": "folds of validation classes" if finished.folds else "nothing: the first of the grid",
-            "test_curves": "for looking at: no choice is made from them",
+            "chosen_on": "folds of validation classes" if finished.folds else "nothing: the first value of the grid",
+            "test_curves": "only to look at: no choice is made from them",
         },
     )
 
@@ -89,17 +89,17 @@ def _range(values: Sequence[float]) -> tuple[float, float, float]:
 
 def _caption(finished: FinishedTransfer, tested: bool) -> str:
     sentences = [
-        "Left: accuracy on the test images of seen and of unseen classes, all classes competing, and their harmonic mean H, "
-        "for each weight λ of Eq. 3's regulariser; bands are 95 % intervals over classes. These curves are for looking at: no "
+        "Left: accuracy on the test images of seen and of unseen classes when all classes compete, and their harmonic mean H, "
+        "for each weight λ of Eq. 3's regulariser; bands are 95 % intervals over classes. These curves are only to look at: no "
         "choice is made from them."
         if tested
-        else "There are no test images, so there are no curves of them."
+        else "There are no test images, so there are no curves for them."
     ]
     count = len(finished.folds)
     if count:
         sentences.append(
-            f"Right: H on {count} fold{'s' * (count != 1)} of validation classes, which the choice of λ and of each point's "
-            "calibration is made on; the band goes from the lowest fold to the highest. The line marks the chosen λ."
+            f"Right: H on {count} fold{'s' * (count != 1)} of validation classes, on which λ and the calibration of "
+            "each point are chosen; the band goes from the lowest fold to the highest. The line marks the chosen λ."
         )
     else:
         sentences.append("There are too few seen classes for folds: λ is the first of its grid and nothing is calibrated.")
@@ -119,7 +119,7 @@ def draw_lambda_sweep(record: AnalysisRecord, path: Path) -> None:
             sides = name != "harmonic_mean"
             low, high = (record.column(f"{name}_{side}") if sides else None for side in ("low", "high"))
             curve(left, x, record.column(name), colour, label, low, high)
-        _finish(left, x, chosen, "Test images (for looking at; nothing is chosen here)", "accuracy, %")
+        _finish(left, x, chosen, "Test images (only to look at; nothing is chosen here)", "accuracy, %")
     validation = record.column("validation_harmonic_mean")
     if np.isfinite(validation).any():
         edges = record.column("validation_low"), record.column("validation_high")

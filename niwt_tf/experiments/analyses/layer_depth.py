@@ -74,7 +74,7 @@ def at_layer(finished: FinishedTransfer, layer: str) -> FinishedTransfer:
 
 
 def layer_depth(finished: FinishedTransfer, test: TestFeatures, layers: Sequence[str], command: str) -> AnalysisRecord:
-    """Return one row a layer, first to last; importance, map and every choice of Stage 3 are made anew at each."""
+    """Return one row a layer, first to last; importance, map and every choice of Stage 3 are made again at each layer."""
     own, rows = finished.main.network.layer, []
     hidden = not finished.main.reader.execution.progress
     for layer in tqdm(layers, desc="depth", unit="layer", delay=5, leave=False, disable=hidden):
@@ -102,16 +102,18 @@ def layer_depth(finished: FinishedTransfer, test: TestFeatures, layers: Sequence
 def _caption(finished: FinishedTransfer, own: str, flat: Sequence[str]) -> str:
     text = (
         "Accuracies on test images when the same trained network is cut at other layers, from the first block to the last; "
-        "bands are 95 % intervals over classes. Importance, map and every choice on the folds are made anew at each; these "
-        f"curves are for looking at. The run's own layer is {own}."
+        "bands are 95 % intervals over classes. Importance, map and every choice on the folds are made again at each layer; "
+        f"these curves are only to look at. The run's own layer is {own}."
     )
     if flat:
-        text += " Behind the dashed line: fully connected layers, whose neurons are units without positions."
+        text += " To the right of the dashed line: fully connected layers, whose neurons are units without positions."
     if not finished.folds:
-        text += " There were too few seen classes for folds, so the first of each grid was taken."
+        text += " There were too few seen classes for folds, so the first value of each grid was used."
     further = finished.method.further_layers(finished.settings)
     if further:
-        text += f" The run's further layers (--extra_layers={','.join(further)}) are left out here, at its own layer too."
+        text += (
+            f" The run's further layers (--extra_layers={','.join(further)}) are left out here, also at the run's own layer."
+        )
     return text
 
 

@@ -91,7 +91,7 @@ def marked_caption(caption: str, optimistic: Sequence[str]) -> str:
     untold = [reason for reason in optimistic if f"{reason};" not in caption and f"{reason}." not in caption]
     if not untold:
         return caption
-    return f"{caption} Optimistic: test figures may have had a part in the run's choices, since {'; '.join(untold)}."
+    return f"{caption} Optimistic: test images may have helped to make the run's choices, because {'; '.join(untold)}."
 
 
 def table_text(record: Mapping[str, Any]) -> str:

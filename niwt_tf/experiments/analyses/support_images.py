@@ -50,14 +50,14 @@ def support_images(finished: FinishedTransfer, test: TestFeatures, imagenet: str
         "supports": list(kinds),
         "num_support": count,
         "paper_harmonic_mean": PAPER,
-        "paper_is": "the paper's Table 2, in its own setting: for reference alone",
+        "paper_is": "the paper's Table 2, in its own setting: only for reference",
         "missing": [] if imagenet is not None else ["imagenet: --imagenet_dir was not given"],
     }
     return AnalysisRecord(
         "Support images",
-        f"Accuracies on test images when new columns are fitted on {count} support images of each kind; thin bars are 95 % "
-        "intervals over classes. Every choice, the calibration too, was made anew on the folds for each kind."
-        + ("" if finished.folds else " There were too few seen classes for folds, so the first of each grid was taken.")
+        f"Accuracies on test images when new head columns are fitted on {count} support images of each kind; thin bars are 95 "
+        "% intervals over classes. Every choice, also the calibration, was made again on the folds for each kind."
+        + ("" if finished.folds else " There were too few seen classes for folds, so the first value of each grid was used.")
         + absent,
         command,
         _COLUMNS,
@@ -86,7 +86,7 @@ def draw_support_images(record: AnalysisRecord, path: Path) -> None:
             axes.text(place, -0.015, "n/a" if np.isnan(value) else f"{100 * value:.1f}", **below)
     axes.set_xticks(places, [row[0] for row in record.rows])
     axes.tick_params(axis="x", length=0, pad=16)
-    axes.set_xlabel("what new columns are fitted on")
+    axes.set_xlabel("what new head columns are fitted on")
     percent_axis(axes, "accuracy on test images, %")
     axes.set_title("Support images", fontsize=11)
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)

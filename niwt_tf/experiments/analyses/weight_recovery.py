@@ -34,8 +34,8 @@ from niwt_tf.plots.style import BLUE, GREY, ORANGE, PURPLE, curve, new_figure, s
 # 0 is the pseudo-inverse; what held-out images of seen classes do best with is taken, for each epsilon.
 PENALTIES = (0.0, *(10.0**power for power in range(-6, 4)))
 KINDS = {
-    "own": "every image, noise of its own",
-    "shared": "every image, one noise a class",
+    "own": "every image, each with its own noise",
+    "shared": "every image, one noise for each class",
     "mean": "mean importance, as niwt transfer",
 }
 _COLOURS = {"own": BLUE, "shared": PURPLE, "mean": ORANGE}
@@ -157,13 +157,14 @@ def _from_means(finished: FinishedTransfer, epsilon: float, draws: int) -> list[
 
 def _caption(details: dict[str, object]) -> str:
     return (
-        f"Accuracy of recovered columns on {details['measured_on']} of the seen classes, which alone compete, as a share of "
-        "the original head's. The noise is ε times the mean magnitude of the importance (a factor, not a percentage); bands "
-        f"are 95 % intervals over {details['draws']} draws. From the importances of each of {details['images']:,} training "
-        f"images least squares determine {details['rank']} of {details['features']} directions of a column (no image tells of "
-        f"the others), and noise of each image's own averages out; noise that all images of a class share does not. A class's "
-        f"mean importance determines {details['mean_operator_rank']}. Biases are the original ones, of which importance says "
-        "nothing; for the mean importance, scale and bias are set as for a new class."
+        f"Accuracy of recovered head columns on {details['measured_on']} of the seen classes, as a share of the accuracy of "
+        "the original head. Only seen classes compete. The noise is ε times the mean magnitude of the importance (a factor, "
+        f"not a percentage). Bands are 95 % intervals over {details['draws']} draws. Least squares on the importances of each "
+        f"of {details['images']:,} training images determine {details['rank']} of {details['features']} directions of a "
+        "column; no image says anything about the others. Noise that each image has on its own averages out. Noise that all "
+        f"images of a class share does not. The mean importance of a class determines {details['mean_operator_rank']} "
+        "directions. Biases are the original ones, because importance says nothing about them. For the mean importance, scale "
+        "and bias are set as for a new class."
     )
 
 

@@ -130,8 +130,8 @@ def _by_label(results: Sequence[Result]) -> dict[str, dict[Problem, Result]]:
             other = kept.setdefault(result.problem, result)
             if dict(other.figures) != dict(result.figures):
                 raise InputError(
-                    f"--runs must hold one result of a method for each problem. Received: two of {method} with the same data, "
-                    f"split, seed {result.problem[1]} and flags, in {other.where} and {result.where}."
+                    f"--runs must hold only one result of a method for each problem. Received: two of {method} with the same "
+                    f"data, split, seed {result.problem[1]} and flags, in {other.where} and {result.where}."
                 )
             if result.optimistic and not other.optimistic:
                 kept[result.problem] = result
@@ -178,7 +178,7 @@ def _reference(labelled: Mapping[str, Mapping[Problem, Result]], asked: str | No
     if len(named) > 1 and asked is not None:
         raise InputError(f"--reference must name one row: {' or '.join(map(repr, named))}. Received: {asked!r}.")
     found = next(iter(named or labelled))
-    return found, [f"differences are to {found!r}; --reference names another"] if named != [found] else []
+    return found, [f"differences are relative to {found!r}; --reference can name another method"] if named != [found] else []
 
 
 def _differences(
@@ -206,12 +206,12 @@ def _left_out(
     every = {problem for group in labelled.values() for problem in group}
     if every - shared:
         lacking = [label for label, group in labelled.items() if every - set(group)]
-        listed = "; ".join(f"{label} lacks {len(every - set(labelled[label]))}" for label in lacking)
+        listed = "; ".join(f"{label} does not have {len(every - set(labelled[label]))}" for label in lacking)
         yield f"{len(every - shared)} of {len(every)} problems are left out of differences and ranks: {listed}"
     if len(usable) < len(shared):
-        yield f"{len(shared) - len(usable)} problems are left out, where H could not be measured"
+        yield f"{len(shared) - len(usable)} problems are left out, because H could not be measured"
     if len(usable) == 1:
-        yield "one problem: no interval"
+        yield "there is only one problem, so there is no interval"
     if not usable:
         yield "no problem is shared by all methods, so there are no differences and ranks"
 
@@ -233,7 +233,9 @@ def best_harmonic_mean(path: Path, num_seen: int) -> float | None:
         arrays = read_arrays(path)
         logits, labels = arrays["logits"], arrays["labels"]
     except (OSError, ValueError, KeyError):
-        raise InputError(f"{path} must hold the scores of the test images, for --bound. Received: a file without.") from None
+        raise InputError(
+            f"{path} must hold the scores of the test images, for --bound. Received: a file without scores."
+        ) from None
     if not (labels < num_seen).any() or not (labels >= num_seen).any():
         return None
     curve = calibration_curve(logits, labels, num_seen)

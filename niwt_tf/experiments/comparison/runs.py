@@ -52,13 +52,13 @@ def results_in(folders: Sequence[str], bound: bool = False, progress: bool = Fal
         _LOG.warning("Left out: %s.", fault)
     if not results:
         rule = "--runs must hold a run with finished figures of test images: niwt run --until=evaluate makes them."
-        raise InputError(f"{rule} Received: {len(runs)} without, the first {faults[0] if faults else runs[0]}.")
+        raise InputError(f"{rule} Received: {len(runs)} without figures, the first {faults[0] if faults else runs[0]}.")
     return named(results)
 
 
 def _runs_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise InputError(f"{_RULE} Received: {str(folder)!r}, which is none.")
+        raise InputError(f"{_RULE} Received: {str(folder)!r}, which is not a run directory.")
     if (folder / "config.json").exists():
         return [folder.resolve()]
     found = sorted(entry.resolve() for entry in folder.iterdir() if (entry / "config.json").exists())
@@ -100,7 +100,7 @@ def _number(value: Any) -> float | None:
     if value is None:
         return None
     if not -_ROUNDING <= value <= 1 + _ROUNDING:
-        raise ValueError(f"{value!r} is no fraction")
+        raise ValueError(f"{value!r} is not a fraction")
     return float(min(max(value, 0), 1))
 
 

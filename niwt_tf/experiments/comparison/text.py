@@ -28,10 +28,10 @@ _MARK = "optimistic"
 _ELSEWHERE = "published, other protocol"
 _LEGEND = (
     "Accuracies in percent: mean ± 95 % interval (Student's t) over problems, each a split and a seed. "
-    "Differences are to {reference}, problem by problem; * says that the interval excludes 0. "
-    "p: paired t test of H, adjusted by Holm's method. Rank by H, 1 is best."
+    "Differences are relative to {reference}, problem by problem. * means that the interval excludes 0. "
+    "p: paired t test of H, adjusted by Holm's method. The rank is by H; 1 is best."
 )
-_BOUND_LEGEND = "H with the calibration chosen on the test images is an upper bound that no method may claim."
+_BOUND_LEGEND = "H with a calibration chosen on the test images is an upper bound. It is not a result of the method."
 
 
 def markdown(tables: Sequence[Table], published: Sequence[PublishedResult] = ()) -> str:

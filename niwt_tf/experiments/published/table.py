@@ -29,7 +29,7 @@ from niwt_tf.experiments.sweeps.grid import differing_flags
 from niwt_tf.files import read_json
 from niwt_tf.runs.run import RunDirectory
 
-TABLE, TITLE = "published", "the field's features and published figures (CUB, AWA1, AWA2, SUN, aPY, FLO)"
+TABLE, TITLE = "published", "published figures of other methods on the features of xlsa17 (CUB, AWA1, AWA2, SUN, aPY, FLO)"
 ARCHIVE = "xlsa17.zip: https://datasets.d2.mpi-inf.mpg.de/xian/xlsa17.zip"
 SOURCES = {
     "Xian et al. 2018": "Zero-Shot Learning: A Comprehensive Evaluation of the Good, the Bad and the Ugly, TPAMI, "
@@ -156,7 +156,7 @@ class PublishedTable:
             asked = settings.split, settings.unseen, settings.num_unseen, settings.knowledge, settings.seed
             found = counted(load_dataset(NAME, settings.data_folder, *asked))
             if settings.split == "ps" and settings.knowledge == "attributes" and _numbers(found) != _numbers(row.counts):
-                print(f"{row.counts.title} is not as it was published: {_numbers(found)} and not {_numbers(row.counts)}.")
+                print(f"{row.counts.title} is not the published data set: {_numbers(found)} and not {_numbers(row.counts)}.")
 
     def prepare(self, wanted: Mapping[PublishedRow, Settings], folder: Path) -> None:
         """Do nothing: rows read the user's files alone."""
@@ -221,13 +221,16 @@ class PublishedTable:
         notes = [f"- {name}: {title}" for name, title in SOURCES.items()]
         for done in every:
             if done.changed:
-                notes.append(f"- {done.row.counts.title} was run with other flags than the row's: `{' '.join(done.changed)}`")
+                notes.append(
+                    f"- {done.row.counts.title} was run with flags that differ from those of the row: "
+                    f"`{' '.join(done.changed)}`"
+                )
             if done.optimistic:
                 notes.append(f"- {done.row.counts.title} is optimistic: {'; '.join(done.optimistic)}")
         said = (
-            "Accuracy in percent, per class and then averaged; all classes compete. Ours choose every number, the calibration "
-            "among them, on validation classes that are taken from the seen ones; of the published ones, those of Xian et al. "
-            "2018 and Zhang et al. 2017 are without calibration, which lowers their unseen accuracy and their H."
+            "Accuracy in percent, per class and then averaged; all classes compete. Our runs choose every number, also the "
+            "calibration, on validation classes, which are some of the seen ones. The published figures of Xian et al. 2018 "
+            "and Zhang et al. 2017 have no calibration, which lowers their unseen accuracy and their H."
         )
         return "\n".join([*lines, "", said, "", *notes]) + "\n"
 

@@ -106,7 +106,7 @@ def choose(outcomes: Sequence[Outcome]) -> list[ChosenConfiguration]:
         repetition = outcome.trial.repetition
         if outcome.problem is not None and problems.setdefault(repetition, outcome.problem) != outcome.problem:
             raise InputError(
-                "A sweep's data must stay as they are while it runs. Received: trials of one problem with other data; "
+                "The data of a sweep must not change while it runs. Received: trials of one problem with other data; "
                 "run the same command again."
             )
     choices = []

@@ -55,7 +55,7 @@ class SweepFolder:
         strange = [entry.name for entry in entries_of(self.path)]
         if strange:
             raise InputError(
-                f"--sweep_dir must be new, empty or a sweep's folder, with its sweep.json. Received: {str(self.path)!r}, "
+                f"--sweep_dir must be new, empty, or the folder of a sweep (with sweep.json). Received: {str(self.path)!r}, "
                 f"which holds {strange[0]!r}."
             )
 
@@ -80,8 +80,8 @@ class SweepFolder:
             if read_json(self.path / "sweep.json") != plain:
                 lock.seek(0)
                 raise InputError(
-                    f"--sweep_dir {self.path} must not be in use by another sweep. Received: a folder where the one that "
-                    f"process {lock.read()} began is not over; the same flags join it."
+                    f"--sweep_dir {self.path} must not be in use by another sweep. Received: a folder where the sweep of "
+                    f"process {lock.read()} is still running; the same flags join it."
                 )
             yield
 

@@ -129,12 +129,13 @@ def trials_of(grid: Grid, settings: Settings, fixed: frozenset[str] = frozenset(
             check_text_features(trial.knowledge, trial.text_features)
         except InputError as error:
             shown = ", ".join(f"{name}={shown_value(value)}" for name, value in values.items())
-            raise InputError(f"The grid's trial {shown} cannot be: {error}") from None
+            raise InputError(f"The trial {shown} of the grid is not possible: {error}") from None
         trials.append(SweepTrial(_name(values, trial), values, trial))
     names = [trial.name.rsplit("-", 1)[1] for trial in trials]
     if len(set(names)) < len(names):
         raise InputError(
-            "A grid must not make the same trial twice. Received: two values that are one, such as two paths of a file."
+            "A grid must not make the same trial twice. Received: two values that mean the same, such as two paths of the "
+            "same file."
         )
     return trials
 
@@ -161,7 +162,7 @@ def flags_of(settings: Settings) -> list[str]:
             continue
         text = "" if value is None else ",".join(map(shown_value, value)) if isinstance(value, tuple) else shown_value(value)
         if declared.parse(text) != value:
-            raise InputError(f"--{declared.name} must be something that a flag can say. Received: {value!r}.")
+            raise InputError(f"--{declared.name} must be a value that can be written as a flag. Received: {value!r}.")
         given.append(f"--{declared.name}={text}")
     return given
 
@@ -187,7 +188,7 @@ def _declared(source: str, name: str) -> Option:
     if name in _OPTIONS:
         return _OPTIONS[name]
     raise InputError(
-        f"{source} must be made of flags that a result depends on. Received: {name!r}.{suggestion(name, _OPTIONS)}"
+        f"{source} must consist of flags that change a result. Received: {name!r}.{suggestion(name, _OPTIONS)}"
     )
 
 
@@ -198,8 +199,8 @@ def _listed(declared: Option, text: str) -> Any:
         return declared.parse(text.replace("|", ","))
     if "|" in text:
         raise InputError(
-            f"--grid must part the values of {declared.name} by commas: | joins the items of a list, which --{declared.name} "
-            f"does not take. Received: {text!r}."
+            f"--grid must separate the values of {declared.name} by commas: | joins the items of a list, which "
+            f"--{declared.name} does not take. Received: {text!r}."
         )
     return declared.parse(text)
 

@@ -151,10 +151,10 @@ def table(records: Sequence[TrialRecord], choices: Sequence[ChosenConfiguration]
     lines.append("H is the harmonic mean of accuracies; ± is the standard deviation over the repetitions.")
     lines += ["", *_chosen_lines(choices)]
     if len(choices) > 1:
-        lines.append("The repetitions have other classes or test images, so each chooses on its own validation classes.")
+        lines.append("The repetitions have different classes or test images, so each chooses on its own validation classes.")
     tested = [record for record in records if record.test]
     if tested:
-        lines.append(f"\non test images, {len(tested)} {'run' if len(tested) == 1 else 'runs'} of what was chosen")
+        lines.append(f"\non test images, {len(tested)} {'run' if len(tested) == 1 else 'runs'} of the chosen configuration")
         for name in TESTED:
             values = [record.test[name] for record in tested]
             lines.append(f"  {name:<14}{_spread([value for value in values if value is not None])}")
@@ -163,7 +163,7 @@ def table(records: Sequence[TrialRecord], choices: Sequence[ChosenConfiguration]
 
 def _chosen_lines(choices: Sequence[ChosenConfiguration]) -> list[str]:
     if not choices:
-        return ["nothing is chosen: no configuration has finished with validation figures"]
+        return ["nothing was chosen: no configuration has finished with validation figures"]
     problems: dict[Values, list[str]] = {}
     for choice in choices:
         named = [_named(outcome.trial.repetition, "") for outcome in choice.configuration.outcomes]

@@ -2,7 +2,7 @@
 
 The journal has what was proposed, a trial's run directory whether it is finished, and its lock whether somebody is at it. What
 was proposed and is not finished is taken by whoever gets the lock: a dead worker's trial, one that failed in an earlier
-command, one that was made of other data.
+command, one that was made from other data.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def needs_text(wanted: Mapping[PaperRow, Settings], parts: Sequence[Part], folde
     dataset, data_dir = next((settings.dataset, settings.data_folder) for settings in wanted.values())
     lines = [f"Table 1: {len(wanted)} row{'s' * (len(wanted) > 1)}. Paper: {SOURCE}.", f"Read from {data_dir}:"]
     for part in parts:
-        state = "MISSING" if part.missing else "there"
+        state = "MISSING" if part.missing else "found"
         lines.append(f"  {part.name:<10}{state:<10}{_source(part.name, dataset)}{_count(part)}")
     lines += map(_weights_line, dict.fromkeys(each.backbone for each in wanted.values() if each.weights == "imagenet"))
     size = max(cache_gigabytes(settings) for settings in wanted.values())
@@ -52,11 +52,11 @@ def needs_text(wanted: Mapping[PaperRow, Settings], parts: Sequence[Part], folde
     kept = sum(WEIGHTS[backbone].unpacked * (2 + number) for backbone, number in folds)
     free = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free / 1e9
     lines += [
-        f"Written to {folder}, where {free:.0f} GB are free:", f"  networks  about {kept:.1f} GB, all rows together",
+        f"Written to {folder}, where {free:.0f} GB are free:", f"  networks  about {kept:.1f} GB, for all rows together",
         f"  cache     at most {min(size, cache_gb):.1f} GB (--cache_gb); one network's maps and features are {size:.1f} GB",
-        "GPU hours, at most: not measured, but estimated as the floating point operations of all forward and",
-        f"backward passes over an assumed {tflops:g} x 10^12 a second (--gpu_tflops); what the",
-        "processor does, decoding images and solving for the ridge head, comes on top:",
+        "Upper limit of GPU hours. This is an estimate: the floating point operations of all forward and backward",
+        f"passes, at an assumed speed of {tflops:g} x 10^12 a second (--gpu_tflops). It does not include",
+        "the work of the processor, which decodes images and solves for the ridge head:",
     ]
     total, trained = 0.0, set()
     for row, settings in wanted.items():
@@ -74,7 +74,7 @@ def needs_text(wanted: Mapping[PaperRow, Settings], parts: Sequence[Part], folde
 def _count(part: Part) -> str:
     if part.count is None or part.count[0] == part.count[1]:
         return ""
-    return f"; {part.count[0]:,} are there, the official archive has {part.count[1]:,}: figures will not be the paper's"
+    return f"; {part.count[0]:,} exist, the official archive has {part.count[1]:,}: figures will differ from the paper's"
 
 
 def _source(name: str, dataset: str) -> str:
@@ -154,7 +154,7 @@ def _missing_images(
 def _missing_texts(dataset: str, archive: Archive, official: Path) -> tuple[str, ...]:
     folder = texts_folder(archive, official)
     if folder is None:
-        return (f"{official / archive.texts} (or beside {archive.folder})",)
+        return (f"{official / archive.texts} (or next to {archive.folder})",)
     if dataset == "cub" or not (official / "classes.txt").is_file():
         return ()
     _, classes = read_numbered_names(official / "classes.txt")

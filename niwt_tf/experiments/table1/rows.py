@@ -184,7 +184,10 @@ def table_markdown(rows: Sequence[Reproduced]) -> str:
         lines.append("| " + " | ".join([done.row.name, *numbers, *paper, difference]) + " |")
     notes = [f"{done.row.name} differs from the paper's row: `{' '.join(done.changed)}`." for done in rows if done.changed]
     notes += [f"{done.row.name} is optimistic: {'; '.join(done.optimistic)}." for done in rows if done.optimistic]
-    source = f"Accuracies in percent: U unseen, S seen classes, all competing; H their harmonic mean. Paper: {SOURCE}."
+    source = (
+        "Accuracies in percent: U of unseen classes and S of seen classes, when all classes compete; H is their harmonic "
+        f"mean. Paper: {SOURCE}."
+    )
     return "\n".join([*lines, "", source, *notes]) + "\n"
 
 
@@ -198,7 +201,7 @@ def _differences(done: Reproduced) -> list[float | None]:
 
 
 def _no_paper(row: PaperRow) -> str:
-    return "not at hand" if row.in_paper else "no such row"
+    return "not available" if row.in_paper else "no such row"
 
 
 def _line(name: str, cells: Sequence[str], more: str = "") -> str:

@@ -55,7 +55,7 @@ def needs_of(every: Sequence[Settings], folder: Path) -> tuple[str, list[str]]:
     }
     lines = [f"Read from {data_dir}:"]
     for name, missing in found.items():
-        lines.append(f"  {name:<10}{'MISSING' if missing else 'there':<10}{told[name]}")
+        lines.append(f"  {name:<10}{'MISSING' if missing else 'found':<10}{told[name]}")
     for settings in every:
         known = BACKBONES.get(settings.backbone)  # a module of TensorFlow Hub brings its weights
         published = None if known is None else known.published
@@ -91,7 +91,7 @@ def _count(dataset: str, archive: Archive, official: Path) -> str:
     held = sum(len(image_names(place)) for place in places)
     if dataset == "birds" or held == archive.num_images:
         return f"{held:,}"
-    return f"{held:,} are there, the official archive has {archive.num_images:,}: figures will not be the paper's"
+    return f"{held:,} exist, the official archive has {archive.num_images:,}: figures will differ from the paper's"
 
 
 def _official(archive: Archive, data_dir: Path) -> Path:
@@ -121,9 +121,9 @@ def _split(settings: Settings, official: Path) -> list[str]:
 
 def _texts(settings: Settings, archive: Archive, official: Path) -> list[str]:
     if settings.knowledge == "captions":
-        return [] if texts_folder(archive, official) else [f"{official / archive.texts} (or beside it)"]
+        return [] if texts_folder(archive, official) else [f"{official / archive.texts} (or next to it)"]
     places = official / FOLDER, official.parent / FOLDER
-    return [] if any(place.is_dir() for place in places) else [f"{places[0]} (or beside it), a text <class>.txt for each class"]
+    return [] if any(place.is_dir() for place in places) else [f"{places[0]} (or next to it), <class>.txt for each class"]
 
 
 def _encoder(settings: Settings, folder: Path) -> list[str]:

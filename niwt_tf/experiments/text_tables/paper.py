@@ -16,8 +16,8 @@ from niwt_tf.config.names import READING, TEXT_METHODS
 SOURCE = 'Jin, Liu et al., "Language to Network", ACL 2020'
 OWN, OTHERS = TEXT_METHODS[0], READING
 STANDS_FOR = (
-    "In every row MiniLM stands for BERT, texts of one's own for those from Wikipedia, and the form that knows no order of the "
-    "classes for the paper's; mu is in units of a weight's root mean square."
+    "In every row MiniLM replaces BERT, your own texts replace those from Wikipedia, and the form for which the order of the "
+    "classes does not matter (--n3_form=equivariant) replaces that of the paper. The unit of mu is a weight's root mean square."
 )
 # --table, what it compares, and the data sets that have rows of it; drawn birds are no data set of the paper's.
 TABLES = {
@@ -26,7 +26,7 @@ TABLES = {
     "n3_4": ("embeddings of words (Table 4)", ("cub", "birds")),
     "n3_5": ("base networks (Table 5)", ("cub", "birds")),
     "n3_6": ("the split of PDCNN's paper (Table 6)", ("cub", "flowers")),
-    "n3_adapt": ("every layer against the head alone (section 5.3)", ("cub", "birds")),
+    "n3_adapt": ("all layers or only the head (section 5.3)", ("cub", "birds")),
 }
 _PHOTOGRAPHS: dict[str, Any] = {
     "knowledge": "texts", "text_features": "encoder", "backbone": "resnet50", "weights": "imagenet", "finetune": "head",
@@ -44,7 +44,7 @@ _WAYS = {"cub": 50, "awa2": 10, "nabirds": 40, "flowers": 10}
 _CLASSES = {"cub": 200, "awa2": 50, "nabirds": 404, "flowers": 55}
 _ALL_FLOWERS = 102
 _RESNET = "ResNet50 for ResNet-18"
-_DRAWN_BIRDS = "drawn birds: the paper's figure is of CUB"
+_DRAWN_BIRDS = "drawn birds; the paper's figure is for CUB"
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +123,10 @@ def _methods(dataset: str) -> list[TextRow]:
     for split, figures in _TABLE_2[dataset].items():
         published = dataset in ("cub", "awa2")
         own = {"split": split} if published else {"split": "random", "num_unseen": way}
-        note = _RESNET if published else f"{_RESNET}; the classes of {split.upper()} are not at hand, so {way} are drawn"
+        note = (
+            _RESNET if published else
+            f"{_RESNET}; the classes of {split.upper()} are not available, so {way} classes are drawn"
+        )
         settings = {**_base(dataset), **own, **({} if split == "ss" or published else {"seed": 1})}
         title = f"{dataset}-{way} {split.upper()}"
         made.append(TextRow("n3_2", f"{dataset}_{split}", title, settings, _figures(*figures), note))
@@ -148,9 +151,9 @@ def _embeddings(dataset: str) -> list[TextRow]:
     base, note = _base(dataset, "head" if dataset == "birds" else "all"), _DRAWN_BIRDS if dataset == "birds" else ""
     listed = (
         ("encoder", "BERT", "encoder", 17.6, "MiniLM for BERT"),
-        ("words", "its word table alone", "encoder_words", None, "no such row in the paper"),
+        ("words", "only its word table", "encoder_words", None, "no such row in the paper"),
         ("vectors", "GloVe", "vectors:", 8.9, "the word vectors of --text_features=vectors:FILE"),
-        ("random", "random vectors", "random", None, "no such row; words whose vectors are drawn"),
+        ("random", "random vectors", "random", None, "no such row; words with random vectors"),
     )
     return [
         TextRow(
@@ -161,7 +164,7 @@ def _embeddings(dataset: str) -> list[TextRow]:
     ]
 
 
-# ELMo has no row of ours: its weights are not to be had as Keras reads them.
+# ELMo has no row of ours: its weights are not available as Keras reads them.
 NOT_TO_BE_HAD = {"n3_4": {"ELMo (paragraph)": 4.1, "ELMo (sentence)": 5.0}, "n3_6": {"CUB-2010": 33.9}}
 
 

@@ -84,7 +84,7 @@ class TextTable:
             InputError: --split has no row, or a flag is given that the rows have of their own.
         """
         if "method" in given:
-            rule = f"--method must be left out for --table={self.table}, which says it for each row"
+            rule = f"--method must be left out for --table={self.table}, which sets it for each row"
             raise InputError(f"{rule}. Received: {given['method']!r}.")
         features = str(given.get("text_features", _VECTORS))
         if self.table == "n3_4" and not features.startswith(_VECTORS):
@@ -101,7 +101,7 @@ class TextTable:
     def left_out(self, given: Mapping[str, Any]) -> list[str]:
         """Return a sentence for each row that cannot be run as things are."""
         return [
-            f"{row.name} is left out: it takes --text_features=vectors:FILE."
+            f"{row.name} is left out: it needs --text_features=vectors:FILE."
             for row in self.rows if not self._can_run(row, given)
         ]
 
@@ -199,15 +199,15 @@ class TextTable:
             cells = _shown(ours) + mark, _shown(paper), difference, _shown(done.harmonic_mean(method))
             lines.append("| " + " | ".join([done.row.title, title_of(method), *cells]) + " |")
         for title, figure in NOT_TO_BE_HAD.get(self.table, {}).items():
-            lines.append(f"| {title} | {title_of(OWN)} | not to be had | {figure} | | |")
+            lines.append(f"| {title} | {title_of(OWN)} | not available | {figure} | | |")
         notes = [f"{done.row.title}: {done.row.note}." for done in every if done.row.note]
         for done in every:
             notes += [f"{done.row.title}: {done.other_classes}."] * bool(done.other_classes)
             notes += [f"{done.row.title} differs from the paper's row: `{' '.join(done.changed)}`."] * bool(done.changed)
             notes += [f"{done.row.title} is optimistic: {'; '.join(done.optimistic)}."] * bool(done.optimistic)
         said = (
-            "Class-normalised accuracy in percent of a network for the classes of test alone; H beside it is of a network of "
-            f"seen and unseen classes. Paper: {SOURCE}. {STANDS_FOR}"
+            "Class-normalised accuracy in percent of a network for the test classes only. H is that of a network for seen and "
+            f"unseen classes. Paper: {SOURCE}. {STANDS_FOR}"
         )
         return "\n".join([*lines, "", said, *dict.fromkeys(notes)]) + "\n"
 

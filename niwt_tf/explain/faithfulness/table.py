@@ -31,42 +31,42 @@ FIGURES = (
     ),
     Figure(
         "insertion_auc", "insertion",
-        "Mean probability of the class while the hottest pixels are put back first into an image of its mean colour.", "higher",
-        "pixels in random order",
+        "Mean probability of the class while the pixels are put back into an image of its mean colour, the hottest first.",
+        "higher", "pixels in random order",
     ),
     Figure(
-        "deletion_auc", "deletion", "Mean probability of the class while the hottest pixels are taken away first.", "lower",
+        "deletion_auc", "deletion", "Mean probability of the class while the pixels are removed, the hottest first.", "lower",
         "pixels in random order",
     ),
     Figure(
         "insertion_minus_deletion", "insertion minus deletion",
-        "The two above as one figure; any order that does not look at the image has 0 on average.", "higher",
-        "a heat map that is a bump in the middle of every image",
+        "Insertion minus deletion, as one figure. An order that does not depend on the image has 0 on average.", "higher",
+        "a heat map with one spot in the middle of every image",
     ),
     Figure(
         "attribute_hit", "true words",
-        "Share of the attributes named for a prediction, five at most, that are true of the image. For unseen classes the "
-        "words partly repeat what the network was told: it was told their descriptions.",
+        "Share of the attributes named for a prediction (at most five) that are true of the image. For unseen classes the "
+        "words partly repeat what the network was told, namely their descriptions.",
         "higher", "as many of the most frequent attributes of the training images",
     ),
     Figure(
         "good_names", "good neuron names",
-        "Share of the named neurons that tell images with the named attribute from others (AUC above 0.75).",
+        "Share of the named neurons that separate images with the named attribute from others (AUC above 0.75).",
         "higher", "the same neurons with the other names",
     ),
     Figure(
         "neuron_name_auc", "AUC of neuron names",
-        "How well the named neurons tell images with the named attribute from others.", "higher",
+        "How well the named neurons separate images with the named attribute from others.", "higher",
         "the same neurons with the other names",
     ),
     Figure(
         "part_localisation", "activation at the part",
         "Share of the activation of named neurons that lies near the part in their name.", "higher",
-        "the share of the object's box that is as near",
+        "the share of the object's box that is equally near",
     ),
     Figure(
         "random_logit_correlation", "same map, other class",
-        "Rank correlation of the heat maps of the predicted class and of a random other one.", "lower",
+        "Rank correlation between the heat maps of the predicted class and of another, random class.", "lower",
     ),
     Figure(
         "random_tail_correlation", "same map, random tail",

@@ -45,7 +45,7 @@ class ConvParameters(Parameters):
 
     def apply(self, network: Network) -> Network:
         """Refuse: the network has no place for filters of classes."""
-        raise TypeError("PDCNN's filters stand beside the network: it scores images, and is none.")
+        raise TypeError("PDCNN's filters are outside the network: it scores images and is not a network itself.")
 
 
 @dataclass(frozen=True)

@@ -238,7 +238,7 @@ def text_evidence(
         InputError: a class that is to be read has no text, or the seen classes are others.
     """
     if num_seen and classes.names[:num_seen] != generator.seen:
-        raise InputError("The seen classes must be those of the training, in their order. Received: others.")
+        raise InputError("The seen classes must be those of the training, in the same order. Received: other classes.")
     reader = EvidenceReader(generator)
     new = np.arange(num_seen, len(classes))
     tables = {}

@@ -264,5 +264,5 @@ class _Trainer:
             return 0
         for own, each in zip(self._state(), self._team.of_chief(*state), strict=True):
             own.assign(each)
-        _LOG.info("The training of the meta-model goes on after step %d.", step)
+        _LOG.info("Training of the meta-model continues after step %d.", step)
         return step

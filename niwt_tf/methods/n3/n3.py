@@ -78,7 +78,7 @@ class N3Method(Method):
     options = (N3Options, TextOptions)
 
     def __init__(self) -> None:
-        self.stages = (MethodStage("meta", _OPTIONS, ("train",), _write, _read),)  # type: ignore[misc]
+        self.stages = (MethodStage("meta", _OPTIONS, ("train",), _write, _read, typical=(100, 250)),)  # type: ignore[misc]
 
     def orders(self, settings: Settings) -> int:
         """Return 1 for the form that knows no order, and 10 for the others, as in the paper (section 4.2)."""
@@ -175,7 +175,7 @@ def _train_all(settings: Settings, tasks: Sequence[Task], work: Path) -> dict[st
     """Train the folds' meta-models, choose the number of steps, train the main one up to it; put all into the tasks."""
     main, folds = tasks[0], folds_of(tasks)
     if main.num_seen < _FEW_CLASSES and not N3Options.of(settings).n3_prior:
-        few = "N3 learns what words mean from %d seen classes: under %d, give --n3_prior."
+        few = "N3 learns the meaning of words from only %d seen classes. With fewer than %d, use --n3_prior."
         _LOG.warning(few, main.num_seen, _FEW_CLASSES)
     encoder = encoder_of(settings, main.descriptions)
     table = table_of(settings, main.descriptions, encoder, main.reader.execution.progress)

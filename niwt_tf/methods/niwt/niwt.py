@@ -78,8 +78,12 @@ class NiwtMethod(TransferMethod):
             write_importance,
             read_importance,
             described=False,
+            typical=(7, 145),
         ),
-        MethodStage("map", ("map", "map_regularization", "normalisation", "seed"), ("importance",), write_maps, read_maps),
+        MethodStage(
+            *("map", ("map", "map_regularization", "normalisation", "seed"), ("importance",), write_maps, read_maps),
+            typical=(1, 1),
+        ),
     )
     settings = (
         *("support", "num_support", "engine", "regularizer", "transfer_anchor", "transfer_lambda"),
@@ -228,7 +232,7 @@ class NiwtMethod(TransferMethod):
             ("Seen head", head),
             ("Importance averaged over", _AVERAGED[own.importance_over]),
             ("Importance map", f"{own.map_kind}; descriptions {own.normalisation}"),
-            ("New columns by", f"{chosen['engine']}, λ {chosen['regularization']:g} towards {chosen['anchor']}"),
+            ("New head columns by", f"{chosen['engine']}, λ {chosen['regularization']:g} towards {chosen['anchor']}"),
             ("Support images", f"{settings.num_support} of {settings.support}"),
             ("Further layers", ", ".join(own.extra_layers) or "none"),
         )

@@ -1,4 +1,4 @@
-"""Support images: what new columns are fitted on (NIWT Table 2), as conv maps of the frozen trunk."""
+"""Support images: what new head columns are fitted on (NIWT Table 2), as conv maps of the frozen trunk."""
 
 from __future__ import annotations
 

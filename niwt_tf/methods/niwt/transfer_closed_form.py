@@ -129,13 +129,13 @@ class ClosedForm:
     def _inverse(self, regularization: float) -> np.ndarray:
         largest = self._values.max(initial=0.0)
         if largest == 0.0:
-            self._say("no neuron matters on any support image): new columns are what lambda holds them to.")
+            self._say("no neuron matters on any support image). New head columns stay at --transfer_anchor.")
             return np.zeros_like(self._values)
         penalty = regularization * self._unit
         floor = _SINGULAR * largest
         if penalty < floor and self.rank < len(self._values):
             raised = floor / self._unit
-            self._say(f"rank {self.rank} of {len(self._values)}): lambda {regularization:g} is raised to {raised:g}.")
+            self._say(f"rank {self.rank} of {len(self._values)}). lambda {regularization:g} is raised to {raised:g}.")
             penalty = floor
         return 1.0 / (self._values + penalty)
 

@@ -166,7 +166,7 @@
       said.textContent = "Copied.";
     } catch {
       getSelection().selectAllChildren(commands);
-      said.textContent = "Selected: copy it with the keyboard.";
+      said.textContent = "Selected. Copy it with the keyboard.";
     }
   });
 
@@ -181,7 +181,7 @@
       const row = Math.floor((at.y - margin) / size), column = Math.floor((at.x - margin) / size);
       if (row < 0 || column < 0 || row >= names.length || column >= names.length) return;
       const count = counts.get(row * names.length + column) ?? 0;
-      said.textContent = `${names[row]} named ${names[column]}: ${count} of ${totals[row]} images`;
+      said.textContent = `${names[row]} classified as ${names[column]}: ${count} of ${totals[row]} images`;
     };
     ["pointermove", "pointerdown"].forEach(kind => matrix.addEventListener(kind, read));
   } else {

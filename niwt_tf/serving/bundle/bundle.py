@@ -87,7 +87,9 @@ class Bundle:
             raise InputError(f"{path / CARDS} must hold the cards of a bundle. Received: {type(error).__name__}.") from None
         cards = cards_from_json(values, str(path / CARDS))
         if [card.name for card in cards] != metadata.get("labels"):
-            raise InputError(f"{path / CARDS} must have a card for each label of {METADATA}, in its order. Received: others.")
+            raise InputError(
+                f"{path / CARDS} must have a card for each label of {METADATA}, in the same order. Received: other cards."
+            )
         return cls(path, metadata, cards)
 
     @property
@@ -119,7 +121,7 @@ class Bundle:
         """
         knowledge = self.metadata.get("knowledge")
         if knowledge is None:
-            raise InputError(f"{self.folder} must know what its classes' descriptions mean. Received: a bundle without them.")
+            raise InputError(f"{self.folder} must have the descriptions of its classes. Received: a bundle without them.")
         return tuple(knowledge["names"])
 
     def variable(self, name: str) -> np.ndarray:
@@ -141,9 +143,9 @@ class Bundle:
         """
         if self.metadata.get(_FORMULA) is None:
             raise InputError(
-                f"{self.folder} must hold what makes a column of a description, which is missing where one takes the network "
-                "itself (--engine=tape or operator, or a method that makes whole heads or networks). "
-                "Received: a bundle without it."
+                f"{self.folder} must have a column formula. It has none if head columns can only be made by running the "
+                "network (--engine=tape or operator, or a method that makes whole heads or networks). Received: a bundle "
+                "without it."
             )
 
     def formula(self) -> ColumnFormula:
@@ -220,7 +222,9 @@ def check_fingerprints(folder: Path, metadata: Mapping[str, Any]) -> None:
     for name in sorted(written.keys() | present.keys()):
         if written.get(name) != present.get(name):
             what = "it is missing" if name not in present else "it is new" if name not in written else "it was changed"
-            raise InputError(f"{folder} must be as it was written. Received: {name}, {what}; export the bundle again.")
+            raise InputError(
+                f"{folder} must be unchanged since it was written. Received: {name}, {what}; export the bundle again."
+            )
 
 
 def check_no_links(folder: Path) -> None:
@@ -238,7 +242,7 @@ def check_no_links(folder: Path) -> None:
         if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
             what = f"a link to {os.readlink(path)!r}" if stat.S_ISLNK(mode) else "neither"
             name = path.relative_to(folder).as_posix()
-            raise InputError(f"{folder} must hold files and folders of its own alone. Received: {name}, {what}.")
+            raise InputError(f"{folder} must hold only its own files and folders. Received: {name}, {what}.")
         if stat.S_ISDIR(mode):
             waiting += sorted(entries_of(path), reverse=True)
 

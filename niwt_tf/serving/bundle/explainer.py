@@ -32,7 +32,7 @@ class BundleExplainer:
         self._servable: Servable = self._opened.__enter__()
         if "explain" not in self._servable.signatures:
             self.close()
-            rule = f"{self.bundle.folder} must have explanations, which are exported where descriptions are known."
+            rule = f"{self.bundle.folder} must have explanations, which are exported if the descriptions are known."
             raise InputError(f"{rule} Received: a bundle without them.")
 
     def close(self) -> None:
@@ -68,7 +68,7 @@ class BundleExplainer:
         if signature in self._servable.signatures:
             inputs |= {name: np.array([value.encode()], object) for name, value in names.items()}
         elif any(names.values()):
-            rule = f"{self.bundle.folder} must have the signature {signature} for a class or rival that is named."
+            rule = f"{self.bundle.folder} must have the signature {signature} to explain a class or rival that is named."
             raise InputError(f"{rule} Received: a bundle of an earlier niwt-tf; export it again.")
         else:
             signature = "explain"

@@ -64,7 +64,7 @@ def new_version(folder: str | os.PathLike[str]) -> Iterator[NewVersion]:
     folder = Path(folder)
     blocking = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
     if blocking is not None:
-        raise InputError(f"The folder of an export must not be or lie in a file. Received: {str(blocking)!r}.")
+        raise InputError(f"The folder of an export must not be a file or be inside a file. Received: {str(blocking)!r}.")
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     remove_abandoned(folder)
@@ -126,4 +126,4 @@ def _lock(descriptor: int, folder: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     except OSError as error:  # some network file systems lock no folders
-        _LOG.warning("%s cannot be locked (%s): let nobody else change it now.", folder, error.strerror)
+        _LOG.warning("%s cannot be locked (%s): make sure that nobody else changes it now.", folder, error.strerror)

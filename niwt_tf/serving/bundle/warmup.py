@@ -36,7 +36,7 @@ def write_warmup(version_folder: Path, requests: Sequence[Request], name: str) -
         OSError: the folder cannot be written.
     """
     if len(requests) > _MOST:
-        raise InputError(f"requests must be at most {_MOST}, as many as a server replays. Received: {len(requests)}.")
+        raise InputError(f"requests must be at most {_MOST}, because a server replays no more. Received: {len(requests)}.")
     with replacing(version_folder / WARMUP) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
         for signature, inputs in requests:
             record = _prediction_log()()

@@ -92,10 +92,10 @@ class Examination:
         """Check that there are no links, then format, fingerprint and cards."""
         check_no_links(self.folder)
         if not self.is_bundle:
-            raise InputError(f"no {METADATA}: nothing says whether its files are as they were written")
+            raise InputError(f"no {METADATA}: nothing says whether its files are unchanged")
         bundle = Bundle.open(self.folder)
         files = len(bundle.metadata["fingerprint"])
-        return f"format {bundle.metadata['format']}, {len(bundle.labels)} classes, {files} fingerprints as written, no links"
+        return f"format {bundle.metadata['format']}, {len(bundle.labels)} classes, {files} fingerprints match, no links"
 
     def check_session(self) -> str:
         """Check that every signature answers in a Session in a process without Keras."""
@@ -126,16 +126,16 @@ class Examination:
                 found = difference(row(whole, index), single)
                 if found:
                     raise CheckError(f"{message.signature}: image {index + 1} of {len(rows)} alone: {found}")
-        return f"{_rows(asked[0])} images together answer as each alone"
+        return f"{_rows(asked[0])} images together get the same answers as each alone"
 
     def check_warmup(self) -> str:
         """Check that the requests which a server replays while it loads are answered."""
         if not self.warmup:
             if self.is_bundle:
-                raise CheckError("there is no assets.extra/tf_serving_warmup_requests")
+                raise CheckError("assets.extra/tf_serving_warmup_requests does not exist")
             raise NotRunError("no warm-up records")
         if len(self.warmup) > _MOST_WARMUP:
-            raise CheckError(f"{len(self.warmup)} records, and a server replays at most {_MOST_WARMUP}")
+            raise CheckError(f"{len(self.warmup)} records, but a server replays at most {_MOST_WARMUP}")
         answered = list(self._answered(self.warmup))
         for number, (message, answer) in enumerate(answered, 1):
             if answer.code:
@@ -157,7 +157,7 @@ class Examination:
         if len(answered) < len(self.bad):
             what, message = self.bad[len(answered)]
             self._died(message, f" for an image that is {what}" if what else " after bad images")
-        return f"{', '.join(bad_images())}: INVALID_ARGUMENT, and the next is answered"
+        return f"{', '.join(bad_images())}: INVALID_ARGUMENT, and the next request is answered"
 
     def check_bad_numbers(self) -> str:
         """Check that numbers of another shape and NaN are INVALID_ARGUMENT through the C interface, which checks no shape."""
@@ -197,7 +197,7 @@ class Examination:
     def _good(self) -> list[Message]:
         good = [message for message, answer in self._answered(self.whole) if not answer.code]
         if not good:
-            raise NotRunError("the Session answers nothing to compare with")
+            raise NotRunError("the Session gives no answers to compare with")
         return good
 
     def _same(self, said: Said) -> str:
@@ -208,7 +208,7 @@ class Examination:
                 raise CheckError(f"{wanted.signature}: {first_line(differs)}")
         if said.error or len(said.answers) < len(expected):
             raise CheckError(said.error or f"{len(said.answers)} of {len(expected)} requests are answered")
-        return f"{len(expected)} signatures answer as in the Session"
+        return f"{len(expected)} signatures give the same answers as the Session"
 
     def _died(self, message: Message, what: str = "") -> None:
         before = next(place for place, asked in enumerate(self.requests) if asked is message)

@@ -66,7 +66,7 @@ def check_signatures(graph: Any) -> str:
 
 def _check_tensor(what: str, key: str, info: Any) -> None:
     if _UNNAMED.fullmatch(key):
-        raise CheckError(f"{what} has no name of its own")
+        raise CheckError(f"{what} has no name")
     kind = tf.dtypes.as_dtype(info.dtype)
     if kind not in (tf.float32, tf.string):
         raise CheckError(f"{what} is {kind.name}, neither float32 nor string")
@@ -91,7 +91,7 @@ def check_operations(graph: Any) -> str:
         raise CheckError(f"operations that a server should not run: {', '.join(sorted(wrong))}")
     for attributes in (holder.attr for holder in (*everywhere, *functions.values())):
         if _COMPILED in attributes and attributes[_COMPILED].b:
-            raise CheckError("a function must be compiled by XLA, which a server does not do (jit_compile)")
+            raise CheckError("a function needs XLA (jit_compile), which a server does not have")
     return f"{len({node.op for node in everywhere} - functions.keys())} kinds, all of TensorFlow's core"
 
 

@@ -33,7 +33,7 @@ def native_loader() -> Path:
         raise NoCompilerError("no g++")
     library, headers = Path(tf.sysconfig.get_lib()), Path(tf.sysconfig.get_include())
     if not all((library / name).is_file() for name in LIBRARIES) or not (headers / "tensorflow/cc/saved_model").is_dir():
-        raise NoCompilerError("this TensorFlow comes without its headers or libraries for C++")
+        raise NoCompilerError("this TensorFlow has no headers or libraries for C++")
     source = SOURCE.read_bytes()
     key = hashlib.sha256(source + str(library).encode()).hexdigest()[:12]
     target = cache_folder() / f"load_bundle-{tf.__version__}-{key}"

@@ -70,7 +70,7 @@ def add_classes(bundle: Bundle, classes: Sequence[DescribedClass]) -> Change:
         finite = np.isfinite(columns).all(axis=0) & np.isfinite(biases) & np.isfinite(np.linalg.norm(descriptions, axis=1))
     if not finite.all():
         name = names[int(np.argmin(finite))]
-        raise InputError(f"The description of {name!r} must make a finite column. Received: values too large for float32.")
+        raise InputError(f"The description of {name!r} must give a finite head column. Received: values too large for float32.")
     pages, slots = values["columns"], values["slots"]
     for column in columns.T:
         slot = free_slot(pages, slots)
@@ -86,7 +86,7 @@ def add_classes(bundle: Bundle, classes: Sequence[DescribedClass]) -> Change:
     }
     milliseconds = 1000 * (time.perf_counter() - begun)
     notes = tuple(
-        f"{name!r} is described almost as {other!r} is (cosine {cosine:.3f}): they will be hard to tell apart."
+        f"{name!r} has almost the same description as {other!r} (cosine {cosine:.3f}): they will be hard to tell apart."
         for name, (other, cosine) in zip(names, near, strict=True)
         if cosine >= NEAR
     )

@@ -23,10 +23,10 @@ def new_names(bundle: Bundle, names: Iterable[str], instead_of: str | None = Non
         check_name(name)
         other = plain if plain == instead_of else taken.get(likeness(plain))
         if other is not None:
-            near = "" if other == plain else f" as {shown(other)}: case, blanks and invisible characters tell no classes apart"
-            raise InputError(f"name must be that of no other class. Received: {shown(plain)}, which there is already{near}.")
+            near = "" if other == plain else f" as {shown(other)}: case, blanks and invisible characters do not count"
+            raise InputError(f"name must be new. Received: {shown(plain)}, which exists{near}.")
         if plain.casefold() == UNKNOWN and abstains(bundle):
-            rule = f"name must not be {UNKNOWN!r}, which the bundle answers when it abstains"
+            rule = f"name must not be {UNKNOWN!r}, which is the bundle's answer when it abstains"
             raise InputError(f"{rule}. Received: {shown(plain)}.")
         taken[likeness(plain)] = plain
         found.append(plain)
@@ -45,7 +45,7 @@ def place_of(bundle: Bundle, name: str) -> int:
     found = next((place for place, label in enumerate(labels) if label == name or plain_name(label) == plain), None)
     if found is None:
         near = suggestion(plain[:LONGEST], labels)
-        raise InputError(f"name must be that of one of the bundle's {len(labels)} classes. Received: {shown(plain)}.{near}")
+        raise InputError(f"name must be the name of one of the bundle's {len(labels)} classes. Received: {shown(plain)}.{near}")
     return found
 
 
@@ -57,7 +57,7 @@ def removable(bundle: Bundle, name: str) -> int:
     """
     place = place_of(bundle, name)
     if len(bundle.cards) == 1:
-        raise InputError(f"name must not be that of the bundle's only class. Received: {shown(plain_name(name))}.")
+        raise InputError(f"name must not be the name of the bundle's only class. Received: {shown(plain_name(name))}.")
     return place
 
 

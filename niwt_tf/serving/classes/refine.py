@@ -45,7 +45,7 @@ def refine_class(bundle: Bundle, name: str, images: Sequence[Path]) -> Change:
     new = _new_photographs(images, card.photographs)
     if not new:
         rule = f"images must name at least one photograph that {name!r} was not refined with"
-        raise InputError(f"{rule}. Received: {len(images)} that it knows.")
+        raise InputError(f"{rule}. Received: {len(images)} that it already knows.")
     left_out = len(images) - len(new)
     slot, biases = int(bundle.variable("slots")[place]), np.array(bundle.variable("biases"))
     with opened(bundle.folder) as servable:
@@ -65,7 +65,7 @@ def refine_class(bundle: Bundle, name: str, images: Sequence[Path]) -> Change:
         photographs=(*card.photographs, *new),
     )
     variables = {"columns": with_column(pages, slot, refined.column), "biases": biases}
-    said = f"{left_out} of {len(images)} photographs are known already or given twice, and are left out."
+    said = f"{left_out} of {len(images)} photographs are already known or given twice, and are not used."
     notes = (said,) if left_out else ()
     return Change(variables, tuple(cards), 1000 * (time.perf_counter() - begun), notes, recomputed=(slot,))
 
@@ -102,7 +102,9 @@ def few_shot_prior_of(bundle: Bundle) -> FewShotPrior:
     try:
         return FewShotPrior.from_arrays(arrays)
     except (KeyError, ValueError) as error:
-        raise InputError(f"{bundle.folder}/assets.extra/{FEW_SHOT}.npz must be as it was written. Received: {error}.") from None
+        raise InputError(
+            f"{bundle.folder}/assets.extra/{FEW_SHOT}.npz must be unchanged since it was written. Received: {error}."
+        ) from None
 
 
 def features_of(servable: Servable, images: Sequence[Path], form: InputForm) -> np.ndarray:
@@ -126,6 +128,9 @@ def described_place(bundle: Bundle, name: str) -> int:
     """
     place = place_of(bundle, name)
     if bundle.cards[place].seen:
-        rule = "name must be a class that was made from a description; a seen one's column has all the photographs that the"
+        rule = (
+            "name must be a class that was made from a description; the column of a seen class already uses all photographs "
+            "that the"
+        )
         raise InputError(f"{rule} network was trained on. Received: {name!r}.")
     return place

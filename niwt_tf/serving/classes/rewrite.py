@@ -35,7 +35,7 @@ def next_version(
     """
     parent = bundle.folder.parent
     if bundle.folder not in versions(parent).values():
-        rule = "The folder of a bundle must be named by its version, so that another can be put beside it."
+        rule = "The folder of a bundle must have its version as its name, so that the next version can be put next to it."
         raise InputError(f"{rule} Received: {str(bundle.folder)!r}.")
     seen, unseen = ([card.name for card in cards if card.seen == wanted] for wanted in (True, False))
     names = {"labels": [card.name for card in cards], "seen": seen, "unseen": unseen}
@@ -138,7 +138,9 @@ def check_classes(before: Path, after: Path, old_slots: np.ndarray, new_slots: n
     kept = [(old_places[slot], place) for place, slot in enumerate(new_slots.tolist()) if slot in old_places]
     changed = [labels[now] for then, now in kept if new[:, now].tobytes() != old[:, then].tobytes()]
     if changed:
-        raise ClassCheckError(f"Other classes' logits must stay as they are, to the bit. Received: others of {changed[0]!r}.")
+        raise ClassCheckError(
+            f"The logits of other classes must not change by a bit. Received: other logits of {changed[0]!r}."
+        )
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -66,7 +66,7 @@ class Client:
         if not timeout > 0:
             raise InputError(f"timeout must be greater than 0. Received: {timeout}.")
         if isinstance(server, str) and not name:
-            raise InputError("name must be what the server calls the model. Received: ''.")
+            raise InputError("name must be the name of the model on the server. Received: ''.")
         self._batch_size = batch_size
         self._retrying = Retrying(timeout, retries)
         self._transport = connected(server, name, version) if isinstance(server, str) else server
@@ -145,7 +145,7 @@ class Client:
             known = texts(row["labels"]) if row else ()
             taken = next((name for name in descriptions if alike(name, known) is not None), None)
             if taken is not None:
-                raise InputError(f"descriptions must not have the name of a class that is known. Received: {taken!r}.")
+                raise InputError(f"descriptions must not have the name of a known class. Received: {taken!r}.")
             best = ranked(row, list(descriptions)) if row else ((), _NO_SCORES)
             labels.append(best[0])
             scores.append(best[1])
@@ -163,7 +163,7 @@ class Client:
             return cast(Mapping[str, Sequence[float]], descriptions)
         folder = bundle if bundle is not None else getattr(self._transport, "folder", None)
         if folder is None:
-            rule = "bundle must be the exported version that the server has, where descriptions are texts"
+            rule = "bundle must be the exported version that the server has, if descriptions are texts"
             raise InputError(f"{rule}. Received: none, and a text for {texts_given[0]!r}.")
         from niwt_tf.serving.client.described import in_numbers
 
@@ -191,5 +191,5 @@ def _matrix(descriptions: Mapping[str, Sequence[float]]) -> np.ndarray:
             rule = f"descriptions must be equally long ({first!r} has {len(descriptions[first])})."
             raise InputError(f"{rule} Received: {len(values)} for {name!r}.")
         if not np.isfinite(np.asarray(values, np.float32)).all():
-            raise InputError(f"descriptions must be finite numbers. Received: others for {name!r}.")
+            raise InputError(f"descriptions must be finite numbers. Received: other values for {name!r}.")
     return np.array(list(descriptions.values()), np.float32)

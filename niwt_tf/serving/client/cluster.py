@@ -66,7 +66,7 @@ def _connected(address: str) -> Any:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        rule = "--cluster must be auto or the address of a cluster that runs, for instance by ray start --head"
+        rule = "--cluster must be auto or the address of a running cluster, which ray start --head starts"
         raise InputError(f"{rule}. Received: {address!r} ({first_line(error).rstrip('.')}).") from None
     return ray
 
@@ -117,9 +117,9 @@ class _Pool:
                 if self._workers.pop(sent.worker, None) is not None:
                     _LOG.warning("A worker of the cluster was lost; %d are left.", len(self._workers))
                 if not self._workers:
-                    rule = "--cluster must keep a worker; the same command goes on from here"
+                    rule = "--cluster must keep at least one worker; the same command goes on from here"
                     raise InputError(f"{rule}. Received: none is left ({first_line(error).rstrip('.')}).") from None
             except errors.RayTaskError as error:
-                rule = "--cluster must be of machines that have this package"
+                rule = "--cluster must consist of machines that have this package"
                 raise InputError(f"{rule}. Received: {str(error).strip().splitlines()[-1].rstrip('.')}.") from None
             sent = self.send(sent.names)

@@ -47,7 +47,7 @@ def in_numbers(
     classes = read_texts(bundle, {name: said for name, said in descriptions.items() if isinstance(said, str)})
     doubt = doubt_of(classes, least_understood)
     if doubt is not None:
-        rule = f"descriptions must be understood by {least_understood:.0%}, or least_understood given"
+        rule = f"descriptions must be understood to at least {least_understood:.0%}, or give a lower least_understood"
         raise InputError(f"{rule}. Received: {doubt.share} was understood{doubt.others}: {doubt.note}.")
     given = {name: said for name, said in descriptions.items() if not isinstance(said, str)}
     read: dict[str, Sequence[float]] = {**numbers_of(bundle, classes), **given}

@@ -101,7 +101,7 @@ class RestTransport:
         try:
             return Outputs(from_rows(answer["predictions"]), None)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RequestError("INTERNAL", f"The answer is not that of a server of models: {error!r}") from None
+            raise RequestError("INTERNAL", f"The answer does not come from a model server: {error!r}") from None
 
     def _exchanged(self, body: bytes, end: float) -> tuple[int, bytes]:
         """Return the status and the content that a request is answered.

@@ -112,7 +112,7 @@ class _Processes:
         if not answer.endswith(b"\n"):
             status = process.wait()
             how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-            rule = "--workers must be no more processes than the machine has memory for"
+            rule = "--workers must not be more processes than fit into the memory"
             raise InputError(f"{rule}. Received: one of them ended ({how}).")
         return answer
 

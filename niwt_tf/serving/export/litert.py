@@ -1,4 +1,4 @@
-"""A network as one LiteRT file (.tflite), for phones: pixels in, calibrated logits out.
+"""A network or a bundle as one LiteRT file (.tflite), for phones: pixels in, calibrated logits out.
 
 TensorFlow's own converter writes it; a fresh process without TensorFlow, with the interpreter of the extra `niwt-tf[litert]`,
 answers images with it before it appears. Labels go along as phones expect them: as files of a zip archive behind the model.
@@ -24,8 +24,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from niwt_tf.config.extras import check_installed
 from niwt_tf.errors import InputError, check_choice, first_line
 from niwt_tf.files import replacing
-from niwt_tf.models.network import Network
-from niwt_tf.serving.export.onnx import description_of
+from niwt_tf.serving.export.portable import Portable
 from niwt_tf.serving.export.verification import VerificationError
 
 PRECISIONS = ("float32", "float16", "int8")
@@ -69,15 +68,15 @@ class LiteRtReport:
 
 
 def export_litert(
-    network: Network, path: str | os.PathLike[str], images: np.ndarray | None = None, precision: str = "float32"
+    source: Portable, path: str | os.PathLike[str], images: np.ndarray | None = None, precision: str = "float32"
 ) -> LiteRtReport:
-    """Write a network as a LiteRT file, compared with the network in a fresh process, or write nothing.
+    """Write a network or a bundle as a LiteRT file, compared with it in a fresh process, or write nothing.
 
     Input `images` float32 [1, S, S, 3], RGB in 0..255; one output [1, C], calibrated logits. `unzip` shows labels.txt and
     niwt.json in the file.
 
     Args:
-        network: what to write.
+        source: what to write.
         path: of the file, .tflite.
         images: float32 [M, S, S, 3] to compare on; None makes 16 of noise.
         precision: "float32"; "float16" for the weights; or "int8" for the weights, quantised dynamically.
@@ -92,10 +91,11 @@ def export_litert(
     check_choice("precision", precision, PRECISIONS)
     check_installed("ai_edge_litert", "A LiteRT file")
     if images is None:
-        side = network.input_size
+        side = source.input_form.size
         images = np.random.default_rng(0).uniform(0, 255, (16, side, side, 3)).astype(np.float32)
-    contents = _with_files(_converted(network, precision), network, precision)
-    expected = np.concatenate([np.asarray(network.model(image[None], training=False)) for image in images])
+    contents = _with_files(_converted(source, precision), source, precision)
+    answers = source.function(1)
+    expected = np.concatenate([answers(tf.constant(image[None]))["logits"].numpy() for image in images])
     with replacing(path) as temporary:
         temporary.write_bytes(contents)
         found, seconds = _asked(temporary, images)
@@ -103,18 +103,16 @@ def export_litert(
         difference = float(np.abs(found - expected).max()) / scale if np.isfinite(found).all() else float("inf")
         same = float((found.argmax(axis=1) == expected.argmax(axis=1)).mean())
         if not difference <= _TOLERANCES.get(precision, np.finfo(np.float64).max) or (precision == "float32" and same < 1):
-            told = f"logits differ by {difference:.3g}, {same:.1%} of {len(images)} images are called the same"
-            raise VerificationError(f"LiteRT answers otherwise than the network in {precision}: {told}.")
+            told = f"logits differ by {difference:.3g}, {same:.1%} of {len(images)} images get the same class"
+            raise VerificationError(f"LiteRT gives other answers than the network in {precision}: {told}.")
     return LiteRtReport(len(contents), len(images), difference, same, 1e3 * seconds)
 
 
-def _converted(network: Network, precision: str) -> bytes:
-    images = tf.TensorSpec([1, network.input_size, network.input_size, 3], tf.float32, name="images")
-
-    @tf.function(input_signature=[images], autograph=False)
-    def answers(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"logits": tf.cast(network.model(images, training=False), tf.float32)}
-
+def _converted(source: Portable, precision: str) -> bytes:
+    inner = source.function(1)
+    answers = tf.function(
+        lambda images: {"logits": inner(images)["logits"]}, input_signature=inner.input_signature, autograph=False
+    )
     # As constants: the converter leaves Keras's variables out.
     frozen = convert_variables_to_constants_v2(answers.get_concrete_function())
     converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
@@ -126,15 +124,15 @@ def _converted(network: Network, precision: str) -> bytes:
         return bytes(converter.convert())
     except Exception as error:  # the converter's own, which names the operations
         rule = "LiteRT must have all operations of the network"
-        raise InputError(f"{rule}. Received: {network.model.name}: {first_line(error)}") from error
+        raise InputError(f"{rule}. Received: {source.name}: {first_line(error)}") from error
 
 
-def _with_files(contents: bytes, network: Network, precision: str) -> bytes:
+def _with_files(contents: bytes, source: Portable, precision: str) -> bytes:
     """Return a model with its labels behind it, in the order of the logits, as `tflite_support` packs associated files."""
     stream = io.BytesIO(contents)
     with zipfile.ZipFile(stream, "a") as archive:
-        archive.writestr("labels.txt", "\n".join(network.class_names) + "\n")
-        archive.writestr("niwt.json", json.dumps({**description_of(network), "precision": precision}, ensure_ascii=False))
+        archive.writestr("labels.txt", "\n".join(source.labels) + "\n")
+        archive.writestr("niwt.json", json.dumps({**source.description, "precision": precision}, ensure_ascii=False))
     return stream.getvalue()
 
 
@@ -147,7 +145,7 @@ def _asked(path: Path, images: np.ndarray) -> tuple[np.ndarray, float]:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
-            raise VerificationError(f"LiteRT must be able to run what was written. Received: {said}")
+            raise VerificationError(f"LiteRT must be able to run the file. Received: {said}")
         told: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
         assert not told["tensorflow"], "the interpreter runs without TensorFlow"
         return np.load(answers), float(told["seconds"])

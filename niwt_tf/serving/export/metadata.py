@@ -118,7 +118,7 @@ def signature_forms(network: Network, contents: Contents, k: int) -> dict[str, A
         forms["classify_with"] = {
             "inputs": {
                 **_IMAGE_BYTES,
-                "descriptions": f"float32 [B, M, {len(known.names)}], classes that the model has never been given",
+                "descriptions": f"float32 [B, M, {len(known.names)}], classes that the model does not have",
             },
             "outputs": {
                 "labels": "string [B, C], the known classes",
@@ -143,12 +143,12 @@ def _explained(explainer: Explainer, size: int) -> dict[str, str]:
         "label": "string [B], the best class", "score": "float32 [B], its probability", "is_seen": "float32 [B]",
         "heatmap": "float32 [B, H, W] in 0..1, the heat map that 'explanations' names",
         "heatmap_png_bytes": f"string [B], the same as PNG of {size} x {size}",
-        "attributes": f"string [B, {top}], that speak for it", "attribute_weights": f"float32 [B, {top}]",
+        "attributes": f"string [B, {top}], the evidence for it", "attribute_weights": f"float32 [B, {top}]",
         "neurons": f"string [B, {best}]", "neuron_names": f"string [B, {best}]", "neuron_weights": f"float32 [B, {best}]",
         "runner_up": "string [B], the second best class", "runner_up_score": "float32 [B]",
-        "for_attributes": f"string [B, {few}], that speak for the best class against the second",
+        "for_attributes": f"string [B, {few}], the evidence for the best class against the second",
         "for_weights": f"float32 [B, {few}]",
-        "against_attributes": f"string [B, {few}], that speak for the second",
+        "against_attributes": f"string [B, {few}], the evidence for the second",
         "against_weights": f"float32 [B, {few}], negative",
     }  # fmt: skip
 
@@ -156,11 +156,11 @@ def _explained(explainer: Explainer, size: int) -> dict[str, str]:
 def _contrasted(explainer: Explainer) -> dict[str, str]:
     top, best = min(len(explainer.attribute_names), 5), min(len(explainer.neuron_names), 3)
     return {
-        "opposing_attributes": f"string [B, {top}], that speak against the class, whatever the rival",
+        "opposing_attributes": f"string [B, {top}], the evidence against the class, independent of the rival",
         "opposing_weights": f"float32 [B, {top}], negative",
         "neuron_aucs": f"float32 [B, {best}], the AUC of those names on held-out training images, 0 without one",
         "difference_heatmap": "float32 [B, H, W] in 0..1, that of the class's logit minus the rival's",
-        "difference_neurons": f"string [B, {best}], that speak for the class against the rival",
+        "difference_neurons": f"string [B, {best}], the evidence for the class against the rival",
         "difference_neuron_names": f"string [B, {best}]", "difference_neuron_aucs": f"float32 [B, {best}]",
         "difference_neuron_weights": f"float32 [B, {best}]",
     }  # fmt: skip

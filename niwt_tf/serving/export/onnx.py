@@ -1,4 +1,4 @@
-"""A network as one ONNX file, for runtimes other than TensorFlow: pixels in, logits and features out.
+"""A network or a bundle as one ONNX file, for runtimes other than TensorFlow: pixels in, logits and features out.
 
 Needs the extra `niwt-tf[onnx]`. Decoding of image files is not in the file: ONNX has no portable operation for it.
 """
@@ -17,7 +17,7 @@ from niwt_tf import __version__
 from niwt_tf.config.extras import imported
 from niwt_tf.errors import InputError
 from niwt_tf.files import replacing
-from niwt_tf.models.network import Network
+from niwt_tf.serving.export.portable import Portable
 from niwt_tf.serving.export.verification import VerificationError
 
 OPSET = 17
@@ -26,71 +26,55 @@ _BATCHES = (3, 1)  # of two sizes, so that a size that was frozen in is found ou
 _LARGEST = 2**31 - 1  # a protocol buffer cannot be longer
 
 
-def export_onnx(network: Network, path: str | os.PathLike[str], metadata: Mapping[str, Any] | None = None) -> float:
-    """Write a network as an ONNX file, verified by onnxruntime, or write nothing.
+def export_onnx(source: Portable, path: str | os.PathLike[str], metadata: Mapping[str, Any] | None = None) -> float:
+    """Write a network or a bundle as an ONNX file, verified by onnxruntime, or write nothing.
 
     Input `images` float32 [B, S, S, 3], RGB in 0..255; outputs `logits` [B, C] (calibrated) and `features` [B, D]. The file's
     metadata, all JSON: labels, seen, input_size, layer, calibration, preprocessing, niwt_tf and what is given under other
-    names. The largest difference from the network is returned, relative to its largest answer where that is above 1.
+    names. The largest difference from the source is returned, relative to its largest answer where that is above 1.
 
     Raises:
         InputError: another suffix than .onnx, a name in the metadata that is taken, a network of 2 GB, or the extra is missing.
-        VerificationError: onnxruntime answers otherwise than the network, by more than 1e-4.
+        VerificationError: onnxruntime answers otherwise than the source, by more than 1e-4.
         OSError: the file cannot be written.
     """
     if not str(path).endswith(".onnx"):
         raise InputError(f"path must end in .onnx. Received: {str(path)!r}.")
-    own = description_of(network)
+    own = source.description
     taken = sorted(own.keys() & (metadata or {}).keys())
     if taken:
-        raise InputError(f"metadata must not name what the export says itself. Received: {taken[0]!r}.")
-    if sum(weight.numpy().nbytes for weight in network.model.weights) > _LARGEST:
-        raise InputError(f"A network must be below 2 GB for a single ONNX file. Received: {network.model.name}.")
+        raise InputError(f"metadata must not repeat a field that the export writes itself. Received: {taken[0]!r}.")
+    if source.size > _LARGEST:
+        raise InputError(f"A network must be below 2 GB for a single ONNX file. Received: {source.name}.")
     converter, runtime = (imported(name, "An ONNX file") for name in ("tf2onnx", "onnxruntime"))
-    images = tf.TensorSpec([None, network.input_size, network.input_size, 3], tf.float32, name="images")
-
-    @tf.function(input_signature=[images], autograph=False)
-    def answers(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        features = network.tail(network.trunk(images, training=False), training=False)
-        logits = network.head(features)
-        return {"logits": tf.cast(logits, tf.float32), "features": tf.cast(features, tf.float32)}
-
-    model, _ = converter.convert.from_function(answers, input_signature=[images], opset=OPSET)
+    answers = source.function(None)
+    model, _ = converter.convert.from_function(answers, input_signature=answers.input_signature, opset=OPSET)
     model.producer_name, model.producer_version = "niwt-tf", __version__
     for name, value in {**own, **(metadata or {})}.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = name, json.dumps(value, ensure_ascii=False)
     contents = model.SerializeToString()
-    difference = _difference(runtime.InferenceSession(contents, providers=["CPUExecutionProvider"]), answers, network)
+    difference = _difference(runtime.InferenceSession(contents, providers=["CPUExecutionProvider"]), answers, source)
     with replacing(path) as temporary:
         temporary.write_bytes(contents)
     return difference
 
 
-def _difference(session: Any, answers: Any, network: Network) -> float:
+def _difference(session: Any, answers: Any, source: Portable) -> float:
     """Return by how much two runtimes differ at most on random pixels; more than 1e-4 is a VerificationError."""
-    random, worst = np.random.default_rng(0), 0.0
+    random, worst, side = np.random.default_rng(0), 0.0, source.input_form.size
     for count in _BATCHES:
-        images = random.uniform(0, 255, (count, network.input_size, network.input_size, 3)).astype(np.float32)
+        images = random.uniform(0, 255, (count, side, side, 3)).astype(np.float32)
         for name, expected in answers(tf.constant(images)).items():
             (found,) = session.run([name], {"images": images})
             scale = max(1.0, float(np.abs(expected).max()))
             same = found.shape == tuple(expected.shape)
             difference = float(np.abs(found - expected).max()) / scale if same else float("inf")
             if not difference <= _TOLERANCE:
-                raise VerificationError(f"onnxruntime answers otherwise than the network: {name} differs by {difference:.3g}.")
+                raise VerificationError(
+                    f"onnxruntime gives other answers than the network: {name} differs by {difference:.3g}."
+                )
             worst = max(worst, difference)
     return worst
 
 
-def description_of(network: Network) -> dict[str, Any]:
-    """Return what a file for another runtime says of its network, all of it JSON."""
-    return {
-        "labels": list(network.class_names),
-        "seen": list(network.class_names[: network.num_seen]),
-        "input_size": network.input_size,
-        "layer": network.layer,
-        "calibration": network.calibration,
-        "preprocessing": f"Outside: to RGB in 0..255, and to input_size x input_size by {network.input_form.resize}.",
-        "niwt_tf": __version__,
-    }

@@ -59,7 +59,7 @@ def export_network(
     description = {**describe(network, contents, k), "checked": {}}
     taken = sorted(description.keys() & (metadata or {}).keys())
     if taken:
-        raise InputError(f"metadata must not name what the export says itself. Received: {taken[0]!r}.")
+        raise InputError(f"metadata must not repeat a field that the export writes itself. Received: {taken[0]!r}.")
     check_takes_images(network, "An export")
     images = read_check_images(check_images, network.input_form)
     with new_version(folder) as version:
@@ -74,7 +74,7 @@ def export_network(
         name = Path(os.path.abspath(folder)).name
         write_warmup(version.work, _warmup_requests(contents, images), name)
         write_metadata(version.work, {"name": name, **description, **(metadata or {})})
-    _LOG.info("%s answers as the network does on %d images.", version.path, checked.images)
+    _LOG.info("%s gives the same answers as the network on %d images.", version.path, checked.images)
     return version.path
 
 

@@ -91,7 +91,7 @@ def verify(folder: Path, network: Network, contents: Contents, images: CheckImag
     _compare("features", np.array(answer["logits"]["features"]), features, feature_margin)
     difference = _check_best(answer["serving_default"], network, contents.probabilities, images, logits, k, margin)
     if answer["classify"] != {name: answer["serving_default"][of] for name, of in _CLASSIFIED.items()}:
-        raise VerificationError("classify must answer as serving_default does. Received: something else.")
+        raise VerificationError("classify must give the same answers as serving_default. Received: other answers.")
     if contents.formula is not None and known is not None:
         columns, biases = contents.formula(known.values[-_DESCRIBED:])
         expected = np.concatenate([logits, features @ columns + biases], axis=1)
@@ -155,9 +155,11 @@ def _check_best(
         near = bool((np.abs(row[places] - row[expected[start:]]) <= margin).all())
         if -1 in places or len(set(places)) != k - start or not near or (start and labels[0] != UNKNOWN):
             wanted = names[expected].tolist()
-            raise VerificationError(f"{path} must be labelled {wanted}, as by the network. Received: {labels}.")
+            raise VerificationError(f"{path} must be labelled {wanted}, as the network labels it. Received: {labels}.")
         if is_seen[start:] != [float(place < network.num_seen) for place in places] or (start and is_seen[0]):
-            raise VerificationError(f"{path} must be answered by classes known as seen or unseen. Received: {is_seen}.")
+            raise VerificationError(
+                f"{path} must be answered with classes that are known to be seen or unseen. Received: {is_seen}."
+            )
     return difference
 
 
@@ -192,5 +194,7 @@ def _compare(what: str, received: np.ndarray, expected: np.ndarray, tolerance: f
         raise VerificationError(f"{what} must be {list(expected.shape)}. Received: {list(received.shape)}.")
     difference = float(np.abs(received - expected).max())
     if not difference <= tolerance:  # NaN too
-        raise VerificationError(f"{what} must agree with the network's to {tolerance:g}. Received: {difference:g} apart.")
+        raise VerificationError(
+            f"{what} must agree with the network to {tolerance:g}. Received: a difference of {difference:g}."
+        )
     return difference

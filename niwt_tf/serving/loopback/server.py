@@ -73,7 +73,7 @@ def loopback(
         try:
             bound = server.add_insecure_port(f"127.0.0.1:{grpc_port}")
         except RuntimeError as error:
-            raise OSError(f"127.0.0.1:{grpc_port} cannot be listened on: {error}") from None
+            raise OSError(f"127.0.0.1:{grpc_port} is not available: {error}") from None
         with RestServer(model, rest_port) as rest:
             server.start()
             answering = threading.Thread(target=rest.serve_forever, args=(0.05,), name="loopback-rest", daemon=True)
@@ -96,7 +96,7 @@ def _watch(model: ServedModel, stop: threading.Event, seconds: float) -> None:
         try:
             model.refresh()
         except OSError as error:  # the folder changes while it is read
-            _LOG.warning("%s could not be looked at: %s", model.folder, error)
+            _LOG.warning("%s could not be read: %s", model.folder, error)
 
 
 def main(arguments: Sequence[str]) -> None:

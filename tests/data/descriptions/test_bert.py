@@ -164,7 +164,7 @@ def test_a_bundle_names_its_encoder_and_refuses_another(tiny_bert, tmp_path, mon
 
     save_file(changed, own / "model.safetensors")
     bert.cache_clear()
-    with pytest.raises(InputError, match="must be the encoder of before. Received: one of other weights"):
+    with pytest.raises(InputError, match="must be the same encoder as before. Received: one with other weights"):
         encoder_from_arrays(arrays)
 
 

@@ -47,7 +47,7 @@ NAN = np.ones((5, 4))
 NAN[2, 1] = np.nan
 MISTAKES = {
     "too few columns": ({"values": np.ones((5, 3))}, "att must have a column for each of 4 classes. Received: 5 x 3."),
-    "not finite": ({"values": NAN}, "att must hold finite numbers. Received: others for '003.Clarks_Tern'."),
+    "not finite": ({"values": NAN}, "att must hold finite numbers. Received: other values for '003.Clarks_Tern'."),
     "texts": ({"values": np.array(["x"])}, "att must be a matrix of numbers"),
     "classes absent": ({"names": CUB_CLASSES[:2]}, "must have a column for every class. Received: none for '003.Clarks_Tern'"),
     "a class twice": ({"names": (*CUB_CLASSES, CUB_CLASSES[0])}, "must name each class once. Received: '001.Red_Finch' twice."),
@@ -70,13 +70,13 @@ def test_other_files_and_data_sets(cub: Path, tmp_path_factory) -> None:
     with pytest.raises(InputError, match="must hold att, allclasses_names. Received: att_sent, but no att"):
         choose_knowledge(read_cub(cub), "sentences")
     path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n")
-    with pytest.raises(InputError, match="sent_splits.mat must be a whole HDF5 file. Received: "):
+    with pytest.raises(InputError, match="sent_splits.mat must be a complete HDF5 file. Received: "):
         choose_knowledge(read_cub(cub), "sentences")
     folder = tmp_path_factory.mktemp("mine")
     (folder / "images/a").mkdir(parents=True)
     (folder / "images/a/1.jpg").touch()
     (folder / "classes.csv").write_text("class,x\na,1\n")
-    with pytest.raises(InputError, match="published for cub alone. Received: dataset 'folder'"):
+    with pytest.raises(InputError, match="published only for cub. Received: dataset 'folder'"):
         choose_knowledge(read_folder(folder), "sentences")
 
 

@@ -52,7 +52,7 @@ def test_an_attribute_may_be_called_text_or_source(tmp_path):
 MISTAKES = {
     "no class column": ("name,text\nowl,black\n", "line 1 must have a column 'class'"),
     "only classes": ("class,source\nowl,me\n",
-        "must describe classes by a column 'text', by one 'attributes' or by attributes"),
+        "must have a column 'text', a column 'attributes' or columns of attributes"),
     "text and attributes": ("class,text,attributes\nowl,black,a.json\n", "Received: 'text', 'attributes'."),
     "text and values": ("class,text,black\nowl,black,1\n", "Received: 'text', 'black'."),
     "a column twice": ("class,black,black\nowl,1,1\n", "line 1 must name each column once. Received: 'black' twice."),
@@ -67,7 +67,7 @@ MISTAKES = {
         "line 2 must name one of the bundle's 2 attributes. Received: 'blak'"),
     "nothing understood": ("class,text\nowl,black\nemu,purple\n", "line 3: text must describe the class in the words"),
     "no file": ("class,attributes\nowl,owl.jsn\n",
-        "line 2 must name a file that is there. Received: 'owl.jsn'. Did you mean 'owl.json'"),
+        "line 2 must name a file that exists. Received: 'owl.jsn'. Did you mean 'owl.json'"),
     "no path": ("class,attributes\nowl,\n", "line 2 must name a file in the folder of the CSV. Received: ''."),
     "an absolute path": ("class,attributes\nowl,{folder}/owl.json\n", "line 2 must name a file in the folder of the CSV."),
     "a path upwards": ("class,attributes\nowl,../secret.json\n",
@@ -80,7 +80,7 @@ MISTAKES = {
         "must name a file in the folder of the CSV. Received: 'up/sec"),
     "a loop of links": ("class,attributes\nowl,loop.json\n",
         "must name a file in the folder of the CSV. Received: 'loop.json'"),
-    "a folder": ("class,attributes\nowl,.\n", "must name a file that is there. Received: '.'"),
+    "a folder": ("class,attributes\nowl,.\n", "must name a file that exists. Received: '.'"),
     "a mistake in the file": ("class,attributes\nowl,owl.json\n",
         "owl.json, line 1, 'black' must be a finite number. Received: \"no\"."),
 }  # fmt: skip

@@ -47,7 +47,7 @@ JSON_MISTAKES = {
                        "unknown, and none for 'stripes'. Did you mean 'stripes'?"),
     "a missing one": (JSON.replace(' "legs": 4,\n', ""),
         "owl must name every one of the bundle's 4 attributes. Received: none for "
-                      "'legs'; missing=mean gives them the seen classes' mean."),
+                      "'legs'; with missing=mean they get the mean of the seen classes."),
     "nothing": ("{}",
         "must name every one of the bundle's 4 attributes. Received: none for 'black', 'stripes', 'legs' and 1 more."),
     "many unknown": ('{"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}',
@@ -87,7 +87,7 @@ def test_json_mistakes(tmp_path, mistake):
 
 CSV_MISTAKES = {
     "a header of a table": ("class,black\nowl,1\n",
-        "line 1 must be attribute,value. Received: 'class,black'; a table with a row "),
+        "line 1 must be attribute,value. Received: 'class,black'; give a table with a row "),
     "no header": ("black,0.5\n", "line 1 must be attribute,value. Received: 'black,0.5'."),
     "text": (CSV.replace("legs,4", "legs,four"), "line 5, column 'value' must be a finite number. Received: 'four'."),
     "NaN": (CSV.replace("legs,4", "legs,nan"), "line 5, column 'value' must be a finite number. Received: 'nan'."),
@@ -120,7 +120,7 @@ def test_no_file_and_a_folder(tmp_path):
 def test_missing_attributes_take_the_mean_and_are_named(tmp_path):
     read = read_description(write(tmp_path, "owl.json", '{"legs": 5, "stripes": 0}'), SEEN, missing="mean")
     assert read.values.tolist() == [5, 0, 5, 6]
-    assert read.notes == ("2 attributes have the seen classes' mean: black, size::big.",)
+    assert read.notes == ("2 attributes get the mean of the seen classes: black, size::big.",)
     with pytest.raises(InputError, match="none for 'black', 'stripes', 'legs' and 1 more.$"):
         described([], SEEN, "it", "mean")
     with pytest.raises(InputError, match="missing must be one of error, mean. Received: 'median'"):
@@ -135,7 +135,7 @@ def test_other_units_are_doubted(factor, doubtful):
     entries = [Entry(name, 10.0 * factor, "it") for name in SEEN.names]
     notes = described(entries, SEEN, "owl.json").notes
     assert bool(notes) == doubtful
-    assert all("other units" in note for note in notes)
+    assert all("another unit" in note for note in notes)
 
 
 def test_a_text_in_the_words_of_attributes():
@@ -153,19 +153,19 @@ def test_a_text_in_the_words_of_captions():
     read = described_in_words("The red bird of paradise", seen, words)
     np.testing.assert_array_equal(read.values, words(["a red bird"])[0])
     assert read.notes == ("Of the text, 2 different words are known; not known, 'paradise'.",)
-    with pytest.raises(InputError, match="text must use words of the texts .* Received: not one of them"):
+    with pytest.raises(InputError, match="text must use words of the texts .* Received: none of them"):
         described_in_words("paradise", seen, words)
     with pytest.raises(InputError, match="a bundle without words.npz"):
         described_in_words("red", seen)
     for source, sentence in {
-        "attributes + captions": "text alone cannot describe a class where the knowledge is attributes . captions: give "
+        "attributes + captions": "text alone cannot describe a class if the knowledge is attributes . captions: give "
         "attributes, with a number for each of 2 entries",
         "sentences": "cannot be turned into the published sentences' embeddings: give attributes",
-        "texts": "text needs the words that the bundle's texts were made of",
+        "texts": "text needs a bundle that knows the words of its texts",
     }.items():
         with pytest.raises(InputError, match=sentence):
             described_in_words("red", Knowledge(seen.values, seen.names, seen.groups, source))
-    with pytest.raises(InputError, match="must make 4 numbers, as the bundle has. Received: 2"):
+    with pytest.raises(InputError, match="must give 4 numbers, as the bundle has. Received: 2"):
         described_in_words("red", SEEN, words)
 
 

@@ -25,7 +25,7 @@ def test_each_column_from_0_to_1_over_the_seen_classes(caplog):
         known = on_one_scale(TABLE, SEEN)
     np.testing.assert_allclose(known.values, [[0, 0, 0], [1, 1, 1], [0.5, 0.5, 0.5], [0, 3.5, 2.45]], rtol=1e-5)
     np.testing.assert_allclose(known.in_units, RAW, rtol=1e-5)
-    assert "classes.csv: ranges differ from 0.2 (tail) to 200 (weight_kg), so each column is brought to 0..1" in caplog.text
+    assert "classes.csv: ranges differ from 0.2 (tail) to 200 (weight_kg), so each column is scaled to 0..1" in caplog.text
     assert on_one_scale(known, SEEN) is known
 
 

@@ -80,9 +80,9 @@ def test_classes_described_by_a_module(saved: Path):
 
 def test_modules_that_cannot_be_used(saved: Path, tmp_path: Path):
     for name in ("images", "counts"):
-        with pytest.raises(InputError, match="must be a text module, which makes float numbers .B, K. of strings"):
+        with pytest.raises(InputError, match="must be a text module, which turns strings .B. into float numbers .B, K."):
             TextModule(str(saved / name))
-    with pytest.raises(InputError, match="must make finite numbers. Received: others for 'red'"):
+    with pytest.raises(InputError, match="must give finite numbers. Received: other values for 'red'"):
         TextModule(str(saved / "signed"))(["red"])
     (tmp_path / "saved_model.pb").write_bytes(b"junk")
     with pytest.raises(InputError, match="must be a readable SavedModel"):

@@ -104,8 +104,8 @@ def test_a_table_of_the_users(animals: Path) -> None:
         choose_knowledge(data, "atributes")
     rule = f"--knowledge must be {', '.join(SOURCES)}, the path of a CSV file, or several of these joined by +"
     for text, received in (
-        (f"attributes+{animals}/none.csv", f"'{animals}/none.csv', which is not there."),
-        ("none.csv", "'none.csv', which is not there."),
+        (f"attributes+{animals}/none.csv", f"'{animals}/none.csv', which does not exist."),
+        ("none.csv", "'none.csv', which does not exist."),
         (str(animals), f"'{animals}', a folder."),
         ("attributes+", "'attributes+'."),
         ("", "''."),
@@ -159,7 +159,7 @@ def test_several_sources(cub: Path, animals: Path) -> None:
         ("attributes+captoins", "Received: 'captoins'. Did you mean 'captions'?"),
         ("captions+attributes+captions", "must name each source once. Received: 'captions' twice."),
         ("attributes+", "Received: 'attributes+'."),
-        ("attributes+nowhere.csv", "Received: 'nowhere.csv', which is not there."),
+        ("attributes+nowhere.csv", "Received: 'nowhere.csv', which does not exist."),
         ("texts", "needs the folder descriptions with a file <class>.txt for each class"),
     ],
 )
@@ -185,7 +185,7 @@ def test_texts_of_classes_near_an_archive(cub: Path, where: str) -> None:
     with pytest.raises(InputError, match="none for 1: '004.Grey_Owl'.$"):
         choose_knowledge(data, "texts")
     (folder / "004.Gray_Owl.txt").rename(folder / "004.Grey_Owl.txt")
-    with pytest.raises(InputError, match="not one of the 2 of '004.Grey_Owl'"):
+    with pytest.raises(InputError, match="none of the 2 words of '004.Grey_Owl'"):
         choose_knowledge(data, "texts")
     (folder / "004.Grey_Owl.txt").write_text("A grey owl with long wings.")
     chosen = choose_knowledge(data, "texts").knowledge
@@ -206,7 +206,7 @@ def test_a_method_that_reads_words_reads_the_texts_that_are_asked_for(cub: Path)
 
 def test_captions_of_no_class_at_all(cub: Path) -> None:
     shutil.rmtree(cub / "text_c10")
-    with pytest.raises(InputError, match="none for 4: .* Captions of images are read from text_c10 in or beside"):
+    with pytest.raises(InputError, match="none for 4: .* Captions of images are read from text_c10, in"):
         choose_knowledge(named_split(read_cub(cub), ["004.Grey_Owl"]), "captions")
 
 

@@ -55,12 +55,12 @@ def test_texts_in_other_scripts(script):
 
 def test_a_class_of_whose_text_no_word_is_known(tmp_path: Path):
     texts = [*TEXTS[:2], "кошка с ушами"]
-    sentence = "knowledge=texts needs words in the text of every class that the seen classes' texts have. "
-    with pytest.raises(InputError, match=sentence + "Received: not one of the 2 of 'cat'."):
+    sentence = "knowledge=texts needs texts with words that the seen classes' texts have. "
+    with pytest.raises(InputError, match=sentence + "Received: none of the 2 words of 'cat'."):
         described(texts)
     path = tmp_path / "v.txt"
     path.write_text("brown 1 0\nround 0 1\n")
-    with pytest.raises(InputError, match=r"every class that .*v.txt has. Received: not one of the 2 of 'cat'"):
+    with pytest.raises(InputError, match=r"with words that .*v.txt has. Received: none of the 2 words of 'cat'"):
         described(texts, f"vectors:{path}")
 
 
@@ -69,7 +69,7 @@ def test_little_known_classes_are_named(caplog):
         described()
         assert not caplog.records
         described([*TEXTS[:2], "ears " + " ".join(f"unheard{k}" for k in range(4))])
-    assert "Of the words of 1 classes' texts ('cat'), fewer than 25 %" in caplog.text
+    assert "In the texts of 1 classes ('cat'), fewer than 25 %" in caplog.text
 
 
 @pytest.mark.parametrize("features", ["bert", "vectors:", "hub:", "vectors"])

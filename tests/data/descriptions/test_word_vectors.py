@@ -59,7 +59,7 @@ MISTAKES = {
     "fewer than announced": ("1 3\nblue 1 2\n", "line 2 must have a word and 3 numbers"),
     "more numbers": ("red 1 2\nblue 1 2 3\n", "line 2 must have a word and 2 numbers. Received: 'blue 1 2 3' with 3."),
     "no number": ("red 1 x\n", "line 1 must have numbers after its word. Received: 'red 1 x'."),
-    "not finite": ("red 1 nan\n", "must hold finite numbers. Received: others for 'red'."),
+    "not finite": ("red 1 nan\n", "must hold finite numbers. Received: other values for 'red'."),
     "too large": ("red 1 1e60\n", "must hold finite numbers"),
     "cut short": ("3 2\nred 1 2\n", "must have the 3 words that its first line counts. Received: 1."),
     "words alone": ("red\nblue\n", "line 1 must have a word and its numbers"),
@@ -171,16 +171,16 @@ def test_a_kv_file_that_would_run_code_is_not_loaded(tmp_path):
             return print, ("it ran",)
 
     for protocol in range(6):
-        with pytest.raises(InputError, match="must be KeyedVectors alone.* Received: (__)?builtin"):
+        with pytest.raises(InputError, match="must hold only KeyedVectors.* Received: (__)?builtin"):
             read_vectors(write(tmp_path, "v.kv", pickle.dumps({"vectors": [Harmful()]}, protocol)), {"red"})
     # The names taken from the memo, and from the stack some other way.
     for code in (
         b"\x80\x04\x8c\x08builtins\x94\x8c\x05print\x940h\x00h\x01\x93.",
         b"\x80\x04\x8c\x02os\x8c\x06system\x8c\x05numpy0\x93.",
     ):
-        with pytest.raises(InputError, match="must be KeyedVectors alone"):
+        with pytest.raises(InputError, match="must hold only KeyedVectors"):
             read_vectors(write(tmp_path, "v.kv", code), {"red"})
-    with pytest.raises(InputError, match="must be KeyedVectors alone, saved by gensim"):
+    with pytest.raises(InputError, match="must hold only KeyedVectors that gensim saved"):
         read_vectors(write(tmp_path, "v.kv", b"red 1 2 3\n"), {"red"})
 
 
@@ -202,7 +202,7 @@ def test_a_kv_file_with_a_part_that_is_another_pickle_is_not_loaded(tmp_path):
         path = write(tmp_path, "v.kv", pickle.dumps(vectors))
         for name in ("v.kv.more.npy", "v.kv.more.more.npy"):
             write(tmp_path, name, pickle.dumps(Harmful()))
-        with pytest.raises(InputError, match="must be KeyedVectors alone.* Received: another object"):
+        with pytest.raises(InputError, match="must hold only KeyedVectors.* Received: another object"):
             read_vectors(path, {"red"})
         assert not ran.exists()
 
@@ -212,7 +212,7 @@ def test_a_kv_file_whose_class_names_such_a_part_is_not_loaded(tmp_path, monkeyp
     monkeypatch.setattr(models.KeyedVectors, "__scipys", [], raising=False)  # to have it as before
     name = b"cgensim.models.keyedvectors\nKeyedVectors\n"
     code = b"\x80\x02" + name + b"N}V__scipys\n]Vmore\nas\x86b0" + name + b")\x81."
-    with pytest.raises(InputError, match="must be KeyedVectors alone.* Received: another object"):
+    with pytest.raises(InputError, match="must hold only KeyedVectors.* Received: another object"):
         read_vectors(write(tmp_path, "v.kv", code), {"red"})
     assert getattr(models.KeyedVectors, "__scipys") == ["more"]  # noqa: B009 - a name in the class would be another
 
@@ -232,13 +232,13 @@ def test_files_of_gensim(tmp_path):
     (tmp_path / "parted.kv.vectors.npy").unlink()
     (tmp_path / "whole.kv").write_bytes((tmp_path / "whole.kv").read_bytes()[:-9])
     for name in ("parted.kv", "whole.kv"):
-        with pytest.raises(InputError, match="must be KeyedVectors alone, saved by gensim"):
+        with pytest.raises(InputError, match="must hold only KeyedVectors that gensim saved"):
             read_vectors(tmp_path / name, {"red"})
     (tmp_path / "v.bin").write_bytes((793712314).to_bytes(4, "little") + bytes(40))
-    with pytest.raises(InputError, match="Received: fastText's own; give its .vec file"):
+    with pytest.raises(InputError, match="Received: the binary form of fastText; give its .vec file"):
         read_vectors(tmp_path / "v.bin", {"red"})
     models.Word2Vec([["red", "blue"]], vector_size=2, min_count=1, workers=1, epochs=1).save(str(tmp_path / "model.kv"))
-    with pytest.raises(InputError, match="must be KeyedVectors alone, saved by gensim .of a model, its wv."):
+    with pytest.raises(InputError, match="must hold only KeyedVectors that gensim saved .for a model, save its wv."):
         read_vectors(tmp_path / "model.kv", {"red"})
 
 

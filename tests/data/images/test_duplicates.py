@@ -93,4 +93,4 @@ def test_files_are_the_same_by_their_bytes(tmp_path, caplog):
     assert judged["broken.png"].fault and judged["broken.png"].look is None
     with caplog.at_level("INFO", "niwt_tf"):
         assert list(usable_images(images, 1, judged=judged)[1]) == ["broken.png"]
-    assert "1 images have the ending of another format than theirs, and are read as what they are: 'c.HEIC'." in caplog.text
+    assert "1 images have the file ending of another format. Their true format is read: 'c.HEIC'." in caplog.text

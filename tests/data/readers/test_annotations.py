@@ -66,7 +66,7 @@ def test_names_by_a_key(tmp_path: Path) -> None:
     assert read_keyed_names(path, str, "a letter", "a name") == {"b": "second one", "a": "first"}
     for text, message in (
         ("b\n", "line 1 must be a letter and a name. Received: 'b'"),
-        ("b one\nb two\n", "line 2 must have a letter of its own. Received: b, also on line 1"),
+        ("b one\nb two\n", "line 2 must not repeat a letter. Received: b, also on line 1"),
         ("", "must list at least one name. Received: an empty file"),
     ):
         with pytest.raises(InputError, match=message):

@@ -53,7 +53,7 @@ def test_all_that_an_archive_lacks_is_told_at_once(awa2: Path) -> None:
         (official / name).unlink()
     shutil.rmtree(official / "JPEGImages/pig")
     told = (
-        r"Animals_with_Attributes2 must hold the whole archive. Received: one without predicates.txt, "
+        r"Animals_with_Attributes2 must hold the complete archive. Received: one without predicates.txt, "
         r"predicate-matrix-continuous.txt, images of 1 of 4 classes in JPEGImages/ \(the first 'pig'\)\.$"
     )
     with pytest.raises(InputError, match=told):
@@ -71,7 +71,7 @@ def test_an_image_that_is_called_after_another_class(awa2: Path) -> None:
     (images / "pig/my_own.jpg").touch()  # says nothing
     read_awa2(awa2)
     (images / "pig/grizzly+bear_10004.jpg").touch()
-    told = r"pig/grizzly\+bear_10004.jpg must be an image of the class .*'pig'. Received: a file called after 'grizzly\+bear'"
+    told = r"pig/grizzly\+bear_10004.jpg must be an image of the class .*'pig'. Received: a file that names 'grizzly\+bear'"
     with pytest.raises(InputError, match=told):
         read_awa2(awa2)
 

@@ -41,7 +41,7 @@ def test_without_a_list_every_category_is_a_class(archive: Path, caplog: pytest.
     assert data.class_names == ("pink primrose", "colt's foot", "sunflower", "blackberry lily")
     assert np.bincount(data.labels).tolist() == [8] * 4
     assert data.paths[0] == "image_00001.jpg" and len(data.paths) == 32 and data.knowledge.values.shape == (4, 0)
-    assert "There is no species.txt in or beside" in caplog.text and "N3's paper keeps 55" in caplog.text
+    assert "There is no species.txt in or next to" in caplog.text and "N3's paper keeps 55" in caplog.text
 
 
 @pytest.mark.parametrize("beside", [False, True])
@@ -85,7 +85,7 @@ def test_texts_beside_it_and_no_attributes(copy: Path) -> None:
     assert data.knowledge.source == "texts"
     with pytest.raises(InputError, match="'flowers', which has no attributes. Received: 'binary'"):
         load_dataset("flowers", copy, num_unseen=1, knowledge="binary")
-    with pytest.raises(InputError, match="split=ps is published for cub and awa2 alone"):
+    with pytest.raises(InputError, match="split=ps is published only for cub and awa2"):
         load_dataset("flowers", copy, split="ps", knowledge="texts")
 
 
@@ -121,7 +121,7 @@ def test_labels_that_cannot_be_read(copy: Path) -> None:
         with pytest.raises(InputError, match="imagelabels.mat must be a MATLAB file. Received: "):
             read_flowers(copy)
     path.write_bytes(b"MATLAB 7.3 MAT-file")
-    with pytest.raises(InputError, match="imagelabels.mat must be a whole HDF5 file. Received: "):
+    with pytest.raises(InputError, match="imagelabels.mat must be a complete HDF5 file. Received: "):
         read_flowers(copy)
     strange = ((np.full((1, 9), 1.5), "1.5 in row 1"), (np.ones((4, 8)), "4 x 8 of"), (np.ones((1, 0)), "1 x 0 of"))
     for labels, received in strange:

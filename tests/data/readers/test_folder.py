@@ -36,9 +36,12 @@ def test_what_is_passed_over_is_counted_and_named(animals: Path, caplog) -> None
     for name in ("ape/a.CR2", "ape/b.cr2", "ape/notes", "stray.jpg"):
         (animals / "images" / name).touch()
     read_folder(animals)
-    said = "ape, being no image files: 2 with .cr2, 1 with no ending ('a.CR2', 'b.cr2', 'notes'). Save raw photographs"
+    said = (
+        "ape, because these are not image files: 2 with .cr2, 1 with no ending ('a.CR2', 'b.cr2', 'notes'). Save raw "
+        "photographs"
+    )
     assert said in caplog.text
-    assert "images, being in no class's folder: 1 with .jpg ('stray.jpg')" in caplog.text
+    assert "images, because these are outside the class folders: 1 with .jpg ('stray.jpg')" in caplog.text
 
 
 def test_a_class_whose_files_are_all_passed_over_is_no_class_without_images(animals: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_whole_archive_of_another_number_of_classes_is_told(
 ) -> None:
     monkeypatch.setattr(nabirds, "_ARCHIVE", dataclasses.replace(nabirds._ARCHIVE, num_images=40))
     read_nabirds(archive)
-    assert "All images of NABirds are of 4 classes, where N3's paper has 404" in caplog.text
+    assert "All images of NABirds make 4 classes, but N3's paper has 404" in caplog.text
 
 
 def test_texts_beside_it_describe_the_species(archive: Path) -> None:
@@ -64,7 +64,7 @@ def test_texts_beside_it_describe_the_species(archive: Path) -> None:
     ("asked", "sentence"),
     [
         ({}, "--knowledge must be texts or the path of a CSV file .*'nabirds', which has no attributes"),
-        ({"knowledge": "texts", "split": "ss", "num_unseen": None}, "split=ss is published for cub and awa2 alone; .* a CSV"),
+        ({"knowledge": "texts", "split": "ss", "num_unseen": None}, "split=ss is published only for cub and awa2; .* a CSV"),
     ],
 )
 def test_what_it_does_not_have_is_one_sentence(archive: Path, asked: dict[str, object], sentence: str) -> None:
@@ -97,7 +97,7 @@ def _append(path: Path, text: str) -> None:
     ("file", "text", "sentence"),
     [
         ("images.txt", "only-an-id\n", "images.txt, line 41 must be an id .* and a path. Received: 'only-an-id'"),
-        ("images.txt", "{first} 0001/again.jpg\n", "line 41 must have an id .* of its own. Received: {first}, also on line 1"),
+        ("images.txt", "{first} 0001/again.jpg\n", "line 41 must not repeat an id .*. Received: {first}, also on line 1"),
         ("image_class_labels.txt", "unknown 817\n", "line 41 must name an image of images.txt. Received: 'unknown'"),
         ("image_class_labels.txt", "{first} red\n", "line 41 must hold numbers only. Received: '{first} red'"),
         ("image_class_labels.txt", "{first} 817\n", "must have one row for each of 40 images. Received: 41 rows"),

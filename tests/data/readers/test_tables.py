@@ -37,8 +37,8 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("", "empty file"),
-        ("class,a\n", "a header alone"),
-        ("name,a\nape,1\n", "line 1 must call its first column 'class'.*Received: 'name'"),
+        ("class,a\n", "only a header"),
+        ("name,a\nape,1\n", "line 1 must have 'class' as its first column.*Received: 'name'"),
         ("a,class\n1,ape\n", r"it is a later column"),
         ("class\nape\n", "at least one attribute column"),
         ("class,a,\nape,1,2\n", "empty name for column 3"),

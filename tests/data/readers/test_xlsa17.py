@@ -71,14 +71,14 @@ def test_faults_of_the_matlab_files(cub: Path) -> None:
     folder = cub / "xlsa17/data/CUB"
     for wrong in (column(13), column(0)):
         write_mat(folder, wrong)
-        with pytest.raises(InputError, match="test_unseen_loc must count 12 rows"):
+        with pytest.raises(InputError, match="test_unseen_loc must hold row numbers of .*, which has 12 rows"):
             choose_split(read_cub(cub), "ps")
     savemat(folder / "att_splits.mat", {"trainval_loc": column(1)})
     with pytest.raises(InputError, match="Received: trainval_loc, but no test_seen_loc"):
         choose_split(read_cub(cub), "ps")
     for junk in (b"", b"junk" * 100, (folder / "res101.mat").read_bytes()[:200], b"\x89HDF\r\n\x1a\n" + bytes(600)):
         (folder / "att_splits.mat").write_bytes(junk)
-        with pytest.raises(InputError, match="must be a MATLAB file|must hold|must be a whole HDF5 file"):
+        with pytest.raises(InputError, match="must be a MATLAB file|must hold|must be a complete HDF5 file"):
             choose_split(read_cub(cub), "ps")
 
 
@@ -168,7 +168,7 @@ def test_too_few_classes_left_after_dropping(cub: Path) -> None:
     data = read_cub(cub, "drop")
     with pytest.raises(InputError, match="'ps' must have at least 1 unseen class"):
         choose_split(data, "ps", missing_images="drop")
-    with pytest.raises(InputError, match="att_splits.mat, test_unseen_loc must name .*, which is not there, like 2 more of 12"):
+    with pytest.raises(InputError, match="att_splits.mat, test_unseen_loc must name .*, which does not exist, like 2 more"):
         choose_split(data, "ps")
 
 

@@ -82,7 +82,7 @@ def test_other_splits_and_texts(tmp_path):
     folder = write_features(tmp_path / "CUB")
     dataset = load_dataset("xlsa17", folder, split="random", num_unseen=4, seed=1)
     assert len(dataset.split.unseen) == 4
-    with pytest.raises(InputError, match="split=ss is published for cub and awa2 alone"):
+    with pytest.raises(InputError, match="split=ss is published only for cub and awa2"):
         load_dataset("xlsa17", folder, split="ss")
     (folder / "descriptions").mkdir()
     for name in dataset.class_names[1:]:
@@ -128,7 +128,7 @@ def test_folders_are_found_or_asked_for(tmp_path):
         ("res101", {"image_files": ["a.jpg"]}, "image_files must have a row for each of 144 labels. Received: 1"),
         ("att_splits", {"att": np.zeros((9, 5))}, "att must have a column for each of 12 allclasses_names. Received: 5"),
         ("att_splits", {"att": np.full((9, 12), np.inf)}, "Received: NaN or infinity in column 1"),
-        ("att_splits", {"trainval_loc": np.full((3, 1), 145)}, "trainval_loc must count 144 rows .* Received: 145 to 145"),
+        ("att_splits", {"trainval_loc": np.full((3, 1), 145)}, "trainval_loc must hold row .* 144 rows. Received: 145 to 145"),
         ("att_splits", {"test_seen_loc": None}, "but no test_seen_loc"),
     ],
 )  # fmt: skip

@@ -60,7 +60,7 @@ def test_one_problem_has_no_interval():
 def test_what_could_not_be_measured_is_left_out():
     (table,) = tables_of(_results(niwt=[0.5, None, 0.6], ale=[0.4, 0.4, 0.2]))
     assert table.shared == 2
-    assert "1 problems are left out, where H could not be measured" in table.notes
+    assert "1 problems are left out, because H could not be measured" in table.notes
     (table,) = tables_of(_results(niwt=[None], ale=[None]))
     assert "n/a" in terminal([table])
 
@@ -74,7 +74,7 @@ def test_two_settings_of_a_method_are_two_rows():
     (table,) = tables_of(results)
     assert [row.label for row in table.rows] == ["niwt --map=cosine", "niwt --map=ridge", "ale"]
     assert table.reference == "niwt --map=ridge"
-    assert table.notes[0] == "differences are to 'niwt --map=ridge'; --reference names another"
+    assert table.notes[0] == "differences are relative to 'niwt --map=ridge'; --reference can name another method"
     assert tables_of(results, "niwt --map=cosine")[0].reference == "niwt --map=cosine"
     with pytest.raises(InputError, match="must name one row: 'niwt --map=ridge' or 'niwt --map=cosine'"):
         tables_of(results, "niwt")

@@ -63,7 +63,7 @@ def test_without_validation_figures_nothing_is_chosen_unless_there_is_one_config
 
 def test_data_that_change_on_the_way_are_refused():
     one, two = TRIALS[0], TRIALS[2]
-    with pytest.raises(InputError, match="must stay as they are"):
+    with pytest.raises(InputError, match="must not change while it runs"):
         choose([Outcome(one, "p", 0.1), Outcome(two, "q", 0.2)])
 
 

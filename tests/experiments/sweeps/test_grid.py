@@ -66,9 +66,9 @@ def test_trials_differ_and_their_flags_make_their_settings(grid):
         ("map", "must be of the form flag=value,value;flag=value. Received: 'map'"),
         ("map=ridge;;seed=1", "must be of the form"),
         ("mapp=ridge", "Received: 'mapp'"),
-        ("run_dir=a,b", "must be made of flags that a result depends on. Received: 'run_dir'"),
-        ("export_dir=a", "must be made of flags that a result depends on"),
-        ("overwrite=true", "must be made of flags that a result depends on"),
+        ("run_dir=a,b", "must consist of flags that change a result. Received: 'run_dir'"),
+        ("export_dir=a", "must consist of flags that change a result"),
+        ("overwrite=true", "must consist of flags that change a result"),
         ("map=ridge;map=cosine", "must name each flag once. Received: 'map' twice"),
         ("map=", "every value of map, without an empty one"),
         ("seed=0,,1", "every value of seed, without an empty one"),
@@ -76,7 +76,7 @@ def test_trials_differ_and_their_flags_make_their_settings(grid):
         ("layer=None,None", "each value of layer once"),
         ("transfer_lambda=1,1.0", "each value of transfer_lambda once. Received: 1 twice"),
         ("transfer_lambda=1||2", "an empty item in a value of transfer_lambda"),
-        ("map=ridge|cosine", "must part the values of map by commas"),
+        ("map=ridge|cosine", "must separate the values of map by commas"),
         ("map=ridge,cosin", "--map must be one of auto, ridge, relevance, cosine. Received: 'cosin'"),
         ("seed=0,-1", "--seed must be at least 0"),
     ],
@@ -110,12 +110,12 @@ def test_what_trials_may_not_be():
         trials_of({"seed": tuple(range(101)), "patience": tuple(range(1, 101))}, Settings())
     with pytest.raises(InputError, match="The grid's trial unseen=a cannot be: --unseen and --num_unseen"):
         trials_of({"unseen": (("a",),)}, Settings(num_unseen=2))
-    with pytest.raises(InputError, match="The grid's trial knowledge=attributes cannot be: --text_features must be lsa where"):
+    with pytest.raises(InputError, match="The trial knowledge=attributes of the grid is not possible: --text_features must be"):
         trials_of({"knowledge": ("attributes", "binary")}, Settings(text_features="vectors:v.txt"))
     of_texts, of_attributes = trials_of({"knowledge": ("captions", "attributes")}, Settings(text_features="vectors:v.txt"))
     assert of_texts.settings.text_features == "vectors:v.txt"
     assert of_attributes.settings.text_features == "lsa"
-    with pytest.raises(InputError, match="something that a flag can say"):
+    with pytest.raises(InputError, match="must be a value that can be written as a flag"):
         flags_of(Settings(unseen=("a,b",)))
 
 

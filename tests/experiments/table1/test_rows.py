@@ -83,7 +83,7 @@ def test_rows_that_have_not_run_are_empty_in_both_tables() -> None:
     assert (first["row"], first["acc_unseen"], first["acc_seen"]) == (PUBLISHED.name, "25.0", "")
     assert (first["paper_acc_seen"], first["difference_acc_seen"]) == ("44.9", "")
     assert (first["difference_harmonic_mean"], first["changed_flags"], first["paper_row"]) == ("-3.7", "'--seed=1", "published")
-    assert second["acc_unseen"] == second["paper_acc_unseen"] == "" and second["paper_row"] == "not at hand"
+    assert second["acc_unseen"] == second["paper_acc_unseen"] == "" and second["paper_row"] == "not available"
     assert third["paper_row"] == "published" and third["harmonic_mean"] == "" and third["paper_harmonic_mean"] == "37.0"
     shown = table_markdown(rows)
     assert f"| {PUBLISHED.name} | 25.0 |  | 33.3 | 31.5 | 44.9 | 37.0 | -3.7 |" in shown

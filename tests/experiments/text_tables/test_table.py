@@ -34,7 +34,7 @@ def test_rows_are_chosen_by_their_split_and_by_what_can_be_run():
     assert row.name == "flowers_ps" and drawn.settings_of(row, "data", {"split": "ps"}, Path()).split == "random"
     words = TextTable("n3_4", "birds")
     assert [row.name for row in words.chosen({})] == ["birds_encoder", "birds_words", "birds_random"]
-    assert words.left_out({}) == ["birds_vectors is left out: it takes --text_features=vectors:FILE."]
+    assert words.left_out({}) == ["birds_vectors is left out: it needs --text_features=vectors:FILE."]
     given = {"text_features": "vectors:some.txt"}
     assert len(words.chosen(given)) == 4 and not words.left_out(given)
 
@@ -54,7 +54,7 @@ def test_a_figure_of_other_classes_is_not_compared():
     assert "102 classes, the paper's data set has 55" in table.comparison(done)
     files = table.files([done])
     assert all("102 classes, the paper's data set has 55" in text for text in files.values())
-    assert "MiniLM stands for BERT" in files["md"]
+    assert "MiniLM replaces BERT" in files["md"]
     species = Finished(table.rows[0], {"n3": {"acc_alone": 0.5, "num_seen": 45, "num_unseen": 10}})
     assert species.difference("n3") == pytest.approx(50 - 16.4) and species.other_classes == ""
     (whole,) = TextTable("n3_6", "flowers").rows
@@ -91,14 +91,14 @@ def test_what_is_missing_is_named(tmp_path, tiny_bert, monkeypatch):
 
     said, missing = needed(tmp_path / "cub")
     assert "2 rows" in said and "cub_ss: ResNet50 for ResNet-18." in said and "resnet50" in said
-    assert "archive   there" in said and "texts     MISSING" in said and "encoder   MISSING" in said
+    assert "archive   found" in said and "texts     MISSING" in said and "encoder   MISSING" in said
     assert any("descriptions" in name for name in missing) and any("pip install" in name for name in missing)
     (tmp_path / "cub" / "descriptions").mkdir()
     assert not any("descriptions" in name for name in needed(tmp_path / "cub")[1])
     said, missing = needed(tmp_path / "none")
     assert said.count("MISSING") == 5 and any("images.txt" in name for name in missing)
     assert "CUB_200_2011.tgz: https://" in said and "xlsa17.zip" in said
-    assert "0 are there, the official archive has 11,788" in said
+    assert "0 exist, the official archive has 11,788" in said
 
 
 @pytest.mark.parametrize(("table", "dataset"), [(table, dataset) for table, (_, every) in TABLES.items() for dataset in every])
@@ -144,7 +144,7 @@ def test_figures_stand_beside_the_papers(tmp_path):
     drawn = TextTable("n3_adapt", "birds")
     (line,) = [each for each in drawn.files([Finished(drawn.rows[0], metrics)])["md"].splitlines() if "| every layer |" in each]
     assert line == "| every layer | N3 | 40.0 | 17.6 |  | 25.0 |"  # no difference: the paper's figure is of photographs
-    assert "ELMo (paragraph) | N3 | not to be had | 4.1" in TextTable("n3_4", "cub").files([])["md"]
+    assert "ELMo (paragraph) | N3 | not available | 4.1" in TextTable("n3_4", "cub").files([])["md"]
 
 
 def test_a_random_encoder_has_the_same_words_and_drawn_numbers(tmp_path, tiny_bert, monkeypatch):

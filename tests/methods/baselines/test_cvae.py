@@ -111,7 +111,7 @@ def test_a_new_class_changes_the_head_and_of_no_class_the_seen_are_left(trained)
     assert np.abs(one.seen[0] - two.seen[0]).max() > 1e-4
     none = generator.generate(Descriptions((), np.zeros((0, 4), np.float32)))
     assert none.head[0].shape == (10, 9)
-    with pytest.raises(InputError, match="one that writes a network from texts alone"):
+    with pytest.raises(InputError, match="a method that writes a network from texts alone"):
         generator.synthesize(_new(world, 0))
 
 

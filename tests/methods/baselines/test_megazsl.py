@@ -24,6 +24,7 @@ def fitted(coloured_seen, tiny_bert):
         yield tasks[0], candidates, METHOD.fit(tasks[0], candidates[0])
 
 
+@pytest.mark.slow
 def test_words_are_learnt(fitted):
     task, candidates, generator = fitted
     assert candidates == [TextCandidate("mean", 40), TextCandidate("mean", 2)]
@@ -70,6 +71,7 @@ def test_classes_do_not_know_each_other_and_all_is_found_again(fitted):
     assert "mean-pooled" in METHOD.how(TextCandidate("mean", 2))
 
 
+@pytest.mark.slow
 def test_the_same_seed_makes_the_same(fitted, coloured_seen, tiny_bert):
     task, candidates, _ = fitted
     made = [METHOD.fit(task, candidates[1]).weights]

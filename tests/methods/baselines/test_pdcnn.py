@@ -122,7 +122,7 @@ def test_one_makes_a_network_of_seed_and_task_alone(coloured_seen, tiny_bert, sh
 def test_the_other_only_scores(coloured_seen, tiny_bert):
     task = text_tasks(coloured_seen, tiny_bert)[0]
     scores = ConvParameters((np.zeros((2, 1)), np.zeros(1)), (np.zeros((9, 1)), np.zeros(1)))
-    with pytest.raises(TypeError, match="beside the network"):
+    with pytest.raises(TypeError, match="outside the network"):
         scores.apply(task.network)
     assert "pdcnn_fc" in network_methods() and "pdcnn_conv" not in network_methods()
 

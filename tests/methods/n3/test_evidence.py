@@ -62,6 +62,7 @@ def test_gradients_go_through_all_that_is_written(network, tiny_bert, options):
     check_by_finite_differences(made(network, tiny_bert, **options))
 
 
+@pytest.mark.slow
 def test_weights_are_what_finite_differences_say(generator):
     check_by_finite_differences(generator)
 
@@ -122,6 +123,7 @@ def test_pieces_are_words_and_words_stand_where_they_are(generator):
     assert all(weight < 0 for *_, weight in said.words(3, against=True))
 
 
+@pytest.mark.slow
 def test_seen_classes_are_read_only_where_they_matter(generator):
     network, every = generator.network, (*SEEN.names, *CLASSES.names)
     whole = Descriptions(every, np.zeros((5, 0), np.float32), (*SEEN.texts, *CLASSES.texts))

@@ -95,6 +95,7 @@ def test_a_fitted_method_writes_networks_and_is_found_again_in_arrays(tasks, opt
         np.testing.assert_allclose(again.generate(_new()).scores(task, coloured), scores, atol=1e-4 * np.abs(scores).max())
 
 
+@pytest.mark.slow
 def test_words_that_tell_classes_apart_are_learnt(tasks):
     made = tasks(n3_steps=80, n3_way=5, n3_learning_rate=1e-2)
     main = made[:1]
@@ -141,10 +142,11 @@ def test_an_interrupted_training_goes_on_with_the_same_result(tasks, tmp_path, m
     assert METHOD.candidates(read[0].settings, read) == [N3Candidate(int(np.load(folders[0] / "main.npz")["steps"]))]
 
 
+@pytest.mark.slow
 def test_what_is_not_in_order_is_said(tasks, caplog):
     made = tasks()[:1]
     METHOD.prepare(made[0].settings, made)
-    assert "N3 learns what words mean from 5 seen classes: under 50, give --n3_prior." in caplog.text
+    assert "N3 learns the meaning of words from only 5 seen classes. With fewer than 50, use --n3_prior." in caplog.text
     arrays = METHOD.fit(made[0], N3Candidate(1)).arrays()
     arrays["encoder"] = np.array("another")
     generator = METHOD.generator_of(made[0].settings, made[0].network, arrays)
@@ -154,6 +156,7 @@ def test_what_is_not_in_order_is_said(tasks, caplog):
         METHOD.fit(made[0], N3Candidate(1)).synthesize(_new().take(np.arange(0)))
 
 
+@pytest.mark.slow
 def test_a_prior_may_be_all_that_is_kept(tasks, tmp_path):
     """Few classes may teach the meta-model nothing: then the head is what ridge regression predicts from the texts."""
     assert n3._stops(Settings(n3_prior=True))[:3] == [0, 62, 125] and n3._stops(Settings())[0] == 250

@@ -106,5 +106,5 @@ def test_biases_follow_from_the_columns_of_the_mean_head(averaged):
 def test_a_head_without_a_discriminant_is_refused():
     with pytest.raises(InputError, match="--seen_head must name lda"):
         Settings(map="relevance", seen_head="ridge")
-    with pytest.raises(InputError, match="--importance_over be shared"):
+    with pytest.raises(InputError, match="--importance_over must be shared"):
         Settings(map="relevance", importance_over="own")

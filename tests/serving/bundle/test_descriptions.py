@@ -28,7 +28,7 @@ def test_seen_classes_that_are_described(tmp_path):
     assert (known.names, known.groups, known.source) == (("a", "g::b"), ("", "g"), "attributes")
     assert known.values.tolist() == [[1, 2], [3, 4]]
     assert seen_knowledge(Bundle(tmp_path, metadata, CARDS[1:2])).values.shape == (0, 2)
-    with pytest.raises(InputError, match="must know what its classes' descriptions mean"):
+    with pytest.raises(InputError, match="must have the descriptions of its classes"):
         seen_knowledge(Bundle(tmp_path, {"knowledge": None}, CARDS))
 
 

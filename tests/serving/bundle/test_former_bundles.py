@@ -76,4 +76,4 @@ def test_it_says_what_of_a_description_would_have_to_be_another(former, image_pa
     image = read_one_image(image_paths[0], "image")
     with BundleExplainer(former.folder) as explain:
         found = explain(image, "ibis", "gnu").contrast.counterfactual
-    assert isinstance(found, Counterfactual) or "takes the network itself" not in found.reason
+    assert isinstance(found, Counterfactual) or "only be made by running the network" not in found.reason

@@ -91,7 +91,7 @@ def test_what_a_killed_process_left_is_swept(tmp_path):
 
 def test_a_file_in_the_way_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"must not be or lie in a file.*file"), new_version(tmp_path / "file" / "toy"):
+    with pytest.raises(InputError, match=r"must not be a file or be inside.*file"), new_version(tmp_path / "file" / "toy"):
         pass
 
 

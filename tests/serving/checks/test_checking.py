@@ -75,12 +75,13 @@ def test_a_good_bundle(here, bundle):
     details = {check.name: check.detail for check in found}
     assert details["session"] == "classify, classify_with, explain, explain_class, logits, serving_default answer without Keras"
     assert details["warm-up"] == "1 records are answered"
-    assert details["batching"] == "3 images together answer as each alone"
+    assert details["batching"] == "3 images together get the same answers as each alone"
 
 
 def test_the_drawn_images_can_be_replaced(here, bundle, image_paths):
     contents = tuple(path.read_bytes() for path in image_paths)
-    assert _one(bundle, "batching", images=contents) == Check("batching", "ok", "5 images together answer as each alone")
+    said = "5 images together get the same answers as each alone"
+    assert _one(bundle, "batching", images=contents) == Check("batching", "ok", said)
     assert _one(bundle, "batching", images=contents[:1]).status == "not run"
 
 
@@ -110,7 +111,7 @@ def test_a_foreign_saved_model_is_checked_as_far_as_that_goes(here, tmp_path):
 
 def test_no_warm_up(here, bundle):
     (bundle / WARMUP).unlink(missing_ok=True)
-    assert _one(bundle, "warm-up").detail == "there is no assets.extra/tf_serving_warmup_requests"
+    assert _one(bundle, "warm-up").detail == "assets.extra/tf_serving_warmup_requests does not exist"
     assert _one(bundle, "warm-up").status == "FAILED"
 
 
@@ -298,7 +299,7 @@ def test_a_session_in_a_process_without_keras(saved_model):
 
 @pytest.mark.slow
 def test_the_c_interface_answers_alike_and_sees_what_does_not(saved_model, monkeypatch):
-    assert _one(saved_model, "C interface") == Check("C interface", "ok", "6 signatures answer as in the Session")
+    assert _one(saved_model, "C interface") == Check("C interface", "ok", "6 signatures give the same answers as the Session")
 
     def other(command, *arguments, **options):
         said = ask(command, *arguments, **options)
@@ -315,7 +316,7 @@ def test_the_c_interface_answers_alike_and_sees_what_does_not(saved_model, monke
 @pytest.mark.skipif(shutil.which("g++") is None, reason="not run: no g++")
 def test_the_native_loader_is_compiled_once_and_answers_alike(saved_model, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert _one(saved_model, "C++ loader") == Check("C++ loader", "ok", "6 signatures answer as in the Session")
+    assert _one(saved_model, "C++ loader") == Check("C++ loader", "ok", "6 signatures give the same answers as the Session")
     (made,) = (tmp_path / "niwt-tf").iterdir()
     before = made.stat().st_mtime_ns
     assert native_loader.native_loader() == made and made.stat().st_mtime_ns == before
@@ -337,7 +338,7 @@ def test_a_server_is_asked_where_there_is_one(saved_model, monkeypatch, tmp_path
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("PYTHONPATH", str(Path(checking.__file__).parents[2]))
-    assert _one(saved_model, "model server") == Check("model server", "ok", "6 signatures answer as in the Session")
+    assert _one(saved_model, "model server") == Check("model server", "ok", "6 signatures give the same answers as the Session")
 
 
 @pytest.mark.skipif(shutil.which("tensorflow_model_server") is None, reason="not run: no tensorflow_model_server")

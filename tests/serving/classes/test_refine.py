@@ -100,10 +100,10 @@ def test_the_same_photograph_counts_once(refined, versions, image_paths, tmp_pat
     """Given twice, given again later, and under another name."""
     copy = Path(shutil.copy(image_paths[0], tmp_path / "copy.png"))
     change = refine_class(Bundle.open(versions), "hen", [image_paths[0], image_paths[0], copy])
-    assert change.notes == ("2 of 3 photographs are known already or given twice, and are left out.",)
+    assert change.notes == ("2 of 3 photographs are already known or given twice, and are not used.",)
     assert change.cards[HEN].images == len(change.cards[HEN].photographs) == 1
     first = Bundle.open(write_change(Bundle.open(versions), change))
-    with pytest.raises(InputError, match="one photograph that 'hen' was not refined with. Received: 2 that it knows"):
+    with pytest.raises(InputError, match="one photograph that 'hen' was not refined with. Received: 2 that it already knows"):
         refine_class(first, "hen", [copy, image_paths[0]])
     second = Bundle.open(refined_version(first, "hen", [copy, *image_paths[1:3]]))
     assert second.cards[HEN].images == 3 and len(second.cards[HEN].photographs) == 3
@@ -114,7 +114,7 @@ def test_the_same_photograph_counts_once(refined, versions, image_paths, tmp_pat
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("hem", "name must be that of one of the bundle's 7 classes. Received: 'hem'. Did you mean 'hen'?"),
+        ("hem", "name must be the name of one of the bundle's 7 classes. Received: 'hem'. Did you mean 'hen'?"),
         ("cat", "name must be a class that was made from a description; .*trained on. Received: 'cat'."),
     ],
 )

@@ -98,7 +98,7 @@ def test_an_unknown_variable_and_a_lone_folder_are_refused(bundle, tmp_path):
     with pytest.raises(InputError, match="must name root variables of the bundle. Received: 'slts'"):
         next_version(bundle, variables={"slts": np.zeros(1)}, cards=bundle.cards)
     lone = replace(bundle, folder=shutil.copytree(bundle.folder, tmp_path / "lone"))
-    with pytest.raises(InputError, match="must be named by its version"):
+    with pytest.raises(InputError, match="must have its version as its name"):
         next_version(lone, variables={}, cards=bundle.cards)
     with pytest.raises(InputError, match="must hold the variable 'slts'"):
         bundle.variable("slts")
@@ -110,7 +110,7 @@ def test_a_changed_file_is_seen(bundle, file):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(InputError, match=rf"must be as it was written. Received: {file}, it was changed"):
+    with pytest.raises(InputError, match=rf"must be unchanged since it was written. Received: {file}, it was changed"):
         Bundle.open(bundle.folder)
 
 
@@ -124,7 +124,7 @@ def test_a_link_in_a_bundle_is_refused(bundle, tmp_path, name):
         elsewhere.mkdir()
     path.symlink_to(elsewhere)
     for check in (True, False):
-        with pytest.raises(InputError, match=f"must hold files and folders of its own alone. Received: {name}, a link to '/"):
+        with pytest.raises(InputError, match=f"must hold only its own files and folders. Received: {name}, a link to '/"):
             Bundle.open(bundle.folder, check=check)
 
 

@@ -84,8 +84,8 @@ def test_classes_that_are_only_described_compete(client):
     [
         ({}, "at least one class. Received: none"),
         ({"a": [1, 2, 3], "b": [1, 2]}, r"equally long \('a' has 3\). Received: 2 for 'b'"),
-        ({"a": [1, 2, float("nan")]}, "finite numbers. Received: others for 'a'"),
-        ({"green": [1, 2, 3]}, "name of a class that is known. Received: 'green'"),
+        ({"a": [1, 2, float("nan")]}, "finite numbers. Received: other values for 'a'"),
+        ({"green": [1, 2, 3]}, "name of a known class. Received: 'green'"),
     ],
 )
 def test_descriptions_that_cannot_be_are_named(client, descriptions, message):

@@ -205,6 +205,7 @@ def test_a_missing_signature_is_a_failed_precondition(stubs):
     assert raised.value.code() == grpc.StatusCode.FAILED_PRECONDITION
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SERVERS)
 def test_a_new_version_takes_over_without_a_failed_or_mixed_answer(kind, models, second_toy, publish):
     with running(kind, models) as address:

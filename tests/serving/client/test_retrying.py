@@ -244,7 +244,7 @@ def test_an_answer_of_something_else_is_named(body):
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_address[1]}"
-        with Client(url, "toy") as client, pytest.raises(RequestError, match="not that of a server of models"):
+        with Client(url, "toy") as client, pytest.raises(RequestError, match="does not come from a model server"):
             client.classify([b"image"])
 
 

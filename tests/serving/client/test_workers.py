@@ -58,7 +58,7 @@ def test_no_more_lists_are_read_than_can_be_worked_on():
     [
         ("wrong", InputError, "^a sentence$"),
         ("refused", RequestError, "UNAVAILABLE: later"),
-        ("dies", InputError, "--workers must be .* Received: one of them ended .killed by SIGKILL."),
+        ("dies", InputError, "--workers must not be .* Received: one of them ended .killed by SIGKILL."),
     ],
 )
 def test_what_a_worker_meets_is_told(name, kind, match):

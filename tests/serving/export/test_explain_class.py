@@ -106,7 +106,7 @@ def test_the_difference_the_other_way_round_has_the_other_reasons(servable, imag
     [
         (["cat", "cow", "?"], ["", "", ""], "class_name must be the name of a class that the network knows. Received: cow"),
         (["cat", "dog", "eel"], ["", "", "fox"], "rival must be the name of a class that the network knows. Received: fox"),
-        (["cat", "dog", "eel"], ["", "dog", ""], "rival must be another class than the one that is explained. Received: dog"),
+        (["cat", "dog", "eel"], ["", "dog", ""], "rival must not be the class that is explained. Received: dog"),
         (["cat"], [""] * 3, "class_name and rival must each have a name for every image"),
         ([""] * 3, ["dog"], "class_name and rival must each have a name for every image"),
     ],

@@ -217,6 +217,7 @@ def test_is_seen_follows_the_labels(network, servable, image_paths):
     assert 0 < np.mean(expected) < 1
 
 
+@pytest.mark.slow
 def test_weights_are_written_once(network, contents, image_paths, tmp_path):
     path = export_network(network, tmp_path, k=3, check_images=image_paths)
     weights = sum(variable.value.numpy().nbytes for variable in network.model.weights)
@@ -289,7 +290,7 @@ def test_a_model_that_answers_otherwise_is_not_exported(network, image_paths, tm
         ({"check_images": []}, "check_images must name at least one image"),
         ({"check_images": ["absent.png"]}, "absent.png.*No such file"),
         ({"check_images": [__file__]}, "check_images must be files that can be decoded.*test_savedmodel.py"),
-        ({"metadata": {"labels": []}}, "metadata must not name what the export says itself. Received: 'labels'"),
+        ({"metadata": {"labels": []}}, "metadata must not repeat a field that the export writes itself. Received: 'labels'"),
     ],
 )
 def test_bad_arguments_leave_nothing(network, image_paths, tmp_path, options, sentence):

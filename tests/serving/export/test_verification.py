@@ -101,7 +101,7 @@ def test_other_labels_are_seen(answer, verified, label):
 
 def test_seen_classes_called_unseen_are_seen(answer, verified):
     wrong = [[1.0 - value for value in row] for row in answer["serving_default"]["is_seen"]]
-    with pytest.raises(VerificationError, match="known as seen or unseen"):
+    with pytest.raises(VerificationError, match="known to be seen or unseen"):
         verified(is_seen=wrong)
 
 
