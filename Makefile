@@ -10,13 +10,14 @@ RUN ?= runs/birds
 IMAGENET ?=
 ANALYSES := lambda_sweep weight_recovery layer_depth support_images consistency
 
-.PHONY: help quickstart analyses install test lint types bench fuzz docs docs-serve clean
+.PHONY: help quickstart analyses install test lint types versions bench fuzz docs docs-serve clean
 
 help:
 	@echo "make quickstart   install, render the birds data set, learn its unseen classes, export, report"
 	@echo "make analyses     the paper's analyses of runs/birds as pictures and tables, and its report again; 10 minutes"
 	@echo "make test         install and run the default tests"
 	@echo "make lint types   ruff, mypy"
+	@echo "make versions     quick tests with the lowest and the newest versions that pyproject.toml allows; a quarter of an hour"
 	@echo "make fuzz         damage good files of every kind 100,000 times, and have them read; ten minutes"
 	@echo "make bench        measure both sides of every claim about speed; an idle machine, a quarter of an hour"
 	@echo "make docs         the documentation as a site in site/; it executes the tutorials, three minutes"
@@ -74,6 +75,10 @@ lint: $(VENV)/.developer
 
 types: $(VENV)/.developer
 	$(BIN)/mypy
+
+# It makes its own environments: two, one after the other.
+versions:
+	PYTHON="$(PYTHON)" .ci/versions
 
 # FUZZ_EXAMPLES: how often each of the 23 readers is tried.
 FUZZ_EXAMPLES ?= 4500
