@@ -229,7 +229,7 @@ def test_descriptions_in_every_form(tmp_path):
         ({"data": Table({"pixels": []})}, "a DataFrame with a column path.*Received: columns pixels"),
         ({"descriptions": {"red": {"a": 1}, "green": {"b": 1}}}, "same attributes for all classes. Received: 'b' of 'green'"),
         ({"descriptions": {"red": [1, 2], "green": [1]}}, "descriptions must all have the same number of values"),
-        ({"descriptions": {"red": "red", "green": [1]}}, "descriptions must be"),
+        ({"descriptions": {"red": "red", "green": [1]}}, "descriptions must have the same form"),
         ({"descriptions": {"red": [np.nan], "green": [1]}}, "descriptions must be finite"),
         ({"descriptions": [1]}, "descriptions must be a dict by class name"),
     ],

@@ -137,7 +137,7 @@ def test_a_table_of_cards_makes_one_version(bundle, niwt, tmp_path):
 def test_filling_in_is_told(bundle, niwt, tmp_path):
     (tmp_path / "owl.csv").write_text("attribute,value\nstripes,1\n")
     flags = ["add_class", f"--bundle={bundle}", "--name=owl", f"--attributes={tmp_path}/owl.csv"]
-    assert "none for 'black', 'size::big', 'size::small'; missing=mean" in niwt(*flags).err
+    assert "none for 'black', 'size::big', 'size::small'; with missing=mean they get" in niwt(*flags).err
     added = niwt(*flags, "--missing=mean")
     assert added.status == 0
     assert "owl: 3 attributes get the mean of the seen classes: black, size::big, size::small." in added.err
@@ -181,7 +181,7 @@ MISTAKES = {
     "a newer format": (_newer, (*ADD, "--text=black"), "must have format 2. Received: 3; update niwt-tf"),
     "no column formula": (_without_formula, (*ADD, "--text=black"), "must have a column formula"),
     "no name": (_nothing, ("add_class", B, "--text=black"), "--name must be given"),
-    "no description": (_nothing, ADD, "One of --attributes, --text, --text_file, --cards must be given, .* Received: none"),
+    "no description": (_nothing, ADD, "--text_file, --cards must be given to describe the class. Received: none"),
     "two descriptions": (_nothing, (*ADD, "--text=black", "--attributes=x.json"), "Received: --attributes, --text"),
     "a name and cards": (_nothing, (*ADD, "--cards=x.csv"), "--name must not be given with --cards"),
     "a class that is there": (_nothing, ("add_class", B, "--name=cat", "--text=black"), "'cat', which exists"),

@@ -151,7 +151,7 @@ def test_figures_that_were_changed_by_hand_are_left_out(niwt, runs):
     job = _compare(niwt, runs)
     assert job.status == 0
     assert f"Left out: {path.parent} (" in job.err and "(its metrics.json is missing or was changed)" in job.err
-    assert "niwt lacks 1" in job.out
+    assert "niwt does not have 1" in job.out
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"acc_seen": 63}'])
@@ -207,7 +207,7 @@ def test_other_data_sets_get_a_table_of_their_own(niwt, runs):
     make_run(runs / "animals", 0.4, dataset="awa2", split="ps")
     out = _compare(niwt, runs).out
     assert "awa2, split ps, 2 seen and 2 unseen classes" in out.splitlines()
-    assert "One problem: no interval." in out
+    assert "There is only one problem, so there is no interval." in out
 
 
 def test_two_settings_are_two_rows_and_one_problem_twice_is_refused(niwt, runs):

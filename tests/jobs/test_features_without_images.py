@@ -98,7 +98,7 @@ def test_what_the_table_needs_is_said(data, niwt, tmp_path):
     assert done.status == 0, done.err
     assert "CUB   there; version 2 of the Proposed Split; 11,788 images, 200 classes as published" in done.out
     assert "aPY is left out: there is no " in done.out
-    assert "CUB is not as it was published" in done.out
+    assert "CUB is not the published data set" in done.out
     missing = niwt("reproduce", "--table=published", "--dataset=xlsa17", f"--data_dir={tmp_path}", "--dry_run")
     assert missing.status == 2 and missing.out.count("MISSING") == 6 and "SUN/res101.mat" in missing.err
     other = niwt("reproduce", "--table=published", "--dataset=cub", "--dry_run")

@@ -109,7 +109,7 @@ def test_what_is_needed_is_said_first_and_a_dry_run_ends_there(call):
         "xlsa17.zip",
         "text_c10",
         "keras-applications/vgg16",
-        "not measured",
+        "This is an estimate",
         "10 x 10^12",
     ):
         assert told in job.out

@@ -52,7 +52,7 @@ def test_an_optimistic_analysis_is_called_so_in_its_heading_and_its_caption(tmp_
     assert section.count("because its layer was chosen by them.</figcaption>") == 1
     told = marked_caption("Curves.", ("a", "its layer"))
     assert told == "Curves. Optimistic: test images may have helped to make the run's choices, because a; its layer."
-    assert marked_caption("Since another --map_x.", ("another --map",)).endswith("since another --map.")
+    assert marked_caption("Since another --map_x.", ("another --map",)).endswith("because another --map.")
     assert marked_caption(told, ("its layer",)) == told and marked_caption("Curves.", ()) == "Curves."
 
 

@@ -215,7 +215,7 @@ def test_a_head_that_was_expanded_is_trained_on(images, validation):
     [
         ({"finetune": "heads"}, "finetune must be one of all, head.*Did you mean 'head'"),
         ({"epochs": 0}, "epochs must be at least 1. Received: 0"),
-        ({"learning_rate": -1.0}, "learning_rate must be above 0"),
+        ({"learning_rate": -1.0}, "learning_rate must be greater than 0"),
         ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
         ({"finetune": "head", "learning_rate": 1e38}, "learning_rate must be low enough"),
     ],

@@ -90,7 +90,7 @@ def test_images_that_the_split_names_are_counted_for_awa2(archives: Path, tmp_pa
 
 def test_classes_without_a_text_are_named_for_awa2(archives: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(archives / "awa2", tmp_path / "awa2"))
-    assert archive_parts("awa2", folder, with_texts=True)[3].missing[0].endswith("(or beside Animals_with_Attributes2)")
+    assert archive_parts("awa2", folder, with_texts=True)[3].missing[0].endswith("(or next to Animals_with_Attributes2)")
     miniature.write_awa2_texts(folder)
     assert archive_parts("awa2", folder, with_texts=True)[3].missing == ()
     data = load_dataset("awa2", folder, split="ps", knowledge="texts", max_bad_images=None)

@@ -40,7 +40,7 @@ def test_only_problems_that_all_have_are_paired_and_ranked():
     assert _rows(table)["niwt"].problems == 3
     assert _rows(table)["niwt"].figures["harmonic_mean"].value == pytest.approx(0.5)
     assert _rows(table)["ale"].differences["harmonic_mean"].value == pytest.approx(-0.05)
-    assert table.notes == ("1 of 3 problems are left out of differences and ranks: ale lacks 1",)
+    assert table.notes == ("1 of 3 problems are left out of differences and ranks: ale does not have 1",)
 
 
 def test_methods_without_a_common_problem_have_no_differences():
@@ -52,7 +52,7 @@ def test_methods_without_a_common_problem_have_no_differences():
 
 def test_one_problem_has_no_interval():
     (table,) = tables_of(_results(niwt=[0.5], ale=[0.4]))
-    assert "One problem: no interval." in notes(table)
+    assert "There is only one problem, so there is no interval." in notes(table)
     assert cells(table)[2][3:] == ["40.0", "40.0", "20.0", "-10.0", "-5.0", "", "2.0", "1"]
     assert "±" not in "".join(sum(cells(table), []))
 

@@ -108,7 +108,7 @@ def test_what_trials_may_not_be():
         trials_of({"seed": (0,)}, Settings(), frozenset(["seed"]))
     with pytest.raises(InputError, match="at most 10,000 trials. Received: 10,100"):
         trials_of({"seed": tuple(range(101)), "patience": tuple(range(1, 101))}, Settings())
-    with pytest.raises(InputError, match="The grid's trial unseen=a cannot be: --unseen and --num_unseen"):
+    with pytest.raises(InputError, match="The trial unseen=a of the grid is not possible: --unseen and --num_unseen"):
         trials_of({"unseen": (("a",),)}, Settings(num_unseen=2))
     with pytest.raises(InputError, match="The trial knowledge=attributes of the grid is not possible: --text_features must be"):
         trials_of({"knowledge": ("attributes", "binary")}, Settings(text_features="vectors:v.txt"))

@@ -64,7 +64,7 @@ def test_our_figures_stand_beside_the_papers() -> None:
     ]
     assert lines[4] == "  differs from the paper's row: --epochs=1"
     other = comparison(Reproduced(ROWS["cub_vgg16_attributes_head"], METRICS))
-    assert other.splitlines()[2].split() == ["paper", "not", "at", "hand"] and "difference" not in other
+    assert other.splitlines()[2].split() == ["paper", "not", "available"] and "difference" not in other
     assert "no such row" in comparison(Reproduced(ROWS["awa2_vgg16_captions_all"], METRICS))
 
 

@@ -122,9 +122,9 @@ def test_nearly_the_same_description_is_warned_of(bundle):
     ibis = bundle.cards[6].description
     twin = DescribedClass("twin", Description(np.array(ibis, np.float32)))
     change = add_classes(bundle, [twin, described("lynx"), described("puma")])
-    assert [note.split(" is ")[0] for note in change.notes] == ["'twin'", "'puma'"]
-    assert "as 'ibis' is (cosine 1.000)" in change.notes[0]
-    assert "as 'lynx' is" in change.notes[1]
+    assert [note.split(" has ")[0] for note in change.notes] == ["'twin'", "'puma'"]
+    assert "as 'ibis' (cosine 1.000)" in change.notes[0]
+    assert "as 'lynx'" in change.notes[1]
     assert change.cards[7].figures["nearest_cosine"] == pytest.approx(1)
 
 
