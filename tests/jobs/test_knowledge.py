@@ -41,7 +41,7 @@ def test_word_vectors_and_joined_sources_through_every_stage(niwt, tiny_birds, t
     assert Bundle.open(exported).labels[-1] == "new"
     job = niwt("run", "--knowledge=binary+captions", f"--run_dir={tmp_path}/b", "--until=evaluate", *common)
     assert job.status == 0, job.err
-    assert "train is taken from" in job.err
+    assert "train is reused from" in job.err
     first, second = ({name: read_json(tmp_path / run / name / "manifest.json") for name in ("train", "map")} for run in "ab")
     assert first["train"]["identity"] == second["train"]["identity"]
     assert first["map"]["data"] != second["map"]["data"]

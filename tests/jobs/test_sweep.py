@@ -83,7 +83,7 @@ def test_a_stage_that_trials_share_is_done_once(sweep, tmp_path):
     logs = "\n".join(path.read_text() for path in (tmp_path / "sweep" / "logs").iterdir())
     done = {stage: logs.count(f"{stage} took") for stage in ("train", "importance", "map", "transfer", "evaluate")}
     assert done == {"train": 1, "importance": 2, "map": 2, "transfer": 6, "evaluate": 1}
-    assert logs.count("train is taken from") == 5
+    assert logs.count("train is reused from") == 5
 
 
 @pytest.mark.slow

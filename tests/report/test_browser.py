@@ -238,7 +238,7 @@ def test_a_cell_of_the_matrix_is_named(opened):
     scale = box["width"] / width
     page.mouse.move(box["x"] + scale * (168 + 6), box["y"] + scale * (168 + 6))
     text = page.locator("#cell").inner_text()
-    assert text.startswith(f"{HOSTILE[0]} named {HOSTILE[0]}: ") and text.endswith(" of 8 images")
+    assert text.startswith(f"{HOSTILE[0]} classified as {HOSTILE[0]}: ") and text.endswith(" of 8 images")
 
 
 def test_without_its_script_everything_is_there(opened):
