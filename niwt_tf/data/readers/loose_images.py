@@ -12,7 +12,6 @@ from niwt_tf.data.readers.folder import each_photograph, photographs_below
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
 
-
 _MOST_PIECES = 50  # that are one path: with thousands of files every stretch of them would be looked for
 
 

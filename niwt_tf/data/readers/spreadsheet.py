@@ -25,8 +25,11 @@ _SEPARATORS = ",;\t|"
 _ZIP, _OLD_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _MISSING = frozenset({"", "na", "n/a", "n.a.", "?", "nan", "null", "none", "unknown", "-", "–", "—"})
 _YES_NO = {
-    **dict.fromkeys(("yes", "y", "true", "ja", "oui", "sí", "si", "sì", "sim"), 1.0),
-    **dict.fromkeys(("no", "n", "false", "nein", "nee", "non", "não"), 0.0),
+    **dict.fromkeys(("yes", "y", "true", "ja", "oui", "sí", "si", "sì", "sim", "present"), 1.0),
+    **dict.fromkeys(("no", "n", "false", "nein", "nee", "non", "não", "absent"), 0.0),
+    # As Excel writes them in other languages.
+    **dict.fromkeys(("wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda"), 1.0),
+    **dict.fromkeys(("falsch", "faux", "falso", "onwaar", "fałsz"), 0.0),
 }
 _CHECKS = frozenset({"✓", "✔", "☑", "✅", "+"})
 _CROSSES = frozenset({"x", "✗", "✘", "✕", "✖", "☒", "❌"})  # a yes, as on a ballot, but a no beside a check

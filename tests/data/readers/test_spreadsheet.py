@@ -34,7 +34,7 @@ READ = {
     "a unit behind each number": ('class,a,b\ncat,"1,5 kg",3cm\ndog,80 kg,-\n', [[1.5, 3], [80, 3]]),
     "crosses and empty cells": ("class,a,b,c\ncat,x,+,2\ndog,,-,1\n", [[1, 1, 2], [0, 0, 1]]),
     "a cross beside a check is a no": ("class,a,b,c\ncat,✓,✔️,☒\ndog,✗,x,☐\n", [[1, 1, 1], [0, 0, 0]]),
-    "yes and no in other languages": ("class,a,b\ncat,ja,Oui\ndog,nein,non\n", [[1, 1], [0, 0]]),
+    "yes and no in other languages": ("class,a,b,c\ncat,ja,Oui,WAHR\ndog,nein,non,FALSCH\n", [[1, 1, 1], [0, 0, 0]]),
     "what pandas calls missing": ("class,a,b\ncat,1,0\ndog,3,1\nowl,NaN,1\n", [[1, 0], [3, 1], [2, 1]]),
     "what is missing": ("class,a,b\ncat,1,3\ndog,,5\nowl,3,NA\n", [[1, 3], [2, 5], [3, 4]]),
 }
