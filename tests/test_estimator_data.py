@@ -224,6 +224,7 @@ def test_descriptions_in_every_form(tmp_path):
         ({"labels": ["rde"] * 12}, "descriptions must have every class of y. Received: none for 'rde'. Did you mean 'red'"),
         ({"labels": [0] * 12}, "class_names must be given where y holds integers"),
         ({"labels": [9] * 12, "class_names": ["red"]}, "y must index the 1 class_names"),
+        ({"labels": np.ones((12, 2)), "class_names": ["red", "green"]}, "one number must be the greatest.*in row 0"),
         ({"labels": [0.5] * 12}, "y must hold names of classes, or integers"),
         ({"data": coloured(2)[0] / 255}, "numbers in 0..1; multiply them by 255"),
         ({"data": ["gone.png"] * 12}, "X must name files that exist"),

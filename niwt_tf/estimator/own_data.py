@@ -121,6 +121,10 @@ def named_labels(labels: Any, class_names: Sequence[str] | None) -> list[str]:
     """
     values = np.asarray(labels)
     if values.ndim == 2 and values.shape[1] > 1 and values.dtype.kind in "fiub":  # one column a class
+        several = np.flatnonzero((values == values.max(axis=1, keepdims=True)).sum(axis=1) != 1)
+        if len(several):
+            rule = "y must name one class of each image: of a row with a column a class, one number must be the greatest"
+            raise InputError(f"{rule}. Received: {brief(values[several[0]].tolist())} in row {several[0]}.")
         values = values.argmax(axis=1)
     values = values.reshape(-1)
     if values.dtype.kind in "OSU":
