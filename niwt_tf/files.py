@@ -51,8 +51,8 @@ _LITTER = frozenset(
 
 
 def is_litter(name: str) -> bool:
-    """Return whether a file or folder of that name is none of the user's: hidden ones (`._a.jpg`, `.nfs1`), `__MACOSX`, ..."""
-    return name.startswith((".", "__", "~$")) or name.lower() in _LITTER
+    """Return whether a file or folder of that name is none of the user's: hidden (`._a.jpg`, `.nfs1`), `__MACOSX`, `a~`."""
+    return name.startswith((".", "__", "~$")) or name.endswith("~") or name.lower() in _LITTER
 
 
 def entries_of(folder: str | os.PathLike[str]) -> list[Path]:

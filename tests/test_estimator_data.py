@@ -108,6 +108,8 @@ def test_every_form_of_images_is_predicted_the_same(model, tmp_path):
     assert model.score(stream.shuffle(6).batch(2)) == model.score(stream.batch(4))  # another order each time
     with pytest.raises(InputError, match="images and labels. Received: only images"):
         model.score(stream.map(lambda image, _: image).batch(4))
+    with pytest.raises(InputError, match="y must be of classes that the model knows. Received: 'Red'. Did you mean 'red'"):
+        model.score(pixels, ["Red", *labels[1:]])
     weights = np.arange(6.0)
     right = model.predict(pixels) == np.array(labels)
     assert model.score(pixels, labels, weights) == pytest.approx((right * weights).sum() / weights.sum())
@@ -205,7 +207,9 @@ def test_descriptions_in_every_form(tmp_path):
     columns = {name: [each[name] for each in DESCRIBED.values()] for name in attributes}
     rows = [["class", *attributes], *([name, *map(str, values.values())] for name, values in DESCRIBED.items())]
     (tmp_path / "classes.csv").write_text("\n".join(map(",".join, rows)))
-    for given in (Table(columns, DESCRIBED), Table({"class": list(DESCRIBED), **columns}), tmp_path / "classes.csv"):
+    named = [Table({title: list(DESCRIBED), **columns}) for title in ("class", "Class ")]
+    with_blanks = {f"{name} ": each for name, each in DESCRIBED.items()}
+    for given in (Table(columns, DESCRIBED), *named, with_blanks, tmp_path / "classes.csv"):
         names, knowledge, texts = descriptions_of_classes(given)
         assert (names, knowledge.names, texts) == (expected[0], expected[1].names, None)
         np.testing.assert_allclose(knowledge.values, expected[1].values)
@@ -222,6 +226,7 @@ def test_descriptions_in_every_form(tmp_path):
         ({"labels": ["rde"] * 12}, "descriptions must have every class of y. Received: none for 'rde'. Did you mean 'red'"),
         ({"labels": [0] * 12}, "class_names must be given if y holds integers"),
         ({"labels": [9] * 12, "class_names": ["red"]}, "y must index the 1 class_names"),
+        ({"labels": np.ones((12, 2)), "class_names": ["red", "green"]}, "one number must be the greatest.*in row 0"),
         ({"labels": [0.5] * 12}, "y must hold names of classes, or integers"),
         ({"data": coloured(2)[0] / 255}, "numbers in 0..1; multiply them by 255"),
         ({"data": ["gone.png"] * 12}, "X must name files that exist"),
@@ -231,6 +236,7 @@ def test_descriptions_in_every_form(tmp_path):
         ({"descriptions": {"red": [1, 2], "green": [1]}}, "descriptions must all have the same number of values"),
         ({"descriptions": {"red": "red", "green": [1]}}, "descriptions must have the same form"),
         ({"descriptions": {"red": [np.nan], "green": [1]}}, "descriptions must be finite"),
+        ({"descriptions": Table({"a": [1, 2]}, ["red", "red"])}, "descriptions must give each class a name.*'red' twice"),
         ({"descriptions": [1]}, "descriptions must be a dict by class name"),
     ],
 )

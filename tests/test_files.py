@@ -277,7 +277,8 @@ def test_a_folder_that_tensorflow_takes_for_a_pattern_has_another_path(tmp_path,
 
 
 def test_litter_is_left_out_at_every_depth(tmp_path):
-    for name in (".DS_Store", "Thumbs.db", "a/._b", "a/.nfs0000", "__MACOSX/c", "a/desktop.ini", "~$d.xlsx", "@eaDir/e"):
+    hidden = (".DS_Store", "a/._b", "a/.nfs0000", "__MACOSX/c", "~$d.xlsx", "h.txt~")
+    for name in (*hidden, "Thumbs.db", "a/desktop.ini", "@eaDir/e"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "a" / "f").touch()

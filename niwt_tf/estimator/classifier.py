@@ -226,7 +226,7 @@ class Niwt(ClassifierMixin, Parameters):
             figures = self.evaluate(X)
             found = figures["acc_seen"] if figures["harmonic_mean"] is None else figures["harmonic_mean"]
             return float(found or 0.0)
-        named, predicted = named_and_predicted(X, y, self.predict)
+        named, predicted = named_and_predicted(X, y, self.predict, list(self.classes_))
         return float(accuracy_score(named, predicted, sample_weight=sample_weight))
 
     def evaluate(self, dataset: Dataset) -> dict[str, float | int | None]:

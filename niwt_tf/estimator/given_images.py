@@ -43,7 +43,7 @@ def logits_of(images: Any, reader: Reader) -> np.ndarray:
     strange = next((path for path in images if not isinstance(path, str | os.PathLike)), None)
     if strange is not None:
         raise InputError(f"{_RULE}. Received: {strange!r} in a list.")
-    paths = tuple(os.path.abspath(os.fspath(path)) for path in images)
+    paths = tuple(os.path.abspath(os.path.expanduser(path)) for path in images)
     absent = next((path for path in paths if not os.path.isfile(path)), None)
     if absent is not None:
         raise InputError(f"images must be files that exist. Received: {absent!r}.")

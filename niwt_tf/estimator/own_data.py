@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from niwt_tf.data.class_names import check_apart, plain_name
+from niwt_tf.data.class_names import check_apart, likeness, plain_name
 from niwt_tf.data.descriptions.sources import choose_knowledge
 from niwt_tf.data.images.files import check_pixels
 from niwt_tf.data.load import checked_dataset
@@ -82,11 +82,15 @@ def descriptions_of_classes(descriptions: Any) -> tuple[list[str], Knowledge, tu
         table = read_class_table(Path(descriptions))
         return list(table.class_names), table.knowledge, None
     if _is_table(descriptions):
-        columns = list(map(str, descriptions.columns))
-        keys = descriptions["class"] if "class" in columns else descriptions.index
-        kept = [column for column in descriptions.columns if str(column) != "class"]
-        rows = zip(*(descriptions[column] for column in kept), strict=True)
+        titles = [likeness(str(column)) for column in descriptions.columns]
+        own = [column for column, title in zip(descriptions.columns, titles, strict=True) if title == "class"]
+        kept = [column for column, title in zip(descriptions.columns, titles, strict=True) if title != "class"]
         names_of = [str(column) for column in kept]
+        twice = next((name for name in names_of if names_of.count(name) > 1), None) or ("class" if own[1:] else None)
+        require(twice is None, f"descriptions must name each column once. Received: {twice!r} twice.")
+        keys = list(descriptions[own[0]] if own else descriptions.index)
+        check_apart(list(map(str, keys)), "descriptions")  # a dict would keep the last of them
+        rows = zip(*(descriptions[column] for column in kept), strict=True)
         descriptions = {
             str(key): row[0] if names_of == ["text"] else dict(zip(names_of, row, strict=True))
             for key, row in zip(keys, rows, strict=True)
@@ -96,8 +100,8 @@ def descriptions_of_classes(descriptions: Any) -> tuple[list[str], Knowledge, tu
             "descriptions must be a dict by class name, a DataFrame with one row for each class, or the path of a classes.csv"
         )
         raise InputError(f"{rule}. Received: {brief(descriptions)}.")
-    names, said = [str(name) for name in descriptions], list(descriptions.values())
-    check_apart(names, "descriptions")
+    check_apart(list(map(str, descriptions)), "descriptions")
+    names, said = [plain_name(str(name)) for name in descriptions], list(descriptions.values())
     if all(isinstance(each, str) for each in said):
         empty = next((name for name, text in zip(names, said, strict=True) if not text.strip()), None)
         require(empty is None, f"descriptions must hold a text for each class. Received: an empty one for {empty!r}.")
@@ -122,6 +126,10 @@ def named_labels(labels: Any, class_names: Sequence[str] | None) -> list[str]:
     """
     values = np.asarray(labels)
     if values.ndim == 2 and values.shape[1] > 1 and values.dtype.kind in "fiub":  # one column a class
+        several = np.flatnonzero((values == values.max(axis=1, keepdims=True)).sum(axis=1) != 1)
+        if len(several):
+            rule = "y must name one class of each image: of a row with a column a class, one number must be the greatest"
+            raise InputError(f"{rule}. Received: {brief(values[several[0]].tolist())} in row {several[0]}.")
         values = values.argmax(axis=1)
     values = values.reshape(-1)
     if values.dtype.kind in "OSU":
@@ -156,15 +164,22 @@ def examples_of(data: Any, labels: Any) -> tuple[Any, Any, Sequence[str] | None]
     return data, labels, own
 
 
-def named_and_predicted(data: Any, labels: Any, predict: Callable[[Any], np.ndarray]) -> tuple[list[str], list[str]]:
+def named_and_predicted(
+    data: Any, labels: Any, predict: Callable[[Any], np.ndarray], known: Sequence[str]
+) -> tuple[list[str], list[str]]:
     """Return the name of the class of each image, and what `predict` calls it.
 
     Raises:
-        InputError: there is no image, or not a label for each.
+        InputError: there is no image, not a label for each, or one that is not of a `known` class.
     """
     named: list[str] = []
     predicted: list[str] = []
-    for images, names in _labelled(data, labels):
+    for images, labelled in _labelled(data, labels):
+        names = list(map(plain_name, labelled))
+        strange = next((name for name in dict.fromkeys(names) if name not in known), None)
+        if strange is not None:
+            near = suggestion(strange, known)
+            raise InputError(f"y must be of classes that the model knows. Received: {strange!r}.{near}")
         named += names
         predicted += predict(images).tolist()
     require(named, "X must hold at least one image. Received: none.")

@@ -6,7 +6,9 @@ import os
 
 from absl import flags
 
+from niwt_tf.data.readers.loose_images import image_files
 from niwt_tf.errors import InputError
+from niwt_tf.serving.bundle.versions import saved_model_folder
 
 
 def main() -> None:
@@ -20,9 +22,10 @@ def main() -> None:
     values = flags.FLAGS
     if values.bundle is None:
         raise InputError("--bundle must be given: the folder of a bundle, for instance --bundle=exports/birds.")
-    images = [os.path.expanduser(name.strip()) for name in (values.images or "").split(",") if name.strip()]
+    folder = saved_model_folder(os.path.expanduser(values.bundle), "--bundle")
+    images = image_files(values.images) if values.images else []
     failed = []
-    for check in check_export(os.path.expanduser(values.bundle), images):
+    for check in check_export(folder, images):
         print(f"{check.status:<9}{check.name:<14}{check.detail}", flush=True)
         if check.status == "FAILED":
             failed.append(check.name)

@@ -176,7 +176,7 @@ def _abstains() -> bool:
     given = flags.FLAGS.bundle
     if given is None:
         return False
-    folder = saved_model_folder(os.path.expanduser(given))
+    folder = saved_model_folder(os.path.expanduser(given), "--bundle")
     return (folder / METADATA).is_file() and abstains(Bundle.open(folder, check=False))
 
 
@@ -201,7 +201,7 @@ def _question() -> Question:
         if given:
             rule = f"--{given[0]} must be left out with --bundle: it is for a server."
             raise InputError(f"{rule} Received: {values[given[0]].value!r}.")
-        return replace(question, bundle=os.path.abspath(saved_model_folder(os.path.expanduser(values.bundle))))
+        return replace(question, bundle=os.path.abspath(saved_model_folder(os.path.expanduser(values.bundle), "--bundle")))
     if values.name is None:
         raise InputError("--name must be given with --server: the name of the model on the server, for instance --name=birds.")
     version = values.model_version
@@ -234,7 +234,7 @@ def _described() -> Described | None:
     )
     for holds, sentence in rules:
         require(holds, sentence)
-    bundle = Bundle.open(saved_model_folder(os.path.expanduser(values.bundle)))
+    bundle = Bundle.open(saved_model_folder(os.path.expanduser(values.bundle), "--bundle"))
     if values.cards is not None:
         bundle.check_formula()
         path, seen = Path(os.path.expanduser(values.cards)), seen_knowledge(bundle)

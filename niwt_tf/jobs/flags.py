@@ -25,6 +25,7 @@ from niwt_tf.serving.bundle.versions import saved_model_folder
 # These settings are names or paths; a path is made absolute, so that a run can be taken up from another folder.
 _PATHS = {declared.name for declared in SETTINGS if declared.path} | {"data_dir"}
 _LOG = logging.getLogger("niwt_tf.jobs")
+_BOM = "\ufeff"
 # The job whose flags were defined last, by the id of their values.
 _DEFINED: dict[int, Job] = {}
 
@@ -74,7 +75,12 @@ def parse_flags(arguments: Sequence[str], flag_values: flags.FlagValues = flags.
     """
     try:
         rest = flag_values(["niwt", *with_flag_files(list(arguments))])[1:]
+        if rest and rest[0].startswith(_BOM):  # of a flag file that Windows wrote
+            first = rest[0].removeprefix(_BOM)
+            rest = flag_values(["niwt", *([] if first.lstrip().startswith("#") else [first]), *rest[1:]])[1:]
     except flags.UnrecognizedFlagError as error:
+        if " " in error.flagname:  # of a flag file: a line is one argument
+            raise InputError(f"Options must be flags of the form --name=value. Received: '--{error.flagname}'.") from None
         names = [f"--{name}" for name in flag_values if len(name) > 1]
         raise InputError(
             f"There is no such flag. Received: '--{error.flagname}'.{suggestion('--' + error.flagname, names)}"
@@ -159,7 +165,7 @@ def bundle_folder() -> Path:
     given = flags.FLAGS.bundle
     if given is None:
         raise InputError("--bundle must be given: an exported network, for instance --bundle=exports/birds.")
-    return Path(os.path.abspath(saved_model_folder(os.path.expanduser(given))))
+    return Path(os.path.abspath(saved_model_folder(os.path.expanduser(given), "--bundle")))
 
 
 def required(flag: str) -> str:

@@ -151,7 +151,7 @@ class Workshop:
             InputError: there is no bundle or no image, or they are not in order.
         """
         self._lock = RLock()
-        self.bench = _opened(Path(os.path.abspath(saved_model_folder(bundle))), read_images(images, most_images))
+        self.bench = _opened(Path(os.path.abspath(saved_model_folder(bundle, "--bundle"))), read_images(images, most_images))
 
     def save(self, name: str, composition: Composition) -> tuple[Path, tuple[str, ...]]:
         """Write the version after the newest, with a new class, and go on with it.

@@ -118,6 +118,7 @@ def test_paths_among_sources_become_absolute(values, tmp_path, monkeypatch):
         (["--map_regularization=1,x"], "--map_regularization must be a list of numbers. Received: '1,x'."),
         (["--overwrite=maybe"], "--overwrite must be true or false. Received: 'maybe'."),
         (["--seed"], "Missing value for flag --seed."),
+        (["--seed 3"], "Options must be flags of the form --name=value. Received: '--seed 3'."),
         (["birds"], "Options must be flags of the form --name=value. Received: 'birds'."),
         (
             ["--flagfile=/no/such.flags"],
@@ -136,6 +137,15 @@ def test_a_flagfile_of_junk_is_one_sentence(values, tmp_path):
     for file in (tmp_path / "junk", tmp_path):
         with pytest.raises(InputError, match="--flagfile must"):
             parse_flags([f"--flagfile={file}"], values)
+
+
+def test_a_flagfile_as_windows_writes_it_is_read(values, tmp_path):
+    (tmp_path / "a.flags").write_bytes(b"\xef\xbb\xbf--seed=3\r\n--epochs=2\r\n")
+    (tmp_path / "b.flags").write_bytes(b"\xef\xbb\xbf# mine\r\n--seed=4\r\n")
+    parse_flags([f"--flagfile={tmp_path / 'a.flags'}"], values)
+    assert (values.seed, values.epochs) == (3, 2)
+    parse_flags([f"--flagfile={tmp_path / 'b.flags'}"], values)
+    assert values.seed == 4
 
 
 def test_run_and_export_folders(values, tmp_path, monkeypatch):

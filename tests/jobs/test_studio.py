@@ -67,7 +67,7 @@ def test_a_port_that_is_taken_is_named(niwt, started, bundle, tmp_path):
         (["--bundle=BUNDLE"], "--images must be given"),
         (["--bundle=BUNDLE", "--images=EMPTY"], "images must be a folder that holds image files. Received: "),
         (["--bundle=BUNDLE", "--images=nowhere"], "--images must be a folder of test images. Received: "),
-        (["--bundle=nowhere", "--images=."], "folder must be an exported SavedModel"),
+        (["--bundle=nowhere", "--images=."], "--bundle must be an exported SavedModel"),
         (["--bundle=BUNDLE", "--images=.", "--port=70000"], "--port must be"),
     ],
 )

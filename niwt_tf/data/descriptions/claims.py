@@ -256,7 +256,8 @@ def _read_values(found: Sequence[ReadSegment], place: int, by_subject: BySubject
         own, subjects = [name for _, _, subject in one.subjects for name in by_subject[subject]], one.subjects
     else:
         lender = _lender(found, place, by_subject)
-        if lender is None and last is not None and any(word.stem in ASPECTS for word in one.segment.words):
+        told = found[place - 1] if place and one.segment.joint == ":" else one  # "colour: black"
+        if lender is None and last is not None and any(word.stem in ASPECTS for word in told.segment.words):
             lender = last, last.subjects[-1][2]
         if lender is None and last is not None and not place and _denies_alone(one, by_subject[last.subjects[-1][2]]):
             lender = last, last.subjects[-1][2]  # "crown: blue; not red"
@@ -380,6 +381,8 @@ def _read_alone(found: Sequence[ReadSegment], place: int, by_subject: BySubject)
     one = found[place]
     every = [name for names in by_subject.values() for name in names]
     values = [value for value in _values(one, every) if not one.read & set(range(value[0], value[1]))]
+    # "9 cm long" is of no long wings.
+    values = [value for value in values if not (value[0] and one.segment.words[value[0] - 1].quantity)]
     taken = {k for begin, end, _ in values for k in range(begin, end)}
     for begin, end in dict.fromkeys((begin, end) for begin, end, _ in values):
         names = [name for b, e, name in values if (b, e) == (begin, end)]

@@ -59,10 +59,19 @@ def without_quantities(text: str) -> tuple[str, dict[str, Quantity]]:
         found[word] = Quantity(match[0].strip(), kind, sum(numbers) / len(numbers) * size, size)
         return word
 
+    text = _IN_WORDS.sub(lambda match: str(_WRITTEN.index(match[1]) + 2), text)
+    text = _HALF.sub("0.5 ", _FRACTION.sub(lambda match: f"{match[1] or 0}{_FRACTIONS[match[2]]}", text))
     plain = _QUANTITY.sub(replaced, text)
     return _TWO_UNITS.sub(lambda match: _added(match, found), plain), found
 
 
+# "Two kilos"; but an animal may have two feet.
+_WRITTEN = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+_IN_WORDS = re.compile(rf"\b({'|'.join(_WRITTEN)})(?= (?!f[oe]+t\b|in\b)(?:{_ANY})s?(?!\w))")
+_FRACTIONS = {"½": ".5", "¼": ".25", "¾": ".75"}
+_FRACTION = re.compile(r"(?<![\d.,])(\d+)?\s?([½¼¾])")
+# "Half a kilo", "half an inch".
+_HALF = re.compile(rf"\bhalf an? (?=(?:{_ANY})s?(?!\w))")
 # "1 m 20 cm"
 _TWO_UNITS = re.compile(r"(quantity\d+x) (?:and )?(quantity\d+x)")
 

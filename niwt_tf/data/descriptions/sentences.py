@@ -60,12 +60,15 @@ only however when where if other every now almost nearly
 ever many numerous several much got trace sign hint sex else alone
 """
 EMPTY = _COPULAS | _CONFIRMING | words_of(_EMPTY_WORDS)
-_OF_SOME = words_of("male female stag doe ewe drake stallion mare summer winter spring autumn breeding nonbreeding molt moult")
+_OF_SOME = words_of(
+    """male female stag doe ewe drake stallion mare ram hen cock cockerel rooster summer winter spring autumn breeding
+    nonbreeding molt moult"""
+)
 _OF_YOUNG = words_of(
     """young juvenile immature fawn calf cub chick pup puppy kitten lamb foal piglet nestling hatchling infant baby fledgling
     duckling gosling newborn youngster tadpole larva"""
 )
-_OF_ALL = words_of("adult adults grown sexes")
+_OF_ALL = words_of("adult adults grown sexes parent parents")
 _IRREGULAR = {
     "feet": "foot", "teeth": "tooth", "geese": "goose", "mice": "mouse", "leaves": "leaf", "primarily": "primary",
     "hooves": "hoof", "hooved": "hoof", "calves": "calf", "flier": "fly", "flies": "fly", "flying": "fly", "flys": "fly",
@@ -90,12 +93,26 @@ _SAME = {
     "quadrupedal": "quadrapedal",
 }
 _NUMBERS = {"0": "no", "1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "8": "eight", "10": "ten"}
+_TOLD = (
+    "(?:(?:can|may|could|might) )?(?:(?:easily|readily|always|best|also) )*(?:(?:be|is|are) )?(?:(?:easily|readily|best) )*"
+    "(?:(?:told|distinguished|recogni[sz]ed|separated|identified)(?: apart)?(?: from [^,.;]{1,60}?)? by"
+    "|differs?(?: from [^,.;]{1,60}?)? (?:by|in))(?: having)?"
+)
 # What several words say together, and the one word that says it here.
 _TOGETHER = [
     (re.compile(rf"\b(?:{pattern})(?!\w)"), said)
     for pattern, said in (
+        # "It can be told from the finch by its white tail", "it differs from the finch in its white tail".
+        (_TOLD, "it has"),
+        ("(?:nobody|no one|no-one) (?:has|have) (?:ever |yet )?(?:seen|observed|known|recorded|heard)", "never"),
+        ("no(?: \\w+){1,3} (?:has|have|shows?|boasts?) (?:such|so|as)", "it has"),
+        ("less (?:often|commonly|frequently|usually)|more rarely|at times|now and then|now and again|on occasion", "sometimes"),
+        ("not (?:in|un)(?:frequently|commonly|usually)|not (?:rarely|seldom)", "often"),
+        ("once in a while|from time to time|every so often", "sometimes"),
+        ("without exception", ""),
         ("i\\.e\\.|e\\.g\\.|if ever|if any|at all|at least|at most|no more than|no fewer than|more or less|such as", ""),
-        ("no longer|no more|(?:any|every)thing but|never,? ever|far from|by no means|in no way|fails? to", "not"),
+        ("(?:any|every)(?:thing|where) (?:but|except|save|other than|apart from)(?: for)?", "not"),
+        ("no longer|no more|never,? ever|far from|by no means|in no way|fails? to", "not"),
         ("unable to|incapable of|any \\w+ but", "not"),
         ("(?:has|have|had|having) lost|(?:lost|loses?|sheds?|drops|dropped) (?:its|their|his|her|the|all|both)", "has no"),
         ("used to (?:be|have|show)|formerly|once had|once(?! (?:a|the|it|they|in|every|grown|adult|mature|more)\\b)", "not"),
@@ -122,14 +139,22 @@ _TOGETHER = [
 _SIDES = re.compile(r"\b(above|below)(?=\s*(?:[,.;:]|and\b|$))")
 # "Other than the red crown it is black."
 _BEFORE_IT = re.compile(r"((?:^|[.;]\s*)(?:except|unlike|instead)\b[^,.;:]*?)\s(?=(?:it|they|no|the (?:bird|animal|rest))\s)")
+_ITS, _VERB = "(?:the|its|their|his|her)", "(?:is|are|was|were|has|have)"
 # "Too heavy to be small", "horns are rare", "un-spotted", "semi-striped".
 _REWORDED = [
     (re.compile(r"\btoo (\w+) to (?:be|have|show)\b"), r"\1, not"),
     (re.compile(r"\b(\w+) (?:is|are) (?:rare|uncommon|scarce|exceptional)\b"), r"rarely \1"),
     (re.compile(r"\bun-(?=\w)"), "not "),
+    (re.compile(r"\bprefer(?:s|red|ring)? ([\w ]{1,40}?) (?:to|over) (?=\w)"), r"has \1 instead "),
+    (re.compile(r", (?:and |but )?not ((?:its|the|their|his|her) [\w ]{1,40}?), (?=is\b|are\b)"), r", instead \1, "),
+    (re.compile(r",? ((?:the|its|their|his|her) [\w ]{1,40}?) (?:excepted|excluded)\b"), r" except \1"),
+    # "The mane is brown, and so is the tail": "the mane and the tail is brown".
+    (re.compile(rf"({_ITS} [\w ]{{1,30}}?) ({_VERB} [^,.;]{{1,60}}?),? and so {_VERB} ({_ITS} \w+)"), r"\1 and \3 \2"),
+    (re.compile(r"\b(?:has|have|is|are) (?:all |both |now |entirely )*(?:gone|disappeared|vanished)\b"), "is absent"),
     (re.compile(r"\bsemi-(?=\w)"), "partly "),
 ]
 _HYPOTHETICAL = frozenset({"would", "wouldn't", "it'd", "they'd"})
+_NOT_SO_MUCH = re.compile(r"\bnot so much ([^,.;]{1,40}?) as (?=\w)(\w+)")
 _NOT_AS = re.compile(r"\bnot (?:nearly |quite )?(?:as|so) (.{1,40}?) as\b")
 
 _LONGEST_RUN = 8  # words that a name may have
@@ -193,6 +218,8 @@ def stem(word: str) -> str:
     elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us")):
         word = word[:-1]
     word = re.sub("(?<=.{2})ier$", "y", word)
+    if len(word) > 5 and word.endswith("ish"):  # "reddish"
+        word = _single(word[:-3])
     verbal = re.fullmatch("(.{3,})(ed|ing)", word) or re.fullmatch("(.{4,})(er)", word)
     if verbal:
         word = _single(verbal[1])
@@ -226,6 +253,7 @@ def sentences(text: str, names: frozenset[str] = frozenset()) -> list[list[Segme
     plain, quantities = without_quantities(text.lower().replace("’", "'").replace("::", " ").replace("_", " "))
     plain = re.sub(r"\s[-–—]+\s|=|\?(?=\s*(?:no|none|yes)\b)", " : ", plain)
     plain = _SIDES.sub(lambda found: "upperparts" if found[1] == "above" else "underparts", plain)
+    plain = _NOT_SO_MUCH.sub(r"not \1 but \2", plain)
     plain = _NOT_AS.sub(r"less \1 than", plain)
     for pattern, said in [*_TOGETHER, *_REWORDED]:
         plain = pattern.sub(said, plain)
@@ -359,6 +387,8 @@ def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -
             recent = trailing = False
     if trailing:
         words = [replace(word, degree=DENIED) for word in words]
+    elif part.tokens and part.tokens[-1] in _LESSENING:  # "spotted sometimes"
+        words = [replace(word, degree=PARTLY) if word.degree == SAID else word for word in words]
     made.last = degree
     relative = any(joint in _RELATIVE for joint in part.joints)
     refers = bool(_PRONOUNS & set(part.tokens[:2])) or bool(part.tokens and part.tokens[-1] in ("one", "ones"))
@@ -376,7 +406,8 @@ def _denied_within(token: str, names: frozenset[str]) -> tuple[str, str] | None:
         return None
     if token.endswith("less") and len(token) > 6:
         return DENIED, stem(token[:-4])
-    return (DENIED, base[2:]) if token.startswith("un") and base[2:] in names else None
+    rest = stem(token[2:])
+    return (DENIED, rest) if token.startswith("un") and rest in names else None
 
 
 def _with_marks(found: list[_Marked]) -> list[_Marked]:

@@ -1,5 +1,7 @@
 """Photographs in formats that a served graph does not know (TIFF, HEIC, AVIF, JPEG 2000, PPM): Pillow reads them, PNG goes on.
 
+So are BMP files of other than 24 bits a pixel: TensorFlow reads the numbers of a palette's colours as shades of grey.
+
 They are known by their first bytes. HEIC needs a plug-in of Pillow's, pillow-heif. TensorFlow is not imported.
 """
 
@@ -22,12 +24,17 @@ from niwt_tf.errors import InputError
 if TYPE_CHECKING:
     from PIL import Image
 
-# What one of them has, and where. The file of a HEIC or AVIF photograph is made like that of a film.
+# What a file of one of them has, and where: all of a row. The file of a HEIC or AVIF photograph is made like that of a film.
 _TIFF = ((0, b"II*\0"), (0, b"MM\0*"), (0, b"II+\0"), (0, b"MM\0+"))
 _JPEG_2000 = ((0, b"\0\0\0\x0cjP  "), (0, b"\xff\x4f\xff\x51"))
 _NETPBM = ((0, b"P5\n"), (0, b"P6\n"), (0, b"P5 "), (0, b"P6 "))
-FIRST_BYTES = (*_TIFF, *_JPEG_2000, *_NETPBM, (4, b"ftyp"))
-HEAD = max(place + len(name) for place, name in FIRST_BYTES)  # bytes of a file that tell
+_BMP = (0, b"BM")
+_BITS = tuple((28, bytes((bits, 0))) for bits in (1, 4, 8, 16, 32))  # a pixel
+_OF_OS2 = (14, b"\x0c\0\0\0")  # its header is shorter
+FIRST_BYTES = (
+    *((test,) for test in (*_TIFF, *_JPEG_2000, *_NETPBM, (4, b"ftyp"))), *((_BMP, other) for other in (*_BITS, _OF_OS2))
+)  # fmt: skip
+HEAD = max(place + len(name) for tests in FIRST_BYTES for place, name in tests)  # bytes of a file that tell
 FOREIGN_SUFFIXES = frozenset(
     (".tif", ".tiff", ".heic", ".heif", ".hif", ".avif", ".jp2", ".j2k", ".jpf", ".jpx", ".ppm", ".pgm", ".pnm")
 )
@@ -37,7 +44,7 @@ _AVIF = (b"avif", b"avis")
 
 def is_foreign(encoded: bytes) -> bool:
     """Return whether the bytes are of a format that Pillow must read."""
-    return any(encoded.startswith(name, place) for place, name in FIRST_BYTES)
+    return any(all(encoded.startswith(name, place) for place, name in tests) for tests in FIRST_BYTES)
 
 
 def as_known(encoded: bytes) -> bytes:
@@ -85,9 +92,15 @@ def read_known(path: str | os.PathLike[str]) -> bytes:
 
 
 def rgb(image: Image.Image) -> Image.Image:
-    """Return an image as RGB: of 16 bits the upper 8, which Pillow would clip; an alpha channel is dropped."""
+    """Return an image as RGB: of 16 bits the upper 8, which Pillow would clip; an alpha channel is dropped.
+
+    Raises:
+        ValueError: its pixels are fractions, whose range nothing says; Pillow would make 0..1 black.
+    """
     from PIL import Image
 
+    if image.mode == "F":
+        raise ValueError("its pixels are fractions; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
         upper = (np.asarray(image, np.float64) / 256).clip(0, 255)
         return Image.fromarray(upper.astype(np.uint8)).convert("RGB")

@@ -169,7 +169,10 @@ def _read(path: tf.Tensor) -> tf.Tensor:
     """Return the bytes of a file, a scalar string, as a PNG where only Pillow reads its format."""
     encoded = tf.io.read_file(path)
     head = tf.io.decode_raw(encoded, tf.uint8, fixed_length=HEAD)
-    tests = [tf.reduce_all(tf.equal(head[place : place + len(name)], list(name))) for place, name in FIRST_BYTES]
+    tests = [
+        tf.reduce_all(tf.concat([tf.equal(head[place : place + len(name)], list(name)) for place, name in parts], 0))
+        for parts in FIRST_BYTES
+    ]
     return tf.cond(tf.reduce_any(tests), lambda: tf.numpy_function(as_known, [encoded], tf.string), lambda: encoded)
 
 
@@ -287,8 +290,6 @@ def _fault_by_header(encoded: bytes) -> str:
             width, height = image.size
             if width * height > PIXEL_LIMIT:
                 return f"{width} x {height} pixels, over the limit of {PIXEL_LIMIT}"
-            if image.format == "BMP" and image.mode == "P":
-                return "BMP with a palette, which is not supported"  # TensorFlow reads the indices as grey
     except Image.DecompressionBombError:
         return f"more pixels than the limit of {PIXEL_LIMIT}"
     except Exception:  # noqa: BLE001, S110  whatever Pillow makes of it

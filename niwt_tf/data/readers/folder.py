@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from niwt_tf.data.class_names import likeness
 from niwt_tf.data.images.foreign import FOREIGN_SUFFIXES
 from niwt_tf.data.readers import tables
 from niwt_tf.data.readers.tables import list_directory, matched_rows
@@ -21,6 +22,7 @@ IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", *FOREIGN_SUFFIXES)
 )
 _MOST_NAMED = 3
+_TOTALS = frozenset({"total", "totals", "sum", "mean", "average", "median", "min", "max", "std", "count"})  # of a spreadsheet
 _LOG = logging.getLogger("niwt_tf")
 
 
@@ -118,6 +120,10 @@ def read_folder(data_dir: str | Path) -> Dataset:
         found += [(label, path.relative_to(images).as_posix()) for path in photographs]
     require(found, f"{images} must hold image files in one folder for each class. Received: no image.")
     labels, paths = np.array([label for label, _ in found], np.int32), tuple(path for _, path in found)
+    without = set(range(len(table.class_names))) - set(labels.tolist())
+    totals = [name for label in sorted(without) if likeness(name := table.class_names[label]) in _TOTALS]
+    if totals:
+        _LOG.warning("%s: %s is taken for a class without photographs; a row of totals is none.", csv_path, listed(totals))
     dataset = Dataset("folder", images, paths, labels, table.class_names, table.knowledge)
     return dataset.replace(class_texts=_descriptions(folder / "descriptions", csv_path, table.class_names))
 

@@ -12,6 +12,8 @@ from niwt_tf.data.readers.folder import each_photograph, photographs_below
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
 
+_MOST_PIECES = 50  # that are one path: with thousands of files every stretch of them would be looked for
+
 
 def loose_images(folder: Path, rule: str) -> Images:
     """Return the image files in a folder and below, all of one class that has the folder's name.
@@ -66,7 +68,7 @@ def paths_of(given: str) -> list[Path]:
     """Return the paths in a list with commas, the longest names that are there: "a, b.jpg" is one file where it is there."""
     pieces, paths = given.split(","), []
     while pieces:
-        whole = (count for count in range(len(pieces), 0, -1) if _path(pieces[:count]).strip())
+        whole = (count for count in range(min(len(pieces), _MOST_PIECES), 0, -1) if _path(pieces[:count]).strip())
         count = next((count for count in whole if os.path.lexists(_path(pieces[:count]))), 1)
         if _path(pieces[:count]):
             paths.append(Path(_path(pieces[:count])))

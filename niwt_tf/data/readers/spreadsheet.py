@@ -26,10 +26,15 @@ _SEPARATORS = ",;\t|"
 _ZIP, _OLD_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _MISSING = frozenset({"", "na", "n/a", "n.a.", "?", "nan", "null", "none", "unknown", "-", "–", "—"})
 _YES_NO = {
-    **dict.fromkeys(("yes", "y", "true", "ja", "oui", "sí", "si", "sì", "sim"), 1.0),
-    **dict.fromkeys(("no", "n", "false", "nein", "nee", "non", "não"), 0.0),
+    **dict.fromkeys(("yes", "y", "true", "ja", "oui", "sí", "si", "sì", "sim", "present"), 1.0),
+    **dict.fromkeys(("no", "n", "false", "nein", "nee", "non", "não", "absent"), 0.0),
+    # As Excel writes them in other languages.
+    **dict.fromkeys(("wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda"), 1.0),
+    **dict.fromkeys(("falsch", "faux", "falso", "onwaar", "fałsz"), 0.0),
 }
-_TICKS = frozenset({"x", "✓", "✔", "✗", "☑", "+"})  # beside them an empty cell, or "-", is a no
+_CHECKS = frozenset({"✓", "✔", "☑", "✅", "+"})
+_CROSSES = frozenset({"x", "✗", "✘", "✕", "✖", "☒", "❌"})  # a yes, as on a ballot, but a no beside a check
+_OPEN_BOX = frozenset({"☐", "□"})
 _LIKE_A_NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*%?")
 _WITH_UNIT = re.compile(r"[-+]?[\d.,\s]*\d\s*(?P<unit>[^\W\d_]{1,12}(?:[²³]|/[^\W\d_]{1,6})?|°[CF]?)")
 _GROUPED = re.compile(r"(?<=\d)[ \u00a0\u2009\u202f'’](?=\d{3}(?:\D|$))")
@@ -110,6 +115,10 @@ def without_blanks(path: Path, rows: Rows) -> Rows:
         return rows
     first, header = rows[0]
     named = max(number for number, cell in enumerate(header, start=1) if cell)
+    most = max(sum(map(bool, cells)) for _, cells in rows)
+    if named == 1 and most > 1:  # a title, a comment
+        received = f"{header[0][:80]!r} alone, above {most} cells"
+        raise InputError(f"{path}, line {first} must be the header, with a name for each column. Received: {received}.")
     trimmed: Rows = []
     for line, cells in rows:
         kept = list(cells)
@@ -192,8 +201,9 @@ def column_of_numbers(path: Path, name: str, cells: Sequence[tuple[int, str]], m
     """
     missing = [is_missing(cell) for _, cell in cells]
     require(not all(missing), f"{path}, column {name!r} must be a finite number in some row. Received: an empty cell in each.")
-    if all(absent or cell.lower() in _TICKS for absent, (_, cell) in zip(missing, cells, strict=True)):
-        return 1.0 - np.array(missing, np.float64), 0
+    ticked = _ticked(cells)
+    if ticked is not None:
+        return ticked, 0
     given = [(line, cell) for (line, cell), absent in zip(cells, missing, strict=True) if not absent]
     numbers = [finite_number(path, line, name, cell, mark) for line, cell in given]
     words = [cell.lower() in _YES_NO for _, cell in given]
@@ -206,6 +216,16 @@ def column_of_numbers(path: Path, name: str, cells: Sequence[tuple[int, str]], m
     filled = np.full(len(cells), np.mean(numbers))
     filled[~np.array(missing)] = numbers
     return filled, sum(missing)
+
+
+def _ticked(cells: Sequence[tuple[int, str]]) -> np.ndarray | None:
+    """Return 1 where a column of ticks has one and 0 elsewhere, also where a cell is empty or "-"; None of another column."""
+    marks = [cell.lower().removesuffix("\ufe0f") for _, cell in cells]  # an emoji's ending
+    used = {mark for mark in marks if not is_missing(mark)}
+    if not used <= _CHECKS | _CROSSES | _OPEN_BOX:
+        return None
+    said = used & _CHECKS or used & _CROSSES
+    return np.array([mark in said for mark in marks], np.float64)
 
 
 def finite_number(path: Path, line: int, column: str, cell: str, mark: str = ".") -> float:

@@ -114,8 +114,8 @@ def read_class_table(path: str | Path) -> ClassTable:
 
 
 def header_names(cells: Iterable[str]) -> list[str]:
-    """Return the names of a table's columns without what nobody sees; "Class" is "class"."""
-    return ["class" if likeness(cell) == "class" else plain_name(cell) for cell in cells]
+    """Return the names of a table's columns, each as one line without what nobody sees; "Class" is "class"."""
+    return ["class" if likeness(cell) == "class" else plain_name(" ".join(cell.split())) for cell in cells]
 
 
 def check_new(name: str, lines_of: Mapping[str, int], path: Path, line: int) -> None:

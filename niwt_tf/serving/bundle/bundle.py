@@ -18,7 +18,7 @@ import numpy as np
 from niwt_tf.config.names import DEFAULT_METHOD
 from niwt_tf.data.arrays import read_arrays
 from niwt_tf.data.schema import InputForm
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, brief
 from niwt_tf.files import entries_of, files_below, literal_folder, read_json
 from niwt_tf.serving.bundle.cards import Card, cards_from_json
 from niwt_tf.serving.bundle.versions import saved_model_folder
@@ -72,8 +72,10 @@ class Bundle:
             raise InputError(f"{path} must be a bundle that `niwt export` wrote. Received: a SavedModel without {METADATA}.")
         try:
             metadata = read_json(path / METADATA)
+            if not isinstance(metadata, dict):
+                raise ValueError(f"no object, but {brief(metadata)}")
             version = metadata.get("format", 1)
-        except (ValueError, AttributeError) as error:
+        except ValueError as error:
             raise InputError(f"{path / METADATA} must be the JSON that `niwt export` wrote. Received: {error}.") from None
         if version != FORMAT:
             advice = "update niwt-tf" if isinstance(version, int) and version > FORMAT else "export it again"
@@ -222,9 +224,9 @@ def check_fingerprints(folder: Path, metadata: Mapping[str, Any]) -> None:
     for name in sorted(written.keys() | present.keys()):
         if written.get(name) != present.get(name):
             what = "it is missing" if name not in present else "it is new" if name not in written else "it was changed"
-            raise InputError(
-                f"{folder} must be unchanged since it was written. Received: {name}, {what}; export the bundle again."
-            )
+            advice = "remove it, or " if name not in written else ""
+            rule = f"{folder} must be unchanged since it was written"
+            raise InputError(f"{rule}. Received: {name}, {what}; {advice}export the bundle again.")
 
 
 def check_no_links(folder: Path) -> None:

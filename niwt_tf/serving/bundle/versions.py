@@ -34,10 +34,10 @@ def saved_model_folder(folder: str | os.PathLike[str], argument: str = "folder")
     Raises:
         InputError: it is neither.
     """
-    folder = Path(folder)
+    given, folder = os.fspath(folder), Path(folder)
     found = [path for path in (folder, *reversed(versions(folder).values())) if (path / "saved_model.pb").is_file()]
     if not found:
-        raise InputError(f"{argument} must be an exported SavedModel or hold versions of one. Received: {str(folder)!r}.")
+        raise InputError(f"{argument} must be an exported SavedModel or hold versions of one. Received: {given!r}.")
     linked = found[0].is_symlink() and not re.fullmatch("[0-9]{1,19}", found[0].name)
     return found[0].resolve() if linked else found[0]
 

@@ -48,6 +48,32 @@ def test_the_pixels_of_a_foreign_format_are_kept(tmp_path, form):
     np.testing.assert_array_equal(np.asarray(opened(tmp_path / "a.dat", 30)), expected)
 
 
+@pytest.mark.parametrize("mode", ["P", "1", "L", "RGBA"])
+def test_a_bmp_of_other_than_24_bits_keeps_its_colours(tmp_path, mode):
+    made = _photograph().quantize(16) if mode == "P" else _photograph().convert(mode)
+    made.save(tmp_path / "a.bmp")
+    expected = np.asarray(made.convert("RGB"))
+    np.testing.assert_array_equal(read_one_image(tmp_path / "a.bmp", "image").pixels, expected)
+    np.testing.assert_array_equal(np.asarray(opened(tmp_path / "a.bmp", 30)), expected)
+    images = _images(tmp_path, "a.bmp")
+    assert usable_images(images)[1] == {}
+    (pixels, _), *_ = image_batches(images, 16, 1)
+    (plain, _), *_ = image_batches(_images(tmp_path, _png(tmp_path, made)), 16, 1)
+    np.testing.assert_array_equal(pixels, plain)
+
+
+def test_fractions_are_refused():
+    stream = io.BytesIO()
+    Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32)).save(stream, "TIFF")
+    with pytest.raises(InputError, match=r"by Pillow \(its pixels are fractions; save it with 8 or 16 bits\)"):
+        as_known(stream.getvalue())
+
+
+def _png(folder, image) -> str:
+    image.convert("RGB").save(folder / "b.png")
+    return "b.png"
+
+
 def test_a_turned_tiff_is_turned_once():
     exif = Image.Exif()
     exif[0x0112] = 6

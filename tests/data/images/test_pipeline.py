@@ -237,15 +237,6 @@ def test_an_animation_is_bad(images: Images) -> None:
         usable_images(images)
 
 
-def test_a_bmp_with_a_palette_is_bad(images: Images) -> None:
-    # TensorFlow would read the palette's indices as shades of grey.
-    path = images.root / images.paths[0]
-    with Image.open(path) as image:
-        image.convert("RGB").quantize(16).save(path, "BMP")
-    _, bad = usable_images(images, max_bad_images=1)
-    assert list(bad) == [images.paths[0]] and "palette" in bad[images.paths[0]]
-
-
 def test_a_negative_number_of_bad_images_is_refused(images: Images) -> None:
     with pytest.raises(InputError, match="max_bad_images must be at least 0. Received: -1"):
         usable_images(images, max_bad_images=-1)

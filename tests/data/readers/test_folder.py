@@ -44,6 +44,13 @@ def test_what_is_passed_over_is_counted_and_named(animals: Path, caplog) -> None
     assert "images, because these are outside the class folders: 1 with .jpg ('stray.jpg')" in caplog.text
 
 
+def test_a_row_of_totals_is_doubted(animals: Path, caplog) -> None:
+    with open(animals / "classes.csv", "a") as table:
+        table.write("Total,10,20,30\n")
+    read_folder(animals)
+    assert "'Total' is taken for a class without photographs; a row of totals is none." in caplog.text
+
+
 def test_a_class_whose_files_are_all_passed_over_is_no_class_without_images(animals: Path) -> None:
     (animals / "images/unicorn").mkdir()
     assert len(read_folder(animals).paths) == 20

@@ -31,6 +31,14 @@ def test_a_list_a_folder_and_names_with_commas(tmp_path):
     assert image_files(str(tmp_path / "a,b")) == [tmp_path / "a,b"]
 
 
+def test_a_list_of_thousands_is_soon_read(tmp_path, monkeypatch):
+    (tmp_path / "a.jpg").touch()
+    looked, lexists = [], os.path.lexists
+    monkeypatch.setattr(os.path, "lexists", lambda path: looked.append(path) or lexists(path))
+    assert len(image_files(",".join([str(tmp_path / "a.jpg")] * 1000))) == 1000
+    assert len(looked) < 200_000
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [("{0}/empty", "hold image"), ("{0}/none.png", "none.png'"), ("{0}/a.jpg,{0}/none.png", "none.png'"), (" , ", "name")],

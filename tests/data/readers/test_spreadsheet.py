@@ -33,7 +33,8 @@ READ = {
     "a minus sign": ("class,a\ncat,\u22121\ndog,2\n", [[-1], [2]]),
     "a unit behind each number": ('class,a,b\ncat,"1,5 kg",3cm\ndog,80 kg,-\n', [[1.5, 3], [80, 3]]),
     "crosses and empty cells": ("class,a,b,c\ncat,x,+,2\ndog,,-,1\n", [[1, 1, 2], [0, 0, 1]]),
-    "yes and no in other languages": ("class,a,b\ncat,ja,Oui\ndog,nein,non\n", [[1, 1], [0, 0]]),
+    "a cross beside a check is a no": ("class,a,b,c\ncat,✓,✔️,☒\ndog,✗,x,☐\n", [[1, 1, 1], [0, 0, 0]]),
+    "yes and no in other languages": ("class,a,b,c\ncat,ja,Oui,WAHR\ndog,nein,non,FALSCH\n", [[1, 1, 1], [0, 0, 0]]),
     "what pandas calls missing": ("class,a,b\ncat,1,0\ndog,3,1\nowl,NaN,1\n", [[1, 0], [3, 1], [2, 1]]),
     "what is missing": ("class,a,b\ncat,1,3\ndog,,5\nowl,3,NA\n", [[1, 3], [2, 5], [3, 4]]),
 }
@@ -49,6 +50,11 @@ def test_read_as_it_was_meant(kind, tmp_path):
     assert table.class_names == ("cat", "dog", "owl")[: len(values)]
 
 
+def test_a_name_in_two_lines_is_one(tmp_path):
+    (tmp_path / "classes.csv").write_text('class,"tail\n(cm)"\ncat,1\ndog,2\n')
+    assert read_class_table(tmp_path / "classes.csv").knowledge.names == ("tail (cm)",)
+
+
 REFUSED = {
     "1.2 or 1200": ('class,a\ncat,"1,200"\ndog,2\n', r"line 2 must show whether it means 1.2 or 1200.*'1,200'"),
     "1.2 or 1200 with semicolons": ("class;a\ncat;1,200\ndog;2\n", "line 2 must show whether it means 1.2 or 1200"),
@@ -59,6 +65,8 @@ REFUSED = {
     "a unit once": ("class,a\ncat,12 kg\ndog,1\n", "line 3, column 'a' must be a number in kg, as on line 2. Received: '1'"),
     "two units": ("class,a\ncat,12 kg\ndog,900 g\n", "line 3, column 'a' must be a number in kg.*Received: '900 g'"),
     "a row of blanks": ("class,a,b\ncat,1,2\ndog,,-\n", "line 3 must describe its class .* Received: only empty cells"),
+    "a title": ("My animals,,\nclass,a,b\ncat,1,2\n", "line 1 must be the header.*'My animals' alone, above 3 cells"),
+    "a comment": ("# mine\nclass,a\ncat,1\n", "line 1 must be the header, with a name for each column. Received: '# mine'"),
     "a header below blank rows": ("\n,\nname,a\ncat,1\n", "line 3 must have 'class' as its first column"),
     "another encoding": (b"class,a\ncat,1\nb\xe4r,2\n", "must be UTF-8 text: save it again as UTF-8 .in Excel.*on line 3"),
     "a date": ("class,a\ncat,3-Jan\ndog,1\n", "must be a finite number"),

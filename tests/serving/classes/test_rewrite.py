@@ -157,7 +157,7 @@ def test_changed_metadata_and_lost_or_added_files_are_seen(bundle):
         Bundle.open(bundle.folder)
     write_json(bundle.folder / "niwt.json", described)
     (bundle.folder / "assets.extra" / "more").write_text("x")
-    with pytest.raises(InputError, match="Received: assets.extra/more, it is new"):
+    with pytest.raises(InputError, match="Received: assets.extra/more, it is new; remove it, or"):
         Bundle.open(bundle.folder)
     (bundle.folder / "assets.extra" / "more").unlink()
     (bundle.folder / "notes.txt").write_text("what others put beside a bundle")
