@@ -31,7 +31,7 @@ def main(address: str, file: str, width: str = "1280", height: str = "1640") -> 
         times = sorted(answered(page, key) for key in ["ArrowRight", "ArrowLeft"] * 7 + ["ArrowRight"])
         print(f"from key to answer: median {times[7]:.2f} s, from {times[0]:.2f} to {times[-1]:.2f} s over 15 keys")
         page.wait_for_timeout(2000)
-        page.get_by_text("Explaining it").wait_for(state="hidden")  # what a slow machine is still at
+        page.get_by_text("Computing the explanation").wait_for(state="hidden")  # what a slow machine is still at
         page.get_by_test_id("stMain").evaluate("main => main.scrollTop = 0")
         page.wait_for_timeout(2000)
         picture = Image.open(io.BytesIO(page.screenshot()))

@@ -249,9 +249,11 @@ def _of_attributes(dataset: Dataset, values: np.ndarray, names: np.ndarray, meas
     if len(alone):
         of = [str(classes[seen[has[seen, k].argmax()]]) for k in alone]
         shown = listed_with_remarks(list(zip(names[alone], of, strict=True)))
-        one, several = "attribute belongs to only one seen class", "attributes belong to only one seen class each"
+        one, several = "attribute belongs to only one seen class, so the network cannot tell it from the class", (
+            "attributes belong to only one seen class each, so the network cannot tell them from these classes"
+        )
         counted = _counted(len(alone), one, several)
-        sentence = f"{counted}, so the network cannot tell the attribute from the class: {shown}."
+        sentence = f"{counted}: {shown}."
         found.append(_attributes("of_one_class", NOTE, sentence, names[alone], of))
     lonely = [str(classes[c]) for c in seen if has[c].any() and not (has[c] & (shared > 1)).any()]
     if lonely:

@@ -9,6 +9,7 @@ from typing import Any
 
 from absl import flags
 
+from niwt_tf.config.extras import is_left_out
 from niwt_tf.data.csv_text import csv_text
 from niwt_tf.errors import InputError
 from niwt_tf.experiments.comparison.leaderboard import BOUND, FIGURES, Table, tables_of
@@ -41,11 +42,13 @@ def compare(
     others = () if published is None else read_published(os.path.expanduser(published))
     results = results_in(runs, bound, show_progress())
     tables = tables_of(results, reference, (*FIGURES, BOUND) if bound else FIGURES)
-    with replacing_all(*(out / name for name in FILES)) as (comparison, per_problem, text, picture):
+    names = FILES[:-1] if is_left_out(FILES[-1], "matplotlib") else FILES
+    with replacing_all(*(out / name for name in names)) as (comparison, per_problem, text, *pictures):
         _write_csv(comparison, comparison_rows(tables, others))
         _write_csv(per_problem, problem_rows(tables))
         text.write_text(markdown(tables, others), encoding="utf-8")
-        plot_leaderboard(picture, tables)
+        for picture in pictures:
+            plot_leaderboard(picture, tables)
     return tables, others
 
 
@@ -60,4 +63,4 @@ def main() -> None:
         raise InputError("--runs must be given: run directories, or folders that hold some. Received: nothing.")
     out = Path(values.out).expanduser()
     print(terminal(*compare(values.runs, out, values.reference, values.bound, values.published)))
-    print(f"\n{os.linesep.join(str(out / name) for name in FILES)}")
+    print(f"\n{os.linesep.join(str(out / name) for name in FILES if (out / name).exists())}")

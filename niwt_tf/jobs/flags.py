@@ -74,10 +74,14 @@ def parse_flags(arguments: Sequence[str], flag_values: flags.FlagValues = flags.
             something that is not a flag was given.
     """
     try:
-        rest = flag_values(["niwt", *with_flag_files(list(arguments))])[1:]
-        if rest and rest[0].startswith(_BOM):  # of a flag file that Windows wrote
-            first = rest[0].removeprefix(_BOM)
-            rest = flag_values(["niwt", *([] if first.lstrip().startswith("#") else [first]), *rest[1:]])[1:]
+        # Flag files are laid open first: Windows writes a mark before their first line, which may be a comment or nothing.
+        given = flag_values.read_flags_from_files(with_flag_files(list(arguments)), force_gnu=False)
+        marked = [each.removeprefix(_BOM).strip() if each.startswith(_BOM) else each for each in given]
+        kept = [
+            each for each, before in zip(marked, given, strict=True)
+            if not before.startswith(_BOM) or (each and not each.startswith(("#", "//")))
+        ]
+        rest = flag_values(["niwt", *kept])[1:]
     except flags.UnrecognizedFlagError as error:
         if " " in error.flagname:  # of a flag file: a line is one argument
             raise InputError(f"Options must be flags of the form --name=value. Received: '--{error.flagname}'.") from None

@@ -120,10 +120,7 @@ JOBS = {
             "export_litert", "Write a run or a bundle as one LiteRT file (needs niwt-tf[litert]).", LITERT_OPTIONS, "export",
             needs=("ai_edge_litert",),
         ),
-        Job(
-            "compare", "Compare methods over the seeds and splits of runs.",
-            *(COMPARE_OPTIONS, "", False, COMPARE_DETAILS, _DRAWS),
-        ),
+        Job("compare", "Compare methods over the seeds and splits of runs.", COMPARE_OPTIONS, "", False, COMPARE_DETAILS),
         Job("baseline", "Score other methods on the same features and protocol.", BASELINE_OPTIONS),
         Job(
             "lambda_sweep", "Plot accuracy against the lambda of stage 3 (Fig. 3b).", LAMBDA_SWEEP_OPTIONS, "analyses",

@@ -92,7 +92,8 @@ def load_probabilities(path: str | os.PathLike[str]) -> Probabilities:
         return Probabilities.from_dict(read_json(path))
     except (OSError, ValueError, TypeError):
         raise InputError(
-            f"{Path(path).name} must be the file that the stage transfer wrote. Received: {str(path)!r}, which is another."
+            f"{Path(path).name} must be the file that the stage transfer wrote. Received: {str(path)!r}, which is missing, "
+            "damaged or another file."
         ) from None
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +12,12 @@ from niwt_tf.serving.checks.checking import Check, check_export
 
 
 @pytest.fixture
-def outcomes(monkeypatch):
-    """Return a list of what the checks find, and of what they were asked."""
+def outcomes(monkeypatch, tmp_path):
+    """Return a list of what the checks find, and of what they were asked; there are a bundle and two images to ask of."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "exports/birds/1").mkdir(parents=True)
+    for name in ("exports/birds/1/saved_model.pb", "a.png", "b.png"):
+        (tmp_path / name).touch()
     found, asked = [], []
 
     def check_export(*arguments):
@@ -31,7 +36,8 @@ def test_a_line_a_check(outcomes, capsys):
         "ok       size          1.02x the weights",
         "not run  model server  no tensorflow_model_server",
     ]
-    assert asked == [("exports/birds", ["a.png", "b.png"])]
+    (folder, images), = asked
+    assert Path(folder) == Path("exports/birds/1") and [Path(image).name for image in images] == ["a.png", "b.png"]
 
 
 def test_a_failure_is_status_2(outcomes, capsys):

@@ -202,3 +202,13 @@ def test_every_job_is_where_the_table_says(job):
     file = Path(niwt_tf.__file__).parent / "jobs" / f"{job.module or job.name}.py"
     functions = [node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
     assert ("own_stage_job" if job.own_stage else f"{job.name}_job" if job.module else "main") in functions
+
+
+@pytest.mark.parametrize("first", ["--seed=7", "# of the birds", "// of the birds", ""])
+def test_a_byte_order_mark_in_a_flag_file_changes_nothing(tmp_path, first):
+    path = tmp_path / "windows.flags"
+    path.write_text(f"\ufeff{first}\n--backbone=vgg16\n", encoding="utf-8")
+    values = flags.FlagValues()
+    define_flags(JOBS["train"], values)
+    parse_flags([f"--flagfile={path}", "--seed=3"], values)
+    assert settings_from_flags(values) == (Settings(seed=3, backbone="vgg16"), {"seed", "backbone"})

@@ -52,7 +52,6 @@ def test_explain_writes_its_record_and_no_picture(niwt, finished_run, tiny_birds
     ("module", "job", "name", "extra"),
     [
         ("matplotlib", "lambda_sweep", "Matplotlib", "plots"),
-        ("matplotlib", "compare", "Matplotlib", "plots"),
         ("optuna", "sweep", "Optuna", "sweep"),
         ("onnxruntime", "export_onnx", "ONNX Runtime", "onnx"),
         ("ai_edge_litert", "export_litert", "ai-edge-litert", "litert"),

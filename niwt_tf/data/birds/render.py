@@ -67,7 +67,7 @@ def _check_folder(folder: Path) -> None:
     present = {entry.name for entry in entries_of(folder)} if folder.exists() else set()
     if present and not (MARKER in present and present <= _OWN_ENTRIES):
         raise InputError(
-            f"folder must not exist, be empty, or hold birds drawn earlier, which are replaced. Received: {str(folder)!r}, "
+            f"folder must be new, be empty, or hold birds drawn earlier, which are replaced. Received: {str(folder)!r}, "
             f"which holds {sorted(present - _OWN_ENTRIES or present)[0]!r}."
         )
 

@@ -59,21 +59,30 @@ def without_quantities(text: str) -> tuple[str, dict[str, Quantity]]:
         found[word] = Quantity(match[0].strip(), kind, sum(numbers) / len(numbers) * size, size)
         return word
 
-    text = _IN_WORDS.sub(lambda match: str(_WRITTEN.index(match[1]) + 2), text)
+    text = _IN_WORDS.sub(lambda match: re.sub(r"[a-z]+(?= |$)", _digits, match[0]), text)
     text = _HALF.sub("0.5 ", _FRACTION.sub(lambda match: f"{match[1] or 0}{_FRACTIONS[match[2]]}", text))
     plain = _QUANTITY.sub(replaced, text)
     return _TWO_UNITS.sub(lambda match: _added(match, found), plain), found
 
 
-# "Two kilos"; but an animal may have two feet.
+# "Two kilos", "two to three kilos"; but an animal may have two feet, and "twenty-two" is not read.
 _WRITTEN = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-_IN_WORDS = re.compile(rf"\b({'|'.join(_WRITTEN)})(?= (?!f[oe]+t\b|in\b)(?:{_ANY})s?(?!\w))")
+_ONE = "|".join(_WRITTEN)
+_IN_WORDS = re.compile(
+    rf"(?<!ty[ -])(?<!hundred )(?<!hundred and )(?<!thousand )(?<!thousand and )\b(?:{_ONE})(?: (?:to|or|and) (?:{_ONE}))?"
+    rf"(?= (?!f[oe]+t\b|in\b)(?:{_ANY})s?(?!\w))"
+)
 _FRACTIONS = {"½": ".5", "¼": ".25", "¾": ".75"}
 _FRACTION = re.compile(r"(?<![\d.,])(\d+)?\s?([½¼¾])")
 # "Half a kilo", "half an inch".
 _HALF = re.compile(rf"\bhalf an? (?=(?:{_ANY})s?(?!\w))")
 # "1 m 20 cm"
 _TWO_UNITS = re.compile(r"(quantity\d+x) (?:and )?(quantity\d+x)")
+
+
+def _digits(word: re.Match[str]) -> str:
+    """Return the digits of a number that is written as a word, or another word as it is."""
+    return str(_WRITTEN.index(word[0]) + 2) if word[0] in _WRITTEN else word[0]
 
 
 def _added(match: re.Match[str], found: dict[str, Quantity]) -> str:

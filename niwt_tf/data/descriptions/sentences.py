@@ -139,13 +139,18 @@ _TOGETHER = [
 _SIDES = re.compile(r"\b(above|below)(?=\s*(?:[,.;:]|and\b|$))")
 # "Other than the red crown it is black."
 _BEFORE_IT = re.compile(r"((?:^|[.;]\s*)(?:except|unlike|instead)\b[^,.;:]*?)\s(?=(?:it|they|no|the (?:bird|animal|rest))\s)")
+# "It prefers tall trees to nest in" prefers nothing to anything.
+_DEEDS = (
+    "be|breed|build|burrow|catch|climb|dig|dive|drink|eat|feed|find|fish|flee|fly|forage|get|go|graze|have|hide|hunt|lay|lie|live|"
+    "make|move|nest|perch|raise|rest|roost|run|search|seek|sing|sit|sleep|spend|stand|stay|swim|travel|wade|walk|winter"
+)
 _ITS, _VERB = "(?:the|its|their|his|her)", "(?:is|are|was|were|has|have)"
 # "Too heavy to be small", "horns are rare", "un-spotted", "semi-striped".
 _REWORDED = [
     (re.compile(r"\btoo (\w+) to (?:be|have|show)\b"), r"\1, not"),
     (re.compile(r"\b(\w+) (?:is|are) (?:rare|uncommon|scarce|exceptional)\b"), r"rarely \1"),
     (re.compile(r"\bun-(?=\w)"), "not "),
-    (re.compile(r"\bprefer(?:s|red|ring)? ([\w ]{1,40}?) (?:to|over) (?=\w)"), r"has \1 instead "),
+    (re.compile(rf"\bprefer(?:s|red|ring)? ([\w ]{{1,40}}?) (?:over|to(?! (?:{_DEEDS})\b)) (?=\w)"), r"has \1 instead "),
     (re.compile(r", (?:and |but )?not ((?:its|the|their|his|her) [\w ]{1,40}?), (?=is\b|are\b)"), r", instead \1, "),
     (re.compile(r",? ((?:the|its|their|his|her) [\w ]{1,40}?) (?:excepted|excluded)\b"), r" except \1"),
     # "The mane is brown, and so is the tail": "the mane and the tail is brown".
@@ -204,6 +209,12 @@ class Segment:
         return found
 
 
+# What may end in -ish, by stem.
+_SHADES = words_of(
+    "red blu green black whit grey gray brown yellow pink purpl orang buff tan dull pal dark drab small larg long short tall"
+)
+
+
 @lru_cache(maxsize=10_000)
 def stem(word: str) -> str:
     """Return a lower-case word without its ending: "striped" and "stripes" are one, so are "furry" and "fur"."""
@@ -218,7 +229,7 @@ def stem(word: str) -> str:
     elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us")):
         word = word[:-1]
     word = re.sub("(?<=.{2})ier$", "y", word)
-    if len(word) > 5 and word.endswith("ish"):  # "reddish"
+    if len(word) > 5 and word.endswith("ish") and _single(word[:-3]) in _SHADES:  # "reddish", not "finish"
         word = _single(word[:-3])
     verbal = re.fullmatch("(.{3,})(ed|ing)", word) or re.fullmatch("(.{4,})(er)", word)
     if verbal:

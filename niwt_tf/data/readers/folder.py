@@ -123,7 +123,8 @@ def read_folder(data_dir: str | Path) -> Dataset:
     without = set(range(len(table.class_names))) - set(labels.tolist())
     totals = [name for label in sorted(without) if likeness(name := table.class_names[label]) in _TOTALS]
     if totals:
-        _LOG.warning("%s: %s is taken for a class without photographs; a row of totals is none.", csv_path, listed(totals))
+        rule = "rows count as classes without photographs"
+        _LOG.warning("%s: %s: %s. Remove them if they are totals.", csv_path, rule, listed(totals))
     dataset = Dataset("folder", images, paths, labels, table.class_names, table.knowledge)
     return dataset.replace(class_texts=_descriptions(folder / "descriptions", csv_path, table.class_names))
 

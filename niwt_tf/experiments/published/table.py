@@ -140,7 +140,7 @@ class PublishedTable:
             absent = missing_files(settings.data_folder)
             missing += absent
             splits = Path(settings.data_folder, SPLITS)
-            known = [f"MISSING   {', '.join(Path(path).name for path in absent)}" if absent else "there"]
+            known = [f"MISSING   {', '.join(Path(path).name for path in absent)}" if absent else "found"]
             known += [f"version {split_version(splits)} of the Proposed Split"] if splits.is_file() else []
             known.append(f"{row.counts.images:,} images, {row.counts.classes} classes as published")
             lines.append(f"  {row.counts.title:<6}{'; '.join(known)}")

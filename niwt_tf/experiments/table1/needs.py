@@ -93,7 +93,7 @@ def _sizes(download: Download) -> str:
 def _weights_line(backbone: str) -> str:
     file = WEIGHTS[backbone]
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
-    state = "there" if (home / file.what).is_file() else "fetched"
+    state = "found" if (home / file.what).is_file() else "fetched"
     return f"  {'weights':<10}{state:<10}{file.what}, {file.packed:g} GB, in {home}; Keras fetches it: {file.url}"
 
 

@@ -84,7 +84,7 @@ def of_bundle(folder: str | os.PathLike[str]) -> Portable:
 
     size = sum(file.stat().st_size for file in (bundle.folder / "variables").glob("*.data-*"))
     said = {name: bundle.metadata[name] for name in ("labels", "seen", "layer", "calibration")}
-    return _portable(bundle.folder.name, answers, bundle.input_form, size, said)
+    return _portable(str(bundle.folder), answers, bundle.input_form, size, said)
 
 
 def _portable(name: str, answers: Answers, form: InputForm, size: int, said: Mapping[str, Any]) -> Portable:

@@ -7,6 +7,7 @@ import pytest
 
 from niwt_tf.data.birds.species import ATTRIBUTE_NAMES, captions, choose_species
 from niwt_tf.data.descriptions.attribute_parser import read_attributes, typical_values
+from niwt_tf.data.descriptions.quantities import without_quantities
 from niwt_tf.data.descriptions.sentences import stem
 from niwt_tf.data.readers.tables import group_of, read_class_table, read_numbered_names
 from niwt_tf.data.schema import Knowledge
@@ -306,3 +307,23 @@ _PART_NAMES = (
 def test_of_what_a_clause_speaks(text, said, denied):
     found, against = read(text, knowledge(_PART_NAMES))
     assert (found, against) == (set(said.split()), set(denied.split()))
+
+
+@pytest.mark.parametrize(
+    ("text", "kilos"),
+    [
+        ("It weighs two kilos.", 2.0), ("It weighs two to three kilos.", 2.5), ("It weighs twenty-two kilos.", None),
+        ("It weighs one hundred and two kilos.", None), ("It weighs thirty two kg.", None),
+    ],
+)  # fmt: skip
+def test_numbers_in_words_are_read_whole_or_not_at_all(text, kilos):
+    _, found = without_quantities(text.lower())
+    assert [quantity.in_unit("kg") for quantity in found.values()] == ([] if kilos is None else [kilos])
+
+
+def test_endings_and_preferences_that_look_alike():
+    assert stem("reddish") == stem("red") and stem("bluish") == stem("blue") and stem("purplish") == stem("purple")
+    assert stem("finish") != stem("fins") and stem("sluggish") != stem("slugs")
+    nests = knowledge(("nests", "fields", "forest"))
+    assert read("It prefers tall trees to nest in.", nests) == ({"nests"}, set())
+    assert read("It prefers the forest to fields.", nests) == ({"forest"}, {"fields"})

@@ -48,7 +48,7 @@ def test_a_row_of_totals_is_doubted(animals: Path, caplog) -> None:
     with open(animals / "classes.csv", "a") as table:
         table.write("Total,10,20,30\n")
     read_folder(animals)
-    assert "'Total' is taken for a class without photographs; a row of totals is none." in caplog.text
+    assert "rows count as classes without photographs: 'Total'. Remove them if they are totals." in caplog.text
 
 
 def test_a_class_whose_files_are_all_passed_over_is_no_class_without_images(animals: Path) -> None:
