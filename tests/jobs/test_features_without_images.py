@@ -96,7 +96,7 @@ def test_features_are_no_backbone_of_images(tiny_birds, niwt, tmp_path):
 def test_what_the_table_needs_is_said(data, niwt, tmp_path):
     done = niwt("reproduce", "--table=published", "--dataset=xlsa17", f"--data_dir={data}", "--dry_run")
     assert done.status == 0, done.err
-    assert "CUB   there; version 2 of the Proposed Split; 11,788 images, 200 classes as published" in done.out
+    assert "CUB   found; version 2 of the Proposed Split; 11,788 images, 200 classes as published" in done.out
     assert "aPY is left out: there is no " in done.out
     assert "CUB is not the published data set" in done.out
     missing = niwt("reproduce", "--table=published", "--dataset=xlsa17", f"--data_dir={tmp_path}", "--dry_run")
