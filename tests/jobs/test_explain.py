@@ -40,7 +40,7 @@ def _record(folder: Path, name: str = "photo") -> dict:
 def test_a_run_and_its_bundle_say_the_same(niwt, finished_run, labels, photo, tmp_path):
     out = {"run": tmp_path / "run", "bundle": tmp_path / "bundle"}
     asked = [f"--image={photo}", f"--class={labels[-1]}", f"--rival={labels[0]}"]
-    sources = {"run": f"--run_dir={finished_run.path}", "bundle": f"--bundle={finished_run.exports}"}
+    sources = {"run": f"--run_dir={finished_run.path}", "bundle": f"--bundle={finished_run.exports / '1'}"}
     done = {name: niwt("explain", *asked, source, f"--out={out[name]}") for name, source in sources.items()}
     assert [one.status for one in done.values()] == [0, 0], [one.err for one in done.values()]
     ours, theirs = (_record(folder) for folder in out.values())
