@@ -26,6 +26,7 @@ from niwt_tf.serving.bundle.versions import saved_model_folder
 _PATHS = {declared.name for declared in SETTINGS if declared.path} | {"data_dir"}
 _LOG = logging.getLogger("niwt_tf.jobs")
 _BOM = "\ufeff"
+_MARKED_COMMENT = re.compile(rf"{_BOM}\s*(?:#|//|$)")
 # The job whose flags were defined last, by the id of their values.
 _DEFINED: dict[int, Job] = {}
 
@@ -76,11 +77,7 @@ def parse_flags(arguments: Sequence[str], flag_values: flags.FlagValues = flags.
     try:
         # Flag files are laid open first: Windows writes a mark before their first line, which may be a comment or nothing.
         given = flag_values.read_flags_from_files(with_flag_files(list(arguments)), force_gnu=False)
-        marked = [each.removeprefix(_BOM).strip() if each.startswith(_BOM) else each for each in given]
-        kept = [
-            each for each, before in zip(marked, given, strict=True)
-            if not before.startswith(_BOM) or (each and not each.startswith(("#", "//")))
-        ]
+        kept = [each.removeprefix(_BOM) for each in given if not _MARKED_COMMENT.match(each)]
         rest = flag_values(["niwt", *kept])[1:]
     except flags.UnrecognizedFlagError as error:
         if " " in error.flagname:  # of a flag file: a line is one argument

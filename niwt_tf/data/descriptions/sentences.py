@@ -150,6 +150,7 @@ _REWORDED = [
     (re.compile(r"\btoo (\w+) to (?:be|have|show)\b"), r"\1, not"),
     (re.compile(r"\b(\w+) (?:is|are) (?:rare|uncommon|scarce|exceptional)\b"), r"rarely \1"),
     (re.compile(r"\bun-(?=\w)"), "not "),
+    (re.compile(r"\bunlike (?:most|many|all|almost all|nearly all)\b[^,.;:]*, ?"), ""),  # of no class in particular
     (re.compile(rf"\bprefer(?:s|red|ring)? ([\w ]{{1,40}}?) (?:over|to(?! (?:{_DEEDS})\b)) (?=\w)"), r"has \1 instead "),
     (re.compile(r", (?:and |but )?not ((?:its|the|their|his|her) [\w ]{1,40}?), (?=is\b|are\b)"), r", instead \1, "),
     (re.compile(r",? ((?:the|its|their|his|her) [\w ]{1,40}?) (?:excepted|excluded)\b"), r" except \1"),

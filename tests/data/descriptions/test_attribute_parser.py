@@ -327,3 +327,12 @@ def test_endings_and_preferences_that_look_alike():
     nests = knowledge(("nests", "fields", "forest"))
     assert read("It prefers tall trees to nest in.", nests) == ({"nests"}, set())
     assert read("It prefers the forest to fields.", nests) == ({"forest"}, {"fields"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Unlike most birds, it has a red crown.", "a white belly and, unlike most, a red crown", "It has, unlike all, a red crown."],
+)
+def test_what_is_unlike_most_is_of_the_class(text):
+    said, denied = read(text)
+    assert "crown_color::red" in said and not denied
