@@ -331,7 +331,7 @@ def test_endings_and_preferences_that_look_alike():
 
 @pytest.mark.parametrize(
     "text",
-    ["Unlike most birds, it has a red crown.", "a white belly and, unlike most, a red crown", "It has, unlike all, a red crown."],
+    ["Unlike most birds, it has a red crown.", "white and, unlike most, a red crown", "Unlike all, it has a red crown."],
 )
 def test_what_is_unlike_most_is_of_the_class(text):
     said, denied = read(text)
