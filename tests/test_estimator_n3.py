@@ -54,7 +54,7 @@ def test_from_fitting_to_classifiers_of_other_classes(tiny_birds, tiny_bert, tmp
     np.testing.assert_allclose(again.decision_function(photos), before, atol=1e-4 * np.abs(before).max())
     with pytest.raises(InputError, match="description must be a text for method='n3'"):
         again.add_class("owl", [0.0] * 8)
-    with pytest.raises(InputError, match="Received: one class alone"):
+    with pytest.raises(InputError, match="Received: only one class"):
         model.synthesize({"finch": "red"})
 
 
