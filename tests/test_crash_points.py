@@ -28,6 +28,7 @@ from niwt_tf.serving.bundle.cards import Card
 from niwt_tf.serving.bundle.versions import new_version, versions
 from niwt_tf.serving.classes import rewrite
 from tests.crash_points import HOWS, stopped
+from tests.shared import further
 
 FAKE_TRIAL = Path(__file__).parent / "jobs" / "fake_trial.py"
 VARYING = {"trial", "seconds"}  # columns of where the data lie, and of how fast the machine is
@@ -174,13 +175,14 @@ class _Sweep:
 COMMANDS = {
     "run": _Run, "save": _Save, "save in two steps": _SaveInSteps, "export": _Export, "add_class": _AddClass, "sweep": _Sweep
 }  # fmt: skip
-# A sweep takes seconds a point: all of its points are tried where NIWT_TESTS_EXPLORE is set, else one in twelve.
-STRIDES = {"sweep": 1 if os.environ.get("NIWT_TESTS_EXPLORE") else 12}
-SLOW = [pytest.param(name, how, marks=pytest.mark.slow) for name in COMMANDS for how in HOWS if (name, how) != ("save", "kill")]
+# A sweep takes seconds a point: all of its points are tried where NIWT_TESTS_EXPLORE is set, else one in twenty-four.
+STRIDES = {"sweep": 1 if os.environ.get("NIWT_TESTS_EXPLORE") else 24}
+KILLED = [pytest.param(name, "kill", marks=pytest.mark.slow) for name in COMMANDS if name != "save"]
+OTHERWISE = further(*((name, how) for name in COMMANDS for how in HOWS if how != "kill"))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork") or not Path("/proc/self/fd").exists(), reason="needs fork and /proc")
-@pytest.mark.parametrize(("name", "how"), [("save", "kill"), *SLOW])
+@pytest.mark.parametrize(("name", "how"), [("save", "kill"), *KILLED, *OTHERWISE])
 def test_nothing_is_lost_at_any_point(tmp_path, name, how):
     command = COMMANDS[name]()
     (tmp_path / "undisturbed").mkdir()

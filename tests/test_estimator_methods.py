@@ -17,11 +17,12 @@ from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.export import verification
 from niwt_tf.serving.predict import opened, read_pixels
 from tests.serving.answers import answered_here
+from tests.shared import further
 
 # Those that need texts are in tests/methods/n3 and tests/methods/baselines.
 # NIWT itself is what tests/test_estimator.py is about; tests/jobs/test_every_method.py has all others.
 # These are of three kinds: a matrix, a network, a kernel.
-METHODS = [pytest.param(name, marks=pytest.mark.slow) for name in ("ale", "dem", "class_mean_gp")]
+METHODS = [pytest.param("ale", marks=pytest.mark.slow), *further("dem", "class_mean_gp")]
 # Fits the head of all classes at once.
 ANEW = "cvae"
 

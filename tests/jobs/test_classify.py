@@ -26,6 +26,7 @@ from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.savedmodel import export_network
 from niwt_tf.serving.loopback.server import loopback
 from tests.serving.client.toy_model import save_toy
+from tests.shared import further
 
 # A label may hold anything; these would clear the screen, break the line and turn the order of what follows.
 LABELS = ("red", "\x1b[2Jgr\neen", "\u202eblue")
@@ -173,7 +174,7 @@ def test_a_job_that_is_killed_goes_on_with_other_workers(toy, photos, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["bundle", "grpc", "rest"])
+@pytest.mark.parametrize("how", ["bundle", *further("grpc", "rest")])
 def test_explanations_that_are_not_there_are_no_fault_of_the_images(niwt, photos, tmp_path, how):
     network = build_network("small_vgg", ("hen", "wren"), input_size=16, seed=1)
     export_network(network, tmp_path / "toy", check_images=[photos / "a.png"])
@@ -241,7 +242,7 @@ def test_a_class_called_unknown_is_a_class_where_nothing_abstains():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("below", "kind"), [(0.0, "seen"), (1.1, "")])
+@pytest.mark.parametrize(("below", "kind"), [(0.0, "seen"), *further((1.1, ""))])
 def test_what_unknown_means_is_read_in_the_bundle(niwt, photos, tmp_path, below, kind):
     names = ("unknown", "wren") if not below else ("hen", "wren")
     network = build_network("small_vgg", names, input_size=16, seed=1)

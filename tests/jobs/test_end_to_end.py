@@ -18,6 +18,7 @@ import pytest
 
 from niwt_tf.files import read_json
 from niwt_tf.models.network import Network
+from tests.shared import further
 
 STAGES = ("train", "importance", "map", "transfer", "evaluate", "export", "faithfulness", "report")
 # What other programs read; the command line's contract.
@@ -305,7 +306,7 @@ def test_a_killed_training_goes_on_to_the_same_result(niwt, finished_run, tiny_b
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["importance", "transfer", "evaluate"])
+@pytest.mark.parametrize("stage", ["transfer", *further("importance", "evaluate")])
 def test_a_killed_stage_leaves_nothing_and_the_next_run_goes_on(niwt, finished_run, run_copy, stage):
     shutil.rmtree(run_copy / stage)
     code = (

@@ -21,14 +21,15 @@ from niwt_tf.methods.relevance_formula import RelevanceFormula
 from niwt_tf.models.network import Network
 from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.predict import opened
-from tests.shared import shortened_grids
+from tests.shared import further, shortened_grids
 
 pytestmark = pytest.mark.slow
 
 # What reads texts has no formula: tests/jobs/test_synthesize.py has N3.
 # One that fits the head of all classes at once has none either.
 ANEW = "cvae"
-METHODS = [name for name in network_methods() if not method_of(name).reads_texts and name != ANEW]
+OTHERS = [name for name in network_methods() if not method_of(name).reads_texts and name not in (ANEW, "ale")]
+METHODS = ["ale", *further(*OTHERS)]
 OWN_STAGES = ("importance", "map")
 
 

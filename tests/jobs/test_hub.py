@@ -14,6 +14,7 @@ from niwt_tf.jobs.flags import absolute
 from niwt_tf.models.network import Network
 from niwt_tf.runs.fingerprints import weights_fingerprint
 from tests.hub_modules import save_reusable
+from tests.shared import further
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def _module_weights(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("finetune", ["head", "all"])
+@pytest.mark.parametrize("finetune", ["all", *further("head")])
 def test_a_whole_run(finetune, flags, niwt, module, tmp_path):
     rates = ["--finetune_learning_rate=1e-3", "--learning_rate=1e-2"]
     job = niwt("run", *flags, f"--finetune={finetune}", *rates)
@@ -57,6 +58,7 @@ def test_a_whole_run(finetune, flags, niwt, module, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_an_export_needs_no_module(flags, niwt, module, tmp_path):
     own = shutil.copytree(module, tmp_path / "own")
     job = niwt("run", *flags, f"--backbone=hub:{own}", "--finetune=head")

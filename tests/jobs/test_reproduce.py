@@ -29,6 +29,7 @@ from niwt_tf.jobs.reproduce import run_attached
 from niwt_tf.jobs.table import JOBS, job_help
 from niwt_tf.runs.run import RunDirectory
 from tests.data.readers import miniature_archives as miniature
+from tests.shared import further
 
 ROWS = [f"cub_vgg16_{knowledge}_{finetune}" for finetune in ("head", "all") for knowledge in ("attributes", "captions")]
 UNLUCKY = "13"
@@ -253,7 +254,9 @@ def _wait_for(path: Path, seconds: float = 30) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("dataset", "finetune", "knowledge"), [("cub", "head", "captions"), ("awa2", "all", "attributes")])
+@pytest.mark.parametrize(
+    ("dataset", "finetune", "knowledge"), [("cub", "head", "captions"), *further(("awa2", "all", "attributes"))]
+)
 def test_a_row_from_a_miniature_archive_to_its_figures(
     niwt: Callable, archives: Path, tmp_path: Path, monkeypatch, dataset: str, finetune: str, knowledge: str
 ):
@@ -284,6 +287,7 @@ TOY_N3 = (
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_a_table_of_texts_from_drawn_birds_to_its_picture(niwt, tiny_birds, tiny_bert, tmp_path, monkeypatch):
     """Two runs of every layer and of channels alone, with another encoder, which the table says; then they are finished."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))

@@ -78,6 +78,7 @@ def test_from_texts_to_a_bundle_and_other_classes_for_it(niwt, tiny_birds, tiny_
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 @pytest.mark.parametrize("method", ["pdcnn_fc", "megazsl"])
 def test_every_method_that_reads_texts_does_so(niwt, tiny_birds, tiny_bert, tmp_path, method):
     run, exports = tmp_path / "run", tmp_path / "exports"

@@ -21,6 +21,7 @@ from niwt_tf.methods.operators import (
     tail_operator,
 )
 from niwt_tf.models.backbones import build_network
+from tests.shared import further
 
 LAYERS = keras.layers
 
@@ -115,10 +116,10 @@ def test_factored_and_kept_operators_agree(kind):
 
 
 LARGE = ("resnet50", "resnet101")
+LARGER = (*LARGE, "efficientnet_v2_b0")
 CASES = [
-    pytest.param(name, jit, marks=pytest.mark.slow if name in (*LARGE, "efficientnet_v2_b0") else ())
-    for name in BACKBONES
-    for jit in (False, True)
+    *((name, jit) for name in BACKBONES for jit in (False, True) if name not in LARGER),
+    *further(*((name, jit) for name in LARGER for jit in (False, True))),
 ]
 
 

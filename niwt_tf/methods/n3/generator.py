@@ -154,9 +154,8 @@ class N3Generator(Generator):
 
 def embedded_of(model: MetaModel, table: TokenTable) -> np.ndarray:
     """Return c float32 [K, d] of the table's classes: the mean over a class's variants."""
-    embed = tf.function(lambda values, valid: model.embed(values, valid), reduce_retracing=True, autograph=False)
     rows = []
     for c, count in enumerate(table.counts):
         values, valid = tf.constant(table.values[c, :count], tf.float32), tf.constant(table.valid[c, :count])
-        rows.append(np.asarray(embed(values, valid)).mean(axis=0))
+        rows.append(np.asarray(model.embedded(values, valid)).mean(axis=0))
     return np.stack(rows)

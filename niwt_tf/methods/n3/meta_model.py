@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -158,6 +159,11 @@ class MetaModel(keras.Model):
     def embed(self, tokens: Any, valid: Any, training: bool = False) -> Any:
         """Return c [K, d] of tokens [K, L, E]."""
         return self.labels(tokens, valid=valid, training=training)
+
+    @cached_property
+    def embedded(self) -> Any:
+        """The graph of `embed` for any number of texts, traced once a model."""
+        return tf.function(lambda tokens, valid: self.embed(tokens, valid), reduce_retracing=True, autograph=False)
 
     def encode(self, embedded: Any, training: bool = False) -> tuple[Any, Any]:
         """Return h [K, d] (Eq. 3), and what the head's columns are decoded by, of c [K, d]."""

@@ -20,6 +20,7 @@ from niwt_tf.methods.standard import Standard
 from niwt_tf.methods.text_evidence import ClassEvidence, whole_words
 from niwt_tf.methods.token_table import encoder_of, table_of
 from niwt_tf.models.backbones import build_network
+from tests.shared import further
 
 CLASSES = Descriptions(
     ("ant", "bee", "cow"), np.zeros((3, 0), np.float32),
@@ -57,7 +58,7 @@ def _pixels():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [{"adapt": "film"}, {"adapt": "all"}, {"form": "ordered"}])
+@pytest.mark.parametrize("options", [{"adapt": "film"}, *further({"adapt": "all"}, {"form": "ordered"})])
 def test_gradients_go_through_all_that_is_written(network, tiny_bert, options):
     check_by_finite_differences(made(network, tiny_bert, **options))
 

@@ -17,6 +17,7 @@ from niwt_tf.methods.standard import Standard
 from niwt_tf.methods.task import Task, tasks_of
 from niwt_tf.methods.token_table import encoder_of, table_of
 from niwt_tf.models.backbones import build_network
+from tests.shared import further
 
 TEXTS = {
     "red": "a red bird.\n\nthe bird is red and long.", "green": "a green bird.", "blue": "this bird is blue.",
@@ -62,9 +63,8 @@ def _new(tiny=("teal", "rust")):
     "options",
     [
         {},
-        pytest.param({"n3_adapt": "all"}, marks=pytest.mark.slow),
-        pytest.param({"n3_adapt": "film", "n3_prior": True}, marks=pytest.mark.slow),
-        pytest.param({"n3_form": "ordered"}, marks=pytest.mark.slow),
+        {"n3_adapt": "all"},
+        *further({"n3_adapt": "film", "n3_prior": True}, {"n3_form": "ordered"}),
     ],
 )
 @pytest.mark.slow
