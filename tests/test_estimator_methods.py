@@ -179,6 +179,7 @@ def test_a_method_that_there_is_not(dataset, tiny_settings):
         Niwt(**tiny_settings, method="random").fit(dataset)
 
 
+@pytest.mark.slow
 def test_a_model_of_the_last_format_is_one_sentence(fitted, tmp_path):
     """It had a transferer in place of a generator, and settings with another name."""
     folder = tmp_path / "model"

@@ -173,6 +173,7 @@ def test_a_map_that_is_the_same_for_another_class_is_taken_only_in_need(own, sha
     assert heat.gain == pytest.approx(gains[place].mean()) and heat.is_true == ((own, sharp)[place] > 0.3)
 
 
+@pytest.mark.slow
 def test_heat_is_chosen_on_held_out_images_and_kept(network, coloured_seen):
     fold = class_folds(coloured_seen, num_folds=1, num_validation=2, num_unseen=2, seed=0)[0]
     task = Task(Settings(), fold, network, Reader(network))

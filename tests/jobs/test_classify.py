@@ -62,7 +62,7 @@ def test_a_bundle_in_this_process(niwt, toy, photos):
     assert "\\x1b[2Jgr\\neen" in lines[2] and "\\u202eblue" in lines[3]
 
 
-@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+@pytest.mark.parametrize("protocol", ["grpc", *further("rest")])
 def test_a_server_answers_as_the_bundle_does(niwt, toy, photos, protocol):
     of_bundle = niwt("classify", f"--bundle={toy}", f"--images={photos}", "--format=json", "--top=3")
     with loopback(toy, "toy") as server:
@@ -90,6 +90,7 @@ def test_bad_images_are_named_and_the_rest_answered(niwt, toy, photos, tmp_path)
     assert ["error" in record for record in records] == [False, False, True, False]
 
 
+@pytest.mark.slow
 def test_explanations_are_words(niwt, toy, photos):
     done = niwt("classify", f"--bundle={toy}", f"--images={photos / 'a.png'}", "--explain")
     assert done.status == 0, done.err

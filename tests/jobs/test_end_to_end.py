@@ -124,7 +124,7 @@ def test_a_second_run_has_nothing_to_do(niwt, finished_run, run_copy):
     assert "SavedModel" in job.out and "stage 1 of" not in job.err
 
 
-@pytest.mark.parametrize("stage", ["importance", "map", "transfer", "evaluate"])
+@pytest.mark.parametrize("stage", ["transfer", *further("importance", "map", "evaluate")])
 def test_each_stage_alone_gives_the_same_again(niwt, finished_run, run_copy, stage):
     flags, before = _flags(run_copy, finished_run), _identities(run_copy)
     shutil.rmtree(run_copy / stage)
@@ -193,7 +193,7 @@ def _no_file_over(size: int):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("stage", ["importance", "map", "transfer", "evaluate", pytest.param("export", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stage", ["evaluate", *further("importance", "map", "transfer", "export")])
 def test_a_full_disk_in_a_stage(niwt, finished_run, run_copy, tmp_path, stage):
     flags = [f"--run_dir={run_copy}", f"--export_dir={tmp_path / 'exports'}", "--noprogress"]
     shutil.rmtree(run_copy / stage)

@@ -191,6 +191,7 @@ def test_nothing_appears_when_the_picture_cannot_be_drawn(niwt, finished_run, ph
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_only_the_files_of_the_same_image_are_replaced(niwt, finished_run, photo, tmp_path):
     def explained(image: Path):
         return niwt("explain", f"--image={image}", f"--run_dir={finished_run.path}", f"--out={tmp_path / 'out'}")

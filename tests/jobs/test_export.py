@@ -108,6 +108,7 @@ def test_the_stage_exports_the_expanded_network(tmp_path, data, images):
     assert manifest["metrics"]["bytes"] == sum(record["files"].values()) > 100_000
 
 
+@pytest.mark.slow
 def test_it_is_exported_once(tmp_path, data, verified):
     assert _export(tmp_path, data) == _export(tmp_path, data) == tmp_path / "exports" / "1"
     assert len(verified) == 1

@@ -13,7 +13,7 @@ NAMES = ("cat", "dog", "eel")
 
 
 # The deepest are built for seconds.
-_DEEP = ("efficientnet_v2_b0", "resnet101")
+_DEEP = ("efficientnet_v2_b0", "resnet101", "resnet50")
 _EVERY = [pytest.param(name, marks=pytest.mark.slow) if name in _DEEP else name for name in sorted(BACKBONES)]
 
 

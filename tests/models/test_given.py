@@ -204,6 +204,7 @@ def test_a_transformer_gives_its_own_features(transformer):
     assert flops_of(network.tail) > 1e5
 
 
+@pytest.mark.slow
 def test_a_transformer_is_saved_copied_and_made_twin(transformer, tmp_path):
     _, _, network = transformer
     network.save(tmp_path / "network.keras")

@@ -6,6 +6,7 @@ import pytest
 
 from niwt_tf.errors import InputError
 from niwt_tf.models.backbones import build_network
+from tests.shared import further
 
 NAMES = ("cat", "dog")
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
@@ -21,7 +22,7 @@ def mobilenet():
     return keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3))
 
 
-@pytest.mark.parametrize("suffix", [".weights.h5", ".h5", ".keras"])
+@pytest.mark.parametrize("suffix", [".weights.h5", *further(".h5", ".keras")])
 def test_a_file_with_the_top_is_loaded(mobilenet, tmp_path, suffix):
     path = tmp_path / f"saved{suffix}"
     mobilenet.save_weights(path) if suffix == ".weights.h5" else mobilenet.save(path)
@@ -30,7 +31,7 @@ def test_a_file_with_the_top_is_loaded(mobilenet, tmp_path, suffix):
     np.testing.assert_allclose(features(network), pooled(IMAGES / 127.5 - 1, training=False), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
+@pytest.mark.parametrize("suffix", [".weights.h5", *further(".h5")])
 def test_a_file_without_the_top_is_loaded(tmp_path, suffix):
     whole = keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3), include_top=False, pooling="avg")
     path = tmp_path / f"saved{suffix}"

@@ -23,6 +23,7 @@ from niwt_tf.models.backbones import build_network
 from niwt_tf.protocol.scoring import metrics_of, score_task
 from niwt_tf.protocol.selection import choose, select
 from tests.methods.baselines.linear_world import SMALL
+from tests.shared import further
 
 GRIDS = {"map": "ridge", "map_regularization": (1.0,), "transfer_lambda": (0.1,), "head_regularization": (1.0,)}
 SETTINGS = Settings(finetune="head", num_support=6, **GRIDS)
@@ -110,7 +111,7 @@ GRIDS_OF_TWO = {
     "class_mean_gp": {},
 }
 # Whose training compiles for seconds waits for the slow tests.
-QUICK = [pytest.param(name, marks=pytest.mark.slow) if name == "cnzsl" else name for name in SMALL]
+QUICK = [pytest.param(name, marks=pytest.mark.slow) if name in ("cnzsl", "dem") else name for name in SMALL]
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -236,7 +237,7 @@ def test_a_baselines_generator_goes_through_its_arrays(parted, prepared, name, t
     assert method.candidate_of(chosen.trial.as_dict()) == chosen.trial.candidate
 
 
-@pytest.mark.parametrize("engine", ["closed_form", "operator", "tape"])
+@pytest.mark.parametrize("engine", ["closed_form", *further("operator", "tape")])
 def test_niwts_generator_goes_through_its_arrays_by_every_engine(parted, prepared, engine, tmp_path):
     unseen, method = parted[1], method_of("niwt")
     settings = SETTINGS.replace(engine=engine, transfer_steps=3, transfer_batch_size=4, transfer_learning_rate=(1e-2,))

@@ -14,6 +14,7 @@ from niwt_tf.models.backbones import build_network
 from niwt_tf.training import phases
 from niwt_tf.training import trainer as training
 from niwt_tf.training.trainer import train_seen
+from tests.shared import further
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 220, 40), "blue": (40, 40, 220)}
 QUICK = {"batch_size": 8}
@@ -111,6 +112,7 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_phase(images, validation, 
     np.testing.assert_array_equal(network.columns, expected.columns)
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_kept_over_an_interruption(images, validation, tmp_path, monkeypatch):
     scores, saved = iter([0.2, 0.6, 0.5, 0.4]), []
     monkeypatch.setattr(training, "class_normalised_accuracy", lambda *arguments: next(scores))
@@ -144,7 +146,7 @@ def test_same_seed_same_weights_other_seed_others(images, validation):
 
 @pytest.mark.parametrize(
     ("from_scratch", "stop_at"),
-    [(True, 1), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((True, 3), (False, 1), (False, 3)))],
+    [pytest.param(True, 3, marks=pytest.mark.slow), *further((True, 1), (False, 1), (False, 3))],
 )
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(images, validation, tmp_path, monkeypatch, from_scratch, stop_at):
     options = {"from_scratch": from_scratch, "epochs": 4 if from_scratch else 2, "finetune_learning_rate": 1e-3, **QUICK}
@@ -232,7 +234,7 @@ def test_no_image_and_labels_beyond_the_classes(images):
         train_seen(build_network("small_vgg", ("red", "green"), input_size=16), images, None, **QUICK)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("dtype", [np.float16, *further(np.float32)])
 def test_a_head_learns_the_same_of_features_on_disk(images, validation, tmp_path, monkeypatch, dtype):
     def stored(asked):
         rows = Reader(small()).features(asked).astype(dtype)

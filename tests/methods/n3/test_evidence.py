@@ -139,6 +139,7 @@ def test_seen_classes_are_read_only_where_they_matter(generator):
         text_evidence(generator, whole.take(np.array([1, 0, 2, 3])), _pixels(), "ox", "ant", num_seen=2)
 
 
+@pytest.mark.slow
 def test_the_margin_falls_as_if_the_words_were_not_there(generator):
     reader, table = EvidenceReader(generator), generator.table(CLASSES)
     given, classes = reader.given(_pixels()[None]), reader.read(table)

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from niwt_tf.methods.n3.meta_model import MetaModel, Target
+from tests.shared import further
 
 WAY, LENGTH, SIZE, FEATURES = 4, 5, 6, 7
 TARGETS = (Target("conv/kernel", 3, 8, 0.5), Target("conv/bias", 3, 1, 2.0))
@@ -34,7 +35,7 @@ def test_another_order_of_classes_gives_the_same_columns_in_that_order():
     assert head.shape == (WAY, FEATURES + 1)
 
 
-@pytest.mark.parametrize("form", ["equivariant", "ordered", "printed"])
+@pytest.mark.parametrize("form", ["ordered", *further("equivariant", "printed")])
 def test_query_key_and_value_start_apart_but_where_they_are_tied(form):
     model, again = _model(form), _model(form)
     attentions = [layer for layer in model._flatten_layers() if layer.__class__.__name__ == "MultiHeadAttention"]
@@ -47,7 +48,7 @@ def test_query_key_and_value_start_apart_but_where_they_are_tied(form):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("form", ["ordered", "printed"])
+@pytest.mark.parametrize("form", ["ordered", *further("printed")])
 def test_the_ordered_forms_know_places(form):
     model, (tokens, valid) = _model(form), _texts()
     order = np.array([2, 0, 3, 1])
@@ -55,6 +56,7 @@ def test_the_ordered_forms_know_places(form):
     assert np.abs(head_again - np.asarray(head)[order]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_the_mended_form_reads_the_class_at_its_own_place_and_the_printed_one_does_not():
     tokens, valid = _texts()
     found = {}

@@ -150,6 +150,7 @@ def test_bundles_without_the_prior(versions, image_paths, damage):
         refined_version(bundle, "hen", image_paths)
 
 
+@pytest.mark.slow
 def test_a_card_without_a_scale_is_taken_as_matched(versions, image_paths):
     bundle = Bundle.open(versions)
     cards = list(bundle.cards)

@@ -55,6 +55,7 @@ def test_a_bundle_is_what_was_exported(bundle, network, contents):
     np.testing.assert_allclose(biases, expected_biases, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_reading_needs_no_keras(bundle):
     import subprocess
     import sys

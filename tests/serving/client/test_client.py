@@ -212,6 +212,7 @@ def test_a_client_over_rest_imports_no_tensorflow():
     assert _fails(f"import sys; {made}; assert not {heavy}, {heavy}") == ""
 
 
+@pytest.mark.slow
 def test_nothing_of_it_needs_keras():
     names = ("client.grpc_transport", "client.local_transport", "loopback.server", "bundle.warmup")
     modules = ", ".join(f"niwt_tf.serving.{name}" for name in names)

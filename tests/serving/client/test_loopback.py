@@ -262,6 +262,7 @@ def test_a_request_that_has_begun_ends_on_its_version(models, second_toy, publis
     served.close()
 
 
+@pytest.mark.slow
 def test_a_version_that_a_label_names_stays(models, second_toy, publish):
     with loopback(models, "toy", labels={"stable": 1}, poll_seconds=0.02) as server:
         publish(second_toy, models / "2")
@@ -285,6 +286,7 @@ def test_removing_the_newest_version_goes_back(models, second_toy, publish):
     served.close()
 
 
+@pytest.mark.slow
 def test_a_version_whose_warm_up_fails_is_not_served(models, second_toy, publish, tmp_path):
     good, bad = np.array([png(RED)], object), np.array([b"not an image"], object)
     broken = shutil.copytree(second_toy, tmp_path / "broken")

@@ -241,6 +241,7 @@ def test_it_is_a_reusable_feature_extractor(network, saved_model, pixels):
     assert list(loaded.regularization_losses) == []
 
 
+@pytest.mark.slow
 def test_the_folder_can_be_moved(saved_model, image_paths, tmp_path):
     moved = shutil.copytree(saved_model, tmp_path / "elsewhere" / "1")
     assert predict(moved, image_paths).labels == predict(saved_model, image_paths).labels
@@ -269,6 +270,7 @@ def test_k_is_at_most_the_number_of_classes(network, image_paths, tmp_path, monk
     assert set(predictions.labels[0]) == set(network.class_names) - {"ibis"}
 
 
+@pytest.mark.slow
 def test_a_model_that_answers_otherwise_is_not_exported(network, image_paths, tmp_path, monkeypatch):
     write = savedmodel._write
 

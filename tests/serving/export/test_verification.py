@@ -118,12 +118,14 @@ def test_an_explanation_of_another_class_is_seen(answer, verified):
         verified(**{"label of explain": runners_up})
 
 
+@pytest.mark.slow
 def test_a_model_that_does_not_load_is_seen(saved_model, images, network, contents, tmp_path):
     (tmp_path / "saved_model.pb").write_bytes((saved_model / "saved_model.pb").read_bytes())
     with pytest.raises(VerificationError, match="does not work without Keras"):
         ask_fresh_process(tmp_path, images, further_inputs(network, contents, len(images.paths)))
 
 
+@pytest.mark.slow
 def test_the_fresh_process_needs_no_module_that_imports_keras():
     program = (
         "import sys; sys.modules['keras'] = None\n"
