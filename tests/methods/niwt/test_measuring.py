@@ -30,6 +30,7 @@ from niwt_tf.models.backbones import build_network
 from niwt_tf.models.layers import ClassHead
 from niwt_tf.models.network import Network
 from niwt_tf.protocol.selection import choose
+from tests.shared import further
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +205,7 @@ def _arrays(record, path=""):
         yield from _arrays(vars(record), path)
 
 
-@pytest.mark.parametrize("kind", ["ridge", "cosine"])
+@pytest.mark.parametrize("kind", ["cosine", *further("ridge")])
 def test_maps_are_fitted_for_every_head(network, partitions, measured, kind):
     settings = Settings(map=kind)
     maps = fit_maps(settings, partitions[1:2], measured)
