@@ -193,7 +193,8 @@ def _read_of_parts(found: Sequence[ReadSegment], place: int, names: Sequence[Att
     kept = []
     for claim in one.claims:
         adjective = words[claim.begin].stem if claim.end - claim.begin == 1 and claim.place in plain else ""
-        if adjective in COLORS | PATTERNS | SIZES and claim.degree != DENIED and _of_part(found, place, claim):
+        is_looks = adjective in COLORS | PATTERNS | SIZES or (adjective and words[claim.begin].text.endswith("less"))
+        if is_looks and claim.degree != DENIED and _of_part(found, place, claim):
             if adjective in SIZES:
                 one.read -= {claim.begin}
                 continue

@@ -38,7 +38,7 @@ _TOGETHER = [
         ("used to (?:be|have|show)|formerly|once had|once(?! (?:a|the|it|they|in|every|grown|adult|mature|more)\\b)", "not"),
         ("(?:half|some|a few) of (?:them|the \\w+)", "sometimes"),
         # What no other has or is, it has or is itself.
-        ("no other(?: \\w+){1,2} (?:has|have|shows?|boasts?)(?! (?:no|so|such|as)\\b)", "it has"),
+        ("no other(?: \\w+){1,5} (?:has|have|shows?|boasts?)(?! (?:no|so|such|as)\\b)", "it has"),
         ("no other(?: \\w+){1,2} (?:is|are)(?! (?:so|as|more|quite|found|known|seen)\\b)", "it is"),
         ("(?:(?:for|during) )?the (?:rest|remainder) of the (?:year|time)|at other times(?: of (?:the )?year)?", ""),
         ("at (?:birth|hatching)|when (?:still )?(?:newborn|juvenile|immature|very young)|while (?:still )?young", "when young"),
