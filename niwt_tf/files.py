@@ -27,10 +27,10 @@ import numpy as np
 
 def _sibling(path: Path, token: str, role: str = "") -> Path:
     # The suffix stays: keras.saving and numpy decide the format by it. The leading dot hides it from readers of the folder.
-    return path.with_name(f".tmp-{token}-{role}{_short(path)}")
+    return path.with_name(f".tmp-{token}-{role}{short_name(path)}")
 
 
-def _short(path: Path) -> str:
+def short_name(path: Path) -> str:
     """Return a file's name, or, where it leaves no room for more of one in a file system, another of its own."""
     if len(os.fsencode(path.name)) <= _MOST_BYTES:
         return path.name
@@ -40,7 +40,10 @@ def _short(path: Path) -> str:
 
 def cache_folder() -> Path:
     """Return the folder of the user's cache that is this package's; it need not exist."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "niwt-tf")
+    home = os.path.expanduser("~/.cache")
+    if home.startswith("~"):  # a user without a home, as in a container
+        home = os.path.join(tempfile.gettempdir(), f"cache-{os.getuid()}")
+    return Path(os.environ.get("XDG_CACHE_HOME") or home, "niwt-tf")
 
 
 # What operating systems, file servers and office programs leave in folders, in small letters.
@@ -92,12 +95,20 @@ _OF_PATTERNS = frozenset("*?[\\")
 
 
 def literal_folder(folder: str | os.PathLike[str]) -> Path:
-    """Return a path of a folder without characters of a pattern: itself, or a link to it that lasts as long as this process.
+    """Return a path of a folder that TensorFlow reads: itself, or a link to it that lasts as long as this process.
 
-    TensorFlow's readers of checkpoints, and so those of SavedModels, take `[ ] * ?` in a path for a pattern.
+    Its readers of checkpoints, and so those of SavedModels, take `[ ] * ?` in a path for a pattern, and none takes a path that
+    is not UTF-8.
     """
     path = os.path.abspath(folder)
-    return Path(_linked(path) if _OF_PATTERNS & set(path) else folder)
+    return Path(_linked(path) if _OF_PATTERNS & set(path) or not _is_utf8(path) else folder)
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        return os.fsencode(path) == path.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 @functools.cache
@@ -109,7 +120,8 @@ def _linked(folder: str) -> str:
 
 @functools.cache
 def _folder_of_links() -> str:
-    places = [place for place in (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm") if not _OF_PATTERNS & set(place)]
+    places = [tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"]
+    places = [place for place in places if not _OF_PATTERNS & set(place) and _is_utf8(place)]
     made = tempfile.mkdtemp(prefix="niwt-links-", dir=next((place for place in places if os.access(place, os.W_OK)), None))
     atexit.register(shutil.rmtree, made, ignore_errors=True)
     return made
@@ -247,7 +259,7 @@ def recover(path: str | os.PathLike[str]) -> None:
     target = Path(path)
     if os.path.lexists(target) or not target.parent.is_dir():
         return
-    for aside in sorted(target.parent.glob(f".tmp-*-old-{glob.escape(_short(target))}")):
+    for aside in sorted(target.parent.glob(f".tmp-*-old-{glob.escape(short_name(target))}")):
         with _abandoned(aside) as is_abandoned, suppress(OSError):  # another process was first
             if is_abandoned:
                 os.replace(aside, target)
@@ -333,7 +345,7 @@ def remove_abandoned(folder: str | os.PathLike[str], name: str = "") -> None:
 
     A folder that was moved aside and never replaced comes back instead.
     """
-    for path in Path(folder).glob(f".tmp-*-{glob.escape(_short(Path(name)))}" if name else ".tmp-*-*"):
+    for path in Path(folder).glob(f".tmp-*-{glob.escape(short_name(Path(name)))}" if name else ".tmp-*-*"):
         found = _TEMPORARY.fullmatch(path.name)
         if found is not None and found[1] and path.is_dir():
             recover(path.with_name(name or found[2]))

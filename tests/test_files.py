@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from niwt_tf.files import (
+    cache_folder,
     files_below,
     fingerprint,
     literal_folder,
@@ -291,3 +292,20 @@ def test_json_that_is_nested_too_deeply_is_no_json(tmp_path):
     (tmp_path / "a.json").write_text("[" * 200_000)
     with pytest.raises(ValueError, match="nested too deeply"):
         read_json(tmp_path / "a.json")
+
+
+def test_a_folder_whose_path_is_not_utf8_has_one_that_is(tmp_path):
+    """Of an old archive: TensorFlow takes no such path."""
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    (folder / "x").write_text("y")
+    path = literal_folder(folder)
+    assert str(path).isascii() and (path / "x").read_text() == "y"
+    assert literal_folder(tmp_path / "caf\u00e9") == tmp_path / "caf\u00e9"
+
+
+def test_a_user_without_a_home_has_a_cache(monkeypatch):
+    """Else there would be a folder that is called `~`."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert cache_folder().is_absolute() and "~" not in str(cache_folder())

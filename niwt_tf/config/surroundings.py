@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -79,6 +80,7 @@ def settle_process() -> None:
     """Make a process of the command line, and those that it starts, independent of settings that are meant for others."""
     choose_keras_backend()
     watch_parent()
+    _settle_warnings()
     for name in _MEANT_FOR_OTHERS:
         os.environ.pop(name, None)
     _settle_matplotlib()
@@ -86,6 +88,18 @@ def settle_process() -> None:
         for name in ("no_proxy", "NO_PROXY"):
             excepted = [host for host in os.environ.get(name, "").split(",") if host.strip()]
             os.environ[name] = ",".join([*excepted, *(host for host in _LOOPBACK if host not in excepted)])
+
+
+def _settle_warnings() -> None:
+    """Have warnings end nothing (`PYTHONWARNINGS=error`, `-W error`): libraries warn of what their users cannot act on."""
+    if not any(each.strip().startswith("e") for each in sys.warnoptions):
+        return
+    del sys.warnoptions[:]
+    os.environ.pop("PYTHONWARNINGS", None)
+    # As Python does it where nothing is asked for.
+    warnings.resetwarnings()
+    for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+        warnings.simplefilter("ignore", category)
 
 
 def _settle_matplotlib() -> None:

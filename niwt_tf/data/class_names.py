@@ -125,5 +125,9 @@ def places_of(wanted: Sequence[str], known: Sequence[str], rule: str) -> list[in
 
 
 def listed_names(names: Iterable[str]) -> str:
-    """Return names as a list on a command line, which `Option.parse` reads: one with a comma stands in double quotes."""
-    return ",".join(f'"{name}"' if "," in name else name for name in names)
+    """Return names as a list on a command line, which `Option.parse` reads: one with a comma stands in double quotes.
+
+    So does one with such quotes, which are then doubled, and one that alone would stand for no name.
+    """
+    quoted = (name.replace('"', '""') for name in names)
+    return ",".join(f'"{name}"' if {",", '"'} & {*name} or name == "None" else name for name in quoted)

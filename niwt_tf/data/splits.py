@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,7 +62,7 @@ def csv_split(dataset: Dataset, path: str | Path, missing_images: str = "error")
         InputError: a line names an image that the data set does not hold (allowed with missing_images="drop"), an image twice
             or another role; a class is both seen and unseen; a seen class has no training image; too few classes remain.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     return split_by_roles(dataset, path.name, xlsa17.read_role_list(path), path, missing_images)
 
 
@@ -81,7 +82,7 @@ def xlsa17_split(
     Raises:
         InputError: the files are absent or not in order, name images that the data set lacks, or leave too few classes.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(os.path.expanduser(folder))
     if check_choice("split", kind, ("ps", "ss")) == "ps":
         rows = xlsa17.read_role_list(folder) if folder.is_file() else xlsa17.read_proposed_split(folder, dataset.name)
         return split_by_roles(dataset, "ps", rows, folder, missing_images)
@@ -135,7 +136,7 @@ def choose_split(
             rule = f"split=ps needs the folder xlsa17 of published splits in {official.parent}"
             raise InputError(f"{rule}. Received: no such folder.")
         return xlsa17_split(dataset, folder, split, missing_images, seed)
-    if not Path(split).expanduser().is_file():
+    if not Path(os.path.expanduser(split)).is_file():
         near = suggestion(split, ("ps", "ss", "random"))
         raise InputError(f"split must be ps, ss, random or the path of a CSV file. Received: {split!r}.{near}")
     return csv_split(dataset, split, missing_images)
@@ -147,7 +148,7 @@ def published_folder(official: Path, split: str = "ps", split_dir: str | Path | 
     It is `split_dir`, or looked for in, beside and above `official`, CUB_200_2011 or Animals_with_Attributes2.
     """
     if split_dir is not None:
-        return Path(split_dir).expanduser()
+        return Path(os.path.expanduser(split_dir))
     bases = [official, official.parent, official.parent.parent]
     if split == "ss":
         return next((base for base in bases if (base / "standard_split").is_dir()), official.parent)

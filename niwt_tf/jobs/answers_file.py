@@ -21,7 +21,7 @@ from typing import IO, Any
 from niwt_tf.config.extras import imported
 from niwt_tf.data.csv_text import csv_text
 from niwt_tf.errors import InputError, require
-from niwt_tf.files import read_json, replacing, write_json
+from niwt_tf.files import read_json, replacing, short_name, write_json
 from niwt_tf.jobs.answer_text import lines_of
 from niwt_tf.serving.client.records import Record
 
@@ -74,9 +74,9 @@ class AnswersFile:
         require(form in ENDINGS, f"--answers must end in {', '.join(ENDINGS)}. Received: {str(path)!r}.")
         if form == ".parquet":
             _pyarrow()
-        self.path, self.bad_path = path, path.with_name(f"{path.stem}.bad.csv")
+        self.path, self.bad_path = path, path.with_name(f"{short_name(Path(path.stem))}.bad.csv")
         self._form, self._asked, self._names = form, json.loads(json.dumps(asked)), names
-        self._work = path.with_name(f"{path.name}.unfinished")
+        self._work = path.with_name(f"{short_name(path)}.unfinished")
         # A Parquet file is readable when it is whole, and not before; until then its lines are JSON.
         self._lines_path = self._work / _LINES if form == ".parquet" else path
         self._open = ExitStack()

@@ -243,8 +243,9 @@ def _bundle_to_change() -> Iterator[Bundle]:
     """
     with one_change(bundle_folder().parent):
         folder = bundle_folder()
-        newest = next(reversed(versions(folder.parent).values()), folder)
-        if newest.name != folder.name:
+        whole = (each for each in reversed(versions(folder.parent).values()) if (each / "saved_model.pb").is_file())
+        newest = next(whole, folder)
+        if not newest.samefile(folder):
             _LOG.warning(
                 "Version %s is newer; the new version is made from %s and does not have its changes.", newest.name, folder.name,
             )

@@ -61,6 +61,6 @@ def main() -> None:
     values = flags.FLAGS
     if not values.runs:
         raise InputError("--runs must be given: run directories, or folders that hold some. Received: nothing.")
-    out = Path(values.out).expanduser()
+    out = Path(os.path.expanduser(values.out))
     print(terminal(*compare(values.runs, out, values.reference, values.bound, values.published)))
     print(f"\n{os.linesep.join(str(out / name) for name in FILES if (out / name).exists())}")

@@ -20,7 +20,7 @@ from niwt_tf.explain.evidence_words import evidence_line
 from niwt_tf.explain.network_explainer import NetworkExplainer
 from niwt_tf.explain.record import Contrast, ImageExplanation, NamedClass, explanation_record
 from niwt_tf.explain.sentences import counterfactual_sentence, empty_map_sentence, listed_words, neuron_title, withheld_sentence
-from niwt_tf.files import read_json, replacing_all, write_json
+from niwt_tf.files import read_json, replacing_all, short_name, write_json
 from niwt_tf.jobs.run_data import TransferFiles
 from niwt_tf.jobs.terminal_text import escape_what_cannot_be_shown, shown
 from niwt_tf.jobs.text_evidence import SynthesizedExplainer, evidence_of_run
@@ -122,7 +122,7 @@ def _page(folder: Path, image: Path) -> Path:
     Raises:
         InputError: it is a folder, or the image itself, or not known to be of this image.
     """
-    page = folder / f"{image.stem}_evidence.html"
+    page = folder / f"{short_name(Path(image.stem))}_evidence.html"
     if page.is_dir() or (page.exists() and (page.samefile(image) or not _is_of(folder / f"{image.stem}.json", image))):
         what = "a folder of that name" if page.is_dir() else "a file that may belong to another image"
         raise InputError(f"--out must be a folder in which {page.name!r} may be written. Received: {what}.")

@@ -157,6 +157,20 @@ def export_folder(flag_values: flags.FlagValues = flags.FLAGS) -> Path:
     return Path("exports") / run_folder(flag_values).resolve().name
 
 
+def check_export_folder(folder: Path) -> None:
+    """Check, before the hours whose result goes there, that a folder of an export can be written to, or be made.
+
+    Raises:
+        InputError: a file is in the way, or it may only be read.
+    """
+    nearest = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
+    if not nearest.is_dir():
+        raise InputError(f"The folder of an export must not be a file or be inside a file. Received: {str(nearest)!r}.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        rule = "--export_dir must be a folder into which files can be written"
+        raise InputError(f"{rule}. Received: {str(folder)!r} ({str(nearest)!r} cannot be written to).")
+
+
 def bundle_folder() -> Path:
     """Return the version that --bundle means.
 

@@ -21,7 +21,7 @@ from niwt_tf.files import read_json
 from niwt_tf.jobs import evaluate, export, faithfulness, report, train
 from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.fit import method_stage, transfer_stage
-from niwt_tf.jobs.flags import export_folder, run_folder
+from niwt_tf.jobs.flags import check_export_folder, export_folder, run_folder
 from niwt_tf.jobs.run_data import RunData, check_has_pixels, load_run_data
 from niwt_tf.jobs.table import COMMAND
 from niwt_tf.methods.base import MethodStage
@@ -145,6 +145,8 @@ def main() -> None:
             _say_hidden(run, data)
         if flags.FLAGS.abstain:  # before the minutes that come first
             check_none_is_unknown((*data.seen.images.class_names, *data.unseen.names))
+        if "export" in wanted and run.team.is_chief and export.exported(run) is None:
+            check_export_folder(export_folder())
         _do(run, {name: partial(stage, run, data) for name, stage in wanted.items()})
         if "evaluate" not in wanted or not run.team.is_chief:
             return
@@ -179,6 +181,7 @@ def deploy_job() -> None:
     name = flags.FLAGS.deploy_dir
     place = Path(f"{run_folder().resolve()}-deploy") if name is None else Path(os.path.expanduser(name))
     exports = Path("exports") / place.name if flags.FLAGS.export_dir is None else export_folder()
+    check_export_folder(exports)
     with RunDirectory(place).locked(settings, overwrite=True) as run:
         data = load_run_data(run)
         stages = {name: partial(stage, run, data) for name, stage in _wanted(run, "export").items()}

@@ -32,7 +32,16 @@ class _Lasting(io.FileIO):
 
 
 def outlive_readers() -> None:
-    """Let a job go on to its end where whoever reads it has seen enough, as `head` does, or nobody ever read it (`>&-`)."""
+    """Let a job go on to its end where whoever reads it has seen enough, as `head` does, or nobody ever read it (`>&-`).
+
+    A letter that the output's encoding does not have is written as its Python escape.
+    """
+    if sys.stdin is None:  # closed (`<&-`): the next file that is opened would be what children read
+        held = os.open(os.devnull, os.O_RDONLY)
+        if held != 0:
+            os.dup2(held, 0)
+            os.close(held)
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     for name, number in (("stdout", 1), ("stderr", 2)):
         stream = getattr(sys, name)
         if stream is None:
@@ -42,7 +51,8 @@ def outlive_readers() -> None:
                 os.close(held)
         if stream is None or (isinstance(stream, io.TextIOWrapper) and stream.fileno() == number):
             encoding, errors = getattr(stream, "encoding", None), getattr(stream, "errors", None)
-            by_line = number == 2 or (stream is not None and stream.line_buffering)
+            errors = "backslashreplace" if errors == "strict" else errors
+            by_line = number == 2 or (stream is not None and (stream.line_buffering or stream.write_through))
             lasting = io.BufferedWriter(_Lasting(number, "wb", closefd=False))
             setattr(sys, name, io.TextIOWrapper(lasting, encoding, errors, line_buffering=by_line))
 

@@ -153,3 +153,14 @@ os.kill(os.getpid(), 9)
     while Path(f"/proc/{child}/stat").exists() and Path(f"/proc/{child}/stat").read_text().split()[2] not in "ZX":
         assert time.monotonic() < limit
         time.sleep(0.05)
+
+
+def test_a_warning_ends_nothing():
+    """As it would where the variable is set for somebody's own tests."""
+    code = (
+        "import os, warnings; from niwt_tf.config.surroundings import settle_process; settle_process(); "
+        "warnings.warn('a'); warnings.warn('b', DeprecationWarning); print('PYTHONWARNINGS' in os.environ)"
+    )
+    environment = {**child_environment(), "PYTHONWARNINGS": "error"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "False\n") and "UserWarning: a" in done.stderr

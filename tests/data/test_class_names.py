@@ -137,3 +137,10 @@ def test_folders_are_found_by_the_same_rule(tmp_path):
     (tmp_path / "images" / "Moss wren").mkdir()
     with pytest.raises(InputError, match="differs in more than case, blanks or invisible characters"):
         read_folder(tmp_path)
+
+
+def test_a_list_of_names_is_read_as_it_was_written():
+    names = ('5" gull', '"Big" owl', "owl, barn", "None")
+    option = next(option for option in SETTINGS if option.name == "unseen")
+    assert option.parse(listed_names(names)) == names
+    assert option.parse(listed_names(names[3:])) == names[3:]

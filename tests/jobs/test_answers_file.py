@@ -119,3 +119,11 @@ def test_names_may_hold_anything(tmp_path):
             answers.append([record(name) for name in each])
         answers.finish()
     assert "\\udc80.png" in (tmp_path / "a.csv").read_text()
+
+
+def test_a_name_as_long_as_a_file_system_allows(tmp_path):
+    path = tmp_path / f"{'a' * 251}.csv"
+    answer(path, most=1)
+    answer(path)
+    bad = next(each for each in tmp_path.iterdir() if each != path)
+    assert len(path.read_text().splitlines()) == 11 and bad.name.endswith(".bad.csv") and len(list(tmp_path.iterdir())) == 2

@@ -10,7 +10,7 @@ from absl import flags
 import niwt_tf
 from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
-from niwt_tf.jobs.flags import define_flags, export_folder, parse_flags, run_folder, settings_from_flags
+from niwt_tf.jobs.flags import check_export_folder, define_flags, export_folder, parse_flags, run_folder, settings_from_flags
 from niwt_tf.jobs.table import JOBS
 
 # What users' scripts and flagfiles name: a job or a flag may come, but none of these may go.
@@ -212,3 +212,13 @@ def test_a_byte_order_mark_in_a_flag_file_changes_nothing(tmp_path, first):
     define_flags(JOBS["train"], values)
     parse_flags([f"--flagfile={path}", "--seed=3"], values)
     assert settings_from_flags(values) == (Settings(seed=3, backbone="vgg16"), {"seed", "backbone"})
+
+
+def test_a_folder_of_an_export_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    check_export_folder(tmp_path / "new" / "folder")
+    with pytest.raises(InputError, match="must not be a file or be inside a file"):
+        check_export_folder(tmp_path / "file" / "folder")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(InputError, match="--export_dir must be a folder into which files can be written"):
+        check_export_folder(tmp_path / "new")

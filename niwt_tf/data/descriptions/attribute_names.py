@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 import numpy as np
 
 from niwt_tf.data.descriptions.bert import bert
-from niwt_tf.data.descriptions.quantities import unit_of
+from niwt_tf.data.descriptions.phrases import unit_of
 from niwt_tf.data.descriptions.sentences import Segment, content, stem, words_of
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
@@ -28,7 +28,8 @@ COLORS = _stems(
 )
 PATTERNS = _stems("spots stripes patches mottled barred banded plain solid multicolored")
 SIZES = _stems(
-    "big small large tiny huge little short long broad thin thick round bulbous lean wide narrow slender medium very"
+    """big small large tiny huge little short long broad thin thick round bulbous lean wide narrow slender medium strong weak
+    very"""
 )
 # Parts of a body: "white ears" are of an animal that is not white.
 PARTS = _stems(
@@ -45,7 +46,9 @@ GENERIC = _stems(
     """bird animal creature species beast plumage specimen individual mammal coat feather skin body overall entirely all over
     completely wholly throughout well quite very shape color pattern size length adult found see seen live eat feed show display
     bear carry possess wear come grow use known call reach weigh measure relative usual usually range about day part thing kind
-    shaped colored everything everywhere bright deep vivid rich"""
+    shaped colored everything everywhere bright deep vivid rich dull
+    pure glossy warm turn tinge tinged wash washed hue shade
+    bold distinct conspicuous prominent"""
 )
 _COUNTABLE = _stems("leg eye toe arm finger tentacle antenna")
 _COUNTED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -112,6 +115,11 @@ def _called(names: tuple[str, ...], groups: tuple[str, ...], are_counts: tuple[b
     return tuple(found)
 
 
+def is_hue(name: AttributeName) -> bool:
+    """Return whether a name is of a colour or pattern."""
+    return any(stem(word) in COLORS | PATTERNS for phrase in name.phrases for word in phrase)
+
+
 def named_by_subject(names: Iterable[AttributeName]) -> BySubject:
     """Return the names that have a subject, by it."""
     found: BySubject = {}
@@ -162,6 +170,20 @@ def loose_spans(segment: Segment, phrase: Sequence[str]) -> list[tuple[int, int]
         if words[i].stem == second and words[i + 1].stem == first and words[i + 1].after_copula
     ]
     return apart + turned
+
+
+def measured(word: str) -> str:
+    """Return the stem that attributes are called by, of one that is said of an amount: "weight" of "weighs"."""
+    return _MEASURED.get(word, word)
+
+
+# What the name of an amount has and a sentence may do without.
+IMPLIED = frozenset(stem(word) for word in ("length", "size", "total", "body", "average", "mean"))
+# What is said of an amount, by the word that attributes are called by.
+_MEASURED = {stem(word): stem(other) for word, other in (
+    ("weigh", "weight"), ("heavy", "weight"), ("mass", "weight"), ("long", "length"), ("tall", "height"), ("high", "height"),
+    ("wide", "width"), ("fast", "speed"), ("live", "lifespan"),
+)}  # fmt: skip
 
 
 def _is_count(values: np.ndarray) -> bool:

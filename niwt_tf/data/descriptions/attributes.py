@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def _find(dataset: Dataset, split_dir: str | Path | None) -> Path:
     official, name = dataset.root.absolute().parent, FOLDERS[dataset.name]
     bases = [base / "xlsa17" for base in (official, official.parent, official.parent.parent)]
     if split_dir is not None:
-        bases = [Path(split_dir).expanduser()]
+        bases = [Path(os.path.expanduser(split_dir))]
     for base in bases:
         for inner in (base / "data" / name, base / name, base):
             if (inner / _FILE).is_file():

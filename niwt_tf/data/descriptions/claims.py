@@ -11,6 +11,7 @@ from niwt_tf.data.descriptions.attribute_names import (
     BARE,
     COLORS,
     GENERIC,
+    IMPLIED,
     PARTS,
     PATTERNS,
     SIZES,
@@ -18,7 +19,9 @@ from niwt_tf.data.descriptions.attribute_names import (
     AttributeName,
     BySubject,
     count_of,
+    is_hue,
     loose_spans,
+    measured,
     named_by_subject,
     spans,
 )
@@ -51,6 +54,7 @@ class ReadSegment:
     subjects: list[_Subject] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
     read: set[int] = field(default_factory=set)
+    things: set[int] = field(default_factory=set)  # where a thing stands that is of one subject alone, as an eyering
 
     def claim(self, place: int, begin: int, end: int, subject: tuple[str, ...] = (), **more: object) -> None:
         """Take the words from `begin` to `end` as what is said of the attribute at `place`."""
@@ -79,6 +83,7 @@ def claims_of(text: str, names: Sequence[AttributeName]) -> list[ReadSegment]:
         _read_adjectives(found, plain)
         for one in found:
             _find_subjects(one, by_subject)
+            one.things = _things(one, by_subject)
         for before, one in pairwise(found):
             if one.segment.joint == "with":  # "a bill with a hooked shape"
                 _leave_aspects(one, before.subjects, by_subject)
@@ -188,7 +193,8 @@ def _read_of_parts(found: Sequence[ReadSegment], place: int, names: Sequence[Att
     kept = []
     for claim in one.claims:
         adjective = words[claim.begin].stem if claim.end - claim.begin == 1 and claim.place in plain else ""
-        if adjective in COLORS | PATTERNS | SIZES and claim.degree != DENIED and _of_part(found, place, claim):
+        is_looks = adjective in COLORS | PATTERNS | SIZES or (adjective and words[claim.begin].text.endswith("less"))
+        if is_looks and claim.degree != DENIED and _of_part(found, place, claim):
             if adjective in SIZES:
                 one.read -= {claim.begin}
                 continue
@@ -204,7 +210,9 @@ def _of_part(found: Sequence[ReadSegment], place: int, claim: Claim) -> bool:
     if not after and place + 1 < len(found) and found[place + 1].segment.lists:  # "black and white ears"
         following = [word.stem for word in found[place + 1].segment.words[:2]]
         after = following[1] if len(following) == 2 and following[0] in COLORS | PATTERNS else ""
-    if after in PARTS:
+    # "In small groups" it is not small.
+    of_others = words[claim.begin].stem in SIZES and claim.end < len(words) and words[claim.end].text.endswith("s")
+    if after in PARTS or (of_others and after not in GENERIC):
         return True
     before = words[claim.begin - 1].stem if claim.begin and words[claim.begin].after_copula else ""
     if not claim.begin and found[place].segment.joint == ":" and found[place - 1].segment.words:
@@ -252,6 +260,8 @@ def _read_values(found: Sequence[ReadSegment], place: int, by_subject: BySubject
     """Read the values of a segment's subjects; `last` has those of the sentence before, for "its pattern is solid"."""
     one = found[place]
     lender = None
+    if place and all(set(subject) <= ASPECTS and not _values(one, by_subject[subject]) for _, _, subject in one.subjects):
+        one.subjects = []  # "the bill is short, and cone-shaped", where there is an attribute of the whole shape
     if one.subjects:
         own, subjects = [name for _, _, subject in one.subjects for name in by_subject[subject]], one.subjects
     else:
@@ -264,7 +274,7 @@ def _read_values(found: Sequence[ReadSegment], place: int, by_subject: BySubject
         if lender is None and last is not None and not place and _goes_on(one, last, by_subject[last.subjects[-1][2]]):
             lender = last, last.subjects[-1][2]
         own, subjects = ([], []) if lender is None else (by_subject[lender[1]], [(-1, -1, lender[1])])
-    values = _values(one, own)
+    values = [value for value in _values(one, own) if not (value[1] in one.things and is_hue(value[2]))]  # "a white eyering"
     value_first = bool(one.subjects and values) and min(begin for begin, _, _ in values) < min(b for b, _, _ in subjects)
     words = {word.stem for word in one.segment.words}
     for begin, end, name in values:
@@ -281,6 +291,17 @@ def _read_values(found: Sequence[ReadSegment], place: int, by_subject: BySubject
         named.read |= {k for b, e, subject in named.subjects if subject == name.subject for k in range(b, e)}
 
 
+def _things(one: ReadSegment, by_subject: BySubject) -> set[int]:
+    """Return where values stand that are things of one subject, which a segment of others does not name."""
+    if not one.subjects:
+        return set()
+    found = _values(one, [name for names in by_subject.values() for name in names])
+    of = {begin: {name.subject for b, _, name in found if b == begin} for begin, _, _ in found}
+    named = {subject for _, _, subject in one.subjects}
+    things = {begin for begin, _, name in found if len(of[begin]) == 1 and not of[begin] & named and not is_hue(name)}
+    return {begin for begin in things if not one.segment.words[begin].text.endswith(("ed", "y"))}
+
+
 def _denies_alone(one: ReadSegment, names: Iterable[AttributeName]) -> bool:
     return _lists_values(one, names) and all(word.degree == DENIED for word in one.segment.words) and not one.claims
 
@@ -289,7 +310,8 @@ def _goes_on(one: ReadSegment, last: ReadSegment, names: Sequence[AttributeName]
     """Return whether a sentence says what the last subject is: "the crown is not red; it is blue", "never red; blue"."""
     denied = bool(last.claims) and all(claim.degree == DENIED for claim in last.claims)
     # Of pronoun, denial and semicolon two are enough.
-    told = one.segment.refers + denied + (not one.segment.after_stop) >= 2
+    now_and_then = all(word.degree == PARTLY for word in one.segment.words)  # "crown green; sometimes yellow"
+    told = one.segment.refers + denied + (not one.segment.after_stop) + now_and_then >= 2
     return told and bool(_values(one, names)) and _lists_values(one, names)
 
 
@@ -393,17 +415,18 @@ def _read_alone(found: Sequence[ReadSegment], place: int, by_subject: BySubject)
             continue
         if after in PATTERNS and one.segment.words[end].text.endswith("s") and one.segment.joint == "with":
             continue  # "a red crown with black spots" is no black bird
+        is_thing = begin in one.things and "pattern" in names[0].aspects
         named = any(claim.end == begin and one.segment.words[claim.begin].stem not in COLORS | PATTERNS for claim in one.claims)
         if named and one.segment.words[begin].stem in PATTERNS:
             one.read |= {begin}  # "malar stripe" says no more than "malar"
             continue
-        if itself and not any(word.stem in PARTS for word in one.segment.words):
-            for name in itself:
+        if is_thing or (itself and not any(word.stem in PARTS for word in one.segment.words)):
+            for name in names if is_thing else itself:
                 one.claim(name.place, begin, end, name.subject)
             continue
         if one.subjects or any(word.stem in PARTS and k not in one.read | taken for k, word in enumerate(one.segment.words)):
             continue
-        hues = {name.place for name in names if _is_hue(name)}
+        hues = {name.place for name in names if is_hue(name)}
         subjects = {name.subject for name in names}
         if len(subjects) == 1 and not hues and not {*names[0].aspects} & {"length", "siz"}:
             for name in names:
@@ -412,10 +435,6 @@ def _read_alone(found: Sequence[ReadSegment], place: int, by_subject: BySubject)
             covered = [name for name in names if not set(name.subject) & BARE and {*name.aspects} & {"color", "pattern"}]
             for name in whole or covered:
                 one.claim(name.place, begin, end, name.subject, weak=True)
-
-
-def _is_hue(name: AttributeName) -> bool:
-    return any(stem(word) in COLORS | PATTERNS for phrase in name.phrases for word in phrase)
 
 
 def _is_of_whole(found: Sequence[ReadSegment], place: int, every: Sequence[AttributeName]) -> bool:
@@ -463,12 +482,13 @@ def _read_measures(found: Sequence[ReadSegment], names: Sequence[AttributeName])
         for k, word in enumerate(one.segment.words):
             if word.quantity is None:
                 continue
-            near = [one, *(found[place - 1 : place] if not one.segment.lists else [])]
-            told = {_measured(other.stem) for each in near for other in each.segment.words}
+            aside = all(each.quantity or each.stem in ASPECTS for each in one.segment.words)  # "its tail, 25 cm in length,"
+            near = [one, *(found[place - 1 : place] if aside or not one.segment.lists else [])]
+            told = {measured(other.stem) for each in near for other in each.segment.words}
             scored = []
             for name in names:
-                wanted = {_measured(stem(part)) for part in name.phrases[0]}
-                if name.kind == word.quantity.kind and wanted & told and wanted - told <= _IMPLIED:
+                wanted = {measured(stem(part)) for part in name.phrases[0]}
+                if name.kind == word.quantity.kind and wanted & told and wanted - told <= IMPLIED:
                     scored.append((len(wanted & told), name, wanted))
             of_kind = [name for name in names if name.kind == word.quantity.kind]
             if not scored and len(of_kind) == 1 and word.quantity.kind != "length":  # "a 3 kg animal"
@@ -477,18 +497,4 @@ def _read_measures(found: Sequence[ReadSegment], names: Sequence[AttributeName])
                 _, name, wanted = max(scored, key=lambda each: each[0])
                 one.claim(name.place, k, k + 1, number=word.quantity.in_unit(name.unit))
                 for each in near:
-                    each.read |= {j for j, other in enumerate(each.segment.words) if _measured(other.stem) in wanted}
-
-
-def _measured(word: str) -> str:
-    """Return the stem that attributes are called by, of one that is said of an amount: "weight" of "weighs"."""
-    return _MEASURED.get(word, word)
-
-
-# What the name of an amount has and a sentence may do without.
-_IMPLIED = frozenset(stem(word) for word in ("length", "size", "total", "body", "average", "mean"))
-# What is said of an amount, by the word that attributes are called by.
-_MEASURED = {stem(word): stem(other) for word, other in (
-    ("weigh", "weight"), ("heavy", "weight"), ("mass", "weight"), ("long", "length"), ("tall", "height"), ("high", "height"),
-    ("wide", "width"), ("fast", "speed"), ("live", "lifespan"),
-)}  # fmt: skip
+                    each.read |= {j for j, other in enumerate(each.segment.words) if measured(other.stem) in wanted}

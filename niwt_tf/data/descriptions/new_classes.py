@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +20,15 @@ from niwt_tf.data.class_names import check_name, plain_name
 from niwt_tf.data.descriptions.attribute_parser import Synonyms, read_attributes
 from niwt_tf.data.descriptions.join import JOINT
 from niwt_tf.data.descriptions.sentences import EMPTY
-from niwt_tf.data.readers.spreadsheet import decimal_mark, finite_number, is_workbook
-from niwt_tf.data.readers.tables import check_new, composed, header_names, read_rows, read_text
+from niwt_tf.data.readers.spreadsheet import (
+    decimal_mark,
+    finite_number,
+    is_missing,
+    is_workbook,
+    without_ticks,
+    without_unit,
+)
+from niwt_tf.data.readers.tables import NamesSoFar, check_new, composed, header_names, read_rows, read_text
 from niwt_tf.data.schema import Knowledge, TextEncoder
 from niwt_tf.errors import InputError, check_choice, listed, require, suggestion
 
@@ -58,10 +66,10 @@ def read_description(path: str | Path, seen: Knowledge, missing: str = "error") 
     Raises:
         InputError: naming the file and line of whatever is not in order.
     """
-    path = Path(path).expanduser()
-    text = "" if is_workbook(path) else read_text(path)
-    is_json = path.suffix.lower() == ".json" or (path.suffix.lower() != ".csv" and text.lstrip().startswith(("{", "[")))
-    entries = list(_json_entries(path, text) if is_json else _csv_entries(path))
+    path = Path(os.path.expanduser(path))
+    text = None if is_workbook(path) else read_text(path)
+    is_json = path.suffix.lower() == ".json" or (path.suffix.lower() != ".csv" and (text or "").lstrip()[:1] in ("{", "["))
+    entries = list(_json_entries(path, text or "") if is_json else _csv_entries(path, text))
     return described(entries, seen, str(path), missing)
 
 
@@ -146,8 +154,8 @@ def _check_has_names(seen: Knowledge) -> None:
         raise InputError(f"{rule}; otherwise {advice}. Received: a bundle without words.npz.")
 
 
-def _csv_entries(path: Path) -> Iterator[Entry]:
-    rows = read_rows(path)
+def _csv_entries(path: Path, text: str | None) -> Iterator[Entry]:
+    rows = read_rows(path, text)
     header = rows[0][1]
     if header != ["attribute", "value"]:
         near = "; give a table with a row for each class as cards" if header[0] == "class" else ""
@@ -247,22 +255,25 @@ def read_described_classes(
     Raises:
         InputError: naming the file and line of whatever is not in order; a file leaves the CSV's folder.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     (first, cells_of_header), *rows = read_rows(path)
-    header = header_names(cells_of_header)
+    header = [_as_known(column, seen) for column in header_names(cells_of_header)]
     _check_header(path, first, header, seen)
     require(rows, f"{path} must have a row for each new class. Received: only a header.")
-    lines_of: dict[str, int] = {}
+    lines_of: NamesSoFar = {}
     classes = []
-    told = [k for k, column in enumerate(header) if column in seen.names]
-    mark = decimal_mark(path, ((line, cells[k]) for line, cells in rows for k in told))
-    for line, cells in rows:
+    told = [k for k, column in enumerate(header) if column in seen.names and column != "class"]
+    columns = [[cell for _, cell in without_unit(path, header[k], [(line, cells[k]) for line, cells in rows])] for k in told]
+    columns = without_ticks(columns)
+    lines = [line for line, _ in rows]
+    mark = decimal_mark(path, (pair for column in columns for pair in zip(lines, column, strict=True)))
+    for number, (line, cells) in enumerate(rows):
         row = dict(zip(header, cells, strict=True))
+        row |= {header[k]: column[number] for k, column in zip(told, columns, strict=True)}
         name = plain_name(row.pop("class"))
         require(name, f"{path}, line {line} must name its class. Received: an empty cell.")
         check_name(name, f"{path}, line {line}: the name of a class")
         check_new(name, lines_of, path, line)
-        lines_of[name] = line
         source = "" if "source" in seen.names else row.pop("source", "")
         classes.append(DescribedClass(name, _description(path, line, row, seen, words, missing, synonyms, mark), source))
     return classes
@@ -281,6 +292,11 @@ def _check_header(path: Path, line: int, header: list[str], seen: Knowledge) -> 
         raise InputError(
             f"{where} must have a column 'text', a column 'attributes' or columns of attributes. Received: {received}."
         )
+
+
+def _as_known(column: str, seen: Knowledge) -> str:
+    """Return a column's name in small letters where that is not an attribute's but another of those that cards may have."""
+    return column.lower() if column not in seen.names and column.lower() in ("text", "attributes", "source") else column
 
 
 def _ways(columns: Iterable[str], seen: Knowledge) -> list[str]:
@@ -307,7 +323,7 @@ def _description(
             return described_in_words(row["text"], seen, words, synonyms)
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
-    given = {name: cell for name, cell in row.items() if cell or missing == "error"}
+    given = {name: cell for name, cell in row.items() if missing == "error" or not is_missing(cell)}
     entries = [Entry(name, finite_number(path, line, name, cell, mark), where) for name, cell in given.items()]
     return described(entries, seen, where, missing)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
 
-from niwt_tf.data.descriptions.quantities import Quantity, without_quantities
+from niwt_tf.data.descriptions.phrases import Quantity, in_known_words, unwrapped, without_quantities
 
 # How far something is said: of the whole class, of a part of it or now and then, or not at all.
 SAID, PARTLY, DENIED = "said", "partly", "denied"
@@ -57,12 +57,12 @@ a an the this that these those it its it's their his her he she they them there 
 about over into onto around also too so just has have having had do does doesn't don't can with and or nor but while whereas you
 whose which who any each both such rather quite somewhat like yes present visible itself themselves will would more even still
 only however when where if other every now almost nearly
-ever many numerous several much got trace sign hint sex else alone
+ever many numerous several much got trace sign hint sex else alone here
 """
 EMPTY = _COPULAS | _CONFIRMING | words_of(_EMPTY_WORDS)
 _OF_SOME = words_of(
     """male female stag doe ewe drake stallion mare ram hen cock cockerel rooster summer winter spring autumn breeding
-    nonbreeding molt moult"""
+    nonbreeding molt moult bull cow lioness"""
 )
 _OF_YOUNG = words_of(
     """young juvenile immature fawn calf cub chick pup puppy kitten lamb foal piglet nestling hatchling infant baby fledgling
@@ -92,77 +92,9 @@ _SAME = {
     "littl": "small",
     "quadrupedal": "quadrapedal",
 }
-_NUMBERS = {"0": "no", "1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "8": "eight", "10": "ten"}
-_TOLD = (
-    "(?:(?:can|may|could|might) )?(?:(?:easily|readily|always|best|also) )*(?:(?:be|is|are) )?(?:(?:easily|readily|best) )*"
-    "(?:(?:told|distinguished|recogni[sz]ed|separated|identified)(?: apart)?(?: from [^,.;]{1,60}?)? by"
-    "|differs?(?: from [^,.;]{1,60}?)? (?:by|in))(?: having)?"
-)
-# What several words say together, and the one word that says it here.
-_TOGETHER = [
-    (re.compile(rf"\b(?:{pattern})(?!\w)"), said)
-    for pattern, said in (
-        # "It can be told from the finch by its white tail", "it differs from the finch in its white tail".
-        (_TOLD, "it has"),
-        ("(?:nobody|no one|no-one) (?:has|have) (?:ever |yet )?(?:seen|observed|known|recorded|heard)", "never"),
-        ("no(?: \\w+){1,3} (?:has|have|shows?|boasts?) (?:such|so|as)", "it has"),
-        ("less (?:often|commonly|frequently|usually)|more rarely|at times|now and then|now and again|on occasion", "sometimes"),
-        ("not (?:in|un)(?:frequently|commonly|usually)|not (?:rarely|seldom)", "often"),
-        ("once in a while|from time to time|every so often", "sometimes"),
-        ("without exception", ""),
-        ("i\\.e\\.|e\\.g\\.|if ever|if any|at all|at least|at most|no more than|no fewer than|more or less|such as", ""),
-        ("(?:any|every)(?:thing|where) (?:but|except|save|other than|apart from)(?: for)?", "not"),
-        ("no longer|no more|never,? ever|far from|by no means|in no way|fails? to", "not"),
-        ("unable to|incapable of|any \\w+ but", "not"),
-        ("(?:has|have|had|having) lost|(?:lost|loses?|sheds?|drops|dropped) (?:its|their|his|her|the|all|both)", "has no"),
-        ("used to (?:be|have|show)|formerly|once had|once(?! (?:a|the|it|they|in|every|grown|adult|mature|more)\\b)", "not"),
-        ("(?:half|some|a few) of (?:them|the \\w+)", "sometimes"),
-        # What nobody is more than is so.
-        ("(?:nothing|no(?: \\w+){1,3}) (?:is|are) (?:more|so|as|quite as)", "it is"),
-        ("(?:nothing|no(?: \\w+){1,3}) (?:is|are)(?= (?!amber|copper|ginger|silver)\\w{3,}er\\b)", "it is"),
-        ("(?:and |but )?nowhere else", ""),
-        ("minus|sans|without (?:either|any|both)", "without"),
-        ("(?:confused|compared) with|compared to|mistaken for|similar to|resembl(?:es|ing)|in contrast to|all but", "unlike"),
-        ("not only|not just|not merely", ""),
-        ("but also|as well as|together with|along with|in addition to", "and"),
-        ("rather than|instead of|in place of|in lieu of|as opposed to", "instead"),
-        ("with the exception of|except(?:ing)?(?: for)?|other than|apart from|aside from|save for|but for|excluding", "except"),
-        ("not without|never without|not lacking", "with"),
-        ("(?:is|are) without|(?:bare|free|devoid|destitute|void) of|free from|(?:in the )?absence of", "without"),
-        ("(?:hardly|scarcely|barely) (?:any|ever)|(?:almost|virtually|practically|next to) (?:no|never|none)", "no"),
-        ("(?:no trace|nothing|little or no|little to no|few if any)(?: of)?", "no"),
-        ("not (?:always|usually|often|necessarily|all|every|entirely|wholly|completely|fully|commonly)", "partly"),
-        ("(?:can|could|may|might)(?: also| sometimes)? be", "may"),
-    )
-]
-# "Grey above, white below."
-_SIDES = re.compile(r"\b(above|below)(?=\s*(?:[,.;:]|and\b|$))")
-# "Other than the red crown it is black."
-_BEFORE_IT = re.compile(r"((?:^|[.;]\s*)(?:except|unlike|instead)\b[^,.;:]*?)\s(?=(?:it|they|no|the (?:bird|animal|rest))\s)")
-# "It prefers tall trees to nest in" prefers nothing to anything.
-_DEEDS = (
-    "be|breed|build|burrow|catch|climb|dig|dive|drink|eat|feed|find|fish|flee|fly|forage|get|go|graze|have|hide|hunt|lay|lie|live|"
-    "make|move|nest|perch|raise|rest|roost|run|search|seek|sing|sit|sleep|spend|stand|stay|swim|travel|wade|walk|winter"
-)
-_ITS, _VERB = "(?:the|its|their|his|her)", "(?:is|are|was|were|has|have)"
-# "Too heavy to be small", "horns are rare", "un-spotted", "semi-striped".
-_REWORDED = [
-    (re.compile(r"\btoo (\w+) to (?:be|have|show)\b"), r"\1, not"),
-    (re.compile(r"\b(\w+) (?:is|are) (?:rare|uncommon|scarce|exceptional)\b"), r"rarely \1"),
-    (re.compile(r"\bun-(?=\w)"), "not "),
-    (re.compile(r"\bunlike (?:most|many|all|almost all|nearly all)\b[^,.;:]*, ?"), ""),  # of no class in particular
-    (re.compile(rf"\bprefer(?:s|red|ring)? ([\w ]{{1,40}}?) (?:over|to(?! (?:{_DEEDS})\b)) (?=\w)"), r"has \1 instead "),
-    (re.compile(r", (?:and |but )?not ((?:its|the|their|his|her) [\w ]{1,40}?), (?=is\b|are\b)"), r", instead \1, "),
-    (re.compile(r",? ((?:the|its|their|his|her) [\w ]{1,40}?) (?:excepted|excluded)\b"), r" except \1"),
-    # "The mane is brown, and so is the tail": "the mane and the tail is brown".
-    (re.compile(rf"({_ITS} [\w ]{{1,30}}?) ({_VERB} [^,.;]{{1,60}}?),? and so {_VERB} ({_ITS} \w+)"), r"\1 and \3 \2"),
-    (re.compile(r"\b(?:has|have|is|are) (?:all |both |now |entirely )*(?:gone|disappeared|vanished)\b"), "is absent"),
-    (re.compile(r"\bsemi-(?=\w)"), "partly "),
-]
+_NUMBERS = {"0": "no", "1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "7": "seven",
+            "8": "eight", "9": "nine", "10": "ten"}  # fmt: skip
 _HYPOTHETICAL = frozenset({"would", "wouldn't", "it'd", "they'd"})
-_NOT_SO_MUCH = re.compile(r"\bnot so much ([^,.;]{1,40}?) as (?=\w)(\w+)")
-_NOT_AS = re.compile(r"\bnot (?:nearly |quite )?(?:as|so) (.{1,40}?) as\b")
-
 _LONGEST_RUN = 8  # words that a name may have
 
 
@@ -219,11 +151,11 @@ _SHADES = words_of(
 @lru_cache(maxsize=10_000)
 def stem(word: str) -> str:
     """Return a lower-case word without its ending: "striped" and "stripes" are one, so are "furry" and "fur"."""
-    if word == "plains":  # where animals live; a plain wing is another thing
+    if word in ("plains", "bushy"):  # where animals live; a plain wing is another thing, and so is a bushy tail
         return word
     word = re.sub("'s?$", "", word)
     word = _IRREGULAR.get(word, word)
-    if len(word) > 4 and word.endswith("ies"):
+    if (len(word) > 4 and word.endswith("ies")) or (len(word) > 5 and word.endswith("ied")):  # "white-bellied"
         word = word[:-3] + "y"
     elif re.search("(ss|sh|ch|x)es$", word):
         word = word[:-2]
@@ -262,15 +194,8 @@ def sentences(text: str, names: frozenset[str] = frozenset()) -> list[list[Segme
 
     `names` are words' stems that are not to be taken apart: "hairless" is "no hair" but where an attribute is called so.
     """
-    plain, quantities = without_quantities(text.lower().replace("’", "'").replace("::", " ").replace("_", " "))
-    plain = re.sub(r"\s[-–—]+\s|=|\?(?=\s*(?:no|none|yes)\b)", " : ", plain)
-    plain = _SIDES.sub(lambda found: "upperparts" if found[1] == "above" else "underparts", plain)
-    plain = _NOT_SO_MUCH.sub(r"not \1 but \2", plain)
-    plain = _NOT_AS.sub(r"less \1 than", plain)
-    for pattern, said in [*_TOGETHER, *_REWORDED]:
-        plain = pattern.sub(said, plain)
-    plain = _BEFORE_IT.sub(r"\1, ", plain.strip())
-    plain = re.sub(r"\b(seldom|rarely|never),\s*,", r"\1", plain)
+    plain, quantities = without_quantities(unwrapped(text).lower().replace("::", " ").replace("_", " "))
+    plain = in_known_words(plain)
     found: list[list[Segment]] = []
     parts: list[_Part] = [_Part()]
     stopped = True
@@ -321,7 +246,13 @@ def _joined(parts: Sequence[_Part]) -> list[_Part]:
         waiting, kinds = _Part(), part.kinds
         following = parts[place + 1].joints[0] if place + 1 < len(parts) else ""
         ends = following in ("", ",", "and", "but", "while", "whereas", "though", "although")
-        if "words" in kinds or (ends and "denial" in kinds and (result or "who" in kinds)):
+        if kinds == {"who"} and "unlike" in part.joints and following == ",":  # "unlike the male, the female is grey"
+            waiting = _Part()
+            continue
+        # "It is spotted, at least in spring."
+        if kinds == {"who"} and part.joints == [","] and ends and result and part.tokens[0] in _WITHIN:
+            result[-1].tokens += part.tokens
+        elif "words" in kinds or (ends and "denial" in kinds and (result or "who" in kinds)):
             result.append(part)
         else:
             waiting = part
@@ -342,6 +273,7 @@ def _about(token: str) -> str | None:
     return CLASS if token in _OF_ALL else SOME if base in _SOME_STEMS else YOUNG if base in _YOUNG_STEMS else None
 
 
+_WITHIN = frozenset({"in", "during", "among", "only"})
 _SOME_STEMS, _YOUNG_STEMS = ({stem(word) for word in words} for words in (_OF_SOME, _OF_YOUNG))
 
 
@@ -360,6 +292,7 @@ class _Marked:
     several: bool = False  # whether that is a plural
     possesses: bool = False  # whether "has" alone joins it
     of_none: bool = False  # whether it begins with "no" or "neither"
+    of_few: bool = False  # whether it begins with "some" or "few"
     would: bool = False  # whether it says what would be, and not what is
     condition: bool = False  # whether "if" begins it
 
@@ -372,19 +305,23 @@ def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -
     made = _Marked(Segment(joint, (), False), joint in _DENYING, lacks=joint == "without", bare=len(part.tokens) == 1)
     made.labels, made.several = part.labels, made.bare and part.tokens[0].endswith("s")
     words: list[Word] = []
-    copula = recent = compared = second_as = absent = False
-    trailing = joint in _DENYING
-    for token in part.tokens:
+    copula = recent = compared = second_as = absent = elsewhere = False
+    trailing, denier = joint in _DENYING, joint
+    for place, token in enumerate(part.tokens):
+        # "No stripes on its gray body": what follows is where there are none.
+        elsewhere |= token in _PLACES and denier in _OF_THINGS and bool(words) and part.tokens[place + 1 : place + 2] in _OF_IT
         plain, own, about = _NUMBERS.get(token, token), _degree_of(token), _about(token)
         copula, recent = copula or token in _COPULAS, recent or token in _COPULAS
-        if token in _ABSENT and words and (recent or degree == PARTLY):  # "bars are absent from the wings"
+        following = part.tokens[place + 1] if place + 1 < len(part.tokens) else ""
+        # "Bars are absent from the wings", "bars lacking on the wings".
+        if token in _ABSENT and words and (recent or degree == PARTLY or following in {"from", "in", *_PLACES}):
             absent, made.marked = True, True
             words = [replace(word, degree=PARTLY if degree == PARTLY else DENIED) for word in words]
         elif own is not None:
-            made.marked, degree, trailing = True, own, own == DENIED
+            made.marked, degree, trailing, denier = True, own, own == DENIED, token
             made.lacks |= token.startswith(("lack", "without"))
             made.verb |= token.startswith("lack")
-        elif about is not None:
+        elif about is not None and not compared:
             made.about = about if made.about in (None, CLASS) else made.about
         elif token == "than" or (token == "as" and second_as):
             compared = True
@@ -393,8 +330,8 @@ def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -
         elif token in quantities:
             words.append(Word(quantities[token].text, token, recent, degree, compared, quantities[token]))
             trailing = False
-        elif token not in EMPTY:
-            how, base = _denied_within(token, names) or (degree, stem(plain))
+        elif token not in EMPTY and not _is_adverb(token, names):
+            how, base = _denied_within(token, names) or (SAID if elsewhere else degree, stem(plain))
             words.append(Word(token, base, recent, how, compared))
             recent = trailing = False
     if trailing:
@@ -406,9 +343,23 @@ def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -
     refers = bool(_PRONOUNS & set(part.tokens[:2])) or bool(part.tokens and part.tokens[-1] in ("one", "ones"))
     made.segment = Segment(joint, tuple(words), copula, relative=relative, ends_denied=trailing or absent, refers=refers)
     made.of_none = bool(part.tokens) and part.tokens[0] in ("no", "none", "neither")
+    made.of_few = part.tokens[:1] in (["some"], ["few"]) or part.tokens[:2] == ["a", "few"]
     made.would, made.condition = bool(_HYPOTHETICAL & {*part.tokens}), part.tokens[:1] == ["if"]
     made.possesses = all(each in ("has", "have", "having") for each in part.joints) and bool(part.joints)
     return made
+
+
+_PLACES = words_of("on along across over around near under beneath behind")
+_OF_THINGS = words_of("no without lack lacks lacking")
+_OF_IT = tuple([each] for each in ("the", "its", "their", "his", "her"))
+
+
+def _is_adverb(token: str, names: frozenset[str]) -> bool:
+    """Return whether a word says how something is so and nothing more, as "finely" of "finely striped"."""
+    return len(token) > 5 and token.endswith("ly") and not token.endswith(_NO_ADVERBS) and stem(token) not in names
+
+
+_NO_ADVERBS = ("fly", "family", "woolly", "curly", "scaly", "bristly", "prickly", "jelly", "belly")
 
 
 def _denied_within(token: str, names: frozenset[str]) -> tuple[str, str] | None:
@@ -437,6 +388,7 @@ def _with_marks(found: list[_Marked]) -> list[_Marked]:
         goes_on = goes_on and not after.segment.copula
         # "It does not have a mane", "no animal of them has".
         goes_on |= after.possesses and (before.segment.ends_denied or before.of_none)
+        goes_on |= after.possesses and before.of_few and not before.segment.copula  # "some birds have"
         if before.last != SAID and goes_on and (joint == "nor" or not after.marked):
             words = tuple(replace(word, degree=before.last) for word in after.segment.words)
             after.segment = replace(after.segment, words=words)

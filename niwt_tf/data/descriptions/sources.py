@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -72,7 +73,7 @@ def choose_knowledge(
     }
     parts = []
     for source in sources:
-        path = Path(source).expanduser()
+        path = Path(os.path.expanduser(source))
         if source in made:
             parts.append((source, made[source]()))
         else:
@@ -109,9 +110,9 @@ def sources_of(knowledge: str) -> tuple[str, ...]:
     Raises:
         InputError: a source is unknown, empty or named twice.
     """
-    parts = [knowledge] if Path(knowledge).expanduser().is_file() else [part.strip() for part in knowledge.split("+")]
+    parts = [knowledge] if Path(os.path.expanduser(knowledge)).is_file() else [part.strip() for part in knowledge.split("+")]
     for place, part in enumerate(parts):
-        if part not in SOURCES and not Path(part).expanduser().is_file():
+        if part not in SOURCES and not Path(os.path.expanduser(part)).is_file():
             rule = f"--knowledge must be {', '.join(SOURCES)}, the path of a CSV file, or several of these joined by +"
             raise InputError(f"{rule}. Received: {_strange(part, knowledge)}.{suggestion(part, SOURCES)}")
         require(part not in parts[:place], f"--knowledge must name each source once. Received: {part!r} twice.")
@@ -133,7 +134,7 @@ def _check_described(dataset: Dataset, sources: tuple[str, ...], knowledge: str)
 def _strange(part: str, knowledge: str) -> str:
     if not part:
         return repr(knowledge)
-    path = Path(part).expanduser()
+    path = Path(os.path.expanduser(part))
     if path.is_dir():
         return f"{part!r}, a folder"
     return f"{part!r}, which does not exist" if path.name != part or path.suffix else repr(part)

@@ -11,7 +11,7 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -119,12 +119,22 @@ def opened(path: Path, side: int) -> Image.Image | None:
         with warnings.catch_warnings(), Image.open(source) as image:
             warnings.simplefilter("ignore")  # of oddities in the file, which the caller cannot act on
             image.draft("RGB", (2 * side, 2 * side))
-            exif = Image.Exif()
-            exif.load(image.info.get("exif", b""))
-            plain, turning = rgb(image), _TURNINGS.get(exif.get(0x0112, 1))
+            plain, turning = rgb(image), _TURNINGS.get(_orientation(image))
             return plain if turning is None else plain.transpose(Image.Transpose[turning])
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
+
+
+def _orientation(image: Image.Image) -> Any:
+    """Return what the EXIF data of an image say; 1 where they are damaged, as for the decoder that the network sees through."""
+    from PIL import Image
+
+    exif = Image.Exif()
+    try:
+        exif.load(image.info.get("exif", b""))
+        return exif.get(0x0112, 1)
+    except Exception:  # noqa: BLE001  whatever Pillow makes of them
+        return 1
 
 
 # What brings an image upright, by its EXIF orientation.

@@ -69,7 +69,7 @@ def as_known(encoded: bytes) -> bytes:
             if image.format == "AVIF" and getattr(image, "n_frames", 1) > 1:
                 raise InputError(ANIMATED)
             stream = io.BytesIO()
-            rgb(ImageOps.exif_transpose(image)).save(stream, format="PNG", compress_level=1)
+            rgb(ImageOps.exif_transpose(image), _bits(image)).save(stream, format="PNG", compress_level=1)
             return stream.getvalue()
     except InputError:
         raise
@@ -91,8 +91,17 @@ def read_known(path: str | os.PathLike[str]) -> bytes:
     return as_known(Path(path).read_bytes())
 
 
-def rgb(image: Image.Image) -> Image.Image:
-    """Return an image as RGB: of 16 bits the upper 8, which Pillow would clip; an alpha channel is dropped.
+def _bits(image: Image.Image) -> int:
+    """Return how many bits a pixel of a TIFF file has that Pillow reads into 16: 12 of some microscopes and scanners."""
+    told = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (16,))
+    return int(told[0]) if told and 8 < told[0] < 16 else 16
+
+
+_BITS_PER_SAMPLE = 258
+
+
+def rgb(image: Image.Image, bits: int = 16) -> Image.Image:
+    """Return an image as RGB: of 16 bits (or as many as are given) the upper 8, which Pillow would clip, and without alpha.
 
     Raises:
         ValueError: its pixels are fractions, whose range nothing says; Pillow would make 0..1 black.
@@ -102,7 +111,7 @@ def rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ValueError("its pixels are fractions; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
-        upper = (np.asarray(image, np.float64) / 256).clip(0, 255)
+        upper = (np.asarray(image, np.float64) / 2 ** (bits - 8)).clip(0, 255)
         return Image.fromarray(upper.astype(np.uint8)).convert("RGB")
     return image.convert("RGB")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def read_awa2(data_dir: str | Path, missing_images: str = "error", binary: bool 
     """
     check_choice("missing_images", missing_images, MISSING_IMAGES)
     class_names, knowledge = read_awa2_classes(data_dir, binary)
-    root = official_folder(_BINARY if binary else _ARCHIVE, Path(data_dir).expanduser()) / "JPEGImages"
+    root = official_folder(_BINARY if binary else _ARCHIVE, Path(os.path.expanduser(data_dir))) / "JPEGImages"
     found = _images_of(root, class_names)
     for name, images in found.items():
         for image in images:

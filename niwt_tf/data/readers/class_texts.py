@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 from niwt_tf.data.class_names import check_apart, check_name, plain_name
-from niwt_tf.data.readers.tables import check_new, read_rows, read_text, text_files
+from niwt_tf.data.readers.tables import NamesSoFar, check_new, header_names, read_rows, read_text, text_files
 from niwt_tf.data.schema import Descriptions
 from niwt_tf.errors import InputError, brief, listed, require
 
@@ -20,7 +21,7 @@ def read_class_texts(path: str | Path) -> Descriptions:
     Raises:
         InputError: naming the file or line and what is not in order; see `check_class_texts` too.
     """
-    place = Path(path).expanduser()
+    place = Path(os.path.expanduser(path))
     if place.is_dir():
         files = text_files(place)
         if not files:
@@ -40,17 +41,17 @@ def class_texts_of(place: Path) -> dict[str, str]:
         InputError: naming the line that is not in order.
     """
     rows = read_rows(place)
-    header = [cell.lower() for cell in rows[0][1]]
+    header = [name.lower() for name in header_names(rows[0][1])]
     if header != ["class", "text"]:
         raise InputError(f"{place}, line {rows[0][0]} must be the header class,text. Received: {','.join(rows[0][1])[:80]!r}.")
     texts: dict[str, str] = {}
-    lines_of: dict[str, int] = {}
+    lines_of: NamesSoFar = {}
     for line, (cell, text) in rows[1:]:
         name = plain_name(cell)
         require(name, f"{place}, line {line} must name a class. Received: an empty cell.")
         check_name(name, f"{place}, line {line}: the name of a class")
         check_new(name, lines_of, place, line)
-        lines_of[name], texts[name] = line, text
+        texts[name] = text
     return texts
 
 

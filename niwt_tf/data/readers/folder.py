@@ -15,7 +15,7 @@ from niwt_tf.data.readers import tables
 from niwt_tf.data.readers.tables import list_directory, matched_rows
 from niwt_tf.data.schema import Dataset
 from niwt_tf.errors import InputError, listed, require
-from niwt_tf.files import files_below
+from niwt_tf.files import files_below, is_litter
 
 # Formats that the decoder may refuse are listed as well: such a file must be named and counted, not passed over.
 IMAGE_SUFFIXES = frozenset(
@@ -102,6 +102,11 @@ def read_folder(data_dir: str | Path) -> Dataset:
     require(images.is_dir(),
     f"data_dir must hold images/ with one folder for each class. Received: {str(data_dir)!r} without it.")
     class_folders = [entry for entry in list_directory(images) if entry.is_dir()]
+    rows = {likeness(name) for name in table.class_names}
+    hidden = [entry.name for entry in images.iterdir() if is_litter(entry.name) and likeness(entry.name) in rows]
+    if hidden:
+        rule = "must not name the folder of a class as hidden files are, with . or __ before it or ~ behind it"
+        raise InputError(f"{images} {rule}: it would be passed over. Received: {listed(hidden)}.")
     stray = _PassedOver(images, "outside the class folders")
     for entry in list_directory(images):
         if not entry.is_dir():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -19,8 +20,9 @@ import numpy as np
 
 from niwt_tf.config.extras import imported
 from niwt_tf.data.arrays import check_archive
-from niwt_tf.errors import InputError, require
+from niwt_tf.errors import InputError, listed, require
 
+_LOG = logging.getLogger("niwt_tf")
 Rows = list[tuple[int, list[str]]]
 _SEPARATORS = ",;\t|"
 _ZIP, _OLD_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
@@ -43,7 +45,7 @@ _GROUPED = re.compile(r"(?<=\d)[ \u00a0\u2009\u202f'’](?=\d{3}(?:\D|$))")
 def is_workbook(path: Path) -> bool:
     """Return whether a file is one of Excel's, by its first bytes."""
     try:
-        return _begin(path) in (_ZIP, _OLD_EXCEL)
+        return path.is_file() and _begin(path) in (_ZIP, _OLD_EXCEL)  # a pipe would be read in vain
     except OSError:
         return False
 
@@ -73,7 +75,7 @@ def rows_of_text(path: Path, text: str) -> Rows:
 
 
 def rows_of_workbook(path: Path) -> Rows:
-    """Return the rows of the first sheet of an Excel file.
+    """Return the rows of the first sheet of an Excel file that is not hidden. That there are others with cells is said.
 
     Raises:
         InputError: an old or another kind of file, openpyxl is not installed, a date, or a formula that was never computed.
@@ -84,24 +86,35 @@ def rows_of_workbook(path: Path) -> Rows:
         if _begin(path) == _ZIP:
             check_archive(path, rule.removeprefix(f"{path} must "))
         books = [openpyxl.load_workbook(path, read_only=True, data_only=data) for data in (True, False)]
-        rows = list(zip(*(book.worksheets[0].iter_rows() for book in books), strict=True))
+        sheets = [book.worksheets for book in books]
+        for sheet in (each for of_book in sheets for each in of_book):
+            sheet.reset_dimensions()  # which some programs write wrongly
+        shown = next((place for place, sheet in enumerate(sheets[0]) if sheet.sheet_state == "visible"), 0)
+        rows = list(zip(*(of_book[shown].iter_rows() for of_book in sheets), strict=True))
+        others = [sheet.title for place, sheet in enumerate(sheets[0]) if place != shown and _has_cells(sheet)]
     except InputError:
         raise
     except Exception as error:  # whatever its readers of zip and XML meet
         raise InputError(f"{rule}. Received: {type(error).__name__}.") from None
+    if others:
+        _LOG.warning("%s: only the sheet %r is read, not %s.", path, sheets[0][shown].title, listed(others))
     found: Rows = []
+    most = max((len(computed) for computed, _ in rows), default=0)
     for line, (computed, written) in enumerate(rows, start=1):
         cells = []
         for column, (cell, source) in enumerate(zip(computed, written, strict=True), start=1):
             where = f"{path}, line {line}, column {column}"
-            formula = str(source.value or "").startswith("=")
             require(
-                cell.value is not None or not formula,
+                cell.value is not None or source.data_type != "f",
                 f"{where} must have a value. Received: a formula that was never computed; open and save the file.",
             )
             cells.append(_written(cell.value, where))
-        found.append((line, cells))
+        found.append((line, [*cells, *[""] * (most - len(cells))]))
     return found
+
+
+def _has_cells(sheet: Any) -> bool:
+    return any(value is not None for row in sheet.iter_rows(values_only=True) for value in row)
 
 
 def without_blanks(path: Path, rows: Rows) -> Rows:
@@ -228,6 +241,18 @@ def _ticked(cells: Sequence[tuple[int, str]]) -> np.ndarray | None:
     return np.array([mark in said for mark in marks], np.float64)
 
 
+def without_ticks(columns: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return columns of a table with "1" and "0" in the place of ticks; a cross is a no where the table has checks too."""
+    marks = [{cell.lower().removesuffix("\ufe0f") for cell in cells if not is_missing(cell)} for cells in columns]
+    ticked = [bool(used) and used <= _CHECKS | _CROSSES | _OPEN_BOX for used in marks]
+    every = {mark for used, are in zip(marks, ticked, strict=True) if are for mark in used}
+    said = every & _CHECKS or every & _CROSSES
+    return [
+        [str(int(cell.lower().removesuffix("\ufe0f") in said)) for cell in cells] if are else list(cells)
+        for cells, are in zip(columns, ticked, strict=True)
+    ]
+
+
 def finite_number(path: Path, line: int, column: str, cell: str, mark: str = ".") -> float:
     """Return the number in a cell: also of "yes", "80%" and "1 200"; `mark` parts it from its fraction.
 
@@ -262,5 +287,7 @@ def _written(value: Any, where: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else repr(value)
+        text = str(int(value)) if value.is_integer() else repr(value)
+        # With three digits behind the point it might be taken for thousands.
+        return f"{text}0" if re.fullmatch(r"-?\d+\.\d{3}", text) else text
     return "" if value is None else str(value)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import unicodedata
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from niwt_tf.data.arrays import FAULTS, check_size
-from niwt_tf.data.class_names import alike, check_apart, check_name, likeness, plain_name, shown_apart
+from niwt_tf.data.class_names import check_apart, check_name, likeness, plain_name, shown_apart
 from niwt_tf.data.readers.mat73 import read_mat73
 from niwt_tf.data.readers.spreadsheet import (
     column_of_numbers,
@@ -53,18 +54,19 @@ def group_of(name: str) -> str:
     return group.removeprefix("has_") if found else ""
 
 
-def read_rows(path: Path) -> list[tuple[int, list[str]]]:
+def read_rows(path: Path, text: str | None = None) -> list[tuple[int, list[str]]]:
     """Return a table's rows that are not blank, stripped, each with its line number; all as long as the first.
 
-    It is a text with commas, semicolons, tabs or bars between cells, or a workbook of Excel's.
+    It is a text with commas, semicolons, tabs or bars between cells, or a workbook of Excel's. `text` is the file's, where it
+    was read before: a pipe is read once.
 
     Raises:
         InputError: not UTF-8, bad quoting, no row, or rows of different lengths (the line is named).
     """
-    if is_workbook(path):
+    if text is None and is_workbook(path):
         rows = rows_of_workbook(path)
     else:
-        text = read_text(path)
+        text = read_text(path) if text is None else text
         require("\0" not in text, f"{path} must be a text file. Received: binary data.")
         rows = rows_of_text(path, text)
     rows = without_blanks(path, [(line, [composed(cell) for cell in cells]) for line, cells in rows])
@@ -84,16 +86,15 @@ def read_class_table(path: str | Path) -> ClassTable:
     Raises:
         InputError: naming the file, the line and the column of whatever is not in order.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     rows = read_rows(path)
     columns = _checked_header(f"{path}, line {rows[0][0]}", header_names(rows[0][1]))
-    lines_of: dict[str, int] = {}
+    lines_of: NamesSoFar = {}
     for line, cells in rows[1:]:
         name = plain_name(cells[0])
         require(name, f"{path}, line {line} must name its class in the first column. Received: an empty cell.")
         check_name(name, f"{path}, line {line}: the name of a class")
         check_new(name, lines_of, path, line)
-        lines_of[name] = line
     require(lines_of, f"{path} must have a row for each class. Received: only a header.")
     cells_by_column = [
         without_unit(path, column, [(line, cells[number]) for line, cells in rows[1:]])
@@ -110,7 +111,7 @@ def read_class_table(path: str | Path) -> ClassTable:
     if filled:
         _LOG.warning("%s: empty cells get the mean of their column: %s.", path, ", ".join(filled))
     groups = tuple(group_of(column) for column in columns)
-    return ClassTable(tuple(lines_of), Knowledge(values, columns, groups, source=path.name))
+    return ClassTable(tuple(name for name, _ in lines_of.values()), Knowledge(values, columns, groups, source=path.name))
 
 
 def header_names(cells: Iterable[str]) -> list[str]:
@@ -118,16 +119,22 @@ def header_names(cells: Iterable[str]) -> list[str]:
     return ["class" if likeness(cell) == "class" else plain_name(" ".join(cell.split())) for cell in cells]
 
 
-def check_new(name: str, lines_of: Mapping[str, int], path: Path, line: int) -> None:
+# Names of earlier lines and these, by what names share that are taken for one.
+NamesSoFar = dict[str, tuple[str, int]]
+
+
+def check_new(name: str, lines_of: NamesSoFar, path: Path, line: int) -> None:
     """Check that a row's class is none of those of earlier lines, also by no more than case, blanks or what nobody sees.
+
+    It is then one of these.
 
     Raises:
         InputError: it is; both lines are named.
     """
-    other = alike(name, lines_of)
-    if other is not None:
+    other, other_line = lines_of.setdefault(likeness(name), (name, line))
+    if other_line != line:
         received = f"{name!r}, also" if other == name else f"{shown_apart(name, other)}, nearly the same name,"
-        raise InputError(f"{path}, line {line} must name a new class. Received: {received} on line {lines_of[other]}.")
+        raise InputError(f"{path}, line {line} must name a new class. Received: {received} on line {other_line}.")
 
 
 def rows_of_classes(path: Path, table: ClassTable, class_names: Sequence[str]) -> Knowledge:
@@ -175,7 +182,7 @@ def read_text(path: Path) -> str:
         InputError: the file is absent, cannot be read or is not UTF-8.
     """
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():  # a device would be read for ever
+        if path.exists() and not (path.is_file() or path.is_dir() or path.is_fifo()):  # a device would be read for ever
             raise InputError(f"{path} must be a readable file. Received: not a regular file.")
         content = path.read_bytes()
         return content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
@@ -195,7 +202,7 @@ def existing_directory(argument: str, path: str | Path) -> Path:
     Raises:
         InputError: it is absent or not a directory.
     """
-    folder = Path(path).expanduser()
+    folder = Path(os.path.expanduser(path))
     if not folder.is_dir():
         what = "a file" if folder.exists() else "no such folder"
         raise InputError(f"{argument} must be a folder. Received: {str(path)!r} ({what}).")

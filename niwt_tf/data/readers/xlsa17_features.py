@@ -7,6 +7,7 @@ that form. The images themselves are not there: see `niwt_tf.data.feature_rows`.
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def missing_files(data_dir: str | Path) -> list[str]:
     try:
         folder = feature_folder(data_dir)
     except InputError:
-        folder = Path(data_dir).expanduser()
+        folder = Path(os.path.expanduser(data_dir))
     return [str(folder / name) for name in (FEATURES, SPLITS) if not (folder / name).is_file()]
 
 

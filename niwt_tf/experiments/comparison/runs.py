@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -34,7 +35,7 @@ def results_in(folders: Sequence[str], bound: bool = False, progress: bool = Fal
     Raises:
         InputError: a folder is not there or holds no run, or no run has a finished result.
     """
-    runs = list(dict.fromkeys(run for folder in folders for run in _runs_in(Path(folder).expanduser())))
+    runs = list(dict.fromkeys(run for folder in folders for run in _runs_in(Path(os.path.expanduser(folder)))))
     results: list[Result] = []
     faults: list[str] = []
     for path in tqdm(runs, "runs", disable=not progress, delay=5, leave=False):

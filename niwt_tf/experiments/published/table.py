@@ -6,6 +6,7 @@ figures.csv has the published figures, in percent and class-normalised, all on r
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,7 +103,7 @@ class PublishedTable:
         self.name = TABLE
         figures = _read_figures()
         self.rows = [PublishedRow(name, counts, figures.get(name, ()), OTHERS) for name, counts in PUBLISHED.items()]
-        self._base = Path(data_dir or f"data/{NAME}").expanduser()
+        self._base = Path(os.path.expanduser(data_dir or f"data/{NAME}"))
         self._folders = {row: self._folder(row) for row in self.rows}
 
     def _folder(self, row: PublishedRow) -> Path | None:

@@ -120,7 +120,7 @@ def archive_parts(
     Raises:
         InputError: a file that is there and lists images is not in order.
     """
-    archive, folder = ARCHIVES[dataset], Path(data_dir).expanduser()
+    archive, folder = ARCHIVES[dataset], Path(os.path.expanduser(data_dir))
     try:
         official = official_folder(archive, folder)
     except InputError:

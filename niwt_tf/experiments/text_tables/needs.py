@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def needs_of(every: Sequence[Settings], folder: Path) -> tuple[str, list[str]]:
     """
     first = every[0]
     archive = ARCHIVES["cub" if first.dataset == "birds" else first.dataset]
-    data_dir = Path(first.data_folder).expanduser()
+    data_dir = Path(os.path.expanduser(first.data_folder))
     official = _official(archive, data_dir)
     found = {
         "archive": [str(official / name) for name in missing_files(archive, official)],
@@ -129,6 +130,6 @@ def _texts(settings: Settings, archive: Archive, official: Path) -> list[str]:
 def _encoder(settings: Settings, folder: Path) -> list[str]:
     kind, _, place = settings.text_features.partition(":")
     if kind == "vectors":
-        return [] if Path(place).expanduser().is_file() else [place]
+        return [] if Path(os.path.expanduser(place)).is_file() else [place]
     own = bool(place) and folder in Path(place).parents  # it is made from the default one
     return _said(lambda: encoder_folder("" if own else place))

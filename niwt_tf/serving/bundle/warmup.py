@@ -6,6 +6,7 @@ Python package.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -37,7 +38,7 @@ def write_warmup(version_folder: Path, requests: Sequence[Request], name: str) -
     """
     if len(requests) > _MOST:
         raise InputError(f"requests must be at most {_MOST}, because a server replays no more. Received: {len(requests)}.")
-    with replacing(version_folder / WARMUP) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+    with replacing(version_folder / WARMUP) as temporary, tf.io.TFRecordWriter(os.fsencode(temporary)) as writer:
         for signature, inputs in requests:
             record = _prediction_log()()
             request = record.predict_log.request
@@ -59,7 +60,7 @@ def read_warmup(version_folder: Path) -> list[Request]:
     if not path.is_file():
         return []
     try:
-        records = [_predict_request(record) for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()]
+        records = [_predict_request(record) for record in tf.data.TFRecordDataset(os.fsencode(path)).as_numpy_iterator()]
     except (tf.errors.DataLossError, ValueError):
         raise InputError(f"Warm-up records must be a TFRecord of requests to predict. Received: {str(path)!r}.") from None
     return [

@@ -12,6 +12,7 @@ import tensorflow as tf
 from niwt_tf import __version__
 from niwt_tf.data.schema import InputForm
 from niwt_tf.errors import InputError, first_line
+from niwt_tf.files import literal_folder
 from niwt_tf.models.network import Network
 from niwt_tf.serving.bundle.bundle import Bundle
 
@@ -69,7 +70,7 @@ def of_bundle(folder: str | os.PathLike[str]) -> Portable:
     """
     bundle = Bundle.open(folder)
     try:
-        loaded = tf.saved_model.load(os.fspath(bundle.folder))
+        loaded = tf.saved_model.load(str(literal_folder(bundle.folder)))
     except Exception as error:  # of what is in the files
         rule = "--bundle must be a version that TensorFlow can load"
         raise InputError(f"{rule}. Received: {bundle.folder} ({first_line(error).rstrip('.')}).") from None

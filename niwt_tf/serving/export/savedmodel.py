@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.errors import InputError
+from niwt_tf.files import literal_folder
 from niwt_tf.models.feature_network import check_takes_images
 from niwt_tf.models.network import Network
 from niwt_tf.protocol.saved_model import save_model
@@ -83,8 +84,9 @@ def _write(network: Network, contents: Contents, folder: Path, k: int) -> None:
     images = tf.TensorSpec([None, network.input_size, network.input_size, 3], tf.float32)
     for training, endpoints in itertools.product((False, True), repeat=2):
         served.__call__.get_concrete_function(images, training=training, return_endpoints=endpoints)
-    tf.saved_model.save(served, str(folder), signatures=served.signatures())
-    updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(str(folder))
+    place = str(literal_folder(folder))
+    tf.saved_model.save(served, place, signatures=served.signatures())
+    updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(place)
     updater.replace_method_name("classify", tf.saved_model.CLASSIFY_METHOD_NAME)
     updater.save()
     # TensorFlow's own fingerprint is of the files before that, and of the variables before a class is added.

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from niwt_tf.data.descriptions.new_classes import read_described_classes
+from niwt_tf.data.descriptions.new_classes import read_described_classes, read_description
+from niwt_tf.data.readers import tables
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
 
@@ -100,3 +102,50 @@ def test_mistakes(tmp_path, mistake):
         read_described_classes(path, SEEN)
     assert sentence in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "values"),
+    [("class,black,stripes\nowl,3 kg,x\nemu,4 kg,\n", [[3, 1], [4, 0]]),
+     ("Class,black,stripes\nowl,NA,\u2717\nemu,80%,\u2713\n", [[5, 0], [0.8, 1]]),
+     ("class,Black,stripes\n", None), ("class,stripes,black\nowl,-,\"1,5\"\nemu,2,0\n", [[1.5, 2], [0, 2]])],
+)  # fmt: skip
+def test_cards_are_read_as_class_tables_are(tmp_path, table, values):
+    path = write(tmp_path, "new.csv", table)
+    if values is None:
+        with pytest.raises(InputError):
+            read_described_classes(path, SEEN)
+        return
+    assert [each.description.values.tolist() for each in read_described_classes(path, SEEN, missing="mean")] == [
+        pytest.approx(row) for row in values
+    ]
+
+
+def test_the_text_of_a_card_may_have_a_capital(tmp_path):
+    (owl,) = read_described_classes(write(tmp_path, "new.csv", "CLASS,Text,Source\nowl,black,me\n"), SEEN)
+    assert (owl.description.text, owl.source) == ("black", "me")
+
+
+def test_tables_and_texts_from_a_pipe(tmp_path):
+    """The shell's `<(...)` and /dev/stdin, which are read once."""
+    for content in (b"attribute,value\nblack,3\nstripes,4\n", b'{"black": 3, "stripes": 4}'):
+        ours, theirs = os.pipe()
+        os.write(theirs, content)
+        os.close(theirs)
+        assert read_description(f"/dev/fd/{ours}", SEEN).values.tolist() == [3, 4]
+        os.close(ours)
+    ours, theirs = os.pipe()
+    os.write(theirs, b"class,text\nowl,black\n")
+    os.close(theirs)
+    assert [each.name for each in read_described_classes(f"/dev/fd/{ours}", SEEN)] == ["owl"]
+    os.close(ours)
+
+
+def test_many_classes_take_no_longer_each(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(tables, "likeness", lambda name: asked.append(name) or name.lower())
+    rows = "".join(f"owl {number},1,2\n" for number in range(300))
+    assert len(read_described_classes(write(tmp_path, "new.csv", f"class,black,stripes\n{rows}"), SEEN)) == 300
+    assert len(asked) < 700
+    with pytest.raises(InputError, match="line 3 must name a new class. Received: 'OWL' and 'owl', nearly .* on line 2"):
+        read_described_classes(write(tmp_path, "new.csv", "class,black,stripes\nowl,1,2\nOWL,1,2\n"), SEEN)

@@ -44,3 +44,9 @@ def test_a_photograph_is_turned_as_its_camera_says(tmp_path):
 def test_what_cannot_be_opened_is_none(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"no image")
     assert thumbnail(tmp_path / "a.jpg", 8) is None and opened(tmp_path / "absent.png", 8) is None
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0II*\0", b"Exif\0\0MM\0*\0\0\0\x08\0\x05", b"Exif\0\0rubbish"])
+def test_damaged_exif_data_turn_nothing_and_end_nothing(tmp_path, exif):
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.jpg", exif=exif)
+    assert opened(tmp_path / "a.jpg", 20).size[0] > opened(tmp_path / "a.jpg", 20).size[1]

@@ -106,3 +106,18 @@ def test_real_photographs(shared_data: Path) -> None:
     data = read_folder(shared_data / "animals")
     assert (len(data.paths), len(data.class_names), data.knowledge.values.shape) == (1383, 19, (19, 51))
     assert 0 <= data.knowledge.values.min() <= data.knowledge.values.max() <= 1
+
+
+def test_a_class_folder_that_is_called_like_a_hidden_file(animals: Path) -> None:
+    """It would be passed over, and its class be one without photographs."""
+    table = animals / "classes.csv"
+    table.write_text(table.read_text().replace("wolf,", "__wolf,"))
+    (animals / "images/wolf").rename(animals / "images/__wolf")
+    with pytest.raises(InputError, match="folder of a class as hidden files are.* Received: '__wolf'"):
+        read_folder(animals)
+
+
+def test_a_home_that_nobody_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="no such folder"):
+        read_folder("~nobody-of-that-name/data")

@@ -164,3 +164,48 @@ def test_files_that_are_no_workbook(tmp_path, content):
     (tmp_path / "classes.xls").write_bytes(content)
     with pytest.raises(InputError, match="must be a workbook that Excel can read"):
         read_class_table(tmp_path / "classes.xls")
+
+
+def test_other_sheets_are_named(tmp_path, workbook, caplog):
+    first = workbook.active
+    first.append(["notes"])
+    first.sheet_state = "hidden"
+    for title, rows in (("Birds", [["class", "fur"], ["cat", 1]]), ("Old", [["class"]]), ("Empty", [])):
+        sheet = workbook.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    workbook.active = 1
+    workbook.save(tmp_path / "classes.xlsx")
+    assert read_class_table(tmp_path / "classes.xlsx").class_names == ("cat",)
+    assert "only the sheet 'Birds' is read, not 'Sheet', 'Old'." in caplog.text
+
+
+def test_a_size_that_is_written_wrongly_hides_no_row(tmp_path, workbook):
+    import zipfile
+
+    for row in (["class", "fur", "tail"], ["cat", 1, 2], ["dog", 3, 4]):
+        workbook.active.append(row)
+    workbook.save(tmp_path / "a.xlsx")
+    with zipfile.ZipFile(tmp_path / "a.xlsx") as whole, zipfile.ZipFile(tmp_path / "classes.xlsx", "w") as other:
+        for name in whole.namelist():
+            other.writestr(name, whole.read(name).replace(b'<dimension ref="A1:C3"', b'<dimension ref="A1:B2"'))
+    assert read_class_table(tmp_path / "classes.xlsx").knowledge.values.tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_fraction_of_a_workbook_is_no_thousand(tmp_path, workbook):
+    for row in (["class", "fur", "tail"], ["cat", 1.234, "0,5"], ["dog", 2, "1,5"]):
+        workbook.active.append(row)
+    workbook.save(tmp_path / "classes.xlsx")
+    with pytest.raises(InputError, match=r"must write fractions as line 2 does"):
+        read_class_table(tmp_path / "classes.xlsx")
+
+
+def test_a_formula_of_several_cells_that_was_never_computed(tmp_path, workbook):
+    from openpyxl.worksheet.formula import ArrayFormula
+
+    workbook.active.append(["class", "fur"])
+    workbook.active.append(["cat", None])
+    workbook.active["B2"] = ArrayFormula("B2:B2", "=SUM(1,2)")
+    workbook.save(tmp_path / "classes.xlsx")
+    with pytest.raises(InputError, match="a formula that was never computed"):
+        read_class_table(tmp_path / "classes.xlsx")

@@ -1,0 +1,268 @@
+"""What people write in several words, put into words that the reader of sentences knows.
+
+Numbers with units are such words too ("12 kg", "40-44 cm", "between 1 and 2 pounds"), and so are the units that names end with.
+A text may come from anywhere: a file whose lines are as long as a page is wide, a PDF, a table. So lines that go on in the next
+one are joined, and characters that nobody sees are left out.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+_TOLD = (
+    "(?:(?:can|may|could|might) )?(?:(?:easily|readily|always|best|also) )*(?:(?:be|is|are) )?(?:(?:easily|readily|best) )*"
+    "(?:(?:told|distinguished|recogni[sz]ed|separated|identified)(?: apart)?(?: from [^,.;]{1,60}?)? by"
+    "|differs?(?: from [^,.;]{1,60}?)? (?:by|in))(?: having)?"
+)
+_PRESENT = "(?:seen|found|present|recorded|shown|observed|noted|visible|known)"
+# What several words say together, and the one word that says it here.
+_TOGETHER = [
+    (re.compile(rf"\b(?:{pattern})(?!\w)"), said)
+    for pattern, said in (
+        # "It can be told from the finch by its white tail", "it differs from the finch in its white tail".
+        (_TOLD, "it has"),
+        ("(?:nobody|no one|no-one) (?:has|have) (?:ever |yet )?(?:seen|observed|known|recorded|heard)", "never"),
+        ("no(?: \\w+){1,3} (?:has|have|shows?|boasts?) (?:such|so|as)", "it has"),
+        ("(?:may|might|can) or (?:may|might|can)(?: ?not)(?: be| have)?", "may"),
+        ("less (?:often|commonly|frequently|usually)|more rarely|at times|now and then|now and again|on occasion", "sometimes"),
+        ("not (?:in|un)(?:frequently|commonly|usually)|not (?:rarely|seldom)", "often"),
+        ("once in a while|from time to time|every so often", "sometimes"),
+        ("without exception", ""),
+        ("i\\.e\\.|e\\.g\\.|if ever|if any|at all|at least|at most|no more than|no fewer than|more or less|such as", ""),
+        ("(?:any|every)(?:thing|where) (?:but|except|save|other than|apart from)(?: for)?", "not"),
+        ("no longer|no more|never,? ever|far from|by no means|in no way|fails? to", "not"),
+        ("unable to|incapable of|any \\w+ but", "not"),
+        ("(?:has|have|had|having) lost|(?:lost|loses?|sheds?|drops|dropped) (?:its|their|his|her|the|all|both)", "has no"),
+        ("used to (?:be|have|show)|formerly|once had|once(?! (?:a|the|it|they|in|every|grown|adult|mature|more)\\b)", "not"),
+        ("(?:half|some|a few) of (?:them|the \\w+)", "sometimes"),
+        # What no other has or is, it has or is itself.
+        ("no other(?: \\w+){1,5} (?:has|have|shows?|boasts?)(?! (?:no|so|such|as)\\b)", "it has"),
+        ("no other(?: \\w+){1,2} (?:is|are)(?! (?:so|as|more|quite|found|known|seen)\\b)", "it is"),
+        ("(?:(?:for|during) )?the (?:rest|remainder) of the (?:year|time)|at other times(?: of (?:the )?year)?", ""),
+        ("at (?:birth|hatching)|when (?:still )?(?:newborn|juvenile|immature|very young)|while (?:still )?young", "when young"),
+        # "A pink tail is never seen", "wing bars are sometimes present".
+        (rf"(?:is|are|(?:has|have) been) (?:never|not|hardly ever) (?:been )?{_PRESENT}(?=\s*(?:[,.;]|$))", "is absent"),
+        (rf"(?:is|are) (sometimes|occasionally|often|usually) {_PRESENT}(?=\s*(?:[,.;]|$))", r"are \1"),
+        # What nobody is more than is so.
+        ("(?:nothing|no(?: \\w+){1,3}) (?:is|are) (?:more|so|as|quite as)", "it is"),
+        ("(?:nothing|no(?: \\w+){1,3}) (?:is|are)(?= (?!amber|copper|ginger|silver)\\w{3,}er\\b)", "it is"),
+        ("(?:and |but )?nowhere else", ""),
+        ("minus|sans|without (?:either|any|both)", "without"),
+        ("(?:confused|compared) with|compared to|mistaken for|similar to|resembl(?:es|ing)|in contrast to|all but", "unlike"),
+        ("not only|not just|not merely", ""),
+        ("but also|as well as|together with|along with|in addition to", "and"),
+        ("rather than|instead of|in place of|in lieu of|as opposed to", "instead"),
+        ("with the exception of|except(?:ing)?(?: for)?|other than|apart from|aside from|save for|but for|excluding", "except"),
+        ("not without|never without|not lacking", "with"),
+        ("(?:is|are) without|(?:bare|free|devoid|destitute|void) of|free from|(?:in the )?absence of", "without"),
+        ("(?:hardly|scarcely|barely) (?:any|ever)|(?:almost|virtually|practically|next to) (?:no|never|none)", "no"),
+        ("(?:no trace|nothing|little or no|little to no|few if any)(?: of)?", "no"),
+        ("not (?:always|usually|often|necessarily|all|every|entirely|wholly|completely|fully|commonly)", "partly"),
+        ("(?:can|could|may|might)(?: also| sometimes)? be", "may"),
+    )
+]
+# "Grey above, white below."
+_SIDES = re.compile(r"\b(above|below)(?=\s*(?:[,.;:]|and\b|$))")
+# "Other than the red crown it is black."
+_BEFORE_IT = re.compile(r"((?:^|[.;]\s*)(?:except|unlike|instead)\b[^,.;:]*?)\s(?=(?:it|they|no|the (?:bird|animal|rest))\s)")
+# "It prefers tall trees to nest in" prefers nothing to anything.
+_DEEDS = (
+    "be|breed|build|burrow|catch|climb|dig|dive|drink|eat|feed|find|fish|flee|fly|forage|get|go|graze|have|hide|hunt|lay|lie|live|"
+    "make|move|nest|perch|raise|rest|roost|run|search|seek|sing|sit|sleep|spend|stand|stay|swim|travel|wade|walk|winter"
+)
+_ITS, _VERB = "(?:the|its|their|his|her)", "(?:is|are|was|were|has|have)"
+_FEW = (
+    "(?:only )?(?:about |roughly |nearly |almost )?(?:some|certain|a few|half|a (?:third|quarter|minority|small number))"
+    "(?: of)?(?: all)?(?: the| these| its)?"
+)
+_MEMBERS = "(?:birds|animals|individuals|specimens|populations|cases|races|subspecies|forms|areas|regions|places|plumages)"
+_ASIDE = "(?:, (?=is\\b|are\\b)|(?=[,.;]|$))"  # where an aside ends
+_OTHERS = "(?:all |most |many |nearly |almost |the )*(?:other (?!parts|places)|others|related|allied|similar)"
+_KIN = "(?:relatives|congeners|others|species)"
+# "Too heavy to be small", "horns are rare", "un-spotted", "semi-striped".
+_REWORDED = [
+    (re.compile(r"\btoo (\w+) to (?:be|have|show)\b"), r"\1, not"),
+    (re.compile(r"\b(\w+) (?:is|are) (?:rare|uncommon|scarce|exceptional)\b"), r"rarely \1"),
+    (re.compile(r"\bun-(?=\w)"), "not "),
+    (re.compile(r"\bunlike (?:most|many|all|almost all|nearly all)\b[^,.;:]*, ?"), ""),  # of no class in particular
+    (re.compile(rf"\bprefer(?:s|red|ring)? ([\w ]{{1,40}}?) (?:over|to(?! (?:{_DEEDS})\b)) (?=\w)"), r"has \1 instead "),
+    (re.compile(r", (?:and |but )?not ((?:its|the|their|his|her) [\w ]{1,40}?), (?=is\b|are\b)"), r", instead \1, "),
+    (re.compile(r",? ((?:the|its|their|his|her) [\w ]{1,40}?) (?:excepted|excluded)\b"), r" except \1"),
+    # "The mane is brown, and so is the tail": "the mane and the tail is brown".
+    (re.compile(rf"({_ITS} [\w ]{{1,30}}?) ({_VERB} [^,.;]{{1,60}}?),? and so {_VERB} ({_ITS} \w+)"), r"\1 and \3 \2"),
+    (re.compile(r"\b(?:has|have|is|are) (?:all |both |now |entirely )*(?:gone|disappeared|vanished)\b"), "is absent"),
+    (re.compile(r"\bsemi-(?=\w)"), "partly "),
+    # "Yellow in about half of all birds", "in some individuals".
+    (re.compile(rf"\b(?:in|among|on) {_FEW} (?:\w+ )?{_MEMBERS}(?=\s*(?:[,.;:]|and\b|but\b|$))"), "sometimes"),
+    # "The crown, which is black in the other species, is white", "whereas it is red in other finches".
+    (re.compile(rf",? (?:which|that|while|whereas) [^,.;]*?(?<!than )\bin {_OTHERS}\b[^,.;]*{_ASIDE}"), " "),
+    (re.compile(rf",? (?:while|whereas) (?:that|those) of (?:its |their )?(?:\w+ )?{_KIN}\b[^,.;]*{_ASIDE}"), " "),
+    (re.compile(r", (?:just )?as (?:it is|they are|is|are)? ?(?:in|with) [^,.;]*(?:,(?= but\b)|(?=[,.;]|$))"), ""),
+    # "Gray when young, it turns brown": what follows is of the class again.
+    (re.compile(r"\bwhen young, (?=(?:but )?(?:it|they|the adults?|adults?|later|then|soon)\b)"), "when young. "),
+]
+_NOT_SO_MUCH = re.compile(r"\bnot so much ([^,.;]{1,40}?) as (?=\w)(\w+)")
+_NOT_AS = re.compile(r"\bnot (?:nearly |quite )?(?:as|so) (.{1,40}?) as\b")
+
+
+def in_known_words(text: str) -> str:
+    """Return a lower-case text with what several words say together in words that the reader knows."""
+    plain = re.sub(r"\s*\(", ", ", text).replace(")", " ")  # "black (white in the female)"
+    plain = re.sub(r"\s+[/|•·]\s+(?=\w[\w ]{0,30}:)", "; ", plain)  # "crown: red / wings: green"
+    plain = re.sub(r"\band/or\b", "or", plain).replace("&", " and ")
+    plain = re.sub(r"(?<=[^\W\d_])\s*/\s*(?=[^\W\d_])", " and ", plain)  # "black/white"
+    plain = re.sub(r"\s[-–—]+\s|=|\?(?=\s*(?:no|none|yes)\b)", " : ", plain)
+    plain = _SIDES.sub(lambda found: "upperparts" if found[1] == "above" else "underparts", plain)
+    plain = _NOT_SO_MUCH.sub(r"not \1 but \2", plain)
+    plain = _NOT_AS.sub(r"less \1 than", plain)
+    for pattern, said in [*_TOGETHER, *_REWORDED]:
+        plain = pattern.sub(said, plain)
+    plain = _BEFORE_IT.sub(r"\1, ", plain.strip())
+    return re.sub(r"\b(seldom|rarely|never),\s*,", r"\1", plain)
+
+
+# Of PDFs and web pages: blanks of no width and hyphens that show at the end of a line alone, letters in one, other hyphens.
+_OF_PRINT = {
+    **dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff")), **dict.fromkeys(map(ord, "\u2010\u2011"), "-"),
+    **dict.fromkeys(map(ord, "\u2018\u2019\u02bc"), "'"),
+    **{ord(one): letters for one, letters in zip("ﬀﬁﬂﬃﬄ", ("ff", "fi", "fl", "ffi", "ffl"), strict=True)},
+}  # fmt: skip
+_LABEL = re.compile(r"[\w ,'-]{1,30}(?::|=|\s[-–—]\s)|[-–—*•]")
+# What ends no sentence.
+_GOES_ON = re.compile(
+    r"(?:,|\b(?:the|an?|and|or|nor|but|not|never|with|without|of|in|on|at|to|from|by|for|as|than|rather|instead|is|are|was|were|"
+    r"has|have|its|their|his|her|very|which|that|whose|while|whereas|more|less|only|no))$",
+    re.IGNORECASE,
+)
+_LONG_LINE = 40  # characters; a line that is shorter ends where its writer wanted it to
+
+
+def unwrapped(text: str) -> str:
+    """Return a text as it was meant: lines that go on in the next one joined, blanks single, without what nobody sees.
+
+    A line goes on where it ends with a comma or with a word such as "not" that ends no sentence, or where it is long, within a
+    paragraph that begins with a capital letter, and the next begins with a small one. A label ("Crown: red") begins anew.
+    """
+    text = unicodedata.normalize("NFC", text).translate(_OF_PRINT)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    found: list[str] = []
+    in_prose = False
+    for before, line in zip(["", *lines], lines, strict=False):
+        in_prose = (in_prose and bool(before)) or (not before and line[:1].isupper())
+        is_new = not before or not line or before[-1] in ".;!?:" or bool(_LABEL.match(line))
+        told = bool(_GOES_ON.search(before)) and len(before.split()) > 2
+        told |= before.endswith("-") and line[:1].islower()
+        wrapped = in_prose and len(before) >= _LONG_LINE and line[:1].islower()
+        if is_new or not (told or wrapped):
+            found.append(line)
+        else:
+            found[-1] += line if before[-1] == "-" else f" {line}"
+    return "\n".join(found)
+
+
+# Each unit by its kind, and how many of the kind's first it is.
+_UNITS: dict[str, dict[str, float]] = {
+    "mass": {"kg": 1, "kilogram": 1, "kilogramme": 1, "kilo": 1, "g": 1e-3, "gram": 1e-3, "gramme": 1e-3, "mg": 1e-6,
+             "milligram": 1e-6, "t": 1e3, "tonne": 1e3, "ton": 1e3, "lb": 0.45359237, "pound": 0.45359237,
+             "oz": 0.028349523, "ounce": 0.028349523},
+    "length": {"m": 1, "metre": 1, "meter": 1, "cm": 1e-2, "centimetre": 1e-2, "centimeter": 1e-2, "mm": 1e-3,
+               "millimetre": 1e-3, "millimeter": 1e-3, "km": 1e3, "kilometre": 1e3, "kilometer": 1e3, "in": 0.0254,
+               "inch": 0.0254, "inche": 0.0254, "ft": 0.3048, "foot": 0.3048, "feet": 0.3048, "yard": 0.9144,
+               "mile": 1609.344},
+    "time": {"year": 1, "yr": 1, "month": 1 / 12, "week": 7 / 365.25, "day": 1 / 365.25, "hour": 1 / 8766},
+    "speed": {"km/h": 1, "kmh": 1, "kph": 1, "km/hr": 1, "mph": 1.609344, "m/s": 3.6,
+              **dict.fromkeys(("km per hour", "kilometres per hour", "kilometers per hour"), 1), "miles per hour": 1.609344,
+              **dict.fromkeys(("metres per second", "meters per second"), 3.6)},
+    "share": {"%": 1, "percent": 1, "per cent": 1},
+}  # fmt: skip
+_KIND_OF = {unit: kind for kind, units in _UNITS.items() for unit in units}
+_ANY = "|".join(sorted(map(re.escape, _KIND_OF), key=len, reverse=True))
+_NUMBER = r"(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
+# "in" is a unit only where no place follows: "12 in long", not "4 in trees".
+_UNIT = rf"(?P<unit>(?!in\b(?!\s*(?:[.,;:)]|$|long|tall|high|wide|in\b)))(?:{_ANY})s?)(?![\w/])"
+_QUANTITY = re.compile(
+    rf"(?:\b(?:between|from|about|around|approximately|approx\.|ca\.|circa|roughly|nearly|over|under|up to)\s+)*(?<![\w.])"
+    rf"(?P<first>{_NUMBER})\s*(?:(?:{_ANY})s?(?!\w))?\s*(?:(?:-|–|to|and|or)\s*(?P<last>{_NUMBER}))?[\s-]*{_UNIT}"
+)
+_OF_NAME = re.compile(rf"(?:^|[\s_(\[]|in )(?P<unit>{_ANY})s?[)\]]?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number as it was written, and in the first unit of its kind."""
+
+    text: str
+    kind: str
+    amount: float
+    unit: float  # how many of that its own unit is
+
+    def in_unit(self, unit: str) -> float:
+        """Return the number in a unit of the same kind."""
+        return float(f"{self.amount / _UNITS[self.kind][unit]:.6g}")
+
+
+def without_quantities(text: str) -> tuple[str, dict[str, Quantity]]:
+    """Return a lower-case text with a word in place of each number with a unit, and what these words stand for.
+
+    Of a range the middle is taken.
+    """
+    found: dict[str, Quantity] = {}
+
+    def replaced(match: re.Match[str]) -> str:
+        unit = match["unit"] if match["unit"] in _KIND_OF else match["unit"].removesuffix("s")
+        numbers = [_number(match[name]) for name in ("first", "last") if match[name]]
+        kind = _KIND_OF[unit]
+        word = f"quantity{len(found)}x"
+        size = _UNITS[kind][unit]
+        found[word] = Quantity(match[0].strip(), kind, sum(numbers) / len(numbers) * size, size)
+        return word
+
+    text = _IN_WORDS.sub(lambda match: re.sub(r"[a-z]+(?= |$)", _digits, match[0]), text)
+    text = _HALF.sub("0.5 ", _FRACTION.sub(lambda match: f"{match[1] or 0}{_FRACTIONS[match[2]]}", text))
+    plain = _QUANTITY.sub(replaced, text)
+    return _TWO_UNITS.sub(lambda match: _added(match, found), plain), found
+
+
+# "Two kilos", "two to three kilos"; but an animal may have two feet, and "twenty-two" is not read.
+_WRITTEN = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+_ONE = "|".join(_WRITTEN)
+_IN_WORDS = re.compile(
+    rf"(?<!ty[ -])(?<!hundred )(?<!hundred and )(?<!thousand )(?<!thousand and )\b(?:{_ONE})(?: (?:to|or|and) (?:{_ONE}))?"
+    rf"(?= (?!f[oe]+t\b|in\b)(?:{_ANY})s?(?!\w))"
+)
+_FRACTIONS = {"½": ".5", "¼": ".25", "¾": ".75"}
+_FRACTION = re.compile(r"(?<![\d.,])(\d+)?\s?([½¼¾])")
+# "Half a kilo", "half an inch".
+_HALF = re.compile(rf"\bhalf an? (?=(?:{_ANY})s?(?!\w))")
+# "1 m 20 cm"
+_TWO_UNITS = re.compile(r"(quantity\d+x) (?:and )?(quantity\d+x)")
+
+
+def _digits(word: re.Match[str]) -> str:
+    """Return the digits of a number that is written as a word, or another word as it is."""
+    return str(_WRITTEN.index(word[0]) + 2) if word[0] in _WRITTEN else word[0]
+
+
+def _added(match: re.Match[str], found: dict[str, Quantity]) -> str:
+    """Return the word of the sum of two quantities where the second goes on with the first in a smaller unit."""
+    first, second = found[match[1]], found[match[2]]
+    if first.kind != second.kind or second.unit >= first.unit:
+        return match[0]
+    found[match[1]] = Quantity(f"{first.text} {second.text}", first.kind, first.amount + second.amount, second.unit)
+    return match[1]
+
+
+def unit_of(name: str) -> tuple[str, str, str] | None:
+    """Return (the rest of the name, the unit, its kind) of an attribute that is called by its unit, as "weight_kg", or None."""
+    match = _OF_NAME.search(name.strip())
+    if match is None or not match.start():
+        return None
+    unit = match["unit"].lower()
+    return name.strip()[: match.start()].rstrip(" _(["), unit, _KIND_OF[unit]
+
+
+def _number(text: str) -> float:
+    """Return a number, whose comma parts thousands where three digits follow it, and is a decimal comma otherwise."""
+    return float(re.sub(r",(?=\d{3}(?:\D|$))", "", text).replace(",", "."))

@@ -1,0 +1,84 @@
+"""What people write in several words, and texts as pages and programs leave them."""
+
+from __future__ import annotations
+
+import pytest
+
+from niwt_tf.data.descriptions.phrases import unwrapped, without_quantities
+from tests.data.descriptions.test_field_guide import read
+
+_LONG = "The wren is a small bird of the fens whose crown is"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        (f"{_LONG} blue\nrather than red.", f"{_LONG} blue rather than red."),
+        ("The breast is not\nspotted.", "The breast is not spotted."),
+        (f"{_LONG} red.\nwings green", f"{_LONG} red.\nwings green"),
+        ("Horns: no\nhooves: yes", "Horns: no\nhooves: yes"),
+        ("- no horns\n- not striped", "- no horns\n- not striped"),
+        ("a bird with a red crown and with green wings\na bird with a blue tail", None),
+        ("The bill is cone-\nshaped.", "The bill is cone-shaped."),
+        ("A red\u00a0 crown,  \t fea\u00adthers on its \ufb01ns; cone\u2011shaped.",
+         "A red crown, feathers on its fins; cone-shaped."),
+        ("The crown is red.\r\n\r\nThe tail is not\r\nforked.", "The crown is red.\n\nThe tail is not forked."),
+    ],
+)  # fmt: skip
+def test_lines_that_go_on_are_joined(text, meant):
+    assert unwrapped(text) == (text if meant is None else meant)
+
+
+@pytest.mark.parametrize(
+    ("table", "text", "meant"),
+    [
+        ("birds", "The breast is spotted, at least in spring.", {"~breast_pattern::spotted"}),
+        ("birds", "No other wren has a blue tail.", {"+tail_color::blue"}),
+        ("birds", "No other wren has so blue a tail.", {"+tail_color::blue"}),
+        ("birds", "The crown, which is black in the other species, is white here.", {"+crown_color::white"}),
+        ("birds", "The tail is blue in some individuals.", {"~tail_color::blue"}),
+        ("birds", "Most have a red crown. Some birds have a yellow one.", {"+crown_color::red"}),
+        ("birds", "The tail is black (white in the female).", {"+tail_color::black", "~tail_color::white"}),
+        ("birds", "It has a blue (not green) crown.", {"+crown_color::blue", "-crown_color::green"}),
+        ("birds", "Crown: red / Wings: green", {"+crown_color::red", "+wing_color::green"}),
+        ("birds", "Black/white wings. Crown & tail red.",
+         {"+wing_color::black", "+wing_color::white", "+crown_color::red", "+tail_color::red"}),
+        ("birds", "The breast is white, finely striped.", {"+breast_color::white", "+breast_pattern::striped"}),
+        ("birds", "The breast is not\nspotted.", {"-breast_pattern::spotted"}),
+        ("birds", "Stripes lacking on the breast.", {"-breast_pattern::striped"}),
+        ("birds", "A pink tail is never seen.", {"-tail_color::pink"}),
+        ("birds", "Wing bars are sometimes present.", {"~wing_pattern::barred"}),
+        ("birds", "Crown green; in some individuals yellow.", {"+crown_color::green", "~crown_color::yellow"}),
+        ("birds", "The wings are green, whereas those of its relatives are blue.", {"+wing_color::green"}),
+        ("cub", "The eye is surrounded by a white eyering.", {"+head_pattern::eyering"}),
+        ("cub", "A white eyebrow separates the black eyeline from the brown crown.",
+         {"+head_pattern::eyebrow", "+head_pattern::eyeline", "+crown_color::brown"}),
+        ("birds", "The breast may or may not be spotted.", {"~breast_pattern::spotted"}),
+        ("birds", "The bill is not black, as it is in the fen wren, but ivory.", {"-bill_color::black", "+bill_color::ivory"}),
+        ("birds", "Breast white with bold stripes.", {"+breast_color::white", "+breast_pattern::striped"}),
+        ("awa2", "Fast, despite its weak legs; in small groups.", {"+fast", "+group"}),
+        ("own", "Its tail, 25 cm in length, is brown.", {"tail_length_mm=250"}),
+        ("own", "A white-bellied animal.", {"+belly colour: white"}),
+        ("cub", "Unlike the male, the female has a grey throat.", {"~throat_color::grey"}),
+        ("cub", "The bill is black, and cone-shaped.", {"+bill_color::black", "+bill_shape::cone"}),
+        ("awa2", "Gray at birth, it turns brown with age.", {"+brown"}),
+        ("awa2", "The bulls grow tusks; the cows have none.", {"~tusks"}),
+        ("awa2", "It has a bushy tail.", {"+tail"}),
+        ("awa2", "There are no stripes on its gray body.", {"-stripes", "+gray"}),
+        ("own", "It has seven legs.", {"legs=7"}),
+        ("own", "Weighing up to 25 kilograms.", {"weight_kg=25"}),
+    ],
+)  # fmt: skip
+def test_what_is_said_in_several_words(table, text, meant):
+    found = read(table, text)
+    assert found == meant if "Most" not in text else meant <= found
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "amount"),
+    [("25 kilograms", "mass", 25), ("12 kilometres", "length", 12000), ("3 miles", "length", 4828.032),
+     ("60 kilometres per hour", "speed", 60), ("30 miles per hour", "speed", 48.28032), ("3kg-5kg", "mass", 4)],
+)  # fmt: skip
+def test_units_are_whole_words(text, kind, amount):
+    (found,) = without_quantities(text)[1].values()
+    assert (found.kind, found.amount) == (kind, pytest.approx(amount))
