@@ -23,6 +23,7 @@ from niwt_tf.data.csv_text import csv_text
 from niwt_tf.errors import InputError, require
 from niwt_tf.files import read_json, replacing, write_json
 from niwt_tf.jobs.answer_text import lines_of
+from niwt_tf.runs.store import lock_file
 from niwt_tf.serving.client.records import Record
 
 _COLUMNS = ("image", "rank", "label", "score", "seen", "version")
@@ -122,7 +123,7 @@ class AnswersFile:
             self.bad_path.unlink(missing_ok=True)
 
     def _lock(self) -> None:
-        file = self._open.enter_context(open(self._work / "lock", "w"))  # noqa: SIM115
+        file = self._open.enter_context(lock_file(self._work / "lock"))
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -15,6 +15,7 @@ from typing import Any
 
 from niwt_tf import __version__
 from niwt_tf.config.settings import SETTINGS
+from niwt_tf.errors import is_passing
 from niwt_tf.files import fingerprint, read_json, write_json
 
 FILE = "test_labels.json"
@@ -241,13 +242,19 @@ def _is_chain(entries: Sequence[Entry]) -> bool:
 
 
 def _read(path: Path) -> tuple[list[Entry], bool]:
-    """Return the entries that a ledger holds, and whether it can be read at all."""
+    """Return the entries that a ledger holds, and whether it can be read at all.
+
+    Raises:
+        OSError: whether it can cannot be told now.
+    """
     if not path.exists():
         return [], True
     try:
         entries = read_json(path)["entries"]
         readable = all(entry.keys() >= _KEYS and isinstance(entry["choices"], dict) for entry in entries)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, OSError) and is_passing(error):  # else its entries would be given up for lost
+            raise
         return [], False
     return (entries, True) if readable else ([], False)
 
@@ -266,6 +273,8 @@ def _object(path: Path) -> Mapping[str, Any]:
     """Return what a JSON file holds, or nothing where there is none."""
     try:
         found = read_json(path)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and is_passing(error):
+            raise
         return {}
     return found if isinstance(found, dict) else {}
