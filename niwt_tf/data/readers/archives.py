@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -116,17 +117,26 @@ def incomplete(official: Path, missing: Sequence[str]) -> InputError:
     return InputError(f"{official} must hold the complete archive. Received: one without {', '.join(missing)}.")
 
 
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 MISSING_IMAGES = ("error", "drop")
 _LOG = logging.getLogger("niwt_tf")
 
 
 def present_images(root: Path, paths: tuple[str, ...]) -> np.ndarray:
-    """Return bool [M]: whether `root` holds each path; every folder is listed once, which is quick on a network disk."""
+    """Return bool [M]: whether `root` holds each path; every folder is listed once, which is quick on a network disk.
+
+    Raises:
+        OSError: a folder is there and cannot be listed.
+    """
     held: dict[str, set[str]] = {}
     for folder in {path.rpartition("/")[0] for path in paths}:
         try:
             held[folder] = {entry.name for entry in (root / folder).iterdir()}
-        except (OSError, ValueError):  # of a name with a null byte, which no folder has
+        except ValueError:  # of a name with a null byte, which no folder has
+            held[folder] = set()
+        except OSError as error:
+            if error.errno not in _ABSENT:  # else images that cannot be listed now would be left out as missing
+                raise
             held[folder] = set()
     return np.array([path.rpartition("/")[2] in held[path.rpartition("/")[0]] for path in paths], bool)
 

@@ -35,6 +35,7 @@ _YES_NO = {
 _CHECKS = frozenset({"✓", "✔", "☑", "✅", "+"})
 _CROSSES = frozenset({"x", "✗", "✘", "✕", "✖", "☒", "❌"})  # a yes, as on a ballot, but a no beside a check
 _OPEN_BOX = frozenset({"☐", "□"})
+_MOST_CELLS = 10_000_000
 _LIKE_A_NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*%?")
 _WITH_UNIT = re.compile(r"[-+]?[\d.,\s]*\d\s*(?P<unit>[^\W\d_]{1,12}(?:[²³]|/[^\W\d_]{1,6})?|°[CF]?)")
 _GROUPED = re.compile(r"(?<=\d)[ \u00a0\u2009\u202f'’](?=\d{3}(?:\D|$))")
@@ -43,7 +44,7 @@ _GROUPED = re.compile(r"(?<=\d)[ \u00a0\u2009\u202f'’](?=\d{3}(?:\D|$))")
 def is_workbook(path: Path) -> bool:
     """Return whether a file is one of Excel's, by its first bytes."""
     try:
-        return _begin(path) in (_ZIP, _OLD_EXCEL)
+        return path.is_file() and _begin(path) in (_ZIP, _OLD_EXCEL)  # a pipe would be waited for
     except OSError:
         return False
 
@@ -76,7 +77,8 @@ def rows_of_workbook(path: Path) -> Rows:
     """Return the rows of the first sheet of an Excel file.
 
     Raises:
-        InputError: an old or another kind of file, openpyxl is not installed, a date, or a formula that was never computed.
+        InputError: an old or another kind of file, openpyxl is not installed, too many cells, a date, or a formula that was
+            never computed.
     """
     openpyxl = imported("openpyxl", f"{path}, a workbook,", "or save it as CSV")
     rule = f"{path} must be a workbook that Excel can read (.xlsx), or CSV"
@@ -84,14 +86,23 @@ def rows_of_workbook(path: Path) -> Rows:
         if _begin(path) == _ZIP:
             check_archive(path, rule.removeprefix(f"{path} must "))
         books = [openpyxl.load_workbook(path, read_only=True, data_only=data) for data in (True, False)]
-        rows = list(zip(*(book.worksheets[0].iter_rows() for book in books), strict=True))
+        rows, cells_read = [], 0
+        for book in books:
+            book.worksheets[0].reset_dimensions()  # it may claim a million rows of 16,384 cells
+        both = zip(*(book.worksheets[0].iter_rows() for book in books), strict=True)
+        for line, (computed, written) in enumerate(both, start=1):
+            cells_read += len(computed)
+            if cells_read > _MOST_CELLS:
+                raise InputError(f"{path} must have at most {_MOST_CELLS} cells. Received: more, on line {line}.")
+            rows += [(line, computed, written)] if computed else []
     except InputError:
         raise
     except Exception as error:  # whatever its readers of zip and XML meet
         raise InputError(f"{rule}. Received: {type(error).__name__}.") from None
     found: Rows = []
-    for line, (computed, written) in enumerate(rows, start=1):
-        cells = []
+    width = max((len(computed) for _, computed, _ in rows), default=0)
+    for line, computed, written in rows:
+        cells: list[str] = []
         for column, (cell, source) in enumerate(zip(computed, written, strict=True), start=1):
             where = f"{path}, line {line}, column {column}"
             formula = str(source.value or "").startswith("=")
@@ -100,7 +111,7 @@ def rows_of_workbook(path: Path) -> Rows:
                 f"{where} must have a value. Received: a formula that was never computed; open and save the file.",
             )
             cells.append(_written(cell.value, where))
-        found.append((line, cells))
+        found.append((line, cells + [""] * (width - len(cells))))
     return found
 
 
