@@ -23,7 +23,7 @@ from niwt_tf.serving.loopback.loopback_grpc import leased, status
 from niwt_tf.serving.loopback.served_model import ServedModel
 
 _LOG = logging.getLogger("niwt_tf.serving")
-_MOST_BYTES = 1 << 30  # of a request
+MOST_BYTES = 1 << 30  # of a request
 _SLOWEST_SECONDS = 600.0  # that a client may say nothing
 _PATH = re.compile(
     r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>[0-9]{1,18})|/labels/(?P<label>[^/:]+))?(?P<verb>:predict|/metadata)?"
@@ -63,9 +63,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not (length.isascii() and length.isdecimal()) or "Transfer-Encoding" in self.headers:
             self.close_connection = True
             self._send(411, {"error": "Content-Length must be given."})
-        elif len(length) > 18 or int(length) > _MOST_BYTES:
+        elif len(length) > 18 or int(length) > MOST_BYTES:
             self.close_connection = True
-            self._send(413, {"error": f"The request must have at most {_MOST_BYTES} bytes."})
+            self._send(413, {"error": f"The request must have at most {MOST_BYTES} bytes."})
         else:
             body = self.rfile.read(int(length))
             self.close_connection |= len(body) < int(length)  # the client has gone
