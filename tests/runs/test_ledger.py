@@ -284,3 +284,14 @@ def test_a_record_is_not_given_up_because_too_many_files_are_open(tmp_path, monk
     with pytest.raises(OSError, match="Too many open files"):
         _does(tmp_path, _baseline)
     assert (tmp_path / FILE).read_text() == before
+
+
+def test_a_record_that_cannot_be_read_is_kept_beside_the_new_one(tmp_path):
+    _does(tmp_path)
+    damaged = (tmp_path / FILE).read_text().replace('"entries"', '"entrees"')
+    (tmp_path / FILE).write_text(damaged)
+    assert TAMPERED in _does(tmp_path, map="cosine")
+    (tmp_path / FILE).write_text("{")
+    _does(tmp_path, map="ridge")
+    assert (tmp_path / f"{FILE}.damaged").read_text() == damaged
+    assert read_json(tmp_path / FILE)["entries"]
