@@ -407,3 +407,14 @@ def test_what_is_published_is_read_where_it_cannot_have_been_changed(tmp_path):
     (tmp_path / "evaluate" / "metrics.json").write_text('{"sum": 99}')
     with pytest.raises(InputError, match=r"must hold the stage evaluate, which is not complete \(its metrics\.json"):
         run.published("metrics.json", "evaluate")
+
+
+@pytest.mark.parametrize("name", ["settings", "inputs", "extra", "files", "publishes"])
+def test_a_manifest_of_another_form_is_none(tmp_path, name):
+    _both(tmp_path)
+    manifest = tmp_path / "train" / "manifest.json"
+    write_json(manifest, sealed({**read_json(manifest), name: 5}))
+    assert read_manifest(tmp_path / "train") is None
+    write_json(manifest, sealed({**read_json(manifest), "files": {"a\0b": 1}, name: read_json(manifest)[name]}))
+    assert read_manifest(tmp_path / "train") is None
+    assert _both(tmp_path)[0]
