@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import io
 import math
 import os
@@ -110,7 +111,14 @@ def check_mat(path: str | os.PathLike[str]) -> None:
         ValueError, zlib.error, struct.error: it is damaged.
         OSError: it cannot be read.
     """
-    most, total = _MOST_BESIDE + _MOST_TIMES * os.stat(path).st_size, 0
+    state = os.stat(path)
+    check_size(path, _unpacked(os.fspath(path), state.st_size, state.st_ino, state.st_mtime_ns, state.st_ctime_ns))
+
+
+@functools.lru_cache(maxsize=64)  # a reader may ask for one variable after the other
+def _unpacked(path: str, size: int, *_: int) -> int:
+    """Return the bytes that the packed parts of a file unpack to, counted up to what `check_size` allows."""
+    most, total = _MOST_BESIDE + _MOST_TIMES * size, 0
     with open(path, "rb") as file:
         begin = file.read(128)
         order = {b"IM": "<", b"MI": ">"}.get(begin[126:])
@@ -123,7 +131,7 @@ def check_mat(path: str | os.PathLike[str]) -> None:
             while total <= most and (piece := inflating.unconsumed_tail or file.read(min(_PIECE, max(end - file.tell(), 0)))):
                 total += len(inflating.decompress(piece, _PIECE))
             file.seek(end)
-    check_size(path, total)
+    return total
 
 
 def _entries(group: Any) -> Iterator[tuple[str, Any]]:
