@@ -1,4 +1,4 @@
-"""What the REST half of the loopback server makes of requests that are none, by HTTP alone."""
+"""Requests and answers that are none: what the loopback server and a client make of them, without a network."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 from tensorflow.core.framework import tensor_pb2
 
+from niwt_tf.serving.client import grpc_transport
 from niwt_tf.serving.client.transport import RequestError
 from niwt_tf.serving.loopback import loopback_grpc
 from niwt_tf.serving.loopback.loopback_rest import RestServer
@@ -101,3 +102,11 @@ def test_tensors_of_one_request_declare_no_more_than_one_may(monkeypatch):
     assert loopback_grpc._array("a", tensor, 1000).shape == (200,)
     with pytest.raises(RequestError, match=r"b is not a tensor: its shape \[200\] is that of 800 bytes, more than 1000 in a"):
         loopback_grpc._array("b", tensor, 200)
+
+
+def test_an_answer_that_declares_more_than_any_has_is_not_made():
+    outputs = {"scores": tensor_pb2.TensorProto(dtype=1, tensor_shape={"dim": [{"size": 2**43}]}, float_val=[0.0])}
+    with pytest.raises(RequestError, match="The answer has 8796093022208 numbers in scores, more than 134217728."):
+        grpc_transport._arrays(outputs)
+    outputs["scores"].tensor_shape.dim[0].size = 3
+    assert grpc_transport._arrays(outputs)["scores"].tolist() == [0, 0, 0]
