@@ -236,7 +236,10 @@ def read_numbered_names(path: Path) -> tuple[np.ndarray, list[str]]:
 
 
 def _whole_number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+
+
+_MOST_DIGITS = 18  # of an int64
 
 
 def read_keyed_names(path: Path, key_of: Callable[[str], K | None], key: str, named: str) -> dict[K, str]:

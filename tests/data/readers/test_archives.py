@@ -8,7 +8,7 @@ import pytest
 
 from niwt_tf.data.readers.archives import present_images
 from niwt_tf.data.readers.spreadsheet import is_workbook
-from niwt_tf.data.readers.tables import read_mat, read_text
+from niwt_tf.data.readers.tables import read_mat, read_numbered_names, read_text
 from niwt_tf.errors import InputError
 
 
@@ -37,3 +37,10 @@ def test_a_pipe_in_the_place_of_a_table_is_not_waited_for(tmp_path):
         read_text(pipe)
     with pytest.raises(InputError, match=r"classes\.csv must be a readable MATLAB file\. Received: Not a regular file\."):
         read_mat(pipe, ["labels"])
+
+
+@pytest.mark.parametrize("number", ["9" * 19, "9" * 5000])
+def test_a_number_that_no_archive_has_is_none(tmp_path, number):
+    (tmp_path / "images.txt").write_text(f"1 a.jpg\n{number} b.jpg\n")
+    with pytest.raises(InputError, match=r"images\.txt, line 2 must be a number and a name\. Received: '9999"):
+        read_numbered_names(tmp_path / "images.txt")
