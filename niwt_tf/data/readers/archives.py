@@ -153,9 +153,13 @@ def drop_missing(dataset: Dataset, missing_images: str, listing: Path) -> Datase
     The data set has no split yet; `listing` is the file that lists its images, for messages.
 
     Raises:
-        InputError: images are missing and `missing_images` is "error", or no image at all is there.
+        InputError: images are missing and `missing_images` is "error", no image at all is there, or a path leads out of the
+            folder of images.
     """
     check_choice("missing_images", missing_images, MISSING_IMAGES)
+    outside = next((path for path in dataset.paths if path.startswith("/") or ".." in path.split("/")), None)
+    if outside is not None:
+        raise InputError(f"{listing} must list images in {dataset.root}. Received: {brief(outside)}, which leads out of it.")
     present = present_images(dataset.root, dataset.paths)
     absent = np.flatnonzero(~present)
     if not present.any():

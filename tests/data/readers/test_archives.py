@@ -4,11 +4,13 @@ import errno
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from niwt_tf.data.readers.archives import present_images
+from niwt_tf.data.readers.archives import drop_missing, present_images
 from niwt_tf.data.readers.spreadsheet import is_workbook
 from niwt_tf.data.readers.tables import read_mat, read_numbered_names, read_text
+from niwt_tf.data.schema import Dataset, no_knowledge
 from niwt_tf.errors import InputError
 
 
@@ -44,3 +46,12 @@ def test_a_number_that_no_archive_has_is_none(tmp_path, number):
     (tmp_path / "images.txt").write_text(f"1 a.jpg\n{number} b.jpg\n")
     with pytest.raises(InputError, match=r"images\.txt, line 2 must be a number and a name\. Received: '9999"):
         read_numbered_names(tmp_path / "images.txt")
+
+
+@pytest.mark.parametrize("path", ["../b.jpg", "a/../../b.jpg", "/etc/b.jpg"])
+def test_a_list_of_images_does_not_lead_out_of_their_folder(tmp_path, path):
+    (tmp_path / "images" / "a").mkdir(parents=True)
+    (tmp_path / "b.jpg").write_bytes(b"")
+    dataset = Dataset("cub", tmp_path / "images", (path,), np.zeros(1, np.int32), ("a",), no_knowledge(1))
+    with pytest.raises(InputError, match=rf"images\.txt must list images in .*images\. Received: '{path}', which leads out"):
+        drop_missing(dataset, "error", tmp_path / "images.txt")
