@@ -361,8 +361,8 @@ def read_mat(path: Path, keys: Sequence[str], optional: Sequence[str] = ()) -> d
         else:
             listing = whosmat(path)
             held = [name for name, _, _ in listing]
-            check_mat(path)
             check_size(path, sum(math.prod(shape) * _WIDTHS.get(kind, 8) for _, shape, kind in listing))
+            check_mat(path)
             content = loadmat(path, variable_names=[*keys, *optional])
     except InputError:
         raise
