@@ -187,6 +187,8 @@ def _check_form(path: Path, metadata: Mapping[str, Any], cards: Sequence[Card]) 
         InputError: it has not; the entry is named.
     """
     size, known = metadata.get("input_size", 1), metadata.get("knowledge")
+    names: Any
+    groups: Any
     forms = {name: isinstance(metadata.get(name), dict | None) for name in _OBJECTS}
     forms["input_size"] = isinstance(size, int) and size > 0
     forms["resize"] = metadata.get("resize", "squash") in ("squash", "crop", "pad")
