@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from niwt_tf import __version__
 from niwt_tf.config.surroundings import leave_working_directory
 from niwt_tf.errors import InputError, suggestion
-from niwt_tf.jobs.terminal_text import outlive_readers
+from niwt_tf.jobs.terminal_text import outlive_readers, shown
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = _main(arguments)
         sys.stdout.flush()
     except InputError as error:  # the options of an installed package are not in order
-        print(f"niwt: {error}", file=sys.stderr)
+        print(f"niwt: {shown(str(error))}", file=sys.stderr)
         return 2
     except OSError as error:  # of what was printed; a job says its own
         print(f"niwt: Cannot write: {error.strerror or error}.", file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import re
 from collections.abc import Iterable, Sequence
 
@@ -24,6 +25,11 @@ def require(condition: object, sentence: str) -> None:
     """
     if not condition:
         raise InputError(sentence)
+
+
+def is_passing(error: OSError) -> bool:
+    """Return whether an error says nothing of the file: too many are open, or memory is short. Another attempt may go well."""
+    return error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 def suggestion(received: str, choices: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import errno
 import fcntl
 import functools
 import glob
@@ -14,6 +15,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -155,8 +157,7 @@ def _stream(target: Path) -> int | Path | None:
     """Return what is written to in the place of a file: a copy of a descriptor of this process, a pipe or a device."""
     named = {"/dev/stdout": "1", "/dev/stderr": "2"}.get(os.path.abspath(target))
     descriptor = re.fullmatch(r"/(?:dev|proc/self)/fd/(\d+)", os.path.abspath(target))
-    number = named or (descriptor and descriptor[1])
-    if number:
+    if number := named or (descriptor and descriptor[1]):
         return os.dup(int(number))
     return target if target.exists() and not target.is_file() and not target.is_dir() else None
 
@@ -361,11 +362,13 @@ def _abandoned(path: Path) -> Iterator[bool]:
     if path.is_symlink() or not path.exists():
         yield path.is_symlink()  # what once stood for the folder
         return
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = None
+    with suppress(OSError):  # it has just been moved or removed, or is another user's
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        yield _is_left(path, descriptor)
+        yield descriptor is not None and _is_left(path, descriptor)
     finally:
-        os.close(descriptor)
+        _let_go(descriptor)
 
 
 def _is_left(path: Path, descriptor: int) -> bool:
@@ -385,9 +388,8 @@ def _is_left(path: Path, descriptor: int) -> bool:
 def sync_tree(folder: str | os.PathLike[str]) -> None:
     """Wait until every file and directory under `folder` is on the disk."""
     for parent, _, names in os.walk(folder):
-        for name in names:
+        for name in (*names, ""):  # the folder itself at last
             _sync(Path(parent, name))
-        _sync(Path(parent))
 
 
 def _sync(path: Path) -> None:
@@ -414,12 +416,25 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no JSON, or is nested too deeply.
+        ValueError: it is no JSON (NaN is none), or is nested too deeply.
     """
+    state_of(path)
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=int)  # which NaN is not
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def state_of(path: str | os.PathLike[str]) -> os.stat_result:
+    """Return the state of a file that can be read to its end: a pipe may never end, and a device may not either.
+
+    Raises:
+        OSError: it is not there, or is no such file.
+    """
+    state = os.stat(path)
+    if stat.S_IFMT(state.st_mode) not in (stat.S_IFREG, stat.S_IFDIR):  # to read a folder fails by itself
+        raise OSError(errno.EINVAL, "Not a regular file", os.fspath(path))
+    return state
 
 
 def fingerprint(*parts: Any) -> str:
@@ -448,7 +463,7 @@ def digest_of(path: str | os.PathLike[str]) -> str:
     Raises:
         OSError: it cannot be read.
     """
-    state = os.stat(path)
+    state = state_of(path)
     stamp = (os.path.abspath(path), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
     # The clock of a file system is coarse: a file may change twice between two of its ticks.
     settled = time.time() - state.st_ctime > _SETTLED_SECONDS

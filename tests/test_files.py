@@ -13,6 +13,7 @@ import pytest
 
 from niwt_tf.files import (
     cache_folder,
+    digest_of,
     files_below,
     fingerprint,
     literal_folder,
@@ -309,3 +310,33 @@ def test_a_user_without_a_home_has_a_cache(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     assert cache_folder().is_absolute() and "~" not in str(cache_folder())
+
+
+def test_what_another_process_has_just_removed_is_nothing_abandoned(tmp_path, monkeypatch):
+    (tmp_path / ".tmp-x00000000-a.json").write_text("1")
+    opened = os.open
+
+    def gone(path, *flags):
+        if str(path).endswith("a.json"):
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return opened(path, *flags)
+
+    monkeypatch.setattr(os, "open", gone)
+    remove_abandoned(tmp_path)
+    assert os.listdir(tmp_path) == [".tmp-x00000000-a.json"]
+
+
+@pytest.mark.parametrize("text", ["NaN", '{"a": [1, Infinity]}', "-Infinity", "1" * 5000])
+def test_what_json_does_not_have_is_no_json(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError):
+        read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("reader", [read_json, digest_of])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path, reader):
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(OSError, match="Not a regular file"):
+        reader(tmp_path / "a.json")
+    with pytest.raises(OSError, match="Not a regular file"):
+        reader("/dev/zero")

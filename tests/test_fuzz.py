@@ -73,7 +73,7 @@ def _bundle(folder: Path) -> Path:
         (folder / name).mkdir(parents=True)
     (folder / "saved_model.pb").write_bytes(b"graph")
     rewrite.write_cards(folder, [Card("owl", (0.5, 1.0)), Card("wren", None, "a wren")])
-    knowledge = {"names": ["p", "q"], "groups": ["", ""]}
+    knowledge = {"names": ["p", "q"], "groups": ["", ""], "source": "attributes"}
     names = {"labels": ["owl", "wren"], "seen": [], "unseen": ["owl", "wren"], "knowledge": knowledge}
     rewrite.write_metadata(folder, {"format": 2, "input_size": 16, **names})
     return folder
@@ -128,7 +128,9 @@ def _good(folder: Path) -> dict[str, tuple[Path, object]]:
         found[f"bundle {file.name}"] = (file, lambda _: Bundle.open(bundle, check=False))
     manifest = folder / "stage" / "manifest.json"
     manifest.parent.mkdir()
-    manifest.write_text('{"stage": "a", "files": {"b": 1}, "inputs": {}}')
+    (manifest.parent / "b").write_bytes(b"1")
+    told = {"stage": "stage", "settings": {}, "inputs": {}, "data": "d", "extra": {}, "identity": "i", "files": {"b": 1}}
+    manifest.write_text(json.dumps({**told, "publishes": ["b"], "seconds": 1, "shapes": {}, "metrics": {}}))
     found["manifest"] = (manifest, lambda path: read_manifest(path.parent))
     for name, write, read in (("cub", write_cub, read_cub), ("awa2", write_awa2, read_awa2)):
         root = write(folder / name)

@@ -400,7 +400,7 @@ class RowIndex:
 
 
 def identities_of(images: Images) -> np.ndarray:
-    """Return what tells image files apart without reading them, uint64 [M, 2]: hashes of path, size and times.
+    """Return what tells image files apart without reading them, uint64 [M, 2]: hashes of path, number, size and times.
 
     Raises:
         OSError: an image is not there.
@@ -421,5 +421,6 @@ def _identity(root: str, path: str, of_file: str | None) -> bytes:
 
 def _state(path: str) -> str:
     state = os.stat(path)
-    # A file that takes another's place keeps the time of its writing, but not that of its last change of any kind.
-    return f"{state.st_size}\0{state.st_mtime_ns}\0{state.st_ctime_ns}"
+    # A file that takes another's place keeps the time of its writing, but not that of its last change of any kind. Of two files
+    # that were written in one tick of the clock a link may lead to either.
+    return f"{state.st_ino}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ctime_ns}"

@@ -148,7 +148,7 @@ class Option:
         self._refuse(f"must be {_EXPECTED[self.kind]}", value)
 
     def _check_number(self, number: float, value: Any) -> None:
-        if not math.isfinite(number):
+        if isinstance(number, float) and not math.isfinite(number):  # a whole number may be too large for one
             self._refuse("must be finite", value)
         if self.at_least is not None and number < self.at_least:
             self._refuse(f"must be at least {self.at_least:g}", value)

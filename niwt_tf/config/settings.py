@@ -179,7 +179,7 @@ class Settings:
     cache_dtype: str = option(
         "float32", "Number format of the cached feature maps and features of frozen networks.", choices=("float32", "float16")
     )
-    seed: int = option(0, "Seed of every random choice.", at_least=0)
+    seed: int = option(0, "Seed of every random choice.", at_least=0, below=2_000_000_000)
 
     def __post_init__(self) -> None:
         for declared in SETTINGS:

@@ -194,6 +194,28 @@ def start_bound(
     return process
 
 
+def run_bound(
+    command: Sequence[str], *, env: Mapping[str, str] | None = None, timeout: float | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a process that calls `watch_parent` to its end, and return what it said; it does not outlive this one.
+
+    Raises:
+        OSError: it cannot be started.
+        subprocess.TimeoutExpired: it did not end within so many seconds, and was killed.
+    """
+    # By a pipe, not by what Linux does: nothing of Python's runs between fork and exec, where TensorFlow's threads may be.
+    process = start_bound(command, env=env, watched=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        said = process.communicate(timeout=timeout)
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
+    finally:
+        os.close(process.held_pipe)  # type: ignore[attr-defined]
+    return subprocess.CompletedProcess(command, process.returncode, *said)
+
+
 def _dying() -> Callable[[], None] | None:
     """Return what a child does before anything else so that Linux kills it when this process ends; None on other systems.
 

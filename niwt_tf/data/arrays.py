@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import functools
+import io
 import math
 import os
 import struct
@@ -79,6 +81,59 @@ def check_hdf5(path: str | os.PathLike[str], file: IO[bytes] | None = None) -> N
     check_size(path, declared)
 
 
+def check_keras(path: str | os.PathLike[str], rule: str = "be a .keras file") -> None:
+    """Check a `.keras` file as `check_archive` does, and the weights in it as `check_hdf5` does.
+
+    Raises:
+        InputError: it is none, declares more than it holds, or its weights lie in another file.
+        OSError: it cannot be read.
+    """
+    check_archive(path, rule)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = [entry for entry in archive.infolist() if entry.filename.endswith((".h5", ".hdf5"))]
+            weights = [io.BytesIO(archive.read(entry)) for entry in inside]
+    except (OSError, *FAULTS) as error:
+        raise _told(path, rule, error) from None
+    for each in weights:
+        check_hdf5(path, each)
+
+
+_COMPRESSED = 15  # the kind of such an element
+_PIECE = 1 << 20
+
+
+def check_mat(path: str | os.PathLike[str]) -> None:
+    """Check that a MATLAB file of version 5 unpacks to no more than `check_size` allows, whatever it declares.
+
+    Raises:
+        InputError: it does.
+        ValueError, zlib.error, struct.error: it is damaged.
+        OSError: it cannot be read.
+    """
+    state = os.stat(path)
+    check_size(path, _unpacked(os.fspath(path), state.st_size, state.st_ino, state.st_mtime_ns, state.st_ctime_ns))
+
+
+@functools.lru_cache(maxsize=64)  # a reader may ask for one variable after the other
+def _unpacked(path: str, size: int, *_: int) -> int:
+    """Return the bytes that the packed parts of a file unpack to, counted up to what `check_size` allows."""
+    most, total = _MOST_BESIDE + _MOST_TIMES * size, 0
+    with open(path, "rb") as file:
+        begin = file.read(128)
+        order = {b"IM": "<", b"MI": ">"}.get(begin[126:])
+        while order and len(tag := file.read(8)) == 8 and total <= most:
+            kind, length = struct.unpack(f"{order}2I", tag)
+            if kind != _COMPRESSED:
+                file.seek(length, os.SEEK_CUR)
+                continue
+            inflating, end = zlib.decompressobj(), file.tell() + length
+            while total <= most and (piece := inflating.unconsumed_tail or file.read(min(_PIECE, max(end - file.tell(), 0)))):
+                total += len(inflating.decompress(piece, _PIECE))
+            file.seek(end)
+    return total
+
+
 def _entries(group: Any) -> Iterator[tuple[str, Any]]:
     """Yield the links out of the file, and the data sets, of a group and the groups in it."""
     import h5py
@@ -109,7 +164,13 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     check_archive(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            return {entry.filename.removesuffix(".npy"): _array(archive, entry) for entry in archive.infolist()}
+            found: dict[str, np.ndarray] = {}
+            for entry in archive.infolist():
+                name = entry.filename.removesuffix(".npy")
+                if name in found:  # the last would be taken, and another reader may take the first
+                    raise ValueError(f"{name!r} twice")
+                found[name] = _array(archive, entry)
+            return found
     except (OSError, *FAULTS) as error:
         raise _told(path, "hold complete arrays", error) from None
 

@@ -36,7 +36,7 @@ def feature_rows(path: Path) -> np.ndarray:
         state = os.stat(path)
     except OSError as error:
         raise InputError(f"{path} must be a readable MATLAB file. Received: {error.strerror or error}.") from None
-    return _rows(os.path.abspath(path), state.st_size, state.st_mtime_ns)
+    return _rows(os.path.abspath(path), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
 
 @lru_cache(maxsize=1)

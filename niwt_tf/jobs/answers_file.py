@@ -21,8 +21,9 @@ from typing import IO, Any
 from niwt_tf.config.extras import imported
 from niwt_tf.data.csv_text import csv_text
 from niwt_tf.errors import InputError, require
-from niwt_tf.files import read_json, replacing, short_name, write_json
+from niwt_tf.files import digest_of, has_seal, is_sealed, read_json, replacing, sealed, short_name, write_json
 from niwt_tf.jobs.answer_text import lines_of
+from niwt_tf.runs.store import lock_file
 from niwt_tf.serving.client.records import Record
 
 _COLUMNS = ("image", "rank", "label", "score", "seen", "version")
@@ -111,8 +112,10 @@ class AnswersFile:
         if not progress.is_file():
             with replacing(self._work / _LIST) as temporary:
                 count = write_names(self._names, temporary)
-            write_json(progress, {**self._state(count), "asked": self._asked})
+            listed = digest_of(self._work / _LIST)
+            write_json(progress, sealed({**self._state(count), "asked": self._asked, "list": listed}))
         found = self._read(progress)
+        self._listed = found.get("list")
         self.count, self.done, self.bad = found["images"], found["done"], found["bad"]
         self.first_bad: list[list[str]] = found["first_bad"]
         self.done_before = self.done
@@ -122,7 +125,7 @@ class AnswersFile:
             self.bad_path.unlink(missing_ok=True)
 
     def _lock(self) -> None:
-        file = self._open.enter_context(open(self._work / "lock", "w"))  # noqa: SIM115
+        file = self._open.enter_context(lock_file(self._work / "lock"))
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -136,6 +139,9 @@ class AnswersFile:
             found = dict(read_json(progress))
             before = dict(found["asked"])
             if not (self._work / _LIST).is_file() or any(not isinstance(found[name], int) for name in self._state(0, True)):
+                raise ValueError
+            # Another number of answers would leave images out without a word. An earlier version sealed nothing.
+            if has_seal(found) and not (is_sealed(found) and found["list"] == digest_of(self._work / _LIST)):
                 raise ValueError
         except (OSError, ValueError, KeyError, TypeError):
             rule = (
@@ -195,8 +201,9 @@ class AnswersFile:
         state = {
             "images": self.count, "done": self.done, "bytes": self._lines.tell(), "bad": self.bad,
             "bad_bytes": self._bad_lines.tell() if self._bad_lines else 0, "first_bad": self.first_bad, "asked": self._asked,
+            "list": self._listed,
         }
-        write_json(self._work / _PROGRESS, state)
+        write_json(self._work / _PROGRESS, sealed(state))
         self._committed = time.monotonic()
 
     def finish(self) -> None:

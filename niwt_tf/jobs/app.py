@@ -17,15 +17,16 @@ from absl import logging as absl_logging
 from niwt_tf.compute.quiet_tensorflow import import_quietly
 from niwt_tf.config.extras import check_installed
 from niwt_tf.config.surroundings import settle_process
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, first_line
 from niwt_tf.jobs.context import lost_worker, team_from_flags
 from niwt_tf.jobs.flags import define_flags, parse_flags, run_folder, say_synonyms, settings_from_flags
 from niwt_tf.jobs.table import HELP_FLAGS, JOBS, Job, job_help
+from niwt_tf.jobs.terminal_text import shown
 from niwt_tf.runs.run import Run, RunDirectory
 from niwt_tf.runs.store import StageStore
 
 # What a library may have made another error of: of other OSErrors that were met on the way, only it knows what they mean.
-_OF_DISKS = (errno.EIO, errno.EROFS, errno.EDQUOT, errno.ESTALE)
+_OF_DISKS = (errno.EIO, errno.EROFS, errno.EDQUOT, errno.ESTALE, errno.EMFILE, errno.ENFILE)
 _DISK_FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
@@ -78,7 +79,7 @@ def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[]
         sentence = str(error) if isinstance(error, InputError) else lost_worker(error) or _file_system_sentence(error)
         if sentence is None:
             raise
-        print(f"niwt {name}: {sentence}", file=sys.stderr)
+        print(f"niwt {name}: {shown(sentence)}", file=sys.stderr)
         return 2
     return 0
 
@@ -126,14 +127,22 @@ def _log_to_stderr(name: str) -> None:
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(f"niwt {name}: %(message)s"))
+    handler.setFormatter(_OneLine(f"niwt {name}: %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
 
 
+class _OneLine(logging.Formatter):
+    """Names of files in a message can neither break its line nor move the cursor."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802, D102
+        record.message = shown(record.message)
+        return super().formatMessage(record)
+
+
 def _file_system_sentence(error: BaseException) -> str | None:
-    """Return a sentence if an error, or what caused it, is the file system's."""
+    """Return a sentence if an error, or what caused it, is the file system's, or says that memory is short."""
     cause: BaseException | None = error
     seen: list[BaseException] = []
     while cause is not None and cause not in seen:
@@ -143,6 +152,8 @@ def _file_system_sentence(error: BaseException) -> str | None:
             return f"Cannot write{_named(cause)}: {full}. Once there is room, the same command goes on from here."
         if isinstance(cause, OSError) and (cause is error or cause.errno in _OF_DISKS):
             return f"Cannot read or write{_named(cause)}: {cause.strerror or cause}."
+        if isinstance(cause, MemoryError) or type(cause).__name__ == "ResourceExhaustedError":  # TensorFlow's
+            return f"This needs more memory than there is: {first_line(cause).rstrip('.')}."
         seen.append(cause)
         cause = cause.__cause__ or cause.__context__
     return None

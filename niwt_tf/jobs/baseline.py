@@ -23,6 +23,7 @@ from niwt_tf.methods.token_table import encoder_of
 from niwt_tf.protocol.scoring import metrics_of, save_scores, score_task
 from niwt_tf.protocol.seen_networks import load_networks
 from niwt_tf.protocol.selection import choose, plain, select
+from niwt_tf.runs.fingerprints import method_package
 from niwt_tf.runs.run import Run
 from niwt_tf.runs.stage import Stage
 
@@ -62,7 +63,7 @@ def _stage_of(run: Run, data: RunData, name: str, source: str) -> Stage:
     method = _method_of(name)
     of_stages = (name for each in method.stages for name in each.settings)
     used = tuple(dict.fromkeys((*SETTINGS_USED, *method.settings, *of_stages)))
-    extra: dict[str, Any] = {"baseline_features": source, **method.identity}
+    extra: dict[str, Any] = {"baseline_features": source, **method.identity, **method_package(name)}
     if method.reads_texts:
         extra["texts"] = fingerprint(texts_of(data.seen, data.unseen))
     return run.stage(f"baseline_{name}", settings_used=used, inputs=["train"], extra=extra)

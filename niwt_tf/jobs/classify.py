@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from niwt_tf.data.descriptions.new_classes import doubt_of, read_described_classes
 from niwt_tf.data.readers.loose_images import each_image_file, paths_of
-from niwt_tf.errors import InputError, require
+from niwt_tf.errors import InputError, brief, require
 from niwt_tf.files import fingerprint, replacing
 from niwt_tf.jobs.answer_text import AnswerText, CsvText, JsonText, TableText
 from niwt_tf.jobs.answers_file import AnswersFile, read_names, write_names
@@ -37,6 +37,7 @@ from niwt_tf.serving.client.workers import answered
 
 _BATCHES = 4  # of a list of images that a worker takes at a time
 _NAMED = 3
+_MOST_DIGITS = 18  # of a version's number
 _LOG = logging.getLogger("niwt_tf.jobs")
 
 
@@ -205,7 +206,11 @@ def _question() -> Question:
     if values.name is None:
         raise InputError("--name must be given with --server: the name of the model on the server, for instance --name=birds.")
     version = values.model_version
-    version = int(version) if version and version.isdecimal() else version
+    if version and version.isdecimal():
+        if len(version) > _MOST_DIGITS:
+            rule = f"--model_version must be a number of at most {_MOST_DIGITS} digits, or a label"
+            raise InputError(f"{rule}. Received: {brief(version)}.")
+        version = int(version)
     return replace(question, server=values.server, name=values.name, version=version)
 
 

@@ -27,7 +27,7 @@ from niwt_tf.models.feature_network import check_takes_pixels
 from niwt_tf.models.network import Network
 from niwt_tf.runs.ledger import DIGEST
 from niwt_tf.runs.run import Run
-from niwt_tf.serving.bundle.bundle import METADATA
+from niwt_tf.serving.bundle.bundle import METADATA, fingerprints
 from niwt_tf.serving.bundle.versions import saved_model_folder, versions
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.litert import export_litert
@@ -73,7 +73,7 @@ def stage(
     folder = Path(os.path.abspath(export_folder() if export_dir is None else export_dir))
     if run.team.is_chief and (run.path / "export").exists() and exported(run) is None:
         shutil.rmtree(run.path / "export")
-        _LOG.info("The SavedModel of this run does not exist any more.")
+        _LOG.info("The SavedModel of this run does not exist any more, or is damaged.")
     metrics = _metrics(run)
     extra = {"export_dir": str(folder), "k": _BEST, "metrics": metrics, "abstain": abstain}
     extra |= {"estimates": dict(estimates)} if estimates is not None else {}
@@ -126,8 +126,7 @@ def _metrics(run: Run) -> dict[str, Any]:
     Those of explanations may be measured after an export, and a later look at test images may be written down: neither
     outdates it.
     """
-    path = run.path / "metrics.json"
-    found = read_json(path) if path.exists() else {}
+    found = {} if run.outdated("evaluate") else read_json(run.published("metrics.json", "evaluate"))
     return {name: value for name, value in found.items() if not isinstance(value, dict) and name != DIGEST and value != []}
 
 
@@ -146,9 +145,16 @@ def exported(run: Run) -> Path | None:
     try:
         record = read_json(run.path / "export" / _RECORD)
         path = Path(record["path"])
-        return path if _sizes(path) == record["files"] else None
-    except (OSError, ValueError, KeyError, TypeError):
+        return path if _sizes(path) == record["files"] and _is_unchanged(path) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _is_unchanged(folder: Path) -> bool:
+    """Return whether every file of a bundle is as its fingerprints say."""
+    metadata = read_json(folder / METADATA) if (folder / METADATA).exists() else {}
+    present = fingerprints(folder, metadata)
+    return all(present.get(name) == digest for name, digest in metadata.get("fingerprint", {}).items())
 
 
 def _sizes(folder: Path) -> dict[str, int]:

@@ -26,7 +26,7 @@ from niwt_tf.methods.task import Task, tasks_of
 from niwt_tf.protocol.probabilities import save_probabilities
 from niwt_tf.protocol.seen_networks import load_networks
 from niwt_tf.protocol.selection import choose, plain
-from niwt_tf.runs.fingerprints import support_fingerprint
+from niwt_tf.runs.fingerprints import method_package, support_fingerprint
 from niwt_tf.runs.run import Run
 
 # What metrics.json has of every method; what a method does not say of itself is null.
@@ -68,7 +68,8 @@ def no_importance(run: Run, what: str) -> InputError:
 
 def method_stage(run: Run, data: RunData, stage: MethodStage) -> None:
     """Do one of the stages that a method needs before `transfer`."""
-    made = run.stage(stage.name, settings_used=stage.settings, inputs=stage.inputs, described=stage.described)
+    extra = method_package(run.settings.method)
+    made = run.stage(stage.name, settings_used=stage.settings, inputs=stage.inputs, extra=extra, described=stage.described)
     if made.up_to_date:
         return
     tasks = run_tasks(run, data, stage.inputs)
@@ -84,7 +85,7 @@ def transfer_stage(run: Run, data: RunData, chosen_before: Mapping[str, Any] | N
     """
     method, settings = method_of(run.settings.method), run.settings
     extra: dict[str, Any] = support_fingerprint(settings.support) if "support" in method.settings else {}
-    extra |= method.identity
+    extra |= {**method.identity, **method_package(method.name)}
     candidate = None if chosen_before is None else method.candidate_of(chosen_before)
     extra = extra if candidate is None else {**extra, "candidate": candidate.as_dict()}
     used, inputs = ("method", "heat", *method.settings), inputs_of(method)

@@ -9,6 +9,7 @@ from pathlib import Path
 from absl import flags
 
 from niwt_tf.errors import InputError, suggestion
+from niwt_tf.files import replacing_directory
 
 PREFIX = "niwt:"
 _PACKAGE = Path(__file__).parents[1]
@@ -81,8 +82,12 @@ def flags_job() -> None:
 def _copy(folder: Path) -> None:
     if os.path.lexists(folder):
         raise InputError(f"--copy_to must be a new folder. Received: {str(folder)!r}, which exists.")
-    for source, target, patterns in ((FLAG_FILES, "flags", (f"*{_ENDING}",)), (DEPLOYMENT, "exports", _TO_DEPLOY)):
-        (folder / target).mkdir(parents=True)
-        for path in sorted(path for pattern in patterns for path in source.glob(pattern)):
-            shutil.copyfile(path, folder / target / path.name)
-            print(folder / target / path.name)
+    copied = []
+    with replacing_directory(folder) as temporary:  # on a full disk nothing is left
+        for source, target, patterns in ((FLAG_FILES, "flags", (f"*{_ENDING}",)), (DEPLOYMENT, "exports", _TO_DEPLOY)):
+            (temporary / target).mkdir()
+            for path in sorted(path for pattern in patterns for path in source.glob(pattern)):
+                shutil.copyfile(path, temporary / target / path.name)
+                copied.append(folder / target / path.name)
+    for path in copied:
+        print(path)

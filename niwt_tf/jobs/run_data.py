@@ -30,6 +30,7 @@ from niwt_tf.protocol.probabilities import load_probabilities
 from niwt_tf.protocol.seen_networks import partitions_of
 from niwt_tf.runs.fingerprints import data_fingerprint, descriptions_fingerprint, image_fingerprint, problem_fingerprint
 from niwt_tf.runs.run import Run
+from niwt_tf.runs.stage import stated_manifest
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,7 @@ class TransferFiles:
     @cached_property
     def unseen_network(self) -> Network | None:
         """That of the unseen classes alone, where the method writes one from their descriptions."""
-        path = self.folder / "unseen.keras"
-        return Network.load(path) if path.is_file() else None
+        return Network.load(self.folder / "unseen.keras") if self._has("unseen.keras") else None
 
     @property
     def generator_arrays(self) -> dict[str, np.ndarray]:
@@ -162,4 +162,9 @@ class TransferFiles:
 
     def _arrays(self, name: str) -> dict[str, np.ndarray]:
         """Return the arrays of a file, or none where there is no such file."""
-        return arrays_of(self.folder / f"{name}.npz")
+        return arrays_of(self.folder / f"{name}.npz") if self._has(f"{name}.npz") else {}
+
+    def _has(self, name: str) -> bool:
+        """Return whether the stage wrote a file: one that was put there since is none of the run's."""
+        manifest = stated_manifest(self.folder)
+        return (self.folder / name).is_file() and (manifest is None or name in manifest["files"])

@@ -112,7 +112,7 @@ def _read(path: Path) -> Any:
     except OSError as error:
         reason = f"{str(path)!r} ({error.strerror})"
         raise InputError(f"--grid_file must name a file that can be read. Received: {reason}.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"--grid_file must be JSON in UTF-8. Received: {str(path)!r} ({error}).") from None
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from niwt_tf.config.backbones import APPLICATIONS, KERAS_HUB, default_layer_of, is_given_model
 from niwt_tf.config.extras import imported
-from niwt_tf.data.arrays import check_archive
+from niwt_tf.data.arrays import check_hdf5, check_keras
 from niwt_tf.errors import InputError, first_line, require
 from niwt_tf.models.cut import check_not_degenerate, default_layer
 from niwt_tf.models.layers import ClassHead, Preprocess
@@ -122,7 +122,7 @@ def _of_applications(name: str, size: int, weights: str) -> keras.Model:
 def _of_file(path: str) -> keras.Model:
     rule = "backbone must be a model that Keras reads safely"
     require(Path(path).is_file(), f"{rule}. Received: {path!r}, not a file.")
-    check_archive(path, "be a .keras file")
+    check_keras(path)
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever its zip, JSON and HDF5 readers meet
@@ -137,6 +137,8 @@ def _of_keras_hub(backbone: str) -> tuple[keras.Model, Any]:
     if "/" in preset and "://" not in preset:
         rule = "backbone must name a preset of KerasHub or its folder"
         require(Path(preset).is_dir(), f"{rule}. Received: {preset!r}, not a folder.")
+        for weights in sorted(Path(preset).rglob("*.h5")):
+            check_hdf5(weights)
     try:
         model = keras_hub.models.Backbone.from_preset(preset)
     except Exception as error:  # downloads, JSON and HDF5 fail in types of their own

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
 import warnings
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import keras
 import numpy as np
 
 from niwt_tf.config.backbones import WeightsFile
-from niwt_tf.data.arrays import check_archive, check_hdf5
+from niwt_tf.data.arrays import check_hdf5, check_keras
 from niwt_tf.errors import InputError, first_line
 
 
@@ -65,9 +63,7 @@ def load_named(model: keras.Model, path: str) -> None:
     """
     file = _existing(path)
     try:
-        check_archive(file)
-        with zipfile.ZipFile(file) as archive, archive.open("model.weights.h5") as weights:
-            check_hdf5(file, io.BytesIO(weights.read()))
+        check_keras(file)
         saved = keras.models.load_model(file, compile=False, safe_mode=True)
         found = {layer.name: layer.get_weights() for layer in saved.layers}
     except Exception as error:  # Keras raises whatever its zip, JSON and HDF5 readers meet

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from niwt_tf.config.backbones import KERAS_HUB, is_given_model
+from niwt_tf.config.names import METHOD_MODULES, added
 from niwt_tf.data.descriptions.join import JOINT
 from niwt_tf.data.hub_location import PREFIX, is_hub, module_fingerprint
 from niwt_tf.data.images.duplicates import digest_of_image
@@ -95,6 +98,19 @@ def support_fingerprint(support: str) -> dict[str, str]:
     return {"support": fingerprint([[path.relative_to(folder).as_posix(), digest_of(path)] for path in files])}
 
 
+def method_package(method: str) -> dict[str, list[str]]:
+    """Return, for a method that an installed package adds, the package and its version; nothing for one of this package."""
+    point = None if method in METHOD_MODULES else added("niwt_tf.methods").get(method)
+    return {} if point is None or point.dist is None else {PACKAGE: [point.dist.name, point.dist.version]}
+
+
+def other_package(extra: Mapping[str, Any]) -> str:
+    """Return which package has another version than the one that a stage was made with, or ""."""
+    name, version = extra.get(PACKAGE) or ("", None)
+    return name if name and _version(name) != version else ""
+
+
+PACKAGE = "package"
 _VERSIONS = ("niwt-tf", "tensorflow", "keras", "numpy", "scikit-learn", "pillow")
 
 

@@ -57,8 +57,8 @@ def check_run(path: str | os.PathLike[str]) -> tuple[Part, ...]:
 
 
 def _config(folder: Path) -> Part:
-    own, copy = (config_of(folder / name) is not None for name in (CONFIG, COPY))
-    if own:
+    own, copy = (config_of(folder / name) for name in (CONFIG, COPY))
+    if own and (copy is None or own["settings"] == copy["settings"]):
         return Part(CONFIG, "whole", False, "as it was written" if copy else "unchanged; its copy is written again")
     if copy:
         return Part(CONFIG, "damaged", True, f"it was changed; the copy next to it, {COPY}, is complete and is used instead")

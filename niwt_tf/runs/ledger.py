@@ -8,6 +8,7 @@ that is taken out, or a ledger that is deleted or put back, is noticed. It is a 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import Any
 
 from niwt_tf import __version__
 from niwt_tf.config.settings import SETTINGS
-from niwt_tf.files import fingerprint, read_json, write_json
+from niwt_tf.errors import is_passing
+from niwt_tf.files import fingerprint, read_json, replacing, write_json
 
 FILE = "test_labels.json"
 # Where a stage and config.json keep the digest of the ledger's last entry.
@@ -44,11 +46,11 @@ class Ledger:
 
     def __init__(self, run_dir: Path) -> None:
         """Read it; a ledger that is not there has no entries."""
-        self._path = run_dir / FILE
-        self.entries, readable = _read(self._path)
+        self._path, self._aside = run_dir / FILE, run_dir / f"{FILE}.damaged"
+        self.entries, self._readable = _read(self._path)
         known = {entry["digest"] for entry in self.entries}
         lost = any(entry["what"] == _LOST for entry in self.entries)
-        self.whole = readable and not lost and _is_chain(self.entries) and known.issuperset(_kept_digests(run_dir))
+        self.whole = self._readable and not lost and _is_chain(self.entries) and known.issuperset(_kept_digests(run_dir))
 
     @property
     def digest(self) -> str | None:
@@ -70,6 +72,9 @@ class Ledger:
             choices: what the figures depend on, by the names of the settings.
             uses_test_labels: what the method does with them beside being scored.
         """
+        if not self._readable and self._path.is_file() and not self._aside.exists():
+            with replacing(self._aside) as temporary:  # a person may read what this cannot
+                shutil.copyfile(self._path, temporary)
         if not self.whole and all(entry["what"] != _LOST for entry in self.entries):
             self._append(_LOST, problem, None, {}, ())
         self._append(what, problem, descriptions, portable(choices), uses_test_labels)
@@ -241,13 +246,19 @@ def _is_chain(entries: Sequence[Entry]) -> bool:
 
 
 def _read(path: Path) -> tuple[list[Entry], bool]:
-    """Return the entries that a ledger holds, and whether it can be read at all."""
+    """Return the entries that a ledger holds, and whether it can be read at all.
+
+    Raises:
+        OSError: whether it can cannot be told now.
+    """
     if not path.exists():
         return [], True
     try:
         entries = read_json(path)["entries"]
         readable = all(entry.keys() >= _KEYS and isinstance(entry["choices"], dict) for entry in entries)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, OSError) and is_passing(error):  # else its entries would be given up for lost
+            raise
         return [], False
     return (entries, True) if readable else ([], False)
 
@@ -266,6 +277,8 @@ def _object(path: Path) -> Mapping[str, Any]:
     """Return what a JSON file holds, or nothing where there is none."""
     try:
         found = read_json(path)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and is_passing(error):
+            raise
         return {}
     return found if isinstance(found, dict) else {}

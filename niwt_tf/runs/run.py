@@ -14,9 +14,9 @@ from typing import Any
 import niwt_tf
 from niwt_tf.compute.distributed import ALONE, Team
 from niwt_tf.config.settings import SETTING_NAMES, Settings
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, is_passing
 from niwt_tf.files import entries_of, fingerprint, has_seal, is_sealed, read_json, remove_abandoned, sealed, write_json
-from niwt_tf.runs.fingerprints import package_versions
+from niwt_tf.runs.fingerprints import other_package, package_versions
 from niwt_tf.runs.ledger import UseOfTestImages
 from niwt_tf.runs.stage import OTHER_VERSION, Manifest, Stage, fault_of, read_manifest
 from niwt_tf.runs.store import StageStore, held
@@ -157,10 +157,14 @@ class RunDirectory:
             if copy is None:
                 raise
             config = {}
-        if copy is None or (isinstance(config, dict) and is_sealed(config)):
-            if isinstance(config, dict) and has_seal(config) and not is_sealed(config):
+        whole = isinstance(config, dict) and is_sealed(config)
+        if copy is None:
+            if isinstance(config, dict) and has_seal(config) and not whole:
                 raise ValueError("it was changed after niwt wrote it.")
             return config  # type: ignore[no-any-return]
+        # The copy is written first. One that is whole and has other settings is that of another run.
+        if whole and config["settings"] == copy["settings"]:
+            return copy
         asked = config.get("settings") if isinstance(config, dict) else None
         known = copy["settings"]
         changed = [name for name in known if isinstance(asked, dict) and name in asked and asked[name] != known[name]]
@@ -306,6 +310,8 @@ class Run:
         current = json.loads(json.dumps(self.settings.as_dict()))
         if any(manifest["extra"].get(name) != value for name, value in code().items()):
             return OTHER_VERSION
+        if package := other_package(manifest["extra"]):
+            return f"was made with another version of {package}"
         changed = [setting for setting, value in manifest["settings"].items() if current.get(setting) != value]
         if changed:
             return f"was made with another --{changed[0]}"
@@ -337,6 +343,15 @@ class Run:
             if name == stage or stage in self._ancestors(name):
                 for published in manifest["publishes"]:
                     (self.path / published).unlink(missing_ok=True)
+
+    def published(self, name: str, stage: str) -> Path:
+        """Return what belongs at the top under a name, where its stage keeps it: the file at the top may have been changed.
+
+        Raises:
+            InputError: the stage was never finished, or is out of date for the settings.
+        """
+        self.folder(stage)
+        return self.path / self.publisher(name, stage) / name
 
     def publisher(self, published: str, stage: str) -> str:
         """Return whose file of that name belongs at the top: the last stage's that stands on `stage` and is not out of date."""
@@ -382,10 +397,18 @@ class Run:
 
 
 def config_of(path: Path) -> dict[str, Any] | None:
-    """Return a configuration that is as it was written, or None."""
+    """Return a configuration that is as it was written, or None.
+
+    Raises:
+        OSError: whether it is cannot be told now.
+    """
     try:
         config = read_json(path)
-    except (OSError, ValueError):
+    except OSError as error:
+        if is_passing(error):
+            raise
+        return None
+    except ValueError:
         return None
     return config if isinstance(config, dict) and is_sealed(config) else None
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from niwt_tf.compute.distributed import Team
 from niwt_tf.config.settings import Settings
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, is_passing
 from niwt_tf.files import (
     digest_of,
     fingerprint,
@@ -28,7 +28,7 @@ from niwt_tf.files import (
     sealed,
     write_json,
 )
-from niwt_tf.runs.fingerprints import package_versions
+from niwt_tf.runs.fingerprints import PACKAGE, package_versions
 from niwt_tf.runs.ledger import DIGEST, UseOfTestImages, describing
 from niwt_tf.runs.store import StageStore, link_files
 
@@ -42,28 +42,50 @@ OTHER_VERSION = "was written by another version of niwt-tf"
 _KEYS = {"stage", "settings", "inputs", "data", "extra", "identity", "files", "publishes", "seconds", "shapes", "metrics"}
 
 
-def read_manifest(folder: Path) -> Manifest | None:
+def read_manifest(folder: Path, stage: str | None = None) -> Manifest | None:
     """Return the manifest of a finished stage's folder, or None when it is not one or its files are not as they were written.
 
     The contents of all files are compared, which reads them once in a process and again after they were written.
     """
-    manifest = stated_manifest(folder)
+    manifest = stated_manifest(folder, stage)
     return manifest if manifest is not None and not broken_files(folder, manifest) else None
 
 
-def stated_manifest(folder: Path) -> Manifest | None:
-    """Return the manifest itself, if it is as it was written."""
+def stated_manifest(folder: Path, stage: str | None = None) -> Manifest | None:
+    """Return the manifest itself, if it is as it was written, and of the stage that the folder is called after or of `stage`.
+
+    Raises:
+        OSError: whether it is cannot be told now.
+    """
     try:
         manifest = read_json(folder / "manifest.json")
-    except (OSError, ValueError):
+    except OSError as error:
+        if is_passing(error):  # else what is whole would be made again
+            raise
         return None
-    if not isinstance(manifest, dict) or not manifest.keys() >= _KEYS:
+    except ValueError:
+        return None
+    if not isinstance(manifest, dict) or not manifest.keys() >= _KEYS or not _has_form(manifest):
+        return None
+    if manifest["stage"] != (stage or folder.name):  # the folder of another stage was put in its place
         return None
     if is_sealed(manifest):
         return manifest
     # That of an earlier version, so that this is said of it.
-    known = manifest["extra"] if isinstance(manifest["extra"], dict) else {}
-    return manifest if not has_seal(manifest) and "version" not in known and "digests" not in manifest else None
+    former = "version" not in manifest["extra"] and "digests" not in manifest
+    return manifest if former and not has_seal(manifest) else None
+
+
+def _has_form(manifest: Manifest) -> bool:
+    """Return whether a manifest's entries are of their types, and name what lies in its own run alone.
+
+    What it publishes is replaced and removed.
+    """
+    objects = ("settings", "inputs", "extra", "files", "shapes", "metrics")
+    if not isinstance(manifest["publishes"], list) or not all(isinstance(manifest[name], dict) for name in objects):
+        return False
+    named = (*manifest["publishes"], *manifest["inputs"])
+    return all(isinstance(name, str) and name not in ("", ".", "..") and name == os.path.basename(name) for name in named)
 
 
 def broken_files(folder: Path, manifest: Manifest) -> list[str]:
@@ -75,7 +97,11 @@ def broken_files(folder: Path, manifest: Manifest) -> list[str]:
 def _is_whole(path: Path, size: int, digest: str | None) -> bool:
     try:
         return os.stat(path).st_size == size and digest in (None, digest_of(path))
-    except OSError:
+    except OSError as error:
+        if is_passing(error):
+            raise
+        return False
+    except ValueError:  # a name that no file can have
         return False
 
 
@@ -155,7 +181,7 @@ class Stage:
         for upstream in self._parts["inputs"]:
             found |= choices_of(self._run.path / upstream)
         # Only this stage's: two baselines may be fitted on other features.
-        own = {f"{self.name}: {name}": value for name, value in self._parts["extra"].items() if name not in CODE}
+        own = {f"{self.name}: {name}": value for name, value in self._parts["extra"].items() if name not in (*CODE, PACKAGE)}
         return {**found, **self._parts["settings"], **own}
 
     @property
@@ -178,6 +204,8 @@ class Stage:
         except (OSError, ValueError):
             pass
         self._run.started(self.name)
+        if folder.is_symlink():  # what it leads to is not this run's to empty
+            folder.unlink()
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         write_json(stamp, identity)
@@ -269,7 +297,7 @@ class Stage:
 
     def _why_not(self, folder: Path | None = None) -> str:
         folder = folder or self.folder
-        manifest = read_manifest(folder)
+        manifest = read_manifest(folder, self.name)
         if manifest is None:
             return fault_of(folder)
         if any(manifest["extra"].get(name) != self._parts["extra"].get(name) for name in CODE):

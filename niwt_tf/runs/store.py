@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import shutil
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -74,7 +75,7 @@ class StageStore:
 
     def _lock(self, name: str, key: str) -> IO[str]:
         self.path.mkdir(parents=True, exist_ok=True)
-        file = open(self.path / f".lock-{key}", "a", encoding="utf-8")  # noqa: SIM115
+        file = lock_file(self.path / f".lock-{key}")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -108,6 +109,26 @@ def _key(name: str, parts: Mapping[str, Any]) -> str:
     return f"{name}-{fingerprint(name, dict(parts))}"
 
 
+def lock_file(path: Path) -> IO[str]:
+    """Return a file that is locked and written to, open; it is made if need be.
+
+    Raises:
+        InputError: it is a link, whose file would be emptied, or a pipe or device.
+    """
+    rule = f"{path} must be a file of its own"
+    try:
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if not path.is_symlink():
+            raise
+        raise InputError(f"{rule}. Received: a link to {os.readlink(path)!r}; remove it.") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InputError(f"{rule}. Received: a pipe or a device; remove it.")
+    return open(descriptor, "a+", encoding="utf-8")
+
+
 def held(lock: Path) -> IO[str]:
     """Return the lock file of a run directory, open and locked by this process; closing it gives it up.
 
@@ -115,7 +136,7 @@ def held(lock: Path) -> IO[str]:
         InputError: another process holds it.
     """
     while True:
-        file = open(lock, "a+", encoding="utf-8")  # noqa: SIM115
+        file = lock_file(lock)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

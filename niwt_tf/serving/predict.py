@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from niwt_tf.data.images.decode import decode_image
-from niwt_tf.data.images.foreign import read_known
+from niwt_tf.data.images.foreign import read_known, stored_bytes
 from niwt_tf.data.schema import InputForm
 from niwt_tf.errors import InputError
 from niwt_tf.files import literal_folder
@@ -91,7 +91,7 @@ def read_file(path: Path) -> bytes:
         InputError: it cannot be read; it is named.
     """
     try:
-        return path.read_bytes()
+        return stored_bytes(path)
     except OSError as error:
         raise _unreadable(path, error) from None
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -195,6 +196,7 @@ WRITER = """
 import sys
 import numpy as np
 from pathlib import Path
+from types import SimpleNamespace
 from niwt_tf.compute.feature_cache import RowTable
 table = RowTable(Path(sys.argv[1]), (2, 3), "float32")
 for start in np.random.default_rng(int(sys.argv[2])).permutation(100):
@@ -263,3 +265,18 @@ def test_an_identity_is_path_size_and_time(tmp_path):
 @pytest.fixture(autouse=True)
 def _listened(caplog):
     caplog.set_level(logging.WARNING, "niwt_tf")
+
+
+def test_a_link_that_leads_to_another_file_of_the_same_size_and_time_is_another_image(tmp_path, monkeypatch):
+    images = Images(tmp_path, ("a.png",), np.zeros(1, np.int32), ("c",))
+    stat, found = os.stat, []
+    for number in (7, 7, 8):
+        led_to = SimpleNamespace(st_ino=number, st_size=1, st_mtime_ns=5, st_ctime_ns=5)
+
+        def stat_of(path, *given, led_to=led_to, **named):
+            return led_to if str(path).endswith("a.png") else stat(path, *given, **named)
+
+        monkeypatch.setattr(os, "stat", stat_of)
+        found.append(identities_of(images).tolist())
+        monkeypatch.undo()
+    assert found[0] == found[1] != found[2]

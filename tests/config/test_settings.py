@@ -36,6 +36,8 @@ _KNOWLEDGE = (
         ({"epochs": "3"}, "--epochs must be an integer. Received: '3'."),
         ({"epochs": True}, "--epochs must be an integer. Received: True."),
         ({"seed": -1}, "--seed must be at least 0. Received: -1."),
+        ({"seed": 2**31}, "--seed must be less than 2e+09. Received: 2147483648."),  # Keras takes no larger one
+        ({"seed": 10**400}, f"--seed must be less than 2e+09. Received: {10**400}."),
         ({"dropout": 1.0}, "--dropout must be less than 1. Received: 1.0."),
         ({"learning_rate": 0}, "--learning_rate must be greater than 0. Received: 0."),
         ({"learning_rate": float("nan")}, "--learning_rate must be finite. Received: nan."),

@@ -17,6 +17,7 @@ from niwt_tf.config.surroundings import (
     is_loopback,
     leave_working_directory,
     python_command,
+    run_bound,
     settle_process,
 )
 from niwt_tf.errors import InputError
@@ -164,3 +165,33 @@ def test_a_warning_ends_nothing():
     environment = {**child_environment(), "PYTHONWARNINGS": "error"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "False\n") and "UserWarning: a" in done.stderr
+
+
+def test_what_is_run_to_its_end_ends_with_the_one_that_started_it_too(tmp_path):
+    inner = f"""
+import os, time
+from niwt_tf.config.surroundings import watch_parent
+watch_parent()
+open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()) + ".")
+time.sleep(600)
+"""
+    outer = f"import sys\nfrom niwt_tf.config.surroundings import run_bound\nrun_bound([sys.executable, '-c', {inner!r}])"
+    parent, limit = subprocess.Popen([sys.executable, "-c", outer]), time.monotonic() + 600
+    while not (tmp_path / "pid").exists() or "." not in (tmp_path / "pid").read_text():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    child = (tmp_path / "pid").read_text().rstrip(".")
+    while Path(f"/proc/{child}/stat").exists() and Path(f"/proc/{child}/stat").read_text().split()[2] not in "ZX":
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+
+
+def test_what_a_process_says_is_returned_and_no_descriptor_is_left():
+    before = len(os.listdir("/proc/self/fd"))
+    done = run_bound([sys.executable, "-S", "-c", "import sys; print('out'); sys.exit('err')"])
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"out\n", b"err\n")
+    with pytest.raises(subprocess.TimeoutExpired):
+        run_bound([sys.executable, "-S", "-c", "import time; time.sleep(600)"], timeout=0.2)
+    assert len(os.listdir("/proc/self/fd")) == before

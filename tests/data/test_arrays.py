@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import resource
+import warnings
 import zipfile
 
 import h5py
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from niwt_tf.data.arrays import check_archive, check_hdf5, read_arrays
+from niwt_tf.data.arrays import check_archive, check_hdf5, check_keras, read_arrays
+from niwt_tf.data.readers import mat73
 from niwt_tf.data.readers.spreadsheet import rows_of_workbook
 from niwt_tf.data.readers.tables import read_mat
 from niwt_tf.errors import InputError
@@ -120,3 +122,59 @@ def test_what_is_no_archive_is_said(tmp_path):
     (tmp_path / "a.keras").write_bytes(b"PK\3\4 no")
     with pytest.raises(InputError, match="a.keras must be a complete zip archive. Received: File is not a zip file"):
         check_archive(tmp_path / "a.keras")
+
+
+def test_two_arrays_of_one_name_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", w=np.ones(3))
+    np.save(tmp_path / "w.npy", np.zeros(3))
+    with zipfile.ZipFile(tmp_path / "a.npz", "a") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        archive.write(tmp_path / "w.npy", "w.npy")
+    with pytest.raises(InputError, match=r"a\.npz must hold complete arrays\. Received: 'w' twice\."):
+        read_arrays(tmp_path / "a.npz")
+
+
+def test_an_encrypted_array_is_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", w=np.ones(3))
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[content.index(b"PK\1\2") + 8] |= 1  # the bit that says so
+    content[6] |= 1
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.npz must hold complete arrays\. Received: .*password"):
+        read_arrays(tmp_path / "a.npz")
+
+
+def test_the_weights_in_a_keras_file_are_its_own(tmp_path):
+    with h5py.File(tmp_path / "inner.h5", "w") as file:
+        file["w"] = h5py.ExternalLink("/etc/passwd", "/w")
+    with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
+        archive.write(tmp_path / "inner.h5", "model.weights.h5")
+    with pytest.raises(InputError, match=r"a\.keras must contain its own weights\. Received: '/+w', which is in another file"):
+        check_keras(tmp_path / "a.keras")
+    with h5py.File(tmp_path / "inner.h5", "w") as file:
+        file["w"] = np.ones(3)
+    with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
+        archive.write(tmp_path / "inner.h5", "model.weights.h5")
+    check_keras(tmp_path / "a.keras")
+
+
+def test_a_matlab_file_is_judged_by_what_it_unpacks_to(tmp_path):
+    cells = np.empty(1, object)
+    cells[0] = np.zeros(12_000_000)  # 96 MB, of which the file declares one cell
+    savemat(tmp_path / "a.mat", {"names": cells}, do_compression=True)
+    with pytest.raises(InputError, match=r"a\.mat must not unpack to more than 100 times its size\. Received: 91 KiB"):
+        read_mat(tmp_path / "a.mat", ["names"])
+    cells[0] = np.array(["owl"], object)
+    for compressed in (True, False):
+        savemat(tmp_path / "b.mat", {"names": cells, "labels": np.arange(5000.0)}, do_compression=compressed)
+        assert read_mat(tmp_path / "b.mat", ["names", "labels"])["labels"].size == 5000
+
+
+def test_cells_that_name_one_text_are_read_once(tmp_path, monkeypatch):
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        file["text"] = np.frombuffer("owl".encode("utf-16-le"), np.uint16)
+        file.create_dataset("names", data=np.array([file["text"].ref] * 1000, h5py.ref_dtype), dtype=h5py.ref_dtype)
+    read, text = [], mat73._text
+    monkeypatch.setattr(mat73, "_text", lambda held: read.append(1) or text(held))
+    found, _ = mat73.read_mat73(tmp_path / "a.mat", ["names"])
+    assert found["names"].tolist() == ["owl"] * 1000 and len(read) == 1

@@ -127,3 +127,19 @@ def test_a_name_as_long_as_a_file_system_allows(tmp_path):
     answer(path)
     bad = next(each for each in tmp_path.iterdir() if each != path)
     assert len(path.read_text().splitlines()) == 11 and bad.name.endswith(".bad.csv") and len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"), [("progress.json", '"done": 2', '"done": 4'), ("images.jsonl", "4.png", "5.png")]
+)
+def test_a_note_of_how_far_it_is_that_was_changed_leaves_no_image_out(tmp_path, file, old, new):
+    path = tmp_path / "a.csv"
+    answer(path, most=1)
+    changed = tmp_path / "a.csv.unfinished" / file
+    text = changed.read_text()
+    assert old in text
+    changed.write_text(text.replace(old, new))
+    with pytest.raises(InputError, match=r"progress\.json must be unchanged since niwt classify wrote it; remove "):
+        answer(path)
+    changed.write_text(text)
+    assert answer(path).done == 7

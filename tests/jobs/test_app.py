@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
 
 import pytest
 
+from niwt_tf.errors import InputError
+from niwt_tf.jobs import app
+from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.table import JOBS
 
 
@@ -75,3 +79,28 @@ def test_tensorflow_is_not_imported_before_a_job_asks_for_it():
     modules = {f"niwt_tf.jobs.{job.module or job.name}" for job in JOBS.values() if not job.tensorflow}
     code = f"import sys, niwt_tf.jobs.app, {', '.join(sorted(modules))}; sys.exit(int('tensorflow' in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], timeout=300).returncode == 0
+
+
+def test_memory_and_open_files_that_run_out_are_said_in_a_sentence():
+    said = app._file_system_sentence(MemoryError("Unable to allocate 8.00 TiB"))
+    assert said == "This needs more memory than there is: Unable to allocate 8.00 TiB."
+    wrapped = RuntimeError("HDF5")
+    wrapped.__cause__ = OSError(24, "Too many open files", "/a/b")
+    assert app._file_system_sentence(wrapped) == "Cannot read or write /a/b: Too many open files."
+    assert app._file_system_sentence(KeyError("bug")) is None
+
+
+def test_a_name_in_a_message_neither_breaks_its_line_nor_colours_the_screen(capsys):
+    def main():
+        logging.getLogger("niwt_tf").warning("%s holds nothing", "a\x1b[31m\nb")
+        raise InputError("c\n\u202ed must be e.")
+
+    logger = logging.getLogger("niwt_tf")
+    before = list(logger.handlers), logger.level, logger.propagate
+    try:
+        assert run_job("render", [], main) == 2
+    finally:
+        logger.handlers[:], logger.level, logger.propagate = before
+    assert capsys.readouterr().err.splitlines() == [
+        r"niwt render: a\x1b[31m\nb holds nothing", r"niwt render: c\n\u202ed must be e.",
+    ]

@@ -15,7 +15,7 @@ from niwt_tf.config.settings import Settings
 from niwt_tf.data.schema import Images, Knowledge
 from niwt_tf.errors import InputError
 from niwt_tf.explain.explainer import fit_explainer
-from niwt_tf.files import read_json
+from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs import export
 from niwt_tf.methods.few_shot import FewShotChoice, SeenMoments
 from niwt_tf.metrics.calibration import LogitStatistics
@@ -24,6 +24,7 @@ from niwt_tf.models.backbones import build_network
 from niwt_tf.protocol.probabilities import save_probabilities
 from niwt_tf.runs.run import RunDirectory
 from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.classes.rewrite import write_cards, write_metadata
 from niwt_tf.serving.export import savedmodel
 from niwt_tf.serving.export.verification import Verification
 from tests.serving.answers import predict
@@ -118,7 +119,11 @@ def test_it_is_exported_once(tmp_path, data, verified):
 def test_another_network_folder_or_metrics_make_another_version(tmp_path, data, verified):
     _export(tmp_path, data)
     assert _export(tmp_path, data, seed=1) == tmp_path / "exports" / "2"
-    (tmp_path / "run" / "metrics.json").write_text(json.dumps({"acc_seen": 0.5}))
+    with RunDirectory(tmp_path / "run").locked(Settings(seed=1)) as run:
+        run.use_data("d")
+        with run.stage("evaluate", ["seed"], ["transfer"], publishes=["metrics.json"]).writing() as written:
+            (written / "metrics.json").write_text(json.dumps({"acc_seen": 0.5}))
+    (tmp_path / "run" / "metrics.json").write_text(json.dumps({"acc_seen": 0.9}))  # of which nothing is believed
     assert read_json(_export(tmp_path, data, seed=1) / "niwt.json")["metrics"] == {"acc_seen": 0.5}
     assert _export(tmp_path, data, seed=1, folder="other") == tmp_path / "other" / "1"
     assert sorted(os.listdir(tmp_path / "exports")) == ["1", "2", "3"]
@@ -196,3 +201,20 @@ def test_a_version_of_other_classes_is_warned_of(tmp_path, caplog, labels, said)
     export.say_other_classes(tmp_path / "m", ("a", "d", "e"))
     export.say_other_classes(tmp_path / "none", ("a",))
     assert (said in caplog.text and f"{tmp_path / 'm'} will switch from it" in caplog.text) if said else not caplog.text
+
+
+@pytest.mark.parametrize("file", ["saved_model.pb", "variables/variables.index", "niwt.json", "assets.extra/cards.json"])
+def test_a_version_that_was_changed_without_growing_is_no_export_any_more(tmp_path, file):
+    version, run = tmp_path / "exports" / "1", SimpleNamespace(path=tmp_path / "run")
+    for folder in (version / "variables", version / "assets.extra", run.path / "export"):
+        folder.mkdir(parents=True)
+    for name in ("saved_model.pb", "variables/variables.index"):
+        (version / name).write_bytes(b"content")
+    write_cards(version, ())
+    write_metadata(version, {"labels": ["a"]})
+    sizes = {"saved_model.pb": 7, "variables/variables.index": 7}
+    write_json(run.path / "export" / "export.json", {"path": str(version), "version": 1, "files": sizes})
+    assert export.exported(run) == version
+    content = (version / file).read_bytes()
+    (version / file).write_bytes(content[:4] + bytes([content[4] ^ 1]) + content[5:])
+    assert export.exported(run) is None

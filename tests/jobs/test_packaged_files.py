@@ -65,3 +65,17 @@ def test_a_small_quickstart_has_folders_of_its_own(niwt, monkeypatch, tmp_path):
     assert {"--data_dir=data/birds-small", "--num_species=10"} <= set(render)
     assert {"--data_dir=data/birds-small", f"--run_dir={tmp_path / 'run'}", "--export_dir=exports/birds-small"} <= set(run)
     assert run.index("--flagfile=niwt:birds") < run.index("--num_unseen=3")  # what comes later wins
+
+
+def test_a_copy_that_fails_leaves_nothing(tmp_path, niwt, monkeypatch):
+    copied = []
+
+    def full(source, target):
+        if len(copied) == 3:
+            raise OSError(28, "No space left on device", str(target))
+        copied.append(target)
+
+    monkeypatch.setattr("niwt_tf.jobs.packaged_files.shutil.copyfile", full)
+    done = niwt("flags", f"--copy_to={tmp_path / 'mine'}")
+    assert done.status == 2 and "No space left on device" in done.err and done.out == ""
+    assert list(tmp_path.iterdir()) == []

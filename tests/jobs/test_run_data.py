@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.jobs import run_data
+from niwt_tf.runs.run import RunDirectory
 
 
 @pytest.fixture
@@ -37,3 +39,15 @@ def test_a_changed_text_is_other_data_for_what_reads_it(identity):
     after = {method: identity(method) for method in before}
     assert after["niwt"] == before["niwt"]
     assert after["n3"] != before["n3"] and after["pdcnn_fc"] != before["pdcnn_fc"]
+
+
+def test_a_file_that_was_put_into_a_finished_stage_is_not_read(tmp_path):
+    with RunDirectory(tmp_path).locked(Settings()) as run:
+        run.use_data("d")
+        with run.stage("transfer", ["seed"]).writing() as folder:
+            np.savez(folder / "descriptions.npz", values=np.ones((2, 3)))
+    np.savez(tmp_path / "transfer" / "few_shot.npz", strange=np.ones(3))
+    (tmp_path / "transfer" / "unseen.keras").write_bytes(b"strange")
+    files = run_data.TransferFiles(tmp_path / "transfer")
+    assert files.descriptions.shape == (2, 3)
+    assert files.few_shot is None and files.unseen_network is None and files.generator_arrays == {}

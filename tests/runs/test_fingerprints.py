@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from niwt_tf.config.settings import Settings
 from niwt_tf.data.images.duplicates import image_digest
 from niwt_tf.data.schema import Dataset, Knowledge, Split
 from niwt_tf.runs.fingerprints import (
@@ -13,9 +15,11 @@ from niwt_tf.runs.fingerprints import (
     data_fingerprint,
     descriptions_fingerprint,
     image_fingerprint,
+    method_package,
     problem_fingerprint,
     support_fingerprint,
 )
+from niwt_tf.runs.run import RunDirectory
 
 
 def _dataset(root) -> Dataset:
@@ -106,3 +110,21 @@ def test_test_images_count_by_their_names():
     other = data.replace(paths=("a.png", "c.png", "b.png"))
     assert problem_fingerprint(other) != problem_fingerprint(data)
     assert problem_fingerprint(data.replace(root="y")) == problem_fingerprint(data)
+
+
+def test_the_package_that_adds_a_method_counts_by_its_version(tmp_path, monkeypatch):
+    versions = {"far": "1.0"}
+    point = SimpleNamespace(dist=SimpleNamespace(name="far", version="1.0"))
+    monkeypatch.setattr("niwt_tf.runs.fingerprints.added", lambda group: {"faraway": point, "niwt": point})
+    monkeypatch.setattr("niwt_tf.runs.fingerprints._version", versions.get)
+    assert method_package("faraway") == {"package": ["far", "1.0"]}
+    assert method_package("niwt") == method_package("oracle") == {}
+    with RunDirectory(tmp_path).locked(Settings()) as run:
+        run.use_data("d")
+        with run.stage("transfer", ["seed"], extra=method_package("faraway")).writing() as folder:
+            (folder / "a").write_text("1")
+        made = run.stage("transfer", ["seed"], extra=method_package("faraway"))
+        assert made.up_to_date and run.outdated("transfer") == "" and "transfer: package" not in made.choices
+        versions["far"] = point.dist.version = "1.1"
+        assert run.outdated("transfer") == "was made with another version of far"
+        assert run.stage("transfer", ["seed"], extra=method_package("faraway")).reason == "was made with another package"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -270,3 +271,27 @@ def test_a_file_is_the_same_choice_wherever_it_lies(tmp_path):
     assert "data_dir" not in one
     (tmp_path / "b" / "x.h5").write_text("other weights")
     assert portable({"weights": str(tmp_path / "b" / "x.h5")})["weights"] != one["weights"]
+
+
+def test_a_record_is_not_given_up_because_too_many_files_are_open(tmp_path, monkeypatch):
+    _does(tmp_path)
+    before = (tmp_path / FILE).read_text()
+
+    def full(path):
+        raise OSError(errno.EMFILE, "Too many open files", str(path))
+
+    monkeypatch.setattr("niwt_tf.runs.ledger.read_json", full)
+    with pytest.raises(OSError, match="Too many open files"):
+        _does(tmp_path, _baseline)
+    assert (tmp_path / FILE).read_text() == before
+
+
+def test_a_record_that_cannot_be_read_is_kept_beside_the_new_one(tmp_path):
+    _does(tmp_path)
+    damaged = (tmp_path / FILE).read_text().replace('"entries"', '"entrees"')
+    (tmp_path / FILE).write_text(damaged)
+    assert TAMPERED in _does(tmp_path, map="cosine")
+    (tmp_path / FILE).write_text("{")
+    _does(tmp_path, map="ridge")
+    assert (tmp_path / f"{FILE}.damaged").read_text() == damaged
+    assert read_json(tmp_path / FILE)["entries"]

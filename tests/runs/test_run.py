@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
-from niwt_tf.files import read_json, write_json
+from niwt_tf.files import read_json, sealed, write_json
+from niwt_tf.runs import stage as stage_module
+from niwt_tf.runs.integrity import check_run
 from niwt_tf.runs.run import Run, RunDirectory
+from niwt_tf.runs.stage import read_manifest
 
 
 def _train(run: Run) -> bool:
@@ -331,3 +336,85 @@ def test_a_stage_alone_on_changed_data_is_refused(tmp_path):
         run.use_data("other")
         _evaluate(run)
     assert (tmp_path / "metrics.json").read_text() == before and _both(tmp_path) == (False, False)
+
+
+def test_the_configuration_of_another_run_is_not_taken_for_this_run_s(tmp_path, caplog):
+    one, other = tmp_path / "one", tmp_path / "other"
+    _both(one, Settings(seed=7))
+    _both(other, Settings(seed=8))
+    (one / "config.json").write_bytes((other / "config.json").read_bytes())
+    assert {part.name: part.status for part in check_run(one)}["config.json"] == "damaged"
+    assert RunDirectory(one).reading().settings.seed == 7
+    assert _both(one) == (False, False)
+    assert "The change is ignored: --seed is still 7, not 8." in caplog.text
+    assert {part.name: part.status for part in check_run(one)}["config.json"] == "whole"
+
+
+def test_the_folder_of_another_stage_is_not_taken_for_a_stage_s(tmp_path):
+    _both(tmp_path)
+    with RunDirectory(tmp_path).locked(Settings()) as run:
+        run.use_data("d")
+        with run.stage("one", ["seed"]).writing() as folder:
+            (folder / "a").write_text("1")
+        assert run.stage("one", ["seed"]).up_to_date
+        shutil.copytree(tmp_path / "one", tmp_path / "two")
+        stage = run.stage("two", ["seed"])
+        assert not stage.up_to_date and stage.reason == "is not complete (its manifest.json is missing or was changed)"
+
+
+@pytest.mark.parametrize("name", ["../keep.txt", "/etc/none", "..", ""])
+def test_a_manifest_that_names_files_elsewhere_removes_none(tmp_path, name):
+    (tmp_path / "keep.txt").write_text("mine")
+    run = tmp_path / "run"
+    _both(run)
+    manifest = run / "evaluate" / "manifest.json"
+    write_json(manifest, sealed({**read_json(manifest), "publishes": [name]}))
+    assert read_manifest(run / "evaluate") is None
+    assert _both(run, Settings(seed=3), ["seed"], overwrite=True) == (True, True)
+    assert (tmp_path / "keep.txt").read_text() == "mine"
+
+
+def test_scratch_that_is_a_link_is_not_emptied(tmp_path):
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine").write_text("1")
+    run.mkdir()
+    with RunDirectory(run).locked(Settings()) as made:
+        made.use_data("d")
+        (run / ".work-train").symlink_to(elsewhere)
+        work = made.stage("train", ["seed"]).work
+        assert not work.is_symlink() and (elsewhere / "mine").read_text() == "1"
+
+
+def test_a_finished_stage_is_not_made_again_because_too_many_files_are_open(tmp_path, monkeypatch):
+    _both(tmp_path)
+
+    def full(path, **_):
+        raise OSError(errno.EMFILE, "Too many open files", str(path))
+
+    monkeypatch.setattr(stage_module, "read_json", full)
+    with pytest.raises(OSError, match="Too many open files"):
+        _both(tmp_path)
+    monkeypatch.undo()
+    assert _both(tmp_path) == (False, False)
+
+
+def test_what_is_published_is_read_where_it_cannot_have_been_changed(tmp_path):
+    _both(tmp_path)
+    (tmp_path / "metrics.json").write_text('{"sum": 99}')
+    run = RunDirectory(tmp_path).reading()
+    assert run.published("metrics.json", "evaluate") == tmp_path / "evaluate" / "metrics.json"
+    (tmp_path / "evaluate" / "metrics.json").write_text('{"sum": 99}')
+    with pytest.raises(InputError, match=r"must hold the stage evaluate, which is not complete \(its metrics\.json"):
+        run.published("metrics.json", "evaluate")
+
+
+@pytest.mark.parametrize("name", ["settings", "inputs", "extra", "files", "publishes"])
+def test_a_manifest_of_another_form_is_none(tmp_path, name):
+    _both(tmp_path)
+    manifest = tmp_path / "train" / "manifest.json"
+    write_json(manifest, sealed({**read_json(manifest), name: 5}))
+    assert read_manifest(tmp_path / "train") is None
+    write_json(manifest, sealed({**read_json(manifest), "files": {"a\0b": 1}, name: read_json(manifest)[name]}))
+    assert read_manifest(tmp_path / "train") is None
+    assert _both(tmp_path)[0]

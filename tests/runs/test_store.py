@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 
 from niwt_tf.config.settings import Settings
+from niwt_tf.errors import InputError
 from niwt_tf.files import read_json
 from niwt_tf.runs import store as stage_store
 from niwt_tf.runs.run import RunDirectory
@@ -110,3 +111,18 @@ def test_of_several_processes_one_computes(tmp_path):
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert sorted(said) == ["", "", "made\n"]
     assert len({(run / "train" / "a.txt").read_text() for run in runs}) == 1
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_lock_that_leads_elsewhere_is_refused_and_nothing_is_emptied(tmp_path, kind):
+    mine, run = tmp_path / "mine.txt", tmp_path / "run"
+    mine.write_text("mine")
+    _train(run, tmp_path / "store")
+    (run / ".lock").unlink()
+    if kind == "link":
+        (run / ".lock").symlink_to(mine)
+    else:
+        os.mkfifo(run / ".lock")
+    with pytest.raises(InputError, match=r"\.lock must be a file of its own\. Received: a (link to '.*mine\.txt'|pipe)"):
+        _train(run, tmp_path / "store")
+    assert mine.read_text() == "mine"

@@ -109,7 +109,7 @@ class Bert:
         self.folder, self.words_alone = folder, words_alone
         try:
             config = dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise InputError(f"{folder} must hold an encoder's config.json. Received: {first_line(error)}.") from error
         self._tokenizer = _tokenizer(folder)
         digest = hashlib.sha256(b"words" if words_alone else b"all")

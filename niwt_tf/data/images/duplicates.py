@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from niwt_tf.data.images.foreign import stored_bytes
 from niwt_tf.data.schema import Dataset
 
 _SIDE, _FREQUENCIES, _SMALL = 32, 8, 16
@@ -48,7 +49,7 @@ def digest_of_image(path: Path) -> bytes:
     Raises:
         OSError: it cannot be read.
     """
-    return image_digest(path.read_bytes())
+    return image_digest(stored_bytes(path))
 
 
 class Duplicates(NamedTuple):

@@ -18,6 +18,7 @@ import numpy as np
 from niwt_tf.data.images.foreign import HEAD, is_foreign, read_known, rgb
 from niwt_tf.data.schema import Images, InputForm
 from niwt_tf.errors import InputError, brief
+from niwt_tf.files import state_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -113,6 +114,7 @@ def opened(path: Path, side: int) -> Image.Image | None:
     from PIL import Image
 
     try:
+        state_of(path)
         with open(path, "rb") as file:
             foreign = is_foreign(file.read(HEAD))
         source = io.BytesIO(read_known(path)) if foreign else path

@@ -8,6 +8,7 @@ They are known by their first bytes. HEIC needs a plug-in of Pillow's, pillow-he
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import io
 import os
@@ -20,6 +21,7 @@ import numpy as np
 from niwt_tf.config.extras import to_install
 from niwt_tf.data.images.messages import ANIMATED, PIXEL_LIMIT, TOO_LARGE
 from niwt_tf.errors import InputError
+from niwt_tf.files import state_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -59,13 +61,13 @@ def as_known(encoded: bytes) -> bytes:
     from PIL import Image, ImageOps
 
     _register_heif()
+    if any(encoded.startswith(name) for _, name in _TIFF):
+        _check_tiff(encoded)
     try:
         with warnings.catch_warnings(), Image.open(io.BytesIO(encoded)) as image:
             warnings.simplefilter("ignore")
             if image.width * image.height > PIXEL_LIMIT:
                 raise InputError(f"{TOO_LARGE}{image.width * image.height}.")
-            if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
-                raise InputError("The image must not have several pages.")
             if image.format == "AVIF" and getattr(image, "n_frames", 1) > 1:
                 raise InputError(ANIMATED)
             stream = io.BytesIO()
@@ -81,6 +83,20 @@ def as_known(encoded: bytes) -> bytes:
         raise InputError(f"The image cannot be decoded by Pillow ({str(error).strip() or type(error).__name__}).") from None
 
 
+MOST_BYTES = 2**29  # of a file: as many pixels as may be decoded, of four numbers of 32 bits each, without any compression
+
+
+def stored_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Return the bytes of a file as they are.
+
+    Raises:
+        OSError: it cannot be read, is larger than any image, or would never end, as a pipe or a device.
+    """
+    if state_of(path).st_size > MOST_BYTES:
+        raise OSError(errno.EINVAL, f"Larger than {MOST_BYTES} bytes", os.fspath(path))
+    return Path(path).read_bytes()
+
+
 def read_known(path: str | os.PathLike[str]) -> bytes:
     """Return the bytes of a file as `as_known` does.
 
@@ -88,7 +104,7 @@ def read_known(path: str | os.PathLike[str]) -> bytes:
         InputError: see there.
         OSError: it cannot be read.
     """
-    return as_known(Path(path).read_bytes())
+    return as_known(stored_bytes(path))
 
 
 def _bits(image: Image.Image) -> int:
@@ -114,6 +130,34 @@ def rgb(image: Image.Image, bits: int = 16) -> Image.Image:
         upper = (np.asarray(image, np.float64) / 2 ** (bits - 8)).clip(0, 255)
         return Image.fromarray(upper.astype(np.uint8)).convert("RGB")
     return image.convert("RGB")
+
+
+# Bytes of a number of each type that a TIFF's tags have.
+_WIDTHS = np.array([0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8], np.float64)
+
+
+def _check_tiff(encoded: bytes) -> None:
+    """Check that a TIFF has one page, whose tags do not name the same bytes again and again: Pillow would copy them each time.
+
+    Raises:
+        InputError: it has several, or they do.
+    """
+    order, big = "<" if encoded[:2] == b"II" else ">", b"+" in encoded[2:4]
+    number, count, word = (8, "u8", 20) if big else (4, "u2", 12)
+    try:
+        first = int(np.frombuffer(encoded, f"{order}u{number}", 1, number)[0])
+        entries = int(np.frombuffer(encoded, f"{order}{count}", 1, first)[0])
+        start = first + int(count[1])
+        tags = np.frombuffer(encoded, f"{order}u2,{order}u2,{order}u{number},V{number}", entries, start)
+        further = int(np.frombuffer(encoded, f"{order}u{number}", 1, start + entries * word)[0])
+    except (ValueError, OverflowError):  # it is cut off, which Pillow says
+        return
+    named = _WIDTHS[np.where(tags["f1"] < len(_WIDTHS), tags["f1"], 0)] * tags["f2"]
+    if named.sum() > 2 * len(encoded):
+        rule = f"The image must have tags that its {len(encoded)} bytes hold"
+        raise InputError(f"{rule}. Received: {named.sum():.0f} bytes of them.")
+    if further not in (0, first):
+        raise InputError("The image must not have several pages.")
 
 
 def _unread(encoded: bytes) -> str:

@@ -23,10 +23,10 @@ from tqdm import tqdm
 from niwt_tf.data.feature_rows import feature_rows, holds_features, rows_at
 from niwt_tf.data.images.decode import decode_image, decode_pixels, refusal
 from niwt_tf.data.images.duplicates import Look, image_digest, look_of
-from niwt_tf.data.images.foreign import FIRST_BYTES, FOREIGN_SUFFIXES, HEAD, as_known
+from niwt_tf.data.images.foreign import FIRST_BYTES, FOREIGN_SUFFIXES, HEAD, as_known, stored_bytes
 from niwt_tf.data.images.messages import PIXEL_LIMIT
 from niwt_tf.data.schema import Images, InputForm
-from niwt_tf.errors import InputError, check_choice, listed, require
+from niwt_tf.errors import InputError, check_choice, is_passing, listed, require
 
 AUGMENTATIONS = ("standard", "light")
 _MAX_THREADS = 16
@@ -266,11 +266,13 @@ def usable_images(
 
 def _judged(path: Path) -> Judged:
     try:
-        stored = path.read_bytes()
+        stored = stored_bytes(path)
         encoded = as_known(stored)
     except InputError as error:
         return Judged(str(error).rstrip("."))
     except OSError as error:
+        if is_passing(error):  # else good images would be left out
+            raise
         return Judged(error.strerror or type(error).__name__)
     fault = _fault_by_header(encoded)
     if fault:

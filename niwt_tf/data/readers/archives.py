@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -116,17 +117,26 @@ def incomplete(official: Path, missing: Sequence[str]) -> InputError:
     return InputError(f"{official} must hold the complete archive. Received: one without {', '.join(missing)}.")
 
 
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 MISSING_IMAGES = ("error", "drop")
 _LOG = logging.getLogger("niwt_tf")
 
 
 def present_images(root: Path, paths: tuple[str, ...]) -> np.ndarray:
-    """Return bool [M]: whether `root` holds each path; every folder is listed once, which is quick on a network disk."""
+    """Return bool [M]: whether `root` holds each path; every folder is listed once, which is quick on a network disk.
+
+    Raises:
+        OSError: a folder is there and cannot be listed.
+    """
     held: dict[str, set[str]] = {}
     for folder in {path.rpartition("/")[0] for path in paths}:
         try:
             held[folder] = {entry.name for entry in (root / folder).iterdir()}
-        except (OSError, ValueError):  # of a name with a null byte, which no folder has
+        except ValueError:  # of a name with a null byte, which no folder has
+            held[folder] = set()
+        except OSError as error:
+            if error.errno not in _ABSENT:  # else images that cannot be listed now would be left out as missing
+                raise
             held[folder] = set()
     return np.array([path.rpartition("/")[2] in held[path.rpartition("/")[0]] for path in paths], bool)
 
@@ -143,9 +153,13 @@ def drop_missing(dataset: Dataset, missing_images: str, listing: Path) -> Datase
     The data set has no split yet; `listing` is the file that lists its images, for messages.
 
     Raises:
-        InputError: images are missing and `missing_images` is "error", or no image at all is there.
+        InputError: images are missing and `missing_images` is "error", no image at all is there, or a path leads out of the
+            folder of images.
     """
     check_choice("missing_images", missing_images, MISSING_IMAGES)
+    outside = next((path for path in dataset.paths if path.startswith("/") or ".." in path.split("/")), None)
+    if outside is not None:
+        raise InputError(f"{listing} must list images in {dataset.root}. Received: {brief(outside)}, which leads out of it.")
     present = present_images(dataset.root, dataset.paths)
     absent = np.flatnonzero(~present)
     if not present.any():

@@ -34,9 +34,12 @@ def _value(file: Any, held: Any) -> np.ndarray:
         return np.zeros([int(size) for size in held[()]], np.float64)
     if held.dtype.kind == "O":
         cells = held[()]
-        texts = np.empty(cells.shape, object)
+        texts, known = np.empty(cells.shape, object), dict[str, str]()
         for place, reference in np.ndenumerate(cells):
-            texts[place] = _text(file[reference])
+            cell = file[reference]
+            if cell.name not in known:  # a million cells may name the same text
+                known[cell.name] = _text(cell)
+            texts[place] = known[cell.name]
         return texts.T
     if held.attrs.get("MATLAB_class", b"") == b"char":
         return np.array([_text(held)], np.str_)

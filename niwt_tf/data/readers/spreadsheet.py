@@ -37,6 +37,7 @@ _YES_NO = {
 _CHECKS = frozenset({"✓", "✔", "☑", "✅", "+"})
 _CROSSES = frozenset({"x", "✗", "✘", "✕", "✖", "☒", "❌"})  # a yes, as on a ballot, but a no beside a check
 _OPEN_BOX = frozenset({"☐", "□"})
+_MOST_CELLS = 10_000_000
 _LIKE_A_NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*%?")
 _WITH_UNIT = re.compile(r"[-+]?[\d.,\s]*\d\s*(?P<unit>[^\W\d_]{1,12}(?:[²³]|/[^\W\d_]{1,6})?|°[CF]?)")
 _GROUPED = re.compile(r"(?<=\d)[ \u00a0\u2009\u202f'’](?=\d{3}(?:\D|$))")
@@ -45,7 +46,7 @@ _GROUPED = re.compile(r"(?<=\d)[ \u00a0\u2009\u202f'’](?=\d{3}(?:\D|$))")
 def is_workbook(path: Path) -> bool:
     """Return whether a file is one of Excel's, by its first bytes."""
     try:
-        return path.is_file() and _begin(path) in (_ZIP, _OLD_EXCEL)  # a pipe would be read in vain
+        return path.is_file() and _begin(path) in (_ZIP, _OLD_EXCEL)  # a pipe would be waited for
     except OSError:
         return False
 
@@ -78,7 +79,8 @@ def rows_of_workbook(path: Path) -> Rows:
     """Return the rows of the first sheet of an Excel file that is not hidden. That there are others with cells is said.
 
     Raises:
-        InputError: an old or another kind of file, openpyxl is not installed, a date, or a formula that was never computed.
+        InputError: an old or another kind of file, openpyxl is not installed, too many cells, a date, or a formula that was
+            never computed.
     """
     openpyxl = imported("openpyxl", f"{path}, a workbook,", "or save it as CSV")
     rule = f"{path} must be a workbook that Excel can read (.xlsx), or CSV"
@@ -88,9 +90,15 @@ def rows_of_workbook(path: Path) -> Rows:
         books = [openpyxl.load_workbook(path, read_only=True, data_only=data) for data in (True, False)]
         sheets = [book.worksheets for book in books]
         for sheet in (each for of_book in sheets for each in of_book):
-            sheet.reset_dimensions()  # which some programs write wrongly
+            sheet.reset_dimensions()  # some programs write too few, and it may claim a million rows of 16,384 cells
         shown = next((place for place, sheet in enumerate(sheets[0]) if sheet.sheet_state == "visible"), 0)
-        rows = list(zip(*(of_book[shown].iter_rows() for of_book in sheets), strict=True))
+        rows, cells_read = [], 0
+        both = zip(*(of_book[shown].iter_rows() for of_book in sheets), strict=True)
+        for line, (computed, written) in enumerate(both, start=1):
+            cells_read += len(computed)
+            if cells_read > _MOST_CELLS:
+                raise InputError(f"{path} must have at most {_MOST_CELLS} cells. Received: more, on line {line}.")
+            rows += [(line, computed, written)] if computed else []
         others = [sheet.title for place, sheet in enumerate(sheets[0]) if place != shown and _has_cells(sheet)]
     except InputError:
         raise
@@ -99,9 +107,9 @@ def rows_of_workbook(path: Path) -> Rows:
     if others:
         _LOG.warning("%s: only the sheet %r is read, not %s.", path, sheets[0][shown].title, listed(others))
     found: Rows = []
-    most = max((len(computed) for computed, _ in rows), default=0)
-    for line, (computed, written) in enumerate(rows, start=1):
-        cells = []
+    width = max((len(computed) for _, computed, _ in rows), default=0)
+    for line, computed, written in rows:
+        cells: list[str] = []
         for column, (cell, source) in enumerate(zip(computed, written, strict=True), start=1):
             where = f"{path}, line {line}, column {column}"
             require(
@@ -109,7 +117,7 @@ def rows_of_workbook(path: Path) -> Rows:
                 f"{where} must have a value. Received: a formula that was never computed; open and save the file.",
             )
             cells.append(_written(cell.value, where))
-        found.append((line, [*cells, *[""] * (most - len(cells))]))
+        found.append((line, cells + [""] * (width - len(cells))))
     return found
 
 

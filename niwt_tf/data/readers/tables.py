@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from niwt_tf.data.arrays import FAULTS, check_size
+from niwt_tf.data.arrays import FAULTS, check_mat, check_size
 from niwt_tf.data.class_names import check_apart, check_name, likeness, plain_name, shown_apart
 from niwt_tf.data.readers.mat73 import read_mat73
 from niwt_tf.data.readers.spreadsheet import (
@@ -28,7 +28,7 @@ from niwt_tf.data.readers.spreadsheet import (
 )
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError, brief, first_line, listed, require, suggestion
-from niwt_tf.files import entries_of
+from niwt_tf.files import entries_of, state_of
 
 K = TypeVar("K", bound=Hashable)
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")  # of Excel's "Unicode text"
@@ -243,7 +243,10 @@ def read_numbered_names(path: Path) -> tuple[np.ndarray, list[str]]:
 
 
 def _whole_number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+
+
+_MOST_DIGITS = 18  # of an int64
 
 
 def read_keyed_names(path: Path, key_of: Callable[[str], K | None], key: str, named: str) -> dict[K, str]:
@@ -353,6 +356,7 @@ def read_mat(path: Path, keys: Sequence[str], optional: Sequence[str] = ()) -> d
     from scipy.io.matlab import MatReadError
 
     try:
+        state_of(path)
         with open(path, "rb") as file:
             begin = file.read(_HEADER + len(_HDF5))
     except OSError as error:
@@ -365,6 +369,7 @@ def read_mat(path: Path, keys: Sequence[str], optional: Sequence[str] = ()) -> d
             listing = whosmat(path)
             held = [name for name, _, _ in listing]
             check_size(path, sum(math.prod(shape) * _WIDTHS.get(kind, 8) for _, shape, kind in listing))
+            check_mat(path)
             content = loadmat(path, variable_names=[*keys, *optional])
     except InputError:
         raise

@@ -171,8 +171,7 @@ class PublishedTable:
         """Return what the run of a row in `folder` came to, whatever its settings."""
         try:
             run = RunDirectory(folder / row.name).reading()
-            run.folder("evaluate")
-            metrics = {run.settings.method: read_json(run.path / "metrics.json")}
+            metrics = {run.settings.method: read_json(run.published("metrics.json", "evaluate"))}
             optimistic = list(run.optimistic(metrics=metrics[run.settings.method]))
         except (InputError, OSError, ValueError):
             return Finished(row)

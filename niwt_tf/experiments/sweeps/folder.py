@@ -15,9 +15,10 @@ from niwt_tf.errors import InputError
 from niwt_tf.experiments.sweeps.choice import Outcome
 from niwt_tf.experiments.sweeps.grid import SweepTrial
 from niwt_tf.files import entries_of, read_json, remove_abandoned, write_json
-from niwt_tf.runs.fingerprints import support_fingerprint, weights_fingerprint
+from niwt_tf.runs.fingerprints import method_package, support_fingerprint, weights_fingerprint
 from niwt_tf.runs.run import code
 from niwt_tf.runs.stage import Manifest, read_manifest
+from niwt_tf.runs.store import lock_file
 
 
 class SweepFolder:
@@ -69,7 +70,7 @@ class SweepFolder:
         self.check()
         self.locks.mkdir(parents=True, exist_ok=True)
         plain = json.loads(json.dumps(description))
-        with open(self.locks / "sweep", "a+", encoding="utf-8") as lock:
+        with lock_file(self.locks / "sweep") as lock:
             with suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._begin(plain)
@@ -77,7 +78,7 @@ class SweepFolder:
                 lock.write(f"{os.getpid()} of {socket.gethostname()}")
                 lock.flush()
             fcntl.flock(lock, fcntl.LOCK_SH)
-            if read_json(self.path / "sweep.json") != plain:
+            if self._description() != plain:
                 lock.seek(0)
                 raise InputError(
                     f"--sweep_dir {self.path} must not be in use by another sweep. Received: a folder where the sweep of "
@@ -88,22 +89,31 @@ class SweepFolder:
     def _begin(self, description: Mapping[str, Any]) -> None:
         """Make the folder ready, with nobody else in it."""
         remove_abandoned(self.path)
+        if self.journal.is_symlink():  # its end may be cut off
+            rule = f"{self.journal} must be a file of its own"
+            raise InputError(f"{rule}. Received: a link to {os.readlink(self.journal)!r}.")
         with suppress(FileNotFoundError):
             # The disk may have been full in the midst of a line.
             os.truncate(self.journal, self.journal.read_bytes().rfind(b"\n") + 1)
             self.path.joinpath(f"{self.journal.name}.lock").unlink()  # Optuna's, of a process that was killed
         write_json(self.path / "sweep.json", description)
 
+    def _description(self) -> Any:
+        """Return what the processes that are here work on, or None where that cannot be read."""
+        with suppress(OSError, ValueError):
+            return read_json(self.path / "sweep.json")
+        return None
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Keep the other processes from proposing trials and from writing results for a moment."""
-        with open(self.locks / "moment", "a", encoding="utf-8") as lock:
+        with lock_file(self.locks / "moment") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def claim(self, trial: SweepTrial) -> IO[str] | None:
         """Return a lock on a trial, held until every process that has it open closes it or dies; None if another holds it."""
-        lock = open(self.locks / f"trial {trial.name}", "a", encoding="utf-8")  # noqa: SIM115
+        lock = lock_file(self.locks / f"trial {trial.name}")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -131,8 +141,10 @@ class SweepFolder:
             used = manifest["settings"]
             if any(settings.get(name) != value for name, value in used.items()):
                 return False
-            present = weights_fingerprint(settings["weights"], settings["backbone"]) if stage == "train" else {}
+            present: dict[str, Any] = {}
+            present |= weights_fingerprint(settings["weights"], settings["backbone"]) if stage == "train" else {}
             present |= support_fingerprint(settings["support"]) if stage == "transfer" and "support" in used else {}
+            present |= {} if stage == "train" else method_package(settings["method"])
             # Its grid only its method knows, which would take TensorFlow; the package's version goes with that.
             if {name: value for name, value in manifest["extra"].items() if name != "grid"} != {**code(), **present}:
                 return False

@@ -65,7 +65,7 @@ def records_of(
         trial = outcome.trial
         tested: dict[str, Any] = {}
         if trial.name in chosen and folder.evaluated(trial):
-            metrics = read_json(folder.run(trial) / "metrics.json")
+            metrics = read_json(folder.run(trial) / "evaluate" / "metrics.json")  # which its manifest covers
             tested = {name: metrics[name] for name in TESTED}
         error, seconds = errors.get(trial.name, ""), folder.seconds(trial)
         records.append(TrialRecord(outcome, error, seconds, folder.validation(trial), tested))

@@ -88,8 +88,7 @@ class Table1:
         """Return what the run of a row in `folder` came to, whatever its settings; without metrics if it is not finished."""
         try:
             run = RunDirectory(folder / row.name).reading()
-            run.folder("evaluate")
-            metrics = read_json(run.path / "metrics.json")
+            metrics = read_json(run.published("metrics.json", "evaluate"))
             return Reproduced(row, metrics, changed_flags(row, run.settings), run.optimistic(metrics=metrics))
         except (InputError, OSError, ValueError):
             return Reproduced(row)

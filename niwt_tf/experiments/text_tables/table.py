@@ -147,13 +147,11 @@ class TextTable:
         """Return what the run of a row in `folder` came to, whatever its settings."""
         try:
             run = RunDirectory(folder / row.name).reading()
-            run.folder("evaluate")
-            metrics = {OWN: read_json(run.path / "metrics.json")}
+            metrics = {OWN: read_json(run.published("metrics.json", "evaluate"))}
             optimistic = list(run.optimistic(metrics=metrics[OWN]))
             for method in row.others:
-                path = run.path / f"baseline_{method}" / "metrics.json"
-                if path.is_file():
-                    metrics[method] = read_json(path)
+                if not run.outdated(f"baseline_{method}"):
+                    metrics[method] = read_json(run.path / f"baseline_{method}" / "metrics.json")
                     optimistic += run.optimistic(f"baseline_{method}", metrics[method])
             return Finished(row, metrics, self.changed_flags(row, run.settings), tuple(dict.fromkeys(optimistic)))
         except (InputError, OSError, ValueError):

@@ -7,7 +7,7 @@ import importlib
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ CHECKPOINT = "variables/variables"
 WRITER = "assets.extra/writer"  # the method that wrote the network, where it was written from texts alone
 TURNS = "turns_photographs"
 EXPLANATIONS = "explanations"
+_OBJECTS = ("knowledge", "probabilities", "column_map", "validation", EXPLANATIONS, "writer")
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
@@ -92,6 +93,7 @@ class Bundle:
             raise InputError(
                 f"{path / CARDS} must have a card for each label of {METADATA}, in the same order. Received: other cards."
             )
+        _check_form(path, metadata, cards)
         return cls(path, metadata, cards)
 
     @property
@@ -176,6 +178,41 @@ class Bundle:
         import tensorflow as tf
 
         return tf.train.load_checkpoint(str(literal_folder(self.folder) / CHECKPOINT))
+
+
+def _check_form(path: Path, metadata: Mapping[str, Any], cards: Sequence[Card]) -> None:
+    """Check that what is read of a bundle's metadata has the form that an export gives it, of which fingerprints say nothing.
+
+    Raises:
+        InputError: it has not; the entry is named.
+    """
+    size, known = metadata.get("input_size", 1), metadata.get("knowledge")
+    names: Any
+    groups: Any
+    forms = {name: isinstance(metadata.get(name), dict | None) for name in _OBJECTS}
+    forms["input_size"] = isinstance(size, int) and size > 0
+    forms["resize"] = metadata.get("resize", "squash") in ("squash", "crop", "pad")
+    if forms["probabilities"] and forms["validation"]:
+        numbers = {name: list((metadata.get(name) or {}).values()) for name in ("probabilities", "validation")}
+        forms |= {name: all(isinstance(each, int | float | dict | None) for each in found) for name, found in numbers.items()}
+    if isinstance(known, dict):
+        names, groups = known.get("names"), known.get("groups")
+        lists = isinstance(names, list) and isinstance(groups, list) and len(names) == len(groups)
+        forms["knowledge"] = lists and all(isinstance(each, str) for each in (*names, *groups, known.get("source")))
+        scale = known.get("scale")
+        if forms["knowledge"] and scale is not None:
+            rows = [scale.get(name) for name in ("low", "span")] if isinstance(scale, dict) else [None]
+            forms["knowledge"] = all(isinstance(row, list) and len(row) == len(names) for row in rows)
+    wrong = next((name for name, is_right in forms.items() if not is_right), None)
+    if wrong is not None:
+        rule = f"{path / METADATA} must be the JSON that `niwt export` wrote"
+        raise InputError(f"{rule}. Received: another form of {wrong!r}, {brief(metadata.get(wrong))}.")
+    if known is not None:
+        count = len(known["names"])
+        for card in cards:
+            if card.description is not None and len(card.description) != count:
+                received = f"{len(card.description)} of {card.name[:80]!r}"
+                raise InputError(f"{path / CARDS} must describe each class by {count} numbers. Received: {received}.")
 
 
 def extra_arrays(folder: Path, name: str) -> dict[str, np.ndarray] | None:

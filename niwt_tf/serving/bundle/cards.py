@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -56,7 +57,7 @@ def cards_from_json(values: Any, where: str) -> tuple[Card, ...]:
     try:
         return tuple(
             Card(
-                description=None if value["description"] is None else tuple(float(number) for number in value["description"]),
+                description=None if value["description"] is None else tuple(map(_number, value["description"])),
                 validation=_figures(value["validation"]),
                 figures=_figures(value["figures"]),
                 photographs=tuple(_of(str, digest) for digest in value.get("photographs", ())),  # not of earlier versions
@@ -64,15 +65,22 @@ def cards_from_json(values: Any, where: str) -> tuple[Card, ...]:
             )
             for value in values
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{where} must hold the cards of a bundle. Received: {type(error).__name__}: {error}.") from None
 
 
 def _figures(values: Any) -> dict[str, float]:
-    return {_of(str, name): float(figure) for name, figure in values.items()}
+    return {_of(str, name): _number(figure) for name, figure in values.items()}
 
 
-def _of(kind: type, value: Any) -> Any:
+def _number(value: Any) -> float:
+    number = float(_of((int, float), value))
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is not finite")
+    return number
+
+
+def _of(kind: type | tuple[type, ...], value: Any) -> Any:
     if not isinstance(value, kind):
-        raise TypeError(f"{value!r} is not {kind.__name__}")
+        raise TypeError(f"{value!r} is not {kind.__name__ if isinstance(kind, type) else 'a number'}")
     return value

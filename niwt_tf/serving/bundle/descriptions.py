@@ -30,7 +30,7 @@ def seen_knowledge(bundle: Bundle) -> Knowledge:
 
 def in_units(bundle: Bundle) -> list[Card]:
     """Return the cards of a bundle with descriptions in the units of their table, in which `add_class` takes them."""
-    scale = Scale.from_lists((bundle.metadata["knowledge"] or {}).get("scale"))
+    scale = Scale.from_lists((bundle.metadata.get("knowledge") or {}).get("scale"))
     if scale is None:
         return list(bundle.cards)
     rows = [None if card.description is None else scale.undone(np.array(card.description)) for card in bundle.cards]

@@ -58,7 +58,7 @@ def new_version(folder: str | os.PathLike[str]) -> Iterator[NewVersion]:
     others make under `one_change`, never within one.
 
     Raises:
-        InputError: `folder` is a file.
+        InputError: `folder` is a file, or has no number left.
         OSError: it cannot be written.
     """
     folder = Path(folder)
@@ -84,7 +84,11 @@ def new_version(folder: str | os.PathLike[str]) -> Iterator[NewVersion]:
 
 def _moved(work: Path, folder: Path) -> Path:
     while True:
-        target = folder / str(max(versions(folder), default=0) + 1)
+        number = max(versions(folder), default=0) + 1
+        if number > _LARGEST:  # no server would find it, and the next one would be looked for for ever
+            rule = f"{folder} must have a version number left, at most {_LARGEST}"
+            raise InputError(f"{rule}. Received: a version of the largest number.")
+        target = folder / str(number)
         try:
             os.rename(work, target)  # a non-empty folder of that name, made meanwhile, is not replaced
         except OSError:

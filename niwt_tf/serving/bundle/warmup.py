@@ -6,6 +6,7 @@ Python package.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -23,6 +24,7 @@ from niwt_tf.files import replacing
 WARMUP = Path("assets.extra", "tf_serving_warmup_requests")
 # A server refuses a version with more.
 _MOST = 1000
+_MOST_NUMBERS = 2**27
 Request = tuple[str, Mapping[str, np.ndarray]]
 
 
@@ -63,6 +65,12 @@ def read_warmup(version_folder: Path) -> list[Request]:
         records = [_predict_request(record) for record in tf.data.TFRecordDataset(os.fsencode(path)).as_numpy_iterator()]
     except (tf.errors.DataLossError, ValueError):
         raise InputError(f"Warm-up records must be a TFRecord of requests to predict. Received: {str(path)!r}.") from None
+    for request in records:
+        for name, proto in request.inputs.items():
+            declared = math.prod(dimension.size for dimension in proto.tensor_shape.dim)
+            if abs(declared) > _MOST_NUMBERS:  # one number alone may stand for all of them
+                rule = f"Warm-up records must have at most {_MOST_NUMBERS} numbers in a tensor"
+                raise InputError(f"{rule}. Received: {declared} in {name} of {str(path)!r}.")
     return [
         (request.model_spec.signature_name, {key: tf.make_ndarray(proto) for key, proto in request.inputs.items()})
         for request in records

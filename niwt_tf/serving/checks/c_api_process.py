@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from niwt_tf.config.surroundings import watch_parent
 from niwt_tf.files import read_json
 from niwt_tf.serving.checks.messages import FLOAT, STRING, Message, append_message, read_messages
 
@@ -132,6 +133,7 @@ class _Model:
 
 def main(arguments: list[str]) -> None:
     """Answer every request."""
+    watch_parent()
     libraries = tensorflow_folder()
     sys.modules["tensorflow"] = None  # type: ignore[assignment]
     folder = Path(arguments[0])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from niwt_tf.config.surroundings import child_environment, python_command
+from niwt_tf.config.surroundings import child_environment, python_command, run_bound
 from niwt_tf.files import literal_folder, write_json
 from niwt_tf.serving.checks.messages import Message, append_message, read_messages
 
@@ -46,7 +46,7 @@ def ask(
         arguments = [saved_model, str(questions), str(answers)] if plain else [name]
         try:
             called = [*command, *arguments]
-            done = subprocess.run(called, env=_environment(), capture_output=True, timeout=_SECONDS, check=False)
+            done = run_bound(called, env=_environment(), timeout=_SECONDS)
         except subprocess.TimeoutExpired:
             return Said(read_messages(answers), f"no end after {_SECONDS} s")
         lines = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing said"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from niwt_tf.config.surroundings import watch_parent
 from niwt_tf.files import read_json
 from niwt_tf.serving.checks.messages import Message, append_message, read_messages
 
@@ -40,6 +41,7 @@ def answer_all(saved_model: Path, questions: Path, answers: Path) -> None:
 
 def main(arguments: list[str]) -> None:
     """Answer, and make sure that Keras was not needed for it."""
+    watch_parent()
     for name in _BLOCKED:
         sys.modules[name] = None  # type: ignore[assignment]
     folder = Path(arguments[0])

@@ -148,7 +148,8 @@ def _card(bundle: Bundle, each: DescribedClass, name: str, nearest: str, cosine:
     figures = {"nearest_cosine": round(cosine, 6)} if nearest else {}
     said = name, tuple(float(value) for value in each.description.values), each.description.text, each.source
     # How well columns from descriptions did on validation classes when the bundle was made.
-    validation = {name: float(value) for name, value in bundle.metadata["validation"].items()}
+    validated = bundle.metadata.get("validation") or {}
+    validation = {name: float(value) for name, value in validated.items() if value is not None}
     return Card(*said, seen=False, made=now(), how=how, validation=validation, figures=figures)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from niwt_tf.errors import InputError
 from niwt_tf.files import is_litter, literal_folder, write_json
-from niwt_tf.serving.bundle.bundle import CARDS, CHECKPOINT, METADATA, Bundle, checkpoint_key, fingerprints
+from niwt_tf.serving.bundle.bundle import CARDS, CHECKPOINT, METADATA, Bundle, check_no_links, checkpoint_key, fingerprints
 from niwt_tf.serving.bundle.cards import Card, cards_to_json
 from niwt_tf.serving.bundle.versions import new_version, versions
 
@@ -30,7 +30,8 @@ def next_version(
     it raises stops it.
 
     Raises:
-        InputError: the bundle does not lie in a folder of versions, or a variable is unknown.
+        InputError: the bundle does not lie in a folder of versions, a file was changed since it was opened, or a variable is
+            unknown.
         OSError: it cannot be written.
     """
     parent = bundle.folder.parent
@@ -45,6 +46,7 @@ def next_version(
     with new_version(parent) as version:
         for entry in ("saved_model.pb", "assets", "assets.extra"):
             _copy(bundle.folder / entry, version.work / entry)
+        _check_copied(bundle, version.work)
         _write_variables(bundle, version.work, variables)
         write_cards(version.work, cards)
         write_metadata(version.work, changed)
@@ -74,6 +76,22 @@ def _copy(source: Path, target: Path) -> None:
         except OSError as error:
             # It names the source, which nothing is wrong with.
             raise OSError(error.errno, error.strerror, str(target)) from error
+
+
+def _check_copied(bundle: Bundle, copy: Path) -> None:
+    """Check that what was copied is what a bundle had when it was written: a file may have been changed since it was opened."""
+    try:
+        check_no_links(copy)
+    except InputError as error:
+        raise InputError(str(error).replace(str(copy), str(bundle.folder))) from None
+    written, present = (
+        {name: digest for name, digest in found.items() if name != METADATA and not name.startswith("variables/")}
+        for found in (bundle.metadata.get("fingerprint", {}), fingerprints(copy, {}))
+    )
+    changed = next((name for name in sorted(written | present) if written.get(name) != present.get(name)), None)
+    if changed is not None:
+        rule = f"{bundle.folder} must be unchanged since it was written"
+        raise InputError(f"{rule}. Received: {changed}, it was changed meanwhile; export the bundle again.")
 
 
 def _write_variables(bundle: Bundle, folder: Path, changed: Mapping[str, np.ndarray]) -> None:

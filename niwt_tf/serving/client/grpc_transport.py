@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import grpc
 import numpy as np
@@ -23,6 +25,27 @@ _OPTIONS = (
     ("grpc.enable_retries", 0),
 )
 _FOR_NOW = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+_MOST_NUMBERS = 2**27  # more than any answer has
+
+
+def _arrays(outputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return what tensors hold; one number alone may stand for as many as a shape declares, which are then not made.
+
+    Raises:
+        RequestError: it is no tensor, or too large.
+    """
+    found = {}
+    for name, proto in outputs.items():
+        declared = math.prod(dimension.size for dimension in proto.tensor_shape.dim)
+        if abs(declared) > _MOST_NUMBERS:
+            raise RequestError("RESOURCE_EXHAUSTED", f"The answer has {declared} numbers in {name}, more than {_MOST_NUMBERS}.")
+        try:
+            found[name] = tf.make_ndarray(proto)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RequestError("INTERNAL", f"The answer does not come from a model server: {error!r}") from None
+    return found
 
 
 class GrpcTransport:
@@ -54,8 +77,7 @@ class GrpcTransport:
             response = self._stub.Predict(request, timeout=seconds)
         except grpc.RpcError as error:
             raise RequestError(error.code().name, error.details() or "", error.code() in _FOR_NOW) from None
-        tensors = {key: tf.make_ndarray(proto) for key, proto in response.outputs.items()}
-        return Outputs(tensors, response.model_spec.version.value)
+        return Outputs(_arrays(response.outputs), response.model_spec.version.value)
 
     def close(self) -> None:
         """Close the channel."""

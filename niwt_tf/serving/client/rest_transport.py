@@ -92,7 +92,7 @@ class RestTransport:
             raise RequestError("DEADLINE_EXCEEDED", f"The answer was not whole after {seconds:g} s.", True)
         try:
             answer = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if status != 200:
             said = answer.get("error") if isinstance(answer, dict) else None
@@ -100,7 +100,7 @@ class RestTransport:
             raise RequestError(grpc_code(status), text, status in _FOR_NOW)
         try:
             return Outputs(from_rows(answer["predictions"]), None)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise RequestError("INTERNAL", f"The answer does not come from a model server: {error!r}") from None
 
     def _exchanged(self, body: bytes, end: float) -> tuple[int, bytes]:

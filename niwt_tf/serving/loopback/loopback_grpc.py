@@ -28,7 +28,7 @@ from niwt_tf.serving.loopback.served_model import ServedModel
 _LOG = logging.getLogger("niwt_tf.serving")
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 _SIGNATURES = "signature_def"
-_MOST_BYTES = 1 << 28  # of a tensor
+_MOST_BYTES = 1 << 28  # of the tensors of a request
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -47,7 +47,10 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         return _answer(context, lambda: self._metadata(request))
 
     def _predict(self, request: Any) -> Any:
-        inputs = {name: _array(name, proto) for name, proto in request.inputs.items()}
+        room, inputs = _MOST_BYTES, {}
+        for name, proto in request.inputs.items():
+            inputs[name] = _array(name, proto, room)
+            room -= inputs[name].size * inputs[name].itemsize
         with leased(self._model, request.model_spec) as version:
             outputs = version.run(request.model_spec.signature_name, inputs)
             response = predict_pb2.PredictResponse()
@@ -130,7 +133,7 @@ def leased(model: ServedModel, spec: Any) -> Iterator[LoadedVersion]:
         yield version
 
 
-def _array(name: str, proto: Any) -> np.ndarray:
+def _array(name: str, proto: Any, room: int) -> np.ndarray:
     """Return what a TensorProto holds, once its shape is known to be that of its contents.
 
     Raises:
@@ -142,8 +145,9 @@ def _array(name: str, proto: Any) -> np.ndarray:
         if proto.tensor_shape.unknown_rank or min(sizes, default=0) < 0:
             raise ValueError(f"its shape {sizes} is not known")
         declared, width = math.prod(sizes), 8 if kind == tf.string else kind.size
-        if declared * width > _MOST_BYTES:
-            raise ValueError(f"its shape {sizes} is that of {declared * width} bytes, more than {_MOST_BYTES}")
+        if declared * width > room:
+            left = "" if room == _MOST_BYTES else f" in a request, of which {_MOST_BYTES - room} are taken"
+            raise ValueError(f"its shape {sizes} is that of {declared * width} bytes, more than {_MOST_BYTES}{left}")
         if proto.tensor_content and kind != tf.string and len(proto.tensor_content) != declared * width:
             raise ValueError(f"its shape {sizes} is not that of {len(proto.tensor_content)} bytes")
         return np.asarray(tf.make_ndarray(proto))

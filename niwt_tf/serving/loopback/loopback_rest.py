@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
@@ -13,12 +15,16 @@ import tensorflow as tf
 from google.protobuf.json_format import MessageToDict
 from tensorflow_serving.apis import model_pb2
 
+from niwt_tf.errors import first_line
 from niwt_tf.serving.client.rest_tensors import from_lists, from_rows, to_rows
 from niwt_tf.serving.client.transport import RequestError, http_status
 from niwt_tf.serving.loaded_version import LoadedVersion
 from niwt_tf.serving.loopback.loopback_grpc import leased, status
 from niwt_tf.serving.loopback.served_model import ServedModel
 
+_LOG = logging.getLogger("niwt_tf.serving")
+MOST_BYTES = 1 << 30  # of a request
+_SLOWEST_SECONDS = 600.0  # that a client may say nothing
 _PATH = re.compile(
     r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>[0-9]{1,18})|/labels/(?P<label>[^/:]+))?(?P<verb>:predict|/metadata)?"
 )
@@ -34,29 +40,45 @@ class RestServer(ThreadingHTTPServer):
         self.model = model
         super().__init__(("127.0.0.1", port), _Handler)
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Write down what ended a connection, unless the client did."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            _LOG.exception("A connection ended.")
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1  # status, headers and body in one piece
+    timeout = _SLOWEST_SECONDS
     server: RestServer
 
     def do_GET(self) -> None:  # noqa: N802
+        if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
+            self.close_connection = True  # what it sends beside would be taken for its next request
         self._answer(b"")
 
     def do_POST(self) -> None:  # noqa: N802
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal():
+        if not (length.isascii() and length.isdecimal()) or "Transfer-Encoding" in self.headers:
             self.close_connection = True
             self._send(411, {"error": "Content-Length must be given."})
-            return
-        self._answer(self.rfile.read(int(length)))
+        elif len(length) > 18 or int(length) > MOST_BYTES:
+            self.close_connection = True
+            self._send(413, {"error": f"The request must have at most {MOST_BYTES} bytes."})
+        else:
+            body = self.rfile.read(int(length))
+            self.close_connection |= len(body) < int(length)  # the client has gone
+            self._answer(body)
 
     def _answer(self, body: bytes) -> None:
         try:
             answer = _answered(self.server.model, self.command, self.path, body)
         except RequestError as error:
             self._send(http_status(error.code), {"error": error.detail})
+        except Exception as error:  # noqa: BLE001  a fault of the server's own is called one
+            _LOG.exception("A request cannot be answered.")
+            self._send(500, {"error": first_line(error)})
         else:
             self._send(200, answer)
 

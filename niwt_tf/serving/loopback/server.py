@@ -23,16 +23,15 @@ from pathlib import Path
 import grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from niwt_tf.serving.client.grpc_transport import MESSAGES
 from niwt_tf.serving.loopback.loopback_grpc import ModelService, PredictionService
-from niwt_tf.serving.loopback.loopback_rest import RestServer
+from niwt_tf.serving.loopback.loopback_rest import MOST_BYTES, RestServer
 from niwt_tf.serving.loopback.served_model import ServedModel
 
 _THREADS = 16
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 5.0
 # A port that another server listens on is refused, not shared.
-_OPTIONS = (*MESSAGES, ("grpc.so_reuseport", 0))
+_OPTIONS = (("grpc.max_receive_message_length", MOST_BYTES), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0))
 _LOG = logging.getLogger("niwt_tf.serving")
 
 

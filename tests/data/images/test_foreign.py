@@ -1,7 +1,10 @@
 """Formats that Pillow reads for the network."""
 
+import errno
 import importlib.util
 import io
+import os
+import struct
 
 import numpy as np
 import pytest
@@ -9,8 +12,9 @@ from PIL import Image, features
 
 from niwt_tf.data.images import foreign
 from niwt_tf.data.images.decode import decode_pixels
+from niwt_tf.data.images.duplicates import digest_of_image
 from niwt_tf.data.images.files import opened, read_one_image
-from niwt_tf.data.images.foreign import as_known, is_foreign
+from niwt_tf.data.images.foreign import as_known, is_foreign, read_known, stored_bytes
 from niwt_tf.data.images.pipeline import image_batches, usable_images
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
@@ -131,3 +135,46 @@ def test_twelve_bits_are_as_bright_as_sixteen():
     tiff = b"II*\0" + (12).to_bytes(4, "little") + pixels + b"\0" + len(fields).to_bytes(2, "little") + entries + bytes(4)
     with Image.open(io.BytesIO(as_known(tiff))) as image:
         assert np.asarray(image)[0, :, 0].tolist() == [255, 128]
+
+
+def _naming_its_bytes_often(times: int, page: int = 0) -> bytes:
+    """Return a TIFF of 30 x 20 pixels whose tags name the same thousand bytes."""
+    tags = [(256, 3, 1, 30), (257, 3, 1, 20), *((1000 + number, 1, 1000, 8) for number in range(times))]
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    return b"II*\0" + struct.pack("<I", 1008) + bytes(1000) + struct.pack("<H", len(tags)) + entries + struct.pack("<I", page)
+
+
+def test_a_tiff_whose_tags_name_the_same_bytes_is_refused_before_they_are_copied():
+    bomb = _naming_its_bytes_often(300)
+    with pytest.raises(InputError, match=f"must have tags that its {len(bomb)} bytes hold. Received: 300004 bytes of them."):
+        as_known(bomb)
+    with pytest.raises(InputError, match="several pages"):
+        as_known(_naming_its_bytes_often(1, page=99))
+    for options in ({}, {"compression": "tiff_lzw"}, {"big_tiff": True}):
+        assert Image.open(io.BytesIO(as_known(_saved("TIFF", **options)))).size == (30, 20)
+
+
+def test_an_image_that_would_never_end_or_is_larger_than_any_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    with open(tmp_path / "large.png", "wb") as file:
+        file.truncate(2**30)
+    said_of = {"pipe": "Not a regular file", "zero": "Not a regular file", "large": "Larger than 536870912 bytes"}
+    for name, said in said_of.items():
+        path = tmp_path / f"{name}.png"
+        for read in (stored_bytes, read_known, digest_of_image):
+            with pytest.raises(OSError, match=said):
+                read(path)
+        assert opened(path, 8) is None
+        with pytest.raises(InputError, match=rf"cannot be decoded.*{name}.png \({said}\)"):
+            usable_images(_images(tmp_path, f"{name}.png"))
+
+
+def test_no_image_is_left_out_because_too_many_files_are_open(tmp_path, monkeypatch):
+    def full(path):
+        raise OSError(errno.EMFILE, "Too many open files", str(path))
+
+    (tmp_path / "a.png").write_bytes(_saved("PNG"))
+    monkeypatch.setattr("niwt_tf.data.images.pipeline.stored_bytes", full)
+    with pytest.raises(OSError, match="Too many open files"):
+        usable_images(_images(tmp_path, "a.png"), max_bad_images=5)

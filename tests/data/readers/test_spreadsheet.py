@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
+import zipfile
 
 import numpy as np
 import pytest
 
+from niwt_tf.data.readers import spreadsheet
 from niwt_tf.data.readers.folder import read_folder
+from niwt_tf.data.readers.spreadsheet import rows_of_workbook
 from niwt_tf.data.readers.tables import read_class_table, read_rows
 from niwt_tf.errors import InputError
 
@@ -209,3 +213,28 @@ def test_a_formula_of_several_cells_that_was_never_computed(tmp_path, workbook):
     workbook.save(tmp_path / "classes.xlsx")
     with pytest.raises(InputError, match="a formula that was never computed"):
         read_class_table(tmp_path / "classes.xlsx")
+
+
+def _with_sheet(source, target, change):
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            content = old.read(name)
+            new.writestr(name, change(content) if name.endswith("sheet1.xml") else content)
+
+
+def test_a_workbook_may_claim_more_cells_than_it_has_but_not_have_too_many(tmp_path, workbook, monkeypatch):
+    for row in (["class", "fur", "tail"], ["cat", 1], ["dog", None, 2]):
+        workbook.active.append(row)
+    workbook.save(tmp_path / "a.xlsx")
+
+    def claims(content):
+        return re.sub(rb'<dimension ref="[^"]*"', b'<dimension ref="A1:XFD1048576"', content)
+
+    _with_sheet(tmp_path / "a.xlsx", tmp_path / "b.xlsx", claims)
+    rows = [(1, ["class", "fur", "tail"]), (2, ["cat", "1", ""]), (3, ["dog", "", "2"])]
+    assert rows_of_workbook(tmp_path / "b.xlsx") == rows
+    last = b'<row r="9"><c r="XFD9"><v>1</v></c></row></sheetData>'
+    _with_sheet(tmp_path / "a.xlsx", tmp_path / "c.xlsx", lambda content: content.replace(b"</sheetData>", last))
+    monkeypatch.setattr(spreadsheet, "_MOST_CELLS", 1000)
+    with pytest.raises(InputError, match=r"c\.xlsx must have at most 1000 cells\. Received: more, on line 9\."):
+        rows_of_workbook(tmp_path / "c.xlsx")

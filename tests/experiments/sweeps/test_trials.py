@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from niwt_tf.config.settings import Settings
+from niwt_tf.errors import InputError
 from niwt_tf.experiments.sweeps.folder import SweepFolder
 from niwt_tf.experiments.sweeps.grid import trials_of
 from niwt_tf.experiments.sweeps.trials import TrialProcess, divided_environment, end_processes
@@ -100,3 +101,15 @@ def test_processors_are_parted(monkeypatch):
     parted = divided_environment(3)
     assert (parted["TF_NUM_INTRAOP_THREADS"], parted["OMP_NUM_THREADS"]) == ("2", "7")
     assert divided_environment(20)["TF_NUM_INTRAOP_THREADS"] == "1"
+
+
+@pytest.mark.parametrize("name", [".locks/sweep", "journal.log"])
+def test_a_link_in_a_sweep_s_folder_is_refused_before_what_it_leads_to_is_cut(tmp_path, name):
+    mine, folder = tmp_path / "mine.txt", SweepFolder(tmp_path / "sweep")
+    mine.write_text("mine, without an end of the line")
+    folder.locks.mkdir(parents=True)
+    (folder.path / "sweep.json").write_text("{}")
+    (folder.path / name).symlink_to(mine)
+    with pytest.raises(InputError, match="must be a file of its own. Received: a link to '.*mine.txt'"), folder.joined({}):
+        pass
+    assert mine.read_text() == "mine, without an end of the line"

@@ -7,10 +7,12 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 
 import pytest
 
 from niwt_tf.errors import InputError
+from niwt_tf.serving.bundle.cards import Card, cards_from_json
 from niwt_tf.serving.bundle.versions import new_version, one_change, saved_model_folder, versions
 
 
@@ -112,3 +114,18 @@ def test_a_link_to_a_version_is_that_version(tmp_path):
     (tmp_path / "b" / "4").symlink_to("3")
     assert saved_model_folder(tmp_path / "b" / "current") == tmp_path / "b" / "3"
     assert saved_model_folder(tmp_path / "b") == tmp_path / "b" / "4"
+
+
+def test_after_the_largest_number_there_is_no_version(tmp_path):
+    (tmp_path / str(2**63 - 1)).mkdir()
+    with pytest.raises(InputError, match="must have a version number left, at most 9223372036854775807"), new_version(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [str(2**63 - 1)]
+
+
+@pytest.mark.parametrize("value", ["0.5", None, [1], float("nan"), 10**400])
+def test_a_card_has_finite_numbers(value):
+    card = {**asdict(Card("a")), "description": [0.5, value]}
+    with pytest.raises(InputError, match=r"cards\.json must hold the cards of a bundle"):
+        cards_from_json([card], "cards.json")
+    assert cards_from_json([{**card, "description": [1, 0.5]}], "cards.json")[0].description == (1.0, 0.5)

@@ -86,3 +86,16 @@ def test_records_are_those_of_the_official_messages(tmp_path):
         for name, value in inputs.items():
             official.predict_log.request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
         assert record == official.SerializeToString(deterministic=True)
+
+
+def test_a_record_that_only_declares_its_numbers_is_refused_before_they_are_made(tmp_path):
+    record = prediction_log_pb2.PredictionLog()
+    tensor = record.predict_log.request.inputs["images"]
+    tensor.dtype = tf.float32.as_datatype_enum
+    tensor.tensor_shape.dim.add(size=2**43)
+    tensor.float_val.append(0.0)
+    (tmp_path / WARMUP).parent.mkdir()
+    with tf.io.TFRecordWriter(str(tmp_path / WARMUP)) as writer:
+        writer.write(record.SerializeToString())
+    with pytest.raises(InputError, match="at most 134217728 numbers in a tensor. Received: 8796093022208 in images"):
+        read_warmup(tmp_path)

@@ -137,12 +137,26 @@ def test_a_pipe_in_a_bundle_is_refused_and_litter_is_passed_over(bundle):
         Bundle.open(bundle.folder)
 
 
-def test_links_that_came_since_a_bundle_was_opened_stay_links(bundle, tmp_path):
+@pytest.mark.parametrize("kind", ["file", "folder", "nothing", "same"])
+def test_a_link_that_came_since_a_bundle_was_opened_goes_no_further(bundle, tmp_path, kind):
     (tmp_path / "secret").write_text("secret")
-    for name, target in (("file", tmp_path / "secret"), ("folder", tmp_path)):
-        (bundle.folder / "assets.extra" / name).symlink_to(target)
-    made = next_version(bundle, variables={}, cards=bundle.cards)
-    assert [(made / "assets.extra" / name).is_symlink() for name in ("file", "folder")] == [True, True]
+    targets = {"file": tmp_path / "secret", "folder": tmp_path, "nothing": tmp_path / "none", "same": tmp_path / "cards"}
+    path = bundle.folder / CARDS if kind == "same" else bundle.folder / "assets.extra" / kind
+    if kind == "same":
+        path.rename(targets["same"])
+    path.symlink_to(targets[kind])
+    with pytest.raises(InputError, match=rf"toy/1 must hold only its own files.* Received: .*{path.name}, a link to"):
+        next_version(bundle, variables={}, cards=bundle.cards)
+    assert os.listdir(bundle.folder.parent) == ["1"]
+
+
+@pytest.mark.parametrize("file", ["saved_model.pb", "assets.extra/few_shot.npz"])
+def test_a_file_that_was_changed_since_a_bundle_was_opened_goes_no_further(bundle, file):
+    path = bundle.folder / file
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(InputError, match=rf"toy/1 must be unchanged.* Received: {file}, it was changed meanwhile"):
+        next_version(bundle, variables={}, cards=bundle.cards)
+    assert os.listdir(bundle.folder.parent) == ["1"]
 
 
 def test_what_lost_its_metadata_is_no_plain_saved_model(bundle):
