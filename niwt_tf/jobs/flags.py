@@ -17,7 +17,6 @@ from niwt_tf.config.settings import SETTINGS, Settings
 from niwt_tf.data.descriptions.texts import absolute_features
 from niwt_tf.data.hub_location import absolute_backbone
 from niwt_tf.errors import InputError, suggestion
-from niwt_tf.jobs.options import SYNONYMS
 from niwt_tf.jobs.packaged_files import with_flag_files
 from niwt_tf.jobs.table import Job
 from niwt_tf.serving.bundle.versions import saved_model_folder
@@ -112,11 +111,8 @@ def settings_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> tuple[Se
     Raises:
         InputError: settings that are valid one by one do not go together.
     """
-    # What is a setting elsewhere may be the former name of another flag here; the setting then has its own former name.
-    taken = _DEFINED[id(flag_values)].synonyms.values()
-    names = {each.name: SYNONYMS[each.name] if each.name in taken else each.name for each in SETTINGS}
-    values = {each.name: absolute(each, flag_values[names[each.name]].value) for each in SETTINGS}
-    given = frozenset(name for name in values if flag_values[names[name]].present)
+    values = {each.name: absolute(each, flag_values[each.name].value) for each in SETTINGS}
+    given = frozenset(name for name in values if flag_values[name].present)
     follows = {name: value for name, value in OF_FEATURES.get(values["dataset"], {}).items() if name not in given}
     if values["unseen"] or values["num_unseen"] is not None:
         follows.pop("split", None)
