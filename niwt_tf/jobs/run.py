@@ -18,9 +18,9 @@ from absl import flags
 from niwt_tf.data.feature_rows import NO_PIXELS, holds_features
 from niwt_tf.errors import InputError
 from niwt_tf.files import read_json
-from niwt_tf.jobs import evaluate, export, faithfulness, report, train
+from niwt_tf.jobs import evaluate, export, faithfulness, report
 from niwt_tf.jobs.app import run_from_flags
-from niwt_tf.jobs.fit import method_stage, transfer_stage
+from niwt_tf.jobs.fit import method_stage, train_stage, transfer_stage
 from niwt_tf.jobs.flags import export_folder, run_folder
 from niwt_tf.jobs.run_data import RunData, check_has_pixels, load_run_data
 from niwt_tf.jobs.table import COMMAND
@@ -51,7 +51,7 @@ def _stages(run: Run) -> dict[str, Stage]:
     """Return what a run does, by name and in order; only some methods have stages between `train` and `transfer`."""
     own = {stage.name: partial(_method_stage, stage) for stage in method_of(run.settings.method).stages}
     return {
-        "train": train.stage,
+        "train": train_stage,
         **own,
         "transfer": transfer_stage,
         "evaluate": evaluate.stage,

@@ -99,7 +99,7 @@ JOBS = {
             "deploy", "Train on every class with photographs, with the choices of a measured run, and export.",
             *(DEPLOY_OPTIONS, "run", True, DEPLOY_DETAILS),
         ),
-        Job("train", "Train the network on the seen classes."),
+        Job("train", "Train the network on the seen classes.", module="fit"),
         *(
             Job(name, summary, module="fit", own_stage=True)
             for stages in METHOD_STAGES.values() for name, summary in stages.items()
@@ -166,7 +166,7 @@ JOBS = {
             "check_run", "Say which parts of a run are damaged, and which niwt run would make again.", CHECK_RUN_OPTIONS,
             tensorflow=False,
         ),
-        Job("check_export", "Load a bundle as TensorFlow Serving does, and check its answers.", CHECK_OPTIONS),
+        Job("check_export", "Load a bundle as TensorFlow Serving does, and check its answers.", CHECK_OPTIONS, "export"),
     )
 }
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from niwt_tf.config.names import DEFAULT_METHOD
+from niwt_tf.config.names import DEFAULT_METHOD, FORMER_FORMULA, FORMULAS
 from niwt_tf.data.arrays import read_arrays
 from niwt_tf.data.schema import InputForm
 from niwt_tf.errors import InputError, brief
@@ -157,14 +157,12 @@ class Bundle:
             InputError: the bundle has none, or its method is not installed.
         """
         self.check_formula()
-        from niwt_tf.methods.formula import FORMER, HOMES
-
         fixed = dict(self.metadata[_FORMULA])
-        kind, method = fixed.pop("kind", FORMER), fixed.pop("method", DEFAULT_METHOD)
+        kind, method = fixed.pop("kind", FORMER_FORMULA), fixed.pop("method", DEFAULT_METHOD)
         arrays = {name: self.variable(name) for name in fixed.pop("variables", _FORMER_VARIABLES)}
         arrays |= {name: np.array(value) for name, value in fixed.items()}
-        if kind in HOMES:  # no method is imported for it, which would take Keras
-            module, name = HOMES[kind]
+        if kind in FORMULAS:  # no method is imported for it, which would take Keras
+            module, name = FORMULAS[kind]
             formula: ColumnFormula = getattr(importlib.import_module(module), name).from_arrays(arrays)
             return formula
         from niwt_tf.methods.registry import method_of

@@ -16,12 +16,11 @@ from niwt_tf.serving.bundle.bundle import METADATA, Bundle, check_no_links
 from niwt_tf.serving.bundle.versions import saved_model_folder
 from niwt_tf.serving.bundle.warmup import read_warmup
 from niwt_tf.serving.checks import check_requests, graph_checks
-from niwt_tf.serving.checks.check_processes import C_API, SESSION, Said, ask
+from niwt_tf.serving.checks.check_processes import C_API, SESSION, NoCompilerError, Said, ask, native_loader
 from niwt_tf.serving.checks.check_requests import NotAskedError, bad_images, row
 from niwt_tf.serving.checks.check_server import PROGRAM, ask_server, server_program
 from niwt_tf.serving.checks.graph_checks import CheckError, first_line, signatures_of
 from niwt_tf.serving.checks.messages import Message, difference, fault
-from niwt_tf.serving.checks.native_loader import NoCompilerError, native_loader
 from niwt_tf.serving.predict import read_image
 
 _INVALID_ARGUMENT = 3

@@ -15,8 +15,8 @@ import tensorflow as tf
 
 from niwt_tf.errors import InputError
 from niwt_tf.serving.bundle.warmup import WARMUP, write_warmup
-from niwt_tf.serving.checks import checking, native_loader
-from niwt_tf.serving.checks.check_processes import C_API, Said, ask
+from niwt_tf.serving.checks import checking
+from niwt_tf.serving.checks.check_processes import C_API, Said, ask, native_loader
 from niwt_tf.serving.checks.check_requests import bad_images, drawn_images, strings
 from niwt_tf.serving.checks.checking import Check, Examination, check_export
 from niwt_tf.serving.checks.messages import Message
@@ -319,7 +319,7 @@ def test_the_native_loader_is_compiled_once_and_answers_alike(saved_model, monke
     assert _one(saved_model, "C++ loader") == Check("C++ loader", "ok", "6 signatures give the same answers as the Session")
     (made,) = (tmp_path / "niwt-tf").iterdir()
     before = made.stat().st_mtime_ns
-    assert native_loader.native_loader() == made and made.stat().st_mtime_ns == before
+    assert native_loader() == made and made.stat().st_mtime_ns == before
 
 
 _SERVER = """#!{python}
