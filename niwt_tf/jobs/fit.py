@@ -61,7 +61,7 @@ def own_stage_job(name: str) -> None:
             has = f"has {', '.join(stage.name for stage in stages)}" if stages else "has no stages of its own"
             rule = f"--method must be a method with the stage {name} for niwt {name}"
             raise InputError(f"{rule}. Received: {run.settings.method!r}, which {has}.")
-        method_stage(run, load_run_data(run, stage.inputs), stage)
+        method_stage(stage, run, load_run_data(run, stage.inputs))
 
 
 def transfer_job() -> None:
@@ -110,7 +110,7 @@ def train_stage(run: Run, data: RunData) -> None:
         )
 
 
-def method_stage(run: Run, data: RunData, stage: MethodStage) -> None:
+def method_stage(stage: MethodStage, run: Run, data: RunData) -> None:
     """Do one of the stages that a method needs before `transfer`."""
     made = run.stage(stage.name, settings_used=stage.settings, inputs=stage.inputs, described=stage.described)
     if made.up_to_date:

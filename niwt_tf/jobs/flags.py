@@ -59,10 +59,10 @@ def define_flags(job: Job, flag_values: flags.FlagValues = flags.FLAGS) -> None:
         flags.DEFINE_alias(former, name, flag_values=flag_values)
 
 
-def say_synonyms(job: Job, flag_values: flags.FlagValues = flags.FLAGS) -> None:
+def say_synonyms(job: Job) -> None:
     """Say, once the flags are parsed, which of them were given by a former name."""
     for name, former in job.synonyms.items():
-        if flag_values[former].present:
+        if flags.FLAGS[former].present:
             _LOG.warning("--%s is now called --%s. The next release accepts only the new name.", former, name)
 
 

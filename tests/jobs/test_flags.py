@@ -18,7 +18,8 @@ _HOW = "progress cache_dir cache_gb strategy"
 _FOLDERS = "run_dir overwrite stage_store"
 _SETTINGS = """
     dataset data_dir split unseen num_unseen knowledge text_features missing_images max_bad_images
-    backbone preprocessing weights layer input_size resize finetune epochs batch_size learning_rate finetune_learning_rate weight_decay dropout
+    backbone preprocessing weights layer input_size resize
+    finetune epochs batch_size learning_rate finetune_learning_rate weight_decay dropout
     attribute_loss patience
     method head seen_head head_regularization lda_shrinkage importance_over map map_regularization normalisation
     support num_support engine regularizer transfer_anchor transfer_lambda transfer_learning_rate transfer_batch_size
@@ -57,8 +58,8 @@ PROMISED = {
     "reproduce": f"table dry_run gpu_tflops {_FOLDERS} {_HOW} {_SETTINGS}",
     "synthesize": "run_dir descriptions export_dir",
     "classify": (
-        "images server name model_version bundle top explain describe cards yes format json timeout retries batch_size progress "
-        "answers workers cluster"
+        "images server name model_version bundle top explain describe cards yes format json timeout retries batch_size "
+        "progress answers workers cluster"
     ),
     "explain": "image run_dir bundle class rival out",
     "list_classes": "bundle format",
