@@ -68,6 +68,11 @@ def shortest(value: float | np.floating) -> float:
     return float(str(np.float32(value)))
 
 
+def text_of(value: bytes | np.ndarray) -> str:
+    """Return a string of a graph, which is bytes."""
+    return bytes(value).decode("utf-8", "replace")
+
+
 def shown_weight(value: float | np.floating) -> str:
     """Return a weight for people, with its sign: two decimals, and two significant digits where that would say too little.
 
