@@ -35,7 +35,7 @@ from niwt_tf.explain.heat_choice import bump, gain_of, heat_candidates
 from niwt_tf.explain.perturbing import heat_order, probability_of
 from niwt_tf.files import read_json
 from niwt_tf.jobs.run_data import TransferFiles
-from niwt_tf.metrics.intervals import class_mean
+from niwt_tf.metrics.intervals import mean_over_classes
 from niwt_tf.models.network import Network
 
 PATH_STEPS, ROUNDS, BATCH = 16, 3, 16
@@ -118,7 +118,7 @@ def measure(run: Path, most: int, seed: int) -> None:
     print(f"{'':<58} insertion - deletion      time / prediction")
     whole = float(np.median(seconds.pop("")))
     for name, each in gains.items():
-        figure = class_mean(np.concatenate(each), images.labels, None, (-2.0, 2.0))
+        figure = mean_over_classes(np.concatenate(each), images.labels, None, (-2.0, 2.0))
         assert figure is not None, "every image has a curve"
         spread = f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
         print(f"{name:<58} {spread:<25} {np.median(seconds[name]) / whole:.1f}")

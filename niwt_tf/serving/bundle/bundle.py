@@ -32,6 +32,9 @@ CHECKPOINT = "variables/variables"
 WRITER = "assets.extra/writer"  # the method that wrote the network, where it was written from texts alone
 TURNS = "turns_photographs"
 EXPLANATIONS = "explanations"
+# The entry of a column formula in niwt.json has the name that it had when the first bundles were made. Those of before there
+# were several methods have neither "kind", "method" nor "variables" in it.
+COLUMN_FORMULA = "column_map"
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
@@ -143,7 +146,7 @@ class Bundle:
         Raises:
             InputError: it has none.
         """
-        if self.metadata.get(_FORMULA) is None:
+        if self.metadata.get(COLUMN_FORMULA) is None:
             raise InputError(
                 f"{self.folder} must have a column formula. It has none if head columns can only be made by running the "
                 "network (--engine=tape or operator, or a method that makes whole heads or networks). Received: a bundle "
@@ -157,7 +160,7 @@ class Bundle:
             InputError: the bundle has none, or its method is not installed.
         """
         self.check_formula()
-        fixed = dict(self.metadata[_FORMULA])
+        fixed = dict(self.metadata[COLUMN_FORMULA])
         kind, method = fixed.pop("kind", FORMER_FORMULA), fixed.pop("method", DEFAULT_METHOD)
         arrays = {name: self.variable(name) for name in fixed.pop("variables", _FORMER_VARIABLES)}
         arrays |= {name: np.array(value) for name, value in fixed.items()}
@@ -257,9 +260,6 @@ def _digest_of_metadata(metadata: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-# The entry of niwt.json has the name that a column formula had when the first bundles were made. Those of before there were
-# several methods have neither "kind", "method" nor "variables" in it.
-_FORMULA = "column_map"
 _FORMER_VARIABLES = ("map_weights", "map_bias", "centre", "basis", "means", "covariance", "statistics")
 
 

@@ -28,7 +28,7 @@ _LOG = logging.getLogger("niwt_tf")
 
 
 @dataclass(frozen=True)
-class Said:
+class ProcessAnswers:
     """What a process answered, one a request in order, and one line of why it ended early, with fewer answers, or ""."""
 
     answers: Sequence[Message]
@@ -37,7 +37,7 @@ class Said:
 
 def ask(
     command: Sequence[str], folder: Path, requests: Sequence[Message], ports: Mapping[str, Any], plain: bool = False
-) -> Said:
+) -> ProcessAnswers:
     """Ask a SavedModel in `folder`, whose signatures' inputs and outputs have names in the graph, `ports`.
 
     The command is run on a folder with request.json and requests.bin, or, if `plain`, on the SavedModel, the file of the
@@ -56,10 +56,10 @@ def ask(
             called = [*command, *arguments]
             done = subprocess.run(called, env=_environment(), capture_output=True, timeout=_SECONDS, check=False)
         except subprocess.TimeoutExpired:
-            return Said(read_messages(answers), f"no end after {_SECONDS} s")
+            return ProcessAnswers(read_messages(answers), f"no end after {_SECONDS} s")
         lines = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing said"]
         error = f"status {done.returncode}: {lines[-1][:300]}" if done.returncode else ""
-        return Said(read_messages(answers), error)
+        return ProcessAnswers(read_messages(answers), error)
 
 
 def _environment() -> dict[str, str]:

@@ -22,7 +22,7 @@ from niwt_tf.errors import InputError, check_choice
 from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.bundle.versions import saved_model_folder
 from niwt_tf.serving.client.answers import Explanations, Predictions, explanation, ranked, texts
-from niwt_tf.serving.client.batches import Asked, Image, Progress, ask
+from niwt_tf.serving.client.batches import BatchAnswers, Image, Progress, ask
 from niwt_tf.serving.client.transport import Outputs, Retrying, Transport
 
 _BATCH = 32
@@ -178,7 +178,7 @@ class Client:
 
     def _ask(
         self, signature: str, images: Sequence[Image], shared: Mapping[str, np.ndarray], progress: Progress | None
-    ) -> Asked:
+    ) -> BatchAnswers:
         return ask(lambda inputs: self.call(signature, inputs), images, shared, self._batch_size, progress)
 
 

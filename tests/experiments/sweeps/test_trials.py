@@ -10,7 +10,7 @@ import pytest
 from niwt_tf.config.settings import Settings
 from niwt_tf.experiments.sweeps.folder import SweepFolder
 from niwt_tf.experiments.sweeps.grid import trials_of
-from niwt_tf.experiments.sweeps.trials import TrialProcess, divided_environment, end_processes
+from niwt_tf.experiments.sweeps.trials import SweepTrialProcess, divided_environment, end_processes
 
 TRIALS = trials_of({"patience": (1, 2, 3)}, Settings())
 
@@ -21,10 +21,10 @@ def start(tmp_path):
     folder = SweepFolder(tmp_path)
     folder.locks.mkdir()
 
-    def call(code: str, trial=TRIALS[0]) -> TrialProcess:
+    def call(code: str, trial=TRIALS[0]) -> SweepTrialProcess:
         claim = folder.claim(trial)
         assert claim is not None
-        return TrialProcess(trial, [sys.executable, "-S", "-c", code], folder.log(trial), claim)
+        return SweepTrialProcess(trial, [sys.executable, "-S", "-c", code], folder.log(trial), claim)
 
     call.folder = folder
     return call
@@ -76,14 +76,15 @@ def test_a_process_dies_with_the_one_that_started_it(start):
     code = f"""
 import os, pathlib, sys
 sys.path.insert(0, {str(Path(__file__).parents[3])!r})
-from niwt_tf.experiments.sweeps.trials import TrialProcess
+from niwt_tf.experiments.sweeps.trials import SweepTrialProcess
 claim = open({str(start.folder.path / "claim")!r}, "w")
 command = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
-child = TrialProcess(None, command, pathlib.Path(claim.name + ".log"), claim)
+child = SweepTrialProcess(None, command, pathlib.Path(claim.name + ".log"), claim)
 print(child.popen.pid, flush=True)
 os.kill(os.getpid(), 9)
 """
-    process = TrialProcess(TRIALS[0], [sys.executable, "-c", code], start.folder.log(TRIALS[0]), start.folder.claim(TRIALS[0]))
+    command = [sys.executable, "-c", code]
+    process = SweepTrialProcess(TRIALS[0], command, start.folder.log(TRIALS[0]), start.folder.claim(TRIALS[0]))
     process.popen.wait()
     child = int(start.folder.log(TRIALS[0]).read_text())
     limit = time.monotonic() + 600
