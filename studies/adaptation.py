@@ -14,10 +14,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -26,9 +27,7 @@ from niwt_tf.data.images.pipeline import image_batches
 from niwt_tf.data.schema import Dataset, descriptions_of
 from niwt_tf.explain.faithfulness.measures import energy_in_box
 from niwt_tf.explain.faithfulness.truth import truth_of_test_images
-from niwt_tf.explain.input_saliency import input_saliency
 from niwt_tf.jobs.synthesize import writer_of
-from niwt_tf.methods.n3.adapted import adaptation_norms
 from niwt_tf.metrics.intervals import Figure, bootstrapped
 from niwt_tf.models.network import Network
 from niwt_tf.plots.style import BLUE, GREEN, ORANGE, new_figure, readable_names, save
@@ -43,6 +42,45 @@ def written_of(run: Path, dataset: Dataset) -> tuple[Network, dict[str, float]]:
     assert dataset.split is not None
     parameters = writer.chosen.generator.synthesize(descriptions_of(dataset).take(dataset.split.unseen))
     return parameters.apply(writer.network), adaptation_norms(writer.network, getattr(parameters, "weights", {}))
+
+
+def adaptation_norms(network: Network, weights: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Return |theta' - theta| / |theta| by the path of each adapted weight (Fig. 6 of the paper); NaN where theta is 0.
+
+    Args:
+        network: the base.
+        weights: the new values by path, as `NetworkParameters.weights` has them.
+    """
+    base = {each.path: np.asarray(each.numpy(), np.float64) for each in network.model.weights}
+    norms = {}
+    for path, value in weights.items():
+        whole = float(np.linalg.norm(base[path]))
+        norms[path] = float(np.linalg.norm(value - base[path])) / whole if whole else float("nan")
+    return norms
+
+
+def input_saliency(network: Network) -> Callable[[np.ndarray, int, int], np.ndarray]:
+    """Return what gives |d margin / d pixel| of an image, the largest over the channels, float32 [S, S].
+
+    Simonyan et al., "Deep Inside Convolutional Networks" (2014), as in section 5.3 of "Language to Network" (ACL 2020), but of
+    the margin and not of the loss, which is flat where an answer is sure.
+
+    It takes one image, float32 [S, S, 3] in 0..255, and two classes: the margin is the logit of the first minus that of the
+    second.
+    """
+
+    @tf.function(autograph=False)
+    def slopes(images: tf.Tensor, own: tf.Tensor, rival: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(images)
+            logits = tf.cast(network.model(images, training=False), tf.float32)[0]
+            margin = logits[own] - logits[rival]
+        return tf.reduce_max(tf.abs(tape.gradient(margin, images)), axis=-1)[0]
+
+    def of_image(pixels: np.ndarray, own: int, rival: int) -> np.ndarray:
+        return np.asarray(slopes(tf.constant(np.asarray(pixels, np.float32)[None]), tf.constant(own), tf.constant(rival)))
+
+    return of_image
 
 
 def saliencies(network: Network, pixels: np.ndarray) -> np.ndarray:

@@ -30,12 +30,12 @@ from niwt_tf.data.load import load_dataset
 from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.data.schema import seen_data
 from niwt_tf.explain.grad_cam import scaled_to_one, upsampled
-from niwt_tf.explain.heat import Heat, HeatMaps, without_figures
+from niwt_tf.explain.heat import Heat, HeatMaps
 from niwt_tf.explain.heat_choice import bump, gain_of, heat_candidates
 from niwt_tf.explain.perturbing import heat_order, probability_of
 from niwt_tf.files import read_json
 from niwt_tf.jobs.run_data import TransferFiles
-from niwt_tf.metrics.intervals import class_mean
+from niwt_tf.metrics.intervals import mean_over_classes
 from niwt_tf.models.network import Network
 
 PATH_STEPS, ROUNDS, BATCH = 16, 3, 16
@@ -91,7 +91,7 @@ def measure(run: Path, most: int, seed: int) -> None:
         seed=settings.seed, missing_images=settings.missing_images, max_bad_images=None,
     )
     files = TransferFiles(run / "transfer")
-    network, chosen = files.network, without_figures(files.explainer.heat)
+    network, chosen = files.network, Heat(kind=files.explainer.heat.kind, layer=files.explainer.heat.layer)
     images = balanced_sample(main_partition(seen_data(dataset), settings.seed).held_out, most, seed)
     few = next(iter(image_batches(images.take(np.arange(min(4, len(images)))), network.input_form, 4)))[0]
     makers: dict[str, Maps] = {}
@@ -118,7 +118,7 @@ def measure(run: Path, most: int, seed: int) -> None:
     print(f"{'':<58} insertion - deletion      time / prediction")
     whole = float(np.median(seconds.pop("")))
     for name, each in gains.items():
-        figure = class_mean(np.concatenate(each), images.labels, None, (-2.0, 2.0))
+        figure = mean_over_classes(np.concatenate(each), images.labels, None, (-2.0, 2.0))
         assert figure is not None, "every image has a curve"
         spread = f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
         print(f"{name:<58} {spread:<25} {np.median(seconds[name]) / whole:.1f}")

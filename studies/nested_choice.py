@@ -30,7 +30,7 @@ from niwt_tf.config.settings import Settings
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.methods.baselines.class_mean import METHOD
 from niwt_tf.methods.baselines.linear import Sample
-from niwt_tf.methods.niwt.candidate_heads import candidate_heads
+from niwt_tf.methods.niwt.measuring import candidate_heads
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks, ClosedForm
 from niwt_tf.methods.seen_heads import RidgeMoments
 from niwt_tf.metrics.calibration import choose_calibration, harmonic_means, logit_statistics, match_logits, seen_margin

@@ -31,9 +31,9 @@ from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.data.folds import Fold
 from niwt_tf.data.load import load_dataset
 from niwt_tf.data.schema import seen_data
-from niwt_tf.methods.niwt.candidate_heads import candidate_heads
 from niwt_tf.methods.niwt.files import load_operators
 from niwt_tf.methods.niwt.mapping import fit_ridge_map
+from niwt_tf.methods.niwt.measuring import candidate_heads
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks, ClosedForm
 from niwt_tf.methods.seen_heads import RidgeMoments, SeenHead
 from niwt_tf.metrics.calibration import choose_calibration, logit_statistics, match_logits, seen_margin

@@ -17,7 +17,7 @@ CHOICE = re.compile(r"^_?(choose|select|fit|train|tune|best|candidates|grid|roun
 # What holds test images, or what was found on them.
 TEST_TYPES = {"TestData", "TestFeatures", "Dataset", "RunData", "Scored", "Evaluation"}
 TEST_NAMES = {"test", "test_data", "dataset", "test_features"}
-# It is given all and takes the seen part: tests/test_estimator.py fits it with garbage for test images.
+# It is given all and takes the seen part: tests/estimator/test_classifier.py fits it with garbage for test images.
 GIVEN_ALL = {"estimator/classifier.fit"}
 # Readers of data sets part the images in the first place; what a report or a check of serving picks to show is no choice.
 DATA = re.compile(r"^(data|report|serving|studio)/")

@@ -25,8 +25,7 @@ from niwt_tf.data.sampling import evaluation_sample, held_out_sample, statistics
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
 from niwt_tf.files import fingerprint
-from niwt_tf.models.network import Network
-from niwt_tf.models.precision import in_precision
+from niwt_tf.models.network import Network, in_precision
 
 
 class Reader:

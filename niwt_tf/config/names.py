@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from niwt_tf.errors import InputError
 
 DEFAULT_METHOD = "niwt"
+N3 = "n3"
 _BASELINES = ("ale", "dem", "eszsl", "sync", "cnzsl", "sae", "cvae", "class_mean", "class_mean_gp")
 # They read texts, by their words; the first have a network.
 _OF_TEXTS = ("pdcnn_fc", "megazsl")
@@ -15,7 +16,7 @@ _SCORES_OF_TEXTS = ("pdcnn_conv",)
 # A module's METHOD is the method.
 METHOD_MODULES = {
     DEFAULT_METHOD: "niwt_tf.methods.niwt.niwt",
-    "n3": "niwt_tf.methods.n3.n3",
+    N3: "niwt_tf.methods.n3.n3",
     **{name: f"niwt_tf.methods.baselines.{name}" for name in (*_BASELINES, *_OF_TEXTS, *_SCORES_OF_TEXTS)},
     "random": "niwt_tf.methods.baselines.random_scores",
 }
@@ -25,7 +26,7 @@ METHOD_STAGES = {
         "importance": "Measure how important each neuron is to each seen class.",
         "map": "Learn to predict importance from class descriptions.",
     },
-    "n3": {"meta": "Train N3's meta-model, which reads texts and writes networks."},
+    N3: {"meta": "Train N3's meta-model, which reads texts and writes networks."},
 }
 # Records of the options that methods bring, in the order of the flags. They import nothing heavy.
 OPTIONS_OF_METHODS = (
@@ -33,14 +34,21 @@ OPTIONS_OF_METHODS = (
     "niwt_tf.methods.n3.options:N3Options",
     "niwt_tf.methods.text_options:TextOptions",
 )
+# Module and class of each kind of column formula, which niwt.json names; bundles of before there were several have the former.
+FORMULAS = {
+    "importance": ("niwt_tf.methods.niwt.niwt_formula", "NiwtFormula"),
+    "relevance": ("niwt_tf.methods.relevance_formula", "RelevanceFormula"),
+    "layers": ("niwt_tf.methods.baselines.column_network", "ColumnNetwork"),
+}
+FORMER_FORMULA = "importance"
 # Those that read texts, and write networks from them alone.
-TEXT_METHODS = ("n3", *_OF_TEXTS)
-# Those that the first of these is compared with in its paper.
+TEXT_METHODS = (N3, *_OF_TEXTS)
+# Those that N3 is compared with in its paper.
 READING = (*_OF_TEXTS[:1], *_SCORES_OF_TEXTS, *_OF_TEXTS[1:])
 # Between a floor and a ceiling, which make no network.
 COMPARED = (*METHOD_STAGES, *_BASELINES, *READING, "random", "oracle")
 TITLES = {
-    "niwt": "NIWT", "n3": "N3", "ale": "ALE", "dem": "DEM", "eszsl": "ESZSL", "sync": "SynC", "cnzsl": "CNZSL",
+    DEFAULT_METHOD: "NIWT", N3: "N3", "ale": "ALE", "dem": "DEM", "eszsl": "ESZSL", "sync": "SynC", "cnzsl": "CNZSL",
     "sae": "SAE", "cvae": "CVAE", "class_mean": "class mean", "class_mean_gp": "class mean GP", "pdcnn_fc": "PDCNN fc",
     "pdcnn_conv": "PDCNN fc+conv", "megazsl": "MEGAZSL", "random": "random", "oracle": "oracle"
 }
@@ -59,7 +67,7 @@ def added(group: str) -> dict[str, EntryPoint]:
 
 def network_methods() -> tuple[str, ...]:
     """Return the methods that make a network: what --method may be."""
-    return (DEFAULT_METHOD, "n3", *_BASELINES, *_OF_TEXTS, *added("niwt_tf.methods"))
+    return (DEFAULT_METHOD, N3, *_BASELINES, *_OF_TEXTS, *added("niwt_tf.methods"))
 
 
 def compared_methods() -> tuple[str, ...]:

@@ -232,5 +232,7 @@ class Settings:
 
 SETTINGS: tuple[Option, ...] = options_of(Settings)
 SETTING_NAMES = tuple(declared.name for declared in SETTINGS)
+# Flags that were called otherwise, by the flag that stands for them today. They are taken for one more release.
+SYNONYMS = {"method": "head"}
 # Of installed packages, whose options are flags; the parameters of `Niwt` are written down.
 ADDED_NAMES = frozenset(each.name for record in METHOD_OPTIONS[len(OPTIONS_OF_METHODS) :] for each in options_of(record))

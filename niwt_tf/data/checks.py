@@ -20,7 +20,7 @@ from niwt_tf.data.schema import Dataset
 from niwt_tf.errors import listed
 
 if TYPE_CHECKING:
-    from niwt_tf.data.images.pipeline import Judged
+    from niwt_tf.data.images.pipeline import FileVerdict
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 LEVELS = (ERROR, WARNING, NOTE)
@@ -71,7 +71,7 @@ class ClassSize(NamedTuple):
     undecodable: int
 
 
-def findings_of(dataset: Dataset, judged: Mapping[str, Judged] | None = None) -> list[Finding]:
+def findings_of(dataset: Dataset, judged: Mapping[str, FileVerdict] | None = None) -> list[Finding]:
     """Return what there is to say of a data set with a split, the worst first.
 
     Args:
@@ -92,7 +92,7 @@ def say_findings(findings: Iterable[Finding]) -> None:
         _LOG.info("niwt check_data shows them, with --page=FILE.html.")
 
 
-def class_sizes(dataset: Dataset, judged: Mapping[str, Judged] | None = None) -> list[ClassSize]:
+def class_sizes(dataset: Dataset, judged: Mapping[str, FileVerdict] | None = None) -> list[ClassSize]:
     """Return the size of each class, in the order of the classes."""
     assert dataset.split is not None
     split, count = dataset.split, len(dataset.class_names)
@@ -123,12 +123,12 @@ def advised_unseen(with_images: int) -> int:
     return max(min(max(2, with_images // _SHARE_HIDDEN), with_images - 2), 0)
 
 
-def _usable(dataset: Dataset, judged: Mapping[str, Judged]) -> np.ndarray:
+def _usable(dataset: Dataset, judged: Mapping[str, FileVerdict]) -> np.ndarray:
     good = [place for place, path in enumerate(dataset.paths) if path not in judged or not judged[path].fault]
     return np.array(good, np.int64)
 
 
-def _of_files(dataset: Dataset, judged: Mapping[str, Judged]) -> list[Finding]:
+def _of_files(dataset: Dataset, judged: Mapping[str, FileVerdict]) -> list[Finding]:
     found = []
     bad = [(path, judged[path].fault) for path in dataset.paths if path in judged and judged[path].fault]
     if bad:
@@ -151,7 +151,7 @@ def _of_files(dataset: Dataset, judged: Mapping[str, Judged]) -> list[Finding]:
     return found
 
 
-def _of_copies(dataset: Dataset, judged: Mapping[str, Judged]) -> list[Finding]:
+def _of_copies(dataset: Dataset, judged: Mapping[str, FileVerdict]) -> list[Finding]:
     digests = {path: each.digest for path, each in judged.items() if not each.fault}
     looks = {path: each.look for path, each in judged.items() if each.look is not None}
     kinds = (("identical", duplicates_in(dataset, digests)), ("nearly identical", near_duplicates_in(dataset, digests, looks)))
@@ -173,7 +173,7 @@ def _copies(word: str, copies: Duplicates) -> list[Finding]:
     return found
 
 
-def _of_sizes(dataset: Dataset, judged: Mapping[str, Judged]) -> list[Finding]:
+def _of_sizes(dataset: Dataset, judged: Mapping[str, FileVerdict]) -> list[Finding]:
     sizes = [size for size in class_sizes(dataset, judged) if size.photographs]
     found = []
     few = [(size.name, str(size.photographs)) for size in sizes if size.photographs < _FEW]

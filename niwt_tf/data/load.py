@@ -25,7 +25,7 @@ from niwt_tf.data.splits import choose_split
 from niwt_tf.errors import InputError, check_choice
 
 if TYPE_CHECKING:
-    from niwt_tf.data.images.pipeline import Judged
+    from niwt_tf.data.images.pipeline import FileVerdict
 
 # Each takes the folder and what is done about listed images that are not there.
 _READERS: dict[str, Callable[[str | Path, str], Dataset]] = {
@@ -88,7 +88,7 @@ def checked_dataset(dataset: Dataset, max_bad_images: int | None, progress: bool
     Raises:
         InputError: too many images cannot be decoded, or all seen classes have the same description.
     """
-    judged: dict[str, Judged] = {}
+    judged: dict[str, FileVerdict] = {}
     if holds_features(dataset.root):
         dataset = dataset.replace(digests=row_digests(dataset.root, dataset.paths))
     elif max_bad_images is not None:
@@ -139,7 +139,7 @@ def _read(name: str, data_dir: str | Path, missing_images: str) -> Dataset:
     return dataset.replace(name=name)
 
 
-def _decodable(dataset: Dataset, max_bad_images: int, progress: bool) -> tuple[Dataset, dict[str, Judged]]:
+def _decodable(dataset: Dataset, max_bad_images: int, progress: bool) -> tuple[Dataset, dict[str, FileVerdict]]:
     """Return the data set, which has a split, without the images that cannot be decoded, and what was found of each."""
     from niwt_tf.data.images.pipeline import judged_images, usable_images
 

@@ -24,9 +24,7 @@ from niwt_tf.data.images.files import read_one_image
 from niwt_tf.data.readers.class_texts import check_class_texts
 from niwt_tf.data.schema import Dataset, Descriptions, Knowledge, seen_data, test_data, unseen_descriptions
 from niwt_tf.errors import InputError, require
-from niwt_tf.estimator.described import row_of_text, values_of
-from niwt_tf.estimator.given_images import logits_of
-from niwt_tf.estimator.own_data import dataset_of, named_and_predicted
+from niwt_tf.estimator.own_data import dataset_of, logits_of, named_and_predicted, row_of_text, values_of
 from niwt_tf.estimator.parameters import PARAMETERS, Parameters, documented
 from niwt_tf.estimator.plain_model import plain_model
 from niwt_tf.explain.explainer import fit_explainer, importances_of

@@ -1,27 +1,39 @@
-"""Data as they come in Python, as a data set: arrays, paths, tables, a tf.data.Dataset; descriptions in a dict or a table.
+"""Data as they come in Python: arrays, paths, tables, a tf.data.Dataset; descriptions in a dict, a table or a text.
 
-Everything later reads image files, so pixels are written as PNG files into a folder that the caller removes. Tables are known
+They become a data set to learn from (everything later reads image files, so pixels are written as PNG files into a folder that
+the caller removes), the row of knowledge of one more class, or the logits of a network. Tables are known
 by what they offer (`columns`, `index`), so that pandas is not needed.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
+from niwt_tf.compute.features import Reader
 from niwt_tf.data.class_names import check_apart, likeness, plain_name
+from niwt_tf.data.descriptions.new_classes import DescribedClass, described_in_words, doubt_of
 from niwt_tf.data.descriptions.sources import choose_knowledge
+from niwt_tf.data.images.decode import fitted
 from niwt_tf.data.images.files import check_pixels
+from niwt_tf.data.images.pipeline import usable_images
 from niwt_tf.data.load import checked_dataset
 from niwt_tf.data.readers.tables import group_of, read_class_table
-from niwt_tf.data.schema import Dataset, Knowledge, Split, dimension_names, no_knowledge
+from niwt_tf.data.schema import Dataset, Images, Knowledge, Split, dimension_names, no_knowledge
 from niwt_tf.errors import InputError, brief, require, suggestion
+from niwt_tf.models.feature_network import check_takes_images
+from niwt_tf.models.network import Network
 
 _PATH_COLUMNS, _CLASS_COLUMNS = ("path", "file", "filename", "image"), ("class", "label")
+_LOG = logging.getLogger("niwt_tf")
+_BATCH = 32
+_RULE = "images must be a list of paths or an array [M, H, W, 3]"
 _FORMS = (
     "X must be an array [M, H, W, 3], a list of paths, a DataFrame with a column path, a tf.data.Dataset of images and labels, "
     "or what load_dataset returns"
@@ -284,3 +296,91 @@ def _is_table(data: Any) -> bool:
 def is_stream(data: Any) -> bool:
     """Return whether data are a tf.data.Dataset."""
     return hasattr(data, "element_spec") and hasattr(data, "__iter__")
+
+
+def row_of_text(name: str, text: str, known: Knowledge) -> np.ndarray:
+    """Return float32 [K] of a text of the class `name`, and say what was understood of it.
+
+    `known` has the seen classes' values [S, K].
+
+    Raises:
+        InputError: less than half of the text is understood, or words alone cannot make such a description.
+    """
+    made = described_in_words(text, known, known.words)
+    doubt = doubt_of([DescribedClass(name, made)])
+    if doubt is not None:
+        rule = "at least half of the text must be understood"
+        raise InputError(f"{rule}. Received: {doubt.share}. {doubt.note}.")
+    for note in made.notes:
+        _LOG.warning("%s: %s", name, note)
+    return made.values
+
+
+def values_of(description: Any, knowledge: Knowledge) -> np.ndarray:
+    """Return float32 [K] of K numbers or of a value by name for all K, in the units of the data set's table.
+
+    Raises:
+        InputError: a name is unknown or missing, or it is not K finite numbers.
+    """
+    names = knowledge.names
+    if isinstance(description, Mapping):
+        unknown = next((name for name in description if name not in names), None)
+        if unknown is not None:
+            raise InputError(f"description has an unknown entry. Received: {unknown!r}.{suggestion(unknown, names)}")
+        absent = [name for name in names if name not in description]
+        if absent:
+            raise InputError(f"description must give all {len(names)} entries. Received: none for {absent[0]!r}.")
+        description = [description[name] for name in names]
+    try:
+        values = np.asarray(description, np.float32)
+    except (TypeError, ValueError):
+        values = np.empty(0, np.float32)
+    if values.shape != (len(names),) or not np.isfinite(values).all():
+        raise InputError(f"description must be {len(names)} finite numbers or a value by name. Received: {description!r}.")
+    return values if knowledge.scale is None else knowledge.scale(values)
+
+
+def logits_of(images: Any, reader: Reader) -> np.ndarray:
+    """Return the reader's network's logits float32 [M, C] of images in any form; see `Niwt.predict`.
+
+    Raises:
+        InputError: images of another form, or a file that is not there.
+    """
+    images, _, _ = examples_of(images, None)
+    if isinstance(images, Images):
+        return reader.logits(images)
+    if is_stream(images):
+        parts = [_logits_of_pixels(pixels, reader.network) for pixels, _ in batches_of(images)]
+        return np.concatenate(parts) if parts else _logits_of_pixels(np.empty((0, 1, 1, 3)), reader.network)
+    if isinstance(images, np.ndarray) and images.dtype.kind not in "UO":
+        return _logits_of_pixels(images, reader.network)
+    if isinstance(images, str | os.PathLike) or not isinstance(images, Sequence | np.ndarray):
+        raise InputError(f"{_RULE}. Received: {type(images).__name__}.")
+    strange = next((path for path in images if not isinstance(path, str | os.PathLike)), None)
+    if strange is not None:
+        raise InputError(f"{_RULE}. Received: {strange!r} in a list.")
+    paths = tuple(os.path.abspath(os.path.expanduser(path)) for path in images)
+    absent = next((path for path in paths if not os.path.isfile(path)), None)
+    if absent is not None:
+        raise InputError(f"images must be files that exist. Received: {absent!r}.")
+    return _logits_of_files(Images(Path("/"), paths, np.zeros(len(paths), np.int32), ("any",)), reader)
+
+
+def _logits_of_files(images: Images, reader: Reader) -> np.ndarray:
+    check_takes_images(reader.network, "A prediction")
+    try:
+        return reader.logits(images)
+    except tf.errors.InvalidArgumentError:
+        usable_images(images, progress=False)  # names the file
+        raise
+
+
+def _logits_of_pixels(pixels: np.ndarray, network: Network) -> np.ndarray:
+    check_pixels(pixels)
+    check_takes_images(network, "A prediction")
+    form, logits = network.input_form, []
+    for start in range(0, len(pixels), _BATCH):
+        batch = tf.cast(pixels[start : start + _BATCH], tf.float32)
+        resized = tf.map_fn(lambda image: fitted(image, form), batch)
+        logits.append(network.model(resized, training=False).numpy())
+    return np.concatenate(logits) if logits else np.empty((0, len(network.class_names)), np.float32)

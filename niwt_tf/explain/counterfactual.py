@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from niwt_tf.explain.words import shortest
-from niwt_tf.methods.edited_logit import EditedLogit
-from niwt_tf.methods.formula import ColumnFormula
+from niwt_tf.methods.formula import ColumnFormula, EditedLogit
 
 MOST_EDITS = 8
 _MOST_PAIRS = 20_000

@@ -11,7 +11,7 @@ Dimensions: B images, S pixels a side, H x W positions of a map, N neurons of a 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -162,11 +162,6 @@ def heat_of(steps: Steps, maps: list[tf.Tensor], gradients: list[tf.Tensor]) -> 
     whole = grad_cam(tf.cast(maps[steps.last], tf.float32), importance(gradients[steps.last]))
     shape = tf.shape(sharp)
     return scaled_to_one(sharp * resized(whole, shape[1], shape[2]))
-
-
-def without_figures(heat: Heat) -> Heat:
-    """Return a kind and layer alone, as two that are the same have them."""
-    return replace(Heat(), kind=heat.kind, layer=heat.layer)
 
 
 def explained_twice(network: Network, heat: Heat, *, jit: bool = False) -> Callable[..., tuple[tf.Tensor, ...]]:

@@ -24,7 +24,7 @@ from niwt_tf.explain.grad_cam import upsampled
 from niwt_tf.explain.heat import FUSED, GRAD_CAM, LAYER_CAM, Heat, HeatMaps
 from niwt_tf.explain.perturbing import Probability, curve_area, heat_order, probability_curve, probability_of
 from niwt_tf.methods.task import Task
-from niwt_tf.metrics.intervals import Figure, class_mean
+from niwt_tf.metrics.intervals import Figure, mean_over_classes
 from niwt_tf.metrics.ranks import map_correlation
 from niwt_tf.models.cut import map_layers, output_of
 from niwt_tf.models.flops import flops_of
@@ -103,7 +103,7 @@ def _tells_classes(correlations: np.ndarray) -> bool:
 
 
 def _mean(values: np.ndarray, labels: np.ndarray) -> Figure:
-    found = class_mean(values, labels, None, (-2.0, 2.0))
+    found = mean_over_classes(values, labels, None, (-2.0, 2.0))
     assert found is not None, "every image has a curve"
     return found
 

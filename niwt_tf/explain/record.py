@@ -14,7 +14,7 @@ import numpy as np
 from niwt_tf import __version__
 from niwt_tf.explain.counterfactual import Counterfactual, NoCounterfactual
 from niwt_tf.explain.evidence_words import evidence_record
-from niwt_tf.explain.words import WeightedAttribute, shortest
+from niwt_tf.explain.words import WeightedAttribute, shortest, text_of
 from niwt_tf.methods.text_evidence import TextEvidence
 
 
@@ -109,7 +109,7 @@ def words_of(row: ImageAnswer, side: str, groups: Mapping[str, str]) -> tuple[We
     if names not in row:
         return ()
     weights = row[f"{start}weights" if side else "attribute_weights"]
-    pairs = zip((_text(name) for name in row[names]), weights, strict=True)
+    pairs = zip((text_of(name) for name in row[names]), weights, strict=True)
     return tuple(WeightedAttribute(name, groups.get(name, ""), float(weight)) for name, weight in pairs if weight != 0)
 
 
@@ -128,15 +128,11 @@ def neurons_of(row: ImageAnswer, start: str, maps: np.ndarray | None = None) -> 
     for number, name, weight, auc in zip(row[f"{start}neurons"], names, weights, aucs, strict=True):
         if weight <= 0:
             continue
-        place = int(_text(number).removeprefix("neuron "))
+        place = int(text_of(number).removeprefix("neuron "))
         activation = None if maps is None else maps[..., place]
-        called = _text(name) if checked else ""
+        called = text_of(name) if checked else ""
         found.append(NeuronReason(place, called, auc if called else None, float(weight), activation))
     return tuple(found)
-
-
-def _text(value: bytes) -> str:
-    return bytes(value).decode("utf-8", "replace")
 
 
 Record = dict[str, Any]

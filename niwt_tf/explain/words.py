@@ -24,14 +24,14 @@ class WeightedAttribute:
 
 
 @dataclass(frozen=True)
-class Textual:
+class AttributeReasons:
     """A textual explanation: the largest positive weights, largest first, and the most negative ones, most negative first."""
 
     speaks_for: tuple[WeightedAttribute, ...]
     speaks_against: tuple[WeightedAttribute, ...]
 
 
-def textual_explanation(weights: np.ndarray, names: Sequence[str], groups: Sequence[str], top: int = 5) -> Textual:
+def textual_explanation(weights: np.ndarray, names: Sequence[str], groups: Sequence[str], top: int = 5) -> AttributeReasons:
     """Return the `top` attributes that speak for, and the `top` that speak against, by weights [K] for one importance.
 
     Only weights above 0 speak for and only those below 0 against, so either may be shorter or empty; NaN says nothing. Equal
@@ -43,7 +43,7 @@ def textual_explanation(weights: np.ndarray, names: Sequence[str], groups: Seque
         order = np.argsort(-strengths, kind="stable")[:top]
         return tuple(WeightedAttribute(names[k], groups[k], float(values[k])) for k in order if strengths[k] > 0)
 
-    return Textual(strongest(values), strongest(-values))
+    return AttributeReasons(strongest(values), strongest(-values))
 
 
 def grouped(words: Iterable[WeightedAttribute]) -> dict[str, list[WeightedAttribute]]:
@@ -66,6 +66,11 @@ def varied(values: np.ndarray) -> np.ndarray:
 def shortest(value: float | np.floating) -> float:
     """Return a float32 as the shortest number that reads back as it: 0.9, not 0.8999999761581421."""
     return float(str(np.float32(value)))
+
+
+def text_of(value: bytes | np.ndarray) -> str:
+    """Return a string of a graph, which is bytes."""
+    return bytes(value).decode("utf-8", "replace")
 
 
 def shown_weight(value: float | np.floating) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from absl import flags
@@ -152,7 +153,8 @@ def main() -> None:
     """Do the stages in the run that --run_dir names and print the comparison."""
     named, source = flags.FLAGS.methods, flags.FLAGS.baseline_features
     methods = asked_methods(named)
-    with run_from_flags() as run:
+    with ExitStack() as stack:
+        run = _entered(stack)
         _check_source(run, methods, source, flags.FLAGS.overwrite)
         data = load_run_data(run, ["train"])
         methods = _readable(run, data, methods, named)
@@ -167,6 +169,16 @@ def main() -> None:
         for title, row in rows.items():
             if row["optimistic"]:
                 print(f"{title} is optimistic: {'; '.join(row['optimistic'])}.")
+
+
+def _entered(stack: ExitStack) -> Run:
+    """Return the run that the flags name; if it has another --method, the refusal names --methods as well."""
+    try:
+        return stack.enter_context(run_from_flags())
+    except InputError as error:
+        if "--method was " in str(error):
+            raise InputError(f"{error} The methods to score beside the method of the run are given by --methods.") from None
+        raise
 
 
 def _marked(run: Run, name: str) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""`niwt export`, `export_onnx`, `export_litert`: the expanded network as a verified SavedModel, ONNX or LiteRT file."""
+"""`niwt export`, `export_onnx`, `export_litert`: the expanded network as a verified SavedModel, ONNX or LiteRT file.
+
+`niwt check_export`: is a bundle what TensorFlow Serving would take and answer from?
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from absl import flags
 
 from niwt_tf.data.images.files import read_one_image
 from niwt_tf.data.readers.folder import photographs_below
+from niwt_tf.data.readers.loose_images import image_files
 from niwt_tf.data.readers.tables import existing_directory
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError, listed, require
@@ -254,3 +258,25 @@ def _transferred(run: Path, job: str) -> Network:
     network = Network.load(made)
     check_takes_pixels(network.layer, job)
     return network
+
+
+def check_export_job() -> None:
+    """Print a line for each check of a bundle.
+
+    Raises:
+        InputError: there is no SavedModel, an image cannot be read, or a check failed.
+    """
+    from niwt_tf.serving.checks.checking import check_export
+
+    values = flags.FLAGS
+    if values.bundle is None:
+        raise InputError("--bundle must be given: the folder of a bundle, for instance --bundle=exports/birds.")
+    folder = saved_model_folder(os.path.expanduser(values.bundle), "--bundle")
+    images = image_files(values.images) if values.images else []
+    failed = []
+    for check in check_export(folder, images):
+        print(f"{check.status:<9}{check.name:<14}{check.detail}", flush=True)
+        if check.status == "FAILED":
+            failed.append(check.name)
+    if failed:
+        raise InputError(f"--bundle must name a bundle that passes every check. Received: one that fails {', '.join(failed)}.")

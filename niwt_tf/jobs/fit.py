@@ -1,17 +1,20 @@
-"""The stages that fit: those that the run's method needs first, then `transfer`, which makes the network of all classes.
+"""The stages that fit: `train`, those that the run's method needs next, and `transfer`, which makes the network of all classes.
 
-For NIWT the first ones are `importance` (Eq. 1) and `map` (Eq. 2), and `transfer` is Eq. 3; other methods have
-stages of their own, or go straight to `transfer`.
+`train` is Stage 0, the networks of the seen classes and of the folds. For NIWT the next ones are `importance` (Eq. 1) and `map`
+(Eq. 2), and `transfer` is Eq. 3; other methods have stages of their own, or go straight to `transfer`.
 """
 
 from __future__ import annotations
 
+import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from niwt_tf.compute.features import readers_of
+from niwt_tf.config.names import TEXTS, has_texts
 from niwt_tf.errors import InputError
 from niwt_tf.explain.explainer import fit_explainer, importances_of
 from niwt_tf.explain.heat_choice import choose_heat
@@ -24,13 +27,25 @@ from niwt_tf.methods.parameters import HeadParameters
 from niwt_tf.methods.registry import method_of
 from niwt_tf.methods.task import Task, tasks_of
 from niwt_tf.protocol.probabilities import save_probabilities
-from niwt_tf.protocol.seen_networks import load_networks
+from niwt_tf.protocol.seen_networks import has_attribute_loss, load_networks, save_networks, train_partitions
 from niwt_tf.protocol.selection import choose, plain
-from niwt_tf.runs.fingerprints import method_package, support_fingerprint
+from niwt_tf.runs.fingerprints import method_package, support_fingerprint, weights_fingerprint
 from niwt_tf.runs.run import Run
 
+_LOG = logging.getLogger("niwt_tf.jobs")
+_TRAINING = (
+    "backbone", "preprocessing", "weights", "layer", "input_size", "resize", "finetune", "epochs", "batch_size",
+    "learning_rate", "finetune_learning_rate", "weight_decay", "dropout", "attribute_loss", "patience", "num_folds",
+    "validation_classes", "precision", "jit", "cache_dtype", "seed",
+)
 # What metrics.json has of every method; what a method does not say of itself is null.
 _FIGURES = ("rank_correlation_within", "rank_correlation_across", "map_rank_correlation", "transfer_cosine")
+
+
+def train_job() -> None:
+    """Train the networks in the run that --run_dir names."""
+    with run_from_flags() as run:
+        train_stage(run, load_run_data(run))
 
 
 def own_stage_job(name: str) -> None:
@@ -46,7 +61,7 @@ def own_stage_job(name: str) -> None:
             has = f"has {', '.join(stage.name for stage in stages)}" if stages else "has no stages of its own"
             rule = f"--method must be a method with the stage {name} for niwt {name}"
             raise InputError(f"{rule}. Received: {run.settings.method!r}, which {has}.")
-        method_stage(run, load_run_data(run, stage.inputs), stage)
+        method_stage(stage, run, load_run_data(run, stage.inputs))
 
 
 def transfer_job() -> None:
@@ -66,7 +81,36 @@ def no_importance(run: Run, what: str) -> InputError:
     return InputError(f"{rule}. Received: {run.settings.method!r}, which does not.")
 
 
-def method_stage(run: Run, data: RunData, stage: MethodStage) -> None:
+def train_stage(run: Run, data: RunData) -> None:
+    """Train every partition, or go on where an interrupted training stopped."""
+    method, known = method_of(run.settings.method), run.settings.knowledge
+    if method.reads_texts and not has_texts(known):
+        rule = f"--knowledge must have {' or '.join(TEXTS)} for --method={method.name}, which reads words"
+        raise InputError(f"{rule}. Received: {known!r}.")
+    initial = weights_fingerprint(run.settings.weights, run.settings.backbone, download=True)
+    described = has_attribute_loss(run.settings)
+    train = run.stage("train", settings_used=_TRAINING, extra=initial, described=described)
+    if train.up_to_date:
+        return
+    if run.settings.attribute_loss > 0 and not described:
+        _LOG.warning("--attribute_loss has no effect with --finetune=head, because no layer that makes features is trained.")
+    method.check(run.settings, data.seen.descriptions)
+    method.check(run.settings, data.unseen)
+    work = train.work
+    with train.writing() as folder:
+        trained = train_partitions(run.settings, data.partitions, data.execution, work_dir=work)
+        save_networks(folder, run.settings, {name: result.network for name, result in trained.items()})
+        write_json(folder / "history.json", {name: result.history for name, result in trained.items()})
+        for name in trained:
+            shutil.copytree(work / name / "logs", folder / "logs" / name)
+        main = trained["main"]
+        train.record(
+            shapes={"columns": main.network.columns.shape, "map": main.network.trunk.output_shape[1:]},
+            metrics={"validation_accuracy": main.validation_accuracy} if len(data.partitions[0].held_out) else {},
+        )
+
+
+def method_stage(stage: MethodStage, run: Run, data: RunData) -> None:
     """Do one of the stages that a method needs before `transfer`."""
     extra = method_package(run.settings.method)
     made = run.stage(stage.name, settings_used=stage.settings, inputs=stage.inputs, extra=extra, described=stage.described)

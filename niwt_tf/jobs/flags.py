@@ -17,7 +17,6 @@ from niwt_tf.config.settings import SETTINGS, Settings
 from niwt_tf.data.descriptions.texts import absolute_features
 from niwt_tf.data.hub_location import absolute_backbone
 from niwt_tf.errors import InputError, suggestion
-from niwt_tf.jobs.options import SYNONYMS
 from niwt_tf.jobs.packaged_files import with_flag_files
 from niwt_tf.jobs.table import Job
 from niwt_tf.serving.bundle.versions import saved_model_folder
@@ -60,10 +59,10 @@ def define_flags(job: Job, flag_values: flags.FlagValues = flags.FLAGS) -> None:
         flags.DEFINE_alias(former, name, flag_values=flag_values)
 
 
-def say_synonyms(job: Job, flag_values: flags.FlagValues = flags.FLAGS) -> None:
+def say_synonyms(job: Job) -> None:
     """Say, once the flags are parsed, which of them were given by a former name."""
     for name, former in job.synonyms.items():
-        if flag_values[former].present:
+        if flags.FLAGS[former].present:
             _LOG.warning("--%s is now called --%s. The next release accepts only the new name.", former, name)
 
 
@@ -112,11 +111,8 @@ def settings_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> tuple[Se
     Raises:
         InputError: settings that are valid one by one do not go together.
     """
-    # What is a setting elsewhere may be the former name of another flag here; the setting then has its own former name.
-    taken = _DEFINED[id(flag_values)].synonyms.values()
-    names = {each.name: SYNONYMS[each.name] if each.name in taken else each.name for each in SETTINGS}
-    values = {each.name: absolute(each, flag_values[names[each.name]].value) for each in SETTINGS}
-    given = frozenset(name for name in values if flag_values[names[name]].present)
+    values = {each.name: absolute(each, flag_values[each.name].value) for each in SETTINGS}
+    given = frozenset(name for name in values if flag_values[name].present)
     follows = {name: value for name, value in OF_FEATURES.get(values["dataset"], {}).items() if name not in given}
     if values["unseen"] or values["num_unseen"] is not None:
         follows.pop("split", None)

@@ -71,12 +71,8 @@ RENDER_OPTIONS = (
     Option("seed", "int", 0, "Seed of the random choices of species and images.", at_least=0),
 )
 
-# Flags that were called otherwise, by the flag that stands for them today. They are taken for one more release.
-SYNONYMS = {"method": "head"}
-BASELINE_SYNONYMS = {"methods": "method"}
 BASELINE_OPTIONS = (
-    # The run has its method, which can be given by its former name alone: --method was what --methods is now.
-    *(replace(declared, name=SYNONYMS.get(declared.name, declared.name)) for declared in STAGE_OPTIONS),
+    *STAGE_OPTIONS,
     Option(
         "methods", "strs", ("all",),
         "Methods to score besides the method of the run. all: every method but "

@@ -18,13 +18,12 @@ from absl import flags
 from niwt_tf.data.feature_rows import NO_PIXELS, holds_features
 from niwt_tf.errors import InputError
 from niwt_tf.files import read_json
-from niwt_tf.jobs import evaluate, export, faithfulness, report, train
+from niwt_tf.jobs import evaluate, export, faithfulness, report
 from niwt_tf.jobs.app import run_from_flags
-from niwt_tf.jobs.fit import method_stage, transfer_stage
+from niwt_tf.jobs.fit import method_stage, train_stage, transfer_stage
 from niwt_tf.jobs.flags import check_export_folder, export_folder, run_folder
 from niwt_tf.jobs.run_data import RunData, check_has_pixels, load_run_data
 from niwt_tf.jobs.table import COMMAND
-from niwt_tf.methods.base import MethodStage
 from niwt_tf.methods.registry import method_of
 from niwt_tf.metrics.probabilities import check_none_is_unknown
 from niwt_tf.report.summary import percent, summary_table
@@ -49,9 +48,9 @@ def _export(run: Run, data: RunData) -> None:
 
 def _stages(run: Run) -> dict[str, Stage]:
     """Return what a run does, by name and in order; only some methods have stages between `train` and `transfer`."""
-    own = {stage.name: partial(_method_stage, stage) for stage in method_of(run.settings.method).stages}
+    own = {stage.name: partial(method_stage, stage) for stage in method_of(run.settings.method).stages}
     return {
-        "train": train.stage,
+        "train": train_stage,
         **own,
         "transfer": transfer_stage,
         "evaluate": evaluate.stage,
@@ -128,10 +127,6 @@ def _in_words(seconds: float) -> str:
     if seconds < 90:
         return f"about {max(10 * round(seconds / 10), 10)} s"
     return f"about {round(seconds / 60)} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
-
-
-def _method_stage(stage: MethodStage, run: Run, data: RunData) -> None:
-    method_stage(run, data, stage)
 
 
 def main() -> None:

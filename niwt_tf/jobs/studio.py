@@ -13,7 +13,7 @@ from niwt_tf.config.surroundings import child_environment, python_command
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.flags import bundle_folder, required
 from niwt_tf.serving.bundle.bundle import Bundle
-from niwt_tf.studio.image_files import image_files
+from niwt_tf.studio.image_files import spread_images
 
 _PAGE = Path(__file__).resolve().parent.parent / "studio" / "page.py"
 
@@ -29,7 +29,7 @@ def main() -> None:
     images = Path(os.path.abspath(os.path.expanduser(required("images"))))
     if not images.is_dir():
         raise InputError(f"--images must be a folder of test images. Received: {str(images)!r}.")
-    image_files(images, 1)
+    spread_images(images, 1)
     _check_port(flags.FLAGS.host, flags.FLAGS.port)
     arguments = [str(_PAGE), *_options(), "--", str(bundle), str(images), str(flags.FLAGS.most_images)]
     sys.stdout.flush()

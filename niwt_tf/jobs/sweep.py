@@ -14,11 +14,11 @@ from absl import flags
 from niwt_tf.config.extras import is_left_out
 from niwt_tf.config.settings import SETTINGS
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.sweeps.choice import ChosenConfiguration, Outcome, choose
+from niwt_tf.experiments.sweeps.choice import ChosenConfiguration, Outcome, choose_configurations
 from niwt_tf.experiments.sweeps.folder import SweepFolder
 from niwt_tf.experiments.sweeps.grid import Grid, SweepTrial, flags_of, grid_of, parse_grid, trials_of
 from niwt_tf.experiments.sweeps.proposals import Proposals, open_journal
-from niwt_tf.experiments.sweeps.results import TrialRecord, records_of, table, write_results, write_tensorboard
+from niwt_tf.experiments.sweeps.results import SweepTrialRecord, records_of, table, write_results, write_tensorboard
 from niwt_tf.experiments.sweeps.trials import SweepTrials
 from niwt_tf.jobs.flags import absolute, settings_from_flags
 
@@ -56,7 +56,7 @@ def _do(sweep: SweepTrials) -> None:
     folder = sweep.folder
     try:
         outcomes = sweep.try_all()
-        choices = choose(outcomes)
+        choices = choose_configurations(outcomes)
         sweep.evaluate(choices)
     except KeyboardInterrupt:
         _write(sweep, [folder.outcome(trial) for trial in sweep.trials], [])
@@ -80,7 +80,7 @@ def _do(sweep: SweepTrials) -> None:
         )
 
 
-def _write(sweep: SweepTrials, outcomes: Sequence[Outcome], choices: Sequence[ChosenConfiguration]) -> list[TrialRecord]:
+def _write(sweep: SweepTrials, outcomes: Sequence[Outcome], choices: Sequence[ChosenConfiguration]) -> list[SweepTrialRecord]:
     records = records_of(sweep.folder, outcomes, sweep.errors, choices)
     with sweep.folder.alone():
         write_results(sweep.folder, records, choices)

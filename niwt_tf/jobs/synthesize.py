@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from niwt_tf.config.names import TEXT_METHODS
+from niwt_tf.config.names import N3
 from niwt_tf.data.arrays import read_arrays
 from niwt_tf.data.readers.class_texts import read_class_texts
 from niwt_tf.data.schema import Knowledge
@@ -59,7 +59,7 @@ def writer_of(run_dir: Path) -> SavedModel:
     run = RunDirectory(run_dir).reading()
     settings, folder = run.settings, run.folder("transfer")
     if not (folder / "generator.npz").is_file():
-        rule = f"--run_dir must be a finished run of a method that reads texts, as --method={TEXT_METHODS[0]}"
+        rule = f"--run_dir must be a finished run of a method that reads texts, as --method={N3}"
         raise InputError(f"{rule}. Received: {str(run_dir)!r}, of {settings.method}.")
     base, method = Network.load(run.folder("train") / "main.keras"), method_of(settings.method)
     generator = method.generator_of(settings, base, read_arrays(folder / "generator.npz"))

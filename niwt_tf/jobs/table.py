@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from niwt_tf.config.names import METHOD_STAGES
 from niwt_tf.config.options import Option
+from niwt_tf.config.settings import SYNONYMS
 from niwt_tf.jobs.options import (
     ADD_CLASS_OPTIONS,
     BASELINE_OPTIONS,
-    BASELINE_SYNONYMS,
     CHECK_DATA_DETAILS,
     CHECK_DATA_OPTIONS,
     CHECK_OPTIONS,
@@ -43,7 +43,6 @@ from niwt_tf.jobs.options import (
     SUPPORT_IMAGES_OPTIONS,
     SWEEP_DETAILS,
     SWEEP_OPTIONS,
-    SYNONYMS,
     SYNTHESIZE_DETAILS,
     SYNTHESIZE_OPTIONS,
     WEIGHT_RECOVERY_OPTIONS,
@@ -79,8 +78,6 @@ class Job:
     @property
     def synonyms(self) -> Mapping[str, str]:
         """Former names of flags, by the name of today."""
-        if self.name == "baseline":
-            return BASELINE_SYNONYMS
         return SYNONYMS if any(declared.name in SYNONYMS for declared in self.options) else {}
 
 
@@ -102,7 +99,7 @@ JOBS = {
             "deploy", "Train on every class with photographs, with the choices of a measured run, and export.",
             *(DEPLOY_OPTIONS, "run", True, DEPLOY_DETAILS),
         ),
-        Job("train", "Train the network on the seen classes."),
+        Job("train", "Train the network on the seen classes.", module="fit"),
         *(
             Job(name, summary, module="fit", own_stage=True)
             for stages in METHOD_STAGES.values() for name, summary in stages.items()
@@ -169,7 +166,7 @@ JOBS = {
             "check_run", "Say which parts of a run are damaged, and which niwt run would make again.", CHECK_RUN_OPTIONS,
             tensorflow=False,
         ),
-        Job("check_export", "Load a bundle as TensorFlow Serving does, and check its answers.", CHECK_OPTIONS),
+        Job("check_export", "Load a bundle as TensorFlow Serving does, and check its answers.", CHECK_OPTIONS, "export"),
     )
 }
 

@@ -12,9 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
-from niwt_tf.methods.edited_logit import EditedLogit
-from niwt_tf.methods.finite_graph import finite, length
-from niwt_tf.methods.formula import ColumnFormula, Columns
+from niwt_tf.methods.formula import ColumnFormula, Columns, EditedLogit, finite, length
 from niwt_tf.methods.relevance import RelevanceMap
 
 

@@ -22,7 +22,7 @@ _DIGITS = 12  # of a fraction; what is beyond is rounding
 Figure = dict[str, float | int]
 
 
-def class_mean(
+def mean_over_classes(
     values: np.ndarray, labels: np.ndarray, chance: np.ndarray | None = None, bounds: tuple[float, float] = (0.0, 1.0)
 ) -> Figure | None:
     """Return the mean over classes of the class means, so that every class counts the same.
@@ -52,7 +52,7 @@ def class_mean(
 
 
 def plain_mean(values: np.ndarray, bounds: tuple[float, float] = (0.0, 1.0)) -> Figure | None:
-    """Return the mean of values [M] with Student's t interval, as `class_mean` does; NaN are left out."""
+    """Return the mean of values [M] with Student's t interval, as `mean_over_classes` does; NaN are left out."""
     measured = values[np.isfinite(values)]
     return _independent_mean(measured, bounds) if len(measured) else None
 
@@ -63,7 +63,7 @@ def clustered_mean(values: np.ndarray, clusters: np.ndarray, bounds: tuple[float
     Args:
         values: [M], finite, at least one.
         clusters: int [M], for instance the names that neurons share.
-        bounds: as in `class_mean`.
+        bounds: as in `mean_over_classes`.
 
     Returns:
         "value", "low" and "high" (Student's t interval with the cluster-robust standard error of Liang and Zeger, "Longitudinal

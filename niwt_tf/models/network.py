@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,12 +18,15 @@ from niwt_tf.errors import InputError, first_line, require, suggestion
 from niwt_tf.files import replacing
 from niwt_tf.models.cut import check_not_degenerate, inputs_of, named_cut, split
 from niwt_tf.models.hub import HubMap, ModuleError
-from niwt_tf.models.layer_config import mend_configs
 from niwt_tf.models.layers import ClassHead, Preprocess, UnitFeatures
 from niwt_tf.models.tokens import PatchGrid, PatchTokens
 
 # Layers are registered for `load` by being imported.
 __all__ = ["HubMap", "Network", "PatchGrid", "PatchTokens", "Preprocess", "UnitFeatures"]
+
+# Pixels need more than 8 bits, and logits are compared: both ends stay in float32.
+_KEPT = (keras.layers.InputLayer, Preprocess, UnitFeatures, ClassHead)
+_OF_EVERY_LAYER = frozenset(inspect.signature(keras.layers.Layer.__init__).parameters) | {"name", "dtype", "trainable"}
 
 
 class Network:
@@ -227,3 +232,40 @@ def recut(network: Network, layers: Sequence[str]) -> list[Network]:
         except InputError as error:
             raise InputError(f"--extra_layers must name layers that can be cut at. {error}") from None
     return cuts
+
+
+def mend_configs(model: keras.Model) -> None:
+    """Have each layer of the model leave out of its configuration what its constructor does not take.
+
+    KerasHub's `ViTEncoderBlock`, for one, writes `key_dim` and refuses it (0.32): only its whole backbone is meant to be read
+    again, while a Network is read layer by layer.
+    """
+    for layer in model.layers:
+        if type(layer).__module__.startswith("keras_hub.") and "get_config" not in vars(layer):
+            _mend(layer)
+
+
+def _mend(layer: Any) -> None:
+    taken = set(_OF_EVERY_LAYER)
+    for each in type(layer).__mro__:
+        if each is keras.layers.Layer:
+            break
+        taken |= set(inspect.signature(each.__init__).parameters)  # type: ignore[misc]
+    written = layer.get_config
+    object.__setattr__(layer, "get_config", lambda: {name: value for name, value in written().items() if name in taken})
+
+
+def in_precision(network: Network, policy: str) -> Network:
+    """Return a twin whose layers follow a Keras dtype policy, mixed_bfloat16, mixed_float16 or float32; it has its own weights.
+
+    Weights stay float32, in the same order, so that they can be copied back. Pixels and logits are float32.
+    """
+
+    def layer_of(layer: Any) -> Any:
+        if isinstance(layer, _KEPT):
+            return layer.__class__.from_config(layer.get_config())
+        return layer.__class__.from_config({**layer.get_config(), "dtype": policy})
+
+    model = keras.models.clone_model(network.model, clone_function=layer_of)
+    model.set_weights(network.model.get_weights())
+    return Network(model, network.layer)

@@ -25,8 +25,7 @@ from niwt_tf.methods.registry import method_of
 from niwt_tf.metrics.gzsl import class_normalised_accuracy
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.hub import settle
-from niwt_tf.models.network import Network
-from niwt_tf.models.precision import in_precision
+from niwt_tf.models.network import Network, in_precision
 from niwt_tf.training.attribute_loss import AttributeLoss
 from niwt_tf.training.trainer import train_seen
 

@@ -19,7 +19,7 @@ from niwt_tf.report.contents import ClassRow, ConfusedPair, Confusion, Estimate,
 
 if TYPE_CHECKING:
     from niwt_tf.data.schema import Dataset
-    from niwt_tf.explain.faithfulness.table import Figure
+    from niwt_tf.explain.faithfulness.table import MeasureTitle
 
 
 MOST_PAIRS = 30
@@ -86,7 +86,7 @@ _NEEDS = {"energy_in_box": "boxes", "pointing_game": "boxes", "part_localisation
 
 
 def faithfulness_rows(
-    measured: Mapping[str, Mapping[str, Mapping[str, Any]]], figures: Sequence[Figure]
+    measured: Mapping[str, Mapping[str, Mapping[str, Any]]], figures: Sequence[MeasureTitle]
 ) -> tuple[FaithfulnessRow, ...]:
     """Return a row for each of the figures that was measured, given metrics.json's "faithfulness"."""
     rows = []
@@ -101,7 +101,9 @@ def faithfulness_rows(
     return tuple(rows)
 
 
-def unmeasured_sentences(measured: Mapping[str, Any], figures: Sequence[Figure], missing: Sequence[str]) -> tuple[str, ...]:
+def unmeasured_sentences(
+    measured: Mapping[str, Any], figures: Sequence[MeasureTitle], missing: Sequence[str]
+) -> tuple[str, ...]:
     """Return why each other figure is absent; missing is what the data set does not have, of "boxes" and "parts"."""
     sentences = []
     for figure in figures:
@@ -119,7 +121,7 @@ def missing_annotations(dataset: Dataset) -> tuple[str, ...]:
 
 
 def absent_side_sentences(
-    measured: Mapping[str, Mapping[str, Any]], figures: Sequence[Figure], images: Mapping[str, int]
+    measured: Mapping[str, Mapping[str, Any]], figures: Sequence[MeasureTitle], images: Mapping[str, int]
 ) -> tuple[str, ...]:
     """Return a sentence for each kind of classes that a measured figure is not known of, given their numbers of test images."""
     found = [(figure.title, measured[figure.name]) for figure in figures if measured.get(figure.name)]

@@ -13,7 +13,7 @@ from niwt_tf.studio.composing import Claims, Composition, by_group, short_name
 from niwt_tf.studio.explained_view import show_pictures, show_reasons
 from niwt_tf.studio.pictures import decoded
 from niwt_tf.studio.plain_text import plain
-from niwt_tf.studio.workshop import Bench, Workshop
+from niwt_tf.studio.workshop import OpenVersion, Workshop
 
 _MOST_SHOWN = 15
 _MEAN = "The mean of the seen classes"
@@ -49,7 +49,7 @@ def compose_tab(shop: Workshop) -> None:
         _show_saving(shop, made)
 
 
-def _show_claims(bench: Bench, found: Claims, milliseconds: float) -> None:
+def _show_claims(bench: OpenVersion, found: Claims, milliseconds: float) -> None:
     images = bench.gallery.images
     st.subheader(f"The new class gets {len(found.claimed)} of {len(images.names)} test images")
     st.caption(f"Computed in {milliseconds:.2f} ms from the features of the images.")
@@ -68,7 +68,7 @@ def _show_claims(bench: Bench, found: Claims, milliseconds: float) -> None:
         st.dataframe(rows, hide_index=True, alt="Classes of these images without the new class")
 
 
-def _show_why(bench: Bench, made: Composition, found: Claims) -> None:
+def _show_why(bench: OpenVersion, made: Composition, found: Claims) -> None:
     if not found.claimed or not bench.model.explains:
         return
     images = bench.gallery.images
@@ -126,7 +126,7 @@ def _show_saving(shop: Workshop, made: Composition) -> None:
             st.text(note)
 
 
-def composition(bench: Bench) -> Composition:
+def composition(bench: OpenVersion) -> Composition:
     """Return what this visitor is composing.
 
     Raises:
@@ -138,7 +138,7 @@ def composition(bench: Bench) -> Composition:
     return state.composition
 
 
-def show_editor(bench: Bench) -> None:
+def show_editor(bench: OpenVersion) -> None:
     """Show all that changes the composition."""
     state = st.session_state
 
@@ -191,7 +191,7 @@ def _undo() -> None:
     state.start = state.begun = begun
 
 
-def _changed(bench: Bench) -> None:
+def _changed(bench: OpenVersion) -> None:
     made: Composition = st.session_state.composition
     with st.container(horizontal=True):
         st.button("Undo", on_click=_undo, disabled=not st.session_state.get("earlier"), help="Undoes the last change.")
@@ -214,7 +214,7 @@ def _changed(bench: Bench) -> None:
     st.dataframe(rows, column_config={"From": number, "To": number}, hide_index=True, alt="Changed attributes")
 
 
-def _sliders(bench: Bench) -> None:
+def _sliders(bench: OpenVersion) -> None:
     names, groups = bench.knowledge.names, bench.knowledge.groups
     search = st.text_input(f"Search {len(names)} attributes", key="search", type="search", max_chars=100) or ""
     found = by_group(names, groups, search)
@@ -233,7 +233,7 @@ def _sliders(bench: Bench) -> None:
                     _slider(bench, place, short_name(names[place], groups[place]))
 
 
-def _slider(bench: Bench, place: int, label: str) -> None:
+def _slider(bench: OpenVersion, place: int, label: str) -> None:
     made: Composition = st.session_state.composition
     limits, key = bench.ranges[place], f"value {st.session_state.beginning} {place}"
     value, form = limits.nearest(float(bench.in_units(made.values)[place])), f"%.{limits.digits}f"

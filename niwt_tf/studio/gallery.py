@@ -13,7 +13,7 @@ import numpy as np
 from niwt_tf.data.images.foreign import read_known
 from niwt_tf.data.readers.tables import existing_directory
 from niwt_tf.errors import InputError
-from niwt_tf.studio.image_files import image_files
+from niwt_tf.studio.image_files import spread_images
 from niwt_tf.studio.pictures import decoded, resized
 from niwt_tf.studio.tried_model import TriedModel
 
@@ -67,7 +67,7 @@ def read_images(folder: str | Path, most: int) -> TestImages:
     """
     root = existing_directory("images", folder)
     names, thumbnails, refused = [], [], []
-    for path in image_files(root, most):
+    for path in spread_images(root, most):
         name = path.relative_to(root).as_posix()
         try:
             thumbnails.append(resized(decoded(_bytes(path), name), THUMBNAIL))

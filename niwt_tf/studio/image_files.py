@@ -11,7 +11,7 @@ from niwt_tf.data.readers.tables import existing_directory
 from niwt_tf.errors import InputError
 
 
-def image_files(folder: str | Path, most: int) -> list[Path]:
+def spread_images(folder: str | Path, most: int) -> list[Path]:
     """Return the image files (by extension) in and below a folder; of more than `most`, as many at even distances.
 
     Raises:

@@ -19,7 +19,7 @@ from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
 from niwt_tf.explain.sentences import followed_sentence
 from niwt_tf.methods.formula import ColumnFormula
-from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.bundle.bundle import COLUMN_FORMULA, Bundle
 from niwt_tf.serving.bundle.descriptions import bundle_words, seen_knowledge
 from niwt_tf.serving.bundle.versions import one_change, saved_model_folder, versions
 from niwt_tf.serving.classes.edit import add_classes, remove_class, write_change
@@ -30,7 +30,7 @@ from niwt_tf.studio.tried_model import TriedModel
 
 
 @dataclass(frozen=True)
-class Bench:
+class OpenVersion:
     """A version that is open, its graph, loaded, and the test images as it sees them."""
 
     bundle: Bundle
@@ -49,7 +49,7 @@ class Bench:
     @property
     def followed(self) -> str:
         """Which attributes the network follows, in a sentence; "" where that was not learnt."""
-        known = self.bundle.metadata.get("column_map") is not None and self.bundle.metadata.get("knowledge") is not None
+        known = self.bundle.metadata.get(COLUMN_FORMULA) is not None and self.bundle.metadata.get("knowledge") is not None
         return followed_sentence(self.formula.followed, self.knowledge.names) if known else ""
 
     @cached_property
@@ -204,10 +204,10 @@ def _model_of(bundle: Bundle) -> tuple[object, object]:
     return bundle.metadata["fingerprint"]["saved_model.pb"], bundle.metadata["knowledge"]
 
 
-def _opened(folder: Path, images: TestImages) -> Bench:
+def _opened(folder: Path, images: TestImages) -> OpenVersion:
     bundle = Bundle.open(folder)
     model = TriedModel(folder, bundle.input_form, bundle.turns_photographs)
-    return Bench(bundle, model, Gallery.of(images, model))
+    return OpenVersion(bundle, model, Gallery.of(images, model))
 
 
 def _described(name: str, composition: Composition) -> DescribedClass:

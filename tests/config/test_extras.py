@@ -26,7 +26,6 @@ AT_ONCE = {
     "niwt_tf/studio/page.py": {"streamlit"},
     "niwt_tf/studio/compose_tab.py": {"streamlit"},
     "niwt_tf/studio/explained_view.py": {"streamlit"},
-    "niwt_tf/studio/image_tab.py": {"streamlit"},
 }
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from niwt_tf.data.checks import ERROR, NOTE, WARNING, Finding, advised_unseen, class_sizes, findings_of, say_findings
 from niwt_tf.data.descriptions.normalise import Scale
-from niwt_tf.data.images.duplicates import Look
-from niwt_tf.data.images.pipeline import Judged
+from niwt_tf.data.images.duplicates import Appearance
+from niwt_tf.data.images.pipeline import FileVerdict
 from niwt_tf.data.schema import Dataset, Knowledge, Split
 
 NAMES = ("ant", "bee", "cat", "dog", "eel")
@@ -33,13 +33,13 @@ def _found(dataset, judged=None) -> dict[str, Finding]:
     return {finding.kind: finding for finding in findings_of(dataset, judged)}
 
 
-def _judged(dataset, **faults) -> dict[str, Judged]:
+def _judged(dataset, **faults) -> dict[str, FileVerdict]:
     noise = np.random.default_rng(0)
     looks = [
-        Look(noise.choice([-1, 1], 63).astype(np.int8), noise.integers(0, 256, (16, 16, 3)).astype(np.uint8))
+        Appearance(noise.choice([-1, 1], 63).astype(np.int8), noise.integers(0, 256, (16, 16, 3)).astype(np.uint8))
         for _ in dataset.paths
     ]
-    return {path: Judged("", path.encode(), look=look) for path, look in zip(dataset.paths, looks, strict=True)} | faults
+    return {path: FileVerdict("", path.encode(), look=look) for path, look in zip(dataset.paths, looks, strict=True)} | faults
 
 
 def test_nothing_is_wrong_with_good_data_but_that_it_is_little(tmp_path):
@@ -59,7 +59,7 @@ def test_a_fifth_of_the_classes_is_to_be_held_out(classes, held_out):
 
 def test_files_that_cannot_be_decoded_are_errors_and_may_empty_a_class(tmp_path):
     dataset = _dataset(tmp_path, counts=(1, 5, 5, 5, 0))
-    judged = _judged(dataset, **{"ant/0.jpg": Judged("damaged"), "cat/6.jpg": Judged("no such file")})
+    judged = _judged(dataset, **{"ant/0.jpg": FileVerdict("damaged"), "cat/6.jpg": FileVerdict("no such file")})
     found = _found(dataset, judged)
     assert found["undecodable"].level == found["emptied_class"].level == ERROR
     assert found["undecodable"].groups == (("ant/0.jpg",), ("cat/6.jpg",))
@@ -75,10 +75,10 @@ def test_copies_and_pictures_of_one_colour(tmp_path):
     dataset = _dataset(tmp_path)
     judged = _judged(dataset)
     first, second, third, fourth = dataset.paths[0], dataset.paths[3], dataset.paths[4], dataset.paths[5]
-    plain = Look(np.ones(63, np.int8), np.full((16, 16, 3), 7, np.uint8))
+    plain = Appearance(np.ones(63, np.int8), np.full((16, 16, 3), 7, np.uint8))
     judged[fourth] = judged[first]._replace(look=judged[first].look)  # of another class, identical
     judged[third] = judged[second]._replace(digest=b"saved again")  # held out, and looks the same
-    judged[dataset.paths[6]] = Judged("", b"plain", look=plain)
+    judged[dataset.paths[6]] = FileVerdict("", b"plain", look=plain)
     found = _found(dataset, judged)
     assert found["identical_across_classes"].groups == ((first, fourth),)
     assert found["nearly_identical_across_roles"].groups == ((second, third),)

@@ -18,6 +18,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 NAMES = ("README.md", "BUILD.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "CODE_OF_CONDUCT.md")
 OUTSIDE = [ROOT / name for name in NAMES]
+READMES = [ROOT / name / "README.md" for name in ("exports", "benchmarks", "studies")]
 EVERY = [*PAGES, *OUTSIDE, *sorted((DOCS / "tutorials").glob("*.py"))]
 LONGEST_LINE = 120
 MOST_LINES = 150
@@ -32,7 +33,7 @@ def _name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", [*PAGES, *OUTSIDE, ROOT / "exports/README.md"], ids=_name)
+@pytest.mark.parametrize("page", [*PAGES, *OUTSIDE, *READMES], ids=_name)
 def test_links_lead_somewhere(page: Path):
     for target, anchor in links_of(page.read_text(encoding="utf-8")):
         path = page if not target else (page.parent / target).resolve()
@@ -44,7 +45,7 @@ def test_links_lead_somewhere(page: Path):
             assert anchor in slugs_of(path.read_text(encoding="utf-8")), f"{_name(page)} links to {target}#{anchor}."
 
 
-@pytest.mark.parametrize("page", [*EVERY, ROOT / "exports/README.md", ROOT / "benchmarks/README.md"], ids=_name)
+@pytest.mark.parametrize("page", [*EVERY, *READMES], ids=_name)
 def test_lines_are_short(page: Path):
     """Rows of tables and pictures in base64 cannot be broken."""
     lines = page.read_text(encoding="utf-8").splitlines()

@@ -84,15 +84,14 @@ def test_a_finished_method_is_kept_and_another_source_is_not_the_same(niwt, run_
     assert "class mean is optimistic: its test images were also scored with another --baseline_features." in job.out
 
 
-def test_the_former_name_of_the_flag_is_taken_and_said_once(niwt, run_copy, flags, short_grids):
-    job = niwt("baseline", "--method=class_mean", *flags)
-    assert job.status == 0, job.err
-    assert job.err.count("--method is now called --methods") == 1
-    assert (run_copy / "baseline_class_mean").is_dir()
-    assert not (run_copy / "baseline_random").exists()
-    # The run's own method is what it was.
-    assert job.out.splitlines()[1].startswith("NIWT ")
-    assert "is now called" not in niwt("baseline", "--methods=class_mean", *flags).err
+def test_the_method_is_that_of_the_run_and_what_is_scored_is_named_otherwise(niwt, run_copy, flags):
+    for name in ("method", "head"):
+        job = niwt("baseline", f"--{name}=class_mean", *flags)
+        assert job.status == 2
+        assert f"--method was {DEFAULT_METHOD}, now class_mean. Give --overwrite" in job.err
+        assert job.err.endswith("The methods to score beside the method of the run are given by --methods.\n")
+        assert not (run_copy / "baseline_class_mean").exists()
+        assert ("--head is now called --method." in job.err) == (name == "head")
 
 
 def test_a_misspelt_method_is_one_sentence(niwt, run_copy, flags):

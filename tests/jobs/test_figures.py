@@ -29,7 +29,7 @@ def test_birds(niwt, repository, tmp_path):
         assert true["deletion_auc"][side]["value"] < true["deletion_auc"][side]["chance"] < true["insertion_auc"][side]["value"]
     assert true["good_names"]["all"]["value"] >= 0.6 > 0.2 >= true["good_names"]["all"]["chance"]
     assert (tmp_path / "run" / "report" / "report.html").stat().st_size < 15e6
-    job = niwt("baseline", "--method=eszsl", "--baseline_features=map", *common)
+    job = niwt("baseline", "--methods=eszsl", "--baseline_features=map", *common)
     assert job.status == 0, job.err
     eszsl = read_json(tmp_path / "run" / "baseline_eszsl" / "metrics.json")
     assert metrics["harmonic_mean"] >= eszsl["harmonic_mean"] + 0.05

@@ -9,11 +9,11 @@ from scipy.stats import binomtest, ttest_1samp, ttest_rel
 from niwt_tf.metrics.intervals import (
     Mean,
     bootstrapped,
-    class_mean,
     clustered_mean,
     clustered_share,
     holm,
     mean_of,
+    mean_over_classes,
     paired_p,
     plain_mean,
     ranks,
@@ -24,7 +24,7 @@ NAN = float("nan")
 
 def test_every_class_counts_the_same():
     values, labels = np.array([1.0, 1.0, 1.0, 0.0, NAN]), np.array([4, 4, 4, 7, 9])
-    figure = class_mean(values, labels, chance=np.array([0.2, 0.2, 0.2, 0.4, 1.0]), bounds=(-10.0, 10.0))
+    figure = mean_over_classes(values, labels, chance=np.array([0.2, 0.2, 0.2, 0.4, 1.0]), bounds=(-10.0, 10.0))
     # Two class means, 1 and 0: their mean 0.5 has the standard error 0.5, and t with one degree of freedom is 12.706.
     assert figure == {
         "value": 0.5,
@@ -37,21 +37,21 @@ def test_every_class_counts_the_same():
 
 
 def test_an_interval_stays_where_values_can_be():
-    figure = class_mean(np.array([1.0, 0.0]), np.array([0, 1]))
+    figure = mean_over_classes(np.array([1.0, 0.0]), np.array([0, 1]))
     assert (figure["low"], figure["high"]) == (0.0, 1.0)
 
 
 def test_one_class_has_no_interval():
-    assert class_mean(np.array([0.2, 0.4]), np.array([3, 3])) == {"value": pytest.approx(0.3), "count": 2}
+    assert mean_over_classes(np.array([0.2, 0.4]), np.array([3, 3])) == {"value": pytest.approx(0.3), "count": 2}
 
 
 @pytest.mark.parametrize(("classes", "low"), [(2, None), (9, None), (10, 1.0)])
 def test_few_classes_that_are_all_the_same_have_no_interval(classes, low):
     values, labels = np.ones(2 * classes), np.repeat(np.arange(classes), 2)
-    for figure in (class_mean(values, labels), plain_mean(np.ones(classes)), clustered_mean(values, labels)):
+    for figure in (mean_over_classes(values, labels), plain_mean(np.ones(classes)), clustered_mean(values, labels)):
         assert figure["value"] == 1.0 and figure.get("low") == figure.get("high") == low
     values[0] = 0.5
-    assert "low" in class_mean(values, labels)
+    assert "low" in mean_over_classes(values, labels)
 
 
 @settings(max_examples=25)
@@ -64,8 +64,8 @@ def test_intervals_are_those_of_scipy(values):
 
 
 def test_nothing_measured_is_absent():
-    assert class_mean(np.array([NAN]), np.array([0])) is None
-    assert class_mean(np.empty(0), np.empty(0, int)) is None
+    assert mean_over_classes(np.array([NAN]), np.array([0])) is None
+    assert mean_over_classes(np.empty(0), np.empty(0, int)) is None
     assert plain_mean(np.array([NAN])) is None
 
 

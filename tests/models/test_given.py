@@ -15,8 +15,7 @@ from niwt_tf.methods.operators import jacobian_of, mean_operators, tail_operator
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.flops import flops_of
 from niwt_tf.models.given import preprocessing_of
-from niwt_tf.models.network import Network, recut
-from niwt_tf.models.precision import in_precision
+from niwt_tf.models.network import Network, in_precision, recut
 from niwt_tf.models.tokens import PatchGrid, PatchTokens, grid_of
 
 NAMES = ("cat", "dog", "eel")

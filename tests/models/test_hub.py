@@ -14,8 +14,7 @@ from niwt_tf.errors import InputError
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.cut import check_not_degenerate
 from niwt_tf.models.hub import HubMap, settle
-from niwt_tf.models.network import Network
-from niwt_tf.models.precision import in_precision
+from niwt_tf.models.network import Network, in_precision
 from tests.hub_modules import DECAY, SIZE, save_dictionary, save_only_features, save_reusable, save_signature
 
 NAMES = ("cat", "dog", "eel")

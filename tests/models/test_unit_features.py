@@ -8,8 +8,7 @@ import pytest
 
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.layers import UnitFeatures
-from niwt_tf.models.network import Network
-from niwt_tf.models.precision import in_precision
+from niwt_tf.models.network import Network, in_precision
 
 
 def test_lengths_are_1_and_zeros_stay():

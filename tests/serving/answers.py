@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from niwt_tf.serving import predict as predict_module
-from niwt_tf.serving.checks.check_processes import SESSION, Said
+from niwt_tf.serving.checks.check_processes import SESSION, ProcessAnswers
 from niwt_tf.serving.checks.messages import Message, append_message, read_messages
 from niwt_tf.serving.checks.session_process import answer_all
 from niwt_tf.serving.predict import opened
@@ -36,7 +36,7 @@ def predict(folder: Path, images: Sequence[Path]) -> Predictions:
 
 def answered_here(
     command: Sequence[str], folder: Path, requests: Sequence[Message], ports: Mapping[str, Any], opened: Callable = opened
-) -> Said:
+) -> ProcessAnswers:
     """Answer in this process what `ask` has a Session in another one answer, which takes seconds to start."""
     assert command == SESSION
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as name:
@@ -47,4 +47,4 @@ def answered_here(
             append_message(questions, request)
         patch.setattr(predict_module, "opened", opened)
         answer_all(folder, questions, answers)
-        return Said(read_messages(answers))
+        return ProcessAnswers(read_messages(answers))

@@ -12,7 +12,7 @@ from PIL import Image
 from niwt_tf.errors import InputError
 from niwt_tf.studio.composing import Composition, by_group, claims, ranges, short_name
 from niwt_tf.studio.gallery import Gallery, TestImages, read_images
-from niwt_tf.studio.image_files import image_files
+from niwt_tf.studio.image_files import spread_images
 from niwt_tf.studio.pictures import decoded, with_heat
 from niwt_tf.studio.plain_text import JOINER, plain
 
@@ -103,11 +103,11 @@ def test_markup_is_escaped(text, expected):
 
 
 def test_images_are_found_in_order_and_thinned_evenly(images):
-    everything = image_files(images, 100)
+    everything = spread_images(images, 100)
     assert [path.name for path in everything if path.suffix == ".png"] == sorted(
         (path.name for path in everything if path.suffix == ".png"), key=lambda name: (int(name[:2]) % 2 == 1, name)
     )
-    thinned = image_files(images, 3)
+    thinned = spread_images(images, 3)
     assert [thinned[0], thinned[-1], len(thinned)] == [everything[0], everything[-1], 3]
     read = read_images(images, 100)
     assert len(read.names) == 12 and read.refused == ("broken [x](y).jpg",)

@@ -6,7 +6,7 @@ from PIL import Image
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
 from niwt_tf.models.backbones import build_network
-from niwt_tf.models.precision import in_precision
+from niwt_tf.models.network import in_precision
 from niwt_tf.training.attribute_loss import AttributeLoss
 from niwt_tf.training.trainer import train_seen
 

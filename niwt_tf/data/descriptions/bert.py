@@ -72,7 +72,7 @@ def encoder_folder(place: str = "") -> Path:
     return Path(next(iter(found.submodule_search_locations))) / _INSIDE
 
 
-def write_random_encoder(folder: Path, seed: int = 0) -> None:
+def write_random_encoder(folder: Path) -> None:
     """Write an encoder with the default one's vocabulary, whose word table is drawn: what its numbers say is chance.
 
     Raises:
@@ -85,7 +85,7 @@ def write_random_encoder(folder: Path, seed: int = 0) -> None:
                 shutil.copyfile(source / name, temporary / name)
         weights = tensors.load_file(source / "model.safetensors")
         table = next(name for name in weights if name.endswith("word_embeddings.weight"))
-        drawn = np.random.default_rng(seed).normal(0, weights[table].std(), weights[table].shape)
+        drawn = np.random.default_rng(0).normal(0, weights[table].std(), weights[table].shape)
         tensors.save_file({**weights, table: drawn.astype(np.float32)}, temporary / "model.safetensors")
 
 

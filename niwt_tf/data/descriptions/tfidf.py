@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
-from niwt_tf.data.descriptions.tokens import tokens
+from niwt_tf.data.descriptions.tokens import Vocabulary, tokens
 from niwt_tf.errors import InputError, require
 
 
 @dataclass(frozen=True)
-class Words:
+class Words(Vocabulary):
     """A text -> K topic weights: latent semantic analysis, a `niwt_tf.data.schema.TextEncoder`."""
 
     vocabulary: tuple[str, ...]  # W, ascending
@@ -62,11 +61,6 @@ class Words:
         """Return topic weights float32 [len(texts), K]; a text without a known word is 0."""
         return np.stack([self._weights(text) for text in texts]).astype(np.float32)
 
-    def known(self, text: str) -> tuple[list[str], list[str]]:
-        """Return the words of a text that are in the vocabulary and those that are not, each once, in order."""
-        words = list(dict.fromkeys(tokens(text)))
-        return [word for word in words if word in self._places], [word for word in words if word not in self._places]
-
     def arrays(self) -> dict[str, np.ndarray]:
         """Return everything as arrays by name, for an .npz file; `from_arrays` takes them back."""
         # One long text: in an array of words each would take the room of the longest.
@@ -90,10 +84,6 @@ class Words:
             fits = False
         require(fits, "words.npz must hold a vocabulary, a frequency of each word and topics of them. Received: other arrays.")
         return words
-
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        return {word: place for place, word in enumerate(self.vocabulary)}
 
     def _weights(self, text: str) -> np.ndarray:
         counted = Counter(place for word in tokens(text) if (place := self._places.get(word)) is not None)

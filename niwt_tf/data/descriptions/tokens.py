@@ -11,7 +11,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, cached_property
 
 _END = re.compile(r"(?<=[.!?…؟।])\s+|(?<=[。！？])")
 _WITHOUT_BLANKS = (
@@ -29,6 +29,21 @@ def tokens(text: str) -> list[str]:
     if lowered.isascii():
         return _PLAIN.findall(lowered)
     return list(_of_any_script(unicodedata.normalize("NFC", lowered)))
+
+
+class Vocabulary:
+    """The words that something knows; mixed into a record of theirs."""
+
+    vocabulary: tuple[str, ...]
+
+    def known(self, text: str) -> tuple[list[str], list[str]]:
+        """Return the words of a text that are in the vocabulary and those that are not, each once, in order."""
+        words = list(dict.fromkeys(tokens(text)))
+        return [word for word in words if word in self._places], [word for word in words if word not in self._places]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {word: place for place, word in enumerate(self.vocabulary)}
 
 
 def sentences(text: str) -> list[str]:

@@ -14,14 +14,13 @@ import re
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
 from niwt_tf.config.extras import imported
-from niwt_tf.data.descriptions.tokens import sentences, tokens
+from niwt_tf.data.descriptions.tokens import Vocabulary, sentences, tokens
 from niwt_tf.data.schema import dimension_names
 from niwt_tf.errors import InputError, brief
 
@@ -36,7 +35,7 @@ _ALLOWED = re.compile(_VECTORS + r"|numpy (ndarray|dtype)|numpy\._?core\.multiar
 
 
 @dataclass(frozen=True)
-class WordVectors:
+class WordVectors(Vocabulary):
     """A text -> the mean over its sentences of the mean of their words' vectors: a `niwt_tf.data.schema.TextEncoder`.
 
     Sentences are averaged and not the words of all, so that a long caption does not outweigh a short one. The most common
@@ -77,11 +76,6 @@ class WordVectors:
         """Return float32 [len(texts), K]; a text without a known word is 0."""
         return np.stack([self._mean(text) for text in texts]).astype(np.float32)
 
-    def known(self, text: str) -> tuple[list[str], list[str]]:
-        """Return the words of a text that have a vector and those that have none, each once, in order."""
-        words = list(dict.fromkeys(tokens(text)))
-        return [word for word in words if word in self._places], [word for word in words if word not in self._places]
-
     def arrays(self) -> dict[str, np.ndarray]:
         """Return everything as arrays by name, for an .npz file; `from_arrays` takes them back."""
         # One long text: in an array of words each would take the room of the longest.
@@ -103,10 +97,6 @@ class WordVectors:
         if not fits:
             raise InputError("words.npz must hold a vocabulary and a vector of each word. Received: other arrays.")
         return words
-
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        return {word: place for place, word in enumerate(self.vocabulary)}
 
     def _mean(self, text: str) -> np.ndarray:
         means = []

@@ -26,7 +26,7 @@ _MIRRORED = np.tile(np.where(np.arange(_FREQUENCIES) % 2, -1.0, 1.0), _FREQUENCI
 _ROWS, _PAIRS = 1024, 4096  # compared at a time
 
 
-class Look(NamedTuple):
+class Appearance(NamedTuple):
     """What two pictures of the same have in common: signs, int8 [63], and a small picture, uint8 [16, 16, 3]."""
 
     signs: np.ndarray
@@ -60,7 +60,7 @@ class Duplicates(NamedTuple):
     within: list[tuple[str, ...]]  # of one class and one role
 
 
-def look_of(pixels: np.ndarray) -> Look:
+def look_of(pixels: np.ndarray) -> Appearance:
     """Return the look of a picture, uint8 [height, width, 3]."""
     from PIL import Image
     from scipy.fft import dctn
@@ -70,7 +70,8 @@ def look_of(pixels: np.ndarray) -> Look:
     part = Image.fromarray(np.ascontiguousarray(pixels[::step, ::step]))
     grey = np.asarray(part.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float32)
     lowest = dctn(grey, norm="ortho")[:_FREQUENCIES, :_FREQUENCIES].ravel()[1:]
-    return Look(np.where(lowest > 0, 1, -1).astype(np.int8), np.asarray(part.resize((_SMALL, _SMALL), Image.Resampling.BOX)))
+    small = np.asarray(part.resize((_SMALL, _SMALL), Image.Resampling.BOX))
+    return Appearance(np.where(lowest > 0, 1, -1).astype(np.int8), small)
 
 
 def duplicates_in(dataset: Dataset, digests: Mapping[str, bytes]) -> Duplicates:
@@ -82,7 +83,7 @@ def duplicates_in(dataset: Dataset, digests: Mapping[str, bytes]) -> Duplicates:
     return _parted(dataset, groups.values())
 
 
-def near_duplicates_in(dataset: Dataset, digests: Mapping[str, bytes], looks: Mapping[str, Look]) -> Duplicates:
+def near_duplicates_in(dataset: Dataset, digests: Mapping[str, bytes], looks: Mapping[str, Appearance]) -> Duplicates:
     """Return which images of a data set with a split look the same; files that are identical are told by `duplicates_in`."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -98,7 +99,7 @@ def near_duplicates_in(dataset: Dataset, digests: Mapping[str, bytes], looks: Ma
     return _parted(dataset, (places[group_of == group].tolist() for group in np.unique(group_of[pairs[:, 0]])))
 
 
-def pairs_alike(looks: Sequence[Look]) -> np.ndarray:
+def pairs_alike(looks: Sequence[Appearance]) -> np.ndarray:
     """Return the pairs of pictures that look the same, upright or mirrored, int64 [P, 2], the lower place first."""
     if len(looks) < 2:
         return np.zeros((0, 2), np.int64)
@@ -116,7 +117,7 @@ def pairs_alike(looks: Sequence[Look]) -> np.ndarray:
     return np.unique(np.concatenate(found), axis=0)
 
 
-def _alike(looks: Sequence[Look], pairs: np.ndarray, mirrored: bool) -> np.ndarray:
+def _alike(looks: Sequence[Appearance], pairs: np.ndarray, mirrored: bool) -> np.ndarray:
     """Return of which pairs the small pictures correlate enough, bool [P]."""
     left, right = (np.stack([looks[place].small for place in side]).astype(np.float32) for side in pairs.T)
     right = right[:, :, ::-1] if mirrored else right

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from niwt_tf.data.feature_rows import feature_rows, holds_features, rows_at
 from niwt_tf.data.images.decode import decode_image, decode_pixels, refusal
-from niwt_tf.data.images.duplicates import Look, image_digest, look_of
+from niwt_tf.data.images.duplicates import Appearance, image_digest, look_of
 from niwt_tf.data.images.foreign import FIRST_BYTES, FOREIGN_SUFFIXES, HEAD, as_known, stored_bytes
 from niwt_tf.data.images.messages import PIXEL_LIMIT
 from niwt_tf.data.schema import Images, InputForm
@@ -213,16 +213,16 @@ def augmented(pixels: tf.Tensor, randoms: tf.Tensor, changes_colour: bool = True
     return tf.clip_by_value(mean + (0.85 + 0.3 * contrast)[:, None, None, None] * (moved - mean), 0.0, 255.0)
 
 
-class Judged(NamedTuple):
+class FileVerdict(NamedTuple):
     """What the decoder makes of a file: what is wrong with it in a few words, or "" and what tells it from others."""
 
     fault: str = ""
     digest: bytes = b""  # the same for identical files
     misnamed: bool = False  # with the ending of a format that Pillow reads, without being of one
-    look: Look | None = None  # None of a file that cannot be decoded
+    look: Appearance | None = None  # None of a file that cannot be decoded
 
 
-def judged_images(images: Images, progress: bool = True) -> dict[str, Judged]:
+def judged_images(images: Images, progress: bool = True) -> dict[str, FileVerdict]:
     """Decode every file once, by the decoder of training and serving, and return what it makes of each, by path.
 
     With `progress` a bar is shown on standard error when it takes over five seconds.
@@ -235,7 +235,7 @@ def judged_images(images: Images, progress: bool = True) -> dict[str, Judged]:
 
 
 def usable_images(
-    images: Images, max_bad_images: int = 0, *, progress: bool = True, judged: Mapping[str, Judged] | None = None
+    images: Images, max_bad_images: int = 0, *, progress: bool = True, judged: Mapping[str, FileVerdict] | None = None
 ) -> tuple[Images, dict[str, str]]:
     """Return the images that can be decoded, and what is wrong with each other path in a few words.
 
@@ -264,25 +264,25 @@ def usable_images(
     return images.take(np.flatnonzero([path not in bad for path in images.paths])), bad
 
 
-def _judged(path: Path) -> Judged:
+def _judged(path: Path) -> FileVerdict:
     try:
         stored = stored_bytes(path)
         encoded = as_known(stored)
     except InputError as error:
-        return Judged(str(error).rstrip("."))
+        return FileVerdict(str(error).rstrip("."))
     except OSError as error:
         if is_passing(error):  # else good images would be left out
             raise
-        return Judged(error.strerror or type(error).__name__)
+        return FileVerdict(error.strerror or type(error).__name__)
     fault = _fault_by_header(encoded)
     if fault:
-        return Judged(fault)
+        return FileVerdict(fault)
     try:
         look = look_of(decode_pixels(tf.constant(encoded)).numpy())
     except tf.errors.OpError as error:
-        return Judged(refusal(error))
+        return FileVerdict(refusal(error))
     misnamed = encoded is stored and path.suffix.lower() in FOREIGN_SUFFIXES
-    return Judged("", image_digest(stored), misnamed, look)
+    return FileVerdict("", image_digest(stored), misnamed, look)
 
 
 def _fault_by_header(encoded: bytes) -> str:

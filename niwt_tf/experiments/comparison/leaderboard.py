@@ -52,7 +52,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Standing:
+class LeaderboardRow:
     """One method of a table, with its results problem by problem.
 
     Attributes:
@@ -84,7 +84,7 @@ class Table:
 
     dataset: str
     reference: str
-    rows: tuple[Standing, ...]
+    rows: tuple[LeaderboardRow, ...]
     shared: int
     notes: tuple[str, ...]
 
@@ -156,7 +156,7 @@ def _table(dataset: str, labelled: Mapping[str, Mapping[Problem, Result]], asked
     tests = {label: paired_p(differences[label]["harmonic_mean"]) for label in competing if label != reference}
     adjusted = holm({label: p for label, p in tests.items() if p is not None})
     rows = [
-        Standing(
+        LeaderboardRow(
             label,
             {name: mean_of([found for r in group.values() if (found := r.figures.get(name)) is not None]) for name in figures},
             {name: mean_of(differences[label][name]) for name in PAIRED} if label != reference else {}, adjusted.get(label),
@@ -216,7 +216,7 @@ def _left_out(
         yield "no problem is shared by all methods, so there are no differences and ranks"
 
 
-def _order(row: Standing) -> tuple[float, float, str]:
+def _order(row: LeaderboardRow) -> tuple[float, float, str]:
     rank, h = row.rank, row.figures["harmonic_mean"]
     return rank.value if rank else np.inf, -h.value if h else 0.0, row.label
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.comparison.leaderboard import BOUND, FIGURES, PAIRED, Standing, Table
+from niwt_tf.experiments.comparison.leaderboard import BOUND, FIGURES, PAIRED, LeaderboardRow, Table
 from niwt_tf.metrics.intervals import Mean
 
 _TITLES = {
@@ -82,7 +82,7 @@ def notes(table: Table) -> list[str]:
     return found
 
 
-def _cells_of(row: Standing, table: Table, shown: Sequence[str]) -> list[str]:
+def _cells_of(row: LeaderboardRow, table: Table, shown: Sequence[str]) -> list[str]:
     marked = bool(row.optimistic)
     figures = [_shown(row.figures[name], marked or name == BOUND) or "n/a" for name in shown]
     differences = [_shown(row.differences.get(name), marked or table.optimistic_reference, "+") for name in PAIRED]

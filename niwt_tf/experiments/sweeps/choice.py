@@ -92,7 +92,7 @@ def ranked(found: Sequence[Configuration]) -> list[Configuration]:
     return sorted(found, key=lambda each: (each.mean is None, -(each.mean or 0.0)))
 
 
-def choose(outcomes: Sequence[Outcome]) -> list[ChosenConfiguration]:
+def choose_configurations(outcomes: Sequence[Outcome]) -> list[ChosenConfiguration]:
     """Return the best configuration of each problem: the first of the highest mean over the problem's repetitions.
 
     A configuration that did not finish all repetitions of a problem is not chosen for it. Without a validation figure there

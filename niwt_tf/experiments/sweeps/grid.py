@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 
 from niwt_tf.config.names import check_text_features, has_texts
 from niwt_tf.config.options import Option
-from niwt_tf.config.settings import SETTINGS, Settings
+from niwt_tf.config.settings import SETTINGS, SYNONYMS, Settings
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.files import fingerprint
 
@@ -24,8 +25,10 @@ PROBLEM_FLAGS = (
 # Scores on other or fewer validation classes cannot be compared.
 YARDSTICKS = ("num_folds", "validation_classes")
 _OPTIONS = {declared.name: declared for declared in SETTINGS}
+_FORMER = {former: today for today, former in SYNONYMS.items()}
 _LISTS = ("strs", "floats")
 _READABLE = 80
+_LOG = logging.getLogger("niwt_tf")
 
 Grid = dict[str, tuple[Any, ...]]
 
@@ -75,6 +78,7 @@ def parse_grid(text: str) -> Grid:
         if not equals or not name:
             raise InputError(f"--grid must be of the form flag=value,value;flag=value. Received: {part.strip()!r}.")
         declared = _declared("--grid", name)
+        name = declared.name
         texts = [value.strip() for value in values.split(",")]
         if not all(texts):
             raise InputError(f"--grid must give every value of {name}, without an empty one. Received: {part.strip()!r}.")
@@ -93,6 +97,7 @@ def grid_of(values: Any, source: str = "--grid_file") -> Grid:
     found = []
     for name, listed in values.items():
         declared = _declared(source, name)
+        name = declared.name
         if isinstance(listed, str):
             raise InputError(f"{source} must give a list of values of {name}. Received: {listed!r}.")
         found.append((name, [declared.parse(value) if isinstance(value, str) else declared.check(value) for value in listed]))
@@ -185,8 +190,11 @@ def _declared(source: str, name: str) -> Option:
             f"{source} must not change the validation classes that configurations are compared on. Received: {name!r}; "
             "give it once, for all trials."
         )
-    if name in _OPTIONS:
-        return _OPTIONS[name]
+    today = _FORMER.get(name, name)
+    if today != name:
+        _LOG.warning("--%s is now called --%s. The next release accepts only the new name.", name, today)
+    if today in _OPTIONS:
+        return _OPTIONS[today]
     raise InputError(
         f"{source} must consist of flags that change a result. Received: {name!r}.{suggestion(name, _OPTIONS)}"
     )

@@ -20,7 +20,7 @@ _PRINTED = 20
 
 
 @dataclass(frozen=True)
-class TrialRecord:
+class SweepTrialRecord:
     """What is known of one trial.
 
     Attributes:
@@ -50,7 +50,7 @@ class TrialRecord:
 
 def records_of(
     folder: SweepFolder, outcomes: Sequence[Outcome], errors: Mapping[str, str], choices: Sequence[ChosenConfiguration]
-) -> list[TrialRecord]:
+) -> list[SweepTrialRecord]:
     """Return a record for each trial. Test figures are read for the trials of `choices` alone.
 
     Args:
@@ -68,11 +68,11 @@ def records_of(
             metrics = read_json(folder.run(trial) / "evaluate" / "metrics.json")  # which its manifest covers
             tested = {name: metrics[name] for name in TESTED}
         error, seconds = errors.get(trial.name, ""), folder.seconds(trial)
-        records.append(TrialRecord(outcome, error, seconds, folder.validation(trial), tested))
+        records.append(SweepTrialRecord(outcome, error, seconds, folder.validation(trial), tested))
     return records
 
 
-def write_results(folder: SweepFolder, records: Sequence[TrialRecord], choices: Sequence[ChosenConfiguration]) -> None:
+def write_results(folder: SweepFolder, records: Sequence[SweepTrialRecord], choices: Sequence[ChosenConfiguration]) -> None:
     """Write results.csv and configurations.csv; nothing where there are no records."""
     if not records:
         return
@@ -112,7 +112,7 @@ def write_results(folder: SweepFolder, records: Sequence[TrialRecord], choices: 
     _write(folder.configurations, lines)
 
 
-def write_tensorboard(folder: Path, records: Sequence[TrialRecord]) -> None:
+def write_tensorboard(folder: Path, records: Sequence[SweepTrialRecord]) -> None:
     """Write event files of the finished trials into `folder`, in place of what is there.
 
     A figure's tag is validation/<name>, and test_of_chosen_only/<name> for test images, which only chosen trials have.
@@ -138,7 +138,7 @@ def write_tensorboard(folder: Path, records: Sequence[TrialRecord]) -> None:
             writer.close()
 
 
-def table(records: Sequence[TrialRecord], choices: Sequence[ChosenConfiguration]) -> str:
+def table(records: Sequence[SweepTrialRecord], choices: Sequence[ChosenConfiguration]) -> str:
     """Return the lines that a sweep ends with: configurations by validation classes, the chosen and what they reached."""
     found = ranked(configurations([record.outcome for record in records]))
     lines = ["validation H   repetitions  configuration"]
@@ -175,7 +175,7 @@ def _chosen(choices: Sequence[ChosenConfiguration]) -> set[str]:
     return {outcome.trial.name for choice in choices for outcome in choice.configuration.outcomes}
 
 
-def _tagged(record: TrialRecord) -> dict[str, float]:
+def _tagged(record: SweepTrialRecord) -> dict[str, float]:
     tagged = {f"validation/{name.removeprefix('validation_')}": value for name, value in record.validation.items()}
     tagged |= {f"test_of_chosen_only/{name}": value for name, value in record.test.items()}
     return {tag: value for tag, value in tagged.items() if value is not None}

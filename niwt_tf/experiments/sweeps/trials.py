@@ -53,7 +53,7 @@ class SweepTrials:
         self._environment = divided_environment(parallel)
         self._me = str(uuid.uuid4())
         self._before = self._failures()
-        self._running: list[TrialProcess] = []
+        self._running: list[SweepTrialProcess] = []
         self._settled: set[str] = set()
         self._scores: dict[str, float | None] = {}
         # Finished trials are believed if one of the same problem, done again, finds the data that they were made of.
@@ -139,7 +139,7 @@ class SweepTrials:
                     held = True
                 elif self._is_to_do(trial, until):
                     self._running.append(
-                        TrialProcess(trial, self._command(trial, until), self.folder.log(trial), claim, self._environment)
+                        SweepTrialProcess(trial, self._command(trial, until), self.folder.log(trial), claim, self._environment)
                     )
                     break
                 else:
@@ -167,7 +167,7 @@ class SweepTrials:
         self._settled.add(trial.name)
         self._scores[trial.name] = self.folder.outcome(trial).harmonic_mean
 
-    def _ended(self, process: TrialProcess, until: str) -> None:
+    def _ended(self, process: SweepTrialProcess, until: str) -> None:
         trial, error = process.trial, process.error()
         if error or trial.name in self._failures():
             next(each for each in self._problems if trial in each.proposed()).fail(trial, error, self._me)
@@ -184,7 +184,7 @@ class SweepTrials:
         return [*command, f"--stage_store={self.folder.stages}", "--noprogress", *self._more, *flags_of(trial.settings)]
 
 
-class TrialProcess:
+class SweepTrialProcess:
     """A process, what it writes added to a log. It does not outlive this one, and its trial is claimed while either lives.
 
     Raises:
@@ -229,7 +229,7 @@ class TrialProcess:
         self._claim.close()
 
 
-def end_processes(running: Sequence[TrialProcess]) -> None:
+def end_processes(running: Sequence[SweepTrialProcess]) -> None:
     """Interrupt processes and wait for them; kill those that do not end within 20 seconds."""
     # In the background of a script interrupts are ignored, and processes inherit that.
     deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -20,7 +20,7 @@ from niwt_tf.experiments.table1.cost import CAPTIONS, IMAGES, SPLITS, WEIGHTS, D
 from niwt_tf.experiments.table1.paper import SOURCE, PaperRow
 
 
-def parts_needed(wanted: Mapping[PaperRow, Settings]) -> list[Part]:
+def parts_needed(wanted: Mapping[PaperRow, Settings]) -> list[NeededPart]:
     """Return what the rows of one data set read, with what of it is not there.
 
     Raises:
@@ -32,10 +32,12 @@ def parts_needed(wanted: Mapping[PaperRow, Settings]) -> list[Part]:
     parts = archive_parts(first.dataset, first.data_folder, with_texts, first.missing_images, with_split)
     files = sorted({settings.weights for settings in every} - {"imagenet", "none"})
     absent = tuple(file for file in files if not Path(file).is_file())
-    return [*parts, *([Part("weights", absent)] if files else [])]
+    return [*parts, *([NeededPart("weights", absent)] if files else [])]
 
 
-def needs_text(wanted: Mapping[PaperRow, Settings], parts: Sequence[Part], folder: Path, cache_gb: float, tflops: float) -> str:
+def needs_text(
+    wanted: Mapping[PaperRow, Settings], parts: Sequence[NeededPart], folder: Path, cache_gb: float, tflops: float
+) -> str:
     """Return what is printed before any work on rows of one data set, whose runs go into a folder.
 
     The cache has at most `cache_gb` gigabytes; a device is assumed to do `tflops` 10^12 floating point operations a second.
@@ -71,7 +73,7 @@ def needs_text(wanted: Mapping[PaperRow, Settings], parts: Sequence[Part], folde
     return "\n".join(lines)
 
 
-def _count(part: Part) -> str:
+def _count(part: NeededPart) -> str:
     if part.count is None or part.count[0] == part.count[1]:
         return ""
     return f"; {part.count[0]:,} exist, the official archive has {part.count[1]:,}: figures will differ from the paper's"
@@ -98,7 +100,7 @@ def _weights_line(backbone: str) -> str:
 
 
 @dataclass(frozen=True)
-class Part:
+class NeededPart:
     """A part of what an experiment reads: "archive", "images", "split", "texts" or "weights".
 
     What is missing is as a message names it. The count is of images: how many there are, and how many the official archive has.
@@ -111,7 +113,7 @@ class Part:
 
 def archive_parts(
     dataset: str, data_dir: str | Path, with_texts: bool = False, missing_images: str = "error", with_split: bool = True
-) -> list[Part]:
+) -> list[NeededPart]:
     """Return the parts of an archive, "cub" or "awa2", with what of them is not there; nothing is decoded.
 
     The folder is the official one or holds it, and may be absent. If missing images are dropped, one is enough. Texts are
@@ -130,11 +132,11 @@ def archive_parts(
     root = official / archive.images
     held = sum(len(image_names(each)) for each in root.iterdir() if each.is_dir()) if root.is_dir() else 0
     missing_pictures = _missing_images(dataset, archive, official, splits, missing_images == "drop", held)
-    parts = [Part("archive", missing), Part("images", missing_pictures, (held, archive.num_images))]
+    parts = [NeededPart("archive", missing), NeededPart("images", missing_pictures, (held, archive.num_images))]
     if with_split:
-        parts.append(Part("split", tuple(missing_split_files(splits, dataset))))
+        parts.append(NeededPart("split", tuple(missing_split_files(splits, dataset))))
     if with_texts:
-        parts.append(Part("texts", _missing_texts(dataset, archive, official)))
+        parts.append(NeededPart("texts", _missing_texts(dataset, archive, official)))
     return parts
 
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from niwt_tf.config.names import READING, TEXT_METHODS
+from niwt_tf.config.names import N3, READING
 
 SOURCE = 'Jin, Liu et al., "Language to Network", ACL 2020'
-OWN, OTHERS = TEXT_METHODS[0], READING
+OWN, OTHERS = N3, READING
 STANDS_FOR = (
     "In every row MiniLM replaces BERT, your own texts replace those from Wikipedia, and the form for which the order of the "
     "classes does not matter (--n3_form=equivariant) replaces that of the paper. The unit of mu is a weight's root mean square."

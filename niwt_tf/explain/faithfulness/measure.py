@@ -28,7 +28,7 @@ from niwt_tf.explain.faithfulness.truth import ImageTruth, truth_of_test_images
 from niwt_tf.explain.grad_cam import upsampled
 from niwt_tf.explain.heat import Heat, HeatMaps, explained_twice, first_cut
 from niwt_tf.explain.heat_choice import bump
-from niwt_tf.metrics.intervals import Figure, class_mean
+from niwt_tf.metrics.intervals import Figure, mean_over_classes
 from niwt_tf.metrics.ranks import map_correlation
 from niwt_tf.models.flops import flops_of
 from niwt_tf.models.network import Network
@@ -98,7 +98,7 @@ def _by_side(name: str, measure: ImageValues, labels: np.ndarray, sides: Mapping
     for side, belongs in sides.items():
         of_side = belongs[measure.rows]
         chance = None if measure.chance is None else measure.chance[of_side]
-        figure = class_mean(measure.values[of_side], labels[measure.rows[of_side]], chance, bounds)
+        figure = mean_over_classes(measure.values[of_side], labels[measure.rows[of_side]], chance, bounds)
         if figure is not None:
             found[side] = figure
     return found

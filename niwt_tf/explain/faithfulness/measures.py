@@ -1,7 +1,7 @@
 """Whether explanations are true: each measure one function of arrays, beside what it would be by chance.
 
-A measure of images gives one value an image, NaN for an image that it cannot be measured on; `class_mean` makes a figure of
-them. The boxes and discs that maps are compared with are in `masks`.
+A measure of images gives one value an image, NaN for an image that it cannot be measured on; `mean_over_classes` makes a figure
+of them. The boxes and discs that maps are compared with are in `masks`.
 Dimensions: B or M images, S x S pixels, H x W positions, N neurons, K attributes, T steps.
 """
 

@@ -10,7 +10,7 @@ SIDES = ("seen", "unseen", "all")
 
 
 @dataclass(frozen=True)
-class Figure:
+class MeasureTitle:
     """How a measure is shown; its name is its key in metrics.json, and "" stands for no chance level."""
 
     name: str
@@ -21,58 +21,58 @@ class Figure:
 
 
 FIGURES = (
-    Figure(
+    MeasureTitle(
         "energy_in_box", "energy in the box", "Share of the heat map that lies on the object.", "higher",
         "the box's share of the image",
     ),
-    Figure(
+    MeasureTitle(
         "pointing_game", "hottest point in the box", "How often the hottest point of the heat map lies on the object.",
         "higher", "the box's share of the image",
     ),
-    Figure(
+    MeasureTitle(
         "insertion_auc", "insertion",
         "Mean probability of the class while the pixels are put back into an image of its mean colour, the hottest first.",
         "higher", "pixels in random order",
     ),
-    Figure(
+    MeasureTitle(
         "deletion_auc", "deletion", "Mean probability of the class while the pixels are removed, the hottest first.", "lower",
         "pixels in random order",
     ),
-    Figure(
+    MeasureTitle(
         "insertion_minus_deletion", "insertion minus deletion",
         "Insertion minus deletion, as one figure. An order that does not depend on the image has 0 on average.", "higher",
         "a heat map with one spot in the middle of every image",
     ),
-    Figure(
+    MeasureTitle(
         "attribute_hit", "true words",
         "Share of the attributes named for a prediction (at most five) that are true of the image. For unseen classes the "
         "words partly repeat what the network was told, namely their descriptions.",
         "higher", "as many of the most frequent attributes of the training images",
     ),
-    Figure(
+    MeasureTitle(
         "good_names", "good neuron names",
         "Share of the named neurons that separate images with the named attribute from others (AUC above 0.75).",
         "higher", "the same neurons with the other names",
     ),
-    Figure(
+    MeasureTitle(
         "neuron_name_auc", "AUC of neuron names",
         "How well the named neurons separate images with the named attribute from others.", "higher",
         "the same neurons with the other names",
     ),
-    Figure(
+    MeasureTitle(
         "part_localisation", "activation at the part",
         "Share of the activation of named neurons that lies near the part in their name.", "higher",
         "the share of the object's box that is equally near",
     ),
-    Figure(
+    MeasureTitle(
         "random_logit_correlation", "same map, other class",
         "Rank correlation between the heat maps of the predicted class and of another, random class.", "lower",
     ),
-    Figure(
+    MeasureTitle(
         "random_tail_correlation", "same map, random tail",
         "Rank correlation of the heat map with that of a network whose layers after the map have random weights.", "lower",
     ),
-    Figure(
+    MeasureTitle(
         "random_network_correlation", "same map, random network",
         "Rank correlation of the heat map with that of a network with random weights.", "lower",
     ),

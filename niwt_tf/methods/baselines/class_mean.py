@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from niwt_tf.methods.baselines.column_network import Layer
-from niwt_tf.methods.baselines.linear import Fitted, Grid, LinearMethod, Sample, Values
+from niwt_tf.methods.baselines.linear import Fitted, Grid, LinearMethod, Sample, Values, nearest_mean
 from niwt_tf.methods.formula import Columns
 
 
@@ -41,7 +41,7 @@ class ClassMean(Fitted):
     def seen_columns(self, descriptions: np.ndarray) -> Columns:
         """Return columns and biases of the observed means."""
         del descriptions
-        return 2 * self.means.T, -(self.means**2).sum(axis=1)
+        return nearest_mean(self.means)
 
 
 def solutions(sample: Sample, descriptions: np.ndarray, grid: Grid) -> Iterator[tuple[Values, ClassMean]]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
-from niwt_tf.methods.baselines.linear import FittedColumns, Grid, LinearMethod, Sample, Values
+from niwt_tf.methods.baselines.linear import FittedColumns, Grid, LinearMethod, Sample, Values, nearest_mean
 from niwt_tf.methods.formula import Columns
 from niwt_tf.methods.relevance import RelevanceMap, fit_relevance_map
 from niwt_tf.methods.relevance_formula import RelevanceFormula
@@ -44,7 +44,7 @@ class ClassMeanGP(FittedColumns):
     def seen_columns(self, descriptions: np.ndarray) -> Columns:
         """Return columns and biases of the observed means."""
         del descriptions
-        return 2 * self.means.T, -(self.means**2).sum(axis=1)
+        return nearest_mean(self.means)
 
 
 def solutions(sample: Sample, descriptions: np.ndarray, grid: Grid) -> Iterator[tuple[Values, ClassMeanGP]]:

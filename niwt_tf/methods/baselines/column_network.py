@@ -17,8 +17,7 @@ import numpy as np
 from scipy.special import softmax
 
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
-from niwt_tf.methods.finite_graph import finite, length
-from niwt_tf.methods.formula import ColumnFormula, Columns
+from niwt_tf.methods.formula import ColumnFormula, Columns, finite, length
 
 
 @dataclass(frozen=True)

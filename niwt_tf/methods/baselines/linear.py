@@ -128,6 +128,11 @@ class Fitted(FittedColumns):
         return ColumnNetwork(normaliser, self.layers(), self.output, self.output_scale)
 
 
+def nearest_mean(means: np.ndarray) -> Columns:
+    """Return columns [D, S] and biases [S] whose logits are highest for the nearest of the means [S, D]."""
+    return 2 * means.T, -(means**2).sum(axis=1)
+
+
 @dataclass(frozen=True)
 class LinearGenerator(Generator):
     """A fitted baseline with the seen classes' columns.

@@ -135,7 +135,7 @@ def _train(task: Task, pooling: str, stops: Sequence[int]) -> Iterator[tuple[int
     standard, reader, texts = Standard.of(features), TextReader.of(task, pooling), texts_of(task)
     seen = np.asarray(reader.standard(texts.of_classes(pooling)), np.float32)
     rng = np.random.default_rng([seed, 41])
-    game = Game(rng, standard(features), images.labels, texts, np.asarray(reader.standard(texts.parts[pooling])))
+    game = AdversarialTraining(rng, standard(features), images.labels, texts, np.asarray(reader.standard(texts.parts[pooling])))
     done = 0
     for stop in stops:
         game.run(done, stop)
@@ -143,7 +143,7 @@ def _train(task: Task, pooling: str, stops: Sequence[int]) -> Iterator[tuple[int
         yield stop, MEGAZSLGenerator(tuple(game.weights), reader, standard, seen)
 
 
-class Game:
+class AdversarialTraining:
     """The training of a generator against a critic.
 
     Args:

@@ -48,11 +48,6 @@ class Writer:
 
     weights: tuple[np.ndarray, ...]
 
-    @property
-    def has_filters(self) -> bool:
-        """Whether it writes filters as well."""
-        return len(self.weights) > 5
-
     def head(self, texts: np.ndarray) -> np.ndarray:
         """Return columns and biases [C, D + 1] for standardised features, of standardised texts [C, E]."""
         projection, _, _, last, bias = self.weights[:5]

@@ -88,18 +88,3 @@ def _shift_unit(layer: keras.layers.Layer, channels: int) -> float:
         return float(np.sqrt(np.mean(np.square(layer.gamma.numpy())))) if layer.scale else 1.0
     kernel = layer.weights[0].numpy()
     return float(np.sqrt(np.mean(np.square(kernel)) * kernel.size / channels))
-
-
-def adaptation_norms(network: Network, weights: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Return |theta' - theta| / |theta| by the path of each adapted weight (Fig. 6 of the paper); NaN where theta is 0.
-
-    Args:
-        network: the base.
-        weights: the new values by path, as `NetworkParameters.weights` has them.
-    """
-    base = {each.path: np.asarray(each.numpy(), np.float64) for each in network.model.weights}
-    norms = {}
-    for path, value in weights.items():
-        whole = float(np.linalg.norm(base[path]))
-        norms[path] = float(np.linalg.norm(value - base[path])) / whole if whole else float("nan")
-    return norms

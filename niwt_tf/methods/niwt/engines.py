@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from niwt_tf.compute.distributed import ALONE, Team
 from niwt_tf.config.settings import Settings
-from niwt_tf.methods.niwt.candidate_heads import num_heads
+from niwt_tf.methods.niwt.measuring import num_heads
 from niwt_tf.methods.niwt.options import NiwtOptions
 from niwt_tf.methods.niwt.transfer_by_operator import IMAGES_A_STEP
 from niwt_tf.methods.operators import factor_tail, fits_in_memory, jacobian_passes

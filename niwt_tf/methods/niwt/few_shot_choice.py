@@ -32,7 +32,7 @@ _SCORED = 1024
 UNCHOSEN = FewShotChoice("within", 0.3, 2.0, 0.0)
 
 
-class Headed(Protocol):
+class HeadedGenerator(Protocol):
     """What of a generator is read here: its seen head, features of training images with labels, and new columns."""
 
     @property
@@ -48,7 +48,7 @@ class Headed(Protocol):
 
 
 @dataclass(frozen=True)
-class World:
+class FewShotFold:
     """A fold and the images that its validation classes are given, with which the others are scored.
 
     Attributes:
@@ -70,7 +70,7 @@ class World:
 
 
 def few_shot_prior(
-    generator: Headed, folds: Sequence[tuple[Task, Headed]], calibration: float, margin: float
+    generator: HeadedGenerator, folds: Sequence[tuple[Task, HeadedGenerator]], calibration: float, margin: float
 ) -> FewShotPrior:
     """Return what refines the main network's new columns, chosen on the folds' validation classes.
 
@@ -86,7 +86,7 @@ def few_shot_prior(
     return moments.prior(best_choice(worlds, calibration), margin)
 
 
-def world_of(task: Task, generator: Headed) -> World:
+def world_of(task: Task, generator: HeadedGenerator) -> FewShotFold:
     """Return a fold with its zero-shot columns; at most half the images of a validation class refine its column."""
     assert isinstance(task.partition, Fold), "only a fold has validation classes"
     new_columns, new_biases = generator.generate(task.partition.validation_descriptions).new
@@ -113,10 +113,10 @@ def world_of(task: Task, generator: Headed) -> World:
     rows = np.asarray(features[others])
     seen_scores = rows @ head.columns + head.biases
     moments = SeenMoments.of(seen_features, seen_labels, statistics)
-    return World(moments, new_columns, means, rows, labels[others], seen_scores, margin)
+    return FewShotFold(moments, new_columns, means, rows, labels[others], seen_scores, margin)
 
 
-def best_choice(worlds: Sequence[World], calibration: float) -> FewShotChoice:
+def best_choice(worlds: Sequence[FewShotFold], calibration: float) -> FewShotChoice:
     """Return the covariance and penalty that are best with a light or a heavy description, then the best weight for them.
 
     A candidate's score is the harmonic mean over all folds, counts and draws, at the calibration that is best for each count.
@@ -150,7 +150,7 @@ def best_choice(worlds: Sequence[World], calibration: float) -> FewShotChoice:
 
 
 def _curves(
-    world: World, counts: Sequence[int], metric: str, penalty: float, weights: Sequence[float]
+    world: FewShotFold, counts: Sequence[int], metric: str, penalty: float, weights: Sequence[float]
 ) -> dict[int, list[list[CalibrationCurve]]]:
     """Return by count, for each weight, the curve of each draw."""
     prior = world.moments.prior(FewShotChoice(metric, penalty, 1.0, 0.0), world.margin)

@@ -1,4 +1,4 @@
-"""Stages 1 and 2 for every partition and every candidate head: importances, and the maps that predict them."""
+"""Stages 1 and 2 for every partition and every candidate head: the heads, their importances, and the maps that predict them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from niwt_tf.data.folds import Fold, Partition
 from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.data.schema import Images
 from niwt_tf.methods.importance import ClassImportance, shared_importance
-from niwt_tf.methods.niwt.candidate_heads import candidate_heads, kinds_of
 from niwt_tf.methods.niwt.layers import blocks_of, with_features
 from niwt_tf.methods.niwt.mapping import ImportanceMap, fit_cosine_map, fit_ridge_map
 from niwt_tf.methods.niwt.options import NiwtOptions
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks
 from niwt_tf.methods.operators import mean_operators
 from niwt_tf.methods.relevance import RelevanceMap, fit_relevance_map
-from niwt_tf.methods.seen_heads import RidgeMoments, SeenHead
+from niwt_tf.methods.seen_heads import DiscriminantPath, RidgeHeadPath, RidgeMoments, SeenHead, temperature_scale
 from niwt_tf.models.network import Network, recut
 
 _SCALE_IMAGES = 2048
@@ -42,6 +41,59 @@ class MeasuredHead:
     importance: ClassImportance
     targets: np.ndarray
     sizes: tuple[int, ...]
+
+
+def kinds_of(settings: Settings) -> tuple[str, ...]:
+    """Return the kinds of heads to choose from; importances of different images have no lengths that a discriminant needs."""
+    own = NiwtOptions.of(settings)
+    if own.map_kind == "relevance":  # the mean is taken of discriminants alone
+        return ("lda",)
+    return tuple(kind for kind in own.seen_head if kind != "lda" or own.importance_over == "shared")
+
+
+def num_heads(settings: Settings) -> int:
+    """Return how many candidate heads there are."""
+    own = NiwtOptions.of(settings)
+    sizes = {"ridge": len(own.head_regularization), "lda": len(own.lda_shrinkage), "softmax": 1}
+    return sum(sizes[kind] for kind in kinds_of(settings))
+
+
+def candidate_heads(
+    settings: Settings, trained: SeenHead, moments: RidgeMoments | None, held_out_features: np.ndarray,
+    held_out_labels: np.ndarray
+) -> list[SeenHead]:
+    """Return the heads that `settings` asks to choose from.
+
+    Args:
+        settings: the kinds and their strengths.
+        trained: the head that Stage 0 left.
+        moments: of the training images; None for a softmax head alone, which needs none.
+        held_out_features: [V, D] of held-out images of the same classes, for the scale of a ridge head's logits.
+        held_out_labels: [V].
+    """
+    own, heads = NiwtOptions.of(settings), list[SeenHead]()
+    for kind in kinds_of(settings):
+        if kind == "softmax" or moments is None:
+            heads.append(trained)
+        elif kind == "ridge":
+            path = RidgeHeadPath(moments)
+            heads += [SeenHead(float(each), *path.solve(each)) for each in own.head_regularization]
+        else:
+            discriminant = DiscriminantPath(moments)
+            for each in own.lda_shrinkage:
+                columns, biases, form = discriminant.solve(each)
+                heads.append(SeenHead(float(each), columns, biases, "lda", form))
+    return [_scaled(head, held_out_features, held_out_labels) for head in heads]
+
+
+def _scaled(head: SeenHead, features: np.ndarray, labels: np.ndarray) -> SeenHead:
+    """Return a refitted head with logits of the scale that probabilities need."""
+    if head.kind == "softmax" or not len(labels):
+        return head
+    scale = temperature_scale(features @ head.columns + head.biases, labels)
+    form = None if head.form is None else replace(head.form, scale=scale)
+    columns, biases = (scale * head.columns).astype(np.float32), (scale * head.biases).astype(np.float32)
+    return replace(head, columns=columns, biases=biases, form=form)
 
 
 def seen_operators(settings: Settings, partitions: Sequence[Partition], readers: Mapping[str, Reader]) -> dict[str, np.ndarray]:
@@ -97,7 +149,7 @@ def measure_importance(
     options = NiwtOptions.of(settings)
     over_own, layers = options.importance_over == "own", options.extra_layers
     asked = [partition for partition in partitions if over_own or not isinstance(partition, Fold)]
-    heads = _candidate_heads(settings, partitions, networks, readers, asked)
+    heads = _heads_of(settings, partitions, networks, readers, asked)
     groups = _groups(settings, asked)
     measured: dict[str, list[MeasuredHead]] = {}
     for group in groups:
@@ -144,7 +196,7 @@ def _targets(operator: np.ndarray, head: SeenHead, blocks: Blocks) -> np.ndarray
     return reached if head.form is not None else blocks.unit(reached)
 
 
-def _candidate_heads(
+def _heads_of(
     settings: Settings, partitions: Sequence[Partition], networks: Mapping[str, Network], readers: Mapping[str, Reader],
     asked: Sequence[Partition]
 ) -> dict[str, list[SeenHead]]:

@@ -6,10 +6,14 @@ its importance (Eq. 2), and a head column for an unseen class whose importance i
 The default run uses none of the three equations as they are printed; each setting in brackets is the paper's form:
 
 - Eq. 1 averages over images of the class itself. By default importance is averaged over the same images for all classes
-  (`importance_over="own"`), and its seen head is ridge or a discriminant on the features (`seen_head="softmax"`): `measuring`.
-- Eq. 2 is a linear map trained with a cosine loss. By default it is ridge regression (`map="cosine"`): `mapping`.
+  (`importance_over="own"`), and its seen head is a discriminant on the features (`seen_head="softmax"`): `measuring`.
+- Eq. 2 is a linear map trained with a cosine loss. By default it is a Gaussian process
+  (`map="cosine"`): `relevance`, and `mapping` for the linear ones.
 - Eq. 3 is solved by descent through a gradient of a gradient. By default the mean operator of the tail makes it linear least
   squares, solved in closed form (`engine="tape"`): `transfer_closed_form`, and `transfer` as printed.
+
+Nor does it choose a head or a map: it takes the mean over all discriminants and kernels (`averaged`). `map="ridge"` or "cosine"
+chooses on validation classes.
 
 Dimensions: M images, D features, N neurons, S seen classes, U new classes, K description entries.
 """

@@ -16,9 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
-from niwt_tf.methods.edited_logit import EditedLogit
-from niwt_tf.methods.finite_graph import finite, length
-from niwt_tf.methods.formula import ColumnFormula
+from niwt_tf.methods.formula import ColumnFormula, EditedLogit, finite, length
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks, ClosedForm, anchor_column
 from niwt_tf.methods.seen_heads import BiasForm

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from niwt_tf.config.names import DEFAULT_METHOD
+from niwt_tf.config.names import DEFAULT_METHOD, FORMER_FORMULA, FORMULAS
 from niwt_tf.data.arrays import read_arrays
 from niwt_tf.data.schema import InputForm
 from niwt_tf.errors import InputError, brief
@@ -32,7 +32,10 @@ CHECKPOINT = "variables/variables"
 WRITER = "assets.extra/writer"  # the method that wrote the network, where it was written from texts alone
 TURNS = "turns_photographs"
 EXPLANATIONS = "explanations"
-_OBJECTS = ("knowledge", "probabilities", "column_map", "validation", EXPLANATIONS, "writer")
+# The entry of a column formula in niwt.json has the name that it had when the first bundles were made. Those of before there
+# were several methods have neither "kind", "method" nor "variables" in it.
+COLUMN_FORMULA = "column_map"
+_OBJECTS = ("knowledge", "probabilities", COLUMN_FORMULA, "validation", EXPLANATIONS, "writer")
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
@@ -145,7 +148,7 @@ class Bundle:
         Raises:
             InputError: it has none.
         """
-        if self.metadata.get(_FORMULA) is None:
+        if self.metadata.get(COLUMN_FORMULA) is None:
             raise InputError(
                 f"{self.folder} must have a column formula. It has none if head columns can only be made by running the "
                 "network (--engine=tape or operator, or a method that makes whole heads or networks). Received: a bundle "
@@ -159,14 +162,12 @@ class Bundle:
             InputError: the bundle has none, or its method is not installed.
         """
         self.check_formula()
-        from niwt_tf.methods.formula import FORMER, HOMES
-
-        fixed = dict(self.metadata[_FORMULA])
-        kind, method = fixed.pop("kind", FORMER), fixed.pop("method", DEFAULT_METHOD)
+        fixed = dict(self.metadata[COLUMN_FORMULA])
+        kind, method = fixed.pop("kind", FORMER_FORMULA), fixed.pop("method", DEFAULT_METHOD)
         arrays = {name: self.variable(name) for name in fixed.pop("variables", _FORMER_VARIABLES)}
         arrays |= {name: np.array(value) for name, value in fixed.items()}
-        if kind in HOMES:  # no method is imported for it, which would take Keras
-            module, name = HOMES[kind]
+        if kind in FORMULAS:  # no method is imported for it, which would take Keras
+            module, name = FORMULAS[kind]
             formula: ColumnFormula = getattr(importlib.import_module(module), name).from_arrays(arrays)
             return formula
         from niwt_tf.methods.registry import method_of
@@ -296,9 +297,6 @@ def _digest_of_metadata(metadata: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-# The entry of niwt.json has the name that a column formula had when the first bundles were made. Those of before there were
-# several methods have neither "kind", "method" nor "variables" in it.
-_FORMULA = "column_map"
 _FORMER_VARIABLES = ("map_weights", "map_bias", "centre", "basis", "means", "covariance", "statistics")
 
 

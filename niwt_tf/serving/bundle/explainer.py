@@ -12,7 +12,7 @@ from niwt_tf.errors import InputError
 from niwt_tf.explain.network_explainer import KnownClasses, check_names, check_rival, complete
 from niwt_tf.explain.record import ImageExplanation
 from niwt_tf.metrics.probabilities import Probabilities
-from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.bundle.bundle import COLUMN_FORMULA, Bundle
 from niwt_tf.serving.predict import Servable, opened
 
 
@@ -90,5 +90,5 @@ def known_classes(bundle: Bundle) -> KnownClasses:
         descriptions=np.array(rows, np.float32),
         attribute_names=names,
         attribute_groups=groups,
-        formula=None if bundle.metadata.get("column_map") is None else bundle.formula(),
+        formula=None if bundle.metadata.get(COLUMN_FORMULA) is None else bundle.formula(),
     )

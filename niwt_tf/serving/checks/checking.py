@@ -16,12 +16,11 @@ from niwt_tf.serving.bundle.bundle import METADATA, Bundle, check_no_links
 from niwt_tf.serving.bundle.versions import saved_model_folder
 from niwt_tf.serving.bundle.warmup import read_warmup
 from niwt_tf.serving.checks import check_requests, graph_checks
-from niwt_tf.serving.checks.check_processes import C_API, SESSION, Said, ask
+from niwt_tf.serving.checks.check_processes import C_API, SESSION, NoCompilerError, ProcessAnswers, ask, native_loader
 from niwt_tf.serving.checks.check_requests import NotAskedError, bad_images, row
 from niwt_tf.serving.checks.check_server import PROGRAM, ask_server, server_program
 from niwt_tf.serving.checks.graph_checks import CheckError, first_line, signatures_of
 from niwt_tf.serving.checks.messages import Message, difference, fault
-from niwt_tf.serving.checks.native_loader import NoCompilerError, native_loader
 from niwt_tf.serving.predict import read_image
 
 _INVALID_ARGUMENT = 3
@@ -51,10 +50,10 @@ def check_export(folder: str | os.PathLike[str], images: Sequence[str | os.PathL
     Raises:
         InputError: there is no SavedModel, or an image cannot be read.
     """
-    return _outcomes(Examination(saved_model_folder(folder), [read_image(Path(image)) for image in images]))
+    return _outcomes(BundleChecks(saved_model_folder(folder), [read_image(Path(image)) for image in images]))
 
 
-def _outcomes(examination: Examination) -> Iterator[Check]:
+def _outcomes(examination: BundleChecks) -> Iterator[Check]:
     for name, run in examination.checks().items():
         try:
             yield Check(name, "ok", run())
@@ -64,7 +63,7 @@ def _outcomes(examination: Examination) -> Iterator[Check]:
             yield Check(name, "FAILED", first_line(error))
 
 
-class Examination:
+class BundleChecks:
     """The checks of the SavedModel in `folder` and what they have in common; without contents of images three are drawn."""
 
     def __init__(self, folder: Path, images: Sequence[bytes] = ()) -> None:
@@ -192,7 +191,7 @@ class Examination:
         """Check that TensorFlow Serving itself answers as the Session does."""
         if server_program() is None:
             raise NotRunError(f"no {PROGRAM}")
-        return self._same(Said(ask_server(self.folder, self._good())))
+        return self._same(ProcessAnswers(ask_server(self.folder, self._good())))
 
     def _good(self) -> list[Message]:
         good = [message for message, answer in self._answered(self.whole) if not answer.code]
@@ -200,7 +199,7 @@ class Examination:
             raise NotRunError("the Session gives no answers to compare with")
         return good
 
-    def _same(self, said: Said) -> str:
+    def _same(self, said: ProcessAnswers) -> str:
         expected = [answer for _, answer in self._answered(self.whole) if not answer.code]
         for wanted, found in zip(expected, said.answers, strict=False):
             differs = difference(wanted, found)
@@ -279,7 +278,7 @@ class Examination:
         return [*self.whole, *self.singles, *warmup, *(message for _, message in self.bad)]
 
     @cached_property
-    def said(self) -> Said:
+    def said(self) -> ProcessAnswers:
         """What the Session answered."""
         return ask(SESSION, self.folder, self.requests, self.ports)
 

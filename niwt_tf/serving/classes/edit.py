@@ -19,7 +19,7 @@ from niwt_tf.config.names import DEFAULT_METHOD, title_of
 from niwt_tf.data.descriptions.new_classes import DescribedClass
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.errors import InputError
-from niwt_tf.serving.bundle.bundle import Bundle
+from niwt_tf.serving.bundle.bundle import COLUMN_FORMULA, Bundle
 from niwt_tf.serving.bundle.cards import Card, now
 from niwt_tf.serving.bundle.paged_head import free_slot, with_column
 from niwt_tf.serving.classes.names import new_names, place_of, removable
@@ -143,7 +143,7 @@ def write_change(bundle: Bundle, change: Change) -> Path:
 
 
 def _card(bundle: Bundle, each: DescribedClass, name: str, nearest: str, cosine: float) -> Card:
-    by = title_of(bundle.metadata["column_map"].get("method", DEFAULT_METHOD))
+    by = title_of(bundle.metadata[COLUMN_FORMULA].get("method", DEFAULT_METHOD))
     how = f"from its description, by {by}" + (f" (nearest class {nearest!r})" if nearest else "")
     figures = {"nearest_cosine": round(cosine, 6)} if nearest else {}
     said = name, tuple(float(value) for value in each.description.values), each.description.text, each.source

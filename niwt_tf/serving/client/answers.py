@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from niwt_tf.explain.words import text_of
+
 ImageAnswer = Mapping[str, np.ndarray]
 
 
@@ -68,14 +70,14 @@ def texts(values: np.ndarray) -> tuple[str, ...]:
 def explanation(row: ImageAnswer) -> Explanation:
     """Return the answer of the signature `explain` about one image."""
     return Explanation(
-        label=_text(row["label"]),
+        label=text_of(row["label"]),
         score=float(row["score"]),
         is_seen=bool(row["is_seen"]),
         heatmap=row["heatmap"],
         heatmap_png=bytes(row["heatmap_png_bytes"]),
         attributes=_weighted(row, "attributes", "attribute_weights"),
         neurons=tuple(zip(texts(row["neurons"]), texts(row["neuron_names"]), row["neuron_weights"].tolist(), strict=True)),
-        runner_up=_text(row["runner_up"]),
+        runner_up=text_of(row["runner_up"]),
         runner_up_score=float(row["runner_up_score"]),
         speaks_for=_weighted(row, "for_attributes", "for_weights"),
         speaks_against=_weighted(row, "against_attributes", "against_weights"),
@@ -90,10 +92,6 @@ def ranked(row: ImageAnswer, described: Sequence[str]) -> tuple[tuple[str, ...],
     names = (*texts(row["labels"]), *described)
     order = np.argsort(-row["logits"], kind="stable")  # scores near 0 and 1 round to ties
     return tuple(names[place] for place in order), row["scores"][order]
-
-
-def _text(value: np.ndarray) -> str:
-    return bytes(value).decode("utf-8", "replace")
 
 
 def _weighted(row: ImageAnswer, names: str, weights: str) -> tuple[tuple[str, float], ...]:

@@ -20,7 +20,7 @@ Call = Callable[[Mapping[str, np.ndarray]], Outputs]
 
 
 @dataclass
-class Asked:
+class BatchAnswers:
     """What is known of B images so far: the outputs of each by name and the version that answered, or an error by place."""
 
     rows: list[ImageAnswer | None]
@@ -30,7 +30,7 @@ class Asked:
 
 def ask(
     call: Call, images: Sequence[Image], shared: Mapping[str, np.ndarray], batch_size: int, progress: Progress | None = None
-) -> Asked:
+) -> BatchAnswers:
     """Ask about images, files or contents of files, in batches, and image by image about a batch that is refused.
 
     `call` sends one request, `shared` are inputs beside `image_bytes` that are the same for every image, without the axis of
@@ -43,7 +43,7 @@ def ask(
     """
     if isinstance(images, str | bytes | os.PathLike) or not len(images):
         raise InputError(f"images must be a list of at least one image. Received: {images!r}.")
-    asked = Asked([None] * len(images), [None] * len(images))
+    asked = BatchAnswers([None] * len(images), [None] * len(images))
     for start in range(0, len(images), batch_size):
         batch = range(start, min(start + batch_size, len(images)))
         contents: dict[int, bytes] = {}
@@ -61,7 +61,7 @@ def ask(
     return asked
 
 
-def _ask(call: Call, asked: Asked, contents: Mapping[int, bytes], shared: Mapping[str, np.ndarray]) -> None:
+def _ask(call: Call, asked: BatchAnswers, contents: Mapping[int, bytes], shared: Mapping[str, np.ndarray]) -> None:
     refused = _refusals(call, asked, contents, shared)
     if refused and len(contents) > 1:
         alone = [_refusals(call, asked, {place: content}, shared) for place, content in contents.items()]
@@ -76,7 +76,7 @@ def _ask(call: Call, asked: Asked, contents: Mapping[int, bytes], shared: Mappin
 
 
 def _refusals(
-    call: Call, asked: Asked, contents: Mapping[int, bytes], shared: Mapping[str, np.ndarray]
+    call: Call, asked: BatchAnswers, contents: Mapping[int, bytes], shared: Mapping[str, np.ndarray]
 ) -> dict[int, RequestError]:
     """Send one request and take its answer in; return what it was refused with, for each of its images."""
     encoded = np.empty(len(contents), object)

@@ -11,17 +11,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from typing import cast
+from urllib.parse import urlsplit
 
 import numpy as np
 
+from niwt_tf.config.extras import check_installed
 from niwt_tf.data.class_names import alike, check_apart
 from niwt_tf.data.descriptions.new_classes import LEAST_UNDERSTOOD
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, check_choice
 from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.bundle.versions import saved_model_folder
 from niwt_tf.serving.client.answers import Explanations, Predictions, explanation, ranked, texts
-from niwt_tf.serving.client.batches import Asked, Image, Progress, ask
-from niwt_tf.serving.client.connect import connected
+from niwt_tf.serving.client.batches import BatchAnswers, Image, Progress, ask
 from niwt_tf.serving.client.transport import Outputs, Retrying, Transport
 
 _BATCH = 32
@@ -177,7 +178,7 @@ class Client:
 
     def _ask(
         self, signature: str, images: Sequence[Image], shared: Mapping[str, np.ndarray], progress: Progress | None
-    ) -> Asked:
+    ) -> BatchAnswers:
         return ask(lambda inputs: self.call(signature, inputs), images, shared, self._batch_size, progress)
 
 
@@ -193,3 +194,29 @@ def _matrix(descriptions: Mapping[str, Sequence[float]]) -> np.ndarray:
         if not np.isfinite(np.asarray(values, np.float32)).all():
             raise InputError(f"descriptions must be finite numbers. Received: other values for {name!r}.")
     return np.array(list(descriptions.values()), np.float32)
+
+
+def connected(server: str, name: str, version: int | str | None = None) -> Transport:
+    """Return the way to a model on a server; nothing is sent yet.
+
+    Raises:
+        InputError: the server is not "grpc://host:port", "http://host:port" or "https://host:port", or the extra for gRPC
+            is not installed.
+    """
+    try:
+        parts = urlsplit(server)
+        is_whole = bool(parts.hostname and parts.port) and parts.path in ("", "/") and not (parts.query or parts.fragment)
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        raise InputError(f"server must be like grpc://localhost:8500 or http://localhost:8501. Received: {server!r}.")
+    scheme = check_choice("The scheme of server", parts.scheme, ("grpc", "http", "https"))
+    if scheme == "grpc":
+        for module in ("tensorflow_serving", "grpc"):
+            check_installed(module, "A server at grpc://", "or ask it over http://")
+        from niwt_tf.serving.client.grpc_transport import GrpcTransport
+
+        return GrpcTransport(parts.netloc, name, version)
+    from niwt_tf.serving.client.rest_transport import RestTransport
+
+    return RestTransport(f"{scheme}://{parts.netloc}", name, version)

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from niwt_tf.compute.quiet_tensorflow import import_quietly
 from niwt_tf.serving.client.batches import Progress
-from niwt_tf.serving.client.client import Client
-from niwt_tf.serving.client.connect import connected
+from niwt_tf.serving.client.client import Client, connected
 from niwt_tf.serving.client.records import Record, explained, predicted
 from niwt_tf.serving.client.transport import RequestError, Transport
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from niwt_tf.explain.words import shortest
 from niwt_tf.serving.client.answers import Explanation, Explanations, Predictions
 
 Record = dict[str, Any]
@@ -46,22 +45,17 @@ def _record(name: str, version: int | None, classes: list[Record], error: str | 
 
 
 def _class(label: str, score: float, seen: bool) -> Record:
-    return {"label": label, "score": _short(score), "seen": seen}
+    return {"label": label, "score": shortest(score), "seen": seen}
 
 
 def _explanation_record(row: Explanation) -> Record:
     def weighted(pairs: Sequence[tuple[str, float]]) -> list[Record]:
-        return [{"attribute": name, "weight": _short(weight)} for name, weight in pairs]
+        return [{"attribute": name, "weight": shortest(weight)} for name, weight in pairs]
 
     return {
         "attributes": weighted(row.attributes),
-        "neurons": [{"neuron": neuron, "name": name, "weight": _short(weight)} for neuron, name, weight in row.neurons],
-        "runner_up": {"label": row.runner_up, "score": _short(row.runner_up_score)},
+        "neurons": [{"neuron": neuron, "name": name, "weight": shortest(weight)} for neuron, name, weight in row.neurons],
+        "runner_up": {"label": row.runner_up, "score": shortest(row.runner_up_score)},
         "speaks_for": weighted(row.speaks_for),
         "speaks_against": weighted(row.speaks_against),
     }
-
-
-def _short(value: float) -> float:
-    """Return a float32 as the shortest number that reads back as it: 0.9, not 0.8999999761581421."""
-    return float(str(np.float32(value)))

@@ -18,8 +18,7 @@ from niwt_tf.data.images.decode import decode_image
 from niwt_tf.explain import explanations
 from niwt_tf.explain.explanations import Evidence, ExplainerTensors
 from niwt_tf.explain.heat import Heat, Steps
-from niwt_tf.methods.finite_graph import finite
-from niwt_tf.methods.formula import ColumnFormula
+from niwt_tf.methods.formula import ColumnFormula, finite
 from niwt_tf.metrics.probabilities import UNKNOWN
 from niwt_tf.models.network import Network
 from niwt_tf.serving.bundle.bundle import formula_variables

@@ -13,7 +13,7 @@ from niwt_tf.explain.explainer import Explainer
 from niwt_tf.files import finite
 from niwt_tf.models.network import Network
 from niwt_tf.protocol.saved_model import SavedModel
-from niwt_tf.serving.bundle.bundle import EXPLANATIONS, FORMAT, TURNS, formula_entry
+from niwt_tf.serving.bundle.bundle import COLUMN_FORMULA, EXPLANATIONS, FORMAT, TURNS, formula_entry
 from niwt_tf.serving.export.contents import Contents
 
 _PREPROCESSING = (
@@ -53,7 +53,7 @@ def describe(network: Network, contents: Contents, k: int) -> dict[str, Any]:
         "layer": network.layer,
         "calibration": network.calibration,
         "knowledge": knowledge,
-        "column_map": None if contents.formula is None else formula_entry(contents.formula, contents.method),
+        COLUMN_FORMULA: None if contents.formula is None else formula_entry(contents.formula, contents.method),
         EXPLANATIONS: None if contents.explainer is None else _explanations(contents.explainer),
         "probabilities": {
             "temperature": probabilities.temperature,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,31 +25,27 @@ _BATCHES = (3, 1)  # of two sizes, so that a size that was frozen in is found ou
 _LARGEST = 2**31 - 1  # a protocol buffer cannot be longer
 
 
-def export_onnx(source: Portable, path: str | os.PathLike[str], metadata: Mapping[str, Any] | None = None) -> float:
+def export_onnx(source: Portable, path: str | os.PathLike[str]) -> float:
     """Write a network or a bundle as an ONNX file, verified by onnxruntime, or write nothing.
 
     Input `images` float32 [B, S, S, 3], RGB in 0..255; outputs `logits` [B, C] (calibrated) and `features` [B, D]. The file's
-    metadata, all JSON: labels, seen, input_size, layer, calibration, preprocessing, niwt_tf and what is given under other
-    names. The largest difference from the source is returned, relative to its largest answer where that is above 1.
+    metadata, all JSON: labels, seen, input_size, layer, calibration, preprocessing and niwt_tf. The largest difference
+    from the source is returned, relative to its largest answer where that is above 1.
 
     Raises:
-        InputError: another suffix than .onnx, a name in the metadata that is taken, a network of 2 GB, or the extra is missing.
+        InputError: another suffix than .onnx, a network of 2 GB, or the extra is missing.
         VerificationError: onnxruntime answers otherwise than the source, by more than 1e-4.
         OSError: the file cannot be written.
     """
     if not str(path).endswith(".onnx"):
         raise InputError(f"path must end in .onnx. Received: {str(path)!r}.")
-    own = source.description
-    taken = sorted(own.keys() & (metadata or {}).keys())
-    if taken:
-        raise InputError(f"metadata must not repeat a field that the export writes itself. Received: {taken[0]!r}.")
     if source.size > _LARGEST:
         raise InputError(f"A network must be below 2 GB for a single ONNX file. Received: {source.name}.")
     converter, runtime = (imported(name, "An ONNX file") for name in ("tf2onnx", "onnxruntime"))
     answers = source.function(None)
     model, _ = converter.convert.from_function(answers, input_signature=answers.input_signature, opset=OPSET)
     model.producer_name, model.producer_version = "niwt-tf", __version__
-    for name, value in {**own, **(metadata or {})}.items():
+    for name, value in source.description.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = name, json.dumps(value, ensure_ascii=False)
     contents = model.SerializeToString()

@@ -26,6 +26,7 @@ from niwt_tf.serving.predict import read_image, read_pixels
 
 TOLERANCE = 1e-4
 _DESCRIBED = 2  # classes that are given again as descriptions
+_NOISE = 4  # images of it
 _CLASSIFIED = {"classes": "labels", "scores": "scores"}
 
 
@@ -49,9 +50,9 @@ class CheckImages:
     pixels: np.ndarray
 
 
-def noise_images(folder: Path, size: int, count: int = 4) -> list[Path]:
+def noise_images(folder: Path, size: int) -> list[Path]:
     """Write images of noise into a folder, for what has no photographs to be checked by, and return their files."""
-    files = [folder / f"{index}.png" for index in range(count)]
+    files = [folder / f"{index}.png" for index in range(_NOISE)]
     for index, file in enumerate(files):
         Image.fromarray(np.random.default_rng(index).integers(0, 256, (size, size, 3), np.uint8)).save(file)
     return files

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from niwt_tf.data.images.duplicates import Look, duplicates_in, look_of, near_duplicates_in, pairs_alike
+from niwt_tf.data.images.duplicates import Appearance, duplicates_in, look_of, near_duplicates_in, pairs_alike
 from niwt_tf.data.images.pipeline import judged_images, usable_images
 from niwt_tf.data.schema import Dataset, Images, Knowledge, Split
 
@@ -24,7 +24,7 @@ def _picture(seed: int) -> Image.Image:
     return Image.fromarray(low).resize((120, 90), Image.Resampling.BICUBIC)
 
 
-def _look(image: Image.Image) -> Look:
+def _look(image: Image.Image) -> Appearance:
     return look_of(np.asarray(image.convert("RGB")))
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
-from niwt_tf.experiments.sweeps.choice import Outcome, choose, configurations, ranked
+from niwt_tf.experiments.sweeps.choice import Outcome, choose_configurations, configurations, ranked
 from niwt_tf.experiments.sweeps.grid import parse_grid, trials_of
 
 TRIALS = trials_of(parse_grid("patience=1,2,3;seed=0,1"), Settings())
@@ -24,7 +24,7 @@ def _outcomes(scores, problems=SAME):
 
 
 def _chosen(outcomes):
-    return [(choice.problem, dict(choice.configuration.values)["patience"]) for choice in choose(outcomes)]
+    return [(choice.problem, dict(choice.configuration.values)["patience"]) for choice in choose_configurations(outcomes)]
 
 
 def test_there_is_no_place_for_a_test_figure():
@@ -41,7 +41,7 @@ def test_mean_and_deviation_over_repetitions():
 
 def test_repetitions_of_one_problem_choose_together():
     assert _chosen(_outcomes([0.5, 0.7, 0.9, 0.1, 0.1, 0.9])) == [("p", 1)]
-    (choice,) = choose(_outcomes([0.5, 0.7, 0.9, 0.1, 0.1, 0.9]))
+    (choice,) = choose_configurations(_outcomes([0.5, 0.7, 0.9, 0.1, 0.1, 0.9]))
     assert [outcome.trial.values["seed"] for outcome in choice.configuration.outcomes] == [0, 1]
 
 
@@ -64,7 +64,7 @@ def test_without_validation_figures_nothing_is_chosen_unless_there_is_one_config
 def test_data_that_change_on_the_way_are_refused():
     one, two = TRIALS[0], TRIALS[2]
     with pytest.raises(InputError, match="must not change while it runs"):
-        choose([Outcome(one, "p", 0.1), Outcome(two, "q", 0.2)])
+        choose_configurations([Outcome(one, "p", 0.1), Outcome(two, "q", 0.2)])
 
 
 score = st.one_of(st.just("failed"), st.floats(0, 1))
@@ -73,7 +73,7 @@ score = st.one_of(st.just("failed"), st.floats(0, 1))
 @given(st.lists(score, min_size=6, max_size=6), st.sampled_from([SAME, APART]))
 def test_each_choice_is_the_best_of_its_problem(scores, problems):
     outcomes = _outcomes(scores, problems)
-    for choice in choose(outcomes):
+    for choice in choose_configurations(outcomes):
         seeds = {
             seed for seed in (0, 1) if any(o.problem == choice.problem and o.trial.values["seed"] == seed for o in outcomes)
         }

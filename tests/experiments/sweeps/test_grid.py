@@ -38,6 +38,13 @@ def test_a_grid_is_every_combination_the_last_flag_fastest():
     assert trials[1].repetition == (("seed", 1),)
 
 
+def test_a_flag_may_have_its_former_name(caplog):
+    assert parse_grid("head=ale,eszsl") == grid_of({"head": ["ale", "eszsl"]}) == {"method": ("ale", "eszsl")}
+    assert caplog.messages[0] == "--head is now called --method. The next release accepts only the new name."
+    with pytest.raises(InputError, match="must name each flag once. Received: 'method' twice"):
+        parse_grid("head=ale;method=eszsl")
+
+
 @given(GRIDS)
 def test_a_grid_survives_its_own_syntax(grid):
     text = ";".join(f"{name}={','.join(map(shown_value, values))}" for name, values in grid.items())

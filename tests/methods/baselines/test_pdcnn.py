@@ -60,7 +60,6 @@ def test_a_folded_filter_is_one_over_projected_channels():
     rng = np.random.default_rng(2)
     weights = [each + rng.normal(0, 0.1, each.shape) for each in initial_weights(rng, 6, 4, 3)]
     writer, texts = Writer(tuple(weights)), rng.normal(size=(2, 4))
-    assert writer.has_filters and not Writer(tuple(weights[:5])).has_filters
     maps, (channels, last) = rng.normal(size=(5, 4, 4, 3)).astype(np.float32), weights[5:]
     hidden = np.maximum(texts @ weights[1] + weights[2], 0)
     kernels = (hidden @ last).reshape(2, 3, 3, pdcnn.CHANNELS).transpose(1, 2, 3, 0)

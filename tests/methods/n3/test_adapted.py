@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from niwt_tf.methods.n3.adapted import adaptation_norms, body_of, features_of, targets_of, weights_of
+from niwt_tf.methods.n3.adapted import body_of, features_of, targets_of, weights_of
 from niwt_tf.methods.parameters import NetworkParameters
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.layers import ClassHead
 from niwt_tf.models.network import Network
+from studies.adaptation import adaptation_norms
 
 
 def _with_batch_norm():

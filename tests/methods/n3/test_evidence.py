@@ -15,11 +15,11 @@ from niwt_tf.methods.n3.evidence import EvidenceReader, text_evidence
 from niwt_tf.methods.n3.generator import N3Generator, embedded_of
 from niwt_tf.methods.n3.meta_model import MetaModel
 from niwt_tf.methods.n3.prior import LinearPrior
-from niwt_tf.methods.n3.word_deletion import first_variants, margin_fall, value_share
 from niwt_tf.methods.standard import Standard
 from niwt_tf.methods.text_evidence import ClassEvidence, whole_words
 from niwt_tf.methods.token_table import encoder_of, table_of
 from niwt_tf.models.backbones import build_network
+from studies.evidence import first_variants, margin_fall, value_share
 from tests.shared import further
 
 CLASSES = Descriptions(

@@ -12,7 +12,7 @@ from niwt_tf.config.settings import Settings
 from niwt_tf.data.folds import class_folds
 from niwt_tf.methods.few_shot import SeenMoments
 from niwt_tf.methods.importance import ClassImportance
-from niwt_tf.methods.niwt.few_shot_choice import COUNTS, UNCHOSEN, WEIGHTS, World, best_choice, few_shot_prior, world_of
+from niwt_tf.methods.niwt.few_shot_choice import COUNTS, UNCHOSEN, WEIGHTS, FewShotFold, best_choice, few_shot_prior, world_of
 from niwt_tf.methods.niwt.mapping import fit_ridge_map
 from niwt_tf.methods.niwt.measuring import MeasuredHead
 from niwt_tf.methods.niwt.niwt import METHOD
@@ -25,7 +25,7 @@ from niwt_tf.models.backbones import build_network
 SEEN, NEW, FEATURES = 6, 4, 24
 
 
-def toy_world(noise: float, useful: bool, seed: int = 0, counts=COUNTS) -> World:
+def toy_world(noise: float, useful: bool, seed: int = 0, counts=COUNTS) -> FewShotFold:
     """Return classes around random means whose zero-shot columns are those of the true means, or random."""
     generator = np.random.default_rng(seed)
     means = generator.normal(size=(SEEN + NEW, FEATURES))
@@ -51,7 +51,7 @@ def toy_world(noise: float, useful: bool, seed: int = 0, counts=COUNTS) -> World
     margin = seen_margin(scores[seen], labels[seen])
     zero_shot, _ = match_logits(start.astype(np.float32), features[seen], statistics)
     moments = SeenMoments.of(features[seen], labels[seen], statistics)
-    return World(moments, zero_shot, given, features, labels, scores, margin)
+    return FewShotFold(moments, zero_shot, given, features, labels, scores, margin)
 
 
 def test_a_description_that_says_nothing_is_light_and_a_true_one_heavy():

@@ -15,10 +15,10 @@ import tensorflow as tf
 
 from niwt_tf.errors import InputError
 from niwt_tf.serving.bundle.warmup import WARMUP, write_warmup
-from niwt_tf.serving.checks import checking, native_loader
-from niwt_tf.serving.checks.check_processes import C_API, Said, ask
+from niwt_tf.serving.checks import checking
+from niwt_tf.serving.checks.check_processes import C_API, ProcessAnswers, ask, native_loader
 from niwt_tf.serving.checks.check_requests import bad_images, drawn_images, strings
-from niwt_tf.serving.checks.checking import Check, Examination, check_export
+from niwt_tf.serving.checks.checking import BundleChecks, Check, check_export
 from niwt_tf.serving.checks.messages import Message
 from niwt_tf.serving.predict import opened
 from tests.serving.answers import answered_here
@@ -56,7 +56,7 @@ def bundle(saved_model, tmp_path) -> Path:
 
 def _run(folder: Path, *names: str, images: tuple[bytes, ...] = ()) -> list[Check]:
     """Return the outcomes of some checks."""
-    examination = Examination(folder, images)
+    examination = BundleChecks(folder, images)
     chosen = {name: check for name, check in examination.checks().items() if name in names}
     examination.checks = lambda: chosen  # type: ignore[method-assign]
     return list(checking._outcomes(examination))
@@ -182,7 +182,7 @@ def test_numbers_of_another_shape_but_answered(monkeypatch, tmp_path):
     def refusing(command, folder, requests, ports):
         assert command == C_API
         asked.extend(request.tensors["images"] for request in requests)
-        return Said([Message(request.signature, code=3) for request in requests[: len(codes)]], "status 9: a crash")
+        return ProcessAnswers([Message(request.signature, code=3) for request in requests[: len(codes)]], "status 9: a crash")
 
     monkeypatch.setattr(checking, "ask", refusing)
     path, codes = _pixel_sums(tmp_path, True), range(8)
@@ -213,7 +213,7 @@ def test_a_bundle_refuses_numbers_of_another_shape(saved_model):
     image = strings(drawn_images()[:1])
     for shape in descriptions:
         requests.append(Message("classify_with", {"image_bytes": image, "descriptions": np.ones(shape, np.float32)}))
-    answers = ask(C_API, saved_model, requests, Examination(saved_model).ports).answers
+    answers = ask(C_API, saved_model, requests, BundleChecks(saved_model).ports).answers
     assert [(answer.code, "not compatible with expected shape" in answer.error) for answer in answers] == [(3, True)] * 8
     assert _one(saved_model, "bad numbers").detail == "14 requests with other shapes or NaN: INVALID_ARGUMENT"
 
@@ -319,7 +319,7 @@ def test_the_native_loader_is_compiled_once_and_answers_alike(saved_model, monke
     assert _one(saved_model, "C++ loader") == Check("C++ loader", "ok", "6 signatures give the same answers as the Session")
     (made,) = (tmp_path / "niwt-tf").iterdir()
     before = made.stat().st_mtime_ns
-    assert native_loader.native_loader() == made and made.stat().st_mtime_ns == before
+    assert native_loader() == made and made.stat().st_mtime_ns == before
 
 
 _SERVER = """#!{python}

@@ -18,8 +18,7 @@ from sklearn.base import clone, is_classifier
 from niwt_tf import InputError, Niwt, estimator
 from niwt_tf.compute.features import Reader
 from niwt_tf.estimator import classifier
-from niwt_tf.estimator.given_images import logits_of
-from niwt_tf.estimator.own_data import dataset_of, descriptions_of_classes
+from niwt_tf.estimator.own_data import dataset_of, descriptions_of_classes, logits_of
 from niwt_tf.estimator.plain_model import plain_model
 from niwt_tf.models.backbones import build_network
 

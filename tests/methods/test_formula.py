@@ -1,4 +1,4 @@
-"""The logit of an edited description: by any formula, and by NIWT's without making a column."""
+"""Column formulas: the logit of an edited description, by any formula, and by NIWT's without making a column."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
-from niwt_tf.methods import edited_logit
-from niwt_tf.methods.edited_logit import EditedLogit
+from niwt_tf.methods.formula import EditedLogit
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.niwt_formula import EditedNiwtLogit, NiwtFormula
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks
@@ -81,7 +80,7 @@ def test_many_edits_are_the_same_a_few_at_a_time(monkeypatch, kind):
     made = formula.edited(features, description) if kind == "fast" else EditedLogit(features, formula, description)
     attributes, changes = _edits(11, 3)
     together = made(attributes, changes)
-    monkeypatch.setattr(edited_logit, "_NUMBERS_AT_ONCE", 2 * made.width)
+    monkeypatch.setattr("niwt_tf.methods.formula._NUMBERS_AT_ONCE", 2 * made.width)
     np.testing.assert_allclose(made(attributes, changes), together, rtol=1e-6, atol=1e-6)
     assert made(attributes[:0], changes[:0]).shape == (0,)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from niwt_tf.explain.input_saliency import input_saliency
 from niwt_tf.models.backbones import build_network
+from studies.adaptation import input_saliency
 
 
 def test_saliency_is_the_slope_of_the_margin():
