@@ -107,6 +107,7 @@ def test_words_that_tell_classes_apart_are_learnt(tasks):
 
 
 @pytest.mark.slow
+@pytest.mark.combination  # tests/jobs/test_interruption.py kills a whole job
 def test_an_interrupted_training_goes_on_with_the_same_result(tasks, tmp_path, monkeypatch):
     (stage,) = METHOD.stages
     options = {"n3_adapt": "film", "n3_steps": 5, "n3_network_steps": 4}

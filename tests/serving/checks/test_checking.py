@@ -313,6 +313,7 @@ def test_the_c_interface_answers_alike_and_sees_what_does_not(saved_model, monke
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 @pytest.mark.skipif(shutil.which("g++") is None, reason="not run: no g++")
 def test_the_native_loader_is_compiled_once_and_answers_alike(saved_model, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
