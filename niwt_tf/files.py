@@ -10,7 +10,6 @@ import functools
 import glob
 import hashlib
 import json
-import math
 import os
 import re
 import secrets
@@ -38,14 +37,6 @@ def short_name(path: Path) -> str:
         return path.name
     suffix = path.suffix if len(os.fsencode(path.suffix)) < 32 else ""
     return hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16] + suffix
-
-
-def cache_folder() -> Path:
-    """Return the folder of the user's cache that is this package's; it need not exist."""
-    home = os.path.expanduser("~/.cache")
-    if home.startswith("~"):  # a user without a home, as in a container
-        home = os.path.join(tempfile.gettempdir(), f"cache-{os.getuid()}")
-    return Path(os.environ.get("XDG_CACHE_HOME") or home, "niwt-tf")
 
 
 # What operating systems, file servers and office programs leave in folders, in small letters.
@@ -505,8 +496,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"{type(value).__name__} cannot be written as JSON.")
-
-
-def finite(value: float | int | None) -> float | int | None:
-    """Return the value, or None in place of NaN and infinity, which JSON does not have."""
-    return None if value is None or (isinstance(value, float) and not math.isfinite(value)) else value

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from niwt_tf.files import (
-    cache_folder,
     digest_of,
     files_below,
     fingerprint,
@@ -303,13 +302,6 @@ def test_a_folder_whose_path_is_not_utf8_has_one_that_is(tmp_path):
     path = literal_folder(folder)
     assert str(path).isascii() and (path / "x").read_text() == "y"
     assert literal_folder(tmp_path / "caf\u00e9") == tmp_path / "caf\u00e9"
-
-
-def test_a_user_without_a_home_has_a_cache(monkeypatch):
-    """Else there would be a folder that is called `~`."""
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    assert cache_folder().is_absolute() and "~" not in str(cache_folder())
 
 
 def test_what_another_process_has_just_removed_is_nothing_abandoned(tmp_path, monkeypatch):

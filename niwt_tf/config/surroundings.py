@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -261,3 +262,11 @@ def leave_working_directory() -> None:
     named = [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     if here not in named and Path(here) != ROOT:
         sys.path[:] = [path for path in sys.path if path and os.path.abspath(path) != here]
+
+
+def cache_folder() -> Path:
+    """Return the folder of the user's cache that is this package's; it need not exist."""
+    home = os.path.expanduser("~/.cache")
+    if home.startswith("~"):  # a user without a home, as in a container
+        home = os.path.join(tempfile.gettempdir(), f"cache-{os.getuid()}")
+    return Path(os.environ.get("XDG_CACHE_HOME") or home, "niwt-tf")

@@ -33,11 +33,11 @@ from niwt_tf.explain.heat_choice import choose_heat
 from niwt_tf.explain.network_explainer import NetworkExplainer
 from niwt_tf.explain.neurons import NeuronNames, names_of
 from niwt_tf.explain.record import explanation_record
-from niwt_tf.files import finite
 from niwt_tf.methods.base import Trial
 from niwt_tf.methods.parameters import HeadParameters
 from niwt_tf.methods.registry import method_of
 from niwt_tf.methods.task import tasks_of
+from niwt_tf.metrics.intervals import or_none
 from niwt_tf.models.feature_network import check_takes_images
 from niwt_tf.models.network import Network
 from niwt_tf.protocol.saved_model import SavedModel, load_model, save_model
@@ -471,7 +471,7 @@ class Niwt(ClassifierMixin, Parameters):
         learnt = NeuronNames.from_arrays(self._explaining), Heat.from_arrays(self._explaining)
         described = knowledge.values[: len(seen)], knowledge.names, knowledge.groups
         trial = chosen.trial
-        figures = {"validation_harmonic_mean": finite(trial.harmonic_mean), "validation_acc_zsl": finite(trial.acc_zsl)}
+        figures = {"validation_harmonic_mean": or_none(trial.harmonic_mean), "validation_acc_zsl": or_none(trial.acc_zsl)}
         return Contents(
             knowledge=knowledge,
             probabilities=chosen.probabilities,

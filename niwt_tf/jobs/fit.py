@@ -19,13 +19,14 @@ from niwt_tf.errors import InputError
 from niwt_tf.explain.explainer import fit_explainer, importances_of
 from niwt_tf.explain.heat_choice import choose_heat
 from niwt_tf.explain.neurons import names_of
-from niwt_tf.files import finite, write_json
+from niwt_tf.files import write_json
 from niwt_tf.jobs.app import run_from_flags
 from niwt_tf.jobs.run_data import RunData, load_run_data
 from niwt_tf.methods.base import Method, MethodStage
 from niwt_tf.methods.parameters import HeadParameters
 from niwt_tf.methods.registry import method_of
 from niwt_tf.methods.task import Task, tasks_of
+from niwt_tf.metrics.intervals import or_none
 from niwt_tf.protocol.probabilities import save_probabilities
 from niwt_tf.protocol.seen_networks import has_attribute_loss, load_networks, save_networks, train_partitions
 from niwt_tf.protocol.selection import choose, plain
@@ -45,7 +46,7 @@ _FIGURES = ("rank_correlation_within", "rank_correlation_across", "map_rank_corr
 def train_job() -> None:
     """Train the networks in the run that --run_dir names."""
     with run_from_flags() as run:
-        train_stage(run, load_run_data(run))
+        training_stage(run, load_run_data(run))
 
 
 def own_stage_job(name: str) -> None:
@@ -81,7 +82,7 @@ def no_importance(run: Run, what: str) -> InputError:
     return InputError(f"{rule}. Received: {run.settings.method!r}, which does not.")
 
 
-def train_stage(run: Run, data: RunData) -> None:
+def training_stage(run: Run, data: RunData) -> None:
     """Train every partition, or go on where an interrupted training stopped."""
     method, known = method_of(run.settings.method), run.settings.knowledge
     if method.reads_texts and not has_texts(known):
@@ -169,7 +170,7 @@ def transfer_stage(run: Run, data: RunData, chosen_before: Mapping[str, Any] | N
             "validation_harmonic_mean": chosen.trial.harmonic_mean,
             "validation_acc_zsl": chosen.trial.acc_zsl,
         }
-        figures = {**dict.fromkeys(_FIGURES), **{name: finite(value) for name, value in said.items()}}
+        figures = {**dict.fromkeys(_FIGURES), **{name: or_none(value) for name, value in said.items()}}
         selection = {
             "method": method.name,
             "how": method.how(chosen.trial.candidate),

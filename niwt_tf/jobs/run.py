@@ -20,7 +20,7 @@ from niwt_tf.errors import InputError
 from niwt_tf.files import read_json
 from niwt_tf.jobs import evaluate, export, faithfulness, report
 from niwt_tf.jobs.app import run_from_flags
-from niwt_tf.jobs.fit import method_stage, train_stage, transfer_stage
+from niwt_tf.jobs.fit import method_stage, training_stage, transfer_stage
 from niwt_tf.jobs.flags import check_export_folder, export_folder, run_folder
 from niwt_tf.jobs.run_data import RunData, check_has_pixels, load_run_data
 from niwt_tf.jobs.table import COMMAND
@@ -50,7 +50,7 @@ def _stages(run: Run) -> dict[str, Stage]:
     """Return what a run does, by name and in order; only some methods have stages between `train` and `transfer`."""
     own = {stage.name: partial(method_stage, stage) for stage in method_of(run.settings.method).stages}
     return {
-        "train": train_stage,
+        "train": training_stage,
         **own,
         "transfer": transfer_stage,
         "evaluate": evaluate.stage,

@@ -212,3 +212,8 @@ def _half(error: float, count: int) -> float:
     from scipy.stats import t
 
     return float(t.ppf((1 + CONFIDENCE) / 2, count - 1)) * error
+
+
+def or_none(value: float | int | None) -> float | int | None:
+    """Return a figure, or None in place of NaN and infinity, which JSON does not have."""
+    return None if value is None or (isinstance(value, float) and not math.isfinite(value)) else value

@@ -18,7 +18,6 @@ from niwt_tf.errors import InputError
 from niwt_tf.files import (
     digest_of,
     entries_of,
-    finite,
     has_seal,
     is_sealed,
     read_json,
@@ -29,6 +28,7 @@ from niwt_tf.files import (
 )
 from niwt_tf.methods.base import Trial
 from niwt_tf.methods.registry import method_of
+from niwt_tf.metrics.intervals import or_none
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.network import Network
 from niwt_tf.protocol.selection import Chosen
@@ -92,7 +92,7 @@ def save_model(path: str | os.PathLike[str], model: SavedModel) -> None:
             "texts": dict(model.texts),
             "calibration": chosen.calibration,
             "candidate": trial.candidate.as_dict(),
-            "trial": {name: finite(value) for name, value in {**reached, **trial.figures}.items()},
+            "trial": {name: or_none(value) for name, value in {**reached, **trial.figures}.items()},
             "probabilities": chosen.probabilities.as_dict(),
         }
         files = {path.name: digest_of(path) for path in sorted(temporary.iterdir())}

@@ -13,7 +13,6 @@ from niwt_tf.compute.features import Reader
 from niwt_tf.data.arrays import read_arrays
 from niwt_tf.data.schema import Descriptions, TestData
 from niwt_tf.errors import InputError
-from niwt_tf.files import finite
 from niwt_tf.methods.task import Task
 from niwt_tf.metrics.gzsl import (
     CalibrationCurve,
@@ -23,6 +22,7 @@ from niwt_tf.metrics.gzsl import (
     class_weights,
     evaluate_scores,
 )
+from niwt_tf.metrics.intervals import or_none
 from niwt_tf.metrics.probabilities import Probabilities, expected_calibration_error
 from niwt_tf.models.network import Network
 from niwt_tf.protocol.selection import Chosen
@@ -124,7 +124,7 @@ def metrics_of(
         "ece_uncalibrated": _calibration_error(scored, num_seen, 1.0),
         **others,
     }
-    return {name: finite(value) for name, value in metrics.items()}
+    return {name: or_none(value) for name, value in metrics.items()}
 
 
 def _calibration_error(scored: Scored, num_seen: int, temperature: float) -> float:

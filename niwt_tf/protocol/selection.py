@@ -17,12 +17,12 @@ from tqdm import tqdm
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.folds import Fold
 from niwt_tf.data.schema import Descriptions
-from niwt_tf.files import finite
 from niwt_tf.methods.base import Generator, Method, Trial, best_trial
 from niwt_tf.methods.parameters import Parameters
 from niwt_tf.methods.task import Task, folds_of
 from niwt_tf.metrics.calibration import choose_calibration, seen_margin
 from niwt_tf.metrics.gzsl import CalibrationCurve, calibration_curve
+from niwt_tf.metrics.intervals import or_none
 from niwt_tf.metrics.probabilities import Probabilities
 from niwt_tf.models.network import Network
 from niwt_tf.protocol.probabilities import FoldScores, choose_probabilities, held_out_probabilities
@@ -126,7 +126,7 @@ def select(settings: Settings, method: Method, tasks: Sequence[Task], *, progres
 
 def plain(trial: Trial) -> dict[str, Any]:
     """Return a trial's record with None in place of what is not finite, which JSON does not have."""
-    return {name: finite(value) if isinstance(value, float) else value for name, value in trial.as_dict().items()}
+    return {name: or_none(value) if isinstance(value, float) else value for name, value in trial.as_dict().items()}
 
 
 @dataclass

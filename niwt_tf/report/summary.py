@@ -54,9 +54,9 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun if number == 1 else plural}"
 
 
-def percent(value: float | None) -> str:
+def percent(value: float | None, digits: int = 1) -> str:
     """Return a fraction as percent, "n/a" for what is unknown."""
-    return "n/a" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
+    return "n/a" if value is None or math.isnan(value) else f"{100 * value:.{digits}f} %"
 
 
 def _of_data(settings: Settings, dataset: Dataset) -> tuple[tuple[str, str], ...]:

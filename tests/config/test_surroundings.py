@@ -12,6 +12,7 @@ import pytest
 from niwt_tf.config import surroundings
 from niwt_tf.config.surroundings import (
     ROOT,
+    cache_folder,
     check_keras_settings,
     child_environment,
     is_loopback,
@@ -195,3 +196,10 @@ def test_what_a_process_says_is_returned_and_no_descriptor_is_left():
     with pytest.raises(subprocess.TimeoutExpired):
         run_bound([sys.executable, "-S", "-c", "import time; time.sleep(600)"], timeout=0.2)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_user_without_a_home_has_a_cache(monkeypatch):
+    """Else there would be a folder that is called `~`."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert cache_folder().is_absolute() and "~" not in str(cache_folder())

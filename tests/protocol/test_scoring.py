@@ -7,8 +7,8 @@ import pytest
 
 from niwt_tf.data.schema import Images, TestData
 from niwt_tf.errors import InputError
-from niwt_tf.files import finite
 from niwt_tf.metrics.gzsl import calibration_curve, evaluate_scores
+from niwt_tf.metrics.intervals import or_none
 from niwt_tf.models.backbones import build_network
 from niwt_tf.protocol import scoring
 from niwt_tf.protocol.scoring import Scored, metrics_of, score_network
@@ -58,7 +58,7 @@ def test_calibration_error_counts_every_class_the_same_with_the_temperature_and_
 
 
 def test_finite():
-    assert [finite(value) for value in (1.5, 2, None, float("nan"), float("inf"))] == [1.5, 2, None, None, None]
+    assert [or_none(value) for value in (1.5, 2, None, float("nan"), float("inf"))] == [1.5, 2, None, None, None]
 
 
 def test_the_networks_own_order_of_classes_and_calibration_count(coloured, monkeypatch):

@@ -13,12 +13,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from niwt_tf.config.surroundings import cache_folder
 from niwt_tf.data.arrays import read_arrays
 from niwt_tf.data.descriptions.bert import Tokens, bert
 from niwt_tf.data.descriptions.tokens import tokens
 from niwt_tf.data.descriptions.word_vectors import WordVectors
 from niwt_tf.errors import InputError
-from niwt_tf.files import cache_folder, replacing
+from niwt_tf.files import replacing
 
 ENCODER, WORDS, VECTORS = "encoder", "encoder_words", "vectors:"
 # Features that are made of whole texts have no tokens: a method that reads words then reads them by the encoder.

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from niwt_tf.data.csv_text import csv_text
-from niwt_tf.files import finite, replacing, write_json
-from niwt_tf.metrics.intervals import plain_mean
+from niwt_tf.files import replacing, write_json
+from niwt_tf.metrics.intervals import or_none, plain_mean
 
 # How a column is shown: a fraction as percent, a number with three digits, one between -1 and 1, a whole number, or words.
 KINDS = ("percent", "number", "correlation", "count", "text")
@@ -124,7 +124,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):
-        known = finite(value)
+        known = or_none(value)
         return known if known is None else float(f"{known:.{_DIGITS}g}")
     return value
 

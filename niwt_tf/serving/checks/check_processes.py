@@ -15,8 +15,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from niwt_tf.config.surroundings import child_environment, python_command, run_bound
-from niwt_tf.files import cache_folder, literal_folder, replacing, write_json
+from niwt_tf.config.surroundings import cache_folder, child_environment, python_command, run_bound
+from niwt_tf.files import literal_folder, replacing, write_json
 from niwt_tf.serving.checks.c_api_process import LIBRARIES
 from niwt_tf.serving.checks.messages import Message, append_message, read_messages
 

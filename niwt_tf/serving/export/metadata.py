@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from niwt_tf import __version__
 from niwt_tf.explain.explainer import Explainer
-from niwt_tf.files import finite
+from niwt_tf.metrics.intervals import or_none
 from niwt_tf.models.network import Network
 from niwt_tf.protocol.saved_model import SavedModel
 from niwt_tf.serving.bundle.bundle import COLUMN_FORMULA, EXPLANATIONS, FORMAT, TURNS, formula_entry
@@ -77,7 +77,7 @@ def _explanations(explainer: Explainer) -> dict[str, Any]:
     heat = explainer.heat
     figures = {"insertion_minus_deletion": heat.gain, "of_the_middle": heat.centre, "lead_low": heat.lead_low}
     return {
-        "heat": {"kind": heat.kind, "layer": heat.layer or None, **{name: finite(value) for name, value in figures.items()}},
+        "heat": {"kind": heat.kind, "layer": heat.layer or None, **{name: or_none(value) for name, value in figures.items()}},
         "named_neurons": int(explainer.named.sum()),
         "cautions": list(explainer.cautions),
     }

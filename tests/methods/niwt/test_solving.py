@@ -240,7 +240,6 @@ def test_nothing_that_trains_or_selects_takes_test_images():
     assert users == _MAY_TEST
 
 
-@pytest.mark.parametrize("file", ["train", "fit"])
-def test_the_stages_before_evaluation_do_not_ask_for_test_images(repository, file):
-    tree = ast.parse((repository / "niwt_tf" / "jobs" / f"{file}.py").read_text(encoding="utf-8"))
+def test_the_stages_before_evaluation_do_not_ask_for_test_images(repository):
+    tree = ast.parse((repository / "niwt_tf" / "jobs" / "fit.py").read_text(encoding="utf-8"))
     assert not _names(tree) & {"test", "dataset", "test_data", "TestData"}
