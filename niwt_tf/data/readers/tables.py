@@ -182,7 +182,9 @@ def read_text(path: Path) -> str:
         InputError: the file is absent, cannot be read or is not UTF-8.
     """
     try:
-        if path.exists() and not (path.is_file() or path.is_dir() or path.is_fifo()):  # a device would be read for ever
+        # A pipe of the shell's, as <(...), ends; another may never do, and a device neither.
+        of_shell = path.is_fifo() and path.parts[1:2] in (("dev",), ("proc",))
+        if path.exists() and not (path.is_file() or path.is_dir() or of_shell):
             raise InputError(f"{path} must be a readable file. Received: not a regular file.")
         content = path.read_bytes()
         return content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
