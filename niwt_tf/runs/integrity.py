@@ -11,7 +11,7 @@ from typing import Literal
 from niwt_tf.errors import InputError
 from niwt_tf.files import entries_of
 from niwt_tf.runs.ledger import FILE, Ledger
-from niwt_tf.runs.run import CONFIG, COPY, Run, RunDirectory, config_of
+from niwt_tf.runs.run import CONFIG, COPY, Run, RunDirectory, config_of, is_replaced
 from niwt_tf.runs.stage import Manifest, broken_files, read_manifest, stated_manifest
 
 Status = Literal["whole", "damaged", "missing", "outdated"]
@@ -58,7 +58,7 @@ def check_run(path: str | os.PathLike[str]) -> tuple[Part, ...]:
 
 def _config(folder: Path) -> Part:
     own, copy = (config_of(folder / name) for name in (CONFIG, COPY))
-    if own and (copy is None or own["settings"] == copy["settings"]):
+    if own and (copy is None or own["settings"] == copy["settings"] or is_replaced(own, copy)):
         return Part(CONFIG, "whole", False, "as it was written" if copy else "unchanged; its copy is written again")
     if copy:
         return Part(CONFIG, "damaged", True, f"it was changed; the copy next to it, {COPY}, is complete and is used instead")

@@ -32,6 +32,7 @@ def code() -> dict[str, Any]:
 
 CONFIG = "config.json"
 COPY = ".config.json"
+_REPLACES = "replaces"
 _LOG = logging.getLogger("niwt_tf.jobs")
 # By them a run of an earlier version is told.
 _FORMER_SETTINGS = frozenset(("head",))
@@ -162,9 +163,11 @@ class RunDirectory:
             if isinstance(config, dict) and has_seal(config) and not whole:
                 raise ValueError("it was changed after niwt wrote it.")
             return config  # type: ignore[no-any-return]
-        # The copy is written first. One that is whole and has other settings is that of another run.
         if whole and config["settings"] == copy["settings"]:
             return copy
+        # One that is whole and has other settings is that of another run, or what a command was about to replace when it ended.
+        if whole and is_replaced(config, copy):
+            return dict(config)
         asked = config.get("settings") if isinstance(config, dict) else None
         known = copy["settings"]
         changed = [name for name in known if isinstance(asked, dict) and name in asked and asked[name] != known[name]]
@@ -379,9 +382,13 @@ class Run:
         self._write_config(sealed(config))
 
     def _write_config(self, config: Mapping[str, Any]) -> None:
-        for name in (COPY, CONFIG):  # at every moment one of them is whole
-            if config_of(self.path / name) != config:
-                write_json(self.path / name, config)
+        former = config_of(self.path / CONFIG)
+        steps = [(COPY, config), (CONFIG, config)]  # at every moment one of them is whole
+        if former and former["settings"] != config["settings"]:  # until both are the same, the copy says whose place it takes
+            steps = [(COPY, sealed({**config, _REPLACES: fingerprint(former["settings"])})), (CONFIG, config), (COPY, config)]
+        for name, content in steps:
+            if config_of(self.path / name) != content:
+                write_json(self.path / name, content)
 
     def _restore(self) -> None:
         """Undo what a command that turned out to be wrong has begun, if it finished no stage."""
@@ -394,6 +401,11 @@ class Run:
                 (self.path / name).unlink(missing_ok=True)
             for scratch in (*self.path.glob(".work-*"), self.path / ".cache"):
                 shutil.rmtree(scratch, ignore_errors=True)
+
+
+def is_replaced(config: Mapping[str, Any], copy: Mapping[str, Any]) -> bool:
+    """Return whether a configuration is the one in whose place its copy was being put."""
+    return copy.get(_REPLACES) == fingerprint(config["settings"])
 
 
 def config_of(path: Path) -> dict[str, Any] | None:
