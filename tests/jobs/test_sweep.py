@@ -343,6 +343,7 @@ def test_a_damaged_journal_is_one_sentence_and_no_trial_is_lost_with_it(sweep, t
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_real_trials_train_once_and_are_what_separate_runs_are(niwt, tiny_birds, tiny_flags, tmp_path):
     flags = [flag for flag in tiny_flags if not flag.startswith("--transfer_lambda")]
     common = [f"--data_dir={tiny_birds}", "--num_unseen=3", *flags]

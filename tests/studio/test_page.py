@@ -66,6 +66,7 @@ def test_classes_are_composed_and_saved(page, tmp_path):
     assert "version 2" in page.caption[0].value and f"new {HOSTILE}" in page.selectbox(key="start").options
 
 
+@pytest.mark.combination
 def test_words_and_beginnings_set_the_sliders(page):
     page.selectbox(key="start").select("cat").run()
     cat = [slider.value for slider in page.slider]
@@ -85,6 +86,7 @@ def _press(page: AppTest, label: str) -> None:
     assert not page.exception
 
 
+@pytest.mark.combination
 def test_changes_and_a_saving_can_be_undone(page, tmp_path):
     def values() -> list[float]:
         return [slider.value for slider in page.slider]
