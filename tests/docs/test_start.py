@@ -26,11 +26,11 @@ COLUMNS = (
     *("furry", "feathered", "hooves", "paws", "wings", "beak", "mane", "long_tail", "short_tail", "long_ears", "whiskers"),
     *("two_legs", "four_legs", "in_water", "brown", "white", "gray", "green"),
 )
-_SECONDS = 300
+_SECONDS = 800
 # For a machine without curl.
 _CURL = """
 import sys, time, urllib.request
-for _ in range(60):
+for _ in range(300):
     try:
         print(urllib.request.urlopen(sys.argv[-1]).read().decode())
         sys.exit()
