@@ -11,6 +11,7 @@ WEIGHTS = "weights/mobilenet_v2_100_224.weights.h5"
 
 
 @pytest.mark.slow
+@pytest.mark.combination  # minutes on both cores; the photographs below are done each time
 def test_birds(niwt, repository, tmp_path):
     data = render_birds(tmp_path / "birds")
     common = [f"--data_dir={data}", f"--run_dir={tmp_path / 'run'}", "--noprogress"]
