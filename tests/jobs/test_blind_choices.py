@@ -60,7 +60,7 @@ def test_baselines_and_transfer_choose_the_same_whatever_the_test_images_show(
     shutil.rmtree(blind / ".cache", ignore_errors=True)
     for stage in ("transfer", "evaluate", "faithfulness", "report"):
         shutil.rmtree(blind / stage)
-    methods = "--method=eszsl,ale,class_mean"
+    methods = "--methods=eszsl,ale,class_mean"
     assert niwt("baseline", f"--run_dir={clean}", methods, "--noprogress").status == 0
     flags = [f"--run_dir={blind}", f"--data_dir={birds}", "--overwrite", "--noprogress"]
     job = niwt("run", *flags, "--until=evaluate")
