@@ -28,7 +28,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[t
     """
     own = tmp_path_factory.getbasetemp()
     root = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    folder = Path(os.environ.get("NIWT_TESTS_SHARED", root)) / f"shared-{name}"
+    folder = Path(os.environ.get("NIWT_TESTS_SHARED") or root) / f"shared-{name}"  # set to nothing, it would be this folder
     folder.mkdir(parents=True, exist_ok=True)
     made = folder / "made"
     with open(folder / "lock", "w") as lock:
