@@ -37,7 +37,7 @@ def test_lines_that_go_on_are_joined(text, meant):
         ("birds", "No other wren has so blue a tail.", {"+tail_color::blue"}),
         ("birds", "The crown, which is black in the other species, is white here.", {"+crown_color::white"}),
         ("birds", "The tail is blue in some individuals.", {"~tail_color::blue"}),
-        ("birds", "Most have a red crown. Some birds have a yellow one.", {"+crown_color::red"}),
+        ("birds", "Most have a red crown. Some birds have a yellow crown.", {"+crown_color::red", "~crown_color::yellow"}),
         ("birds", "The tail is black (white in the female).", {"+tail_color::black", "~tail_color::white"}),
         ("birds", "It has a blue (not green) crown.", {"+crown_color::blue", "-crown_color::green"}),
         ("birds", "Crown: red / Wings: green", {"+crown_color::red", "+wing_color::green"}),
@@ -71,7 +71,7 @@ def test_lines_that_go_on_are_joined(text, meant):
 )  # fmt: skip
 def test_what_is_said_in_several_words(table, text, meant):
     found = read(table, text)
-    assert found == meant if "Most" not in text else meant <= found
+    assert found == meant
 
 
 @pytest.mark.parametrize(
