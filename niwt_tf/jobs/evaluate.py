@@ -15,7 +15,7 @@ from niwt_tf.methods.registry import method_of
 from niwt_tf.models.network import Network
 from niwt_tf.plots.evaluation import plot_ausuc, plot_confusion, write_per_class_csv
 from niwt_tf.plots.predictions import prediction_sheet
-from niwt_tf.protocol.scoring import accuracy_alone, metrics_of, save_scores, score_network
+from niwt_tf.protocol.scoring import metrics_of, save_scores, score_network, scored_alone
 from niwt_tf.runs.run import Run
 
 SETTINGS_USED = ("precision", "jit", "cache_dtype", "seed")
@@ -33,7 +33,8 @@ def stage(run: Run, data: RunData) -> None:
         others = {**transfer.selection["figures"], "seed": run.settings.seed}
         if transfer.unseen_network is not None and len(test.images):
             networks = _in_orders(run, data, transfer)
-            others["acc_alone"] = float(np.median([accuracy_alone(each, test, data.execution) for each in networks]))
+            alone = [scored_alone(each, test, data.execution) for each in networks]
+            others |= {name: float(np.median([each[name] for each in alone])) for name in alone[0]}
         metrics = metrics_of(scored, network.num_seen, others, transfer.probabilities.temperature)
         write_json(folder / "metrics.json", {**metrics, **run.scored_test_images("evaluate", evaluate.choices)})
         save_scores(folder / "scores.npz", scored)

@@ -32,6 +32,22 @@ def class_normalised_accuracy(labels: np.ndarray, predictions: np.ndarray, num_c
     return float(accuracies[present].mean()) if present.any() else float("nan")
 
 
+def mean_average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean over classes (that have images) of the average precision, NaN without images.
+
+    A class ranks all images by its probability, the softmax of their logits [M, C]. Its average precision is the area under its
+    curve of precision over recall, as scikit-learn sums it.
+    """
+    from scipy.special import softmax
+    from sklearn.metrics import average_precision_score
+
+    present = np.unique(labels)
+    if not len(present):
+        return float("nan")
+    probabilities = softmax(np.asarray(scores, np.float64), axis=1)
+    return float(np.mean([average_precision_score(labels == each, probabilities[:, each]) for each in present]))
+
+
 def harmonic_mean(seen: float, unseen: float) -> float:
     """Return 2 s u / (s + u), and 0 when both are 0."""
     return 2 * seen * unseen / (seen + unseen) if seen + unseen > 0 else 0.0 * (seen + unseen)

@@ -21,6 +21,7 @@ from niwt_tf.metrics.gzsl import (
     class_normalised_accuracy,
     class_weights,
     evaluate_scores,
+    mean_average_precision,
 )
 from niwt_tf.metrics.intervals import or_none
 from niwt_tf.metrics.probabilities import Probabilities, expected_calibration_error
@@ -62,13 +63,17 @@ def score_network(network: Network, test: TestData, execution: Execution | None 
     return scored_logits(logits, labels, network.num_seen, network.calibration)
 
 
-def accuracy_alone(network: Network, test: TestData, execution: Execution | None = None) -> float:
-    """Return the class-normalised accuracy of a network of the unseen classes alone, on their test images."""
+def scored_alone(network: Network, test: TestData, execution: Execution | None = None) -> dict[str, float]:
+    """Return figures of a network of the unseen classes alone, on their test images.
+
+    `acc_alone` is its class-normalised accuracy, `ap_alone` its mean average precision.
+    """
     unseen = np.arange(test.num_seen, len(test.images.class_names))
     images = test.images.of_classes(unseen)
     labels = np.array([network.class_names.index(name) for name in images.class_names])[images.labels]
     logits = Reader(network, execution).logits(images)
-    return class_normalised_accuracy(labels, logits.argmax(axis=1), len(network.class_names))
+    accuracy = class_normalised_accuracy(labels, logits.argmax(axis=1), len(network.class_names))
+    return {"acc_alone": accuracy, "ap_alone": mean_average_precision(logits, labels)}
 
 
 def score_task(task: Task, chosen: Chosen, unseen: Descriptions, test: TestData) -> Scored:
@@ -103,7 +108,8 @@ def metrics_of(
     """Return the flat metrics by name; what no image or fold can tell is None.
 
     `ece` is the expected calibration error of the probabilities, every class that has images counting the same;
-    `ece_uncalibrated` is that of a plain softmax of the same logits.
+    `ece_uncalibrated` is that of a plain softmax of the same logits. `ap_zsl` is the mean average precision where
+    unseen classes alone compete.
 
     Args:
         scored: the evaluation.
@@ -112,9 +118,11 @@ def metrics_of(
         temperature: what the logits are divided by for probabilities.
     """
     num_unseen = scored.logits.shape[1] - num_seen
+    unseen = scored.labels >= num_seen
     uncalibrated = evaluate_scores(scored.logits, scored.labels, num_seen, 0.0)
     metrics: dict[str, float | int | None] = {
         **scored.evaluation.scalars(),
+        "ap_zsl": mean_average_precision(scored.logits[unseen, num_seen:], scored.labels[unseen] - num_seen),
         "chance_zsl": 1 / num_unseen if num_unseen else float("nan"),
         "num_seen": num_seen,
         "num_unseen": num_unseen,

@@ -27,6 +27,7 @@ CONTRACT = {
     "acc_unseen",
     "harmonic_mean",
     "acc_zsl",
+    "ap_zsl",
     "ausuc",
     "calibration",
     "chance_zsl",
@@ -69,7 +70,7 @@ def test_metrics_keep_the_contract(finished_run):
     figures = metrics.keys() - {"faithfulness", "optimistic", "test_ledger"}
     assert all(isinstance(metrics[name], int | float) for name in figures)
     assert metrics["optimistic"] == []
-    fractions = ("acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ausuc", "chance_zsl")
+    fractions = ("acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ap_zsl", "ausuc", "chance_zsl")
     assert all(0 <= metrics[name] <= 1 for name in fractions)
     assert (metrics["num_seen"], metrics["num_unseen"], metrics["seed"], metrics["chance_zsl"]) == (7, 3, 3, 1 / 3)
 

@@ -89,3 +89,13 @@ def test_every_class_is_seen():
     assert np.isnan([found.acc_unseen, found.harmonic_mean, found.acc_zsl, found.ausuc]).all()
     curve = ev.calibration_curve(scores, labels, 2)
     assert (curve.acc_seen.tolist(), curve.acc_unseen.tolist(), curve.area) == ([0.75], [0], 0)
+
+
+def test_average_precision_by_hand():
+    # Class 0 ranks its images first and third (1/2 + 1/2 * 2/3), class 1 its only image second; class 2 has none.
+    scores = np.log([[0.8, 0.1, 0.1], [0.3, 0.6, 0.1], [0.5, 0.4, 0.1]])
+    assert ev.mean_average_precision(scores, np.array([0, 0, 1])) == pytest.approx((5 / 6 + 1 / 2) / 2)
+    # Ranks are those of probabilities: what is added to all logits of an image changes nothing.
+    shifted = scores + np.array([[0.0], [9.0], [-9.0]])
+    assert ev.mean_average_precision(shifted, np.array([0, 0, 1])) == pytest.approx(2 / 3)
+    assert np.isnan(ev.mean_average_precision(np.empty((0, 3)), np.empty(0, int)))

@@ -30,7 +30,7 @@ def test_by_hand():
     assert metrics["acc_seen"] == 1.0
     assert metrics["acc_unseen"] == 0.5
     assert metrics["harmonic_mean"] == pytest.approx(2 / 3)
-    assert metrics["acc_zsl"] == metrics["chance_zsl"] == 1.0
+    assert metrics["acc_zsl"] == metrics["chance_zsl"] == metrics["ap_zsl"] == 1.0
     assert metrics["harmonic_mean_uncalibrated"] == 0.0
     assert metrics["ausuc"] == pytest.approx(0.5 * 1 + 0.5 * 0)  # the other is won only after both seen ones are lost
     assert (metrics["num_seen"], metrics["num_unseen"], metrics["num_test_images"], metrics["seed"]) == (2, 1, 4, 7)
@@ -42,7 +42,7 @@ def test_what_no_image_can_tell_is_none(rows):
     metrics = metrics_of(scored, 2, {"map_rank_correlation": float("nan")})
     assert metrics["harmonic_mean"] is metrics["ausuc"] is metrics["map_rank_correlation"] is None
     assert (metrics["acc_seen"] is None) == (rows != [0, 1])
-    assert (metrics["acc_zsl"] is None) == (rows != [2, 3])
+    assert (metrics["acc_zsl"] is None) == (metrics["ap_zsl"] is None) == (rows != [2, 3])
 
 
 def test_calibration_error_counts_every_class_the_same_with_the_temperature_and_without():

@@ -40,6 +40,12 @@ class Finished:
         value = found.get("acc_alone", found.get("acc_zsl"))
         return None if value is None else 100 * float(value)
 
+    def precision(self, method: str) -> float | None:
+        """Return the mean average precision of the same network, in percent."""
+        found = self.metrics.get(method, {})
+        value = found.get("ap_alone", found.get("ap_zsl"))
+        return None if value is None else 100 * float(value)
+
     @property
     def other_classes(self) -> str:
         """Return how many classes there were where the paper's data set has another number; "" otherwise."""
@@ -159,9 +165,12 @@ class TextTable:
 
     def comparison(self, done: Finished) -> str:
         """Return our figures of a row beside the paper's, a line a method."""
-        lines = [f"{done.row.name:<28}{'ours':>8}{'paper':>8}{'H':>8}"]
+        titles = ["ours", "paper", "H", *(("A.P.", "paper") if done.row.paper_precision else ())]
+        lines = [f"{done.row.name:<28}" + "".join(f"{title:>8}" for title in titles)]
         for method in (OWN, *done.row.others):
-            cells = done.accuracy(method), done.row.paper.get(method), done.harmonic_mean(method)
+            cells = [done.accuracy(method), done.row.paper.get(method), done.harmonic_mean(method)]
+            if done.row.paper_precision:
+                cells += [done.precision(method), done.row.paper_precision.get(method)]
             lines.append(f"  {title_of(method):<26}" + "".join(f"{_shown(cell, 'n/a'):>8}" for cell in cells))
         lines += [f"  {done.other_classes}"] * bool(done.other_classes)
         lines += [f"  differs from the paper's row: {' '.join(done.changed)}"] * bool(done.changed)
@@ -174,11 +183,13 @@ class TextTable:
 
     def _csv(self, every: Sequence[Finished]) -> str:
         """Return the table as CSV, a line a row and method, in percent."""
-        columns = ("accuracy", "paper", "difference", "harmonic_mean", "note", "changed_flags", "optimistic")
+        precision = ("average_precision", "paper_average_precision")
+        columns = ("accuracy", "paper", "difference", "harmonic_mean", *precision, "note", "changed_flags", "optimistic")
         lines: list[list[Any]] = [["row", "method", *columns]]
         for done, method in _lines(every):
             ours, paper = done.accuracy(method), done.row.paper.get(method)
-            numbers = [_shown(each) for each in (ours, paper, done.difference(method), done.harmonic_mean(method))]
+            precision = done.precision(method), done.row.paper_precision.get(method)
+            numbers = [_shown(each) for each in (ours, paper, done.difference(method), done.harmonic_mean(method), *precision)]
             lines.append(
                 [
                     *(done.row.name, method, *numbers, _joined(done.row.note, done.other_classes)),
@@ -189,15 +200,19 @@ class TextTable:
 
     def _markdown(self, every: Sequence[Finished]) -> str:
         """Return the table as Markdown."""
-        lines = ["| row | method | ours | paper | difference | H (ours) |", "|---|---|---|---|---|---|"]
+        has_precision = any(done.row.paper_precision for done in every)
+        titles = ["row", "method", "ours", "paper", "difference", "H (ours)"] + ["A.P. (ours)", "A.P. (paper)"] * has_precision
+        lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
         for done, method in _lines(every):
             ours, paper = done.accuracy(method), done.row.paper.get(method)
             mark = " (optimistic)" if done.optimistic and ours is not None else ""
             difference = _shown(done.difference(method), sign="+")
-            cells = _shown(ours) + mark, _shown(paper), difference, _shown(done.harmonic_mean(method))
+            cells = [_shown(ours) + mark, _shown(paper), difference, _shown(done.harmonic_mean(method))]
+            if has_precision:
+                cells += [_shown(done.precision(method)), _shown(done.row.paper_precision.get(method))]
             lines.append("| " + " | ".join([done.row.title, title_of(method), *cells]) + " |")
         for title, figure in NOT_TO_BE_HAD.get(self.table, {}).items():
-            lines.append(f"| {title} | {title_of(OWN)} | not available | {figure} | | |")
+            lines.append(f"| {title} | {title_of(OWN)} | not available | {figure} |" + " |" * (len(titles) - 4))
         notes = [f"{done.row.title}: {done.row.note}." for done in every if done.row.note]
         for done in every:
             notes += [f"{done.row.title}: {done.other_classes}."] * bool(done.other_classes)
@@ -207,6 +222,8 @@ class TextTable:
             "Class-normalised accuracy in percent of a network for the test classes only. H is that of a network for seen and "
             f"unseen classes. Paper: {SOURCE}. {STANDS_FOR}"
         )
+        if has_precision:
+            said += " A.P. is the mean over the test classes of the average precision, images ranked by a class's probability."
         return "\n".join([*lines, "", said, *dict.fromkeys(notes)]) + "\n"
 
     def draw(self, every: Sequence[Finished], path: Path) -> None:

@@ -156,3 +156,20 @@ def test_a_random_encoder_has_the_same_words_and_drawn_numbers(tmp_path, tiny_be
     assert drawn.identity != own.identity and read_json(tmp_path / "drawn" / "config.json")["model_type"] == "bert"
     bert.write_random_encoder(tmp_path / "again")
     assert bert.Bert(tmp_path / "again", words_alone=True).identity == drawn.identity
+
+
+def test_average_precision_stands_where_the_paper_has_it():
+    table = TextTable("n3_6", "cub")
+    (row,) = table.rows
+    assert row.paper_precision == {"n3": 27.0, "pdcnn_fc": 11.0, "pdcnn_conv": 13.0}
+    metrics = {"n3": {"acc_alone": 0.4, "ap_alone": 0.35, "ap_zsl": 0.3}, "pdcnn_fc": {"acc_zsl": 0.125, "ap_zsl": 0.1}}
+    done = Finished(row, metrics)
+    files = table.files([done])
+    rows = {each["method"]: each for each in csv.DictReader(io.StringIO(files["csv"]))}
+    figures = {name: (each["average_precision"], each["paper_average_precision"]) for name, each in rows.items()}
+    assert figures == {"n3": ("35.0", "27.0"), "pdcnn_fc": ("10.0", "11.0"), "pdcnn_conv": ("", "13.0"), "megazsl": ("", "")}
+    lines = files["md"].splitlines()
+    assert lines[0].endswith("| A.P. (ours) | A.P. (paper) |") and lines[2].endswith("| 35.0 | 27.0 |")
+    assert {line.count("|") for line in lines if line.startswith("|")} == {9}
+    assert "A.P." in files["md"].split("\n\n")[1] and table.comparison(done).splitlines()[1].split()[-2:] == ["35.0", "27.0"]
+    assert "A.P." not in TextTable("n3_2", "awa2").files([])["md"]
