@@ -1,17 +1,18 @@
-"""How attributes are called: the words that their names are found by in a text, and words that stand for these."""
+"""How attributes are called: the words that their names, counts and measures are found by, and words that stand for these."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from itertools import pairwise
 
 import numpy as np
 
 from niwt_tf.data.descriptions.bert import bert
 from niwt_tf.data.descriptions.phrases import unit_of
-from niwt_tf.data.descriptions.sentences import Segment, content, stem, words_of
+from niwt_tf.data.descriptions.sentences import CLASS, DENIED, SAID, Segment, content, stem, words_of
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
 
@@ -190,6 +191,100 @@ def _is_count(values: np.ndarray) -> bool:
     """Return whether an attribute's values are numbers of things: whole, few, and more than yes or no."""
     whole = np.isfinite(values).all() and (values == np.floor(values)).all() and (values >= 0).all()
     return bool(len(values) and whole and 2 <= values.max() <= 20)
+
+
+# Where a subject's words begin and end in a segment, and its stems.
+Subject = tuple[int, int, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That a text says something of an attribute."""
+
+    place: int
+    degree: str
+    begin: int = 0  # the words in the segment
+    end: int = 0
+    subject: tuple[str, ...] = ()
+    weak: bool = False  # whether it was said of the whole, and what is said of a part of it counts more
+    number: float | None = None
+    about: str = CLASS
+
+
+@dataclass
+class ReadSegment:
+    """A segment with what was found in it: spans of words and what they mean."""
+
+    segment: Segment
+    subjects: list[Subject] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    read: set[int] = field(default_factory=set)
+    things: set[int] = field(default_factory=set)  # where a thing stands that is of one subject alone, as an eyering
+
+    def claim(self, place: int, begin: int, end: int, subject: tuple[str, ...] = (), **more: object) -> None:
+        """Take the words from `begin` to `end` as what is said of the attribute at `place`."""
+        degree = str(more.pop("degree", self.segment.words[begin].degree if self.segment.words else SAID))
+        self.claims.append(Claim(place, degree, begin, end, subject, about=self.segment.about, **more))  # type: ignore[arg-type]
+        self.read |= set(range(begin, end))
+
+    def text(self, claim: Claim) -> str:
+        """Return the words of a claim."""
+        return " ".join(word.text for word in self.segment.words[claim.begin : claim.end])
+
+
+def values_in(one: ReadSegment, names: Iterable[AttributeName]) -> list[tuple[int, int, AttributeName]]:
+    """Return the values named in a segment, longest first, none within another; several attributes may share a span."""
+    names = list(names)
+    # Groups share their values: each is looked for once.
+    places = {phrase: spans(one.segment, phrase) for phrase in {phrase for name in names for phrase in name.phrases}}
+    named = [(begin, end, name) for name in names for phrase in name.phrases for begin, end in places[phrase]]
+    named = [span for span in named if not one.segment.words[span[0]].compared]
+    kept: list[tuple[int, int, AttributeName]] = []
+    for begin, end, name in sorted(named, key=lambda span: (span[0] - span[1], span[0], span[2].place)):
+        overlapping = [(b, e) for b, e, _ in kept if begin < e and b < end]
+        if all(span == (begin, end) for span in overlapping):
+            kept.append((begin, end, name))
+    return kept
+
+
+def read_counts(found: Sequence[ReadSegment], one: ReadSegment, names: Sequence[AttributeName]) -> None:
+    """Read "six legs" and "legs: 6" where the legs are counted."""
+    after = next((other for before, other in pairwise(found) if before is one and other.segment.joint == ":"), None)
+    for name in (name for name in names if name.counts):
+        for begin, end in (span for phrase in name.phrases for span in spans(one.segment, phrase)):
+            words = one.segment.words
+            number = count_of(words[begin - 1].stem) if begin else None
+            if words[begin].degree == DENIED:
+                number = 0
+            if number is not None:
+                one.claim(name.place, begin - (number > 0), end, number=float(number))
+            elif after is not None and end == len(words) and (told := count_of(after.segment.words[0].stem)) is not None:
+                one.claim(name.place, begin, end, number=float(told))
+                after.read.add(0)
+
+
+def read_measures(found: Sequence[ReadSegment], names: Sequence[AttributeName]) -> None:
+    """Read numbers with units for the attribute that the most words near them name."""
+    for place, one in enumerate(found):
+        for k, word in enumerate(one.segment.words):
+            if word.quantity is None:
+                continue
+            aside = all(each.quantity or each.stem in ASPECTS for each in one.segment.words)  # "its tail, 25 cm in length,"
+            near = [one, *(found[place - 1 : place] if aside or not one.segment.lists else [])]
+            told = {measured(other.stem) for each in near for other in each.segment.words}
+            scored = []
+            for name in names:
+                wanted = {measured(stem(part)) for part in name.phrases[0]}
+                if name.kind == word.quantity.kind and wanted & told and wanted - told <= IMPLIED:
+                    scored.append((len(wanted & told), name, wanted))
+            of_kind = [name for name in names if name.kind == word.quantity.kind]
+            if not scored and len(of_kind) == 1 and word.quantity.kind != "length":  # "a 3 kg animal"
+                scored.append((0, of_kind[0], set()))
+            if scored:
+                _, name, wanted = max(scored, key=lambda each: each[0])
+                one.claim(name.place, k, k + 1, number=word.quantity.in_unit(name.unit))
+                for each in near:
+                    each.read |= {j for j, other in enumerate(each.segment.words) if measured(other.stem) in wanted}
 
 
 # Words that stand for others: colours by their looks ("crimson" for red), the rest by a sentence encoder if one is installed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise, takewhile
 
 from niwt_tf.data.descriptions.attribute_names import (
@@ -11,60 +11,26 @@ from niwt_tf.data.descriptions.attribute_names import (
     BARE,
     COLORS,
     GENERIC,
-    IMPLIED,
     PARTS,
     PATTERNS,
     SIZES,
     WHOLE,
     AttributeName,
     BySubject,
-    count_of,
+    Claim,
+    ReadSegment,
+    Subject,
     is_hue,
     loose_spans,
-    measured,
     named_by_subject,
+    read_counts,
+    read_measures,
     spans,
+    values_in,
 )
-from niwt_tf.data.descriptions.sentences import CLASS, DENIED, NOT_OF_CLASS, OTHERS, PARTLY, SAID, Segment, sentences, stem
+from niwt_tf.data.descriptions.sentences import CLASS, DENIED, NOT_OF_CLASS, OTHERS, PARTLY, SAID, sentences, stem
 
 _ASIDES = ("instead", "unlike")
-# Where a subject's words begin and end in a segment, and its stems.
-_Subject = tuple[int, int, tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """That a text says something of an attribute."""
-
-    place: int
-    degree: str
-    begin: int = 0  # the words in the segment
-    end: int = 0
-    subject: tuple[str, ...] = ()
-    weak: bool = False  # whether it was said of the whole, and what is said of a part of it counts more
-    number: float | None = None
-    about: str = CLASS
-
-
-@dataclass
-class ReadSegment:
-    """A segment with what was found in it: spans of words and what they mean."""
-
-    segment: Segment
-    subjects: list[_Subject] = field(default_factory=list)
-    claims: list[Claim] = field(default_factory=list)
-    read: set[int] = field(default_factory=set)
-    things: set[int] = field(default_factory=set)  # where a thing stands that is of one subject alone, as an eyering
-
-    def claim(self, place: int, begin: int, end: int, subject: tuple[str, ...] = (), **more: object) -> None:
-        """Take the words from `begin` to `end` as what is said of the attribute at `place`."""
-        degree = str(more.pop("degree", self.segment.words[begin].degree if self.segment.words else SAID))
-        self.claims.append(Claim(place, degree, begin, end, subject, about=self.segment.about, **more))  # type: ignore[arg-type]
-        self.read |= set(range(begin, end))
-
-    def text(self, claim: Claim) -> str:
-        """Return the words of a claim."""
-        return " ".join(word.text for word in self.segment.words[claim.begin : claim.end])
 
 
 def claims_of(text: str, names: Sequence[AttributeName]) -> list[ReadSegment]:
@@ -77,7 +43,7 @@ def claims_of(text: str, names: Sequence[AttributeName]) -> list[ReadSegment]:
     for segments in sentences(text, own):
         found = [ReadSegment(segment) for segment in segments]
         for one in found:
-            _read_counts(found, one, plain)
+            read_counts(found, one, plain)
             _read_plain(one, plain)
         _read_labels(found, plain)
         _read_adjectives(found, plain)
@@ -100,7 +66,7 @@ def claims_of(text: str, names: Sequence[AttributeName]) -> list[ReadSegment]:
         for place in range(len(found)):
             _read_alone(found, place, by_subject)
         _read_exceptions(found, by_subject)
-        _read_measures(found, measured)
+        read_measures(found, measured)
         result += found
     return result
 
@@ -111,22 +77,6 @@ def unread_words(one: ReadSegment) -> list[str]:
         return []
     words = enumerate(one.segment.words)
     return [word.text for k, word in words if k not in one.read and word.stem not in GENERIC and not word.compared]
-
-
-def _read_counts(found: Sequence[ReadSegment], one: ReadSegment, names: Sequence[AttributeName]) -> None:
-    """Read "six legs" and "legs: 6" where the legs are counted."""
-    after = next((other for before, other in pairwise(found) if before is one and other.segment.joint == ":"), None)
-    for name in (name for name in names if name.counts):
-        for begin, end in (span for phrase in name.phrases for span in spans(one.segment, phrase)):
-            words = one.segment.words
-            number = count_of(words[begin - 1].stem) if begin else None
-            if words[begin].degree == DENIED:
-                number = 0
-            if number is not None:
-                one.claim(name.place, begin - (number > 0), end, number=float(number))
-            elif after is not None and end == len(words) and (told := count_of(after.segment.words[0].stem)) is not None:
-                one.claim(name.place, begin, end, number=float(told))
-                after.read.add(0)
 
 
 def _read_plain(one: ReadSegment, names: Sequence[AttributeName]) -> None:
@@ -226,7 +176,7 @@ def _find_subjects(one: ReadSegment, by_subject: BySubject) -> None:
     phrases = {phrase for names in by_subject.values() for name in names for phrase in name.phrases}
     longer = [(begin, end, ()) for phrase in phrases for begin, end in spans(one.segment, phrase) if end - begin > 1]
     taken: set[int] = set()
-    found: list[_Subject] = []
+    found: list[Subject] = []
     for begin, end, subject in sorted([*named, *longer], key=lambda span: (span[0] - span[1], span[0], not span[2])):
         if not taken & set(range(begin, end)):
             taken |= set(range(begin, end))
@@ -235,32 +185,17 @@ def _find_subjects(one: ReadSegment, by_subject: BySubject) -> None:
     _leave_aspects(one, found, by_subject)
 
 
-def _leave_aspects(one: ReadSegment, others: Sequence[_Subject], by_subject: BySubject) -> None:
+def _leave_aspects(one: ReadSegment, others: Sequence[Subject], by_subject: BySubject) -> None:
     """Take "shape" and the like from a segment's subjects if it is that of another: of the bill in "bill shape"."""
     theirs = {aspect for _, _, subject in others for name in by_subject[subject] for aspect in name.aspects}
     one.subjects = [span for span in one.subjects if not set(span[2]) <= ASPECTS & theirs]
-
-
-def _values(one: ReadSegment, names: Iterable[AttributeName]) -> list[tuple[int, int, AttributeName]]:
-    """Return the values named in a segment, longest first, none within another; several attributes may share a span."""
-    names = list(names)
-    # Groups share their values: each is looked for once.
-    places = {phrase: spans(one.segment, phrase) for phrase in {phrase for name in names for phrase in name.phrases}}
-    named = [(begin, end, name) for name in names for phrase in name.phrases for begin, end in places[phrase]]
-    named = [span for span in named if not one.segment.words[span[0]].compared]
-    kept: list[tuple[int, int, AttributeName]] = []
-    for begin, end, name in sorted(named, key=lambda span: (span[0] - span[1], span[0], span[2].place)):
-        overlapping = [(b, e) for b, e, _ in kept if begin < e and b < end]
-        if all(span == (begin, end) for span in overlapping):
-            kept.append((begin, end, name))
-    return kept
 
 
 def _read_values(found: Sequence[ReadSegment], place: int, by_subject: BySubject, last: ReadSegment | None) -> None:
     """Read the values of a segment's subjects; `last` has those of the sentence before, for "its pattern is solid"."""
     one = found[place]
     lender = None
-    if place and all(set(subject) <= ASPECTS and not _values(one, by_subject[subject]) for _, _, subject in one.subjects):
+    if place and all(set(subject) <= ASPECTS and not values_in(one, by_subject[subject]) for _, _, subject in one.subjects):
         one.subjects = []  # "the bill is short, and cone-shaped", where there is an attribute of the whole shape
     if one.subjects:
         own, subjects = [name for _, _, subject in one.subjects for name in by_subject[subject]], one.subjects
@@ -274,7 +209,7 @@ def _read_values(found: Sequence[ReadSegment], place: int, by_subject: BySubject
         if lender is None and last is not None and not place and _goes_on(one, last, by_subject[last.subjects[-1][2]]):
             lender = last, last.subjects[-1][2]
         own, subjects = ([], []) if lender is None else (by_subject[lender[1]], [(-1, -1, lender[1])])
-    values = [value for value in _values(one, own) if not (value[1] in one.things and is_hue(value[2]))]  # "a white eyering"
+    values = [value for value in values_in(one, own) if not (value[1] in one.things and is_hue(value[2]))]  # "a white eyering"
     value_first = bool(one.subjects and values) and min(begin for begin, _, _ in values) < min(b for b, _, _ in subjects)
     words = {word.stem for word in one.segment.words}
     for begin, end, name in values:
@@ -295,7 +230,7 @@ def _things(one: ReadSegment, by_subject: BySubject) -> set[int]:
     """Return where values stand that are things of one subject, which a segment of others does not name."""
     if not one.subjects:
         return set()
-    found = _values(one, [name for names in by_subject.values() for name in names])
+    found = values_in(one, [name for names in by_subject.values() for name in names])
     of = {begin: {name.subject for b, _, name in found if b == begin} for begin, _, _ in found}
     named = {subject for _, _, subject in one.subjects}
     things = {begin for begin, _, name in found if len(of[begin]) == 1 and not of[begin] & named and not is_hue(name)}
@@ -312,10 +247,10 @@ def _goes_on(one: ReadSegment, last: ReadSegment, names: Sequence[AttributeName]
     # Of pronoun, denial and semicolon two are enough.
     now_and_then = all(word.degree == PARTLY for word in one.segment.words)  # "crown green; sometimes yellow"
     told = one.segment.refers + denied + (not one.segment.after_stop) + now_and_then >= 2
-    return told and bool(_values(one, names)) and _lists_values(one, names)
+    return told and bool(values_in(one, names)) and _lists_values(one, names)
 
 
-def _nearest(subjects: Sequence[_Subject], begin: int, end: int, value_first: bool) -> tuple[str, ...]:
+def _nearest(subjects: Sequence[Subject], begin: int, end: int, value_first: bool) -> tuple[str, ...]:
     """Return the subject nearest to a value; of two as near that on the side on which the segment's first value has its own."""
     after = [(b - end, not value_first, subject) for b, _, subject in subjects if b >= end]
     return min([*after, *((begin - e, value_first, subject) for _, e, subject in subjects if e <= begin)])[2]
@@ -341,7 +276,7 @@ def _lender(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> 
         return found[ahead], min(found[ahead].subjects)[2]
     if ahead is not None and all(one.segment.lists for one in found[place + 1 : ahead + 1]):
         begin, _, subject = min(found[ahead].subjects)
-        first = min((b for b, _, _ in _values(found[ahead], by_subject[subject])), default=begin)
+        first = min((b for b, _, _ in values_in(found[ahead], by_subject[subject])), default=begin)
         if first < begin and all(_lists_values(one, by_subject[subject]) for one in found[place:ahead]):
             after = found[ahead], subject
     begins_with = back is not None and found[back + 1].segment.joint == "with"
@@ -351,7 +286,7 @@ def _lender(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> 
 def _lists_values(one: ReadSegment, names: Iterable[AttributeName]) -> bool:
     if one.segment.about == OTHERS and not one.subjects:
         return True
-    covered = {k for begin, end, _ in _values(one, names) for k in range(begin, end)}
+    covered = {k for begin, end, _ in values_in(one, names) for k in range(begin, end)}
     covered |= one.read | {k for k, word in enumerate(one.segment.words) if word.stem in ASPECTS | GENERIC or word.compared}
     return len(covered) == len(one.segment.words)
 
@@ -364,7 +299,7 @@ def _read_shared(found: Sequence[ReadSegment], place: int, by_subject: BySubject
         return
     for before in reversed(found[:place]):
         values = [name for _, _, subject in before.subjects for name in by_subject[subject]]
-        if not before.subjects or before.claims or _values(before, values) or before.segment.copula:
+        if not before.subjects or before.claims or values_in(before, values) or before.segment.copula:
             break
         for begin, end, subject in before.subjects:
             for claim in shared:
@@ -402,7 +337,7 @@ def _read_alone(found: Sequence[ReadSegment], place: int, by_subject: BySubject)
     """Read values with no subject: of a group that is the whole ("small", "green bird"), or that alone has them ("forked")."""
     one = found[place]
     every = [name for names in by_subject.values() for name in names]
-    values = [value for value in _values(one, every) if not one.read & set(range(value[0], value[1]))]
+    values = [value for value in values_in(one, every) if not one.read & set(range(value[0], value[1]))]
     # "9 cm long" is of no long wings.
     values = [value for value in values if not (value[0] and one.segment.words[value[0] - 1].quantity)]
     taken = {k for begin, end, _ in values for k in range(begin, end)}
@@ -448,7 +383,7 @@ def _is_of_whole(found: Sequence[ReadSegment], place: int, every: Sequence[Attri
         if one.segment.joint in ("except", "unlike"):
             continue
         words = one.segment.words
-        values = {k for begin, end, _ in _values(one, every) for k in range(begin, end)}
+        values = {k for begin, end, _ in values_in(one, every) for k in range(begin, end)}
         told = [k in values or word.stem in GENERIC for k, word in enumerate(words)]
         ends_generic = bool(words) and words[-1].stem in GENERIC and not one.segment.copula
         if one.subjects:
@@ -474,27 +409,3 @@ def _read_exceptions(found: Sequence[ReadSegment], by_subject: BySubject) -> Non
                             one.claim(name.place, begin, end, subject, degree=SAID if claim.degree == DENIED else DENIED)
                 if not claim.subject and claim.degree == DENIED:
                     before.claims[before.claims.index(claim)] = replace(claim, degree=PARTLY)
-
-
-def _read_measures(found: Sequence[ReadSegment], names: Sequence[AttributeName]) -> None:
-    """Read numbers with units for the attribute that the most words near them name."""
-    for place, one in enumerate(found):
-        for k, word in enumerate(one.segment.words):
-            if word.quantity is None:
-                continue
-            aside = all(each.quantity or each.stem in ASPECTS for each in one.segment.words)  # "its tail, 25 cm in length,"
-            near = [one, *(found[place - 1 : place] if aside or not one.segment.lists else [])]
-            told = {measured(other.stem) for each in near for other in each.segment.words}
-            scored = []
-            for name in names:
-                wanted = {measured(stem(part)) for part in name.phrases[0]}
-                if name.kind == word.quantity.kind and wanted & told and wanted - told <= IMPLIED:
-                    scored.append((len(wanted & told), name, wanted))
-            of_kind = [name for name in names if name.kind == word.quantity.kind]
-            if not scored and len(of_kind) == 1 and word.quantity.kind != "length":  # "a 3 kg animal"
-                scored.append((0, of_kind[0], set()))
-            if scored:
-                _, name, wanted = max(scored, key=lambda each: each[0])
-                one.claim(name.place, k, k + 1, number=word.quantity.in_unit(name.unit))
-                for each in near:
-                    each.read |= {j for j, other in enumerate(each.segment.words) if measured(other.stem) in wanted}
