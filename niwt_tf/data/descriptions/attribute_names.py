@@ -22,7 +22,7 @@ def _stems(words: str) -> frozenset[str]:
 
 
 # What of a group's name says a kind of property, not whose it is.
-ASPECTS = _stems("color pattern shape length size texture type style")
+ASPECTS = _stems("color pattern shape length size texture type style material finish")
 COLORS = _stems(
     """black white red yellow green blue pink brown orange ivory gray purple violet rufous olive buff tan iridescent cream gold
     silver dark pale"""
@@ -51,8 +51,9 @@ GENERIC = _stems(
     pure glossy warm turn tinge tinged wash washed hue shade
     bold distinct conspicuous prominent"""
 )
-_COUNTABLE = _stems("leg eye toe arm finger tentacle antenna")
-_COUNTED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_COUNTABLE = _stems("leg eye toe arm finger tentacle antenna petal sepal stamen leaflet pin hole screw bolt pocket blade button")
+# Stems.
+_COUNTED = ("no", "one", "two", "thre", "four", "fiv", "six", "seven", "eight", "nin", "ten")
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def loose_spans(segment: Segment, phrase: Sequence[str]) -> list[tuple[int, int]
     turned = [
         (i, i + 2)
         for i in range(len(words) - 1)
-        if words[i].stem == second and words[i + 1].stem == first and words[i + 1].after_copula
+        if words[i].stem == second and words[i + 1].stem == first and (words[i + 1].after_copula or len(words) == 2)
     ]
     return apart + turned
 
@@ -180,6 +181,8 @@ def measured(word: str) -> str:
 
 # What the name of an amount has and a sentence may do without.
 IMPLIED = frozenset(stem(word) for word in ("length", "size", "total", "body", "average", "mean"))
+# What else a length may be of.
+_SIZED = frozenset(stem(word) for word in ("height", "width", "depth", "diameter", "thickness", "capacity"))
 # What is said of an amount, by the word that attributes are called by.
 _MEASURED = {stem(word): stem(other) for word, other in (
     ("weigh", "weight"), ("heavy", "weight"), ("mass", "weight"), ("long", "length"), ("tall", "height"), ("high", "height"),
@@ -258,29 +261,46 @@ def read_counts(found: Sequence[ReadSegment], one: ReadSegment, names: Sequence[
                 number = 0
             if number is not None:
                 one.claim(name.place, begin - (number > 0), end, number=float(number))
+            elif begin == 0 and end + 1 == len(words) and (told := count_of(words[end].stem)) is not None:  # "petals five"
+                one.claim(name.place, begin, end + 1, number=float(told))
             elif after is not None and end == len(words) and (told := count_of(after.segment.words[0].stem)) is not None:
                 one.claim(name.place, begin, end, number=float(told))
                 after.read.add(0)
+
+
+def _names_thing(one: ReadSegment) -> bool:
+    """Return whether a segment ends with, or is about, a thing that is read as one: "one scratch near the edge"."""
+    for claim in one.claims:
+        last = one.segment.words[claim.end - 1].text if claim.end else ""
+        after = one.segment.words[claim.end].stem if claim.end < len(one.segment.words) else ""
+        if not claim.subject and claim.number is None and after not in GENERIC and not last.endswith(("y", "ed", "less", "ous")):
+            return True
+    return False
 
 
 def read_measures(found: Sequence[ReadSegment], names: Sequence[AttributeName]) -> None:
     """Read numbers with units for the attribute that the most words near them name."""
     for place, one in enumerate(found):
         for k, word in enumerate(one.segment.words):
-            if word.quantity is None:
+            if word.quantity is None or word.degree == DENIED:  # "it never weighs 5 kg"
                 continue
-            aside = all(each.quantity or each.stem in ASPECTS for each in one.segment.words)  # "its tail, 25 cm in length,"
+            aside = all(each.quantity or each.stem in ASPECTS or each.stem in _MEASURED for each in one.segment.words)  # "its tail, 25 cm in length,"
             near = [one, *(found[place - 1 : place] if aside or not one.segment.lists else [])]
+            # "A scratch, 12 mm long" says how long the scratch is.
+            of_thing = aside and one.segment.lists and any(map(_names_thing, near[1:]))
             told = {measured(other.stem) for each in near for other in each.segment.words}
             scored = []
             for name in names:
                 wanted = {measured(stem(part)) for part in name.phrases[0]}
-                if name.kind == word.quantity.kind and wanted & told and wanted - told <= IMPLIED:
-                    scored.append((len(wanted & told), name, wanted))
+                if name.kind == word.quantity.kind and wanted & told and wanted - told <= IMPLIED | _SIZED:
+                    if not (of_thing and wanted <= IMPLIED | _SIZED):
+                        scored.append((len(wanted & told) - 0.5 * (not wanted - told <= IMPLIED), name, wanted))
             of_kind = [name for name in names if name.kind == word.quantity.kind]
             if not scored and len(of_kind) == 1 and word.quantity.kind != "length":  # "a 3 kg animal"
                 scored.append((0, of_kind[0], set()))
-            if scored:
+            best = max((score for score, _, _ in scored), default=0)
+            # "A 25 mm heel" where both its height and its width are known is of neither.
+            if scored and (best == int(best) or [score for score, _, _ in scored].count(best) == 1):
                 _, name, wanted = max(scored, key=lambda each: each[0])
                 one.claim(name.place, k, k + 1, number=word.quantity.in_unit(name.unit))
                 for each in near:

@@ -152,6 +152,7 @@ def _resolved(claims: Sequence[Claim], seen: Knowledge) -> dict[int, Claim]:
             both = f"{seen.names[place]!r} in both ways"
             raise InputError(f"text must not both say and deny an attribute. Received: {both}.")
         numbers = [claim for claim in of_all or of_some if claim.number is not None]
+        numbers = [claim for claim in numbers if claim.degree == SAID] or numbers  # "4 kg, exceptionally 9 kg"
         if numbers:
             result[place] = numbers[-1]
         elif SAID in degrees:

@@ -31,6 +31,15 @@ from niwt_tf.data.descriptions.attribute_names import (
 from niwt_tf.data.descriptions.sentences import CLASS, DENIED, NOT_OF_CLASS, OTHERS, PARTLY, SAID, sentences, stem
 
 _ASIDES = ("instead", "unlike")
+# What may be lacked by one part and worn by another.
+_COVERINGS = frozenset(stem(word) for word in ("fur", "hair", "hairs", "feathers", "scales", "wool")) | COLORS | PATTERNS
+# After these words what stands before is said of nothing: "scratch-resistant".
+_RESISTING = frozenset(stem(word) for word in ("resistant", "resistance", "proof", "repellent", "preventing", "test"))
+# What may stand before spots and the like and says nothing else.
+_OF_MARKS = SIZES | frozenset(stem(word) for word in ("heavy", "dense", "sparse", "bold", "scattered", "two", "three", "few"))
+_OVERALL = frozenset(stem(word) for word in ("overall", "throughout", "entirely"))
+# Subjects that a text speaks of, in its order, each with its segment.
+_Spoken = list[tuple[ReadSegment, Subject]]
 
 
 def claims_of(text: str, names: Sequence[AttributeName]) -> list[ReadSegment]:
@@ -40,6 +49,7 @@ def claims_of(text: str, names: Sequence[AttributeName]) -> list[ReadSegment]:
     measured = [name for name in names if name.unit]
     own = frozenset(stem(word) for name in names for phrase in name.phrases for word in phrase)
     result: list[ReadSegment] = []
+    spoken: _Spoken = []
     for segments in sentences(text, own):
         found = [ReadSegment(segment) for segment in segments]
         for one in found:
@@ -58,7 +68,8 @@ def claims_of(text: str, names: Sequence[AttributeName]) -> list[ReadSegment]:
                 one.segment = replace(one.segment, about=CLASS)
         last = next((one for one in reversed(result) if one.subjects), None)
         for place in range(len(found)):
-            _read_values(found, place, by_subject, last)
+            _read_values(found, place, by_subject, last, spoken)
+        spoken = [(one, each) for one in found for each in sorted(one.subjects)] or spoken
         for place in range(len(found)):
             _read_of_parts(found, place, names)
             _read_shared(found, place, by_subject)
@@ -94,6 +105,8 @@ def _read_plain(one: ReadSegment, names: Sequence[AttributeName]) -> None:
     counted = {name.place for name in names if name.counts}
     for begin, end, place, apart, contrary in sorted(candidates, key=lambda span: (span[0] - span[1], span[4], span)):
         own = {begin, end - 1} if apart else set(range(begin, end))
+        if end < len(one.segment.words) and one.segment.words[end].stem in _RESISTING:
+            continue
         if own & one.read or all(word.compared for word in one.segment.words[begin:end]) or place in counted:
             continue
         degree = max((one.segment.words[k].degree for k in (begin, end - 1)), key=(SAID, PARTLY, DENIED).index)
@@ -107,7 +120,12 @@ def _read_labels(found: Sequence[ReadSegment], names: Sequence[AttributeName]) -
     """Read "tail: long" and "ears: long, pointed" for attributes that are called "long tail" and "pointed ears"."""
     label: ReadSegment | None = None
     for before, one in pairwise(found):
-        label = before if one.segment.joint == ":" else label if one.segment.lists else None
+        if one.segment.joint == ":" or (one.segment.relative and one.segment.predicate):  # "a tail that is long"
+            label = before if any(word.quantity is None for word in before.segment.words) or label is None else label
+        elif not (one.segment.lists and (label is not None or any(word.quantity for word in one.segment.words))):
+            label = None
+        elif label is None:
+            label = before
         if label is None or not label.segment.words:
             continue
         stems = tuple(word.stem for word in label.segment.words)
@@ -149,8 +167,18 @@ def _read_of_parts(found: Sequence[ReadSegment], place: int, names: Sequence[Att
                 one.read -= {claim.begin}
                 continue
             claim = replace(claim, degree=PARTLY)
+        # That the belly has no spots says nothing of the back.
+        of_covering = claim.place in plain and claim.degree == DENIED and words[claim.begin].stem in _COVERINGS
+        if of_covering and claim.end - claim.begin == 1 and not claim.subject and _names_part(one):
+            one.read -= {claim.begin}
+            continue
         kept.append(claim)
     one.claims = kept
+
+
+def _names_part(one: ReadSegment) -> bool:
+    """Return whether a segment names a part of the body that no attribute in it is about."""
+    return any(word.stem in PARTS and k not in one.read for k, word in enumerate(one.segment.words))
 
 
 def _of_part(found: Sequence[ReadSegment], place: int, claim: Claim) -> bool:
@@ -191,8 +219,13 @@ def _leave_aspects(one: ReadSegment, others: Sequence[Subject], by_subject: BySu
     one.subjects = [span for span in one.subjects if not set(span[2]) <= ASPECTS & theirs]
 
 
-def _read_values(found: Sequence[ReadSegment], place: int, by_subject: BySubject, last: ReadSegment | None) -> None:
-    """Read the values of a segment's subjects; `last` has those of the sentence before, for "its pattern is solid"."""
+def _read_values(
+    found: Sequence[ReadSegment], place: int, by_subject: BySubject, last: ReadSegment | None, spoken: _Spoken
+) -> None:
+    """Read the values of a segment's subjects.
+
+    `last` has those of the sentence before, for "its pattern is solid", as has `spoken`, for "some have a red one".
+    """
     one = found[place]
     lender = None
     if place and all(set(subject) <= ASPECTS and not values_in(one, by_subject[subject]) for _, _, subject in one.subjects):
@@ -202,6 +235,9 @@ def _read_values(found: Sequence[ReadSegment], place: int, by_subject: BySubject
     else:
         lender = _lender(found, place, by_subject)
         told = found[place - 1] if place and one.segment.joint == ":" else one  # "colour: black"
+        if one.segment.one:
+            lender = _stood_for(found, place, spoken)
+            last = None
         if lender is None and last is not None and any(word.stem in ASPECTS for word in told.segment.words):
             lender = last, last.subjects[-1][2]
         if lender is None and last is not None and not place and _denies_alone(one, by_subject[last.subjects[-1][2]]):
@@ -210,6 +246,7 @@ def _read_values(found: Sequence[ReadSegment], place: int, by_subject: BySubject
             lender = last, last.subjects[-1][2]
         own, subjects = ([], []) if lender is None else (by_subject[lender[1]], [(-1, -1, lender[1])])
     values = [value for value in values_in(one, own) if not (value[1] in one.things and is_hue(value[2]))]  # "a white eyering"
+    values = [value for value in values if not _is_of_marks(one, value[1], value[2])]
     value_first = bool(one.subjects and values) and min(begin for begin, _, _ in values) < min(b for b, _, _ in subjects)
     words = {word.stem for word in one.segment.words}
     for begin, end, name in values:
@@ -224,6 +261,28 @@ def _read_values(found: Sequence[ReadSegment], place: int, by_subject: BySubject
         one.read |= {k for k, word in enumerate(one.segment.words) if word.stem in ASPECTS}
         named = one if one.subjects or lender is None else lender[0]
         named.read |= {k for b, e, subject in named.subjects if subject == name.subject for k in range(b, e)}
+
+
+def _stood_for(found: Sequence[ReadSegment], place: int, spoken: _Spoken) -> tuple[ReadSegment, tuple[str, ...]] | None:
+    """Return what "one", "the latter" and the like stand for, or None where that is not certain."""
+    word = found[place].segment.one
+    own = [(one, each) for one in found[:place] for each in sorted(one.subjects)] or spoken
+    if word in ("former", "latter"):
+        meant = own[-2:] if len({subject for _, (_, _, subject) in own}) > 1 else []
+        meant = meant[:1] if word == "former" else meant[-1:]
+    elif len({subject for _, (_, _, subject) in own}) > 1:
+        meant = [(one, each) for one, each in own if one.segment.words[each[1] - 1].text.endswith("s") == (word == "ones")]
+    else:
+        meant = own
+    one_of = {each[2] for _, each in meant}
+    found[place].read |= {k for k, each in enumerate(found[place].segment.words) if meant and each.text == word}
+    return (meant[-1][0], meant[-1][1][2]) if len(one_of) == 1 else None
+
+
+def _is_of_marks(one: ReadSegment, end: int, name: AttributeName) -> bool:
+    """Return whether a colour is that of spots and the like, and not of what has them: "white wings with black spots"."""
+    after = one.segment.words[end] if end < len(one.segment.words) else None
+    return after is not None and is_hue(name) and after.stem in PATTERNS and after.text.endswith(("s", "stripe", "spot", "patch"))
 
 
 def _things(one: ReadSegment, by_subject: BySubject) -> set[int]:
@@ -261,6 +320,9 @@ def _lender(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> 
     # "The crown, rather than the breast, is red."
     aside = [k for k in range(1, place) if found[place].segment.joint == "," and found[k].segment.joint in _ASIDES]
     aside = [k for k in aside if found[k].subjects and not found[k].claims]
+    if found[place].segment.joint == "," and found[place].segment.predicate:  # "the flowers, which open in spring, are red"
+        relative = next((k for k in range(place - 1, 0, -1) if found[k].segment.relative), place)
+        aside += range(relative, place) if found[relative - 1].subjects else []
     back = next((k for k in range(place - 1, -1, -1) if found[k].subjects and k not in aside), None)
     ahead = next((k for k in range(place + 1, len(found)) if found[k].subjects), None)
     before = after = None
@@ -288,7 +350,12 @@ def _lists_values(one: ReadSegment, names: Iterable[AttributeName]) -> bool:
         return True
     covered = {k for begin, end, _ in values_in(one, names) for k in range(begin, end)}
     covered |= one.read | {k for k, word in enumerate(one.segment.words) if word.stem in ASPECTS | GENERIC or word.compared}
+    covered |= {k for k, word in enumerate(one.segment.words) if word.stem in _OF_MARKS and _marks_follow(one, k)}
     return len(covered) == len(one.segment.words)
+
+
+def _marks_follow(one: ReadSegment, k: int) -> bool:
+    return any(word.stem in PATTERNS for word in one.segment.words[k + 1 :])
 
 
 def _read_shared(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> None:
@@ -340,6 +407,8 @@ def _read_alone(found: Sequence[ReadSegment], place: int, by_subject: BySubject)
     values = [value for value in values_in(one, every) if not one.read & set(range(value[0], value[1]))]
     # "9 cm long" is of no long wings.
     values = [value for value in values if not (value[0] and one.segment.words[value[0] - 1].quantity)]
+    if one.segment.one:  # of what "one" stands for, which is not known
+        values = [value for value in values if not is_hue(value[2])]
     taken = {k for begin, end, _ in values for k in range(begin, end)}
     for begin, end in dict.fromkeys((begin, end) for begin, end, _ in values):
         names = [name for b, e, name in values if (b, e) == (begin, end)]
@@ -375,16 +444,18 @@ def _read_alone(found: Sequence[ReadSegment], place: int, by_subject: BySubject)
 def _is_of_whole(found: Sequence[ReadSegment], place: int, every: Sequence[AttributeName]) -> bool:
     """Return whether a segment, and the list that it stands in, speak of the whole: "green", "a fluffy green bird"."""
     first = last = place
-    while first and found[first].segment.lists:
+    own = found[place].segment.words
+    overall = [k for k, word in enumerate(own) if word.stem in _OVERALL]
+    while first and (found[first].segment.lists or found[first].segment.joint == ":") and not overall:
         first -= 1
-    while last + 1 < len(found) and found[last + 1].segment.lists:
+    while last + 1 < len(found) and found[last + 1].segment.lists and not overall:
         last += 1
     for one in found[first : last + 1]:
         if one.segment.joint in ("except", "unlike"):
             continue
         words = one.segment.words
         values = {k for begin, end, _ in values_in(one, every) for k in range(begin, end)}
-        told = [k in values or word.stem in GENERIC for k, word in enumerate(words)]
+        told = [k in values or word.stem in GENERIC | ASPECTS for k, word in enumerate(words)]
         ends_generic = bool(words) and words[-1].stem in GENERIC and not one.segment.copula
         if one.subjects:
             if one.segment.lists and one.claims:

@@ -16,7 +16,12 @@ _TOLD = (
     "(?:(?:told|distinguished|recogni[sz]ed|separated|identified)(?: apart)?(?: from [^,.;]{1,60}?)? by"
     "|differs?(?: from [^,.;]{1,60}?)? (?:by|in))(?: having)?"
 )
-_PRESENT = "(?:seen|found|present|recorded|shown|observed|noted|visible|known)"
+_PRESENT = (
+    "(?:seen|found|present|recorded|shown|observed|noted|visible|known|included|supplied|provided|confirmed|detected|noticed|evident)"
+)
+_IS = "(?:is|are|was|were|(?:has|have) been)"
+_HAS = "(?:has|have|shows?|boasts?|combines?|bears?|wears?|carries|carry|displays?|sports?|possess(?:es)?|exhibits?)"
+_BOTH = "(?:males? and (?:the )?females?|females? and (?:the )?males?|cocks? and (?:the )?hens?|bulls? and (?:the )?cows?)"
 # What several words say together, and the one word that says it here.
 _TOGETHER = [
     (re.compile(rf"\b(?:{pattern})(?!\w)"), said)
@@ -24,13 +29,16 @@ _TOGETHER = [
         # "It can be told from the finch by its white tail", "it differs from the finch in its white tail".
         (_TOLD, "it has"),
         ("(?:nobody|no one|no-one) (?:has|have) (?:ever |yet )?(?:seen|observed|known|recorded|heard)", "never"),
-        ("no(?: \\w+){1,3} (?:has|have|shows?|boasts?) (?:such|so|as)", "it has"),
+        (f"no(?: \\w+){{1,3}} {_HAS} (?:such|so|as)", "it has"),
         ("(?:may|might|can) or (?:may|might|can)(?: ?not)(?: be| have)?", "may"),
         ("less (?:often|commonly|frequently|usually)|more rarely|at times|now and then|now and again|on occasion", "sometimes"),
         ("not (?:in|un)(?:frequently|commonly|usually)|not (?:rarely|seldom)", "often"),
         ("once in a while|from time to time|every so often", "sometimes"),
         ("without exception", ""),
         ("i\\.e\\.|e\\.g\\.|if ever|if any|at all|at least|at most|no more than|no fewer than|more or less|such as", ""),
+        ("(?:not|never) (?:(?:weighing|weighs|reaching|being) )?(?:more|less|over|under|longer|taller|heavier)(?: than)?(?= quantity)", ""),
+        ("(?<!not )(?<!even )(?<!without )(?<!lacks )a (?:slight |faint )?(?:hint|trace|touch|suggestion) of", "slightly"),
+        (f"(?:both )?(?:the )?{_BOTH}(?: alike)?(?! differ)", "both sexes"),
         ("(?:any|every)(?:thing|where) (?:but|except|save|other than|apart from)(?: for)?", "not"),
         ("no longer|no more|never,? ever|far from|by no means|in no way|fails? to", "not"),
         ("unable to|incapable of|any \\w+ but", "not"),
@@ -38,12 +46,15 @@ _TOGETHER = [
         ("used to (?:be|have|show)|formerly|once had|once(?! (?:a|the|it|they|in|every|grown|adult|mature|more)\\b)", "not"),
         ("(?:half|some|a few) of (?:them|the \\w+)", "sometimes"),
         # What no other has or is, it has or is itself.
-        ("no other(?: \\w+){1,5} (?:has|have|shows?|boasts?)(?! (?:no|so|such|as)\\b)", "it has"),
+        (f"no other(?: \\w+){{1,5}} {_HAS}(?! (?:no|so|such|as)\\b)", "it has"),
         ("no other(?: \\w+){1,2} (?:is|are)(?! (?:so|as|more|quite|found|known|seen)\\b)", "it is"),
+        ("no other(?! (?:\\w+ ){0,2}(?:is|are)\\b)", "unlike"),
         ("(?:(?:for|during) )?the (?:rest|remainder) of the (?:year|time)|at other times(?: of (?:the )?year)?", ""),
         ("at (?:birth|hatching)|when (?:still )?(?:newborn|juvenile|immature|very young)|while (?:still )?young", "when young"),
         # "A pink tail is never seen", "wing bars are sometimes present".
-        (rf"(?:is|are|(?:has|have) been) (?:never|not|hardly ever) (?:been )?{_PRESENT}(?=\s*(?:[,.;]|$))", "is absent"),
+        (rf"{_IS} (?:never|not|hardly ever) (?:been )?{_PRESENT}(?=\s*(?:[,.;]|$))", "is absent"),
+        (rf"(?<=\w) not {_PRESENT}(?=\s*(?:[,.;]|$))", " is absent"),
+        (rf"{_IS} (?:since |later |now )?(?:repaired|removed|corrected|eliminated|rectified|fixed)(?=\s*(?:[,.;]|$))", "is absent"),
         (rf"(?:is|are) (sometimes|occasionally|often|usually) {_PRESENT}(?=\s*(?:[,.;]|$))", r"are \1"),
         # What nobody is more than is so.
         ("(?:nothing|no(?: \\w+){1,3}) (?:is|are) (?:more|so|as|quite as)", "it is"),
@@ -79,6 +90,14 @@ _FEW = (
 )
 _MEMBERS = "(?:birds|animals|individuals|specimens|populations|cases|races|subspecies|forms|areas|regions|places|plumages)"
 _ASIDE = "(?:, (?=is\\b|are\\b)|(?=[,.;]|$))"  # where an aside ends
+_SEXES = "(?:males?|females?|cocks?|hens?|bulls?|cows?|juveniles?|immatures?|young|adults?|summer|winter)"
+_CLAUSE = r"(^|[,.;:] |\b(?:and|but|while|whereas) )"
+_THEIRS = "(?:enem(?:y|ies)|predators?|prey|rivals?|relatives?|cousins?|congeners?|competitors?|victims?|hosts?)"
+_SEEMING = (
+    "(?:suspected|supposed|apparent|(?:what|which) (?:appear|look|seem)(?:s|ed)?(?: to be| like)?|"
+    "what (?:might|could|may) be (?:taken|mistaken) for)"
+)
+_COLOR_WORDS = "(?:black|white|gr[ea]y|red|yellow|green|blue|brown|pink|orange|buff|rufous|purple|olive)"
 _OTHERS = "(?:all |most |many |nearly |almost |the )*(?:other (?!parts|places)|others|related|allied|similar)"
 _KIN = "(?:relatives|congeners|others|species)"
 # "Too heavy to be small", "horns are rare", "un-spotted", "semi-striped".
@@ -100,6 +119,28 @@ _REWORDED = [
     (re.compile(rf",? (?:which|that|while|whereas) [^,.;]*?(?<!than )\bin {_OTHERS}\b[^,.;]*{_ASIDE}"), " "),
     (re.compile(rf",? (?:while|whereas) (?:that|those) of (?:its |their )?(?:\w+ )?{_KIN}\b[^,.;]*{_ASIDE}"), " "),
     (re.compile(r", (?:just )?as (?:it is|they are|is|are)? ?(?:in|with) [^,.;]*(?:,(?= but\b)|(?=[,.;]|$))"), ""),
+    (re.compile(r" as in (?:the|other|most|many|its|all) (?!female|male|adult|young)[^,.;]*"), ""),
+    # "Born blind, it grows fur", "they are born brown but become white".
+    (re.compile(r"(?:\b(?:though|although|while) )?(?:\b(?:is|are) )?\b(?:born|hatched) ([^,.;]*), (?=(?:it|they|he|she)\b)"), r"when young \1. "),
+    (re.compile(r"\b(?:is|are) born ([^,.;]*?),? (?:but|and) (?=(?:later|then|soon|become|turn|grow|develop))"), r"when young \1. it "),
+    # What is done to it, and what others are that have to do with it.
+    (re.compile(r"(?:\b(?:is|are|was|were|been|being) (?:\w+ ){0,2}?)?\b(?:hunted|preyed (?:up)?on|eaten|trapped|killed|poached)\b(?: \w+){0,2}? (?:for|by)\b"), r" unlike \g<0>"),
+    (re.compile(rf"\b(?:its|their) (?:\w+ ){{0,2}}?{_THEIRS} (?=(?:is|are|has|have|was|were|includes?|can)\b)"), r"unlike \g<0>"),
+    (re.compile(rf"{_CLAUSE}(?:that|those) of (?:the |an? |its |their )*(?={_SEXES}\b)"), r"\1thatone of the "),
+    (re.compile(rf"{_CLAUSE}(?=(?:that|those) of )"), r"\1unlike "),
+    # "A white throat bordered by black".
+    (re.compile(rf"\b(?:bordered|edged|fringed|rimmed|outlined|bounded|framed|margined) (?:\w+ )?(?:by|with|in) ({_COLOR_WORDS})(?=\s*(?:[,.;]|$|and\b))"), r"unlike \1"),
+    (re.compile(r"\ball (\w+) but (?=(?:the|a|an|its|in|for)\b)"), r"\1, not "),
+    # What only seems so: "it may look black but is in fact blue", "the suspected rust turned out to be a stain".
+    (re.compile(rf"\b{_SEEMING} (?:a |an |the )?([^,.;]{{1,40}}?) (?:turn(?:s|ed) out to be|prove[sd] to be|{_IS} (?:actually|really|in fact|in reality))"), r"not \1 but"),
+    (re.compile(r"\b(?:may |might |can |often |sometimes )*(?:looks?|appears?|seems?)(?: to be)? ([^,.;]{1,40}?),? but (?:is|are) (?:actually|really|in fact|in reality)"), r"is not \1 but is"),
+    # What is asked of a thing, or looked for.
+    (re.compile(r"\b(?:check|inspect(?:ed)?|test(?:ed)?|examined?|screen(?:ed)?)(?: \w+){0,3} for\b"), r"unlike \g<0>"),
+    (re.compile(r"(^|[.;] ?)(?=[^.;]*\b(?:acceptable|permitted|permissible|allowed|tolerated)\b)"), r"\1unlike "),
+    # "The crown is red, its wings are too."
+    (re.compile(rf"({_ITS} [\w ]{{1,30}}?) ({_VERB} [^,.;]{{1,60}}?),? (?:and )?({_ITS} \w+) (?:is|are) (?:too|as well|also|likewise)(?=[,.;]|$)"), r"\1 and \3 \2"),
+    (re.compile(r"\b([^\W\d]{3,})-free\b"), r"no \1"),
+    (re.compile(r"\b(?:safe|suitable|fit) (?:in|for)(?: use in)? (?:the |an? )?(\w+?)s?\b(?! (?:of|and|or)\b)"), r"\1 safe"),
     # "Gray when young, it turns brown": what follows is of the class again.
     (re.compile(r"\bwhen young, (?=(?:but )?(?:it|they|the adults?|adults?|later|then|soon)\b)"), "when young. "),
 ]
@@ -109,7 +150,10 @@ _NOT_AS = re.compile(r"\bnot (?:nearly |quite )?(?:as|so) (.{1,40}?) as\b")
 
 def in_known_words(text: str) -> str:
     """Return a lower-case text with what several words say together in words that the reader knows."""
-    plain = re.sub(r"\s*\(", ", ", text).replace(")", " ")  # "black (white in the female)"
+    plain = re.sub(rf"\s*\(({_SEXES})\)", r" in \1", text)  # "green (male), brown (female)"
+    plain = re.sub(r"\?\s*(no|none|never|yes)\s*[,:;–—-]+\s", r" : \1. ", plain)  # "hooves? no: it has paws"
+    plain = re.sub(r"\b(in|during|by|until|from|to|early|late|mid) may\b", r"\1", plain)
+    plain = re.sub(r"\s*\(", ", ", plain).replace(")", " ")  # "black (white in the female)"
     plain = re.sub(r"\s+[/|•·]\s+(?=\w[\w ]{0,30}:)", "; ", plain)  # "crown: red / wings: green"
     plain = re.sub(r"\band/or\b", "or", plain).replace("&", " and ")
     plain = re.sub(r"(?<=[^\W\d_])\s*/\s*(?=[^\W\d_])", " and ", plain)  # "black/white"
@@ -175,6 +219,8 @@ _UNITS: dict[str, dict[str, float]] = {
     "speed": {"km/h": 1, "kmh": 1, "kph": 1, "km/hr": 1, "mph": 1.609344, "m/s": 3.6,
               **dict.fromkeys(("km per hour", "kilometres per hour", "kilometers per hour"), 1), "miles per hour": 1.609344,
               **dict.fromkeys(("metres per second", "meters per second"), 3.6)},
+    "volume": {"l": 1, "litre": 1, "liter": 1, "ml": 1e-3, "millilitre": 1e-3, "milliliter": 1e-3, "cl": 1e-2, "dl": 0.1,
+               "fl oz": 0.0295735, "pint": 0.473176, "gallon": 3.785412},
     "share": {"%": 1, "percent": 1, "per cent": 1},
 }  # fmt: skip
 _KIND_OF = {unit: kind for kind, units in _UNITS.items() for unit in units}

@@ -45,7 +45,7 @@ _DENYING = _WITHOUT | words_of(
 _ABSENT = words_of("absent missing lacking wanting disappear disappears vanish vanishes fade fades")
 _LESSENING = words_of(
     """sometimes occasionally may might either partly partially slightly faintly less perhaps possibly sporadically few fewer
-    some"""
+    some slight faint minor minimal occasional possible suspected potential probable"""
 )
 _CONFIRMING = words_of("usually often most mostly mainly always typically generally commonly frequently normally largely")
 _COPULAS = words_of(
@@ -57,7 +57,7 @@ a an the this that these those it its it's their his her he she they them there 
 about over into onto around also too so just has have having had do does doesn't don't can with and or nor but while whereas you
 whose which who any each both such rather quite somewhat like yes present visible itself themselves will would more even still
 only however when where if other every now almost nearly
-ever many numerous several much got trace sign hint sex else alone here
+fine ever thatone many numerous several much got trace sign hint sex else alone here
 """
 EMPTY = _COPULAS | _CONFIRMING | words_of(_EMPTY_WORDS)
 _OF_SOME = words_of(
@@ -65,7 +65,7 @@ _OF_SOME = words_of(
     nonbreeding molt moult bull cow lioness"""
 )
 _OF_YOUNG = words_of(
-    """young juvenile immature fawn calf cub chick pup puppy kitten lamb foal piglet nestling hatchling infant baby fledgling
+    """born young juvenile immature fawn calf cub chick pup puppy kitten lamb foal piglet nestling hatchling infant baby fledgling
     duckling gosling newborn youngster tadpole larva"""
 )
 _OF_ALL = words_of("adult adults grown sexes parent parents")
@@ -73,7 +73,7 @@ _IRREGULAR = {
     "feet": "foot", "teeth": "tooth", "geese": "goose", "mice": "mouse", "leaves": "leaf", "primarily": "primary",
     "hooves": "hoof", "hooved": "hoof", "calves": "calf", "flier": "fly", "flies": "fly", "flying": "fly", "flys": "fly",
     "lying": "lie", "runner": "run", "running": "run", "wolves": "wolf", "agile": "agility", "muscular": "muscle",
-    "wooden": "wood", "golden": "gold",
+    "wooden": "wood", "golden": "gold", "coastal": "coast", "mountainous": "mountain",
 }  # fmt: skip
 # Spellings and names of one thing, in data sets and in what people write.
 _SAME = {
@@ -85,7 +85,7 @@ _SAME = {
     "chest": "breast",
     "streak": "strip",
     "conical": "con",
-    "antler": "horn",
+    "antl": "horn",
     "large": "big",
     "larg": "big",
     "little": "small",
@@ -121,6 +121,8 @@ class Segment:
     relative: bool = False  # whether "which" or the like joins it
     ends_denied: bool = False  # whether it ends with a denial, as "adults are not"
     refers: bool = False  # whether "it" or "one" of it stands for what was spoken of before
+    one: str = ""  # "one", "ones", "former" or "latter" where that stands for a thing that was spoken of before
+    predicate: bool = False  # whether "is" or the like begins it
     after_stop: bool = True  # whether a full stop stands before its sentence, not a semicolon
 
     @property
@@ -153,7 +155,7 @@ def stem(word: str) -> str:
     """Return a lower-case word without its ending: "striped" and "stripes" are one, so are "furry" and "fur"."""
     if word in ("plains", "bushy"):  # where animals live; a plain wing is another thing, and so is a bushy tail
         return word
-    word = re.sub("'s?$", "", word)
+    word = re.sub("(?<=colo)(u?r)ation$", r"\1", re.sub("'s?$", "", word))
     word = _IRREGULAR.get(word, word)
     if (len(word) > 4 and word.endswith("ies")) or (len(word) > 5 and word.endswith("ied")):  # "white-bellied"
         word = word[:-3] + "y"
@@ -295,6 +297,7 @@ class _Marked:
     of_few: bool = False  # whether it begins with "some" or "few"
     would: bool = False  # whether it says what would be, and not what is
     condition: bool = False  # whether "if" begins it
+    goes_on: bool = False  # whether "and" alone joins it, and it has no verb
 
 
 def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -> _Marked:
@@ -341,12 +344,21 @@ def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -
     made.last = degree
     relative = any(joint in _RELATIVE for joint in part.joints)
     refers = bool(_PRONOUNS & set(part.tokens[:2])) or bool(part.tokens and part.tokens[-1] in ("one", "ones"))
-    made.segment = Segment(joint, tuple(words), copula, relative=relative, ends_denied=trailing or absent, refers=refers)
+    ends = trailing or absent
+    starts = bool(part.tokens) and part.tokens[0] in _COPULAS
+    made.segment = Segment(joint, tuple(words), copula, CLASS, relative, ends, refers, one=_stands_for(part), predicate=starts)
+    made.goes_on = part.joints in (["and"], ["or"]) and not copula and not refers
     made.of_none = bool(part.tokens) and part.tokens[0] in ("no", "none", "neither")
-    made.of_few = part.tokens[:1] in (["some"], ["few"]) or part.tokens[:2] == ["a", "few"]
+    made.of_few = part.tokens[:1] in (["some"], ["few"], ["partly"]) or part.tokens[:2] == ["a", "few"]
     made.would, made.condition = bool(_HYPOTHETICAL & {*part.tokens}), part.tokens[:1] == ["if"]
     made.possesses = all(each in ("has", "have", "having") for each in part.joints) and bool(part.joints)
     return made
+
+
+def _stands_for(part: _Part) -> str:
+    """Return which word of a part stands for a thing that was spoken of before, or ""."""
+    found = next((token for token in part.tokens if token in ("former", "latter", "thatone")), "")
+    return found or (part.tokens[-1] if part.tokens and part.tokens[-1] in ("one", "ones") else "")
 
 
 _PLACES = words_of("on along across over around near under beneath behind")
@@ -429,7 +441,7 @@ def _in_relation(found: Iterable[_Marked]) -> list[Segment]:
         if one.segment.joint == "unlike":
             result.append(replace(one.segment, about=OTHERS))
             continue
-        if result and result[-1].about == OTHERS and one.segment.relative:
+        if result and result[-1].about == OTHERS and (one.segment.relative or one.goes_on):
             result.append(replace(one.segment, about=OTHERS))
             continue
         about = one.about or about
