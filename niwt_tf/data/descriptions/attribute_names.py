@@ -12,7 +12,7 @@ import numpy as np
 
 from niwt_tf.data.descriptions.bert import bert
 from niwt_tf.data.descriptions.phrases import unit_of
-from niwt_tf.data.descriptions.sentences import CLASS, DENIED, SAID, Segment, content, stem, words_of
+from niwt_tf.data.descriptions.sentences import CLASS, DENIED, SAID, Segment, Word, content, stem, words_of
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
 
@@ -261,11 +261,16 @@ def read_counts(found: Sequence[ReadSegment], one: ReadSegment, names: Sequence[
                 number = 0
             if number is not None:
                 one.claim(name.place, begin - (number > 0), end, number=float(number))
-            elif begin == 0 and end + 1 == len(words) and (told := count_of(words[end].stem)) is not None:  # "petals five"
+            elif begin == 0 and end < len(words) and _counted_after(words[end:]) and (told := count_of(words[end].stem)) is not None:  # "petals five"
                 one.claim(name.place, begin, end + 1, number=float(told))
             elif after is not None and end == len(words) and (told := count_of(after.segment.words[0].stem)) is not None:
                 one.claim(name.place, begin, end, number=float(told))
                 after.read.add(0)
+
+
+def _counted_after(words: Sequence[Word]) -> bool:
+    """Return whether words after a noun say how many there are: "petals five", "petals are four in number"."""
+    return len(words) == 1 or words[0].after_copula
 
 
 def _names_thing(one: ReadSegment) -> bool:

@@ -193,6 +193,9 @@ def _of_part(found: Sequence[ReadSegment], place: int, claim: Claim) -> bool:
     if after in PARTS or (of_others and after not in GENERIC):
         return True
     before = words[claim.begin - 1].stem if claim.begin and words[claim.begin].after_copula else ""
+    if not claim.begin and place and found[place].segment.predicate:  # "tusks are found in both sexes but are larger in males"
+        first = next((k for k in range(place - 1, 0, -1) if not found[k].segment.predicate), 0)
+        before = found[first].segment.words[0].stem if found[first].segment.words else ""
     if not claim.begin and found[place].segment.joint == ":" and found[place - 1].segment.words:
         before = found[place - 1].segment.words[-1].stem
     return before in PARTS
@@ -433,12 +436,21 @@ def _read_alone(found: Sequence[ReadSegment], place: int, by_subject: BySubject)
         hues = {name.place for name in names if is_hue(name)}
         subjects = {name.subject for name in names}
         if len(subjects) == 1 and not hues and not {*names[0].aspects} & {"length", "siz"}:
+            if _is_of_another(one, begin, end):
+                continue
             for name in names:
                 one.claim(name.place, begin, end, name.subject)
         elif (not after or after in COLORS | PATTERNS | GENERIC | ASPECTS) and _is_of_whole(found, place, every):
             covered = [name for name in names if not set(name.subject) & BARE and {*name.aspects} & {"color", "pattern"}]
             for name in whole or covered:
                 one.claim(name.place, begin, end, name.subject, weak=True)
+
+
+def _is_of_another(one: ReadSegment, begin: int, end: int) -> bool:
+    """Return whether a value is said of a thing that no attribute is of: "the stem is smooth", "a smooth stem"."""
+    words = one.segment.words
+    before = [word for k, word in enumerate(words[:begin]) if k not in one.read and word.stem not in GENERIC | ASPECTS]
+    return words[begin].after_copula and bool(before)
 
 
 def _is_of_whole(found: Sequence[ReadSegment], place: int, every: Sequence[AttributeName]) -> bool:

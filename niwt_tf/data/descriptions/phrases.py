@@ -11,13 +11,13 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+_FROM = "(?: from [^,.;]{1,60}?(?:, (?:which|whose) [^,.;]*,)?)?"
 _TOLD = (
     "(?:(?:can|may|could|might) )?(?:(?:easily|readily|always|best|also) )*(?:(?:be|is|are) )?(?:(?:easily|readily|best) )*"
-    "(?:(?:told|distinguished|recogni[sz]ed|separated|identified)(?: apart)?(?: from [^,.;]{1,60}?)? by"
-    "|differs?(?: from [^,.;]{1,60}?)? (?:by|in))(?: having)?"
+    f"(?:(?:told|distinguished|recogni[sz]ed|separated|identified)(?: apart)?{_FROM} by|differs?{_FROM} (?:by|in))(?: having)?"
 )
 _PRESENT = (
-    "(?:seen|found|present|recorded|shown|observed|noted|visible|known|included|supplied|provided|confirmed|detected|noticed|evident)"
+    "(?:seen|found|present|recorded|shown|observed|noted|visible|known|included|supplied|provided|confirmed|detected|noticed|evident|needed|required)"
 )
 _IS = "(?:is|are|was|were|(?:has|have) been)"
 _HAS = "(?:has|have|shows?|boasts?|combines?|bears?|wears?|carries|carry|displays?|sports?|possess(?:es)?|exhibits?)"
@@ -26,6 +26,15 @@ _BOTH = "(?:males? and (?:the )?females?|females? and (?:the )?males?|cocks? and
 _TOGETHER = [
     (re.compile(rf"\b(?:{pattern})(?!\w)"), said)
     for pattern, said in (
+        # "Everything but the white belly is black."
+        (
+            r"every(?:thing|where) (?:but|except(?: for)?|save|other than|apart from) ((?:the|its) [^,.;]{1,30}?) (is|are)",
+            r"except \1, it \2",
+        ),
+        ("whether", "either"),
+        ("with or without", "with sometimes"),
+        (r"(?:avoid|shun|dislike|eschew)s? ((?:the )?\w+(?: (?:and|or) \w+)?(?=\s*(?:[,.;]|$)))", r"not \1"),
+        ("(?:avoid|shun|dislike|eschew)s?", "unlike"),
         # "It can be told from the finch by its white tail", "it differs from the finch in its white tail".
         (_TOLD, "it has"),
         ("(?:nobody|no one|no-one) (?:has|have) (?:ever |yet )?(?:seen|observed|known|recorded|heard)", "never"),
@@ -54,7 +63,7 @@ _TOGETHER = [
         # "A pink tail is never seen", "wing bars are sometimes present".
         (rf"{_IS} (?:never|not|hardly ever) (?:been )?{_PRESENT}(?=\s*(?:[,.;]|$))", "is absent"),
         (rf"(?<=\w) not {_PRESENT}(?=\s*(?:[,.;]|$))", " is absent"),
-        (rf"{_IS} (?:since |later |now )?(?:repaired|removed|corrected|eliminated|rectified|fixed)(?=\s*(?:[,.;]|$))", "is absent"),
+        (rf"{_IS} (?:since |later |now )?(?:repaired|removed|corrected|eliminated|rectified|fixed|dropped|discontinued|omitted)(?=\s*(?:[,.;]|$))", "is absent"),
         (rf"(?:is|are) (sometimes|occasionally|often|usually) {_PRESENT}(?=\s*(?:[,.;]|$))", r"are \1"),
         # What nobody is more than is so.
         ("(?:nothing|no(?: \\w+){1,3}) (?:is|are) (?:more|so|as|quite as)", "it is"),
@@ -102,7 +111,7 @@ _OTHERS = "(?:all |most |many |nearly |almost |the )*(?:other (?!parts|places)|o
 _KIN = "(?:relatives|congeners|others|species)"
 # "Too heavy to be small", "horns are rare", "un-spotted", "semi-striped".
 _REWORDED = [
-    (re.compile(r"\btoo (\w+) to (?:be|have|show)\b"), r"\1, not"),
+    (re.compile(r"\btoo (\w+) to(?: (?:be|have|show)\b)?"), r"\1, not"),
     (re.compile(r"\b(\w+) (?:is|are) (?:rare|uncommon|scarce|exceptional)\b"), r"rarely \1"),
     (re.compile(r"\bun-(?=\w)"), "not "),
     (re.compile(r"\bunlike (?:most|many|all|almost all|nearly all)\b[^,.;:]*, ?"), ""),  # of no class in particular
@@ -123,9 +132,6 @@ _REWORDED = [
     # "Born blind, it grows fur", "they are born brown but become white".
     (re.compile(r"(?:\b(?:though|although|while) )?(?:\b(?:is|are) )?\b(?:born|hatched) ([^,.;]*), (?=(?:it|they|he|she)\b)"), r"when young \1. "),
     (re.compile(r"\b(?:is|are) born ([^,.;]*?),? (?:but|and) (?=(?:later|then|soon|become|turn|grow|develop))"), r"when young \1. it "),
-    # What is done to it, and what others are that have to do with it.
-    (re.compile(r"(?:\b(?:is|are|was|were|been|being) (?:\w+ ){0,2}?)?\b(?:hunted|preyed (?:up)?on|eaten|trapped|killed|poached)\b(?: \w+){0,2}? (?:for|by)\b"), r" unlike \g<0>"),
-    (re.compile(rf"\b(?:its|their) (?:\w+ ){{0,2}}?{_THEIRS} (?=(?:is|are|has|have|was|were|includes?|can)\b)"), r"unlike \g<0>"),
     (re.compile(rf"{_CLAUSE}(?:that|those) of (?:the |an? |its |their )*(?={_SEXES}\b)"), r"\1thatone of the "),
     (re.compile(rf"{_CLAUSE}(?=(?:that|those) of )"), r"\1unlike "),
     # "A white throat bordered by black".
@@ -134,15 +140,31 @@ _REWORDED = [
     # What only seems so: "it may look black but is in fact blue", "the suspected rust turned out to be a stain".
     (re.compile(rf"\b{_SEEMING} (?:a |an |the )?([^,.;]{{1,40}}?) (?:turn(?:s|ed) out to be|prove[sd] to be|{_IS} (?:actually|really|in fact|in reality))"), r"not \1 but"),
     (re.compile(r"\b(?:may |might |can |often |sometimes )*(?:looks?|appears?|seems?)(?: to be)? ([^,.;]{1,40}?),? but (?:is|are) (?:actually|really|in fact|in reality)"), r"is not \1 but is"),
-    # What is asked of a thing, or looked for.
-    (re.compile(r"\b(?:check|inspect(?:ed)?|test(?:ed)?|examined?|screen(?:ed)?)(?: \w+){0,3} for\b"), r"unlike \g<0>"),
-    (re.compile(r"(^|[.;] ?)(?=[^.;]*\b(?:acceptable|permitted|permissible|allowed|tolerated)\b)"), r"\1unlike "),
     # "The crown is red, its wings are too."
     (re.compile(rf"({_ITS} [\w ]{{1,30}}?) ({_VERB} [^,.;]{{1,60}}?),? (?:and )?({_ITS} \w+) (?:is|are) (?:too|as well|also|likewise)(?=[,.;]|$)"), r"\1 and \3 \2"),
     (re.compile(r"\b([^\W\d]{3,})-free\b"), r"no \1"),
     (re.compile(r"\b(?:safe|suitable|fit) (?:in|for)(?: use in)? (?:the |an? )?(\w+?)s?\b(?! (?:of|and|or)\b)"), r"\1 safe"),
     # "Gray when young, it turns brown": what follows is of the class again.
     (re.compile(r"\bwhen young, (?=(?:but )?(?:it|they|the adults?|adults?|later|then|soon)\b)"), "when young. "),
+]
+# Clauses of what is done to it, of others that have to do with it, of what is asked of it, looked for or but believed.
+_OF_NO_CLASS = [
+    re.compile(pattern)
+    for pattern in (
+        r"(?:\b(?:is|are|was|were|been|being) (?:\w+ ){0,2}?)?\b(?:hunted|preyed (?:up)?on|eaten|trapped|killed|poached)\b"
+        r"(?: \w+){0,2}? (?:for|by)\b(?:(?!\b(?:but|while|whereas)\b)[^,.;])*",
+        rf"\b(?:its|their) (?:\w+ ){{0,2}}?{_THEIRS} (?:is|are|has|have|was|were|includes?|can)\b[^,.;]*(?:, an? [^,.;]*)*",
+        rf"{_CLAUSE}(?:the |its |their |both )*(?:\w+ )?(?:eggs?|nests?|clutch(?:es)?|droppings|tracks|food)"
+        r" (?:is|are|has|have|was|were)\b(?:(?!\b(?:but|while|whereas)\b)[^,.;])*",
+        r"\b(?:check|inspect(?:ed)?|test(?:ed)?|examined?|screen(?:ed)?)(?: \w+){0,3} for\b[^.;]*",
+        r"(?:^|(?<=[.;]))[^.;]*\b(?:acceptable|permitted|permissible|allowed|tolerated)\b[^.;]*",
+        r"\b(?:do not|don't|not to be|never) (?:confuse|mistake|mix up)(?: \w+)? (?:with|for)\b[^,.;]*(?:, which [^,.;]*)?",
+        r"\b(?:reports?|claims?|rumou?rs?|(?:the|a) (?:idea|belief|notion)) that [^,.;]* (?:is|are) (?:false|untrue|wrong|unfounded)\b",
+        r"\b(?:people|many|some|(?:it|they) (?:is|are)(?: \w+)?) (?:think|believe|assume|claim|say|thought|believed|assumed|claimed|said)\b"
+        r"[^,.;]*(?=,? but\b)",
+        rf"\b(?:comes?|available|offered|sold) (?:\w+ )?in {_COLOR_WORDS}\b(?:(?:,| and|, and| or|, or) {_COLOR_WORDS}\b)*",
+        r"\b(?:should|ought to|(?:is|was|were|are) (?:meant|supposed|expected) to) (?!not\b)(?:(?!\bbut\b)[^,.;])*",
+    )
 ]
 _NOT_SO_MUCH = re.compile(r"\bnot so much ([^,.;]{1,40}?) as (?=\w)(\w+)")
 _NOT_AS = re.compile(r"\bnot (?:nearly |quite )?(?:as|so) (.{1,40}?) as\b")
@@ -152,6 +174,7 @@ def in_known_words(text: str) -> str:
     """Return a lower-case text with what several words say together in words that the reader knows."""
     plain = re.sub(rf"\s*\(({_SEXES})\)", r" in \1", text)  # "green (male), brown (female)"
     plain = re.sub(r"\?\s*(no|none|never|yes)\s*[,:;–—-]+\s", r" : \1. ", plain)  # "hooves? no: it has paws"
+    plain = re.sub(r"\?\s*(?:never|hardly|not(?: \w+){0,2})(?=\s*(?:[,.;:]|$))", " : no", plain)
     plain = re.sub(r"\b(in|during|by|until|from|to|early|late|mid) may\b", r"\1", plain)
     plain = re.sub(r"\s*\(", ", ", plain).replace(")", " ")  # "black (white in the female)"
     plain = re.sub(r"\s+[/|•·]\s+(?=\w[\w ]{0,30}:)", "; ", plain)  # "crown: red / wings: green"
@@ -161,10 +184,22 @@ def in_known_words(text: str) -> str:
     plain = _SIDES.sub(lambda found: "upperparts" if found[1] == "above" else "underparts", plain)
     plain = _NOT_SO_MUCH.sub(r"not \1 but \2", plain)
     plain = _NOT_AS.sub(r"less \1 than", plain)
+    for pattern in _OF_NO_CLASS:
+        plain = pattern.sub(_left_out, plain)
     for pattern, said in [*_TOGETHER, *_REWORDED]:
         plain = pattern.sub(said, plain)
     plain = _BEFORE_IT.sub(r"\1, ", plain.strip())
     return re.sub(r"\b(seldom|rarely|never),\s*,", r"\1", plain)
+
+
+_JOINS = re.compile(r"\b(?:and|or|nor|with|without|has|have|having|which|that|whose|except|unlike|instead|not|no|it|they)\b|[,:]")
+
+
+def _left_out(clause: re.Match[str]) -> str:
+    """Return a clause as one that speaks of another class, with nothing in it that would begin a new one."""
+    before = re.match(r"[,.;:]|and\b|but\b|while\b|whereas\b|\s", clause[0])
+    lead = before[0] if before else ""
+    return f"{lead} unlike {_JOINS.sub(' ', clause[0][len(lead) :])}"
 
 
 # Of PDFs and web pages: blanks of no width and hyphens that show at the end of a line alone, letters in one, other hyphens.

@@ -45,7 +45,8 @@ _DENYING = _WITHOUT | words_of(
 _ABSENT = words_of("absent missing lacking wanting disappear disappears vanish vanishes fade fades")
 _LESSENING = words_of(
     """sometimes occasionally may might either partly partially slightly faintly less perhaps possibly sporadically few fewer
-    some slight faint minor minimal occasional possible suspected potential probable"""
+    some slight faint minor minimal occasional possible suspected potential probable poor
+    poorly"""
 )
 _CONFIRMING = words_of("usually often most mostly mainly always typically generally commonly frequently normally largely")
 _COPULAS = words_of(
