@@ -163,7 +163,7 @@ def _read_of_parts(found: Sequence[ReadSegment], place: int, names: Sequence[Att
         adjective = words[claim.begin].stem if claim.end - claim.begin == 1 and claim.place in plain else ""
         is_looks = adjective in COLORS | PATTERNS | SIZES or (adjective and words[claim.begin].text.endswith("less"))
         if is_looks and claim.degree != DENIED and _of_part(found, place, claim):
-            if adjective in SIZES:
+            if adjective in SIZES or words[claim.begin].text.endswith("less"):
                 one.read -= {claim.begin}
                 continue
             claim = replace(claim, degree=PARTLY)

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-_FROM = "(?: from [^,.;]{1,60}?(?:, (?:which|whose) [^,.;]*,)?)?"
+_FROM = "(?: from [^,.;\n]{1,60}?(?:, (?:which|whose) [^,.;\n]*,)?)?"
 _TOLD = (
     "(?:(?:can|may|could|might) )?(?:(?:easily|readily|always|best|also) )*(?:(?:be|is|are) )?(?:(?:easily|readily|best) )*"
     f"(?:(?:told|distinguished|recogni[sz]ed|separated|identified)(?: apart)?{_FROM} by|differs?{_FROM} (?:by|in))(?: having)?"
@@ -28,12 +28,18 @@ _TOGETHER = [
     for pattern, said in (
         # "Everything but the white belly is black."
         (
-            r"every(?:thing|where) (?:but|except(?: for)?|save|other than|apart from) ((?:the|its) [^,.;]{1,30}?) (is|are)",
+            r"every(?:thing|where) (?:but|except(?: for)?|save|other than|apart from) ((?:the|its) [^,.;\n]{1,30}?) (is|are)",
             r"except \1, it \2",
         ),
         ("whether", "either"),
+        # "The hooves are replaced by pads", "a zip replaces the laces".
+        (rf"((?:the |its |their )?\w+) {_IS} (?:\w+ly )?(?:replaced|superseded|supplanted) (?:by|with)", r"no \1, but"),
+        ("(?:replaces?|supersedes?)(?: the| its)?(?: (?:usual|old|earlier|former))?", "instead"),
+        ("(?:slow|quick|fast) to (?!the\\b|an?\\b)\\w+", ""),
+        ("(?:is|are|being) sold (?:separately|apart)", "is absent"),
+        ("(?:is|are) (?:an )?optional(?: extras?)?", "may be"),
         ("with or without", "with sometimes"),
-        (r"(?:avoid|shun|dislike|eschew)s? ((?:the )?\w+(?: (?:and|or) \w+)?(?=\s*(?:[,.;]|$)))", r"not \1"),
+        (r"(?:avoid|shun|dislike|eschew)s? ((?:the )?\w+(?: (?:and|or) \w+)?(?=\s*(?:[,.;\n]|$)))", r"not \1"),
         ("(?:avoid|shun|dislike|eschew)s?", "unlike"),
         # "It can be told from the finch by its white tail", "it differs from the finch in its white tail".
         (_TOLD, "it has"),
@@ -61,10 +67,10 @@ _TOGETHER = [
         ("(?:(?:for|during) )?the (?:rest|remainder) of the (?:year|time)|at other times(?: of (?:the )?year)?", ""),
         ("at (?:birth|hatching)|when (?:still )?(?:newborn|juvenile|immature|very young)|while (?:still )?young", "when young"),
         # "A pink tail is never seen", "wing bars are sometimes present".
-        (rf"{_IS} (?:never|not|hardly ever) (?:been )?{_PRESENT}(?=\s*(?:[,.;]|$))", "is absent"),
-        (rf"(?<=\w) not {_PRESENT}(?=\s*(?:[,.;]|$))", " is absent"),
-        (rf"{_IS} (?:since |later |now )?(?:repaired|removed|corrected|eliminated|rectified|fixed|dropped|discontinued|omitted)(?=\s*(?:[,.;]|$))", "is absent"),
-        (rf"(?:is|are) (sometimes|occasionally|often|usually) {_PRESENT}(?=\s*(?:[,.;]|$))", r"are \1"),
+        (rf"{_IS} (?:never|not|hardly ever) (?:been )?{_PRESENT}(?=\s*(?:[,.;\n]|$))", "is absent"),
+        (rf"(?<=\w) not {_PRESENT}(?=\s*(?:[,.;\n]|$))", " is absent"),
+        (rf"{_IS} (?:since |later |now )?(?:repaired|removed|corrected|eliminated|rectified|fixed|dropped|discontinued|omitted)(?=\s*(?:[,.;\n]|$))", "is absent"),
+        (rf"(?:is|are) (sometimes|occasionally|often|usually) {_PRESENT}(?=\s*(?:[,.;\n]|$))", r"are \1"),
         # What nobody is more than is so.
         ("(?:nothing|no(?: \\w+){1,3}) (?:is|are) (?:more|so|as|quite as)", "it is"),
         ("(?:nothing|no(?: \\w+){1,3}) (?:is|are)(?= (?!amber|copper|ginger|silver)\\w{3,}er\\b)", "it is"),
@@ -84,9 +90,9 @@ _TOGETHER = [
     )
 ]
 # "Grey above, white below."
-_SIDES = re.compile(r"\b(above|below)(?=\s*(?:[,.;:]|and\b|$))")
+_SIDES = re.compile(r"\b(above|below)(?=\s*(?:[,.;:\n]|and\b|$))")
 # "Other than the red crown it is black."
-_BEFORE_IT = re.compile(r"((?:^|[.;]\s*)(?:except|unlike|instead)\b[^,.;:]*?)\s(?=(?:it|they|no|the (?:bird|animal|rest))\s)")
+_BEFORE_IT = re.compile(r"((?:^|[.;]\s*)(?:except|unlike|instead)\b[^,.;:\n]*?)\s(?=(?:it|they|no|the (?:bird|animal|rest))\s)")
 # "It prefers tall trees to nest in" prefers nothing to anything.
 _DEEDS = (
     "be|breed|build|burrow|catch|climb|dig|dive|drink|eat|feed|find|fish|flee|fly|forage|get|go|graze|have|hide|hunt|lay|lie|live|"
@@ -98,7 +104,7 @@ _FEW = (
     "(?: of)?(?: all)?(?: the| these| its)?"
 )
 _MEMBERS = "(?:birds|animals|individuals|specimens|populations|cases|races|subspecies|forms|areas|regions|places|plumages)"
-_ASIDE = "(?:, (?=is\\b|are\\b)|(?=[,.;]|$))"  # where an aside ends
+_ASIDE = "(?:, (?=is\\b|are\\b)|(?=[,.;\n]|$))"  # where an aside ends
 _SEXES = "(?:males?|females?|cocks?|hens?|bulls?|cows?|juveniles?|immatures?|young|adults?|summer|winter)"
 _CLAUSE = r"(^|[,.;:] |\b(?:and|but|while|whereas) )"
 _THEIRS = "(?:enem(?:y|ies)|predators?|prey|rivals?|relatives?|cousins?|congeners?|competitors?|victims?|hosts?)"
@@ -114,34 +120,34 @@ _REWORDED = [
     (re.compile(r"\btoo (\w+) to(?: (?:be|have|show)\b)?"), r"\1, not"),
     (re.compile(r"\b(\w+) (?:is|are) (?:rare|uncommon|scarce|exceptional)\b"), r"rarely \1"),
     (re.compile(r"\bun-(?=\w)"), "not "),
-    (re.compile(r"\bunlike (?:most|many|all|almost all|nearly all)\b[^,.;:]*, ?"), ""),  # of no class in particular
+    (re.compile(r"\bunlike (?:most|many|all|almost all|nearly all)\b[^,.;:\n]*, ?"), ""),  # of no class in particular
     (re.compile(rf"\bprefer(?:s|red|ring)? ([\w ]{{1,40}}?) (?:over|to(?! (?:{_DEEDS})\b)) (?=\w)"), r"has \1 instead "),
     (re.compile(r", (?:and |but )?not ((?:its|the|their|his|her) [\w ]{1,40}?), (?=is\b|are\b)"), r", instead \1, "),
     (re.compile(r",? ((?:the|its|their|his|her) [\w ]{1,40}?) (?:excepted|excluded)\b"), r" except \1"),
     # "The mane is brown, and so is the tail": "the mane and the tail is brown".
-    (re.compile(rf"({_ITS} [\w ]{{1,30}}?) ({_VERB} [^,.;]{{1,60}}?),? and so {_VERB} ({_ITS} \w+)"), r"\1 and \3 \2"),
+    (re.compile(rf"({_ITS} [\w ]{{1,30}}?) ({_VERB} [^,.;\n]{{1,60}}?),? and so {_VERB} ({_ITS} \w+)"), r"\1 and \3 \2"),
     (re.compile(r"\b(?:has|have|is|are) (?:all |both |now |entirely )*(?:gone|disappeared|vanished)\b"), "is absent"),
     (re.compile(r"\bsemi-(?=\w)"), "partly "),
     # "Yellow in about half of all birds", "in some individuals".
-    (re.compile(rf"\b(?:in|among|on) {_FEW} (?:\w+ )?{_MEMBERS}(?=\s*(?:[,.;:]|and\b|but\b|$))"), "sometimes"),
+    (re.compile(rf"\b(?:in|among|on) {_FEW} (?:\w+ )?{_MEMBERS}(?=\s*(?:[,.;:\n]|and\b|but\b|$))"), "sometimes"),
     # "The crown, which is black in the other species, is white", "whereas it is red in other finches".
-    (re.compile(rf",? (?:which|that|while|whereas) [^,.;]*?(?<!than )\bin {_OTHERS}\b[^,.;]*{_ASIDE}"), " "),
-    (re.compile(rf",? (?:while|whereas) (?:that|those) of (?:its |their )?(?:\w+ )?{_KIN}\b[^,.;]*{_ASIDE}"), " "),
-    (re.compile(r", (?:just )?as (?:it is|they are|is|are)? ?(?:in|with) [^,.;]*(?:,(?= but\b)|(?=[,.;]|$))"), ""),
-    (re.compile(r" as in (?:the|other|most|many|its|all) (?!female|male|adult|young)[^,.;]*"), ""),
+    (re.compile(rf",? (?:which|that|while|whereas) [^,.;\n]*?(?<!than )\bin {_OTHERS}\b[^,.;\n]*{_ASIDE}"), " "),
+    (re.compile(rf",? (?:while|whereas) (?:that|those) of (?:its |their )?(?:\w+ )?{_KIN}\b[^,.;\n]*{_ASIDE}"), " "),
+    (re.compile(r", (?:just )?as (?:it is|they are|is|are)? ?(?:in|with) [^,.;\n]*(?:,(?= but\b)|(?=[,.;\n]|$))"), ""),
+    (re.compile(r" as in (?:the|other|most|many|its|all) (?!female|male|adult|young)[^,.;\n]*"), ""),
     # "Born blind, it grows fur", "they are born brown but become white".
-    (re.compile(r"(?:\b(?:though|although|while) )?(?:\b(?:is|are) )?\b(?:born|hatched) ([^,.;]*), (?=(?:it|they|he|she)\b)"), r"when young \1. "),
-    (re.compile(r"\b(?:is|are) born ([^,.;]*?),? (?:but|and) (?=(?:later|then|soon|become|turn|grow|develop))"), r"when young \1. it "),
+    (re.compile(r"(?:\b(?:though|although|while) )?(?:\b(?:is|are) )?\b(?:born|hatched) ([^,.;\n]*), (?=(?:it|they|he|she)\b)"), r"when young \1. "),
+    (re.compile(r"\b(?:is|are) born ([^,.;\n]*?),? (?:but|and) (?=(?:later|then|soon|become|turn|grow|develop))"), r"when young \1. it "),
     (re.compile(rf"{_CLAUSE}(?:that|those) of (?:the |an? |its |their )*(?={_SEXES}\b)"), r"\1thatone of the "),
     (re.compile(rf"{_CLAUSE}(?=(?:that|those) of )"), r"\1unlike "),
     # "A white throat bordered by black".
-    (re.compile(rf"\b(?:bordered|edged|fringed|rimmed|outlined|bounded|framed|margined) (?:\w+ )?(?:by|with|in) ({_COLOR_WORDS})(?=\s*(?:[,.;]|$|and\b))"), r"unlike \1"),
+    (re.compile(rf"\b(?:bordered|edged|fringed|rimmed|outlined|bounded|framed|margined) (?:\w+ )?(?:by|with|in) ({_COLOR_WORDS})(?=\s*(?:[,.;\n]|$|and\b))"), r"unlike \1"),
     (re.compile(r"\ball (\w+) but (?=(?:the|a|an|its|in|for)\b)"), r"\1, not "),
     # What only seems so: "it may look black but is in fact blue", "the suspected rust turned out to be a stain".
-    (re.compile(rf"\b{_SEEMING} (?:a |an |the )?([^,.;]{{1,40}}?) (?:turn(?:s|ed) out to be|prove[sd] to be|{_IS} (?:actually|really|in fact|in reality))"), r"not \1 but"),
-    (re.compile(r"\b(?:may |might |can |often |sometimes )*(?:looks?|appears?|seems?)(?: to be)? ([^,.;]{1,40}?),? but (?:is|are) (?:actually|really|in fact|in reality)"), r"is not \1 but is"),
+    (re.compile(rf"\b{_SEEMING} (?:a |an |the )?([^,.;\n]{{1,40}}?) (?:turn(?:s|ed) out to be|prove[sd] to be|{_IS} (?:actually|really|in fact|in reality))"), r"not \1 but"),
+    (re.compile(r"\b(?:may |might |can |often |sometimes )*(?:looks?|appears?|seems?)(?: to be)? ([^,.;\n]{1,40}?),? but (?:is|are) (?:actually|really|in fact|in reality)"), r"is not \1 but is"),
     # "The crown is red, its wings are too."
-    (re.compile(rf"({_ITS} [\w ]{{1,30}}?) ({_VERB} [^,.;]{{1,60}}?),? (?:and )?({_ITS} \w+) (?:is|are) (?:too|as well|also|likewise)(?=[,.;]|$)"), r"\1 and \3 \2"),
+    (re.compile(rf"({_ITS} [\w ]{{1,30}}?) ({_VERB} [^,.;\n]{{1,60}}?),? (?:and )?({_ITS} \w+) (?:is|are) (?:too|as well|also|likewise)(?=[,.;\n]|$)"), r"\1 and \3 \2"),
     (re.compile(r"\b([^\W\d]{3,})-free\b"), r"no \1"),
     (re.compile(r"\b(?:safe|suitable|fit) (?:in|for)(?: use in)? (?:the |an? )?(\w+?)s?\b(?! (?:of|and|or)\b)"), r"\1 safe"),
     # "Gray when young, it turns brown": what follows is of the class again.
@@ -152,29 +158,29 @@ _OF_NO_CLASS = [
     re.compile(pattern)
     for pattern in (
         r"(?:\b(?:is|are|was|were|been|being) (?:\w+ ){0,2}?)?\b(?:hunted|preyed (?:up)?on|eaten|trapped|killed|poached)\b"
-        r"(?: \w+){0,2}? (?:for|by)\b(?:(?!\b(?:but|while|whereas)\b)[^,.;])*",
-        rf"\b(?:its|their) (?:\w+ ){{0,2}}?{_THEIRS} (?:is|are|has|have|was|were|includes?|can)\b[^,.;]*(?:, an? [^,.;]*)*",
+        r"(?: \w+){0,2}? (?:for|by)\b(?:(?!\b(?:but|while|whereas)\b)[^,.;\n])*",
+        rf"\b(?:its|their) (?:\w+ ){{0,2}}?{_THEIRS} (?:is|are|has|have|was|were|includes?|can)\b[^,.;\n]*(?:, an? [^,.;\n]*)*",
         rf"{_CLAUSE}(?:the |its |their |both )*(?:\w+ )?(?:eggs?|nests?|clutch(?:es)?|droppings|tracks|food)"
-        r" (?:is|are|has|have|was|were)\b(?:(?!\b(?:but|while|whereas)\b)[^,.;])*",
-        r"\b(?:check|inspect(?:ed)?|test(?:ed)?|examined?|screen(?:ed)?)(?: \w+){0,3} for\b[^.;]*",
-        r"(?:^|(?<=[.;]))[^.;]*\b(?:acceptable|permitted|permissible|allowed|tolerated)\b[^.;]*",
-        r"\b(?:do not|don't|not to be|never) (?:confuse|mistake|mix up)(?: \w+)? (?:with|for)\b[^,.;]*(?:, which [^,.;]*)?",
-        r"\b(?:reports?|claims?|rumou?rs?|(?:the|a) (?:idea|belief|notion)) that [^,.;]* (?:is|are) (?:false|untrue|wrong|unfounded)\b",
+        r" (?:is|are|has|have|was|were)\b(?:(?!\b(?:but|while|whereas)\b)[^,.;\n])*",
+        r"\b(?:check|inspect(?:ed)?|test(?:ed)?|examined?|screen(?:ed)?)(?: \w+){0,3} for\b[^.;\n]*",
+        r"(?:^|(?<=[.;]))[^.;\n]*\b(?:acceptable|permitted|permissible|allowed|tolerated)\b[^.;\n]*",
+        r"\b(?:do not|don't|not to be|never) (?:confuse|mistake|mix up)(?: \w+)? (?:with|for)\b[^,.;\n]*(?:, which [^,.;\n]*)?",
+        r"\b(?:reports?|claims?|rumou?rs?|(?:the|a) (?:idea|belief|notion)) that [^,.;\n]* (?:is|are) (?:false|untrue|wrong|unfounded)\b",
         r"\b(?:people|many|some|(?:it|they) (?:is|are)(?: \w+)?) (?:think|believe|assume|claim|say|thought|believed|assumed|claimed|said)\b"
-        r"[^,.;]*(?=,? but\b)",
+        r"[^,.;\n]*(?=,? but\b)",
         rf"\b(?:comes?|available|offered|sold) (?:\w+ )?in {_COLOR_WORDS}\b(?:(?:,| and|, and| or|, or) {_COLOR_WORDS}\b)*",
-        r"\b(?:should|ought to|(?:is|was|were|are) (?:meant|supposed|expected) to) (?!not\b)(?:(?!\bbut\b)[^,.;])*",
+        r"\b(?:should|ought to|(?:is|was|were|are) (?:meant|supposed|expected) to) (?!not\b)(?:(?!\bbut\b)[^,.;\n])*",
     )
 ]
-_NOT_SO_MUCH = re.compile(r"\bnot so much ([^,.;]{1,40}?) as (?=\w)(\w+)")
+_NOT_SO_MUCH = re.compile(r"\bnot so much ([^,.;\n]{1,40}?) as (?=\w)(\w+)")
 _NOT_AS = re.compile(r"\bnot (?:nearly |quite )?(?:as|so) (.{1,40}?) as\b")
 
 
 def in_known_words(text: str) -> str:
     """Return a lower-case text with what several words say together in words that the reader knows."""
     plain = re.sub(rf"\s*\(({_SEXES})\)", r" in \1", text)  # "green (male), brown (female)"
-    plain = re.sub(r"\?\s*(no|none|never|yes)\s*[,:;–—-]+\s", r" : \1. ", plain)  # "hooves? no: it has paws"
-    plain = re.sub(r"\?\s*(?:never|hardly|not(?: \w+){0,2})(?=\s*(?:[,.;:]|$))", " : no", plain)
+    plain = re.sub(r"\?\s*(?:never|hardly|not(?: \w+){0,2})(?=\s*(?:[,.;:\n]|$))", "? no", plain)
+    plain = re.sub(r"\?\s*(no|none|yes)\s*[,:;–—-]+\s", r" : \1. ", plain)  # "hooves? no: it has paws"
     plain = re.sub(r"\b(in|during|by|until|from|to|early|late|mid) may\b", r"\1", plain)
     plain = re.sub(r"\s*\(", ", ", plain).replace(")", " ")  # "black (white in the female)"
     plain = re.sub(r"\s+[/|•·]\s+(?=\w[\w ]{0,30}:)", "; ", plain)  # "crown: red / wings: green"
