@@ -12,7 +12,7 @@ import numpy as np
 
 from niwt_tf.data.descriptions.bert import bert
 from niwt_tf.data.descriptions.phrases import unit_of
-from niwt_tf.data.descriptions.sentences import CLASS, DENIED, SAID, Segment, Word, content, stem, words_of
+from niwt_tf.data.descriptions.sentences import CLASS, DENIED, PARTLY, SAID, Segment, Word, content, stem, words_of
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
 
@@ -51,7 +51,9 @@ GENERIC = _stems(
     pure glossy warm turn tinge tinged wash washed hue shade
     bold distinct conspicuous prominent"""
 )
-_COUNTABLE = _stems("leg eye toe arm finger tentacle antenna petal sepal stamen leaflet pin hole screw bolt pocket blade button")
+_COUNTABLE = _stems(
+    "leg eye toe arm finger tentacle antenna petal sepal stamen leaflet pin hole screw bolt pocket blade button"
+)
 # Stems.
 _COUNTED = ("no", "one", "two", "thre", "four", "fiv", "six", "seven", "eight", "nin", "ten")
 
@@ -181,6 +183,7 @@ def measured(word: str) -> str:
 
 # What the name of an amount has and a sentence may do without.
 IMPLIED = frozenset(stem(word) for word in ("length", "size", "total", "body", "average", "mean"))
+_EXTREME = frozenset(stem(word) for word in ("maximum", "minimum", "record", "exceptional"))
 # What else a length may be of.
 _SIZED = frozenset(stem(word) for word in ("height", "width", "depth", "diameter", "thickness", "capacity"))
 # What is said of an amount, by the word that attributes are called by.
@@ -250,6 +253,39 @@ def values_in(one: ReadSegment, names: Iterable[AttributeName]) -> list[tuple[in
     return kept
 
 
+def find_subjects(one: ReadSegment, by_subject: BySubject) -> None:
+    """Find what subjects' words a segment has, the longer first."""
+    named = [(begin, end, subject) for subject in by_subject for begin, end in spans(one.segment, subject)]
+    # "eye ring" is not the eye, even where nothing tells that it is on the head.
+    phrases = {phrase for names in by_subject.values() for name in names for phrase in name.phrases}
+    longer = [(begin, end, ()) for phrase in phrases for begin, end in spans(one.segment, phrase) if end - begin > 1]
+    taken: set[int] = set()
+    found: list[Subject] = []
+    for begin, end, subject in sorted([*named, *longer], key=lambda span: (span[0] - span[1], span[0], not span[2])):
+        if not taken & set(range(begin, end)):
+            taken |= set(range(begin, end))
+            found += [(begin, end, subject)] if subject else []
+    one.subjects = found
+    leave_aspects(one, found, by_subject)
+
+
+def leave_aspects(one: ReadSegment, others: Sequence[Subject], by_subject: BySubject) -> None:
+    """Take "shape" and the like from a segment's subjects if it is that of another: of the bill in "bill shape"."""
+    theirs = {aspect for _, _, subject in others for name in by_subject[subject] for aspect in name.aspects}
+    one.subjects = [span for span in one.subjects if not set(span[2]) <= ASPECTS & theirs]
+
+
+def things_in(one: ReadSegment, by_subject: BySubject) -> set[int]:
+    """Return where values stand that are things of one subject, which a segment of others does not name."""
+    if not one.subjects:
+        return set()
+    found = values_in(one, [name for names in by_subject.values() for name in names])
+    of = {begin: {name.subject for b, _, name in found if b == begin} for begin, _, _ in found}
+    named = {subject for _, _, subject in one.subjects}
+    things = {begin for begin, _, name in found if len(of[begin]) == 1 and not of[begin] & named and not is_hue(name)}
+    return {begin for begin in things if not one.segment.words[begin].text.endswith(("ed", "y"))}
+
+
 def read_counts(found: Sequence[ReadSegment], one: ReadSegment, names: Sequence[AttributeName]) -> None:
     """Read "six legs" and "legs: 6" where the legs are counted."""
     after = next((other for before, other in pairwise(found) if before is one and other.segment.joint == ":"), None)
@@ -261,7 +297,12 @@ def read_counts(found: Sequence[ReadSegment], one: ReadSegment, names: Sequence[
                 number = 0
             if number is not None:
                 one.claim(name.place, begin - (number > 0), end, number=float(number))
-            elif begin == 0 and end < len(words) and _counted_after(words[end:]) and (told := count_of(words[end].stem)) is not None:  # "petals five"
+            elif (
+                begin == 0
+                and end < len(words)
+                and _counted_after(words[end:])
+                and (told := count_of(words[end].stem)) is not None
+            ):  # "petals five"
                 one.claim(name.place, begin, end + 1, number=float(told))
             elif after is not None and end == len(words) and (told := count_of(after.segment.words[0].stem)) is not None:
                 one.claim(name.place, begin, end, number=float(told))
@@ -278,7 +319,12 @@ def _names_thing(one: ReadSegment) -> bool:
     for claim in one.claims:
         last = one.segment.words[claim.end - 1].text if claim.end else ""
         after = one.segment.words[claim.end].stem if claim.end < len(one.segment.words) else ""
-        if not claim.subject and claim.number is None and after not in GENERIC and not last.endswith(("y", "ed", "less", "ous")):
+        if (
+            not claim.subject
+            and claim.number is None
+            and after not in GENERIC
+            and not last.endswith(("y", "ed", "less", "ous"))
+        ):
             return True
     return False
 
@@ -289,7 +335,9 @@ def read_measures(found: Sequence[ReadSegment], names: Sequence[AttributeName]) 
         for k, word in enumerate(one.segment.words):
             if word.quantity is None or word.degree == DENIED:  # "it never weighs 5 kg"
                 continue
-            aside = all(each.quantity or each.stem in ASPECTS or each.stem in _MEASURED for each in one.segment.words)  # "its tail, 25 cm in length,"
+            aside = all(
+                each.quantity or each.stem in ASPECTS or each.stem in _MEASURED for each in one.segment.words
+            )  # "its tail, 25 cm in length,"
             near = [one, *(found[place - 1 : place] if aside or not one.segment.lists else [])]
             # "A scratch, 12 mm long" says how long the scratch is.
             of_thing = aside and one.segment.lists and any(map(_names_thing, near[1:]))
@@ -297,9 +345,10 @@ def read_measures(found: Sequence[ReadSegment], names: Sequence[AttributeName]) 
             scored = []
             for name in names:
                 wanted = {measured(stem(part)) for part in name.phrases[0]}
-                if name.kind == word.quantity.kind and wanted & told and wanted - told <= IMPLIED | _SIZED:
-                    if not (of_thing and wanted <= IMPLIED | _SIZED):
-                        scored.append((len(wanted & told) - 0.5 * (not wanted - told <= IMPLIED), name, wanted))
+                if name.kind != word.quantity.kind or (of_thing and wanted <= IMPLIED | _SIZED):
+                    continue
+                if wanted & told and wanted - told <= IMPLIED | _SIZED:
+                    scored.append((len(wanted & told) - 0.5 * (not wanted - told <= IMPLIED), name, wanted))
             of_kind = [name for name in names if name.kind == word.quantity.kind]
             if not scored and len(of_kind) == 1 and word.quantity.kind != "length":  # "a 3 kg animal"
                 scored.append((0, of_kind[0], set()))
@@ -307,7 +356,8 @@ def read_measures(found: Sequence[ReadSegment], names: Sequence[AttributeName]) 
             # "A 25 mm heel" where both its height and its width are known is of neither.
             if scored and (best == int(best) or [score for score, _, _ in scored].count(best) == 1):
                 _, name, wanted = max(scored, key=lambda each: each[0])
-                one.claim(name.place, k, k + 1, number=word.quantity.in_unit(name.unit))
+                degree = PARTLY if {other.stem for other in one.segment.words} & _EXTREME else word.degree
+                one.claim(name.place, k, k + 1, degree=degree, number=word.quantity.in_unit(name.unit))
                 for each in near:
                     each.read |= {j for j, other in enumerate(each.segment.words) if measured(other.stem) in wanted}
 

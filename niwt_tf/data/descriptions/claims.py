@@ -20,15 +20,18 @@ from niwt_tf.data.descriptions.attribute_names import (
     Claim,
     ReadSegment,
     Subject,
+    find_subjects,
     is_hue,
+    leave_aspects,
     loose_spans,
     named_by_subject,
     read_counts,
     read_measures,
     spans,
+    things_in,
     values_in,
 )
-from niwt_tf.data.descriptions.sentences import CLASS, DENIED, NOT_OF_CLASS, OTHERS, PARTLY, SAID, sentences, stem
+from niwt_tf.data.descriptions.sentences import CLASS, DENIED, OTHERS, PARTLY, SAID, sentences, stem
 
 _ASIDES = ("instead", "unlike")
 # What may be lacked by one part and worn by another.
@@ -58,11 +61,11 @@ def claims_of(text: str, names: Sequence[AttributeName]) -> list[ReadSegment]:
         _read_labels(found, plain)
         _read_adjectives(found, plain)
         for one in found:
-            _find_subjects(one, by_subject)
-            one.things = _things(one, by_subject)
+            find_subjects(one, by_subject)
+            one.things = things_in(one, by_subject)
         for before, one in pairwise(found):
             if one.segment.joint == "with":  # "a bill with a hooked shape"
-                _leave_aspects(one, before.subjects, by_subject)
+                leave_aspects(one, before.subjects, by_subject)
             # "unlike the breast, which is red"
             if before.segment.joint == "unlike" and before.subjects and one.segment.relative:
                 one.segment = replace(one.segment, about=CLASS)
@@ -73,6 +76,7 @@ def claims_of(text: str, names: Sequence[AttributeName]) -> list[ReadSegment]:
         for place in range(len(found)):
             _read_of_parts(found, place, names)
             _read_shared(found, place, by_subject)
+            _read_shared_ahead(found, place, by_subject)
             _read_echo([*result, *found], len(result) + place, by_subject)
         for place in range(len(found)):
             _read_alone(found, place, by_subject)
@@ -80,14 +84,6 @@ def claims_of(text: str, names: Sequence[AttributeName]) -> list[ReadSegment]:
         read_measures(found, measured)
         result += found
     return result
-
-
-def unread_words(one: ReadSegment) -> list[str]:
-    """Return the words of a segment that say something of the class and were not understood."""
-    if one.segment.about in NOT_OF_CLASS:
-        return []
-    words = enumerate(one.segment.words)
-    return [word.text for k, word in words if k not in one.read and word.stem not in GENERIC and not word.compared]
 
 
 def _read_plain(one: ReadSegment, names: Sequence[AttributeName]) -> None:
@@ -161,7 +157,11 @@ def _read_of_parts(found: Sequence[ReadSegment], place: int, names: Sequence[Att
     kept = []
     for claim in one.claims:
         adjective = words[claim.begin].stem if claim.end - claim.begin == 1 and claim.place in plain else ""
-        is_looks = adjective in COLORS | PATTERNS | SIZES or (adjective and words[claim.begin].text.endswith("less"))
+        # "Stripes on the back" are stripes of the whole.
+        are_marks = adjective in PATTERNS and words[claim.begin].text.endswith("s")
+        is_looks = (adjective in COLORS | PATTERNS | SIZES and not are_marks) or (
+            adjective and words[claim.begin].text.endswith("less")
+        )
         if is_looks and claim.degree != DENIED and _of_part(found, place, claim):
             if adjective in SIZES or words[claim.begin].text.endswith("less"):
                 one.read -= {claim.begin}
@@ -199,27 +199,6 @@ def _of_part(found: Sequence[ReadSegment], place: int, claim: Claim) -> bool:
     if not claim.begin and found[place].segment.joint == ":" and found[place - 1].segment.words:
         before = found[place - 1].segment.words[-1].stem
     return before in PARTS
-
-
-def _find_subjects(one: ReadSegment, by_subject: BySubject) -> None:
-    named = [(begin, end, subject) for subject in by_subject for begin, end in spans(one.segment, subject)]
-    # "eye ring" is not the eye, even where nothing tells that it is on the head.
-    phrases = {phrase for names in by_subject.values() for name in names for phrase in name.phrases}
-    longer = [(begin, end, ()) for phrase in phrases for begin, end in spans(one.segment, phrase) if end - begin > 1]
-    taken: set[int] = set()
-    found: list[Subject] = []
-    for begin, end, subject in sorted([*named, *longer], key=lambda span: (span[0] - span[1], span[0], not span[2])):
-        if not taken & set(range(begin, end)):
-            taken |= set(range(begin, end))
-            found += [(begin, end, subject)] if subject else []
-    one.subjects = found
-    _leave_aspects(one, found, by_subject)
-
-
-def _leave_aspects(one: ReadSegment, others: Sequence[Subject], by_subject: BySubject) -> None:
-    """Take "shape" and the like from a segment's subjects if it is that of another: of the bill in "bill shape"."""
-    theirs = {aspect for _, _, subject in others for name in by_subject[subject] for aspect in name.aspects}
-    one.subjects = [span for span in one.subjects if not set(span[2]) <= ASPECTS & theirs]
 
 
 def _read_values(
@@ -285,18 +264,9 @@ def _stood_for(found: Sequence[ReadSegment], place: int, spoken: _Spoken) -> tup
 def _is_of_marks(one: ReadSegment, end: int, name: AttributeName) -> bool:
     """Return whether a colour is that of spots and the like, and not of what has them: "white wings with black spots"."""
     after = one.segment.words[end] if end < len(one.segment.words) else None
-    return after is not None and is_hue(name) and after.stem in PATTERNS and after.text.endswith(("s", "stripe", "spot", "patch"))
-
-
-def _things(one: ReadSegment, by_subject: BySubject) -> set[int]:
-    """Return where values stand that are things of one subject, which a segment of others does not name."""
-    if not one.subjects:
-        return set()
-    found = values_in(one, [name for names in by_subject.values() for name in names])
-    of = {begin: {name.subject for b, _, name in found if b == begin} for begin, _, _ in found}
-    named = {subject for _, _, subject in one.subjects}
-    things = {begin for begin, _, name in found if len(of[begin]) == 1 and not of[begin] & named and not is_hue(name)}
-    return {begin for begin in things if not one.segment.words[begin].text.endswith(("ed", "y"))}
+    return (
+        after is not None and is_hue(name) and after.stem in PATTERNS and after.text.endswith(("s", "stripe", "spot", "patch"))
+    )
 
 
 def _denies_alone(one: ReadSegment, names: Iterable[AttributeName]) -> bool:
@@ -318,14 +288,41 @@ def _nearest(subjects: Sequence[Subject], begin: int, end: int, value_first: boo
     return min([*after, *((begin - e, value_first, subject) for _, e, subject in subjects if e <= begin)])[2]
 
 
+def _read_shared_ahead(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> None:
+    """Give the values of a list's first subject to those after it that have nothing else: "black wings and tail"."""
+    one = found[place]
+    listed = list(takewhile(lambda other: other.segment.lists, found[place + 1 :]))
+    last = next((k for k, other in enumerate(listed) if other.segment.joint == "and"), len(listed))
+    listed = listed[: last + 1]
+    subjects = [each for other in listed for each in other.subjects]
+    bare = all(other.segment.bare and len(other.subjects) == 1 and not other.claims for other in listed)
+    bare &= all(len(other.segment.words) == other.subjects[0][1] - other.subjects[0][0] for other in listed if other.subjects)
+    following = found[place + 1 + len(listed)] if place + 1 + len(listed) < len(found) else None
+    ends = following is None or (following.segment.joint == "," and bool(following.subjects and following.claims))
+    ends |= following is not None and following.segment.joint in ("with", "but")
+    if not (subjects and bare and ends and listed[-1].segment.joint == "and") or one.segment.copula or len(one.subjects) != 1:
+        return
+    told = [claim for claim in one.claims if claim.subject and claim.end <= one.subjects[0][0]]
+    for claim in told:
+        phrases = set(_phrases_of(claim, by_subject))
+        for other in listed:
+            (begin, end, subject), *_ = other.subjects
+            for name in by_subject[subject]:
+                if set(name.phrases) & phrases:
+                    other.claim(name.place, begin, end, subject, degree=claim.degree)
+
+
 def _lender(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> tuple[ReadSegment, tuple[str, ...]] | None:
     """Return the segment with the subject of one that names none: of "black" in "black and white wings" or "which is black"."""
     # "The crown, rather than the breast, is red."
     aside = [k for k in range(1, place) if found[place].segment.joint == "," and found[k].segment.joint in _ASIDES]
     aside = [k for k in aside if found[k].subjects and not found[k].claims]
     if found[place].segment.joint == "," and found[place].segment.predicate:  # "the flowers, which open in spring, are red"
-        relative = next((k for k in range(place - 1, 0, -1) if found[k].segment.relative), place)
-        aside += range(relative, place) if found[relative - 1].subjects else []
+        begins = next((k for k in range(place - 1, 0, -1) if found[k].segment.relative), place)
+        if begins == place:  # "the bill, short and hooked, is black"
+            begins = next((k + 1 for k in range(place - 2, -1, -1) if found[k].subjects), place)
+            begins = place if begins == place or found[begins].segment.joint != "," else begins
+        aside += range(begins, place) if found[begins - 1].subjects else []
     back = next((k for k in range(place - 1, -1, -1) if found[k].subjects and k not in aside), None)
     ahead = next((k for k in range(place + 1, len(found)) if found[k].subjects), None)
     before = after = None
@@ -344,6 +341,8 @@ def _lender(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> 
         first = min((b for b, _, _ in values_in(found[ahead], by_subject[subject])), default=begin)
         if first < begin and all(_lists_values(one, by_subject[subject]) for one in found[place:ahead]):
             after = found[ahead], subject
+    if found[place].segment.refers and before:  # "the crown and the tail, both red, stand out"
+        after = None
     begins_with = back is not None and found[back + 1].segment.joint == "with"
     return after if after and (not states or begins_with) else before or after
 

@@ -17,10 +17,13 @@ _TOLD = (
     f"(?:(?:told|distinguished|recogni[sz]ed|separated|identified)(?: apart)?{_FROM} by|differs?{_FROM} (?:by|in))(?: having)?"
 )
 _PRESENT = (
-    "(?:seen|found|present|recorded|shown|observed|noted|visible|known|included|supplied|provided|confirmed|detected|noticed|evident|needed|required)"
+    "(?:seen|found|present|recorded|shown|observed|noted|visible|known|included|supplied|provided|confirmed|detected|noticed"
+    "|evident|needed|required)"
 )
 _IS = "(?:is|are|was|were|(?:has|have) been)"
 _HAS = "(?:has|have|shows?|boasts?|combines?|bears?|wears?|carries|carry|displays?|sports?|possess(?:es)?|exhibits?)"
+_UNDONE = "(?:repaired|removed|corrected|eliminated|rectified|fixed|dropped|discontinued|omitted)"
+_PART_OF = "(?:tips?|base|end|sides?|middle|centre|center|root|(?:upper|lower|outer|inner) half)"
 _BOTH = "(?:males? and (?:the )?females?|females? and (?:the )?males?|cocks? and (?:the )?hens?|bulls? and (?:the )?cows?)"
 # What several words say together, and the one word that says it here.
 _TOGETHER = [
@@ -32,6 +35,13 @@ _TOGETHER = [
             r"except \1, it \2",
         ),
         ("whether", "either"),
+        (r"if (\w+) at all", r"perhaps \1"),
+        # Of a part of a part: "the tip of the tail is white".
+        (f"{_PART_OF} of (?:the|its|their)", "partly the"),
+        ("(?:as long as|(?:of )?(?:about )?the same length as|equal in length to) (?:the|its) head", "the same as the head"),
+        (r"(it|they|(?:the|this) (?:animal|species|bird)) (?:is|are) (?:absent|missing) from", r"\1 lacks"),
+        ("(?:also|optionally) (?:comes?|available|offered|sold) (?:in|as|with)", "sometimes"),
+        (r"forms?(?= (?:is|are|has|have|from|found|occurs?|lacks?)\b)", "morph"),
         # "The hooves are replaced by pads", "a zip replaces the laces".
         (rf"((?:the |its |their )?\w+) {_IS} (?:\w+ly )?(?:replaced|superseded|supplanted) (?:by|with)", r"no \1, but"),
         ("(?:replaces?|supersedes?)(?: the| its)?(?: (?:usual|old|earlier|former))?", "instead"),
@@ -51,7 +61,8 @@ _TOGETHER = [
         ("once in a while|from time to time|every so often", "sometimes"),
         ("without exception", ""),
         ("i\\.e\\.|e\\.g\\.|if ever|if any|at all|at least|at most|no more than|no fewer than|more or less|such as", ""),
-        ("(?:not|never) (?:(?:weighing|weighs|reaching|being) )?(?:more|less|over|under|longer|taller|heavier)(?: than)?(?= quantity)", ""),
+        ("(?:not|never) (?:(?:weighing|weighs|reaching|being) )?(?:more|less|over|under|longer|taller|heavier)"
+         "(?: than)?(?= quantity)", ""),
         ("(?<!not )(?<!even )(?<!without )(?<!lacks )a (?:slight |faint )?(?:hint|trace|touch|suggestion) of", "slightly"),
         (f"(?:both )?(?:the )?{_BOTH}(?: alike)?(?! differ)", "both sexes"),
         ("(?:any|every)(?:thing|where) (?:but|except|save|other than|apart from)(?: for)?", "not"),
@@ -65,11 +76,14 @@ _TOGETHER = [
         ("no other(?: \\w+){1,2} (?:is|are)(?! (?:so|as|more|quite|found|known|seen)\\b)", "it is"),
         ("no other(?! (?:\\w+ ){0,2}(?:is|are)\\b)", "unlike"),
         ("(?:(?:for|during) )?the (?:rest|remainder) of the (?:year|time)|at other times(?: of (?:the )?year)?", ""),
-        ("at (?:birth|hatching)|when (?:still )?(?:newborn|juvenile|immature|very young)|while (?:still )?young", "when young"),
+        (
+            "at (?:birth|hatching)|when (?:still )?(?:born|newborn|juvenile|immature|very young)|while (?:still )?young",
+            "when young",
+        ),
         # "A pink tail is never seen", "wing bars are sometimes present".
         (rf"{_IS} (?:never|not|hardly ever) (?:been )?{_PRESENT}(?=\s*(?:[,.;\n]|$))", "is absent"),
         (rf"(?<=\w) not {_PRESENT}(?=\s*(?:[,.;\n]|$))", " is absent"),
-        (rf"{_IS} (?:since |later |now )?(?:repaired|removed|corrected|eliminated|rectified|fixed|dropped|discontinued|omitted)(?=\s*(?:[,.;\n]|$))", "is absent"),
+        (rf"{_IS} (?:since |later |now )?{_UNDONE}(?=\s*(?:[,.;\n]|$))", "is absent"),
         (rf"(?:is|are) (sometimes|occasionally|often|usually) {_PRESENT}(?=\s*(?:[,.;\n]|$))", r"are \1"),
         # What nobody is more than is so.
         ("(?:nothing|no(?: \\w+){1,3}) (?:is|are) (?:more|so|as|quite as)", "it is"),
@@ -112,6 +126,9 @@ _SEEMING = (
     "(?:suspected|supposed|apparent|(?:what|which) (?:appear|look|seem)(?:s|ed)?(?: to be| like)?|"
     "what (?:might|could|may) be (?:taken|mistaken) for)"
 )
+_REALLY = "(?:actually|really|in fact|in reality)"
+_TURNS_OUT = f"(?:turn(?:s|ed) out to be|prove[sd] to be|{_IS} {_REALLY})"
+_EDGED = "(?:bordered|edged|fringed|rimmed|outlined|bounded|framed|margined)"
 _COLOR_WORDS = "(?:black|white|gr[ea]y|red|yellow|green|blue|brown|pink|orange|buff|rufous|purple|olive)"
 _OTHERS = "(?:all |most |many |nearly |almost |the )*(?:other (?!parts|places)|others|related|allied|similar)"
 _KIN = "(?:relatives|congeners|others|species)"
@@ -135,24 +152,44 @@ _REWORDED = [
     (re.compile(rf",? (?:while|whereas) (?:that|those) of (?:its |their )?(?:\w+ )?{_KIN}\b[^,.;\n]*{_ASIDE}"), " "),
     (re.compile(r", (?:just )?as (?:it is|they are|is|are)? ?(?:in|with) [^,.;\n]*(?:,(?= but\b)|(?=[,.;\n]|$))"), ""),
     (re.compile(r" as in (?:the|other|most|many|its|all) (?!female|male|adult|young)[^,.;\n]*"), ""),
+    (re.compile(r", (?:just )?like ((?:the|its|their) [^,.;\n]{1,30}), (?=(?:is|are|has|have)\b)"), r" and \1 "),
     # "Born blind, it grows fur", "they are born brown but become white".
-    (re.compile(r"(?:\b(?:though|although|while) )?(?:\b(?:is|are) )?\b(?:born|hatched) ([^,.;\n]*), (?=(?:it|they|he|she)\b)"), r"when young \1. "),
-    (re.compile(r"\b(?:is|are) born ([^,.;\n]*?),? (?:but|and) (?=(?:later|then|soon|become|turn|grow|develop))"), r"when young \1. it "),
+    (
+        re.compile(r"(?:\b(?:al)?though )?(?:\b(?:is|are) )?\b(?:born|hatched) ([^,.;\n]*), (?=(?:it|they|he|she)\b)"),
+        r"when young \1. ",
+    ),
+    (
+        re.compile(r"\b(?:is|are) born ([^,.;\n]*?),? (?:but|and) (?=(?:later|then|soon|become|turn|grow|develop))"),
+        r"when young \1. it ",
+    ),
     (re.compile(rf"{_CLAUSE}(?:that|those) of (?:the |an? |its |their )*(?={_SEXES}\b)"), r"\1thatone of the "),
     (re.compile(rf"{_CLAUSE}(?=(?:that|those) of )"), r"\1unlike "),
     # "A white throat bordered by black".
-    (re.compile(rf"\b(?:bordered|edged|fringed|rimmed|outlined|bounded|framed|margined) (?:\w+ )?(?:by|with|in) ({_COLOR_WORDS})(?=\s*(?:[,.;\n]|$|and\b))"), r"unlike \1"),
+    (re.compile(rf"\b{_EDGED} (?:\w+ )?(?:by|with|in) ({_COLOR_WORDS})(?=\s*(?:[,.;\n]|$|and\b))"), r"unlike \1"),
     (re.compile(r"\ball (\w+) but (?=(?:the|a|an|its|in|for)\b)"), r"\1, not "),
     # What only seems so: "it may look black but is in fact blue", "the suspected rust turned out to be a stain".
-    (re.compile(rf"\b{_SEEMING} (?:a |an |the )?([^,.;\n]{{1,40}}?) (?:turn(?:s|ed) out to be|prove[sd] to be|{_IS} (?:actually|really|in fact|in reality))"), r"not \1 but"),
-    (re.compile(r"\b(?:may |might |can |often |sometimes )*(?:looks?|appears?|seems?)(?: to be)? ([^,.;\n]{1,40}?),? but (?:is|are) (?:actually|really|in fact|in reality)"), r"is not \1 but is"),
+    (re.compile(rf"\b{_SEEMING} (?:an? |the )?([^,.;\n]{{1,40}}?) {_TURNS_OUT}"), r"not \1 but"),
+    (
+        re.compile(
+            r"\b(?:may |might |can |often |sometimes )*(?:looks?|appears?|seems?)(?: to be)? ([^,.;\n]{1,40}?),?"
+            rf" but (?:is|are) {_REALLY}"
+        ),
+        r"is not \1 but is",
+    ),
     # "The crown is red, its wings are too."
-    (re.compile(rf"({_ITS} [\w ]{{1,30}}?) ({_VERB} [^,.;\n]{{1,60}}?),? (?:and )?({_ITS} \w+) (?:is|are) (?:too|as well|also|likewise)(?=[,.;\n]|$)"), r"\1 and \3 \2"),
+    (
+        re.compile(
+            rf"({_ITS} [\w ]{{1,30}}?) ({_VERB} [^,.;\n]{{1,60}}?),? (?:and )?({_ITS} \w+) (?:is|are)"
+            r" (?:too|as well|also|likewise)(?=[,.;\n]|$)"
+        ),
+        r"\1 and \3 \2",
+    ),
     (re.compile(r"\b([^\W\d]{3,})-free\b"), r"no \1"),
     (re.compile(r"\b(?:safe|suitable|fit) (?:in|for)(?: use in)? (?:the |an? )?(\w+?)s?\b(?! (?:of|and|or)\b)"), r"\1 safe"),
     # "Gray when young, it turns brown": what follows is of the class again.
     (re.compile(r"\bwhen young, (?=(?:but )?(?:it|they|the adults?|adults?|later|then|soon)\b)"), "when young. "),
 ]
+_MORE = "(?:larger|bigger|smaller|longer|shorter|taller|heavier|lighter)(?: \\w+)?"
 # Clauses of what is done to it, of others that have to do with it, of what is asked of it, looked for or but believed.
 _OF_NO_CLASS = [
     re.compile(pattern)
@@ -165,9 +202,20 @@ _OF_NO_CLASS = [
         r"\b(?:check|inspect(?:ed)?|test(?:ed)?|examined?|screen(?:ed)?)(?: \w+){0,3} for\b[^.;\n]*",
         r"(?:^|(?<=[.;]))[^.;\n]*\b(?:acceptable|permitted|permissible|allowed|tolerated)\b[^.;\n]*",
         r"\b(?:do not|don't|not to be|never) (?:confuse|mistake|mix up)(?: \w+)? (?:with|for)\b[^,.;\n]*(?:, which [^,.;\n]*)?",
-        r"\b(?:reports?|claims?|rumou?rs?|(?:the|a) (?:idea|belief|notion)) that [^,.;\n]* (?:is|are) (?:false|untrue|wrong|unfounded)\b",
-        r"\b(?:people|many|some|(?:it|they) (?:is|are)(?: \w+)?) (?:think|believe|assume|claim|say|thought|believed|assumed|claimed|said)\b"
-        r"[^,.;\n]*(?=,? but\b)",
+        r"\b(?:reports?|claims?|rumou?rs?|(?:the|a) (?:idea|belief|notion)) that [^,.;\n]* (?:is|are) "
+        r"(?:false|untrue|wrong|unfounded)\b",
+        r"\b(?:people|many|some|(?:it|they) (?:is|are)(?: \w+)?) "
+        r"(?:think|believe|assume|claim|say|thought|believed|assumed|claimed|said)\b[^,.;\n]*(?=,? but\b)",
+        # "A white breast separates it from the finch, whose breast is yellow", "it can be told from the finch".
+        r"\b(?:separates?|distinguish(?:es)?|tells?|differentiates?|sets?) (?:it|them|this \w+)(?: apart)? from [^,.;\n]*"
+        r"(?:, (?:which|whose|who) [^,.;\n]*)?",
+        r"\b(?:told|distinguished|separated|differs?)(?: apart)? from (?:(?!(?:by|in|having)\b)[^,.;\n])*"
+        r"(?=[.;\n]|$|, (?!which|whose))",
+        r"\b(?:means?|meaning|called|named) (?=['\"“‘])[^,.;\n]*",
+        r"\b(?:is|are) (?:\w+ )?(?:called|named|known as|nicknamed) [^,.;\n]*",
+        r"\b(?:is|are) used (?:to|for|in|as) [^,.;\n]*",
+        rf"\b{_MORE} than an? [^,.;\n]*? (?:but|and|yet) {_MORE} than an? [^,.;\n]*",
+        r"\b(?:fad|shad|grad|merg|blend)(?:es?|ing) (?:in)?to [^,.;\n]*",
         rf"\b(?:comes?|available|offered|sold) (?:\w+ )?in {_COLOR_WORDS}\b(?:(?:,| and|, and| or|, or) {_COLOR_WORDS}\b)*",
         r"\b(?:should|ought to|(?:is|was|were|are) (?:meant|supposed|expected) to) (?!not\b)(?:(?!\bbut\b)[^,.;\n])*",
     )
@@ -198,7 +246,9 @@ def in_known_words(text: str) -> str:
     return re.sub(r"\b(seldom|rarely|never),\s*,", r"\1", plain)
 
 
-_JOINS = re.compile(r"\b(?:and|or|nor|with|without|has|have|having|which|that|whose|except|unlike|instead|not|no|it|they)\b|[,:]")
+_JOINS = re.compile(
+    r"\b(?:and|or|nor|with|without|has|have|having|which|that|whose|except|unlike|instead|not|no|it|they)\b|[,:]"
+)
 
 
 def _left_out(clause: re.Match[str]) -> str:
@@ -271,7 +321,7 @@ _NUMBER = r"(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
 _UNIT = rf"(?P<unit>(?!in\b(?!\s*(?:[.,;:)]|$|long|tall|high|wide|in\b)))(?:{_ANY})s?)(?![\w/])"
 _QUANTITY = re.compile(
     rf"(?:\b(?:between|from|about|around|approximately|approx\.|ca\.|circa|roughly|nearly|over|under|up to)\s+)*(?<![\w.])"
-    rf"(?P<first>{_NUMBER})\s*(?:(?:{_ANY})s?(?!\w))?\s*(?:(?:-|–|to|and|or)\s*(?P<last>{_NUMBER}))?[\s-]*{_UNIT}"
+    rf"(?P<first>{_NUMBER})\s*(?:(?:{_ANY})s?(?!\w))?\s*(?:(?:-|–|to|and|or)\s*(?P<last>{_NUMBER}))?[\s-]*{_UNIT}(?:\.(?=\s(?:long|tall|high|wide|across|deep)\b))?"
 )
 _OF_NAME = re.compile(rf"(?:^|[\s_(\[]|in )(?P<unit>{_ANY})s?[)\]]?$", re.IGNORECASE)
 

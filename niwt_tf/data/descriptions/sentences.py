@@ -63,11 +63,11 @@ fine ever thatone many numerous several much got trace sign hint sex else alone 
 EMPTY = _COPULAS | _CONFIRMING | words_of(_EMPTY_WORDS)
 _OF_SOME = words_of(
     """male female stag doe ewe drake stallion mare ram hen cock cockerel rooster summer winter spring autumn breeding
-    nonbreeding molt moult bull cow lioness"""
+    nonbreeding morph phase race subspecies variety molt moult bull cow lioness"""
 )
 _OF_YOUNG = words_of(
-    """born young juvenile immature fawn calf cub chick pup puppy kitten lamb foal piglet nestling hatchling infant baby fledgling
-    duckling gosling newborn youngster tadpole larva"""
+    """born young juvenile immature fawn calf cub chick pup puppy kitten lamb foal piglet nestling hatchling infant baby
+    fledgling duckling gosling newborn youngster tadpole larva"""
 )
 _OF_ALL = words_of("adult adults grown sexes parent parents")
 _IRREGULAR = {
@@ -124,6 +124,7 @@ class Segment:
     refers: bool = False  # whether "it" or "one" of it stands for what was spoken of before
     one: str = ""  # "one", "ones", "former" or "latter" where that stands for a thing that was spoken of before
     predicate: bool = False  # whether "is" or the like begins it
+    bare: bool = False  # whether it has nothing but words that count, as "tail" of "black wings and tail"
     after_stop: bool = True  # whether a full stop stands before its sentence, not a semicolon
 
     @property
@@ -349,6 +350,7 @@ def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -
     ends = trailing or absent
     starts = bool(part.tokens) and part.tokens[0] in _COPULAS
     made.segment = Segment(joint, tuple(words), copula, CLASS, relative, ends, refers, one=_stands_for(part), predicate=starts)
+    made.segment = replace(made.segment, bare=len(words) == len(part.tokens) and not copula)
     made.goes_on = part.joints in (["and"], ["or"]) and not copula and not refers
     made.of_none = bool(part.tokens) and part.tokens[0] in ("no", "none", "neither")
     made.of_few = part.tokens[:1] in (["some"], ["few"], ["partly"]) or part.tokens[:2] == ["a", "few"]
