@@ -107,6 +107,12 @@ def _called(names: tuple[str, ...], groups: tuple[str, ...], are_counts: tuple[b
             # "fan-shaped_tail" of tail_shape is "fan": its group says the rest.
             rest_of = tuple(word for word in words if stem(word) not in {*subject, *(ASPECTS if subject else ())})
             phrases += [rest_of or words] if words else []
+            glued = (
+                re.fullmatch("(long|short|big|small|tough|thick|thin|broad|wide)(\\w{3,})", words[0])
+                if len(words) == 1
+                else None
+            )
+            phrases += [(glued[1], glued[2])] if glued else []  # "longneck"
         opposites: list[tuple[str, ...]]
         opposites = [(phrase[0][:-4],) for phrase in phrases if len(phrase) == 1 and re.fullmatch("...+less", phrase[0])]
         opposites += [phrase[1:] for phrase in phrases if len(phrase) > 1 and phrase[0] in ("no", "not", "without")]

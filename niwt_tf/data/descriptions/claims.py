@@ -162,7 +162,7 @@ def _read_of_parts(found: Sequence[ReadSegment], place: int, names: Sequence[Att
         is_looks = (adjective in COLORS | PATTERNS | SIZES and not are_marks) or (
             adjective and words[claim.begin].text.endswith("less")
         )
-        if is_looks and claim.degree != DENIED and _of_part(found, place, claim):
+        if is_looks and claim.degree != DENIED and (one.segment.one or _of_part(found, place, claim)):
             if adjective in SIZES or words[claim.begin].text.endswith("less"):
                 one.read -= {claim.begin}
                 continue

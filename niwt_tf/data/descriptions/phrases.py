@@ -16,13 +16,15 @@ _TOLD = (
     "(?:(?:can|may|could|might) )?(?:(?:easily|readily|always|best|also) )*(?:(?:be|is|are) )?(?:(?:easily|readily|best) )*"
     f"(?:(?:told|distinguished|recogni[sz]ed|separated|identified)(?: apart)?{_FROM} by|differs?{_FROM} (?:by|in))(?: having)?"
 )
+_COLOR_WORDS = "(?:black|white|gr[ea]y|red|yellow|green|blue|brown|pink|orange|buff|rufous|purple|olive)"
+_MEMBERS = "(?:birds|animals|individuals|specimens|populations|cases|races|subspecies|forms|areas|regions|places|plumages)"
 _PRESENT = (
     "(?:seen|found|present|recorded|shown|observed|noted|visible|known|included|supplied|provided|confirmed|detected|noticed"
     "|evident|needed|required)"
 )
 _IS = "(?:is|are|was|were|(?:has|have) been)"
 _HAS = "(?:has|have|shows?|boasts?|combines?|bears?|wears?|carries|carry|displays?|sports?|possess(?:es)?|exhibits?)"
-_UNDONE = "(?:repaired|removed|corrected|eliminated|rectified|fixed|dropped|discontinued|omitted)"
+_UNDONE = "(?:(?:cleaned|polished|washed|rubbed|ground)(?: (?:off|out|away))?|repaired|removed|corrected|eliminated|rectified|fixed|dropped|discontinued|omitted)"
 _PART_OF = "(?:tips?|base|end|sides?|middle|centre|center|root|(?:upper|lower|outer|inner) half)"
 _BOTH = "(?:males? and (?:the )?females?|females? and (?:the )?males?|cocks? and (?:the )?hens?|bulls? and (?:the )?cows?)"
 # What several words say together, and the one word that says it here.
@@ -43,7 +45,19 @@ _TOGETHER = [
         ("(?:also|optionally) (?:comes?|available|offered|sold) (?:in|as|with)", "sometimes"),
         (r"forms?(?= (?:is|are|has|have|from|found|occurs?|lacks?)\b)", "morph"),
         # "The hooves are replaced by pads", "a zip replaces the laces".
-        (rf"((?:the |its |their )?\w+) {_IS} (?:\w+ly )?(?:replaced|superseded|supplanted) (?:by|with)", r"no \1, but"),
+        (
+            rf"((?:the |its |their )?\w+)(?: of [^,.;\n]{{1,40}}?)? (?:{_IS} (?:\w+ly )?(?:replaced|superseded|supplanted)"
+            r" (?:by|with)|(?:has given|have given|gives?|gave) way to)",
+            r"no \1, but",
+        ),
+        (r"(?:do|does|should|must) not (?:be )?(?:put |placed? |used? )?(?:it )?(?:in (?:the|a) )?"
+         r"(microwave|dishwasher|oven|freezer)d?", r"not \1 safe"),
+        (rf"({_COLOR_WORDS}) at (?:the|its) (?:tip|end|base|edges?|sides?)", r"partly \1"),
+        ("at (?:the|its) (?:tip|end|point)", ""),
+        ("(?:race|subspecies|variety|phase|morph)(?= of\\b)", "kind"),
+        # Of where some live: "southern birds have a buff belly".
+        (rf"(?:(?:north|south|east|west)(?:ern|east\w*|west\w*)?|island|inland) {_MEMBERS}", "morph"),
+        (rf"{_MEMBERS} (?:in|of|from) the (?:far )?(?:(?:north|south|east|west)\w*|islands?)", "morph"),
         ("(?:replaces?|supersedes?)(?: the| its)?(?: (?:usual|old|earlier|former))?", "instead"),
         ("(?:slow|quick|fast) to (?!the\\b|an?\\b)\\w+", ""),
         ("(?:is|are|being) sold (?:separately|apart)", "is absent"),
@@ -117,10 +131,9 @@ _FEW = (
     "(?:only )?(?:about |roughly |nearly |almost )?(?:some|certain|a few|half|a (?:third|quarter|minority|small number))"
     "(?: of)?(?: all)?(?: the| these| its)?"
 )
-_MEMBERS = "(?:birds|animals|individuals|specimens|populations|cases|races|subspecies|forms|areas|regions|places|plumages)"
 _ASIDE = "(?:, (?=is\\b|are\\b)|(?=[,.;\n]|$))"  # where an aside ends
 _SEXES = "(?:males?|females?|cocks?|hens?|bulls?|cows?|juveniles?|immatures?|young|adults?|summer|winter)"
-_CLAUSE = r"(^|[,.;:] |\b(?:and|but|while|whereas) )"
+_CLAUSE = r"(^|[,.;:\n] ?|\b(?:and|but|while|whereas|though|although|yet) )"
 _THEIRS = "(?:enem(?:y|ies)|predators?|prey|rivals?|relatives?|cousins?|congeners?|competitors?|victims?|hosts?)"
 _SEEMING = (
     "(?:suspected|supposed|apparent|(?:what|which) (?:appear|look|seem)(?:s|ed)?(?: to be| like)?|"
@@ -129,7 +142,6 @@ _SEEMING = (
 _REALLY = "(?:actually|really|in fact|in reality)"
 _TURNS_OUT = f"(?:turn(?:s|ed) out to be|prove[sd] to be|{_IS} {_REALLY})"
 _EDGED = "(?:bordered|edged|fringed|rimmed|outlined|bounded|framed|margined)"
-_COLOR_WORDS = "(?:black|white|gr[ea]y|red|yellow|green|blue|brown|pink|orange|buff|rufous|purple|olive)"
 _OTHERS = "(?:all |most |many |nearly |almost |the )*(?:other (?!parts|places)|others|related|allied|similar)"
 _KIN = "(?:relatives|congeners|others|species)"
 # "Too heavy to be small", "horns are rare", "un-spotted", "semi-striped".
@@ -206,6 +218,12 @@ _OF_NO_CLASS = [
         r"(?:false|untrue|wrong|unfounded)\b",
         r"\b(?:people|many|some|(?:it|they) (?:is|are)(?: \w+)?) "
         r"(?:think|believe|assume|claim|say|thought|believed|assumed|claimed|said)\b[^,.;\n]*(?=,? but\b)",
+        # "Once thought to be a finch, it is blue", "it is said to weigh 9 kg, but", "the tunnels of other animals".
+        rf"{_CLAUSE}(?:once |formerly |long |often )*(?:thought|believed|considered|reputed|reported) to (?:be|have) [^,.;\n]*"
+        r"(?=, (?:it|they|the|this)\b)",
+        r"\b(?:is|are|was|were) (?:\w+ )?(?:said|thought|believed|claimed|reputed|rumou?red|alleged|reported) to"
+        r" [^,.;\n]*(?=,? but\b)",
+        r"\b(?:the )?\w+ of (?:other|another) \w+",
         # "A white breast separates it from the finch, whose breast is yellow", "it can be told from the finch".
         r"\b(?:separates?|distinguish(?:es)?|tells?|differentiates?|sets?) (?:it|them|this \w+)(?: apart)? from [^,.;\n]*"
         r"(?:, (?:which|whose|who) [^,.;\n]*)?",
@@ -227,7 +245,11 @@ _NOT_AS = re.compile(r"\bnot (?:nearly |quite )?(?:as|so) (.{1,40}?) as\b")
 def in_known_words(text: str) -> str:
     """Return a lower-case text with what several words say together in words that the reader knows."""
     plain = re.sub(rf"\s*\(({_SEXES})\)", r" in \1", text)  # "green (male), brown (female)"
-    plain = re.sub(r"\?\s*(?:never|hardly|not(?: \w+){0,2})(?=\s*(?:[,.;:\n]|$))", "? no", plain)
+    plain = re.sub(r"\?\s*(?:never|hardly|rarely|seldom|not(?: \w+){0,2})(?=\s*(?:[,.;:\n]|$))", "? no", plain)
+    plain = re.sub(
+        r"\?\s*(?:very |only |a )*(?:little|slightly|sometimes|occasionally|partly)(?=\s*(?:[,.;:\n]|$))", " sometimes", plain
+    )
+    plain = re.sub(r"\b(?:(?:apart|aside) from|except for) (?:that|this|these|those)(?=,)", "", plain)
     plain = re.sub(r"\?\s*(no|none|yes)\s*[,:;–—-]+\s", r" : \1. ", plain)  # "hooves? no: it has paws"
     plain = re.sub(r"\b(in|during|by|until|from|to|early|late|mid) may\b", r"\1", plain)
     plain = re.sub(r"\s*\(", ", ", plain).replace(")", " ")  # "black (white in the female)"

@@ -58,7 +58,7 @@ a an the this that these those it its it's their his her he she they them there 
 about over into onto around also too so just has have having had do does doesn't don't can with and or nor but while whereas you
 whose which who any each both such rather quite somewhat like yes present visible itself themselves will would more even still
 only however when where if other every now almost nearly
-fine ever thatone many numerous several much got trace sign hint sex else alone here
+fine ever thatone otherwise many numerous several much got trace sign hint sex else alone here
 """
 EMPTY = _COPULAS | _CONFIRMING | words_of(_EMPTY_WORDS)
 _OF_SOME = words_of(
@@ -66,7 +66,7 @@ _OF_SOME = words_of(
     nonbreeding morph phase race subspecies variety molt moult bull cow lioness"""
 )
 _OF_YOUNG = words_of(
-    """born young juvenile immature fawn calf cub chick pup puppy kitten lamb foal piglet nestling hatchling infant baby
+    """young juvenile immature fawn calf cub chick pup puppy kitten lamb foal piglet nestling hatchling infant baby
     fledgling duckling gosling newborn youngster tadpole larva"""
 )
 _OF_ALL = words_of("adult adults grown sexes parent parents")
@@ -168,6 +168,7 @@ def stem(word: str) -> str:
     word = re.sub("(?<=.{2})ier$", "y", word)
     if len(word) > 5 and word.endswith("ish") and _single(word[:-3]) in _SHADES:  # "reddish", not "finish"
         word = _single(word[:-3])
+    word = _single(word[:-3]) if word.endswith("est") and _single(word[:-3]) in _GRADED else word
     verbal = re.fullmatch("(.{3,})(ed|ing)", word) or re.fullmatch("(.{4,})(er)", word)
     if verbal:
         word = _single(verbal[1])
@@ -183,6 +184,10 @@ def stem(word: str) -> str:
     return word
 
 
+# What may end in -est, by stem.
+_GRADED = words_of("larg big small strong fast slow weak long short tall smart fierc lean dark pal bright wid thick thin heavi")
+
+
 def _single(word: str) -> str:
     """Return a word without the doubling of its last letter: "furr" is fur."""
     return word[:-1] if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aeiouls" else word
@@ -194,6 +199,12 @@ def content(name: str) -> tuple[str, ...]:
     return tuple(word for word in words if word not in EMPTY) or tuple(words)
 
 
+_VERY = [
+    (re.compile(r"\btiny\b"), ("tiny", "very small")),
+    (re.compile(r"\b(?:huge|enormous|gigantic)\b"), ("huge", "very large")),
+]
+
+
 def sentences(text: str, names: frozenset[str] = frozenset()) -> list[list[Segment]]:
     """Return the segments of each sentence of a text; segments and sentences without a word that counts are left out.
 
@@ -201,13 +212,18 @@ def sentences(text: str, names: frozenset[str] = frozenset()) -> list[list[Segme
     """
     plain, quantities = without_quantities(unwrapped(text).lower().replace("::", " ").replace("_", " "))
     plain = in_known_words(plain)
+    for pattern, said in _VERY:
+        plain = plain if stem(said[0]) in names else pattern.sub(said[1], plain)
     found: list[list[Segment]] = []
     parts: list[_Part] = [_Part()]
-    stopped = True
+    stopped, about = True, CLASS
     for token in [*_TOKEN.findall(plain), "."]:
         if token in _ENDS:
-            segments = _in_relation(_with_marks([_read(part, quantities, names) for part in _joined(parts)]))
+            segments = _in_relation(_with_marks([_read(part, quantities, names) for part in _joined(parts)]), about)
+            if token == "?":  # one that is answered has lost its mark
+                segments = [replace(one, about=UNREAL) for one in segments]
             found += [[replace(one, after_stop=stopped) for one in segments]] if segments else []
+            about = next((one.about for one in reversed(segments) if one.about in (CLASS, SOME)), about)
             parts, stopped = [_Part()], token != ";"
         elif token in _JOINING:
             if parts[-1].tokens:
@@ -275,7 +291,15 @@ def _about(token: str) -> str | None:
     if token in EMPTY:
         return None
     base = stem(token)
-    return CLASS if token in _OF_ALL else SOME if base in _SOME_STEMS else YOUNG if base in _YOUNG_STEMS else None
+    return (
+        CLASS
+        if token in _OF_ALL
+        else SOME
+        if base in _SOME_STEMS
+        else YOUNG
+        if base in _YOUNG_STEMS or token == "born"
+        else None
+    )
 
 
 _WITHIN = frozenset({"in", "during", "among", "only"})
@@ -300,6 +324,7 @@ class _Marked:
     of_few: bool = False  # whether it begins with "some" or "few"
     would: bool = False  # whether it says what would be, and not what is
     condition: bool = False  # whether "if" begins it
+    gendered: bool = False  # whether "she", "his" or the like begins it
     goes_on: bool = False  # whether "and" alone joins it, and it has no verb
 
 
@@ -351,6 +376,7 @@ def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -
     starts = bool(part.tokens) and part.tokens[0] in _COPULAS
     made.segment = Segment(joint, tuple(words), copula, CLASS, relative, ends, refers, one=_stands_for(part), predicate=starts)
     made.segment = replace(made.segment, bare=len(words) == len(part.tokens) and not copula)
+    made.gendered = bool({"she", "he", "her", "his"} & set(part.tokens[:2]))
     made.goes_on = part.joints in (["and"], ["or"]) and not copula and not refers
     made.of_none = bool(part.tokens) and part.tokens[0] in ("no", "none", "neither")
     made.of_few = part.tokens[:1] in (["some"], ["few"], ["partly"]) or part.tokens[:2] == ["a", "few"]
@@ -429,13 +455,14 @@ def _deny_before(found: Sequence[_Marked], place: int, alone: bool) -> None:
         first = False
 
 
-def _in_relation(found: Iterable[_Marked]) -> list[Segment]:
+def _in_relation(found: Iterable[_Marked], before: str = CLASS) -> list[Segment]:
     """Return segments with whom each speaks of: a sex or the young until another is named, another class after "unlike".
 
-    What follows "would", and its condition, speak of none.
+    What follows "would", and its condition, speak of none. "Her tail" is of whom the sentence `before` spoke.
     """
     result: list[Segment] = []
-    about, would, whole = CLASS, False, list(found)
+    would, whole = False, list(found)
+    about = before if whole and whole[0].gendered else CLASS
     hypothetical = any(one.would for one in whole)
     for one in whole:
         would |= one.would
