@@ -299,10 +299,13 @@ def read_counts(found: Sequence[ReadSegment], one: ReadSegment, names: Sequence[
         for begin, end in (span for phrase in name.phrases for span in spans(one.segment, phrase)):
             words = one.segment.words
             number = count_of(words[begin - 1].stem) if begin else None
+            first = begin - 1
+            if number is None and begin > 1 and words[begin - 1].stem in COLORS | SIZES | PATTERNS:  # "five yellow petals"
+                first, number = begin - 2, count_of(words[begin - 2].stem)
             if words[begin].degree == DENIED:
                 number = 0
             if number is not None:
-                one.claim(name.place, begin - (number > 0), end, number=float(number))
+                one.claim(name.place, first if number > 0 else begin, end, number=float(number))
             elif (
                 begin == 0
                 and end < len(words)
@@ -341,7 +344,7 @@ def read_measures(found: Sequence[ReadSegment], names: Sequence[AttributeName]) 
         for k, word in enumerate(one.segment.words):
             if word.quantity is None or word.degree == DENIED:  # "it never weighs 5 kg"
                 continue
-            aside = all(
+            aside = not one.segment.copula and all(
                 each.quantity or each.stem in ASPECTS or each.stem in _MEASURED for each in one.segment.words
             )  # "its tail, 25 cm in length,"
             near = [one, *(found[place - 1 : place] if aside or not one.segment.lists else [])]

@@ -162,7 +162,7 @@ def _read_of_parts(found: Sequence[ReadSegment], place: int, names: Sequence[Att
         is_looks = (adjective in COLORS | PATTERNS | SIZES and not are_marks) or (
             adjective and words[claim.begin].text.endswith("less")
         )
-        if is_looks and claim.degree != DENIED and (one.segment.one or _of_part(found, place, claim)):
+        if is_looks and (one.segment.one or (claim.degree != DENIED and _of_part(found, place, claim))):
             if adjective in SIZES or words[claim.begin].text.endswith("less"):
                 one.read -= {claim.begin}
                 continue
@@ -292,7 +292,7 @@ def _read_shared_ahead(found: Sequence[ReadSegment], place: int, by_subject: ByS
     """Give the values of a list's first subject to those after it that have nothing else: "black wings and tail"."""
     one = found[place]
     listed = list(takewhile(lambda other: other.segment.lists, found[place + 1 :]))
-    last = next((k for k, other in enumerate(listed) if other.segment.joint == "and"), len(listed))
+    last = next((k for k, other in enumerate(listed) if other.segment.joint in ("and", "or", "nor")), len(listed))
     listed = listed[: last + 1]
     subjects = [each for other in listed for each in other.subjects]
     bare = all(other.segment.bare and len(other.subjects) == 1 and not other.claims for other in listed)
@@ -300,7 +300,11 @@ def _read_shared_ahead(found: Sequence[ReadSegment], place: int, by_subject: ByS
     following = found[place + 1 + len(listed)] if place + 1 + len(listed) < len(found) else None
     ends = following is None or (following.segment.joint == "," and bool(following.subjects and following.claims))
     ends |= following is not None and following.segment.joint in ("with", "but")
-    if not (subjects and bare and ends and listed[-1].segment.joint == "and") or one.segment.copula or len(one.subjects) != 1:
+    if (
+        not (subjects and bare and ends and listed[-1].segment.joint in ("and", "or", "nor"))
+        or one.segment.copula
+        or len(one.subjects) != 1
+    ):
         return
     told = [claim for claim in one.claims if claim.subject and claim.end <= one.subjects[0][0]]
     for claim in told:

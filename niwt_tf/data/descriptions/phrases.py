@@ -24,7 +24,10 @@ _PRESENT = (
 )
 _IS = "(?:is|are|was|were|(?:has|have) been)"
 _HAS = "(?:has|have|shows?|boasts?|combines?|bears?|wears?|carries|carry|displays?|sports?|possess(?:es)?|exhibits?)"
-_UNDONE = "(?:(?:cleaned|polished|washed|rubbed|ground)(?: (?:off|out|away))?|repaired|removed|corrected|eliminated|rectified|fixed|dropped|discontinued|omitted)"
+_UNDONE = (
+    "(?:(?:cleaned|polished|washed|rubbed|ground)(?: (?:off|out|away))?|repaired|removed|corrected|eliminated|rectified|fixed"
+    "|dropped|discontinued|omitted|(?:broken|snapped|torn|fallen) (?:off|away))"
+)
 _PART_OF = "(?:tips?|base|end|sides?|middle|centre|center|root|(?:upper|lower|outer|inner) half)"
 _BOTH = "(?:males? and (?:the )?females?|females? and (?:the )?males?|cocks? and (?:the )?hens?|bulls? and (?:the )?cows?)"
 # What several words say together, and the one word that says it here.
@@ -60,7 +63,12 @@ _TOGETHER = [
         (rf"{_MEMBERS} (?:in|of|from) the (?:far )?(?:(?:north|south|east|west)\w*|islands?)", "morph"),
         ("(?:replaces?|supersedes?)(?: the| its)?(?: (?:usual|old|earlier|former))?", "instead"),
         ("(?:slow|quick|fast) to (?!the\\b|an?\\b)\\w+", ""),
-        ("(?:is|are|being) sold (?:separately|apart)", "is absent"),
+        ("(?:is|are|being) (?:sold|available) (?:separately|apart)", "is absent"),
+        ("(?:were it|if it were|had it|if it had) not (?:been )?for", "it has"),
+        (r"(?:faux|imitation|artificial|fake|mock|simulated) (\w+)", r"not \1"),
+        (r"(\w+)-(?:look|effect)", r"not \1"),
+        ("or,? (?:very |more )?(?:rarely|seldom),?", "or sometimes"),
+        (r"(?:closely |distantly )?(?:related|akin) to|(?:descended|descends?) from", "unlike"),
         ("(?:is|are) (?:an )?optional(?: extras?)?", "may be"),
         ("with or without", "with sometimes"),
         (r"(?:avoid|shun|dislike|eschew)s? ((?:the )?\w+(?: (?:and|or) \w+)?(?=\s*(?:[,.;\n]|$)))", r"not \1"),
@@ -83,7 +91,11 @@ _TOGETHER = [
         ("no longer|no more|never,? ever|far from|by no means|in no way|fails? to", "not"),
         ("unable to|incapable of|any \\w+ but", "not"),
         ("(?:has|have|had|having) lost|(?:lost|loses?|sheds?|drops|dropped) (?:its|their|his|her|the|all|both)", "has no"),
-        ("used to (?:be|have|show)|formerly|once had|once(?! (?:a|the|it|they|in|every|grown|adult|mature|more)\\b)", "not"),
+        (
+            "used to (?:be|have|show)|formerly|once had|"
+            "(?<!at )(?<!more than )once(?! (?:a|the|it|they|in|every|grown|adult|mature|more)\\b)",
+            "not",
+        ),
         ("(?:half|some|a few) of (?:them|the \\w+)", "sometimes"),
         # What no other has or is, it has or is itself.
         (f"no other(?: \\w+){{1,5}} {_HAS}(?! (?:no|so|such|as)\\b)", "it has"),
@@ -97,6 +109,7 @@ _TOGETHER = [
         # "A pink tail is never seen", "wing bars are sometimes present".
         (rf"{_IS} (?:never|not|hardly ever) (?:been )?{_PRESENT}(?=\s*(?:[,.;\n]|$))", "is absent"),
         (rf"(?<=\w) not {_PRESENT}(?=\s*(?:[,.;\n]|$))", " is absent"),
+        (r"(?<=\w) (?:broken|snapped|torn|fallen) (?:off|away)(?=\s*(?:[,.;\n]|$))", " is absent"),
         (rf"{_IS} (?:since |later |now )?{_UNDONE}(?=\s*(?:[,.;\n]|$))", "is absent"),
         (rf"(?:is|are) (sometimes|occasionally|often|usually) {_PRESENT}(?=\s*(?:[,.;\n]|$))", r"are \1"),
         # What nobody is more than is so.
@@ -224,6 +237,9 @@ _OF_NO_CLASS = [
         r"\b(?:is|are|was|were) (?:\w+ )?(?:said|thought|believed|claimed|reputed|rumou?red|alleged|reported) to"
         r" [^,.;\n]*(?=,? but\b)",
         r"\b(?:the )?\w+ of (?:other|another) \w+",
+        r"\b(?:to |in order to )?(?:escape|deter|evade|flee|repel|outrun|confuse)s?(?: from)? [^,.;\n]*",
+        r"\bit is (?:not (?:yet )?(?:known|clear|certain)|unknown|unclear|uncertain|disputed|debated) (?:whether|if|how)"
+        r" [^,.;\n]*",
         # "A white breast separates it from the finch, whose breast is yellow", "it can be told from the finch".
         r"\b(?:separates?|distinguish(?:es)?|tells?|differentiates?|sets?) (?:it|them|this \w+)(?: apart)? from [^,.;\n]*"
         r"(?:, (?:which|whose|who) [^,.;\n]*)?",
@@ -251,6 +267,9 @@ def in_known_words(text: str) -> str:
     )
     plain = re.sub(r"\b(?:(?:apart|aside) from|except for) (?:that|this|these|those)(?=,)", "", plain)
     plain = re.sub(r"\?\s*(no|none|yes)\s*[,:;–—-]+\s", r" : \1. ", plain)  # "hooves? no: it has paws"
+    plain = re.sub(r"\binstead\b(?! of\b)", "", plain)
+    plain = re.sub(rf", ({_NOW_AND_THEN}),(?= )", r" \1", plain)  # "a red or, less commonly, a yellow crown"
+    plain = re.sub(r"(?<=\w) (?=if (?:it|its|the|they|there|any)\b)", ", ", plain)
     plain = re.sub(r"\b(in|during|by|until|from|to|early|late|mid) may\b", r"\1", plain)
     plain = re.sub(r"\s*\(", ", ", plain).replace(")", " ")  # "black (white in the female)"
     plain = re.sub(r"\s+[/|•·]\s+(?=\w[\w ]{0,30}:)", "; ", plain)  # "crown: red / wings: green"
@@ -280,6 +299,7 @@ def _left_out(clause: re.Match[str]) -> str:
     return f"{lead} unlike {_JOINS.sub(' ', clause[0][len(lead) :])}"
 
 
+_NOW_AND_THEN = "(?:rarely|seldom|sometimes|occasionally|less (?:often|commonly)|more rarely|usually|often|perhaps|possibly)"
 # Of PDFs and web pages: blanks of no width and hyphens that show at the end of a line alone, letters in one, other hyphens.
 _OF_PRINT = {
     **dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff")), **dict.fromkeys(map(ord, "\u2010\u2011"), "-"),

@@ -74,7 +74,7 @@ _IRREGULAR = {
     "feet": "foot", "teeth": "tooth", "geese": "goose", "mice": "mouse", "leaves": "leaf", "primarily": "primary",
     "hooves": "hoof", "hooved": "hoof", "calves": "calf", "flier": "fly", "flies": "fly", "flying": "fly", "flys": "fly",
     "lying": "lie", "runner": "run", "running": "run", "wolves": "wolf", "agile": "agility", "muscular": "muscle",
-    "wooden": "wood", "golden": "gold", "coastal": "coast", "mountainous": "mountain",
+    "petalled": "petal", "wooden": "wood", "golden": "gold", "coastal": "coast", "mountainous": "mountain",
 }  # fmt: skip
 # Spellings and names of one thing, in data sets and in what people write.
 _SAME = {
@@ -270,6 +270,10 @@ def _joined(parts: Sequence[_Part]) -> list[_Part]:
         if kinds == {"who"} and "unlike" in part.joints and following == ",":  # "unlike the male, the female is grey"
             waiting = _Part()
             continue
+        # "Horns: in males only", "rust: slight".
+        if kinds and kinds <= {"marks", "who"} and ":" in part.joints and ends and result:
+            result[-1].tokens[:0] = part.tokens
+            continue
         # "It is spotted, at least in spring."
         if kinds == {"who"} and part.joints == [","] and ends and result and part.tokens[0] in _WITHIN:
             result[-1].tokens += part.tokens
@@ -463,10 +467,12 @@ def _in_relation(found: Iterable[_Marked], before: str = CLASS) -> list[Segment]
     result: list[Segment] = []
     would, whole = False, list(found)
     about = before if whole and whole[0].gendered else CLASS
-    hypothetical = any(one.would for one in whole)
     for one in whole:
         would |= one.would
-        if would or (hypothetical and one.condition):
+        if would or one.condition:
+            result.append(replace(one.segment, about=UNREAL))
+            continue
+        if result and result[-1].about == UNREAL and one.goes_on:
             result.append(replace(one.segment, about=UNREAL))
             continue
         if one.segment.joint == "unlike":
