@@ -42,6 +42,15 @@ PARTS = _stems(
 BARE = _stems("bill eye leg foot claw horn hoof tusk iris")
 # Subjects that are the whole.
 WHOLE = _stems("primary overall general main whole body plumage")
+# What may be lacked by one part and worn by another.
+COVERINGS = frozenset(stem(word) for word in ("fur", "hair", "hairs", "feathers", "scales", "wool")) | COLORS | PATTERNS
+# After these words what stands before is said of nothing: "scratch-resistant".
+RESISTING = frozenset(stem(word) for word in ("resistant", "resistance", "proof", "repellent", "preventing", "test"))
+# What may stand before spots and the like and says nothing else.
+OF_MARKS = (
+    SIZES | COLORS | frozenset(stem(word) for word in ("heavy", "dense", "sparse", "bold", "scattered", "two", "three", "few"))
+)
+OVERALL = frozenset(stem(word) for word in ("overall", "throughout", "entirely"))
 # What says of a text's words nothing that an attribute could: it is no fault not to understand them.
 GENERIC = _stems(
     """bird animal creature species beast plumage specimen individual mammal coat feather skin body overall entirely all over
@@ -49,7 +58,7 @@ GENERIC = _stems(
     bear carry possess wear come grow use known call reach weigh measure relative usual usually range about day part thing kind
     shaped colored everything everywhere bright deep vivid rich dull
     pure glossy warm turn tinge tinged wash washed hue shade
-    bold distinct conspicuous prominent"""
+    bold distinct conspicuous prominent occur exist"""
 )
 _COUNTABLE = _stems(
     "leg eye toe arm finger tentacle antenna petal sepal stamen leaflet pin hole screw bolt pocket blade button"
@@ -251,12 +260,18 @@ def values_in(one: ReadSegment, names: Iterable[AttributeName]) -> list[tuple[in
     places = {phrase: spans(one.segment, phrase) for phrase in {phrase for name in names for phrase in name.phrases}}
     named = [(begin, end, name) for name in names for phrase in name.phrases for begin, end in places[phrase]]
     named = [span for span in named if not one.segment.words[span[0]].compared]
+    # A bird that is perched need not be "perching-like".
+    named = [(b, e, n) for b, e, n in named if not _is_verb(one.segment.words[e - 1].text, n)]
     kept: list[tuple[int, int, AttributeName]] = []
     for begin, end, name in sorted(named, key=lambda span: (span[0] - span[1], span[0], span[2].place)):
         overlapping = [(b, e) for b, e, _ in kept if begin < e and b < end]
         if all(span == (begin, end) for span in overlapping):
             kept.append((begin, end, name))
     return kept
+
+
+def _is_verb(word: str, name: AttributeName) -> bool:
+    return word.endswith("ed") and any(len(phrase) == 1 and phrase[0].endswith("ing") for phrase in name.phrases)
 
 
 def find_subjects(one: ReadSegment, by_subject: BySubject) -> None:

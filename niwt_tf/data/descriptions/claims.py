@@ -10,9 +10,13 @@ from niwt_tf.data.descriptions.attribute_names import (
     ASPECTS,
     BARE,
     COLORS,
+    COVERINGS,
     GENERIC,
+    OF_MARKS,
+    OVERALL,
     PARTS,
     PATTERNS,
+    RESISTING,
     SIZES,
     WHOLE,
     AttributeName,
@@ -34,13 +38,6 @@ from niwt_tf.data.descriptions.attribute_names import (
 from niwt_tf.data.descriptions.sentences import CLASS, DENIED, OTHERS, PARTLY, SAID, sentences, stem
 
 _ASIDES = ("instead", "unlike")
-# What may be lacked by one part and worn by another.
-_COVERINGS = frozenset(stem(word) for word in ("fur", "hair", "hairs", "feathers", "scales", "wool")) | COLORS | PATTERNS
-# After these words what stands before is said of nothing: "scratch-resistant".
-_RESISTING = frozenset(stem(word) for word in ("resistant", "resistance", "proof", "repellent", "preventing", "test"))
-# What may stand before spots and the like and says nothing else.
-_OF_MARKS = SIZES | frozenset(stem(word) for word in ("heavy", "dense", "sparse", "bold", "scattered", "two", "three", "few"))
-_OVERALL = frozenset(stem(word) for word in ("overall", "throughout", "entirely"))
 # Subjects that a text speaks of, in its order, each with its segment.
 _Spoken = list[tuple[ReadSegment, Subject]]
 
@@ -101,7 +98,7 @@ def _read_plain(one: ReadSegment, names: Sequence[AttributeName]) -> None:
     counted = {name.place for name in names if name.counts}
     for begin, end, place, apart, contrary in sorted(candidates, key=lambda span: (span[0] - span[1], span[4], span)):
         own = {begin, end - 1} if apart else set(range(begin, end))
-        if end < len(one.segment.words) and one.segment.words[end].stem in _RESISTING:
+        if end < len(one.segment.words) and one.segment.words[end].stem in RESISTING:
             continue
         if own & one.read or all(word.compared for word in one.segment.words[begin:end]) or place in counted:
             continue
@@ -168,7 +165,7 @@ def _read_of_parts(found: Sequence[ReadSegment], place: int, names: Sequence[Att
                 continue
             claim = replace(claim, degree=PARTLY)
         # That the belly has no spots says nothing of the back.
-        of_covering = claim.place in plain and claim.degree == DENIED and words[claim.begin].stem in _COVERINGS
+        of_covering = claim.place in plain and claim.degree == DENIED and words[claim.begin].stem in COVERINGS
         if of_covering and claim.end - claim.begin == 1 and not claim.subject and _names_part(one):
             one.read -= {claim.begin}
             continue
@@ -356,7 +353,7 @@ def _lists_values(one: ReadSegment, names: Iterable[AttributeName]) -> bool:
         return True
     covered = {k for begin, end, _ in values_in(one, names) for k in range(begin, end)}
     covered |= one.read | {k for k, word in enumerate(one.segment.words) if word.stem in ASPECTS | GENERIC or word.compared}
-    covered |= {k for k, word in enumerate(one.segment.words) if word.stem in _OF_MARKS and _marks_follow(one, k)}
+    covered |= {k for k, word in enumerate(one.segment.words) if word.stem in OF_MARKS and _marks_follow(one, k)}
     return len(covered) == len(one.segment.words)
 
 
@@ -460,18 +457,21 @@ def _is_of_whole(found: Sequence[ReadSegment], place: int, every: Sequence[Attri
     """Return whether a segment, and the list that it stands in, speak of the whole: "green", "a fluffy green bird"."""
     first = last = place
     own = found[place].segment.words
-    overall = [k for k, word in enumerate(own) if word.stem in _OVERALL]
+    overall = any(word.stem in OVERALL for word in own)
+    overall |= found[place].segment.copula and own[0].stem in GENERIC and own[1:2] != () and own[1].after_copula
     while first and (found[first].segment.lists or found[first].segment.joint == ":") and not overall:
         first -= 1
     while last + 1 < len(found) and found[last + 1].segment.lists and not overall:
         last += 1
+    of_bird = bool(found[last].segment.words) and found[last].segment.words[-1].stem in GENERIC
     for one in found[first : last + 1]:
         if one.segment.joint in ("except", "unlike"):
             continue
         words = one.segment.words
         values = {k for begin, end, _ in values_in(one, every) for k in range(begin, end)}
         told = [k in values or word.stem in GENERIC | ASPECTS for k, word in enumerate(words)]
-        ends_generic = bool(words) and words[-1].stem in GENERIC and not one.segment.copula
+        ends_generic = bool(words) and (words[-1].stem in GENERIC or (of_bird and len(words) - 1 in values))
+        ends_generic &= not one.segment.copula
         if one.subjects:
             if one.segment.lists and one.claims:
                 continue

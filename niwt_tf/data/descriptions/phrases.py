@@ -18,6 +18,7 @@ _TOLD = (
 )
 _COLOR_WORDS = "(?:black|white|gr[ea]y|red|yellow|green|blue|brown|pink|orange|buff|rufous|purple|olive)"
 _MEMBERS = "(?:birds|animals|individuals|specimens|populations|cases|races|subspecies|forms|areas|regions|places|plumages)"
+_REALLY = "(?:actually|really|in fact|in reality)"
 _PRESENT = (
     "(?:seen|found|present|recorded|shown|observed|noted|visible|known|included|supplied|provided|confirmed|detected|noticed"
     "|evident|needed|required)"
@@ -29,6 +30,10 @@ _UNDONE = (
     "|dropped|discontinued|omitted|(?:broken|snapped|torn|fallen) (?:off|away))"
 )
 _PART_OF = "(?:tips?|base|end|sides?|middle|centre|center|root|(?:upper|lower|outer|inner) half)"
+_STATE = (
+    "(?:closed|open|opened|spread|folded|wet|dry|perched|worn|fresh|excited|alarmed|disturbed|displaying|resting|raised|swimming"
+    "|running|hot|cold|new)"
+)
 _BOTH = "(?:males? and (?:the )?females?|females? and (?:the )?males?|cocks? and (?:the )?hens?|bulls? and (?:the )?cows?)"
 # What several words say together, and the one word that says it here.
 _TOGETHER = [
@@ -110,7 +115,20 @@ _TOGETHER = [
         (rf"{_IS} (?:never|not|hardly ever) (?:been )?{_PRESENT}(?=\s*(?:[,.;\n]|$))", "is absent"),
         (rf"(?<=\w) not {_PRESENT}(?=\s*(?:[,.;\n]|$))", " is absent"),
         (r"(?<=\w) (?:broken|snapped|torn|fallen) (?:off|away)(?=\s*(?:[,.;\n]|$))", " is absent"),
-        (rf"{_IS} (?:since |later |now )?{_UNDONE}(?=\s*(?:[,.;\n]|$))", "is absent"),
+        (
+            rf"{_IS} (?:since |later |now )?{_UNDONE}(?: (?:before|after|during|by|in|at|when) [^,.;\n]*)?(?=\s*(?:[,.;\n]|$))",
+            "is absent",
+        ),
+        # "The crack in the photo is in fact a scratch."
+        (
+            rf"((?:the|this) \w+)(?: (?:on|in|at|near|seen|found|reported|shown) [^,.;\n]{{0,40}}?)? {_IS} {_REALLY} (an?)",
+            r"no \1 but \2",
+        ),
+        (r"(quantity\d+x) (?:without|excluding|including|with) (?:the |its |an? )?\w+", r"\1"),
+        (rf"when {_STATE}", "sometimes"),
+        (r"(\w+) only (?:when|if|rarely|sometimes|occasionally)", r"sometimes \1"),
+        ("at first|initially", "when young"),
+        ("later(?: on)?(?! than)|eventually", "in adults"),
         (rf"(?:is|are) (sometimes|occasionally|often|usually) {_PRESENT}(?=\s*(?:[,.;\n]|$))", r"are \1"),
         # What nobody is more than is so.
         ("(?:nothing|no(?: \\w+){1,3}) (?:is|are) (?:more|so|as|quite as)", "it is"),
@@ -152,7 +170,6 @@ _SEEMING = (
     "(?:suspected|supposed|apparent|(?:what|which) (?:appear|look|seem)(?:s|ed)?(?: to be| like)?|"
     "what (?:might|could|may) be (?:taken|mistaken) for)"
 )
-_REALLY = "(?:actually|really|in fact|in reality)"
 _TURNS_OUT = f"(?:turn(?:s|ed) out to be|prove[sd] to be|{_IS} {_REALLY})"
 _EDGED = "(?:bordered|edged|fringed|rimmed|outlined|bounded|framed|margined)"
 _OTHERS = "(?:all |most |many |nearly |almost |the )*(?:other (?!parts|places)|others|related|allied|similar)"
@@ -167,7 +184,7 @@ _REWORDED = [
     (re.compile(r", (?:and |but )?not ((?:its|the|their|his|her) [\w ]{1,40}?), (?=is\b|are\b)"), r", instead \1, "),
     (re.compile(r",? ((?:the|its|their|his|her) [\w ]{1,40}?) (?:excepted|excluded)\b"), r" except \1"),
     # "The mane is brown, and so is the tail": "the mane and the tail is brown".
-    (re.compile(rf"({_ITS} [\w ]{{1,30}}?) ({_VERB} [^,.;\n]{{1,60}}?),? and so {_VERB} ({_ITS} \w+)"), r"\1 and \3 \2"),
+    (re.compile(rf"({_ITS} [\w ]{{1,30}}?) ({_VERB} [^,.;\n]{{1,60}}?),? (?:and so|as) {_VERB} ({_ITS} \w+)"), r"\1 and \3 \2"),
     (re.compile(r"\b(?:has|have|is|are) (?:all |both |now |entirely )*(?:gone|disappeared|vanished)\b"), "is absent"),
     (re.compile(r"\bsemi-(?=\w)"), "partly "),
     # "Yellow in about half of all birds", "in some individuals".
@@ -250,7 +267,6 @@ _OF_NO_CLASS = [
         r"\b(?:is|are) used (?:to|for|in|as) [^,.;\n]*",
         rf"\b{_MORE} than an? [^,.;\n]*? (?:but|and|yet) {_MORE} than an? [^,.;\n]*",
         r"\b(?:fad|shad|grad|merg|blend)(?:es?|ing) (?:in)?to [^,.;\n]*",
-        rf"\b(?:comes?|available|offered|sold) (?:\w+ )?in {_COLOR_WORDS}\b(?:(?:,| and|, and| or|, or) {_COLOR_WORDS}\b)*",
         r"\b(?:should|ought to|(?:is|was|were|are) (?:meant|supposed|expected) to) (?!not\b)(?:(?!\bbut\b)[^,.;\n])*",
     )
 ]
@@ -279,6 +295,7 @@ def in_known_words(text: str) -> str:
     plain = _SIDES.sub(lambda found: "upperparts" if found[1] == "above" else "underparts", plain)
     plain = _NOT_SO_MUCH.sub(r"not \1 but \2", plain)
     plain = _NOT_AS.sub(r"less \1 than", plain)
+    plain = _COMES_IN.sub(lambda found: "sometimes thatone " + re.sub(",?(?: and| or)? ", " or ", found[1]), plain)
     for pattern in _OF_NO_CLASS:
         plain = pattern.sub(_left_out, plain)
     for pattern, said in [*_TOGETHER, *_REWORDED]:
@@ -299,6 +316,10 @@ def _left_out(clause: re.Match[str]) -> str:
     return f"{lead} unlike {_JOINS.sub(' ', clause[0][len(lead) :])}"
 
 
+# "It comes in black, brown and grey."
+_COMES_IN = re.compile(
+    rf"\b(?:also )?(?:comes?|available|offered|sold) (?:\w+ )?in ({_COLOR_WORDS}\b(?:,?(?: and| or)? {_COLOR_WORDS}\b)*)"
+)
 _NOW_AND_THEN = "(?:rarely|seldom|sometimes|occasionally|less (?:often|commonly)|more rarely|usually|often|perhaps|possibly)"
 # Of PDFs and web pages: blanks of no width and hyphens that show at the end of a line alone, letters in one, other hyphens.
 _OF_PRINT = {

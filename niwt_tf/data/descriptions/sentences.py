@@ -58,7 +58,7 @@ a an the this that these those it its it's their his her he she they them there 
 about over into onto around also too so just has have having had do does doesn't don't can with and or nor but while whereas you
 whose which who any each both such rather quite somewhat like yes present visible itself themselves will would more even still
 only however when where if other every now almost nearly
-fine ever thatone otherwise many numerous several much got trace sign hint sex else alone here
+fine ever thatone otherwise anywhere many numerous several much got trace sign hint sex else alone here
 """
 EMPTY = _COPULAS | _CONFIRMING | words_of(_EMPTY_WORDS)
 _OF_SOME = words_of(
@@ -263,12 +263,15 @@ def _joined(parts: Sequence[_Part]) -> list[_Part]:
     waiting = _Part()
     for place, part in enumerate(parts):
         labels = ":" in part.joints and (waiting.kinds == {"marks", "denial"} or "without" in part.joints)
-        part = _Part([*waiting.joints, *part.joints], [*waiting.tokens, *part.tokens], waiting.labels or labels)
+        before, part = (
+            waiting.tokens,
+            _Part([*waiting.joints, *part.joints], [*waiting.tokens, *part.tokens], waiting.labels or labels),
+        )
         waiting, kinds = _Part(), part.kinds
         following = parts[place + 1].joints[0] if place + 1 < len(parts) else ""
         ends = following in ("", ",", "and", "but", "while", "whereas", "though", "although")
         if kinds == {"who"} and "unlike" in part.joints and following == ",":  # "unlike the male, the female is grey"
-            waiting = _Part()
+            waiting = _Part([], before)  # "the female, unlike the male, is grey"
             continue
         # "Horns: in males only", "rust: slight".
         if kinds and kinds <= {"marks", "who"} and ":" in part.joints and ends and result:
@@ -439,6 +442,8 @@ def _with_marks(found: list[_Marked]) -> list[_Marked]:
             words = tuple(replace(word, degree=before.last) for word in after.segment.words)
             after.segment = replace(after.segment, words=words)
             after.last, after.lacks, after.labels, after.verb = before.last, before.lacks, before.labels, before.verb
+        if before.segment.one == "thatone" and joint in _LISTING and not after.segment.copula:
+            after.segment = replace(after.segment, one="thatone")
     for place in range(len(found) - 1, 0, -1):
         one = found[place].segment
         alone = not one.words and found[place].about is None
@@ -467,6 +472,7 @@ def _in_relation(found: Iterable[_Marked], before: str = CLASS) -> list[Segment]
     result: list[Segment] = []
     would, whole = False, list(found)
     about = before if whole and whole[0].gendered else CLASS
+    of_some = any(one.about == SOME for one in whole[:1])
     for one in whole:
         would |= one.would
         if would or one.condition:
@@ -481,6 +487,11 @@ def _in_relation(found: Iterable[_Marked], before: str = CLASS) -> list[Segment]
         if result and result[-1].about == OTHERS and (one.segment.relative or one.goes_on):
             result.append(replace(one.segment, about=OTHERS))
             continue
-        about = one.about or about
+        about = one.about or (SOME if one.gendered and of_some else about)
+        of_some |= about == SOME or one.about == SOME
         result.append(replace(one.segment, about=about))
+        for k in range(len(result) - 2, -1, -1):  # "white and pink forms"
+            if one.about != SOME or result[k + 1].joint not in ("and", "or") or not result[k].bare or result[k].about != CLASS:
+                break
+            result[k] = replace(result[k], about=SOME)
     return result
