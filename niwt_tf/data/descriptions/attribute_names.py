@@ -204,7 +204,7 @@ _SIZED = frozenset(stem(word) for word in ("height", "width", "depth", "diameter
 # What is said of an amount, by the word that attributes are called by.
 _MEASURED = {stem(word): stem(other) for word, other in (
     ("weigh", "weight"), ("heavy", "weight"), ("mass", "weight"), ("long", "length"), ("tall", "height"), ("high", "height"),
-    ("wide", "width"), ("fast", "speed"), ("live", "lifespan"),
+    ("wide", "width"), ("fast", "speed"), ("live", "lifespan"), ("hold", "capacity"),
 )}  # fmt: skip
 
 
@@ -374,7 +374,10 @@ def read_measures(found: Sequence[ReadSegment], names: Sequence[AttributeName]) 
                 if wanted & told and wanted - told <= IMPLIED | _SIZED:
                     scored.append((len(wanted & told) - 0.5 * (not wanted - told <= IMPLIED), name, wanted))
             of_kind = [name for name in names if name.kind == word.quantity.kind]
-            if not scored and len(of_kind) == 1 and word.quantity.kind != "length":  # "a 3 kg animal"
+            # "A 3 kg animal", but not "it can lift 3 kg".
+            beside = one.segment.words[max(0, k - 1) : k + 2]
+            alone = len(one.segment.words) == 1 or any(each.stem in GENERIC | _EXTREME or each.compared for each in beside)
+            if not scored and len(of_kind) == 1 and word.quantity.kind != "length" and alone:
                 scored.append((0, of_kind[0], set()))
             best = max((score for score, _, _ in scored), default=0)
             # "A 25 mm heel" where both its height and its width are known is of neither.

@@ -35,7 +35,7 @@ from niwt_tf.data.descriptions.attribute_names import (
     things_in,
     values_in,
 )
-from niwt_tf.data.descriptions.sentences import CLASS, DENIED, OTHERS, PARTLY, SAID, sentences, stem
+from niwt_tf.data.descriptions.sentences import CLASS, DENIED, OTHERS, PARTLY, SAID, UNREAL, sentences, stem
 
 _ASIDES = ("instead", "unlike")
 # Subjects that a text speaks of, in its order, each with its segment.
@@ -187,7 +187,8 @@ def _of_part(found: Sequence[ReadSegment], place: int, claim: Claim) -> bool:
         after = following[1] if len(following) == 2 and following[0] in COLORS | PATTERNS else ""
     # "In small groups" it is not small.
     of_others = words[claim.begin].stem in SIZES and claim.end < len(words) and words[claim.end].text.endswith("s")
-    if after in PARTS or (of_others and after not in GENERIC):
+    eaten = of_others and claim.begin and not found[place].segment.copula  # "it eats small animals"
+    if after in PARTS or (of_others and after not in GENERIC) or eaten:
         return True
     before = words[claim.begin - 1].stem if claim.begin and words[claim.begin].after_copula else ""
     if not claim.begin and place and found[place].segment.predicate:  # "tusks are found in both sexes but are larger in males"
@@ -249,7 +250,7 @@ def _stood_for(found: Sequence[ReadSegment], place: int, spoken: _Spoken) -> tup
     if word in ("former", "latter"):
         meant = own[-2:] if len({subject for _, (_, _, subject) in own}) > 1 else []
         meant = meant[:1] if word == "former" else meant[-1:]
-    elif len({subject for _, (_, _, subject) in own}) > 1:
+    elif word != "there" and len({subject for _, (_, _, subject) in own}) > 1:
         meant = [(one, each) for one, each in own if one.segment.words[each[1] - 1].text.endswith("s") == (word == "ones")]
     else:
         meant = own
@@ -275,7 +276,8 @@ def _goes_on(one: ReadSegment, last: ReadSegment, names: Sequence[AttributeName]
     denied = bool(last.claims) and all(claim.degree == DENIED for claim in last.claims)
     # Of pronoun, denial and semicolon two are enough.
     now_and_then = all(word.degree == PARTLY for word in one.segment.words)  # "crown green; sometimes yellow"
-    told = one.segment.refers + denied + (not one.segment.after_stop) + now_and_then >= 2
+    asked = last.segment.about == UNREAL  # "is its crown red or blue? it is blue"
+    told = one.segment.refers + asked + denied + (not one.segment.after_stop) + now_and_then >= 2
     return told and bool(values_in(one, names)) and _lists_values(one, names)
 
 
@@ -436,7 +438,7 @@ def _read_alone(found: Sequence[ReadSegment], place: int, by_subject: BySubject)
         hues = {name.place for name in names if is_hue(name)}
         subjects = {name.subject for name in names}
         if len(subjects) == 1 and not hues and not {*names[0].aspects} & {"length", "siz"}:
-            if _is_of_another(one, begin, end):
+            if _is_of_another(one, begin, names[0]):
                 continue
             for name in names:
                 one.claim(name.place, begin, end, name.subject)
@@ -446,10 +448,11 @@ def _read_alone(found: Sequence[ReadSegment], place: int, by_subject: BySubject)
                 one.claim(name.place, begin, end, name.subject, weak=True)
 
 
-def _is_of_another(one: ReadSegment, begin: int, end: int) -> bool:
-    """Return whether a value is said of a thing that no attribute is of: "the stem is smooth", "a smooth stem"."""
+def _is_of_another(one: ReadSegment, begin: int, name: AttributeName) -> bool:
+    """Return whether a value is said of a thing that no attribute is of: "the stem is smooth"."""
     words = one.segment.words
     before = [word for k, word in enumerate(words[:begin]) if k not in one.read and word.stem not in GENERIC | ASPECTS]
+    before = [word for word in before if word.stem not in name.subject]
     return words[begin].after_copula and bool(before)
 
 

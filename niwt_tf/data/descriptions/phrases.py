@@ -128,6 +128,16 @@ _TOGETHER = [
         (rf"when {_STATE}", "sometimes"),
         (r"(\w+) only (?:when|if|rarely|sometimes|occasionally)", r"sometimes \1"),
         ("at first|initially", "when young"),
+        (rf"({_COLOR_WORDS})-(?:tipped|edged|based|rimmed)", r"partly \1"),
+        # "Neither wing is marked with white."
+        ("(?:marked|adorned|decorated|patterned|flecked|washed|tinged|suffused|dotted) (?:with|by)", ""),
+        (r"(?:never|rarely|seldom) (?:leaves?|(?:strays?|ventures?) (?:far )?from)", "is always in"),
+        (r"few(?: other)? \w+ (?:is|are)(?= (?:more|so|as|(?!other)\w{3,}er)\b)", "it is"),
+        ("in (?:captivity|zoos)", "sometimes"),
+        (r", (?:but |and |while )?others(?= \w)", ", some"),
+        (r",? (?:but|though|albeit) (?:only |very )?(?:rarely|seldom|occasionally|sometimes)(?=[.;\n]|$)", " sometimes"),
+        # "The dent that was found earlier is gone."
+        (r"((?:the|any|this) \w+) (?:that|which) (?:was|were|had been) [^,.;\n]{1,40}? (is|are|was|were|has|have)", r"\1 \2"),
         ("later(?: on)?(?! than)|eventually", "in adults"),
         (rf"(?:is|are) (sometimes|occasionally|often|usually) {_PRESENT}(?=\s*(?:[,.;\n]|$))", r"are \1"),
         # What nobody is more than is so.
@@ -257,6 +267,10 @@ _OF_NO_CLASS = [
         r"\b(?:to |in order to )?(?:escape|deter|evade|flee|repel|outrun|confuse)s?(?: from)? [^,.;\n]*",
         r"\bit is (?:not (?:yet )?(?:known|clear|certain)|unknown|unclear|uncertain|disputed|debated) (?:whether|if|how)"
         r" [^,.;\n]*",
+        r"\bwhere (?:others?|most|its|many)(?: \w+)? (?:have|has|are|is|shows?)\b[^,.;\n]*",
+        r"\b(?:is|are|provides?|serves? as) (?:food|prey|a meal) (?:for|to|of) [^,.;\n]*",
+        rf"\bof (?:its|their) (?:[\w-]+ ){{0,2}}{_THEIRS}\b",
+        rf"{_CLAUSE}the others? (?:has|have|is|are)\b[^,.;\n]*",
         # "A white breast separates it from the finch, whose breast is yellow", "it can be told from the finch".
         r"\b(?:separates?|distinguish(?:es)?|tells?|differentiates?|sets?) (?:it|them|this \w+)(?: apart)? from [^,.;\n]*"
         r"(?:, (?:which|whose|who) [^,.;\n]*)?",
@@ -282,7 +296,9 @@ def in_known_words(text: str) -> str:
         r"\?\s*(?:very |only |a )*(?:little|slightly|sometimes|occasionally|partly)(?=\s*(?:[,.;:\n]|$))", " sometimes", plain
     )
     plain = re.sub(r"\b(?:(?:apart|aside) from|except for) (?:that|this|these|those)(?=,)", "", plain)
-    plain = re.sub(r"\?\s*(no|none|yes)\s*[,:;–—-]+\s", r" : \1. ", plain)  # "hooves? no: it has paws"
+    plain = re.sub(rf"\?\s*(?=only (?:the |in )*{_SEXES}\s*(?:[.;\n]|$))", " : ", plain)
+    plain = re.sub(r", as far as (?:we know|is known|i know),", "", plain)
+    plain = re.sub(r"\?\s*(no|none|neither|yes)\s*[,:;–—-]+\s", r" : \1. ", plain)  # "hooves? no: it has paws"
     plain = re.sub(r"\binstead\b(?! of\b)", "", plain)
     plain = re.sub(rf", ({_NOW_AND_THEN}),(?= )", r" \1", plain)  # "a red or, less commonly, a yellow crown"
     plain = re.sub(r"(?<=\w) (?=if (?:it|its|the|they|there|any)\b)", ", ", plain)
@@ -386,6 +402,8 @@ _QUANTITY = re.compile(
     rf"(?:\b(?:between|from|about|around|approximately|approx\.|ca\.|circa|roughly|nearly|over|under|up to)\s+)*(?<![\w.])"
     rf"(?P<first>{_NUMBER})\s*(?:(?:{_ANY})s?(?!\w))?\s*(?:(?:-|–|to|and|or)\s*(?P<last>{_NUMBER}))?[\s-]*{_UNIT}(?:\.(?=\s(?:long|tall|high|wide|across|deep)\b))?"
 )
+# "Weight (kg): 4"
+_IN_LABEL = re.compile(rf"\s*\(({_ANY})\)\s*[:=]\s*({_NUMBER}(?:\s*[-–]\s*{_NUMBER})?)(?!\s*(?:{_ANY}))")
 _OF_NAME = re.compile(rf"(?:^|[\s_(\[]|in )(?P<unit>{_ANY})s?[)\]]?$", re.IGNORECASE)
 
 
@@ -419,6 +437,7 @@ def without_quantities(text: str) -> tuple[str, dict[str, Quantity]]:
         found[word] = Quantity(match[0].strip(), kind, sum(numbers) / len(numbers) * size, size)
         return word
 
+    text = _IN_LABEL.sub(r": \2 \1", text)
     text = _IN_WORDS.sub(lambda match: re.sub(r"[a-z]+(?= |$)", _digits, match[0]), text)
     text = _HALF.sub("0.5 ", _FRACTION.sub(lambda match: f"{match[1] or 0}{_FRACTIONS[match[2]]}", text))
     plain = _QUANTITY.sub(replaced, text)

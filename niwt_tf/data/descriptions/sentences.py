@@ -295,7 +295,7 @@ def _degree_of(token: str) -> str | None:
 
 def _about(token: str) -> str | None:
     """Return of whom a word speaks, or None where it is no such word."""
-    if token in EMPTY:
+    if token in EMPTY or token.endswith("ed"):  # "its tail cocked"
         return None
     base = stem(token)
     return (
@@ -338,7 +338,7 @@ class _Marked:
 def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -> _Marked:
     special = [joint for joint in part.joints if joint in ("except", "unlike", "instead", "without", ":")]
     special = ["without"] if part.labels and "without" in special else special
-    joint = (special or part.joints or [""])[-1]
+    joint = (special or [each for each in part.joints if each != ","] or part.joints or [""])[-1]
     degree = DENIED if joint in _DENYING else SAID
     made = _Marked(Segment(joint, (), False), joint in _DENYING, lacks=joint == "without", bare=len(part.tokens) == 1)
     made.labels, made.several = part.labels, made.bare and part.tokens[0].endswith("s")
@@ -395,7 +395,7 @@ def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -
 def _stands_for(part: _Part) -> str:
     """Return which word of a part stands for a thing that was spoken of before, or ""."""
     found = next((token for token in part.tokens if token in ("former", "latter", "thatone")), "")
-    return found or (part.tokens[-1] if part.tokens and part.tokens[-1] in ("one", "ones") else "")
+    return found or (part.tokens[-1] if len(part.tokens) > 1 and part.tokens[-1] in ("one", "ones", "there") else "")
 
 
 _PLACES = words_of("on along across over around near under beneath behind")
