@@ -364,7 +364,7 @@ def read_measures(found: Sequence[ReadSegment], names: Sequence[AttributeName]) 
             )  # "its tail, 25 cm in length,"
             near = [one, *(found[place - 1 : place] if aside or not one.segment.lists else [])]
             # "A scratch, 12 mm long" says how long the scratch is.
-            of_thing = aside and one.segment.lists and any(map(_names_thing, near[1:]))
+            of_thing = aside and word.quantity.kind == "length" and one.segment.lists and any(map(_names_thing, near[1:]))
             told = {measured(other.stem) for each in near for other in each.segment.words}
             scored = []
             for name in names:
