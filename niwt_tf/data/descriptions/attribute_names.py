@@ -46,6 +46,9 @@ WHOLE = _stems("primary overall general main whole body plumage")
 COVERINGS = frozenset(stem(word) for word in ("fur", "hair", "hairs", "feathers", "scales", "wool")) | COLORS | PATTERNS
 # After these words what stands before is said of nothing: "scratch-resistant".
 RESISTING = frozenset(stem(word) for word in ("resistant", "resistance", "proof", "repellent", "preventing", "test"))
+# What is eaten, and what is of a plant: "it eats small animals and water plants".
+EATING = frozenset(stem(word) for word in ("eats", "feeds", "diet", "hunts", "preys", "takes", "consumes", "food"))
+GROWING = frozenset(stem(word) for word in ("plants", "leaves", "bark", "weeds", "roots", "seeds", "fruits", "nuts", "berries"))
 # What may stand before spots and the like and says nothing else.
 OF_MARKS = (
     SIZES | COLORS | frozenset(stem(word) for word in ("heavy", "dense", "sparse", "bold", "scattered", "two", "three", "few"))
@@ -268,6 +271,20 @@ def values_in(one: ReadSegment, names: Iterable[AttributeName]) -> list[tuple[in
         if all(span == (begin, end) for span in overlapping):
             kept.append((begin, end, name))
     return kept
+
+
+_ONE_MARK = ("s", "stripe", "spot", "patch", "bar", "band", "streak")
+
+
+def is_of_marks(one: ReadSegment, end: int, name: AttributeName) -> bool:
+    """Return whether a colour is that of spots and the like, and not of what has them: "white wings with black spots"."""
+    after = one.segment.words[end] if end < len(one.segment.words) else None
+    return after is not None and is_hue(name) and after.stem in PATTERNS and after.text.endswith(_ONE_MARK)
+
+
+def marks_follow(one: ReadSegment, k: int) -> bool:
+    """Return whether a word stands before spots and the like: "with a single, narrow bar"."""
+    return any(word.stem in PATTERNS for word in one.segment.words[k + 1 :])
 
 
 def _is_verb(word: str, name: AttributeName) -> bool:

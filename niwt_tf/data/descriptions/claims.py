@@ -11,7 +11,9 @@ from niwt_tf.data.descriptions.attribute_names import (
     BARE,
     COLORS,
     COVERINGS,
+    EATING,
     GENERIC,
+    GROWING,
     OF_MARKS,
     OVERALL,
     PARTS,
@@ -26,8 +28,10 @@ from niwt_tf.data.descriptions.attribute_names import (
     Subject,
     find_subjects,
     is_hue,
+    is_of_marks,
     leave_aspects,
     loose_spans,
+    marks_follow,
     named_by_subject,
     read_counts,
     read_measures,
@@ -98,7 +102,8 @@ def _read_plain(one: ReadSegment, names: Sequence[AttributeName]) -> None:
     counted = {name.place for name in names if name.counts}
     for begin, end, place, apart, contrary in sorted(candidates, key=lambda span: (span[0] - span[1], span[4], span)):
         own = {begin, end - 1} if apart else set(range(begin, end))
-        if end < len(one.segment.words) and one.segment.words[end].stem in RESISTING:
+        after = one.segment.words[end].stem if end < len(one.segment.words) else ""
+        if after in RESISTING or (after in GROWING and one.segment.words[begin].stem not in COLORS):  # "water plants"
             continue
         if own & one.read or all(word.compared for word in one.segment.words[begin:end]) or place in counted:
             continue
@@ -187,7 +192,8 @@ def _of_part(found: Sequence[ReadSegment], place: int, claim: Claim) -> bool:
         after = following[1] if len(following) == 2 and following[0] in COLORS | PATTERNS else ""
     # "In small groups" it is not small.
     of_others = words[claim.begin].stem in SIZES and claim.end < len(words) and words[claim.end].text.endswith("s")
-    eaten = of_others and claim.begin and not found[place].segment.copula  # "it eats small animals"
+    eats = claim.begin or any(word.stem in EATING for one in found[:place] for word in one.segment.words)
+    eaten = of_others and eats and not found[place].segment.copula  # "it eats small animals"
     if after in PARTS or (of_others and after not in GENERIC) or eaten:
         return True
     before = words[claim.begin - 1].stem if claim.begin and words[claim.begin].after_copula else ""
@@ -226,7 +232,7 @@ def _read_values(
             lender = last, last.subjects[-1][2]
         own, subjects = ([], []) if lender is None else (by_subject[lender[1]], [(-1, -1, lender[1])])
     values = [value for value in values_in(one, own) if not (value[1] in one.things and is_hue(value[2]))]  # "a white eyering"
-    values = [value for value in values if not _is_of_marks(one, value[1], value[2])]
+    values = [value for value in values if not is_of_marks(one, value[1], value[2])]
     value_first = bool(one.subjects and values) and min(begin for begin, _, _ in values) < min(b for b, _, _ in subjects)
     words = {word.stem for word in one.segment.words}
     for begin, end, name in values:
@@ -257,14 +263,6 @@ def _stood_for(found: Sequence[ReadSegment], place: int, spoken: _Spoken) -> tup
     one_of = {each[2] for _, each in meant}
     found[place].read |= {k for k, each in enumerate(found[place].segment.words) if meant and each.text == word}
     return (meant[-1][0], meant[-1][1][2]) if len(one_of) == 1 else None
-
-
-def _is_of_marks(one: ReadSegment, end: int, name: AttributeName) -> bool:
-    """Return whether a colour is that of spots and the like, and not of what has them: "white wings with black spots"."""
-    after = one.segment.words[end] if end < len(one.segment.words) else None
-    return (
-        after is not None and is_hue(name) and after.stem in PATTERNS and after.text.endswith(("s", "stripe", "spot", "patch"))
-    )
 
 
 def _denies_alone(one: ReadSegment, names: Iterable[AttributeName]) -> bool:
@@ -355,12 +353,10 @@ def _lists_values(one: ReadSegment, names: Iterable[AttributeName]) -> bool:
         return True
     covered = {k for begin, end, _ in values_in(one, names) for k in range(begin, end)}
     covered |= one.read | {k for k, word in enumerate(one.segment.words) if word.stem in ASPECTS | GENERIC or word.compared}
-    covered |= {k for k, word in enumerate(one.segment.words) if word.stem in OF_MARKS and _marks_follow(one, k)}
+    ends = one.segment.joint == "with" and bool(one.segment.words) and one.segment.words[-1].stem in PATTERNS
+    of_marks = {k for k, word in enumerate(one.segment.words) if word.stem in OF_MARKS or (ends and word.stem not in PARTS)}
+    covered |= {k for k in of_marks if marks_follow(one, k)}
     return len(covered) == len(one.segment.words)
-
-
-def _marks_follow(one: ReadSegment, k: int) -> bool:
-    return any(word.stem in PATTERNS for word in one.segment.words[k + 1 :])
 
 
 def _read_shared(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> None:
@@ -420,6 +416,9 @@ def _read_alone(found: Sequence[ReadSegment], place: int, by_subject: BySubject)
         after = one.segment.words[end].stem if end < len(one.segment.words) else ""
         whole = [name for name in names if set(name.subject) <= WHOLE]
         itself = [name for name in names if set(name.subject) <= ASPECTS]
+        adjective = one.segment.words[begin].stem in SIZES and not (one.segment.copula or itself or whole)
+        if adjective and place + 1 < len(found) and found[place + 1].segment.lists and found[place + 1].subjects:
+            continue  # "a long, curved bill"
         if after in PARTS or (after,) in by_subject:
             continue
         if after in PATTERNS and one.segment.words[end].text.endswith("s") and one.segment.joint == "with":

@@ -26,7 +26,7 @@ _PRESENT = (
 _IS = "(?:is|are|was|were|(?:has|have) been)"
 _HAS = "(?:has|have|shows?|boasts?|combines?|bears?|wears?|carries|carry|displays?|sports?|possess(?:es)?|exhibits?)"
 _UNDONE = (
-    "(?:(?:cleaned|polished|washed|rubbed|ground)(?: (?:off|out|away))?|repaired|removed|corrected|eliminated|rectified|fixed"
+    "(?:(?:cleaned|polished|washed|rubbed)(?: (?:off|out|away))?|repaired|removed|corrected|eliminated|rectified|fixed"
     "|dropped|discontinued|omitted|(?:broken|snapped|torn|fallen) (?:off|away))"
 )
 _PART_OF = "(?:tips?|base|end|sides?|middle|centre|center|root|(?:upper|lower|outer|inner) half)"
@@ -114,7 +114,7 @@ _TOGETHER = [
         # "A pink tail is never seen", "wing bars are sometimes present".
         (rf"{_IS} (?:never|not|hardly ever) (?:been )?{_PRESENT}(?=\s*(?:[,.;\n]|$))", "is absent"),
         (rf"(?<=\w) not {_PRESENT}(?=\s*(?:[,.;\n]|$))", " is absent"),
-        (r"(?<=\w) (?:broken|snapped|torn|fallen) (?:off|away)(?=\s*(?:[,.;\n]|$))", " is absent"),
+        (rf"(?<=\w)(?<!been)(?<!were)(?<!was)(?<!are)(?<!now)(?<! is) {_UNDONE}(?=\s*(?:[,.;\n]|$))", " is absent"),
         (
             rf"{_IS} (?:since |later |now )?{_UNDONE}(?: (?:before|after|during|by|in|at|when) [^,.;\n]*)?(?=\s*(?:[,.;\n]|$))",
             "is absent",
@@ -128,6 +128,10 @@ _TOGETHER = [
         (rf"when {_STATE}", "sometimes"),
         (r"(\w+) only (?:when|if|rarely|sometimes|occasionally)", r"sometimes \1"),
         ("at first|initially", "when young"),
+        (f"few(?: other)? \\w+ {_HAS} (?:such|so|as)", "it has"),
+        (r"(?<!is )(?<!are )(?<!very )little(?=\s*(?:[,.;\n]|$))", "sometimes"),
+        ("(?:does|do|did) not (?:fear|avoid|shun|mind)", "likes"),
+        (r"(?:grows?|growing) (?:up )?to (?:a height of )?(quantity\d+x)", r"height \1"),
         (rf"({_COLOR_WORDS})-(?:tipped|edged|based|rimmed)", r"partly \1"),
         # "Neither wing is marked with white."
         ("(?:marked|adorned|decorated|patterned|flecked|washed|tinged|suffused|dotted) (?:with|by)", ""),
@@ -204,6 +208,7 @@ _REWORDED = [
     (re.compile(rf",? (?:while|whereas) (?:that|those) of (?:its |their )?(?:\w+ )?{_KIN}\b[^,.;\n]*{_ASIDE}"), " "),
     (re.compile(r", (?:just )?as (?:it is|they are|is|are)? ?(?:in|with) [^,.;\n]*(?:,(?= but\b)|(?=[,.;\n]|$))"), ""),
     (re.compile(r" as in (?:the|other|most|many|its|all) (?!female|male|adult|young)[^,.;\n]*"), ""),
+    (re.compile(r", (?:just |much )?like (?:that|those) of [^,.;\n]*,"), ""),
     (re.compile(r", (?:just )?like ((?:the|its|their) [^,.;\n]{1,30}), (?=(?:is|are|has|have)\b)"), r" and \1 "),
     # "Born blind, it grows fur", "they are born brown but become white".
     (
@@ -263,6 +268,7 @@ _OF_NO_CLASS = [
         r"(?=, (?:it|they|the|this)\b)",
         r"\b(?:is|are|was|were) (?:\w+ )?(?:said|thought|believed|claimed|reputed|rumou?red|alleged|reported) to"
         r" [^,.;\n]*(?=,? but\b)",
+        r"\b(?:is|are|was|were) (?:\w+ )?(?:described|reported|listed|advertised|labelled|specified) as [^,.;\n]*(?=,? but\b)",
         r"\b(?:the )?\w+ of (?:other|another) \w+",
         r"\b(?:to |in order to )?(?:escape|deter|evade|flee|repel|outrun|confuse)s?(?: from)? [^,.;\n]*",
         r"\bit is (?:not (?:yet )?(?:known|clear|certain)|unknown|unclear|uncertain|disputed|debated) (?:whether|if|how)"

@@ -177,7 +177,7 @@ def stem(word: str) -> str:
         word = _single(agent[1])
     if len(word) > 3 and word.endswith("e"):
         word = word[:-1]
-    word = re.sub("(?<=.{4}ic)at$", "", word)  # "domesticated"
+    word = re.sub("(?<=.{4}ic)at$", "", re.sub("(?<=.{4}[ae]n)c$", "t", word))  # "domesticated", "fragrance"
     word = _SAME.get(word, word)
     if len(word) > 4 and word.endswith("y") and word[-2] not in "aeiou":
         word = _single(word[:-1])
