@@ -248,8 +248,14 @@ class ReadSegment:
     def claim(self, place: int, begin: int, end: int, subject: tuple[str, ...] = (), **more: object) -> None:
         """Take the words from `begin` to `end` as what is said of the attribute at `place`."""
         degree = str(more.pop("degree", self.segment.words[begin].degree if self.segment.words else SAID))
-        self.claims.append(Claim(place, degree, begin, end, subject, about=self.segment.about, **more))  # type: ignore[arg-type]
+        about = str(more.pop("about", self.segment.about))
+        self.claims.append(Claim(place, degree, begin, end, subject, about=about, **more))  # type: ignore[arg-type]
         self.read |= set(range(begin, end))
+
+    @property
+    def parts(self) -> set[tuple[str, ...]]:
+        """Return the subjects that it names."""
+        return {subject for _, _, subject in self.subjects}
 
     def text(self, claim: Claim) -> str:
         """Return the words of a claim."""
@@ -285,6 +291,26 @@ def is_of_marks(one: ReadSegment, end: int, name: AttributeName) -> bool:
 def marks_follow(one: ReadSegment, k: int) -> bool:
     """Return whether a word stands before spots and the like: "with a single, narrow bar"."""
     return any(word.stem in PATTERNS for word in one.segment.words[k + 1 :])
+
+
+def nearest(subjects: Sequence[Subject], begin: int, end: int, value_first: bool) -> tuple[str, ...]:
+    """Return the subject nearest to a value; of two as near that on the side on which the segment's first value has its own."""
+    after = [(b - end, not value_first, subject) for b, _, subject in subjects if b >= end]
+    return min([*after, *((begin - e, value_first, subject) for _, e, subject in subjects if e <= begin)])[2]
+
+
+def is_of_another(one: ReadSegment, begin: int, name: AttributeName) -> bool:
+    """Return whether a value is said of a thing that no attribute is of: "the stem is smooth"."""
+    words = one.segment.words
+    before = [word for k, word in enumerate(words[:begin]) if k not in one.read and word.stem not in GENERIC | ASPECTS]
+    before = [word for word in before if word.stem not in name.subject]
+    return words[begin].after_copula and bool(before)
+
+
+def parted(one: ReadSegment, end: int, begin: int) -> bool:
+    """Return whether two or more other words part a value from what follows: "a black line runs from the bill"."""
+    words = [word for k, word in enumerate(one.segment.words) if end <= k < begin and k not in one.read]
+    return len([word for word in words if word.stem not in GENERIC | ASPECTS | OF_MARKS | PATTERNS]) > 1
 
 
 def _is_verb(word: str, name: AttributeName) -> bool:

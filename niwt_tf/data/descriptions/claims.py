@@ -28,11 +28,14 @@ from niwt_tf.data.descriptions.attribute_names import (
     Subject,
     find_subjects,
     is_hue,
+    is_of_another,
     is_of_marks,
     leave_aspects,
     loose_spans,
     marks_follow,
     named_by_subject,
+    nearest,
+    parted,
     read_counts,
     read_measures,
     spans,
@@ -194,7 +197,8 @@ def _of_part(found: Sequence[ReadSegment], place: int, claim: Claim) -> bool:
     of_others = words[claim.begin].stem in SIZES and claim.end < len(words) and words[claim.end].text.endswith("s")
     eats = claim.begin or any(word.stem in EATING for one in found[:place] for word in one.segment.words)
     eaten = of_others and eats and not found[place].segment.copula  # "it eats small animals"
-    if after in PARTS or (of_others and after not in GENERIC) or eaten:
+    behind = words[claim.end + 1].stem if claim.end + 1 < len(words) and after not in GENERIC else ""
+    if {after, behind} & PARTS or (of_others and after not in GENERIC) or eaten:
         return True
     before = words[claim.begin - 1].stem if claim.begin and words[claim.begin].after_copula else ""
     if not claim.begin and place and found[place].segment.predicate:  # "tusks are found in both sexes but are larger in males"
@@ -238,7 +242,12 @@ def _read_values(
     for begin, end, name in values:
         # A value may hold another subject's word: "the bill is the same as the head".
         outside = [subject for subject in subjects if subject[1] <= begin or end <= subject[0]]
-        if not outside or _nearest(outside, begin, end, value_first) != name.subject:
+        if (
+            not outside
+            or all(parted(one, end, b) for b, _, _ in outside)
+            and value_first
+            or nearest(outside, begin, end, value_first) != name.subject
+        ):
             continue
         same = {aspect for b, _, other in values if b == begin and other.subject == name.subject for aspect in other.aspects}
         if same & words and not name.aspects & words:
@@ -277,12 +286,6 @@ def _goes_on(one: ReadSegment, last: ReadSegment, names: Sequence[AttributeName]
     asked = last.segment.about == UNREAL  # "is its crown red or blue? it is blue"
     told = one.segment.refers + asked + denied + (not one.segment.after_stop) + now_and_then >= 2
     return told and bool(values_in(one, names)) and _lists_values(one, names)
-
-
-def _nearest(subjects: Sequence[Subject], begin: int, end: int, value_first: bool) -> tuple[str, ...]:
-    """Return the subject nearest to a value; of two as near that on the side on which the segment's first value has its own."""
-    after = [(b - end, not value_first, subject) for b, _, subject in subjects if b >= end]
-    return min([*after, *((begin - e, value_first, subject) for _, e, subject in subjects if e <= begin)])[2]
 
 
 def _read_shared_ahead(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> None:
@@ -340,7 +343,10 @@ def _lender(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> 
     if ahead is not None and all(one.segment.lists for one in found[place + 1 : ahead + 1]):
         begin, _, subject = min(found[ahead].subjects)
         first = min((b for b, _, _ in values_in(found[ahead], by_subject[subject])), default=begin)
-        if first < begin and all(_lists_values(one, by_subject[subject]) for one in found[place:ahead]):
+        marks = all(
+            word.stem in OF_MARKS for word in found[ahead].segment.words[:first]
+        )  # "almost black, relieved by a white crown"
+        if first < begin and marks and all(_lists_values(one, by_subject[subject]) for one in found[place:ahead]):
             after = found[ahead], subject
     if found[place].segment.refers and before:  # "the crown and the tail, both red, stand out"
         after = None
@@ -367,6 +373,8 @@ def _read_shared(found: Sequence[ReadSegment], place: int, by_subject: BySubject
         return
     for before in reversed(found[:place]):
         values = [name for _, _, subject in before.subjects for name in by_subject[subject]]
+        if before.segment.words and all(word.stem in PARTS for word in before.segment.words) and not before.subjects:
+            continue
         if not before.subjects or before.claims or values_in(before, values) or before.segment.copula:
             break
         for begin, end, subject in before.subjects:
@@ -374,7 +382,7 @@ def _read_shared(found: Sequence[ReadSegment], place: int, by_subject: BySubject
                 named = {by_place.place: by_place for names in by_subject.values() for by_place in names}[claim.place]
                 for name in by_subject[subject]:
                     if set(name.phrases) & set(named.phrases):
-                        before.claim(name.place, begin, end, subject, degree=claim.degree)
+                        before.claim(name.place, begin, end, subject, degree=claim.degree, about=claim.about)
         if not before.segment.lists:
             break
 
@@ -437,7 +445,9 @@ def _read_alone(found: Sequence[ReadSegment], place: int, by_subject: BySubject)
         hues = {name.place for name in names if is_hue(name)}
         subjects = {name.subject for name in names}
         if len(subjects) == 1 and not hues and not {*names[0].aspects} & {"length", "siz"}:
-            if _is_of_another(one, begin, names[0]):
+            others = [k for k, word in enumerate(one.segment.words) if k not in one.read | taken and word.stem not in GENERIC]
+            apart = others and "shap" in names[0].aspects and not any(names[0].subject in each.parts for each in found)
+            if is_of_another(one, begin, names[0]) or (apart and {*names[0].subject} & PARTS):
                 continue
             for name in names:
                 one.claim(name.place, begin, end, name.subject)
@@ -447,20 +457,12 @@ def _read_alone(found: Sequence[ReadSegment], place: int, by_subject: BySubject)
                 one.claim(name.place, begin, end, name.subject, weak=True)
 
 
-def _is_of_another(one: ReadSegment, begin: int, name: AttributeName) -> bool:
-    """Return whether a value is said of a thing that no attribute is of: "the stem is smooth"."""
-    words = one.segment.words
-    before = [word for k, word in enumerate(words[:begin]) if k not in one.read and word.stem not in GENERIC | ASPECTS]
-    before = [word for word in before if word.stem not in name.subject]
-    return words[begin].after_copula and bool(before)
-
-
 def _is_of_whole(found: Sequence[ReadSegment], place: int, every: Sequence[AttributeName]) -> bool:
     """Return whether a segment, and the list that it stands in, speak of the whole: "green", "a fluffy green bird"."""
     first = last = place
     own = found[place].segment.words
     overall = any(word.stem in OVERALL for word in own)
-    overall |= found[place].segment.copula and own[0].stem in GENERIC and own[1:2] != () and own[1].after_copula
+    overall |= any(first.stem in GENERIC and then.after_copula for first, then in pairwise(own))
     while first and (found[first].segment.lists or found[first].segment.joint == ":") and not overall:
         first -= 1
     while last + 1 < len(found) and found[last + 1].segment.lists and not overall:
@@ -471,7 +473,7 @@ def _is_of_whole(found: Sequence[ReadSegment], place: int, every: Sequence[Attri
             continue
         words = one.segment.words
         values = {k for begin, end, _ in values_in(one, every) for k in range(begin, end)}
-        told = [k in values or word.stem in GENERIC | ASPECTS for k, word in enumerate(words)]
+        told = [k in values or word.stem in GENERIC | ASPECTS | WHOLE for k, word in enumerate(words)]
         ends_generic = bool(words) and (words[-1].stem in GENERIC or (of_bird and len(words) - 1 in values))
         ends_generic &= not one.segment.copula
         if one.subjects:

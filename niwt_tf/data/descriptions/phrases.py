@@ -132,12 +132,13 @@ _TOGETHER = [
         (r"(?<!is )(?<!are )(?<!very )little(?=\s*(?:[,.;\n]|$))", "sometimes"),
         ("(?:does|do|did) not (?:fear|avoid|shun|mind)", "likes"),
         (r"(?:grows?|growing) (?:up )?to (?:a height of )?(quantity\d+x)", r"height \1"),
-        (rf"({_COLOR_WORDS})-(?:tipped|edged|based|rimmed)", r"partly \1"),
+        (rf"({_COLOR_WORDS})-(?:tipped|edged|based|rimmed|sided)", r"partly \1"),
         # "Neither wing is marked with white."
         ("(?:marked|adorned|decorated|patterned|flecked|washed|tinged|suffused|dotted) (?:with|by)", ""),
         (r"(?:never|rarely|seldom) (?:leaves?|(?:strays?|ventures?) (?:far )?from)", "is always in"),
         (r"few(?: other)? \w+ (?:is|are)(?= (?:more|so|as|(?!other)\w{3,}er)\b)", "it is"),
-        ("in (?:captivity|zoos)", "sometimes"),
+        ("in (?:captivity|zoos)|in (?:poor|good|some|certain|strong|bad|bright) lights?", "sometimes"),
+        ("(?:two|three|several|many|different) (?:colou?r )?(?:forms|morphs|types|varieties|phases)", "morph"),
         (r", (?:but |and |while )?others(?= \w)", ", some"),
         (r",? (?:but|though|albeit) (?:only |very )?(?:rarely|seldom|occasionally|sometimes)(?=[.;\n]|$)", " sometimes"),
         # "The dent that was found earlier is gone."
@@ -191,7 +192,12 @@ _KIN = "(?:relatives|congeners|others|species)"
 # "Too heavy to be small", "horns are rare", "un-spotted", "semi-striped".
 _REWORDED = [
     (re.compile(r"\btoo (\w+) to(?: (?:be|have|show)\b)?"), r"\1, not"),
-    (re.compile(r"\b(\w+) (?:is|are) (?:rare|uncommon|scarce|exceptional)\b"), r"rarely \1"),
+    (
+        re.compile(
+            r"\b((?:(?!(?:and|or|but|though|although|while)\b)\w+ )?\w+) (?:is|are) (?:rare|uncommon|scarce|exceptional)\b"
+        ),
+        r"rarely \1",
+    ),
     (re.compile(r"\bun-(?=\w)"), "not "),
     (re.compile(r"\bunlike (?:most|many|all|almost all|nearly all)\b[^,.;:\n]*, ?"), ""),  # of no class in particular
     (re.compile(rf"\bprefer(?:s|red|ring)? ([\w ]{{1,40}}?) (?:over|to(?! (?:{_DEEDS})\b)) (?=\w)"), r"has \1 instead "),

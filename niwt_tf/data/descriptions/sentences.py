@@ -331,6 +331,7 @@ class _Marked:
     of_few: bool = False  # whether it begins with "some" or "few"
     would: bool = False  # whether it says what would be, and not what is
     condition: bool = False  # whether "if" begins it
+    heads: bool = False  # whether a word for some of the class is what it is about, as in "pink forms", not "in winter"
     gendered: bool = False  # whether "she", "his" or the like begins it
     goes_on: bool = False  # whether "and" alone joins it, and it has no verb
 
@@ -383,6 +384,7 @@ def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -
     starts = bool(part.tokens) and part.tokens[0] in _COPULAS
     made.segment = Segment(joint, tuple(words), copula, CLASS, relative, ends, refers, one=_stands_for(part), predicate=starts)
     made.segment = replace(made.segment, bare=len(words) == len(part.tokens) and not copula)
+    made.heads = made.about == SOME and not {"in", "during", "of", "by"} & set(part.tokens)
     made.gendered = bool({"she", "he", "her", "his"} & set(part.tokens[:2]))
     made.goes_on = part.joints in (["and"], ["or"]) and not copula and not refers
     made.of_none = bool(part.tokens) and part.tokens[0] in ("no", "none", "neither")
@@ -491,7 +493,7 @@ def _in_relation(found: Iterable[_Marked], before: str = CLASS) -> list[Segment]
         of_some |= about == SOME or one.about == SOME
         result.append(replace(one.segment, about=about))
         for k in range(len(result) - 2, -1, -1):  # "white and pink forms"
-            if one.about != SOME or result[k + 1].joint not in ("and", "or") or not result[k].bare or result[k].about != CLASS:
+            if not one.heads or result[k + 1].joint not in ("and", "or") or not result[k].bare or result[k].about != CLASS:
                 break
             result[k] = replace(result[k], about=SOME)
     return result
