@@ -36,7 +36,7 @@ SIZES = _stems(
 PARTS = _stems(
     """tail ear leg foot paw belly face nose muzzle neck head throat breast rump back wing crown bill eye tip flank cheek chin
     mane horn hoof claw snout forehead nape shoulder thigh side underside crest comb wattle tongue lip mask collar whisker
-    antenna fin hump antler tusk trunk"""
+    antenna fin hump antler tusk trunk tooth jaw fang beard quill"""
 )
 # Parts whose colour that of the whole is not.
 BARE = _stems("bill eye leg foot claw horn hoof tusk iris")
@@ -53,7 +53,7 @@ GROWING = frozenset(stem(word) for word in ("plants", "leaves", "bark", "weeds",
 OF_MARKS = (
     SIZES | COLORS | frozenset(stem(word) for word in ("heavy", "dense", "sparse", "bold", "scattered", "two", "three", "few"))
 )
-OVERALL = frozenset(stem(word) for word in ("overall", "throughout", "entirely"))
+OVERALL = frozenset(stem(word) for word in ("overall", "throughout", "entirely", "all"))
 # What says of a text's words nothing that an attribute could: it is no fault not to understand them.
 GENERIC = _stems(
     """bird animal creature species beast plumage specimen individual mammal coat feather skin body overall entirely all over
@@ -381,9 +381,11 @@ def _counted_after(words: Sequence[Word]) -> bool:
     return len(words) == 1 or words[0].after_copula
 
 
-def _names_thing(one: ReadSegment) -> bool:
-    """Return whether a segment ends with, or is about, a thing that is read as one: "one scratch near the edge"."""
+def _names_thing(one: ReadSegment, end: int | None = None) -> bool:
+    """Return whether a segment is about a thing that is read as one, or has it before a place: "one scratch near the edge"."""
     for claim in one.claims:
+        if end is not None and (claim.begin, claim.end) != (end - 1, end):
+            continue
         last = one.segment.words[claim.end - 1].text if claim.end else ""
         after = one.segment.words[claim.end].stem if claim.end < len(one.segment.words) else ""
         if (
@@ -407,7 +409,8 @@ def read_measures(found: Sequence[ReadSegment], names: Sequence[AttributeName]) 
             )  # "its tail, 25 cm in length,"
             near = [one, *(found[place - 1 : place] if aside or not one.segment.lists else [])]
             # "A scratch, 12 mm long" says how long the scratch is.
-            of_thing = aside and word.quantity.kind == "length" and one.segment.lists and any(map(_names_thing, near[1:]))
+            of_thing = aside and one.segment.lists and any(map(_names_thing, near[1:]))
+            of_thing = word.quantity.kind == "length" and (of_thing or _names_thing(one, k))
             told = {measured(other.stem) for each in near for other in each.segment.words}
             scored = []
             for name in names:

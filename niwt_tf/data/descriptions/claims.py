@@ -230,8 +230,6 @@ def _read_values(
             last = None
         if lender is None and last is not None and any(word.stem in ASPECTS for word in told.segment.words):
             lender = last, last.subjects[-1][2]
-        if lender is None and last is not None and not place and _denies_alone(one, by_subject[last.subjects[-1][2]]):
-            lender = last, last.subjects[-1][2]  # "crown: blue; not red"
         if lender is None and last is not None and not place and _goes_on(one, last, by_subject[last.subjects[-1][2]]):
             lender = last, last.subjects[-1][2]
         own, subjects = ([], []) if lender is None else (by_subject[lender[1]], [(-1, -1, lender[1])])
@@ -274,12 +272,10 @@ def _stood_for(found: Sequence[ReadSegment], place: int, spoken: _Spoken) -> tup
     return (meant[-1][0], meant[-1][1][2]) if len(one_of) == 1 else None
 
 
-def _denies_alone(one: ReadSegment, names: Iterable[AttributeName]) -> bool:
-    return _lists_values(one, names) and all(word.degree == DENIED for word in one.segment.words) and not one.claims
-
-
 def _goes_on(one: ReadSegment, last: ReadSegment, names: Sequence[AttributeName]) -> bool:
     """Return whether a sentence says what the last subject is: "the crown is not red; it is blue", "never red; blue"."""
+    if all(word.degree == DENIED for word in one.segment.words) and not one.claims and _lists_values(one, names):
+        return True  # "crown: blue; not red"
     denied = bool(last.claims) and all(claim.degree == DENIED for claim in last.claims)
     # Of pronoun, denial and semicolon two are enough.
     now_and_then = all(word.degree == PARTLY for word in one.segment.words)  # "crown green; sometimes yellow"
@@ -440,7 +436,10 @@ def _read_alone(found: Sequence[ReadSegment], place: int, by_subject: BySubject)
             for name in names if is_thing else itself:
                 one.claim(name.place, begin, end, name.subject)
             continue
-        if one.subjects or any(word.stem in PARTS and k not in one.read | taken for k, word in enumerate(one.segment.words)):
+        if one.subjects or any(
+            word.stem in PARTS and k not in one.read | taken and not (word.stem == "sid" and k + 1 == begin)  # "side zip"
+            for k, word in enumerate(one.segment.words)
+        ):
             continue
         hues = {name.place for name in names if is_hue(name)}
         subjects = {name.subject for name in names}

@@ -1,14 +1,11 @@
 """What people write in several words, put into words that the reader of sentences knows.
 
 Numbers with units are such words too ("12 kg", "40-44 cm", "between 1 and 2 pounds"), and so are the units that names end with.
-A text may come from anywhere: a file whose lines are as long as a page is wide, a PDF, a table. So lines that go on in the next
-one are joined, and characters that nobody sees are left out.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 
 _FROM = "(?: from [^,.;\n]{1,60}?(?:, (?:which|whose) [^,.;\n]*,)?)?"
@@ -19,6 +16,7 @@ _TOLD = (
 _COLOR_WORDS = "(?:black|white|gr[ea]y|red|yellow|green|blue|brown|pink|orange|buff|rufous|purple|olive)"
 _MEMBERS = "(?:birds|animals|individuals|specimens|populations|cases|races|subspecies|forms|areas|regions|places|plumages)"
 _REALLY = "(?:actually|really|in fact|in reality)"
+_SEXES = "(?:males?|females?|cocks?|hens?|bulls?|cows?|juveniles?|immatures?|young|adults?|summer|winter)"
 _PRESENT = (
     "(?:seen|found|present|recorded|shown|observed|noted|visible|known|included|supplied|provided|confirmed|detected|noticed"
     "|evident|needed|required)"
@@ -52,6 +50,9 @@ _TOGETHER = [
         (r"(it|they|(?:the|this) (?:animal|species|bird)) (?:is|are) (?:absent|missing) from", r"\1 lacks"),
         ("(?:also|optionally) (?:comes?|available|offered|sold) (?:in|as|with)", "sometimes"),
         (r"forms?(?= (?:is|are|has|have|from|found|occurs?|lacks?)\b)", "morph"),
+        # "The black crown of the male is replaced by a brown one in the female."
+        (rf"(?:is|are) replaced by (?=[^,.;\n]*\bin (?:the )?{_SEXES}\b)(\w+)", r", \1"),
+        (r"(?:(?:about|roughly|nearly) )?(?:of )?the size of an? (?:small |large |big )?\w+", ""),
         # "The hooves are replaced by pads", "a zip replaces the laces".
         (
             rf"((?:the |its |their )?\w+)(?: of [^,.;\n]{{1,40}}?)? (?:{_IS} (?:\w+ly )?(?:replaced|superseded|supplanted)"
@@ -178,14 +179,13 @@ _FEW = (
     "(?: of)?(?: all)?(?: the| these| its)?"
 )
 _ASIDE = "(?:, (?=is\\b|are\\b)|(?=[,.;\n]|$))"  # where an aside ends
-_SEXES = "(?:males?|females?|cocks?|hens?|bulls?|cows?|juveniles?|immatures?|young|adults?|summer|winter)"
 _CLAUSE = r"(^|[,.;:\n] ?|\b(?:and|but|while|whereas|though|although|yet) )"
 _THEIRS = "(?:enem(?:y|ies)|predators?|prey|rivals?|relatives?|cousins?|congeners?|competitors?|victims?|hosts?)"
 _SEEMING = (
     "(?:suspected|supposed|apparent|(?:what|which) (?:appear|look|seem)(?:s|ed)?(?: to be| like)?|"
     "what (?:might|could|may) be (?:taken|mistaken) for)"
 )
-_TURNS_OUT = f"(?:turn(?:s|ed) out to be|prove[sd] to be|{_IS} {_REALLY})"
+_TURNS_OUT = f"(?:turn(?:s|ed) out to be|prove[sd] to be|{_IS} (?:only|merely|just|{_REALLY}))"
 _EDGED = "(?:bordered|edged|fringed|rimmed|outlined|bounded|framed|margined)"
 _OTHERS = "(?:all |most |many |nearly |almost |the )*(?:other (?!parts|places)|others|related|allied|similar)"
 _KIN = "(?:relatives|congeners|others|species)"
@@ -275,6 +275,8 @@ _OF_NO_CLASS = [
         r"\b(?:is|are|was|were) (?:\w+ )?(?:said|thought|believed|claimed|reputed|rumou?red|alleged|reported) to"
         r" [^,.;\n]*(?=,? but\b)",
         r"\b(?:is|are|was|were) (?:\w+ )?(?:described|reported|listed|advertised|labelled|specified) as [^,.;\n]*(?=,? but\b)",
+        r"\b(?:may |might |can )*(?:looks?|appears?|seems?) [^,.;\n]{1,40}?(?=, (?:but|yet) (?:it|they|is|are)\b)",
+        r"\b(?:the|its|our) (?:old|previous|earlier|former|other) (?:version|model)s? (?:had|has|was|is|came)\b[^,.;\n]*",
         r"\b(?:the )?\w+ of (?:other|another) \w+",
         r"\b(?:to |in order to )?(?:escape|deter|evade|flee|repel|outrun|confuse)s?(?: from)? [^,.;\n]*",
         r"\bit is (?:not (?:yet )?(?:known|clear|certain)|unknown|unclear|uncertain|disputed|debated) (?:whether|if|how)"
@@ -309,7 +311,7 @@ def in_known_words(text: str) -> str:
     )
     plain = re.sub(r"\b(?:(?:apart|aside) from|except for) (?:that|this|these|those)(?=,)", "", plain)
     plain = re.sub(rf"\?\s*(?=only (?:the |in )*{_SEXES}\s*(?:[.;\n]|$))", " : ", plain)
-    plain = re.sub(r", as far as (?:we know|is known|i know),", "", plain)
+    plain = re.sub(r", as (?:far as (?:we know|is known|i know),|[^,.;\n]{1,40},(?= (?:nor|or|and|but)\b))", "", plain)
     plain = re.sub(r"\?\s*(no|none|neither|yes)\s*[,:;–—-]+\s", r" : \1. ", plain)  # "hooves? no: it has paws"
     plain = re.sub(r"\binstead\b(?! of\b)", "", plain)
     plain = re.sub(rf", ({_NOW_AND_THEN}),(?= )", r" \1", plain)  # "a red or, less commonly, a yellow crown"
@@ -349,45 +351,6 @@ _COMES_IN = re.compile(
     rf"\b(?:also )?(?:comes?|available|offered|sold) (?:\w+ )?in ({_COLOR_WORDS}\b(?:,?(?: and| or)? {_COLOR_WORDS}\b)*)"
 )
 _NOW_AND_THEN = "(?:rarely|seldom|sometimes|occasionally|less (?:often|commonly)|more rarely|usually|often|perhaps|possibly)"
-# Of PDFs and web pages: blanks of no width and hyphens that show at the end of a line alone, letters in one, other hyphens.
-_OF_PRINT = {
-    **dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff")), **dict.fromkeys(map(ord, "\u2010\u2011"), "-"),
-    **dict.fromkeys(map(ord, "\u2018\u2019\u02bc"), "'"),
-    **{ord(one): letters for one, letters in zip("ﬀﬁﬂﬃﬄ", ("ff", "fi", "fl", "ffi", "ffl"), strict=True)},
-}  # fmt: skip
-_LABEL = re.compile(r"[\w ,'-]{1,30}(?::|=|\s[-–—]\s)|[-–—*•]")
-# What ends no sentence.
-_GOES_ON = re.compile(
-    r"(?:,|\b(?:the|an?|and|or|nor|but|not|never|with|without|of|in|on|at|to|from|by|for|as|than|rather|instead|is|are|was|were|"
-    r"has|have|its|their|his|her|very|which|that|whose|while|whereas|more|less|only|no))$",
-    re.IGNORECASE,
-)
-_LONG_LINE = 40  # characters; a line that is shorter ends where its writer wanted it to
-
-
-def unwrapped(text: str) -> str:
-    """Return a text as it was meant: lines that go on in the next one joined, blanks single, without what nobody sees.
-
-    A line goes on where it ends with a comma or with a word such as "not" that ends no sentence, or where it is long, within a
-    paragraph that begins with a capital letter, and the next begins with a small one. A label ("Crown: red") begins anew.
-    """
-    text = unicodedata.normalize("NFC", text).translate(_OF_PRINT)
-    lines = [" ".join(line.split()) for line in text.splitlines()]
-    found: list[str] = []
-    in_prose = False
-    for before, line in zip(["", *lines], lines, strict=False):
-        in_prose = (in_prose and bool(before)) or (not before and line[:1].isupper())
-        is_new = not before or not line or before[-1] in ".;!?:" or bool(_LABEL.match(line))
-        told = bool(_GOES_ON.search(before)) and len(before.split()) > 2
-        told |= before.endswith("-") and line[:1].islower()
-        wrapped = in_prose and len(before) >= _LONG_LINE and line[:1].islower()
-        if is_new or not (told or wrapped):
-            found.append(line)
-        else:
-            found[-1] += line if before[-1] == "-" else f" {line}"
-    return "\n".join(found)
-
-
 # Each unit by its kind, and how many of the kind's first it is.
 _UNITS: dict[str, dict[str, float]] = {
     "mass": {"kg": 1, "kilogram": 1, "kilogramme": 1, "kilo": 1, "g": 1e-3, "gram": 1e-3, "gramme": 1e-3, "mg": 1e-6,

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
 
-from niwt_tf.data.descriptions.phrases import Quantity, in_known_words, unwrapped, without_quantities
+from niwt_tf.data.descriptions.phrases import Quantity, in_known_words, without_quantities
+from niwt_tf.data.descriptions.tokens import unwrapped
 
 # How far something is said: of the whole class, of a part of it or now and then, or not at all.
 SAID, PARTLY, DENIED = "said", "partly", "denied"
@@ -270,7 +271,7 @@ def _joined(parts: Sequence[_Part]) -> list[_Part]:
         waiting, kinds = _Part(), part.kinds
         following = parts[place + 1].joints[0] if place + 1 < len(parts) else ""
         ends = following in ("", ",", "and", "but", "while", "whereas", "though", "although")
-        if kinds == {"who"} and "unlike" in part.joints and following == ",":  # "unlike the male, the female is grey"
+        if kinds <= {"who"} and "unlike" in part.joints and following == ",":  # "unlike the male, the female is grey"
             waiting = _Part([], before)  # "the female, unlike the male, is grey"
             continue
         # "Horns: in males only", "rust: slight".

@@ -3,6 +3,9 @@
 A word is a run of two or more letters, digits or underscores, in lower case, as scikit-learn's vectorizers have it. Marks that
 belong to a letter (Arabic vowels, Devanagari vowel signs, accents that were written apart) do not end it. Chinese, Japanese,
 Thai and their like put no blanks between words: there every two neighbouring characters are one, as in Lucene's CJK analyzer.
+
+A text may come from anywhere: a file whose lines are as long as a page is wide, a PDF, a table. So lines that go on in the next
+one can be joined, and characters that nobody sees left out.
 """
 
 from __future__ import annotations
@@ -50,6 +53,45 @@ def sentences(text: str) -> list[str]:
     """Return the sentences of a text that are not blank; every line ends one, as captions stand one a line."""
     parts = (part.strip() for line in text.splitlines() for part in _END.split(line))
     return [part for part in parts if part]
+
+
+# Of PDFs and web pages: blanks of no width and hyphens that show at the end of a line alone, letters in one, other hyphens.
+_OF_PRINT = {
+    **dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff")), **dict.fromkeys(map(ord, "\u2010\u2011"), "-"),
+    **dict.fromkeys(map(ord, "\u2018\u2019\u02bc"), "'"),
+    **{ord(one): letters for one, letters in zip("ﬀﬁﬂﬃﬄ", ("ff", "fi", "fl", "ffi", "ffl"), strict=True)},
+}  # fmt: skip
+_LABEL = re.compile(r"[\w ,'-]{1,30}(?::|=|\s[-–—]\s)|[-–—*•]")
+# What ends no sentence.
+_GOES_ON = re.compile(
+    r"(?:,|\b(?:the|an?|and|or|nor|but|not|never|with|without|of|in|on|at|to|from|by|for|as|than|rather|instead|is|are|was|were|"
+    r"has|have|its|their|his|her|very|which|that|whose|while|whereas|more|less|only|no))$",
+    re.IGNORECASE,
+)
+_LONG_LINE = 40  # characters; a line that is shorter ends where its writer wanted it to
+
+
+def unwrapped(text: str) -> str:
+    """Return a text as it was meant: lines that go on in the next one joined, blanks single, without what nobody sees.
+
+    A line goes on where it ends with a comma or with a word such as "not" that ends no sentence, or where it is long, within a
+    paragraph that begins with a capital letter, and the next begins with a small one. A label ("Crown: red") begins anew.
+    """
+    text = unicodedata.normalize("NFC", text).translate(_OF_PRINT)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    found: list[str] = []
+    in_prose = False
+    for before, line in zip(["", *lines], lines, strict=False):
+        in_prose = (in_prose and bool(before)) or (not before and line[:1].isupper())
+        is_new = not before or not line or before[-1] in ".;!?:" or bool(_LABEL.match(line))
+        told = bool(_GOES_ON.search(before)) and len(before.split()) > 2
+        told |= before.endswith("-") and line[:1].islower()
+        wrapped = in_prose and len(before) >= _LONG_LINE and line[:1].islower()
+        if is_new or not (told or wrapped):
+            found.append(line)
+        else:
+            found[-1] += line if before[-1] == "-" else f" {line}"
+    return "\n".join(found)
 
 
 def _of_any_script(text: str) -> Iterator[str]:

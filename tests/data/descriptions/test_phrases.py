@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from niwt_tf.data.descriptions.phrases import unwrapped, without_quantities
+from niwt_tf.data.descriptions.phrases import without_quantities
+from niwt_tf.data.descriptions.tokens import unwrapped
 from tests.data.descriptions.test_field_guide import read
 
 _LONG = "The wren is a small bird of the fens whose crown is"
