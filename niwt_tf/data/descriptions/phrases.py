@@ -129,6 +129,7 @@ _TOGETHER = [
         (rf"when {_STATE}", "sometimes"),
         (r"(\w+) only (?:when|if|rarely|sometimes|occasionally)", r"sometimes \1"),
         ("at first|initially", "when young"),
+        (rf"(?:led|kept|built|\w+ed) by (?:an? |the |one |old |dominant )*{_SEXES}", ""),
         (f"few(?: other)? \\w+ {_HAS} (?:such|so|as)", "it has"),
         (r"(?<!is )(?<!are )(?<!very )little(?=\s*(?:[,.;\n]|$))", "sometimes"),
         ("(?:does|do|did) not (?:fear|avoid|shun|mind)", "likes"),
@@ -277,6 +278,10 @@ _OF_NO_CLASS = [
         r"\b(?:is|are|was|were) (?:\w+ )?(?:described|reported|listed|advertised|labelled|specified) as [^,.;\n]*(?=,? but\b)",
         r"\b(?:may |might |can )*(?:looks?|appears?|seems?) [^,.;\n]{1,40}?(?=, (?:but|yet) (?:it|they|is|are)\b)",
         r"\b(?:the|its|our) (?:old|previous|earlier|former|other) (?:version|model)s? (?:had|has|was|is|came)\b[^,.;\n]*",
+        rf"{_CLAUSE}(?:the |its |their )?(?:wild |extinct )?(?:ancestors?|forebears?)\b[^,.;\n]*",
+        r"\b(?:old |abandoned )?\w+ (?:dug|made|built|left|used) by (?:other|another) \w+",
+        # "The stripes of the female hill finch".
+        r"\bof (?:the|an?) (?:fe)?male (?!(?:is|are|has|have|and|or|but|in|with|birds?|animals?)\b)[\w ]{1,30}(?=[,.;\n]|$)",
         r"\b(?:the )?\w+ of (?:other|another) \w+",
         r"\b(?:to |in order to )?(?:escape|deter|evade|flee|repel|outrun|confuse)s?(?: from)? [^,.;\n]*",
         r"\bit is (?:not (?:yet )?(?:known|clear|certain)|unknown|unclear|uncertain|disputed|debated) (?:whether|if|how)"
@@ -335,7 +340,7 @@ def in_known_words(text: str) -> str:
 
 
 _JOINS = re.compile(
-    r"\b(?:and|or|nor|with|without|has|have|having|which|that|whose|except|unlike|instead|not|no|it|they)\b|[,:]"
+    r"\b(?:and|or|nor|with|without|has|have|having|which|that|whose|except|unlike|instead|not|no|it|they|apart)\b|[,:]"
 )
 
 

@@ -47,7 +47,7 @@ _ABSENT = words_of("absent missing lacking wanting disappear disappears vanish v
 _LESSENING = words_of(
     """sometimes occasionally may might either partly partially slightly faintly less perhaps possibly sporadically few fewer
     some slight faint minor minimal occasional possible suspected potential probable poor
-    poorly"""
+    poorly clumsily"""
 )
 _CONFIRMING = words_of("usually often most mostly mainly always typically generally commonly frequently normally largely")
 _COPULAS = words_of(
@@ -382,9 +382,8 @@ def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -
     relative = any(joint in _RELATIVE for joint in part.joints)
     refers = bool(_PRONOUNS & set(part.tokens[:2])) or bool(part.tokens and part.tokens[-1] in ("one", "ones"))
     ends = trailing or absent
-    starts = bool(part.tokens) and part.tokens[0] in _COPULAS
-    made.segment = Segment(joint, tuple(words), copula, CLASS, relative, ends, refers, one=_stands_for(part), predicate=starts)
-    made.segment = replace(made.segment, bare=len(words) == len(part.tokens) and not copula)
+    starts, bare = bool(_COPULAS & {*part.tokens[:1]}), len(words) == len(part.tokens) and not copula
+    made.segment = Segment(joint, tuple(words), copula, CLASS, relative, ends, refers, _stands_for(part), starts, bare)
     made.heads = made.about == SOME and not {"in", "during", "of", "by"} & set(part.tokens)
     made.gendered = bool({"she", "he", "her", "his"} & set(part.tokens[:2]))
     made.goes_on = part.joints in (["and"], ["or"]) and not copula and not refers
@@ -397,8 +396,8 @@ def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -
 
 def _stands_for(part: _Part) -> str:
     """Return which word of a part stands for a thing that was spoken of before, or ""."""
-    found = next((token for token in part.tokens if token in ("former", "latter", "thatone")), "")
-    return found or (part.tokens[-1] if len(part.tokens) > 1 and part.tokens[-1] in ("one", "ones", "there") else "")
+    last = part.tokens[-1] if len(part.tokens) > 1 and part.tokens[-1] in ("one", "ones", "there") else ""
+    return next((token for token in part.tokens if token in ("former", "latter", "thatone")), last)
 
 
 _PLACES = words_of("on along across over around near under beneath behind")
@@ -437,7 +436,7 @@ def _with_marks(found: list[_Marked]) -> list[_Marked]:
         goes_on |= joint == "," and before.lacks and after.several
         goes_on |= before.verb and not after.possesses and (joint == "and" or (joint == "," and listed == "and"))
         goes_on |= before.labels and joint in _LISTING
-        goes_on = goes_on and not after.segment.copula
+        goes_on = goes_on and (not after.segment.copula or (before.of_none and joint in ("or", "nor")))
         # "It does not have a mane", "no animal of them has".
         goes_on |= after.possesses and (before.segment.ends_denied or before.of_none)
         goes_on |= after.possesses and before.of_few and not before.segment.copula  # "some birds have"
@@ -445,6 +444,7 @@ def _with_marks(found: list[_Marked]) -> list[_Marked]:
             words = tuple(replace(word, degree=before.last) for word in after.segment.words)
             after.segment = replace(after.segment, words=words)
             after.last, after.lacks, after.labels, after.verb = before.last, before.lacks, before.labels, before.verb
+            after.of_none = before.of_none
         if before.segment.one == "thatone" and joint in _LISTING and not after.segment.copula:
             after.segment = replace(after.segment, one="thatone")
     for place in range(len(found) - 1, 0, -1):
