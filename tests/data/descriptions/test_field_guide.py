@@ -111,7 +111,7 @@ WORDS = sorted({word for _, _, text, _ in SENTENCES for word in text.split()}) +
     "\n",
     ".",
 ]
-HALVES = ("held out", "open", "first open", "first held", "second", "third", "fourth", "fifth", "sixth")
+HALVES = ("held out", "open", "first open", "first held", "second", "third", "fourth", "fifth", "sixth", "seventh")
 
 
 def read(table, text):
