@@ -44,7 +44,6 @@ from niwt_tf.data.descriptions.attribute_names import (
 )
 from niwt_tf.data.descriptions.sentences import CLASS, DENIED, OTHERS, PARTLY, SAID, UNREAL, sentences, stem
 
-_ASIDES = ("instead", "unlike")
 # Subjects that a text speaks of, in its order, each with its segment.
 _Spoken = list[tuple[ReadSegment, Subject]]
 
@@ -240,12 +239,8 @@ def _read_values(
     for begin, end, name in values:
         # A value may hold another subject's word: "the bill is the same as the head".
         outside = [subject for subject in subjects if subject[1] <= begin or end <= subject[0]]
-        if (
-            not outside
-            or all(parted(one, end, b) for b, _, _ in outside)
-            and value_first
-            or nearest(outside, begin, end, value_first) != name.subject
-        ):
+        apart = value_first and all(parted(one, end, b) for b, _, _ in outside)
+        if not outside or apart or nearest(outside, begin, end, value_first) != name.subject:
             continue
         same = {aspect for b, _, other in values if b == begin and other.subject == name.subject for aspect in other.aspects}
         if same & words and not name.aspects & words:
@@ -259,7 +254,8 @@ def _read_values(
 def _stood_for(found: Sequence[ReadSegment], place: int, spoken: _Spoken) -> tuple[ReadSegment, tuple[str, ...]] | None:
     """Return what "one", "the latter" and the like stand for, or None where that is not certain."""
     word = found[place].segment.one
-    own = [(one, each) for one in found[:place] for each in sorted(one.subjects)] or spoken
+    heads = (one for one in found[:place] if word != "thatone" or one.segment.joint != "with")  # "a boot with a sole, in red"
+    own = [(one, each) for one in heads for each in sorted(one.subjects)] or spoken
     if word in ("former", "latter"):
         meant = own[-2:] if len({subject for _, (_, _, subject) in own}) > 1 else []
         meant = meant[:1] if word == "former" else meant[-1:]
@@ -315,7 +311,9 @@ def _read_shared_ahead(found: Sequence[ReadSegment], place: int, by_subject: ByS
 def _lender(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> tuple[ReadSegment, tuple[str, ...]] | None:
     """Return the segment with the subject of one that names none: of "black" in "black and white wings" or "which is black"."""
     # "The crown, rather than the breast, is red."
-    aside = [k for k in range(1, place) if found[place].segment.joint == "," and found[k].segment.joint in _ASIDES]
+    aside = [
+        k for k in range(1, place) if found[place].segment.joint == "," and found[k].segment.joint in ("instead", "unlike")
+    ]
     aside = [k for k in aside if found[k].subjects and not found[k].claims]
     if found[place].segment.joint == "," and found[place].segment.predicate:  # "the flowers, which open in spring, are red"
         begins = next((k for k in range(place - 1, 0, -1) if found[k].segment.relative), place)

@@ -77,7 +77,13 @@ _TOGETHER = [
         (r"(?:closely |distantly )?(?:related|akin) to|(?:descended|descends?) from", "unlike"),
         ("(?:is|are) (?:an )?optional(?: extras?)?", "may be"),
         ("with or without", "with sometimes"),
-        (r"(?:avoid|shun|dislike|eschew)s? ((?:the )?\w+(?: (?:and|or) \w+)?(?=\s*(?:[,.;\n]|$)))", r"not \1"),
+        ("(?:never|not|rarely|seldom) (?:strays? |ventures? )?far from", "near"),
+        (r"(\w+) only (?:at night|by day|in (?:cold|warm|dry|wet|some|certain))", r"sometimes \1"),
+        (r"(\w+) in (?:cold|warm|dry|wet|some|certain) \w+ only", r"sometimes \1"),
+        (
+            r"(?:avoid|shun|dislike|eschew)s? ((?:the )?(?:open |deep |dense )?\w+(?: (?:and|or) \w+)?(?=\s*(?:[,.;\n]|$)))",
+            r"not \1",
+        ),
         ("(?:avoid|shun|dislike|eschew)s?", "unlike"),
         # "It can be told from the finch by its white tail", "it differs from the finch in its white tail".
         (_TOLD, "it has"),

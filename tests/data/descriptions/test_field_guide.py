@@ -111,7 +111,12 @@ WORDS = sorted({word for _, _, text, _ in SENTENCES for word in text.split()}) +
     "\n",
     ".",
 ]
-HALVES = ("held out", "open", "first open", "first held", "second", "third", "fourth", "fifth", "sixth", "seventh")
+# Of each set that was written later: right, read and wanted when it was first read, before anything was mended by it.
+AT_FIRST = {
+    "first open": (99, 109, 124), "first held": (123, 129, 129), "second": (110, 128, 141), "third": (132, 145, 166),
+    "fourth": (136, 154, 162), "fifth": (157, 169, 173), "sixth": (172, 182, 183), "seventh": (166, 178, 177),
+}  # fmt: skip
+HALVES = ("held out", "open", *AT_FIRST)
 
 
 def read(table, text):
@@ -143,6 +148,9 @@ def score(half):
 def test_precision_and_recall(half):
     precision, recall, wrong = score(half)
     print(f"\n{half}: precision {precision:.1%}, recall {recall:.1%}, {len(wrong)} sentences not as they should be")
+    if half in AT_FIRST:
+        right, found, wanted = AT_FIRST[half]
+        print(f"when it was first read: precision {right / found:.1%}, recall {right / wanted:.1%}")
     assert precision >= (0.95 if half in HALVES[:2] else 0.9), wrong  # the fresh ones are harder
     assert recall >= 0.85, wrong
 
