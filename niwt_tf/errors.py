@@ -17,6 +17,18 @@ class InputError(ValueError):
     """
 
 
+class OtherFlagsError(InputError):
+    """A run was made with other flags.
+
+    Attributes:
+        names: of the flags that differ.
+    """
+
+    def __init__(self, message: str, names: Sequence[str]) -> None:
+        super().__init__(message)
+        self.names = tuple(names)
+
+
 def require(condition: object, sentence: str) -> None:
     """Check that a condition holds.
 
