@@ -17,6 +17,7 @@ import pytest
 
 from benchmarks import (
     bench,
+    convolutional_tail,
     engine_sides,
     engines,
     grad_cam,
@@ -137,6 +138,21 @@ def test_the_engines_measurement_at_toy_size(toy_problem, monkeypatch):
     rows += engines.pair_rows(toy_problem, tape, operator, solved["closed form"], None)
     assert len(rows) == 2 * 3 + 3  # two times of the tape beside three engines; a pair at one batch size, three sides beside it
     assert all(row.ratio > 0 for row in rows)
+
+
+def test_a_convolutional_tail_at_toy_size(monkeypatch):
+    monkeypatch.setattr(convolutional_tail, "REPETITIONS", 1)
+    conv_map = keras.Input((4, 4, 3))
+    rectified = keras.layers.ReLU(max_value=6)(keras.layers.Conv2D(5, 1)(keras.layers.DepthwiseConv2D(3)(conv_map)))
+    tail = keras.Model(conv_map, keras.layers.Dense(7)(keras.layers.GlobalAveragePooling2D()(rectified)))
+    # 2 x 2 places of 3 channels by 9 numbers, of 5 channels by 3, and 7 by 5.
+    assert convolutional_tail.multiplications(tail) == 4 * 3 * 9 + 4 * 5 * 3 + 7 * 5
+    generator = np.random.default_rng(0)
+    maps = tails.random_maps(generator, 6, 4, 3)
+    case = tails.with_hidden_columns("toy", tail, maps[:4], maps[4:], 2, generator)
+    rows = convolutional_tail.rows(case, TransferOptions(max_steps=3, patience=3), (2,))
+    assert [row.name.split(";")[0] for row in rows[:2]] == ["wall, 4 maps", "wall, 2 maps"]
+    assert len(rows) == 3 and all(row.ratio > 0 for row in rows)
 
 
 def test_images_that_are_one_agree(toy_problem):
