@@ -129,6 +129,7 @@ def test_validation_loss_is_nothing_where_importances_are_met(toy_problem):
     assert tails.validation_loss(toy_problem.tail, toy_problem.held_out[:1], columns, met) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_engines_measurement_at_toy_size(toy_problem, monkeypatch):
     monkeypatch.setattr(engines, "BATCHES", (8,))
     solved = {"operator": [], "operator, few steps": [], "closed form": []}

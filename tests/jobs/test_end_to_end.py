@@ -193,7 +193,9 @@ def _no_file_over(size: int):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("stage", ["evaluate", *further("importance", "map", "transfer", "export")])
+@pytest.mark.parametrize(
+    "stage", [pytest.param("evaluate", marks=pytest.mark.slow), *further("importance", "map", "transfer", "export")]
+)
 def test_a_full_disk_in_a_stage(niwt, finished_run, run_copy, tmp_path, stage):
     flags = [f"--run_dir={run_copy}", f"--export_dir={tmp_path / 'exports'}", "--noprogress"]
     shutil.rmtree(run_copy / stage)

@@ -12,8 +12,8 @@ from niwt_tf.models.backbones import build_network
 NAMES = ("cat", "dog", "eel")
 
 
-# The deepest are built for seconds.
-_DEEP = ("efficientnet_v2_b0", "resnet101", "resnet50")
+# The largest are built for seconds.
+_DEEP = ("efficientnet_v2_b0", "resnet101", "resnet50", "vgg16")
 _EVERY = [pytest.param(name, marks=pytest.mark.slow) if name in _DEEP else name for name in sorted(BACKBONES)]
 
 

@@ -214,6 +214,7 @@ def test_a_transformer_is_saved_copied_and_made_twin(transformer, tmp_path):
         np.testing.assert_allclose(same.model(pixels()), network.model(pixels()), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_operators_on_tokens_are_the_nested_tape(transformer):
     """Importance is the mean gradient over patch tokens; that of the other tokens is 0."""
     _, _, network = transformer

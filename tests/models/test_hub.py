@@ -16,6 +16,7 @@ from niwt_tf.models.cut import check_not_degenerate
 from niwt_tf.models.hub import HubMap, settle
 from niwt_tf.models.network import Network, in_precision
 from tests.hub_modules import DECAY, SIZE, save_dictionary, save_only_features, save_reusable, save_signature
+from tests.shared import further
 
 NAMES = ("cat", "dog", "eel")
 
@@ -57,6 +58,7 @@ def test_the_weights_are_the_module_s_own_variables(network, folder):
     np.testing.assert_allclose(network.trunk(np.ones((1, SIZE, SIZE, 3), np.float32)), 4 * before, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_adam_trains_the_module_and_a_copy_is_apart(network, images):
     copy = network.copy()
     before = logits(network, images)
@@ -74,7 +76,7 @@ def test_a_frozen_layer_is_not_trained(network):
     assert {weight.path for weight in layer.weights}.isdisjoint(w.path for w in network.model.trainable_weights)
 
 
-@pytest.mark.parametrize("change", ["frozen", "inference", "none"])
+@pytest.mark.parametrize("change", ["none", *further("frozen", "inference")])
 def test_training_is_passed_on_unless_the_layer_is_frozen_or_in_inference(network, images, change):
     layer = network.model.get_layer("net_second")
     layer.trainable, layer.inference = change != "frozen", change == "inference"
@@ -114,7 +116,7 @@ def test_the_map_alone_is_rounded_in_half_precision(network, images):
     np.testing.assert_array_equal(mixed.trunk(images).numpy(), expected.numpy())
 
 
-@pytest.mark.parametrize(("save", "layer"), [(save_dictionary, "last"), (save_signature, "conv")])
+@pytest.mark.parametrize(("save", "layer"), [(save_dictionary, "last"), *further((save_signature, "conv"))])
 def test_a_dictionary_or_a_signature_will_do(save, layer, tmp_path, images):
     network = build_network(f"hub:{save(tmp_path / 'module')}", NAMES, input_size=SIZE)
     assert (network.layer, network.num_neurons) == (layer, 6)  # its only map is found without --layer

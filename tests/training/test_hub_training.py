@@ -38,6 +38,7 @@ def _trained(folder, images, **options):
     return network, before, _weights(network)
 
 
+@pytest.mark.slow
 def test_a_head_alone_leaves_the_module_and_learns(folder, images):
     network, before, after = _trained(folder, images, finetune="head", epochs=60)
     for name, value in before.items():

@@ -87,6 +87,7 @@ def test_all_layers_after_the_head_with_batch_norm_left_alone(images, validation
     assert all(layer.trainable for layer in network.model.layers)
 
 
+@pytest.mark.slow
 def test_from_scratch_trains_batch_norm(images):
     network = small()
     statistics = batch_norm_weights(network)
@@ -189,6 +190,7 @@ def test_logs_are_those_of_tensorboard_without_it(tmp_path):
     assert ours == written(tmp_path / "b", theirs)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_run_or_a_broken_one_is_not_used(images, validation, tmp_path):
     options = {"finetune": "head", "epochs": 1, "work_dir": tmp_path, **QUICK}
     train_seen(small(), images, validation, **options)

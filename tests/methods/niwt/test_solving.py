@@ -82,6 +82,7 @@ def _select(world, settings=SETTINGS, engines=("tape",), heads=3, folds=1):
     return select(settings, METHOD, world(settings, heads, engines)[:folds])
 
 
+@pytest.mark.slow
 def test_the_head_first_and_then_lambda_and_rate_for_it(world):
     best, trials = _select(world)
     choices = [trial.candidate for trial in trials]

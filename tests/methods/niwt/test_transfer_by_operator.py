@@ -47,6 +47,7 @@ def test_loss_and_gradient_are_those_of_the_nested_tape(world, regularizer, jit)
     np.testing.assert_allclose(gradient, tape.gradient(expected, watched), rtol=1e-9, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_it_meets_importances_that_can_be_met(world):
     tail, maps, columns, _ = world
     keras.utils.set_random_seed(0)

@@ -64,6 +64,7 @@ def test_the_column_is_the_update_of_the_old_one(refined, image_paths):
     assert not np.allclose(column, column_and_bias(before)[0])
 
 
+@pytest.mark.slow
 def test_the_logits_of_other_classes_are_the_same_to_the_last_bit(refined):
     pixels = np.random.default_rng(0).uniform(0, 255, (5, 16, 16, 3)).astype(np.float32)
     before, after = (logits(bundle, pixels) for bundle in refined)
