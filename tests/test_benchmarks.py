@@ -36,6 +36,7 @@ from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.bundle.versions import versions
 from niwt_tf.serving.predict import opened
 from studies import faithfulness, knowledge, nested_choice, seeds, trials
+from tests.serving.answers import verified_here
 from tests.shared import further
 
 
@@ -173,7 +174,8 @@ def test_the_interval_of_a_difference_of_harmonic_means():
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> serving_sides.Exported:
     """Return an export of a random small_vgg with two photographs."""
-    return serving_sides.export("small_vgg", tmp_path_factory.mktemp("serving") / "toy", (40, 64), 2)
+    with verified_here():
+        return serving_sides.export("small_vgg", tmp_path_factory.mktemp("serving") / "toy", (40, 64), 2)
 
 
 @pytest.mark.slow

@@ -112,7 +112,7 @@ def _by_bash(line: str, folder: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", ["index.md", "birds.md"])
-def test_commands_of_the_page_work(page, mine, at_toy_size, niwt, monkeypatch):
+def test_commands_of_the_page_work(page, mine, at_toy_size, niwt, short_grids, monkeypatch):
     monkeypatch.chdir(mine)
     for name in ("flags", "exports", "constraints.txt"):
         source = ROOT / name

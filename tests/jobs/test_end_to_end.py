@@ -286,6 +286,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.slow
+@pytest.mark.combination  # tests/training/test_trainer.py interrupts one
 def test_a_killed_training_goes_on_to_the_same_result(niwt, finished_run, tiny_birds, tiny_flags, tmp_path):
     run = tmp_path / "run"
     flags = [f"--data_dir={tiny_birds}", f"--run_dir={run}", "--num_unseen=3", *tiny_flags]
@@ -308,7 +309,7 @@ def test_a_killed_training_goes_on_to_the_same_result(niwt, finished_run, tiny_b
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["transfer", *further("importance", "evaluate")])
+@pytest.mark.parametrize("stage", further("transfer", "importance", "evaluate"))  # tests/test_crash_points.py has every point
 def test_a_killed_stage_leaves_nothing_and_the_next_run_goes_on(niwt, finished_run, run_copy, stage):
     shutil.rmtree(run_copy / stage)
     code = (

@@ -17,6 +17,7 @@ from niwt_tf.models.flops import flops_of
 from niwt_tf.models.given import preprocessing_of
 from niwt_tf.models.network import Network, in_precision, recut
 from niwt_tf.models.tokens import PatchGrid, PatchTokens, grid_of
+from tests.shared import further
 
 NAMES = ("cat", "dog", "eel")
 SIDE = 32
@@ -38,6 +39,7 @@ def mobilenet(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_three_doors_to_one_network(mobilenet):
     network, path = mobilenet
     named = build_network("MobileNetV2", NAMES, input_size=SIDE, seed=4)
@@ -177,7 +179,7 @@ def _vision(kind: str):
     return getattr(models, f"{kind}Backbone")(*encoders, *([24] if kind == "CLIP" else []))
 
 
-SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("DINOV2", "SigLIP", "CLIP")]
+SLOW = [pytest.param("SigLIP", marks=pytest.mark.slow), *further("DINOV2", "CLIP")]
 
 
 @pytest.fixture(scope="module", params=["ViT", *SLOW])

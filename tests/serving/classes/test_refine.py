@@ -87,6 +87,7 @@ def test_its_card_says_so_and_others_do_not(refined):
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_two_calls_are_one_in_any_order(refined, versions, image_paths):
     first = Bundle.open(refined_version(Bundle.open(versions), "hen", image_paths[2:3]))
     assert first.cards[HEN].how == "from its description; refined with 1 image"
