@@ -97,6 +97,7 @@ def test_unknown_measurements_and_folders_are_refused(capsys, tmp_path):
         assert "Received" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_tape_of_the_benchmark_is_that_of_the_package(toy_problem):
     options = TransferOptions(batch_size=8, max_steps=30, patience=10)
     run = run_tape(toy_problem, options, keep_every=4)

@@ -273,6 +273,7 @@ def test_a_folder_that_is_no_bundle(niwt, tmp_path):
     assert job.err.count("\n") == 1 and str(tmp_path) in job.err
 
 
+@pytest.mark.slow
 def test_little_understood_is_saved_if_wanted(bundle, niwt, monkeypatch):
     monkeypatch.setattr("niwt_tf.jobs.classes.nearest_word", lambda word, known: None)
     arguments = ("add_class", f"--bundle={bundle}", "--name=owl", "--text=black warbling crooning")

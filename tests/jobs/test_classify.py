@@ -79,6 +79,7 @@ def test_a_server_answers_as_the_bundle_does(niwt, toy, photos, protocol):
     assert [row["version"] for row in received] == [1 if protocol == "grpc" else None] * 3
 
 
+@pytest.mark.slow
 def test_bad_images_are_named_and_the_rest_answered(niwt, toy, photos, tmp_path):
     (photos / "bad\x1b[31m.png").write_bytes(b"not an image")
     written = tmp_path / "answers.json"

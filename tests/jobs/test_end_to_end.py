@@ -124,7 +124,9 @@ def test_a_second_run_has_nothing_to_do(niwt, finished_run, run_copy):
     assert "SavedModel" in job.out and "stage 1 of" not in job.err
 
 
-@pytest.mark.parametrize("stage", ["transfer", *further("importance", "map", "evaluate")])
+@pytest.mark.parametrize(
+    "stage", ["evaluate", pytest.param("transfer", marks=pytest.mark.slow), *further("importance", "map")]
+)
 def test_each_stage_alone_gives_the_same_again(niwt, finished_run, run_copy, stage):
     flags, before = _flags(run_copy, finished_run), _identities(run_copy)
     shutil.rmtree(run_copy / stage)

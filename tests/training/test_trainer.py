@@ -236,7 +236,7 @@ def test_no_image_and_labels_beyond_the_classes(images):
         train_seen(build_network("small_vgg", ("red", "green"), input_size=16), images, None, **QUICK)
 
 
-@pytest.mark.parametrize("dtype", [np.float16, *further(np.float32)])
+@pytest.mark.parametrize("dtype", [pytest.param(np.float16, marks=pytest.mark.slow), *further(np.float32)])
 def test_a_head_learns_the_same_of_features_on_disk(images, validation, tmp_path, monkeypatch, dtype):
     def stored(asked):
         rows = Reader(small()).features(asked).astype(dtype)

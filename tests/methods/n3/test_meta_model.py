@@ -39,7 +39,7 @@ def test_another_order_of_classes_gives_the_same_columns_in_that_order():
     assert head.shape == (WAY, FEATURES + 1)
 
 
-@pytest.mark.parametrize("form", ["ordered", *further("equivariant", "printed")])
+@pytest.mark.parametrize("form", [pytest.param("ordered", marks=pytest.mark.slow), *further("equivariant", "printed")])
 def test_query_key_and_value_start_apart_but_where_they_are_tied(form):
     model, again = _model(form), _model.__wrapped__(form)
     attentions = [layer for layer in model._flatten_layers() if layer.__class__.__name__ == "MultiHeadAttention"]
@@ -97,6 +97,7 @@ def test_a_head_beside_a_prior_starts_at_zero():
     np.testing.assert_array_equal(_model(zero=True)(tokens, valid=valid)[0], 0)
 
 
+@pytest.mark.slow
 def test_it_compiles_with_xla():
     model, (tokens, valid) = _model(), _texts()
     compiled = tf.function(lambda values, there: model(values, valid=there)[0], jit_compile=True)

@@ -96,6 +96,7 @@ def test_class_importance_against_finite_differences(coloured):
     assert list(found.counts) == [5] * 5
 
 
+@pytest.mark.slow
 def test_networks_over_one_trunk_equal_one_at_a_time(network, partitions, coloured):
     networks = list(_networks(network, partitions).values())
     labels = []

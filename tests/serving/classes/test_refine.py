@@ -18,6 +18,7 @@ from niwt_tf.serving.bundle.paged_head import column_of
 from niwt_tf.serving.classes.edit import write_change
 from niwt_tf.serving.classes.refine import FEW_SHOT, features_of, few_shot_prior_of, refine_class
 from niwt_tf.serving.predict import opened
+from tests.shared import further
 
 
 def refined_version(bundle, name, images) -> Path:
@@ -126,7 +127,7 @@ def test_classes_that_cannot_be_refined(versions, image_paths, name, sentence):
     assert [path.name for path in versions.iterdir()] == ["1"]
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", None])
+@pytest.mark.parametrize("content", [b"no image", None, *further(b"")])
 def test_an_image_that_cannot_be_used_is_named(versions, image_paths, tmp_path, content):
     bad = tmp_path / "bad.png"
     if content is not None:
