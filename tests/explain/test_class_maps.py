@@ -72,6 +72,7 @@ def test_a_class_that_is_not_there_is_refused(network, images, classes, rivals):
         HeatMaps(network)(images, np.array(classes), None if rivals is None else np.array(rivals))
 
 
+@pytest.mark.slow
 def test_the_gradients_may_be_those_of_another_network(network, images):
     other = build_network("small_vgg", network.class_names, weights="none", input_size=32, seed=2)
     classes = np.array([0, 3, 1])

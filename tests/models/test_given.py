@@ -234,6 +234,7 @@ def test_operators_on_tokens_are_the_nested_tape(transformer):
     np.testing.assert_allclose(mean @ columns, every.mean(axis=0).T, atol=1e-5 * largest)
 
 
+@pytest.mark.slow
 def test_a_transformer_as_a_plain_model(transformer):
     _, _, network = transformer
     plain = plain_model(network)

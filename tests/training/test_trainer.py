@@ -95,6 +95,7 @@ def test_from_scratch_trains_batch_norm(images):
     assert not np.array_equal(batch_norm_weights(network)[2], statistics[2])
 
 
+@pytest.mark.slow
 def test_weight_decay_shrinks_kernels_only(images):
     norms = {}
     for decay in (0.0, 10.0):

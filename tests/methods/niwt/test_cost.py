@@ -28,6 +28,7 @@ def test_a_closed_form_on_operators_at_hand_is_cheapest_and_the_tape_dearest(bac
     assert list(sorted(costs, key=costs.get)) == ["closed_form", "operator", "tape"]
 
 
+@pytest.mark.slow
 def test_a_tail_without_factors_pays_for_its_jacobians():
     tail = build_network("mobilenet_v2", ("a", "b")).tail
     absent = Workload(**{**vars(LOAD), "has_mean_operator": False})

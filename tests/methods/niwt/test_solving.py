@@ -122,6 +122,7 @@ def test_each_further_layer_is_left_out_at_first():
     assert {choice.layer_weights for choice in [*first, *further]} == {(1.0, 0.0, 0.0)}
 
 
+@pytest.mark.slow
 def test_a_trial_is_what_its_columns_reach_on_the_validation_classes(world):
     settings = SETTINGS.replace(transfer_lambda=(1e-2,), transfer_learning_rate=(1e-2,), head_regularization=(1.0,))
     best, trials = _select(world, settings, heads=1, folds=2)

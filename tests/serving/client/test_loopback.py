@@ -125,6 +125,7 @@ def test_status_and_metadata(model, stubs):
     assert [row.version for row in stubs[1].GetModelStatus(status).model_version_status] == [1]
 
 
+@pytest.mark.slow
 def test_classify_takes_examples(stubs):
     request = classification_pb2.ClassificationRequest()
     request.model_spec.name, request.model_spec.signature_name = "toy", "classify"
