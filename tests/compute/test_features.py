@@ -66,7 +66,7 @@ def decoded(monkeypatch):
     return counts
 
 
-@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("cached", [True, *further(False)])
 def test_everything_is_in_the_order_of_the_files(network, images, expected, tmp_path, cached):
     maps, features, logits = expected
     reader = Reader(network, _cached(tmp_path) if cached else Execution(batch_size=4))

@@ -133,6 +133,7 @@ def test_a_dictionary_or_a_signature_will_do(save, layer, tmp_path, images):
     assert all(float(tf.norm(slope)) > 0 for slope in tape.gradient(total, [weight.value for weight in weights]))
 
 
+@pytest.mark.slow
 def test_a_module_of_any_size_takes_the_one_that_is_given(tmp_path):
     folder = save_reusable(tmp_path / "any", size=None)
     network = build_network(f"hub:{folder}", NAMES, layer="net/first", input_size=24)

@@ -101,6 +101,7 @@ def test_what_is_not_known_is_left_out(tmp_path):
     drawn(tmp_path, explained(words=(), heat=False, activations=False))
 
 
+@pytest.mark.slow
 def test_a_class_is_called_as_among_all_classes(tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(f"{SHEET}.heading", lambda self, text: said.append(text))

@@ -226,6 +226,7 @@ def test_an_importance_that_is_not_finite_names_the_image_and_the_class(network,
         class_importance(broken, coloured)
 
 
+@pytest.mark.slow
 def test_dead_neurons_and_a_class_without_importance_go_through(network, partitions, coloured):
     """A head column of zeros, and neurons that no column reaches, give zeros and no NaN up to the predicted importances."""
     columns = network.columns

@@ -230,6 +230,7 @@ def test_weights_are_written_once(network, contents, image_paths, tmp_path):
     assert weights <= stored < 1.02 * (weights + padding)
 
 
+@pytest.mark.slow
 def test_it_is_a_reusable_feature_extractor(network, saved_model, pixels):
     loaded = tf.saved_model.load(str(saved_model))
     features = loaded(tf.constant(pixels / 255.0))
