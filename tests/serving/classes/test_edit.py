@@ -86,6 +86,7 @@ def test_add_then_remove_is_as_before(bundle):
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_a_removed_classs_slot_is_empty_and_used_again(bundle):
     before = logits(bundle.folder)
     removed = Bundle.open(write_change(bundle, remove_class(bundle, "dog")))
