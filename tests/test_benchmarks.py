@@ -37,6 +37,7 @@ from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.bundle.versions import versions
 from niwt_tf.serving.predict import opened
 from studies import faithfulness, knowledge, nested_choice, seeds, trials
+from tests.serving.answers import verified_here
 from tests.shared import further
 
 
@@ -97,6 +98,7 @@ def test_unknown_measurements_and_folders_are_refused(capsys, tmp_path):
         assert "Received" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_tape_of_the_benchmark_is_that_of_the_package(toy_problem):
     options = TransferOptions(batch_size=8, max_steps=30, patience=10)
     run = run_tape(toy_problem, options, keep_every=4)
@@ -130,6 +132,7 @@ def test_validation_loss_is_nothing_where_importances_are_met(toy_problem):
     assert tails.validation_loss(toy_problem.tail, toy_problem.held_out[:1], columns, met) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_engines_measurement_at_toy_size(toy_problem, monkeypatch):
     monkeypatch.setattr(engines, "BATCHES", (8,))
     solved = {"operator": [], "operator, few steps": [], "closed form": []}
@@ -188,7 +191,8 @@ def test_the_interval_of_a_difference_of_harmonic_means():
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> serving_sides.Exported:
     """Return an export of a random small_vgg with two photographs."""
-    return serving_sides.export("small_vgg", tmp_path_factory.mktemp("serving") / "toy", (40, 64), 2)
+    with verified_here():
+        return serving_sides.export("small_vgg", tmp_path_factory.mktemp("serving") / "toy", (40, 64), 2)
 
 
 @pytest.mark.slow

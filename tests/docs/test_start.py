@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import Finished
 from tests.docs.markdown import blocks_of
+from tests.shared import further
 
 ROOT = Path(__file__).resolve().parents[2]
 START = ROOT / "docs" / "start"
@@ -111,8 +112,8 @@ def _by_bash(line: str, folder: Path) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["index.md", "birds.md"])
-def test_commands_of_the_page_work(page, mine, at_toy_size, niwt, monkeypatch):
+@pytest.mark.parametrize("page", ["index.md", *further("birds.md")])
+def test_commands_of_the_page_work(page, mine, at_toy_size, niwt, short_grids, monkeypatch):
     monkeypatch.chdir(mine)
     for name in ("flags", "exports", "constraints.txt"):
         source = ROOT / name

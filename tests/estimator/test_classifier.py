@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import shutil
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -40,39 +41,57 @@ def test_paths(dataset):
 
 
 @pytest.fixture(scope="module")
-def model(dataset, test_paths, tiny_settings) -> Niwt:
-    """Return a model that was fitted while every test image held garbage."""
-    kept = [path.read_bytes() for path in test_paths]
-    for path in test_paths:
-        path.write_bytes(b"garbage")
-    try:
-        return Niwt(**tiny_settings).fit(dataset)
-    finally:
-        for path, contents in zip(test_paths, kept, strict=True):
-            path.write_bytes(contents)
+def fitted_blind(dataset, test_paths) -> Callable[..., Niwt]:
+    """Return a function that fits a model while every test image holds garbage."""
+
+    def fit(**settings) -> Niwt:
+        kept = [path.read_bytes() for path in test_paths]
+        for path in test_paths:
+            path.write_bytes(b"garbage")
+        try:
+            return Niwt(**settings).fit(dataset)
+        finally:
+            for path, contents in zip(test_paths, kept, strict=True):
+                path.write_bytes(contents)
+
+    return fit
 
 
-def test_training_and_every_choice_are_blind_to_test_images(model, finished_run):
+@pytest.fixture(scope="module")
+def as_the_job(fitted_blind, tiny_settings) -> Niwt:
+    """Return a model of the settings of `finished_run`."""
+    return fitted_blind(**tiny_settings)
+
+
+@pytest.fixture(scope="module")
+def model(fitted_blind, tiny_settings) -> Niwt:
+    """Return a model that has less to train and to choose from."""
+    return fitted_blind(**{**tiny_settings, "epochs": 1, "num_folds": 1, "head_regularization": (10.0,)})
+
+
+@pytest.mark.slow
+def test_training_and_every_choice_are_blind_to_test_images(as_the_job, finished_run):
     """Where `niwt run` had whole test images, garbage gave the same columns, choices and calibration, but for rounding."""
     network = Network.load(finished_run.path / "transfer" / "network.keras")
-    assert model.network_.class_names == network.class_names
-    for expected, found in zip(network.model.get_weights(), model.network_.model.get_weights(), strict=True):
+    assert as_the_job.network_.class_names == network.class_names
+    for expected, found in zip(network.model.get_weights(), as_the_job.network_.model.get_weights(), strict=True):
         np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING * np.abs(expected).max())
-    assert model.network_.calibration == pytest.approx(network.calibration, rel=ROUNDING)
+    assert as_the_job.network_.calibration == pytest.approx(network.calibration, rel=ROUNDING)
     assert network.calibration != 0
     chosen = read_json(finished_run.path / "transfer" / "selection.json")["chosen"]
-    found = model.chosen_.trial.as_dict()
+    found = as_the_job.chosen_.trial.as_dict()
     found["layer_weights"] = list(found["layer_weights"])
     numbers = {name: pytest.approx(value, rel=ROUNDING) for name, value in chosen.items() if isinstance(value, float)}
     assert found == {**chosen, **numbers}
     # Two ridge heads and two discriminants, then eight penalties of the map for the best of each kind.
-    assert len(model.trials_) == 4 + 2 * 8
+    assert len(as_the_job.trials_) == 4 + 2 * 8
 
 
-def test_the_score_is_that_of_the_jobs(model, dataset, finished_run):
+@pytest.mark.slow
+def test_the_score_is_that_of_the_jobs(as_the_job, dataset, finished_run):
     metrics = read_json(finished_run.path / "metrics.json")
     others = {"validation_harmonic_mean", "validation_acc_zsl", "transfer_cosine", "faithfulness", "optimistic", "test_ledger"}
-    found = model.evaluate(dataset)
+    found = as_the_job.evaluate(dataset)
     # Counts of images are the same, so an accuracy that is another differs by far more than this.
     assert found == pytest.approx({name: value for name, value in metrics.items() if name in found}, abs=ROUNDING)
     assert metrics.keys() - found.keys() <= others

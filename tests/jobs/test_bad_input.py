@@ -130,6 +130,7 @@ MISTAKES = [
         ["--layer=out_relu", "--backbone=mobilenet_v2"],
         r"layer must be followed by more than pooling.*nearest earlier layer that works is '\w+'.*Received: 'out_relu'",
         id="degenerate layer",
+        marks=(pytest.mark.slow, pytest.mark.combination),  # tests/models/test_backbones.py has it too
     ),
     pytest.param(_not_weights, ["--weights={data}/w.weights.h5"], r"weights must .*w\.weights\.h5", id="weights unreadable"),
     pytest.param(
