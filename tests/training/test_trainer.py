@@ -89,6 +89,7 @@ def test_all_layers_after_the_head_with_batch_norm_left_alone(images, validation
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_from_scratch_trains_batch_norm(images):
     network = small()
     statistics = batch_norm_weights(network)

@@ -97,6 +97,7 @@ def test_class_importance_against_finite_differences(coloured):
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_networks_over_one_trunk_equal_one_at_a_time(network, partitions, coloured):
     networks = list(_networks(network, partitions).values())
     labels = []
