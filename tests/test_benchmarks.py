@@ -196,6 +196,7 @@ def exported(tmp_path_factory) -> serving_sides.Exported:
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_the_sides_of_serving_give_the_same_answers(exported):
     with opened(exported.folder) as servable:
         answers = {name: call() for name, call in serving_sides.sides(exported, servable, 2).items()}

@@ -185,7 +185,7 @@ def test_a_torn_block_is_computed_again(network, images, expected, tmp_path, cap
     assert not caplog.records
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", *further("mixed_float16")])
+@pytest.mark.parametrize("precision", [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), *further("mixed_float16")])
 def test_mixed_precision_is_near_and_given_back_in_float32(network, images, expected, precision, tmp_path):
     for execution in (Execution(precision=precision), _cached(tmp_path, precision=precision)):
         reader = Reader(network, execution)

@@ -121,7 +121,13 @@ MISTAKES = [
     pytest.param(
         _nothing, ["--unseen=dgo"], r"unseen must name classes .*Received: 'dgo'. Did you mean 'dog'\?", id="unseen name"
     ),
-    pytest.param(_nothing, ["--layer=conv9"], r"layer must name .*block4_conv.*Received: 'conv9'", id="unknown layer"),
+    pytest.param(
+        _nothing,
+        ["--layer=conv9"],
+        r"layer must name .*block4_conv.*Received: 'conv9'",
+        id="unknown layer",
+        marks=(pytest.mark.slow, pytest.mark.combination),  # tests/estimator/test_classifier.py has it too
+    ),
     pytest.param(
         _nothing, ["--layer=avg_pool", "--backbone=mobilenet_v2"], r"layer must .*Received: 'avg_pool'", id="not a map"
     ),

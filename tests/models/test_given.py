@@ -217,6 +217,7 @@ def test_a_transformer_is_saved_copied_and_made_twin(transformer, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.combination  # tests/methods/test_operators.py has it of other tails
 def test_operators_on_tokens_are_the_nested_tape(transformer):
     """Importance is the mean gradient over patch tokens; that of the other tokens is 0."""
     _, _, network = transformer
@@ -235,6 +236,7 @@ def test_operators_on_tokens_are_the_nested_tape(transformer):
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_a_transformer_as_a_plain_model(transformer):
     _, _, network = transformer
     plain = plain_model(network)

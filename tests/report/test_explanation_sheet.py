@@ -46,6 +46,7 @@ def test_bars_have_their_colours_and_without_a_rival_the_sheet_is_shorter(tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_nothing_is_drawn_up_to_the_edges(tmp_path):
     pixels = drawn(tmp_path, explained(label="a very long name " * 30, rival="another one that is longer " * 20))
     edges = np.concatenate([pixels[:8].reshape(-1, 3), pixels[-8:].reshape(-1, 3), pixels[:, -8:].reshape(-1, 3)])

@@ -56,6 +56,7 @@ def assert_same(one, two):
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_from_scratch_learns_colours(images, validation):
     network, history = train_seen(small(), images, validation, from_scratch=True, epochs=6, patience=6, **QUICK)
     assert [record["phase"] for record in history] == ["all"] * 6
@@ -88,6 +89,7 @@ def test_all_layers_after_the_head_with_batch_norm_left_alone(images, validation
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_from_scratch_trains_batch_norm(images):
     network = small()
     statistics = batch_norm_weights(network)

@@ -29,6 +29,7 @@ def test_a_closed_form_on_operators_at_hand_is_cheapest_and_the_tape_dearest(bac
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_a_tail_without_factors_pays_for_its_jacobians():
     tail = build_network("mobilenet_v2", ("a", "b")).tail
     absent = Workload(**{**vars(LOAD), "has_mean_operator": False})

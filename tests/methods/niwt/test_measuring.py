@@ -97,6 +97,7 @@ def test_class_importance_against_finite_differences(coloured):
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_networks_over_one_trunk_equal_one_at_a_time(network, partitions, coloured):
     networks = list(_networks(network, partitions).values())
     labels = []
@@ -207,7 +208,7 @@ def _arrays(record, path=""):
         yield from _arrays(vars(record), path)
 
 
-@pytest.mark.parametrize("kind", ["cosine", *further("ridge")])
+@pytest.mark.parametrize("kind", [pytest.param("cosine", marks=pytest.mark.slow), *further("ridge")])
 def test_maps_are_fitted_for_every_head(network, partitions, measured, kind):
     settings = Settings(map=kind)
     maps = fit_maps(settings, partitions[1:2], measured)
@@ -275,7 +276,8 @@ def test_a_team_of_two_measures_what_one_does(network, partitions, coloured):
     np.testing.assert_allclose(together.rank_correlation_across, alone.rank_correlation_across, atol=1e-4)
 
 
-@pytest.mark.parametrize("finetune", ["head", pytest.param("all", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("finetune", ["head", *further("all")])
 def test_with_a_cache_each_image_is_decoded_once_for_all_of_stage_1_and_never_for_stage_3(
     network, partitions, tmp_path, monkeypatch, finetune
 ):

@@ -83,6 +83,7 @@ def _select(world, settings=SETTINGS, engines=("tape",), heads=3, folds=1):
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_the_head_first_and_then_lambda_and_rate_for_it(world):
     best, trials = _select(world)
     choices = [trial.candidate for trial in trials]

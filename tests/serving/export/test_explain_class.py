@@ -79,6 +79,7 @@ def test_empty_names_are_the_best_two_as_of_explain(servable, image_paths):
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_an_empty_rival_is_the_best_of_the_others(servable, image_paths):
     best = servable.run("serving_default", {"image_bytes": np.array([path.read_bytes() for path in image_paths], object)})
     tops = [[name.decode() for name in row[:2]] for row in best["labels"]]
