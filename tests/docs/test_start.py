@@ -140,3 +140,11 @@ def test_what_is_not_run_says_why():
     for page in sorted(START.glob("*.md")):
         for reason in re.findall(r"<!-- not run by the tests: (.*?) -->", page.read_text(encoding="utf-8")):
             assert len(reason.split()) >= 2
+
+
+def test_what_is_installed_is_enough_for_the_page():
+    """The server of the last step needs an extra of its own."""
+    page = (START / "index.md").read_text(encoding="utf-8")
+    installed = re.search(r'pip install -c constraints\.txt "\.\[([\w,]+)\]"', page)
+    assert installed is not None and "niwt_tf.serving.loopback" in page
+    assert {"plots", "serve"} <= set(installed[1].split(","))
