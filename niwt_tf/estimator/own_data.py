@@ -369,7 +369,7 @@ def logits_of(images: Any, reader: Reader) -> np.ndarray:
         raise InputError(f"{_RULE}. Received: {type(images).__name__}.")
     strange = next((path for path in images if not isinstance(path, str | os.PathLike)), None)
     if strange is not None:
-        raise InputError(f"{_RULE}. Received: {strange!r} in a list.")
+        raise InputError(f"{_RULE}. Received: {brief(strange)} in a list.")
     paths = tuple(os.path.abspath(os.path.expanduser(path)) for path in images)
     absent = next((path for path in paths if not os.path.isfile(path)), None)
     if absent is not None:
