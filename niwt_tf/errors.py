@@ -79,7 +79,8 @@ def check_choice(argument: str, received: str, choices: Iterable[str]) -> str:
     if received in choices:
         return received
     listed = ", ".join(choices)
-    raise InputError(f"{argument} must be one of {listed}. Received: {received!r}.{suggestion(received, choices)}")
+    near = suggestion(received, choices) if isinstance(received, str) else ""
+    raise InputError(f"{argument} must be one of {listed}. Received: {brief(received)}.{near}")
 
 
 def asserted(line: str) -> str:

@@ -236,3 +236,16 @@ SETTING_NAMES = tuple(declared.name for declared in SETTINGS)
 SYNONYMS = {"method": "head"}
 # Of installed packages, whose options are flags; the parameters of `Niwt` are written down.
 ADDED_NAMES = frozenset(each.name for record in METHOD_OPTIONS[len(OPTIONS_OF_METHODS) :] for each in options_of(record))
+
+
+def checked_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a function from Python that are settings, by name, each in its plain form.
+
+    Raises:
+        InputError: one is of another type than the setting, or breaks its rule; the sentence names it as an argument.
+    """
+    rules = {declared.name: declared for declared in SETTINGS}
+    try:
+        return {name: rules[name].check(value) for name, value in given.items()}
+    except InputError as error:
+        raise InputError(str(error).removeprefix("--")) from None

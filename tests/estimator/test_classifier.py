@@ -126,6 +126,8 @@ def test_predictions_of_paths_and_of_pixels(model, dataset, test_paths):
         (np.zeros((2, 8, 8)), r"Received: shape \(2, 8, 8\)"),
         (np.zeros((2, 8, 8, 4)), r"Received: shape \(2, 8, 8, 4\)"),
         (np.full((1, 8, 8, 3), np.nan), "finite"),
+        (np.full((1, 8, 8, 3), 1j), "images must be numbers in 0..255. Received: complex128"),
+        ([np.zeros((8, 8, 3))], r"images must be a list of paths or an array .* Received: array\(.*\.\.\. in a list"),
         (np.array([["a", "b"]]), "images must be"),
         (np.full((1, 4, 4, 3), 0.5, np.float32), "in 0..255. Received: numbers in 0..1; multiply them by 255"),
         (np.full((1, 4, 4, 3), -3.0), "in 0..255. Received: numbers from -3 to -3"),
@@ -182,6 +184,58 @@ def test_a_description_that_does_not_fit(model, description, sentence):
     with pytest.raises(InputError, match=sentence):
         model.add_class("new", description)
     assert "new" not in model.classes_
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda model: model.add_class(None, [0.0] * 47), "name must be the name of a class, a text. Received: None"),
+        (lambda model: model.add_class(b"new", [0.0] * 47), "name must be the name of a class, a text. Received: b'new'"),
+        (lambda model: model.add_class("new", {1: 2.0}), "description has an unknown entry. Received: 1"),
+        (lambda model: model.add_class("new", text=5), "text must be a text. Received: 5"),
+        (lambda model: model.remove_class(5), "name must be the name of a class, a text. Received: 5"),
+        (lambda model: model.synthesize(["a", "b"]), "texts must be a dict of texts by class name. Received"),
+        (lambda model: model.save(None), "path must be the path of a folder. Received: None"),
+        (lambda model: model.save(""), "path must be the path of a folder. Received: ''"),
+        (lambda model: model.save("pyproject.toml/model"), "path must not be inside a file. .*pyproject.toml' is a file"),
+        (lambda model: model.export(None), "path must be the path of a folder. Received: None"),
+        (lambda model: model.export("new", k="5"), "k must be an integer. Received: '5'"),
+        (lambda model: model.export("new", k=2.5), "k must be an integer. Received: 2.5"),
+        (lambda model: model.export("new", check_images="a.png"), "check_images must be a list of files. Received: 'a.png'"),
+        (lambda model: model.export("new", check_images=[5]), "check_images must be files. Received: 5"),
+        (lambda model: Niwt.load(5), "path must be the path of a folder. Received: 5"),
+        (lambda model: model.evaluate("birds"), "dataset must be what load_dataset returns. Received: 'birds'"),
+    ],
+)
+def test_arguments_of_a_wrong_type_are_named(model, call, sentence, repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    with pytest.raises(InputError, match=f"^{sentence}"):
+        call(model)
+    assert not (repository / "new").exists()
+
+
+def test_a_data_set_has_its_labels_and_descriptions(model, dataset, tiny_settings):
+    """They would be dropped without a word."""
+    for given in ({"y": [0]}, {"descriptions": {"wren": [1.0]}}, {"class_names": ["wren"]}):
+        with pytest.raises(InputError, match=f"^{next(iter(given))} must be left out if X is what load_dataset returns"):
+            Niwt(**tiny_settings).fit(dataset, **given)
+    for given in ({"y": [0]}, {"sample_weight": [1.0]}):
+        with pytest.raises(InputError, match=f"^{next(iter(given))} must be left out"):
+            model.score(dataset, **given)
+
+
+def test_callbacks_of_another_kind_are_refused_before_training(dataset, tiny_settings):
+    for given in (print, [print], 5):
+        with pytest.raises(InputError, match="callbacks must be a list of Keras callbacks. Received"):
+            Niwt(**tiny_settings).fit(dataset, callbacks=given)
+
+
+def test_a_home_is_understood_in_paths(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    model.save("~/model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert list(Niwt.load("~/model").classes_) == list(model.classes_)
 
 
 def test_names_that_do_not_fit(model, dataset):
