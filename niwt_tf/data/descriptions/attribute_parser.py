@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from niwt_tf.data.descriptions.attribute_names import GENERIC, attribute_names, in_words
-from niwt_tf.data.descriptions.claims import Claim, ReadSegment, claims_of, unread_words
+from niwt_tf.data.descriptions.attribute_names import GENERIC, Claim, ReadSegment, attribute_names, in_words
+from niwt_tf.data.descriptions.claims import claims_of
 from niwt_tf.data.descriptions.sentences import CLASS, DENIED, NOT_OF_CLASS, PARTLY, SAID, SOME, stem
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError, require
@@ -94,14 +94,14 @@ def read_attributes(text: str, seen: Knowledge, synonyms: Synonyms | None = None
         replaced = text
         known = sorted({word for name in names for phrase in name.phrases for word in phrase if len(word) > 2})
         own = {word for name in names for word in name.subject} | {stem(word) for word in known} | GENERIC
-        for word in dict.fromkeys(word for one in found for word in unread_words(one) if word.isalpha()):
+        for word in dict.fromkeys(word for one in found for word in _unread_words(one) if word.isalpha()):
             near = None if stem(word) in own else synonyms(word, known)
             if near is not None:
                 replaced = _with_word(replaced, word, near[0])
                 taken.append(f"{word!r} for {near[0]!r} (similarity {near[1]:.2f})")
         found = claims_of(replaced, names) if taken else found
     claims = _resolved([claim for one in found for claim in one.claims], seen)
-    unread = dict.fromkeys(word for one in found for word in unread_words(one))
+    unread = dict.fromkeys(word for one in found for word in _unread_words(one))
     if not claims:
         told = {word.stem for one in found for word in one.segment.words}
         nearest = sorted(names, key=lambda name: not told & {*name.subject})
@@ -123,6 +123,14 @@ def typical_values(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     lower_count = (~upper).sum(axis=0)
     low = np.where(lower_count > 0, (values * ~upper).sum(axis=0) / np.maximum(lower_count, 1), lowest)
     return low, values.mean(axis=0), high
+
+
+def _unread_words(one: ReadSegment) -> list[str]:
+    """Return the words of a segment that say something of the class and were not understood."""
+    if one.segment.about in NOT_OF_CLASS:
+        return []
+    words = enumerate(one.segment.words)
+    return [word.text for k, word in words if k not in one.read and word.stem not in GENERIC and not word.compared]
 
 
 def _how(claim: Claim) -> str:
@@ -152,6 +160,7 @@ def _resolved(claims: Sequence[Claim], seen: Knowledge) -> dict[int, Claim]:
             both = f"{seen.names[place]!r} in both ways"
             raise InputError(f"text must not both say and deny an attribute. Received: {both}.")
         numbers = [claim for claim in of_all or of_some if claim.number is not None]
+        numbers = [claim for claim in numbers if claim.degree == SAID] or numbers  # "4 kg, exceptionally 9 kg"
         if numbers:
             result[place] = numbers[-1]
         elif SAID in degrees:
@@ -189,7 +198,7 @@ def _reading(
     )
     left_out = dict.fromkeys(word.text for one in found if one.segment.about in NOT_OF_CLASS for word in one.segment.words)
     read = sum(len(one.read) for one in found if one.segment.about not in NOT_OF_CLASS)
-    missed = sum(len(unread_words(one)) for one in found)
+    missed = sum(len(_unread_words(one)) for one in found)
     return Reading(
         values.astype(np.float32), named[0], named[2], named[3], unread, named[1],
         tuple((seen.names[place], value) for place, value in numbers.items()), tuple(left_out), understood,

@@ -3,68 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise, takewhile
 
 from niwt_tf.data.descriptions.attribute_names import (
     ASPECTS,
     BARE,
     COLORS,
+    COVERINGS,
+    EATING,
     GENERIC,
-    IMPLIED,
+    GROWING,
+    OF_MARKS,
+    OVERALL,
     PARTS,
     PATTERNS,
+    RESISTING,
     SIZES,
     WHOLE,
     AttributeName,
     BySubject,
-    count_of,
+    Claim,
+    ReadSegment,
+    Subject,
+    find_subjects,
     is_hue,
+    is_of_another,
+    is_of_marks,
+    leave_aspects,
     loose_spans,
-    measured,
+    marks_follow,
     named_by_subject,
+    nearest,
+    parted,
+    read_counts,
+    read_measures,
     spans,
+    things_in,
+    values_in,
 )
-from niwt_tf.data.descriptions.sentences import CLASS, DENIED, NOT_OF_CLASS, OTHERS, PARTLY, SAID, Segment, sentences, stem
+from niwt_tf.data.descriptions.sentences import CLASS, DENIED, OTHERS, PARTLY, SAID, UNREAL, sentences, stem
 
 _ASIDES = ("instead", "unlike")
-# Where a subject's words begin and end in a segment, and its stems.
-_Subject = tuple[int, int, tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """That a text says something of an attribute."""
-
-    place: int
-    degree: str
-    begin: int = 0  # the words in the segment
-    end: int = 0
-    subject: tuple[str, ...] = ()
-    weak: bool = False  # whether it was said of the whole, and what is said of a part of it counts more
-    number: float | None = None
-    about: str = CLASS
-
-
-@dataclass
-class ReadSegment:
-    """A segment with what was found in it: spans of words and what they mean."""
-
-    segment: Segment
-    subjects: list[_Subject] = field(default_factory=list)
-    claims: list[Claim] = field(default_factory=list)
-    read: set[int] = field(default_factory=set)
-    things: set[int] = field(default_factory=set)  # where a thing stands that is of one subject alone, as an eyering
-
-    def claim(self, place: int, begin: int, end: int, subject: tuple[str, ...] = (), **more: object) -> None:
-        """Take the words from `begin` to `end` as what is said of the attribute at `place`."""
-        degree = str(more.pop("degree", self.segment.words[begin].degree if self.segment.words else SAID))
-        self.claims.append(Claim(place, degree, begin, end, subject, about=self.segment.about, **more))  # type: ignore[arg-type]
-        self.read |= set(range(begin, end))
-
-    def text(self, claim: Claim) -> str:
-        """Return the words of a claim."""
-        return " ".join(word.text for word in self.segment.words[claim.begin : claim.end])
+# Subjects that a text speaks of, in its order, each with its segment.
+_Spoken = list[tuple[ReadSegment, Subject]]
 
 
 def claims_of(text: str, names: Sequence[AttributeName]) -> list[ReadSegment]:
@@ -74,59 +56,38 @@ def claims_of(text: str, names: Sequence[AttributeName]) -> list[ReadSegment]:
     measured = [name for name in names if name.unit]
     own = frozenset(stem(word) for name in names for phrase in name.phrases for word in phrase)
     result: list[ReadSegment] = []
+    spoken: _Spoken = []
     for segments in sentences(text, own):
         found = [ReadSegment(segment) for segment in segments]
         for one in found:
-            _read_counts(found, one, plain)
+            read_counts(found, one, plain)
             _read_plain(one, plain)
         _read_labels(found, plain)
         _read_adjectives(found, plain)
         for one in found:
-            _find_subjects(one, by_subject)
-            one.things = _things(one, by_subject)
+            find_subjects(one, by_subject)
+            one.things = things_in(one, by_subject)
         for before, one in pairwise(found):
             if one.segment.joint == "with":  # "a bill with a hooked shape"
-                _leave_aspects(one, before.subjects, by_subject)
+                leave_aspects(one, before.subjects, by_subject)
             # "unlike the breast, which is red"
             if before.segment.joint == "unlike" and before.subjects and one.segment.relative:
                 one.segment = replace(one.segment, about=CLASS)
         last = next((one for one in reversed(result) if one.subjects), None)
         for place in range(len(found)):
-            _read_values(found, place, by_subject, last)
+            _read_values(found, place, by_subject, last, spoken)
+        spoken = [(one, each) for one in found for each in sorted(one.subjects)] or spoken
         for place in range(len(found)):
             _read_of_parts(found, place, names)
             _read_shared(found, place, by_subject)
+            _read_shared_ahead(found, place, by_subject)
             _read_echo([*result, *found], len(result) + place, by_subject)
         for place in range(len(found)):
             _read_alone(found, place, by_subject)
         _read_exceptions(found, by_subject)
-        _read_measures(found, measured)
+        read_measures(found, measured)
         result += found
     return result
-
-
-def unread_words(one: ReadSegment) -> list[str]:
-    """Return the words of a segment that say something of the class and were not understood."""
-    if one.segment.about in NOT_OF_CLASS:
-        return []
-    words = enumerate(one.segment.words)
-    return [word.text for k, word in words if k not in one.read and word.stem not in GENERIC and not word.compared]
-
-
-def _read_counts(found: Sequence[ReadSegment], one: ReadSegment, names: Sequence[AttributeName]) -> None:
-    """Read "six legs" and "legs: 6" where the legs are counted."""
-    after = next((other for before, other in pairwise(found) if before is one and other.segment.joint == ":"), None)
-    for name in (name for name in names if name.counts):
-        for begin, end in (span for phrase in name.phrases for span in spans(one.segment, phrase)):
-            words = one.segment.words
-            number = count_of(words[begin - 1].stem) if begin else None
-            if words[begin].degree == DENIED:
-                number = 0
-            if number is not None:
-                one.claim(name.place, begin - (number > 0), end, number=float(number))
-            elif after is not None and end == len(words) and (told := count_of(after.segment.words[0].stem)) is not None:
-                one.claim(name.place, begin, end, number=float(told))
-                after.read.add(0)
 
 
 def _read_plain(one: ReadSegment, names: Sequence[AttributeName]) -> None:
@@ -144,6 +105,9 @@ def _read_plain(one: ReadSegment, names: Sequence[AttributeName]) -> None:
     counted = {name.place for name in names if name.counts}
     for begin, end, place, apart, contrary in sorted(candidates, key=lambda span: (span[0] - span[1], span[4], span)):
         own = {begin, end - 1} if apart else set(range(begin, end))
+        after = one.segment.words[end].stem if end < len(one.segment.words) else ""
+        if after in RESISTING or (after in GROWING and one.segment.words[begin].stem not in COLORS):  # "water plants"
+            continue
         if own & one.read or all(word.compared for word in one.segment.words[begin:end]) or place in counted:
             continue
         degree = max((one.segment.words[k].degree for k in (begin, end - 1)), key=(SAID, PARTLY, DENIED).index)
@@ -157,7 +121,12 @@ def _read_labels(found: Sequence[ReadSegment], names: Sequence[AttributeName]) -
     """Read "tail: long" and "ears: long, pointed" for attributes that are called "long tail" and "pointed ears"."""
     label: ReadSegment | None = None
     for before, one in pairwise(found):
-        label = before if one.segment.joint == ":" else label if one.segment.lists else None
+        if one.segment.joint == ":" or (one.segment.relative and one.segment.predicate):  # "a tail that is long"
+            label = before if any(word.quantity is None for word in before.segment.words) or label is None else label
+        elif not (one.segment.lists and (label is not None or any(word.quantity for word in one.segment.words))):
+            label = None
+        elif label is None:
+            label = before
         if label is None or not label.segment.words:
             continue
         stems = tuple(word.stem for word in label.segment.words)
@@ -193,14 +162,28 @@ def _read_of_parts(found: Sequence[ReadSegment], place: int, names: Sequence[Att
     kept = []
     for claim in one.claims:
         adjective = words[claim.begin].stem if claim.end - claim.begin == 1 and claim.place in plain else ""
-        is_looks = adjective in COLORS | PATTERNS | SIZES or (adjective and words[claim.begin].text.endswith("less"))
-        if is_looks and claim.degree != DENIED and _of_part(found, place, claim):
-            if adjective in SIZES:
+        # "Stripes on the back" are stripes of the whole.
+        are_marks = adjective in PATTERNS and words[claim.begin].text.endswith("s")
+        is_looks = (adjective in COLORS | PATTERNS | SIZES and not are_marks) or (
+            adjective and words[claim.begin].text.endswith("less")
+        )
+        if is_looks and (one.segment.one or (claim.degree != DENIED and _of_part(found, place, claim))):
+            if adjective in SIZES or words[claim.begin].text.endswith("less"):
                 one.read -= {claim.begin}
                 continue
             claim = replace(claim, degree=PARTLY)
+        # That the belly has no spots says nothing of the back.
+        of_covering = claim.place in plain and claim.degree == DENIED and words[claim.begin].stem in COVERINGS
+        if of_covering and claim.end - claim.begin == 1 and not claim.subject and _names_part(one):
+            one.read -= {claim.begin}
+            continue
         kept.append(claim)
     one.claims = kept
+
+
+def _names_part(one: ReadSegment) -> bool:
+    """Return whether a segment names a part of the body that no attribute in it is about."""
+    return any(word.stem in PARTS and k not in one.read for k, word in enumerate(one.segment.words))
 
 
 def _of_part(found: Sequence[ReadSegment], place: int, claim: Claim) -> bool:
@@ -212,61 +195,39 @@ def _of_part(found: Sequence[ReadSegment], place: int, claim: Claim) -> bool:
         after = following[1] if len(following) == 2 and following[0] in COLORS | PATTERNS else ""
     # "In small groups" it is not small.
     of_others = words[claim.begin].stem in SIZES and claim.end < len(words) and words[claim.end].text.endswith("s")
-    if after in PARTS or (of_others and after not in GENERIC):
+    eats = claim.begin or any(word.stem in EATING for one in found[:place] for word in one.segment.words)
+    eaten = of_others and eats and not found[place].segment.copula  # "it eats small animals"
+    behind = words[claim.end + 1].stem if claim.end + 1 < len(words) and after not in GENERIC else ""
+    if {after, behind} & PARTS or (of_others and after not in GENERIC) or eaten:
         return True
     before = words[claim.begin - 1].stem if claim.begin and words[claim.begin].after_copula else ""
+    if not claim.begin and place and found[place].segment.predicate:  # "tusks are found in both sexes but are larger in males"
+        first = next((k for k in range(place - 1, 0, -1) if not found[k].segment.predicate), 0)
+        before = found[first].segment.words[0].stem if found[first].segment.words else ""
     if not claim.begin and found[place].segment.joint == ":" and found[place - 1].segment.words:
         before = found[place - 1].segment.words[-1].stem
     return before in PARTS
 
 
-def _find_subjects(one: ReadSegment, by_subject: BySubject) -> None:
-    named = [(begin, end, subject) for subject in by_subject for begin, end in spans(one.segment, subject)]
-    # "eye ring" is not the eye, even where nothing tells that it is on the head.
-    phrases = {phrase for names in by_subject.values() for name in names for phrase in name.phrases}
-    longer = [(begin, end, ()) for phrase in phrases for begin, end in spans(one.segment, phrase) if end - begin > 1]
-    taken: set[int] = set()
-    found: list[_Subject] = []
-    for begin, end, subject in sorted([*named, *longer], key=lambda span: (span[0] - span[1], span[0], not span[2])):
-        if not taken & set(range(begin, end)):
-            taken |= set(range(begin, end))
-            found += [(begin, end, subject)] if subject else []
-    one.subjects = found
-    _leave_aspects(one, found, by_subject)
+def _read_values(
+    found: Sequence[ReadSegment], place: int, by_subject: BySubject, last: ReadSegment | None, spoken: _Spoken
+) -> None:
+    """Read the values of a segment's subjects.
 
-
-def _leave_aspects(one: ReadSegment, others: Sequence[_Subject], by_subject: BySubject) -> None:
-    """Take "shape" and the like from a segment's subjects if it is that of another: of the bill in "bill shape"."""
-    theirs = {aspect for _, _, subject in others for name in by_subject[subject] for aspect in name.aspects}
-    one.subjects = [span for span in one.subjects if not set(span[2]) <= ASPECTS & theirs]
-
-
-def _values(one: ReadSegment, names: Iterable[AttributeName]) -> list[tuple[int, int, AttributeName]]:
-    """Return the values named in a segment, longest first, none within another; several attributes may share a span."""
-    names = list(names)
-    # Groups share their values: each is looked for once.
-    places = {phrase: spans(one.segment, phrase) for phrase in {phrase for name in names for phrase in name.phrases}}
-    named = [(begin, end, name) for name in names for phrase in name.phrases for begin, end in places[phrase]]
-    named = [span for span in named if not one.segment.words[span[0]].compared]
-    kept: list[tuple[int, int, AttributeName]] = []
-    for begin, end, name in sorted(named, key=lambda span: (span[0] - span[1], span[0], span[2].place)):
-        overlapping = [(b, e) for b, e, _ in kept if begin < e and b < end]
-        if all(span == (begin, end) for span in overlapping):
-            kept.append((begin, end, name))
-    return kept
-
-
-def _read_values(found: Sequence[ReadSegment], place: int, by_subject: BySubject, last: ReadSegment | None) -> None:
-    """Read the values of a segment's subjects; `last` has those of the sentence before, for "its pattern is solid"."""
+    `last` has those of the sentence before, for "its pattern is solid", as has `spoken`, for "some have a red one".
+    """
     one = found[place]
     lender = None
-    if place and all(set(subject) <= ASPECTS and not _values(one, by_subject[subject]) for _, _, subject in one.subjects):
+    if place and all(set(subject) <= ASPECTS and not values_in(one, by_subject[subject]) for _, _, subject in one.subjects):
         one.subjects = []  # "the bill is short, and cone-shaped", where there is an attribute of the whole shape
     if one.subjects:
         own, subjects = [name for _, _, subject in one.subjects for name in by_subject[subject]], one.subjects
     else:
         lender = _lender(found, place, by_subject)
         told = found[place - 1] if place and one.segment.joint == ":" else one  # "colour: black"
+        if one.segment.one:
+            lender = _stood_for(found, place, spoken)
+            last = None
         if lender is None and last is not None and any(word.stem in ASPECTS for word in told.segment.words):
             lender = last, last.subjects[-1][2]
         if lender is None and last is not None and not place and _denies_alone(one, by_subject[last.subjects[-1][2]]):
@@ -274,13 +235,19 @@ def _read_values(found: Sequence[ReadSegment], place: int, by_subject: BySubject
         if lender is None and last is not None and not place and _goes_on(one, last, by_subject[last.subjects[-1][2]]):
             lender = last, last.subjects[-1][2]
         own, subjects = ([], []) if lender is None else (by_subject[lender[1]], [(-1, -1, lender[1])])
-    values = [value for value in _values(one, own) if not (value[1] in one.things and is_hue(value[2]))]  # "a white eyering"
+    values = [value for value in values_in(one, own) if not (value[1] in one.things and is_hue(value[2]))]  # "a white eyering"
+    values = [value for value in values if not is_of_marks(one, value[1], value[2])]
     value_first = bool(one.subjects and values) and min(begin for begin, _, _ in values) < min(b for b, _, _ in subjects)
     words = {word.stem for word in one.segment.words}
     for begin, end, name in values:
         # A value may hold another subject's word: "the bill is the same as the head".
         outside = [subject for subject in subjects if subject[1] <= begin or end <= subject[0]]
-        if not outside or _nearest(outside, begin, end, value_first) != name.subject:
+        if (
+            not outside
+            or all(parted(one, end, b) for b, _, _ in outside)
+            and value_first
+            or nearest(outside, begin, end, value_first) != name.subject
+        ):
             continue
         same = {aspect for b, _, other in values if b == begin and other.subject == name.subject for aspect in other.aspects}
         if same & words and not name.aspects & words:
@@ -291,15 +258,20 @@ def _read_values(found: Sequence[ReadSegment], place: int, by_subject: BySubject
         named.read |= {k for b, e, subject in named.subjects if subject == name.subject for k in range(b, e)}
 
 
-def _things(one: ReadSegment, by_subject: BySubject) -> set[int]:
-    """Return where values stand that are things of one subject, which a segment of others does not name."""
-    if not one.subjects:
-        return set()
-    found = _values(one, [name for names in by_subject.values() for name in names])
-    of = {begin: {name.subject for b, _, name in found if b == begin} for begin, _, _ in found}
-    named = {subject for _, _, subject in one.subjects}
-    things = {begin for begin, _, name in found if len(of[begin]) == 1 and not of[begin] & named and not is_hue(name)}
-    return {begin for begin in things if not one.segment.words[begin].text.endswith(("ed", "y"))}
+def _stood_for(found: Sequence[ReadSegment], place: int, spoken: _Spoken) -> tuple[ReadSegment, tuple[str, ...]] | None:
+    """Return what "one", "the latter" and the like stand for, or None where that is not certain."""
+    word = found[place].segment.one
+    own = [(one, each) for one in found[:place] for each in sorted(one.subjects)] or spoken
+    if word in ("former", "latter"):
+        meant = own[-2:] if len({subject for _, (_, _, subject) in own}) > 1 else []
+        meant = meant[:1] if word == "former" else meant[-1:]
+    elif word != "there" and len({subject for _, (_, _, subject) in own}) > 1:
+        meant = [(one, each) for one, each in own if one.segment.words[each[1] - 1].text.endswith("s") == (word == "ones")]
+    else:
+        meant = own
+    one_of = {each[2] for _, each in meant}
+    found[place].read |= {k for k, each in enumerate(found[place].segment.words) if meant and each.text == word}
+    return (meant[-1][0], meant[-1][1][2]) if len(one_of) == 1 else None
 
 
 def _denies_alone(one: ReadSegment, names: Iterable[AttributeName]) -> bool:
@@ -311,14 +283,37 @@ def _goes_on(one: ReadSegment, last: ReadSegment, names: Sequence[AttributeName]
     denied = bool(last.claims) and all(claim.degree == DENIED for claim in last.claims)
     # Of pronoun, denial and semicolon two are enough.
     now_and_then = all(word.degree == PARTLY for word in one.segment.words)  # "crown green; sometimes yellow"
-    told = one.segment.refers + denied + (not one.segment.after_stop) + now_and_then >= 2
-    return told and bool(_values(one, names)) and _lists_values(one, names)
+    asked = last.segment.about == UNREAL  # "is its crown red or blue? it is blue"
+    told = one.segment.refers + asked + denied + (not one.segment.after_stop) + now_and_then >= 2
+    return told and bool(values_in(one, names)) and _lists_values(one, names)
 
 
-def _nearest(subjects: Sequence[_Subject], begin: int, end: int, value_first: bool) -> tuple[str, ...]:
-    """Return the subject nearest to a value; of two as near that on the side on which the segment's first value has its own."""
-    after = [(b - end, not value_first, subject) for b, _, subject in subjects if b >= end]
-    return min([*after, *((begin - e, value_first, subject) for _, e, subject in subjects if e <= begin)])[2]
+def _read_shared_ahead(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> None:
+    """Give the values of a list's first subject to those after it that have nothing else: "black wings and tail"."""
+    one = found[place]
+    listed = list(takewhile(lambda other: other.segment.lists, found[place + 1 :]))
+    last = next((k for k, other in enumerate(listed) if other.segment.joint in ("and", "or", "nor")), len(listed))
+    listed = listed[: last + 1]
+    subjects = [each for other in listed for each in other.subjects]
+    bare = all(other.segment.bare and len(other.subjects) == 1 and not other.claims for other in listed)
+    bare &= all(len(other.segment.words) == other.subjects[0][1] - other.subjects[0][0] for other in listed if other.subjects)
+    following = found[place + 1 + len(listed)] if place + 1 + len(listed) < len(found) else None
+    ends = following is None or (following.segment.joint == "," and bool(following.subjects and following.claims))
+    ends |= following is not None and following.segment.joint in ("with", "but")
+    if (
+        not (subjects and bare and ends and listed[-1].segment.joint in ("and", "or", "nor"))
+        or one.segment.copula
+        or len(one.subjects) != 1
+    ):
+        return
+    told = [claim for claim in one.claims if claim.subject and claim.end <= one.subjects[0][0]]
+    for claim in told:
+        phrases = set(_phrases_of(claim, by_subject))
+        for other in listed:
+            (begin, end, subject), *_ = other.subjects
+            for name in by_subject[subject]:
+                if set(name.phrases) & phrases:
+                    other.claim(name.place, begin, end, subject, degree=claim.degree)
 
 
 def _lender(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> tuple[ReadSegment, tuple[str, ...]] | None:
@@ -326,6 +321,12 @@ def _lender(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> 
     # "The crown, rather than the breast, is red."
     aside = [k for k in range(1, place) if found[place].segment.joint == "," and found[k].segment.joint in _ASIDES]
     aside = [k for k in aside if found[k].subjects and not found[k].claims]
+    if found[place].segment.joint == "," and found[place].segment.predicate:  # "the flowers, which open in spring, are red"
+        begins = next((k for k in range(place - 1, 0, -1) if found[k].segment.relative), place)
+        if begins == place:  # "the bill, short and hooked, is black"
+            begins = next((k + 1 for k in range(place - 2, -1, -1) if found[k].subjects), place)
+            begins = place if begins == place or found[begins].segment.joint != "," else begins
+        aside += range(begins, place) if found[begins - 1].subjects else []
     back = next((k for k in range(place - 1, -1, -1) if found[k].subjects and k not in aside), None)
     ahead = next((k for k in range(place + 1, len(found)) if found[k].subjects), None)
     before = after = None
@@ -341,9 +342,14 @@ def _lender(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> 
         return found[ahead], min(found[ahead].subjects)[2]
     if ahead is not None and all(one.segment.lists for one in found[place + 1 : ahead + 1]):
         begin, _, subject = min(found[ahead].subjects)
-        first = min((b for b, _, _ in _values(found[ahead], by_subject[subject])), default=begin)
-        if first < begin and all(_lists_values(one, by_subject[subject]) for one in found[place:ahead]):
+        first = min((b for b, _, _ in values_in(found[ahead], by_subject[subject])), default=begin)
+        marks = all(
+            word.stem in OF_MARKS for word in found[ahead].segment.words[:first]
+        )  # "almost black, relieved by a white crown"
+        if first < begin and marks and all(_lists_values(one, by_subject[subject]) for one in found[place:ahead]):
             after = found[ahead], subject
+    if found[place].segment.refers and before:  # "the crown and the tail, both red, stand out"
+        after = None
     begins_with = back is not None and found[back + 1].segment.joint == "with"
     return after if after and (not states or begins_with) else before or after
 
@@ -351,8 +357,11 @@ def _lender(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> 
 def _lists_values(one: ReadSegment, names: Iterable[AttributeName]) -> bool:
     if one.segment.about == OTHERS and not one.subjects:
         return True
-    covered = {k for begin, end, _ in _values(one, names) for k in range(begin, end)}
+    covered = {k for begin, end, _ in values_in(one, names) for k in range(begin, end)}
     covered |= one.read | {k for k, word in enumerate(one.segment.words) if word.stem in ASPECTS | GENERIC or word.compared}
+    ends = one.segment.joint == "with" and bool(one.segment.words) and one.segment.words[-1].stem in PATTERNS
+    of_marks = {k for k, word in enumerate(one.segment.words) if word.stem in OF_MARKS or (ends and word.stem not in PARTS)}
+    covered |= {k for k in of_marks if marks_follow(one, k)}
     return len(covered) == len(one.segment.words)
 
 
@@ -364,14 +373,16 @@ def _read_shared(found: Sequence[ReadSegment], place: int, by_subject: BySubject
         return
     for before in reversed(found[:place]):
         values = [name for _, _, subject in before.subjects for name in by_subject[subject]]
-        if not before.subjects or before.claims or _values(before, values) or before.segment.copula:
+        if before.segment.words and all(word.stem in PARTS for word in before.segment.words) and not before.subjects:
+            continue
+        if not before.subjects or before.claims or values_in(before, values) or before.segment.copula:
             break
         for begin, end, subject in before.subjects:
             for claim in shared:
                 named = {by_place.place: by_place for names in by_subject.values() for by_place in names}[claim.place]
                 for name in by_subject[subject]:
                     if set(name.phrases) & set(named.phrases):
-                        before.claim(name.place, begin, end, subject, degree=claim.degree)
+                        before.claim(name.place, begin, end, subject, degree=claim.degree, about=claim.about)
         if not before.segment.lists:
             break
 
@@ -402,15 +413,20 @@ def _read_alone(found: Sequence[ReadSegment], place: int, by_subject: BySubject)
     """Read values with no subject: of a group that is the whole ("small", "green bird"), or that alone has them ("forked")."""
     one = found[place]
     every = [name for names in by_subject.values() for name in names]
-    values = [value for value in _values(one, every) if not one.read & set(range(value[0], value[1]))]
+    values = [value for value in values_in(one, every) if not one.read & set(range(value[0], value[1]))]
     # "9 cm long" is of no long wings.
     values = [value for value in values if not (value[0] and one.segment.words[value[0] - 1].quantity)]
+    if one.segment.one:  # of what "one" stands for, which is not known
+        values = [value for value in values if not is_hue(value[2])]
     taken = {k for begin, end, _ in values for k in range(begin, end)}
     for begin, end in dict.fromkeys((begin, end) for begin, end, _ in values):
         names = [name for b, e, name in values if (b, e) == (begin, end)]
         after = one.segment.words[end].stem if end < len(one.segment.words) else ""
         whole = [name for name in names if set(name.subject) <= WHOLE]
         itself = [name for name in names if set(name.subject) <= ASPECTS]
+        adjective = one.segment.words[begin].stem in SIZES and not (one.segment.copula or itself or whole)
+        if adjective and place + 1 < len(found) and found[place + 1].segment.lists and found[place + 1].subjects:
+            continue  # "a long, curved bill"
         if after in PARTS or (after,) in by_subject:
             continue
         if after in PATTERNS and one.segment.words[end].text.endswith("s") and one.segment.joint == "with":
@@ -429,6 +445,10 @@ def _read_alone(found: Sequence[ReadSegment], place: int, by_subject: BySubject)
         hues = {name.place for name in names if is_hue(name)}
         subjects = {name.subject for name in names}
         if len(subjects) == 1 and not hues and not {*names[0].aspects} & {"length", "siz"}:
+            others = [k for k, word in enumerate(one.segment.words) if k not in one.read | taken and word.stem not in GENERIC]
+            apart = others and "shap" in names[0].aspects and not any(names[0].subject in each.parts for each in found)
+            if is_of_another(one, begin, names[0]) or (apart and {*names[0].subject} & PARTS):
+                continue
             for name in names:
                 one.claim(name.place, begin, end, name.subject)
         elif (not after or after in COLORS | PATTERNS | GENERIC | ASPECTS) and _is_of_whole(found, place, every):
@@ -440,17 +460,22 @@ def _read_alone(found: Sequence[ReadSegment], place: int, by_subject: BySubject)
 def _is_of_whole(found: Sequence[ReadSegment], place: int, every: Sequence[AttributeName]) -> bool:
     """Return whether a segment, and the list that it stands in, speak of the whole: "green", "a fluffy green bird"."""
     first = last = place
-    while first and found[first].segment.lists:
+    own = found[place].segment.words
+    overall = any(word.stem in OVERALL for word in own)
+    overall |= any(first.stem in GENERIC and then.after_copula for first, then in pairwise(own))
+    while first and (found[first].segment.lists or found[first].segment.joint == ":") and not overall:
         first -= 1
-    while last + 1 < len(found) and found[last + 1].segment.lists:
+    while last + 1 < len(found) and found[last + 1].segment.lists and not overall:
         last += 1
+    of_bird = bool(found[last].segment.words) and found[last].segment.words[-1].stem in GENERIC
     for one in found[first : last + 1]:
         if one.segment.joint in ("except", "unlike"):
             continue
         words = one.segment.words
-        values = {k for begin, end, _ in _values(one, every) for k in range(begin, end)}
-        told = [k in values or word.stem in GENERIC for k, word in enumerate(words)]
-        ends_generic = bool(words) and words[-1].stem in GENERIC and not one.segment.copula
+        values = {k for begin, end, _ in values_in(one, every) for k in range(begin, end)}
+        told = [k in values or word.stem in GENERIC | ASPECTS | WHOLE for k, word in enumerate(words)]
+        ends_generic = bool(words) and (words[-1].stem in GENERIC or (of_bird and len(words) - 1 in values))
+        ends_generic &= not one.segment.copula
         if one.subjects:
             if one.segment.lists and one.claims:
                 continue
@@ -474,27 +499,3 @@ def _read_exceptions(found: Sequence[ReadSegment], by_subject: BySubject) -> Non
                             one.claim(name.place, begin, end, subject, degree=SAID if claim.degree == DENIED else DENIED)
                 if not claim.subject and claim.degree == DENIED:
                     before.claims[before.claims.index(claim)] = replace(claim, degree=PARTLY)
-
-
-def _read_measures(found: Sequence[ReadSegment], names: Sequence[AttributeName]) -> None:
-    """Read numbers with units for the attribute that the most words near them name."""
-    for place, one in enumerate(found):
-        for k, word in enumerate(one.segment.words):
-            if word.quantity is None:
-                continue
-            aside = all(each.quantity or each.stem in ASPECTS for each in one.segment.words)  # "its tail, 25 cm in length,"
-            near = [one, *(found[place - 1 : place] if aside or not one.segment.lists else [])]
-            told = {measured(other.stem) for each in near for other in each.segment.words}
-            scored = []
-            for name in names:
-                wanted = {measured(stem(part)) for part in name.phrases[0]}
-                if name.kind == word.quantity.kind and wanted & told and wanted - told <= IMPLIED:
-                    scored.append((len(wanted & told), name, wanted))
-            of_kind = [name for name in names if name.kind == word.quantity.kind]
-            if not scored and len(of_kind) == 1 and word.quantity.kind != "length":  # "a 3 kg animal"
-                scored.append((0, of_kind[0], set()))
-            if scored:
-                _, name, wanted = max(scored, key=lambda each: each[0])
-                one.claim(name.place, k, k + 1, number=word.quantity.in_unit(name.unit))
-                for each in near:
-                    each.read |= {j for j, other in enumerate(each.segment.words) if measured(other.stem) in wanted}

@@ -45,7 +45,8 @@ _DENYING = _WITHOUT | words_of(
 _ABSENT = words_of("absent missing lacking wanting disappear disappears vanish vanishes fade fades")
 _LESSENING = words_of(
     """sometimes occasionally may might either partly partially slightly faintly less perhaps possibly sporadically few fewer
-    some"""
+    some slight faint minor minimal occasional possible suspected potential probable poor
+    poorly"""
 )
 _CONFIRMING = words_of("usually often most mostly mainly always typically generally commonly frequently normally largely")
 _COPULAS = words_of(
@@ -57,23 +58,23 @@ a an the this that these those it its it's their his her he she they them there 
 about over into onto around also too so just has have having had do does doesn't don't can with and or nor but while whereas you
 whose which who any each both such rather quite somewhat like yes present visible itself themselves will would more even still
 only however when where if other every now almost nearly
-ever many numerous several much got trace sign hint sex else alone here
+fine ever thatone otherwise anywhere many numerous several much got trace sign hint sex else alone here
 """
 EMPTY = _COPULAS | _CONFIRMING | words_of(_EMPTY_WORDS)
 _OF_SOME = words_of(
     """male female stag doe ewe drake stallion mare ram hen cock cockerel rooster summer winter spring autumn breeding
-    nonbreeding molt moult bull cow lioness"""
+    nonbreeding morph phase race subspecies variety molt moult bull cow lioness"""
 )
 _OF_YOUNG = words_of(
-    """young juvenile immature fawn calf cub chick pup puppy kitten lamb foal piglet nestling hatchling infant baby fledgling
-    duckling gosling newborn youngster tadpole larva"""
+    """young juvenile immature fawn calf cub chick pup puppy kitten lamb foal piglet nestling hatchling infant baby
+    fledgling duckling gosling newborn youngster tadpole larva"""
 )
 _OF_ALL = words_of("adult adults grown sexes parent parents")
 _IRREGULAR = {
     "feet": "foot", "teeth": "tooth", "geese": "goose", "mice": "mouse", "leaves": "leaf", "primarily": "primary",
     "hooves": "hoof", "hooved": "hoof", "calves": "calf", "flier": "fly", "flies": "fly", "flying": "fly", "flys": "fly",
     "lying": "lie", "runner": "run", "running": "run", "wolves": "wolf", "agile": "agility", "muscular": "muscle",
-    "wooden": "wood", "golden": "gold",
+    "petalled": "petal", "wooden": "wood", "golden": "gold", "coastal": "coast", "mountainous": "mountain",
 }  # fmt: skip
 # Spellings and names of one thing, in data sets and in what people write.
 _SAME = {
@@ -85,7 +86,7 @@ _SAME = {
     "chest": "breast",
     "streak": "strip",
     "conical": "con",
-    "antler": "horn",
+    "antl": "horn",
     "large": "big",
     "larg": "big",
     "little": "small",
@@ -121,6 +122,9 @@ class Segment:
     relative: bool = False  # whether "which" or the like joins it
     ends_denied: bool = False  # whether it ends with a denial, as "adults are not"
     refers: bool = False  # whether "it" or "one" of it stands for what was spoken of before
+    one: str = ""  # "one", "ones", "former" or "latter" where that stands for a thing that was spoken of before
+    predicate: bool = False  # whether "is" or the like begins it
+    bare: bool = False  # whether it has nothing but words that count, as "tail" of "black wings and tail"
     after_stop: bool = True  # whether a full stop stands before its sentence, not a semicolon
 
     @property
@@ -153,7 +157,7 @@ def stem(word: str) -> str:
     """Return a lower-case word without its ending: "striped" and "stripes" are one, so are "furry" and "fur"."""
     if word in ("plains", "bushy"):  # where animals live; a plain wing is another thing, and so is a bushy tail
         return word
-    word = re.sub("'s?$", "", word)
+    word = re.sub("(?<=colo)(u?r)ation$", r"\1", re.sub("'s?$", "", word))
     word = _IRREGULAR.get(word, word)
     if (len(word) > 4 and word.endswith("ies")) or (len(word) > 5 and word.endswith("ied")):  # "white-bellied"
         word = word[:-3] + "y"
@@ -164,6 +168,7 @@ def stem(word: str) -> str:
     word = re.sub("(?<=.{2})ier$", "y", word)
     if len(word) > 5 and word.endswith("ish") and _single(word[:-3]) in _SHADES:  # "reddish", not "finish"
         word = _single(word[:-3])
+    word = _single(word[:-3]) if word.endswith("est") and _single(word[:-3]) in _GRADED else word
     verbal = re.fullmatch("(.{3,})(ed|ing)", word) or re.fullmatch("(.{4,})(er)", word)
     if verbal:
         word = _single(verbal[1])
@@ -172,10 +177,15 @@ def stem(word: str) -> str:
         word = _single(agent[1])
     if len(word) > 3 and word.endswith("e"):
         word = word[:-1]
+    word = re.sub("(?<=.{4}ic)at$", "", re.sub("(?<=.{4}[ae]n)c$", "t", word))  # "domesticated", "fragrance"
     word = _SAME.get(word, word)
     if len(word) > 4 and word.endswith("y") and word[-2] not in "aeiou":
         word = _single(word[:-1])
     return word
+
+
+# What may end in -est, by stem.
+_GRADED = words_of("larg big small strong fast slow weak long short tall smart fierc lean dark pal bright wid thick thin heavi")
 
 
 def _single(word: str) -> str:
@@ -189,6 +199,12 @@ def content(name: str) -> tuple[str, ...]:
     return tuple(word for word in words if word not in EMPTY) or tuple(words)
 
 
+_VERY = [
+    (re.compile(r"\btiny\b"), ("tiny", "very small")),
+    (re.compile(r"\b(?:huge|enormous|gigantic)\b"), ("huge", "very large")),
+]
+
+
 def sentences(text: str, names: frozenset[str] = frozenset()) -> list[list[Segment]]:
     """Return the segments of each sentence of a text; segments and sentences without a word that counts are left out.
 
@@ -196,13 +212,18 @@ def sentences(text: str, names: frozenset[str] = frozenset()) -> list[list[Segme
     """
     plain, quantities = without_quantities(unwrapped(text).lower().replace("::", " ").replace("_", " "))
     plain = in_known_words(plain)
+    for pattern, said in _VERY:
+        plain = plain if stem(said[0]) in names else pattern.sub(said[1], plain)
     found: list[list[Segment]] = []
     parts: list[_Part] = [_Part()]
-    stopped = True
+    stopped, about = True, CLASS
     for token in [*_TOKEN.findall(plain), "."]:
         if token in _ENDS:
-            segments = _in_relation(_with_marks([_read(part, quantities, names) for part in _joined(parts)]))
+            segments = _in_relation(_with_marks([_read(part, quantities, names) for part in _joined(parts)]), about)
+            if token == "?":  # one that is answered has lost its mark
+                segments = [replace(one, about=UNREAL) for one in segments]
             found += [[replace(one, after_stop=stopped) for one in segments]] if segments else []
+            about = next((one.about for one in reversed(segments) if one.about in (CLASS, SOME)), about)
             parts, stopped = [_Part()], token != ";"
         elif token in _JOINING:
             if parts[-1].tokens:
@@ -242,12 +263,19 @@ def _joined(parts: Sequence[_Part]) -> list[_Part]:
     waiting = _Part()
     for place, part in enumerate(parts):
         labels = ":" in part.joints and (waiting.kinds == {"marks", "denial"} or "without" in part.joints)
-        part = _Part([*waiting.joints, *part.joints], [*waiting.tokens, *part.tokens], waiting.labels or labels)
+        before, part = (
+            waiting.tokens,
+            _Part([*waiting.joints, *part.joints], [*waiting.tokens, *part.tokens], waiting.labels or labels),
+        )
         waiting, kinds = _Part(), part.kinds
         following = parts[place + 1].joints[0] if place + 1 < len(parts) else ""
         ends = following in ("", ",", "and", "but", "while", "whereas", "though", "although")
         if kinds == {"who"} and "unlike" in part.joints and following == ",":  # "unlike the male, the female is grey"
-            waiting = _Part()
+            waiting = _Part([], before)  # "the female, unlike the male, is grey"
+            continue
+        # "Horns: in males only", "rust: slight".
+        if kinds and kinds <= {"marks", "who"} and ":" in part.joints and ends and result:
+            result[-1].tokens[:0] = part.tokens
             continue
         # "It is spotted, at least in spring."
         if kinds == {"who"} and part.joints == [","] and ends and result and part.tokens[0] in _WITHIN:
@@ -267,10 +295,18 @@ def _degree_of(token: str) -> str | None:
 
 def _about(token: str) -> str | None:
     """Return of whom a word speaks, or None where it is no such word."""
-    if token in EMPTY:
+    if token in EMPTY or token.endswith("ed"):  # "its tail cocked"
         return None
     base = stem(token)
-    return CLASS if token in _OF_ALL else SOME if base in _SOME_STEMS else YOUNG if base in _YOUNG_STEMS else None
+    return (
+        CLASS
+        if token in _OF_ALL
+        else SOME
+        if base in _SOME_STEMS
+        else YOUNG
+        if base in _YOUNG_STEMS or token == "born"
+        else None
+    )
 
 
 _WITHIN = frozenset({"in", "during", "among", "only"})
@@ -295,12 +331,15 @@ class _Marked:
     of_few: bool = False  # whether it begins with "some" or "few"
     would: bool = False  # whether it says what would be, and not what is
     condition: bool = False  # whether "if" begins it
+    heads: bool = False  # whether a word for some of the class is what it is about, as in "pink forms", not "in winter"
+    gendered: bool = False  # whether "she", "his" or the like begins it
+    goes_on: bool = False  # whether "and" alone joins it, and it has no verb
 
 
 def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -> _Marked:
     special = [joint for joint in part.joints if joint in ("except", "unlike", "instead", "without", ":")]
     special = ["without"] if part.labels and "without" in special else special
-    joint = (special or part.joints or [""])[-1]
+    joint = (special or [each for each in part.joints if each != ","] or part.joints or [""])[-1]
     degree = DENIED if joint in _DENYING else SAID
     made = _Marked(Segment(joint, (), False), joint in _DENYING, lacks=joint == "without", bare=len(part.tokens) == 1)
     made.labels, made.several = part.labels, made.bare and part.tokens[0].endswith("s")
@@ -341,12 +380,24 @@ def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -
     made.last = degree
     relative = any(joint in _RELATIVE for joint in part.joints)
     refers = bool(_PRONOUNS & set(part.tokens[:2])) or bool(part.tokens and part.tokens[-1] in ("one", "ones"))
-    made.segment = Segment(joint, tuple(words), copula, relative=relative, ends_denied=trailing or absent, refers=refers)
+    ends = trailing or absent
+    starts = bool(part.tokens) and part.tokens[0] in _COPULAS
+    made.segment = Segment(joint, tuple(words), copula, CLASS, relative, ends, refers, one=_stands_for(part), predicate=starts)
+    made.segment = replace(made.segment, bare=len(words) == len(part.tokens) and not copula)
+    made.heads = made.about == SOME and not {"in", "during", "of", "by"} & set(part.tokens)
+    made.gendered = bool({"she", "he", "her", "his"} & set(part.tokens[:2]))
+    made.goes_on = part.joints in (["and"], ["or"]) and not copula and not refers
     made.of_none = bool(part.tokens) and part.tokens[0] in ("no", "none", "neither")
-    made.of_few = part.tokens[:1] in (["some"], ["few"]) or part.tokens[:2] == ["a", "few"]
+    made.of_few = part.tokens[:1] in (["some"], ["few"], ["partly"]) or part.tokens[:2] == ["a", "few"]
     made.would, made.condition = bool(_HYPOTHETICAL & {*part.tokens}), part.tokens[:1] == ["if"]
     made.possesses = all(each in ("has", "have", "having") for each in part.joints) and bool(part.joints)
     return made
+
+
+def _stands_for(part: _Part) -> str:
+    """Return which word of a part stands for a thing that was spoken of before, or ""."""
+    found = next((token for token in part.tokens if token in ("former", "latter", "thatone")), "")
+    return found or (part.tokens[-1] if len(part.tokens) > 1 and part.tokens[-1] in ("one", "ones", "there") else "")
 
 
 _PLACES = words_of("on along across over around near under beneath behind")
@@ -393,6 +444,8 @@ def _with_marks(found: list[_Marked]) -> list[_Marked]:
             words = tuple(replace(word, degree=before.last) for word in after.segment.words)
             after.segment = replace(after.segment, words=words)
             after.last, after.lacks, after.labels, after.verb = before.last, before.lacks, before.labels, before.verb
+        if before.segment.one == "thatone" and joint in _LISTING and not after.segment.copula:
+            after.segment = replace(after.segment, one="thatone")
     for place in range(len(found) - 1, 0, -1):
         one = found[place].segment
         alone = not one.words and found[place].about is None
@@ -413,25 +466,34 @@ def _deny_before(found: Sequence[_Marked], place: int, alone: bool) -> None:
         first = False
 
 
-def _in_relation(found: Iterable[_Marked]) -> list[Segment]:
+def _in_relation(found: Iterable[_Marked], before: str = CLASS) -> list[Segment]:
     """Return segments with whom each speaks of: a sex or the young until another is named, another class after "unlike".
 
-    What follows "would", and its condition, speak of none.
+    What follows "would", and its condition, speak of none. "Her tail" is of whom the sentence `before` spoke.
     """
     result: list[Segment] = []
-    about, would, whole = CLASS, False, list(found)
-    hypothetical = any(one.would for one in whole)
+    would, whole = False, list(found)
+    about = before if whole and whole[0].gendered else CLASS
+    of_some = any(one.about == SOME for one in whole[:1])
     for one in whole:
         would |= one.would
-        if would or (hypothetical and one.condition):
+        if would or one.condition:
+            result.append(replace(one.segment, about=UNREAL))
+            continue
+        if result and result[-1].about == UNREAL and one.goes_on:
             result.append(replace(one.segment, about=UNREAL))
             continue
         if one.segment.joint == "unlike":
             result.append(replace(one.segment, about=OTHERS))
             continue
-        if result and result[-1].about == OTHERS and one.segment.relative:
+        if result and result[-1].about == OTHERS and (one.segment.relative or one.goes_on):
             result.append(replace(one.segment, about=OTHERS))
             continue
-        about = one.about or about
+        about = one.about or (SOME if one.gendered and of_some else about)
+        of_some |= about == SOME or one.about == SOME
         result.append(replace(one.segment, about=about))
+        for k in range(len(result) - 2, -1, -1):  # "white and pink forms"
+            if not one.heads or result[k + 1].joint not in ("and", "or") or not result[k].bare or result[k].about != CLASS:
+                break
+            result[k] = replace(result[k], about=SOME)
     return result
