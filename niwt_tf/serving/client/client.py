@@ -62,23 +62,7 @@ class Client:
         retries: int = _RETRIES,
         batch_size: int = _BATCH,
     ) -> None:
-        for argument, value, least in (("retries", retries, 0), ("batch_size", batch_size, 1)):
-            if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-                raise InputError(f"{argument} must be an integer. Received: {brief(value)}.")
-            if value < least:
-                raise InputError(f"{argument} must be at least {least}. Received: {value}.")
-        if not isinstance(timeout, numbers.Real) or isinstance(timeout, bool):
-            raise InputError(f"timeout must be a number of seconds. Received: {brief(timeout)}.")
-        if not timeout > 0:
-            raise InputError(f"timeout must be greater than 0. Received: {timeout}.")
-        if not (isinstance(server, str) or hasattr(server, "call")):
-            rule = 'server must be an address, such as "http://localhost:8501", or a transport, such as LocalTransport(folder)'
-            raise InputError(f"{rule}. Received: {brief(server)}.")
-        if isinstance(server, str) and not (isinstance(name, str) and name):
-            raise InputError(f"name must be the name of the model on the server. Received: {brief(name)}.")
-        is_number = isinstance(version, numbers.Integral) and not isinstance(version, bool) and version >= 0
-        if not (version is None or is_number or (isinstance(version, str) and version)):
-            raise InputError(f"version must be the number of a version, a label or None. Received: {brief(version)}.")
+        _check_arguments(server, name, version, timeout, retries, batch_size)
         self._batch_size = batch_size
         self._retrying = Retrying(timeout, retries)
         self._transport = connected(server, name, version) if isinstance(server, str) else server
@@ -194,6 +178,31 @@ class Client:
         self, signature: str, images: Sequence[Image], shared: Mapping[str, np.ndarray], progress: Progress | None
     ) -> BatchAnswers:
         return ask(lambda inputs: self.call(signature, inputs), images, shared, self._batch_size, progress)
+
+
+def _check_arguments(server: Any, name: Any, version: Any, timeout: Any, retries: Any, batch_size: Any) -> None:
+    """Check the arguments of `Client`.
+
+    Raises:
+        InputError: one has another type, or breaks its rule.
+    """
+    for argument, value, least in (("retries", retries, 0), ("batch_size", batch_size, 1)):
+        if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+            raise InputError(f"{argument} must be an integer. Received: {brief(value)}.")
+        if value < least:
+            raise InputError(f"{argument} must be at least {least}. Received: {value}.")
+    if not isinstance(timeout, numbers.Real) or isinstance(timeout, bool):
+        raise InputError(f"timeout must be a number of seconds. Received: {brief(timeout)}.")
+    if not float(timeout) > 0:
+        raise InputError(f"timeout must be greater than 0. Received: {timeout}.")
+    if not (isinstance(server, str) or hasattr(server, "call")):
+        rule = 'server must be an address, such as "http://localhost:8501", or a transport, such as LocalTransport(folder)'
+        raise InputError(f"{rule}. Received: {brief(server)}.")
+    if isinstance(server, str) and not (isinstance(name, str) and name):
+        raise InputError(f"name must be the name of the model on the server. Received: {brief(name)}.")
+    is_number = isinstance(version, numbers.Integral) and not isinstance(version, bool) and int(version) >= 0
+    if not (version is None or is_number or (isinstance(version, str) and version)):
+        raise InputError(f"version must be the number of a version, a label or None. Received: {brief(version)}.")
 
 
 def _matrix(descriptions: Mapping[str, Sequence[float]]) -> np.ndarray:
