@@ -27,8 +27,8 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 MEASUREMENTS = (
-    "engines", "one_more_class", "relevance_map", "stage3_birds", "importance", "inference", "grad_cam", "training",
-    "quickstart", "serving",
+    "engines", "convolutional_tail", "one_more_class", "relevance_map", "stage3_birds", "importance", "inference", "grad_cam",
+    "training", "quickstart", "serving",
 )
 
 

@@ -17,6 +17,18 @@ class InputError(ValueError):
     """
 
 
+class OtherFlagsError(InputError):
+    """A run was made with other flags.
+
+    Attributes:
+        names: of the flags that differ.
+    """
+
+    def __init__(self, message: str, names: Sequence[str]) -> None:
+        super().__init__(message)
+        self.names = tuple(names)
+
+
 def require(condition: object, sentence: str) -> None:
     """Check that a condition holds.
 
@@ -67,7 +79,8 @@ def check_choice(argument: str, received: str, choices: Iterable[str]) -> str:
     if received in choices:
         return received
     listed = ", ".join(choices)
-    raise InputError(f"{argument} must be one of {listed}. Received: {received!r}.{suggestion(received, choices)}")
+    near = suggestion(received, choices) if isinstance(received, str) else ""
+    raise InputError(f"{argument} must be one of {listed}. Received: {brief(received)}.{near}")
 
 
 def asserted(line: str) -> str:

@@ -17,6 +17,7 @@ import pytest
 
 from benchmarks import (
     bench,
+    convolutional_tail,
     engine_sides,
     engines,
     grad_cam,
@@ -36,6 +37,7 @@ from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.bundle.versions import versions
 from niwt_tf.serving.predict import opened
 from studies import faithfulness, knowledge, nested_choice, seeds, trials
+from tests.serving.answers import verified_here
 from tests.shared import further
 
 
@@ -96,6 +98,7 @@ def test_unknown_measurements_and_folders_are_refused(capsys, tmp_path):
         assert "Received" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_tape_of_the_benchmark_is_that_of_the_package(toy_problem):
     options = TransferOptions(batch_size=8, max_steps=30, patience=10)
     run = run_tape(toy_problem, options, keep_every=4)
@@ -129,6 +132,7 @@ def test_validation_loss_is_nothing_where_importances_are_met(toy_problem):
     assert tails.validation_loss(toy_problem.tail, toy_problem.held_out[:1], columns, met) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_engines_measurement_at_toy_size(toy_problem, monkeypatch):
     monkeypatch.setattr(engines, "BATCHES", (8,))
     solved = {"operator": [], "operator, few steps": [], "closed form": []}
@@ -137,6 +141,21 @@ def test_the_engines_measurement_at_toy_size(toy_problem, monkeypatch):
     rows += engines.pair_rows(toy_problem, tape, operator, solved["closed form"], None)
     assert len(rows) == 2 * 3 + 3  # two times of the tape beside three engines; a pair at one batch size, three sides beside it
     assert all(row.ratio > 0 for row in rows)
+
+
+def test_a_convolutional_tail_at_toy_size(monkeypatch):
+    monkeypatch.setattr(convolutional_tail, "REPETITIONS", 1)
+    conv_map = keras.Input((4, 4, 3))
+    rectified = keras.layers.ReLU(max_value=6)(keras.layers.Conv2D(5, 1)(keras.layers.DepthwiseConv2D(3)(conv_map)))
+    tail = keras.Model(conv_map, keras.layers.Dense(7)(keras.layers.GlobalAveragePooling2D()(rectified)))
+    # 2 x 2 places of 3 channels by 9 numbers, of 5 channels by 3, and 7 by 5.
+    assert convolutional_tail.multiplications(tail) == 4 * 3 * 9 + 4 * 5 * 3 + 7 * 5
+    generator = np.random.default_rng(0)
+    maps = tails.random_maps(generator, 6, 4, 3)
+    case = tails.with_hidden_columns("toy", tail, maps[:4], maps[4:], 2, generator)
+    rows = convolutional_tail.rows(case, TransferOptions(max_steps=3, patience=3), (2,))
+    assert [row.name.split(";")[0] for row in rows[:2]] == ["wall, 4 maps", "wall, 2 maps"]
+    assert len(rows) == 3 and all(row.ratio > 0 for row in rows)
 
 
 def test_images_that_are_one_agree(toy_problem):
@@ -172,10 +191,12 @@ def test_the_interval_of_a_difference_of_harmonic_means():
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> serving_sides.Exported:
     """Return an export of a random small_vgg with two photographs."""
-    return serving_sides.export("small_vgg", tmp_path_factory.mktemp("serving") / "toy", (40, 64), 2)
+    with verified_here():
+        return serving_sides.export("small_vgg", tmp_path_factory.mktemp("serving") / "toy", (40, 64), 2)
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_the_sides_of_serving_give_the_same_answers(exported):
     with opened(exported.folder) as servable:
         answers = {name: call() for name, call in serving_sides.sides(exported, servable, 2).items()}

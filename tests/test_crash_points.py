@@ -177,8 +177,8 @@ COMMANDS = {
 }  # fmt: skip
 # A sweep takes seconds a point: all of its points are tried where NIWT_TESTS_EXPLORE is set, else one in twenty-four.
 STRIDES = {"sweep": 1 if os.environ.get("NIWT_TESTS_EXPLORE") else 24}
-KILLED = [pytest.param(name, "kill", marks=pytest.mark.slow) for name in COMMANDS if name != "save"]
-OTHERWISE = further(*((name, how) for name in COMMANDS for how in HOWS if how != "kill"))
+KILLED = [pytest.param(name, "kill", marks=pytest.mark.slow) for name in COMMANDS if name not in ("save", "sweep")]
+OTHERWISE = further(("sweep", "kill"), *((name, how) for name in COMMANDS for how in HOWS if how != "kill"))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork") or not Path("/proc/self/fd").exists(), reason="needs fork and /proc")

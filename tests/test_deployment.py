@@ -23,6 +23,7 @@ from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.export.savedmodel import export_network
 from niwt_tf.serving.loopback.server import loopback
 from niwt_tf.serving.predict import opened
+from tests.serving.answers import verified_here
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPORTS = ROOT / "exports"
@@ -197,7 +198,8 @@ def folder(tmp_path_factory) -> Path:
     network = build_network("small_vgg", ("crow", "dove", "emu"), input_size=16, seed=1)
     image = tmp_path_factory.mktemp("images") / "photo.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 20, 3), dtype=np.uint8)).save(image)
-    export_network(network, folder, check_images=[image])
+    with verified_here():
+        export_network(network, folder, check_images=[image])
     return folder
 
 

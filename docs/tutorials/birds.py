@@ -6,11 +6,11 @@
 # %% [markdown]
 # # Birds
 #
-# You will draw a data set of birds, train a network on twelve species, and add four more from their descriptions alone.
+# You will draw a data set of birds, train a network on twelve species, and add four more from descriptions only.
 # The sizes are tiny, so that it takes less than a minute. [Start](../start/birds.md) has the full size.
 
 # %%
-# Installs niwt-tf where it is missing, as in Colab. SOURCE may also be the address of a wheel or a git repository.
+# Installs niwt-tf if it is missing, as in Colab. SOURCE may also be the address of a wheel or a git repository.
 import importlib.util
 
 SOURCE = "niwt-tf[plots]"
@@ -60,7 +60,7 @@ print(*Path("data/birds/attributes.txt").read_text().splitlines()[:8], sep="\n")
 # - `H`: their harmonic mean. It is high only if both are.
 # - `ZSL`: only the four unseen species compete. `chance` is what guessing would give.
 #
-# Each species counts the same. All figures are of pictures that no choice was made on.
+# Each species counts the same. All figures are measured on pictures that no choice was made on.
 
 # %%
 import json

@@ -10,7 +10,7 @@
 # look convincing and be wrong.
 
 # %%
-# Installs niwt-tf where it is missing, as in Colab. SOURCE may also be the address of a wheel or a git repository.
+# Installs niwt-tf if it is missing, as in Colab. SOURCE may also be the address of a wheel or a git repository.
 import importlib.util
 
 SOURCE = "niwt-tf[plots]"
@@ -47,8 +47,8 @@ Image.open(sorted(Path("explanations").glob("*.png"))[0])
 # The upper row shows the picture, where the network looks, and the most important neurons. Below are the words
 # that support the class (blue) and count against it (orange). On the right: why not the second best class.
 #
-# Words come from the neurons by the inverse of the importance map. A neuron has a name only if the name is confirmed on
-# training pictures that were kept aside. Here few or none do: the network is tiny. The sheet says so itself, below.
+# Words come from the neurons, by the inverse of the importance map. A neuron has a name only if held-out training
+# pictures confirm it. Here few or no neurons have one, because the network is tiny. The sheet says so at the bottom.
 #
 # ## Why not the other class?
 #
@@ -91,8 +91,8 @@ for name in ("energy_in_box", "pointing_game", "insertion_minus_deletion", "attr
 # - `random_logit_correlation`: how alike the heat of a random other class is. Low is good: an explanation that is
 #   the same for every class explains nothing.
 #
-# Trust a kind of explanation only where its figure is clearly above chance, for unseen classes as well. The
-# report and `niwt explain` warn where it is not.
+# Trust a kind of explanation only if its figure is clearly above chance, also for unseen classes. The report and
+# `niwt explain` warn you if it is not.
 #
 # In our run heat lies on the bird, and hot pixels matter. But look at the last line. The heat of a random other class
 # is much the same, so this heat shows the bird rather than the reason. And for unseen classes the words are hardly

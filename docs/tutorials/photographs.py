@@ -6,11 +6,11 @@
 # %% [markdown]
 # # Photographs and a spreadsheet
 #
-# You will bring a folder of pictures and a table from a spreadsheet. You will find out what is wrong with them, and
-# then train a classifier in Python. Drawn birds stand for your photographs here, so that the page needs no download.
+# You will use a folder of pictures and a table from a spreadsheet. You will find out what is wrong with them, and then
+# train a classifier in Python. Here drawn birds take the place of your photographs, so that the page needs no download.
 
 # %%
-# Installs niwt-tf where it is missing, as in Colab. SOURCE may also be the address of a wheel or a git repository.
+# Installs niwt-tf if it is missing, as in Colab. SOURCE may also be the address of a wheel or a git repository.
 import importlib.util
 
 SOURCE = "niwt-tf[plots]"
@@ -69,7 +69,7 @@ for line in Path("mine/classes.csv").read_text().splitlines()[:4]:
 # !niwt check_data --data_dir=mine --page=check.html || echo "status $?"
 
 # %% [markdown]
-# An *error* spoils results, a *warning* may, a *note* is advice. `check.html` shows the pictures in question.
+# An *error* spoils results, a *warning* may spoil them, a *note* is advice. `check.html` shows the pictures.
 # Here the broken file and the copy are errors. Remove both:
 
 # %%

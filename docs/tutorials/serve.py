@@ -9,7 +9,7 @@
 # You will start a server, ask it about pictures, add a class while it runs, and take the class back.
 
 # %%
-# Installs niwt-tf where it is missing, as in Colab. SOURCE may also be the address of a wheel or a git repository.
+# Installs niwt-tf if it is missing, as in Colab. SOURCE may also be the address of a wheel or a git repository.
 import importlib.util
 
 SOURCE = "niwt-tf[plots,serve]"
@@ -30,7 +30,7 @@ if not Path("exports/birds/1").is_dir():
 # ## Start a server
 #
 # For real use there is TensorFlow Serving: `docker compose -f exports/compose.yaml up`. For trying out, this package
-# has a small server that speaks the same protocols. It serves the newest version in the folder, and takes up new ones.
+# has a small server that speaks the same protocols. It serves the newest version in the folder, and loads new ones.
 
 # %%
 import json
@@ -60,14 +60,14 @@ for picture, labels, scores in zip(pictures, found.labels, found.scores, strict=
 #
 # ## Teach it a class
 #
-# `niwt add_class` reads a description and writes the next version beside the first. It needs the bundle alone.
+# `niwt add_class` reads a description and writes the next version next to the first. It needs only the bundle.
 
 # %%
 # !niwt add_class --bundle=exports/birds --name="Moss wren" --yes \
 #   --text="A red crown, green wings and a spotted breast."
 
 # %% [markdown]
-# The server takes up version 2 by itself. No request fails meanwhile. We wait until it knows the class:
+# The server loads version 2 automatically. No request fails meanwhile. We wait until it knows the class:
 
 # %%
 import time
@@ -90,8 +90,8 @@ print("versions:", states)
 #
 # ## A class for one request
 #
-# A request can also bring classes of its own, which the model never keeps. The bundle says here what words mean. On the
-# command line it is `niwt classify --describe="phoenix: A red crown and red wings."`.
+# A request can also bring its own classes, which the model never keeps. Here the bundle says what the words
+# mean. On the command line it is `niwt classify --describe="phoenix: A red crown and red wings."`.
 
 # %%
 with Client(address, "birds") as client:

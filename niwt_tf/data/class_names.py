@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from niwt_tf.errors import InputError, suggestion
+from niwt_tf.errors import InputError, brief, suggestion
 
 # Blanks of no width and hyphens that show at the end of a line alone; joiners are a part of emoji and of scripts, and stay.
 _UNSEEN = dict.fromkeys(map(ord, "\u00ad\u180e\u200b\u2060\ufeff"))
@@ -39,6 +39,8 @@ def check_name(name: str, where: str = "name") -> None:
         InputError: it is empty, longer than 200 characters or of characters that nobody sees alone, has a control character,
             an end of a line or half a character in it, or marks of direction.
     """
+    if not isinstance(name, str):
+        raise InputError(f"{where} must be a text. Received: {brief(name)}.")
     plain = plain_name(name)
     if not 1 <= len(plain) <= LONGEST:
         raise InputError(f"{where} must have 1 to {LONGEST} characters. Received: {shown(plain)}, {len(plain)} characters.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from niwt_tf.config.names import added, dataset_names
+from niwt_tf.config.settings import checked_arguments
 from niwt_tf.data.checks import constant_entries, findings_of, say_findings
 from niwt_tf.data.descriptions.sources import choose_knowledge
 from niwt_tf.data.feature_rows import holds_features, row_digests
@@ -22,7 +24,7 @@ from niwt_tf.data.readers.nabirds import read_nabirds
 from niwt_tf.data.readers.xlsa17_features import read_xlsa17
 from niwt_tf.data.schema import Dataset, Images
 from niwt_tf.data.splits import choose_split
-from niwt_tf.errors import InputError, check_choice
+from niwt_tf.errors import InputError, brief, check_choice
 
 if TYPE_CHECKING:
     from niwt_tf.data.images.pipeline import FileVerdict
@@ -74,10 +76,17 @@ def load_dataset(
     Raises:
         InputError: whatever is wrong, in one sentence.
     """
-    dataset = described_dataset(
-        name, data_dir, split, unseen, num_unseen, knowledge, seed, missing_images, split_dir, progress, text_features
-    )
-    return checked_dataset(dataset, max_bad_images, progress)
+    check_choice("dataset", name, dataset_names())
+    folders = {"data_dir": data_dir, **({} if split_dir is None else {"split_dir": split_dir})}
+    for argument, folder in folders.items():
+        if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
+            raise InputError(f"{argument} must be the path of a folder. Received: {brief(folder)}.")
+    given = {"unseen": unseen, "num_unseen": num_unseen, "split": split, "knowledge": knowledge, "seed": seed}
+    given |= {"missing_images": missing_images, "text_features": text_features}
+    plain = checked_arguments(given if max_bad_images is None else {**given, "max_bad_images": max_bad_images})
+    most_bad = plain.pop("max_bad_images", None)
+    dataset = described_dataset(name, data_dir, split_dir=split_dir, progress=progress, **plain)
+    return checked_dataset(dataset, most_bad, progress)
 
 
 def checked_dataset(dataset: Dataset, max_bad_images: int | None, progress: bool = False) -> Dataset:

@@ -23,9 +23,9 @@ from niwt_tf.data.class_names import check_name, plain_name
 from niwt_tf.data.images.files import read_one_image
 from niwt_tf.data.readers.class_texts import check_class_texts
 from niwt_tf.data.schema import Dataset, Descriptions, Knowledge, seen_data, test_data, unseen_descriptions
-from niwt_tf.errors import InputError, require
+from niwt_tf.errors import InputError, brief, require
 from niwt_tf.estimator.own_data import dataset_of, logits_of, named_and_predicted, row_of_text, values_of
-from niwt_tf.estimator.parameters import PARAMETERS, Parameters, documented
+from niwt_tf.estimator.parameters import PARAMETERS, Parameters, callbacks_of, check_absent, documented, folder_of, name_of
 from niwt_tf.estimator.plain_model import plain_model
 from niwt_tf.explain.explainer import fit_explainer, importances_of
 from niwt_tf.explain.heat import Heat
@@ -104,6 +104,9 @@ class Niwt(ClassifierMixin, Parameters):
         >>> list(again.classes_[-2:])  # those that have no image
         ['grey', 'pink']
         """
+        if isinstance(X, Dataset):
+            check_absent({"y": y, "descriptions": descriptions, "class_names": class_names})
+        told = callbacks_of(callbacks)
         with tempfile.TemporaryDirectory(prefix="niwt_cache_") as folder:
             settings = self._settings(Path(folder))
             dataset = X
@@ -116,7 +119,7 @@ class Niwt(ClassifierMixin, Parameters):
             method.check(settings, unseen)
             partitions = partitions_of(settings, seen, len(unseen))
             execution = self._execution(settings, RowCache(Path(folder), _CACHE_BYTES, settings.cache_dtype))
-            trained = train_partitions(settings, partitions, execution, callbacks=callbacks)
+            trained = train_partitions(settings, partitions, execution, callbacks=told)
             self.history_ = trained["main"].history
             networks = {name: result.network for name, result in trained.items()}
             tasks = tasks_of(settings, partitions, networks, readers_of(settings, networks, execution))
@@ -221,6 +224,7 @@ class Niwt(ClassifierMixin, Parameters):
         """
         check_is_fitted(self, "network_")
         if isinstance(X, Dataset):
+            check_absent({"y": y, "sample_weight": sample_weight})
             figures = self.evaluate(X)
             found = figures["acc_seen"] if figures["harmonic_mean"] is None else figures["harmonic_mean"]
             return float(found or 0.0)
@@ -237,6 +241,7 @@ class Niwt(ClassifierMixin, Parameters):
             InputError: the data set has no split, or a class that the model does not know.
         """
         check_is_fitted(self, "network_")
+        require(isinstance(dataset, Dataset), f"dataset must be what load_dataset returns. Received: {brief(dataset)}.")
         scored = score_network(self.network_, test_data(dataset), self._reader.execution)
         others = {**self.chosen_.generator.figures, "seed": self.seed}
         return metrics_of(scored, self.network_.num_seen, others, self.chosen_.probabilities.temperature)
@@ -270,6 +275,7 @@ class Niwt(ClassifierMixin, Parameters):
             InputError: the method reads no texts, or a text is not in order.
         """
         check_is_fitted(self, "network_")
+        require(isinstance(texts, Mapping), f"texts must be a dict of texts by class name. Received: {brief(texts)}.")
         classes = check_class_texts(dict(texts), "texts")
         made = type(self)(**self.get_params())
         writer = SavedModel(self.network_, self._settings(), self.chosen_, self.knowledge_, *self._beside())
@@ -303,11 +309,11 @@ class Niwt(ClassifierMixin, Parameters):
         """
         check_is_fitted(self, "network_")
         generator = self.chosen_.generator
-        name = plain_name(name)
-        require(name, "name must be the name of a class. Received: only blanks.")
+        name = plain_name(name_of(name))
         check_name(name)
         num_seen, names = self.network_.num_seen, (*self.network_.class_names, name)
         require((description is None) != (text is None), "Either description or text must be given. Received: both or neither.")
+        require(text is None or isinstance(text, str), f"text must be a text. Received: {brief(text)}.")
         if text is not None:
             known = replace(self.knowledge_, values=self.knowledge_.values[:num_seen])
             description = text if generator.reads_texts else row_of_text(name, text, known)
@@ -335,9 +341,9 @@ class Niwt(ClassifierMixin, Parameters):
             InputError: there is no such class; the sentence suggests the nearest.
         """
         check_is_fitted(self, "network_")
-        if self.chosen_.generator.reads_texts and self.network_.index_of(name) >= self.network_.num_seen:
+        if self.chosen_.generator.reads_texts and self.network_.index_of(name_of(name)) >= self.network_.num_seen:
             return self._written_anew({each: text for each, text in self._texts.items() if each != name})
-        network = self.network_.without(name)
+        network = self.network_.without(name_of(name))
         values = np.delete(self.knowledge_.values, self.network_.index_of(name), axis=0)
         self.knowledge_ = replace(self.knowledge_, values=values)
         self._set_network(network)
@@ -356,7 +362,7 @@ class Niwt(ClassifierMixin, Parameters):
         if self._writer is not None:
             raise InputError("A classifier from synthesize can be exported but not saved: save the classifier that wrote it.")
         model = SavedModel(self.network_, self._settings(), self.chosen_, self.knowledge_, *self._beside(), self._texts)
-        save_model(path, model)
+        save_model(folder_of(path), model)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Niwt:
@@ -368,7 +374,7 @@ class Niwt(ClassifierMixin, Parameters):
         Raises:
             InputError: it does not hold a saved model.
         """
-        saved = load_model(path)
+        saved = load_model(folder_of(path))
         settings = saved.settings.as_dict()
         model = cls(**{name: settings[name] for name in PARAMETERS})
         model._take(saved)
@@ -408,13 +414,12 @@ class Niwt(ClassifierMixin, Parameters):
             k: labels an answer.
         """
         check_is_fitted(self, "network_")
-        contents = self._contents()
+        target, contents = folder_of(path), self._contents()
         if check_images is not None:
-            given = [Path(image) for image in check_images]
-            return export_network(self.network_, Path(path), contents=contents, k=k, check_images=given)
+            return export_network(self.network_, target, contents=contents, k=k, check_images=check_images)
         with tempfile.TemporaryDirectory() as folder:
             made = noise_images(Path(folder), self.network_.input_size)
-            return export_network(self.network_, Path(path), contents=contents, k=k, check_images=made)
+            return export_network(self.network_, target, contents=contents, k=k, check_images=made)
 
     def _written_anew(self, texts: dict[str, str]) -> Niwt:
         """Write the network anew for the classes that are described by texts, beside the seen ones where there are any."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,7 @@ def descriptions_of_classes(descriptions: Any) -> tuple[list[str], Knowledge, tu
         )
         raise InputError(f"{rule}. Received: {brief(descriptions)}.")
     check_apart(list(map(str, descriptions)), "descriptions")
-    names, said = [plain_name(str(name)) for name in descriptions], list(descriptions.values())
+    names, said = [plain_name(str(name)) for name in descriptions], list(map(_by_name, descriptions.values()))
     if all(isinstance(each, str) for each in said):
         empty = next((name for name, text in zip(names, said, strict=True) if not text.strip()), None)
         require(empty is None, f"descriptions must hold a text for each class. Received: an empty one for {empty!r}.")
@@ -151,6 +151,9 @@ def named_labels(labels: Any, class_names: Sequence[str] | None) -> list[str]:
     if class_names is None:
         rule = "class_names must be given if y holds integers, which index these names"
         raise InputError(f"{rule}. Received: None, and y of {values.dtype}.")
+    if isinstance(class_names, str | bytes | Mapping | Set) or not hasattr(class_names, "__len__"):
+        raise InputError(f"class_names must be a list of names. Received: {brief(class_names)}.")
+    class_names = list(class_names)
     strange = values[(values < 0) | (values >= len(class_names))]
     require(not len(strange), f"y must index the {len(class_names)} class_names. Received: {strange[:1].tolist()}.")
     return [str(class_names[int(value)]) for value in values]
@@ -269,6 +272,14 @@ def _path_of(image: Any, folder: Path, number: int) -> str:
     return path.lstrip("/")
 
 
+def _by_name(description: Any) -> Any:
+    """Return a row of a DataFrame, whose index names its numbers, as a dict; another description as it is."""
+    is_row = hasattr(description, "dtype") and hasattr(description, "index") and hasattr(description, "items")
+    if not is_row or all(isinstance(key, int | np.integer) for key in description.index):
+        return description
+    return {str(key): value for key, value in description.items()}
+
+
 def _numbers(name: str, said: Any, attributes: tuple[str, ...] | None) -> np.ndarray:
     if isinstance(said, Mapping) != (attributes is not None) or isinstance(said, str):
         raise InputError(f"descriptions must have the same form for all classes. Received: another form for {name!r}.")
@@ -322,11 +333,11 @@ def values_of(description: Any, knowledge: Knowledge) -> np.ndarray:
     Raises:
         InputError: a name is unknown or missing, or it is not K finite numbers.
     """
-    names = knowledge.names
+    names, description = knowledge.names, _by_name(description)
     if isinstance(description, Mapping):
         unknown = next((name for name in description if name not in names), None)
         if unknown is not None:
-            raise InputError(f"description has an unknown entry. Received: {unknown!r}.{suggestion(unknown, names)}")
+            raise InputError(f"description has an unknown entry. Received: {unknown!r}.{suggestion(str(unknown), names)}")
         absent = [name for name in names if name not in description]
         if absent:
             raise InputError(f"description must give all {len(names)} entries. Received: none for {absent[0]!r}.")
@@ -336,7 +347,7 @@ def values_of(description: Any, knowledge: Knowledge) -> np.ndarray:
     except (TypeError, ValueError):
         values = np.empty(0, np.float32)
     if values.shape != (len(names),) or not np.isfinite(values).all():
-        raise InputError(f"description must be {len(names)} finite numbers or a value by name. Received: {description!r}.")
+        raise InputError(f"description must be {len(names)} finite numbers or a value by name. Received: {brief(description)}.")
     return values if knowledge.scale is None else knowledge.scale(values)
 
 
@@ -358,7 +369,7 @@ def logits_of(images: Any, reader: Reader) -> np.ndarray:
         raise InputError(f"{_RULE}. Received: {type(images).__name__}.")
     strange = next((path for path in images if not isinstance(path, str | os.PathLike)), None)
     if strange is not None:
-        raise InputError(f"{_RULE}. Received: {strange!r} in a list.")
+        raise InputError(f"{_RULE}. Received: {brief(strange)} in a list.")
     paths = tuple(os.path.abspath(os.path.expanduser(path)) for path in images)
     absent = next((path for path in paths if not os.path.isfile(path)), None)
     if absent is not None:

@@ -1,12 +1,14 @@
-"""The parameters of `Niwt`: the settings that are not about data, in scikit-learn's manner.
+"""The parameters of `Niwt`: the settings that are not about data, in scikit-learn's manner; and the rules of its arguments.
 
-What each does is written down once, where the settings are declared; `documented` has `help` say it.
+What each parameter does is written down once, where the settings are declared; `documented` has `help` say it.
 """
 
 from __future__ import annotations
 
+import os
 import textwrap
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +18,7 @@ from sklearn.base import BaseEstimator
 from niwt_tf.config.names import DEFAULT_METHOD
 from niwt_tf.config.options import Option
 from niwt_tf.config.settings import ADDED_NAMES, SETTINGS, Settings
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, brief
 from niwt_tf.models.given import GIVEN, written_model
 
 DATA_SETTINGS = frozenset(
@@ -134,3 +136,49 @@ class Parameters(BaseEstimator):
             warnings.warn("Niwt(head=...) is now Niwt(method=...).", FutureWarning, stacklevel=3)
             values["method"] = self.head
         return Settings.from_dict(values)
+
+
+def check_absent(given: Mapping[str, Any]) -> None:
+    """Check that arguments that a data set has itself, by name, are None.
+
+    Raises:
+        InputError: naming the first that is not.
+    """
+    name = next((name for name, value in given.items() if value is not None), None)
+    if name is not None:
+        rule = f"{name} must be left out if X is what load_dataset returns, which has all of it"
+        raise InputError(f"{rule}. Received: {brief(given[name])}.")
+
+
+def name_of(value: Any, argument: str = "name") -> str:
+    """Return what is the name of a class.
+
+    Raises:
+        InputError: it is no text.
+    """
+    if not isinstance(value, str):
+        raise InputError(f"{argument} must be the name of a class, a text. Received: {brief(value)}.")
+    return value
+
+
+def folder_of(value: Any) -> Path:
+    """Return the path of a folder, which a ~ at its beginning takes to the user's home.
+
+    Raises:
+        InputError: it is no path, or an empty one.
+    """
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise InputError(f"path must be the path of a folder. Received: {brief(value)}.")
+    return Path(os.path.expanduser(value))
+
+
+def callbacks_of(given: Any) -> list[keras.callbacks.Callback]:
+    """Return a list of Keras callbacks; None is no callback.
+
+    Raises:
+        InputError: it is something else.
+    """
+    is_list = isinstance(given, list | tuple) and all(isinstance(each, keras.callbacks.Callback) for each in given)
+    if not (is_list or given is None):
+        raise InputError(f"callbacks must be a list of Keras callbacks. Received: {brief(given)}.")
+    return list(given or ())

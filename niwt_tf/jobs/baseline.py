@@ -12,7 +12,7 @@ from absl import flags
 from niwt_tf.compute.features import Reader, readers_of
 from niwt_tf.config.names import compared_methods, has_texts, title_of
 from niwt_tf.data.folds import Fold
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, OtherFlagsError
 from niwt_tf.experiments.comparison.oracle import ORACLE, score_oracle
 from niwt_tf.files import fingerprint, read_json, write_json
 from niwt_tf.jobs.app import run_from_flags
@@ -175,10 +175,10 @@ def _entered(stack: ExitStack) -> Run:
     """Return the run that the flags name; if it has another --method, the refusal names --methods as well."""
     try:
         return stack.enter_context(run_from_flags())
-    except InputError as error:
-        if "--method was " in str(error):
-            raise InputError(f"{error} The methods to score beside the method of the run are given by --methods.") from None
-        raise
+    except OtherFlagsError as error:
+        if "method" not in error.names:
+            raise
+        raise InputError(f"{error} The methods to score beside the method of the run are given by --methods.") from None
 
 
 def _marked(run: Run, name: str) -> dict[str, Any]:

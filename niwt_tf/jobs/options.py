@@ -180,9 +180,9 @@ split, and a seed. Means are over the problems that a method has. Differences an
 methods of a table have. Runs of one method with different flags are separate rows. Each data set, kind of split and
 number of classes has its own table. The job names unfinished stages and leaves them out.
 
-A figure is optimistic if test images may have helped to choose it. There are three cases: flags changed after test
-images were scored in the run directory; the method uses test labels; or the directory's record of the use of test
-images (test_labels.json) is missing or was changed."""
+A figure is optimistic if test images may have helped to choose it. There are three cases: flags or descriptions
+changed after test images were scored in the run directory; the method uses test labels; or the directory's record of the
+use of test images (test_labels.json) is missing or was changed."""
 
 SWEEP_OPTIONS = (
     Option(
@@ -339,9 +339,9 @@ CLASSIFY_OPTIONS = (
     Option("explain", "bool", False, "Explain the best class of each image in words."),
     Option(
         "describe", "str", None,
-        "A new class, for these images alone, such as 'moss wren: A red crown.'. Put several classes on separate lines.",
+        "A new class, only for these images, such as 'moss wren: A red crown.'. Put several classes on separate lines.",
     ),
-    Option("cards", "str", None, "New classes for these images alone, from a CSV as niwt add_class takes it.", optional=True),
+    Option("cards", "str", None, "New classes, only for these images, from a CSV as niwt add_class takes it.", optional=True),
     Option("yes", "bool", False, "Use a text even if less than half of it was understood."),
     Option("format", "str", "table", "Format of the answers on standard output.", choices=("table", "json", "csv")),
     Option("json", "str", None, "A JSON file that the answers are also written to.", optional=True),

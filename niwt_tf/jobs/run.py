@@ -230,7 +230,7 @@ def _say_hidden(run: Run, data: RunData) -> None:
         return
     hidden = [dataset.class_names[label] for label in np.unique(dataset.labels[split.test_unseen])]
     listed = ", ".join(hidden[:_MOST_NAMED]) + (f" and {len(hidden) - _MOST_NAMED} more" if len(hidden) > _MOST_NAMED else "")
-    then = f"later niwt deploy --run_dir={shlex.quote(str(run.path))} trains on all classes; --num_unseen=0 hides none"
+    then = f"Later, niwt deploy --run_dir={shlex.quote(str(run.path))} trains on all classes; --num_unseen=0 hides none"
     _LOG.info(
         "These classes are hidden from training, to measure the accuracy of classes without photographs: %s. %s.", listed, then,
     )

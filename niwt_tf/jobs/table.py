@@ -145,7 +145,7 @@ JOBS = {
             *(REPRODUCE_OPTIONS, "", False, REPRODUCE_DETAILS), defaults=REPRODUCE_DEFAULTS,
         ),
         Job(
-            "synthesize", "Write a network for classes from texts alone, and export it.",
+            "synthesize", "Write a network for classes that have only texts, and export it.",
             *(SYNTHESIZE_OPTIONS, "", True, SYNTHESIZE_DETAILS),
         ),
         Job("classify", "Classify images with a server or with an exported bundle.", CLASSIFY_OPTIONS, tensorflow=False),
@@ -199,11 +199,18 @@ def job_help(job: Job) -> str:
     return "\n".join(lines)
 
 
+# Flags that name a file or a folder; so do those that end with _dir or _file.
+_FILES = frozenset((
+    "answers", "attributes", "bundle", "cards", "copy_to", "descriptions", "image", "json", "out", "page", "path", "published",
+    "stage_store",
+))
+
+
 def flag_form(declared: Option) -> str:
     """Return how a flag is written, without its dashes: `seed=N`."""
     if declared.kind == "bool":
         return f"[no]{declared.name}"
-    text = "PATH" if declared.name.endswith("_dir") else "NAME"
+    text = "PATH" if declared.name.endswith(("_dir", "_file")) or declared.name in _FILES else "NAME"
     values = {"int": "N", "float": "X", "strs": "a,b,...", "floats": "x,y,...", "str": text}
     others = ["PATH"] * declared.path + [f"{prefix}NAME" for prefix in declared.prefixes]
     choices = "|".join([*declared.choices, *others])

@@ -68,6 +68,9 @@ def save_model(path: str | os.PathLike[str], model: SavedModel) -> None:
         InputError: `path` is something else than a saved model.
     """
     folder = Path(path)
+    blocking = next((above for above in folder.absolute().parents if above.exists() and not above.is_dir()), None)
+    if blocking is not None:
+        raise InputError(f"path must not be inside a file. Received: {str(folder)!r}, and {str(blocking)!r} is a file.")
     recover(folder)
     if folder.exists() and not (folder / "model.json").is_file() and (not folder.is_dir() or entries_of(folder)):
         raise InputError(f"path must be new, empty or a saved model. Received: {str(folder)!r}.")

@@ -14,7 +14,7 @@ from typing import Any
 import niwt_tf
 from niwt_tf.compute.distributed import ALONE, Team
 from niwt_tf.config.settings import SETTING_NAMES, Settings
-from niwt_tf.errors import InputError, is_passing
+from niwt_tf.errors import InputError, OtherFlagsError, is_passing
 from niwt_tf.files import entries_of, fingerprint, has_seal, is_sealed, read_json, remove_abandoned, sealed, write_json
 from niwt_tf.runs.fingerprints import other_package, package_versions
 from niwt_tf.runs.ledger import UseOfTestImages
@@ -183,10 +183,11 @@ class RunDirectory:
             listed = "; ".join(
                 f"--{name} was {_show(getattr(old, name))}, now {_show(getattr(settings, name))}" for name in differing
             )
-            raise InputError(
+            message = (
                 f"--run_dir {self.path} was made with other flags: {listed}. Give --overwrite to make the changed stages "
                 "again, or another --run_dir."
             )
+            raise OtherFlagsError(message, differing)
         if not differing:
             return old
         return old.replace(**{name: getattr(settings, name) for name in given})

@@ -18,6 +18,7 @@ from niwt_tf.data.images.pipeline import image_batches
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
 from niwt_tf.models.backbones import build_network
+from tests.shared import further
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def decoded(monkeypatch):
     return counts
 
 
-@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("cached", [True, *further(False)])
 def test_everything_is_in_the_order_of_the_files(network, images, expected, tmp_path, cached):
     maps, features, logits = expected
     reader = Reader(network, _cached(tmp_path) if cached else Execution(batch_size=4))
@@ -184,7 +185,7 @@ def test_a_torn_block_is_computed_again(network, images, expected, tmp_path, cap
     assert not caplog.records
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("precision", [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), *further("mixed_float16")])
 def test_mixed_precision_is_near_and_given_back_in_float32(network, images, expected, precision, tmp_path):
     for execution in (Execution(precision=precision), _cached(tmp_path, precision=precision)):
         reader = Reader(network, execution)
@@ -198,6 +199,7 @@ def test_mixed_precision_is_near_and_given_back_in_float32(network, images, expe
     assert network.trunk.compute_dtype == "float32"
 
 
+@pytest.mark.slow
 def test_with_xla_the_same(network, images, expected):
     reader = Reader(network, Execution(jit=True, batch_size=8))
     np.testing.assert_allclose(reader.features(images), expected[1], atol=1e-4)

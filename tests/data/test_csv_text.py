@@ -28,10 +28,12 @@ def test_other_texts_and_numbers_stay(text):
 
 def test_it_writes_every_csv_of_the_package():
     package = Path(niwt_tf.__file__).parent
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(package.rglob("*.py"))}
     writers = [
         path.relative_to(package).as_posix()
-        for path in sorted(package.rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("csv.writer", "csv.DictWriter")
+        for path, text in texts.items()
+        if "csv" in text and "riter" in text  # to parse them all takes seconds
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Attribute) and node.attr in ("writer", "DictWriter") and ast.unparse(node.value) == "csv"
     ]
     assert writers == ["data/csv_text.py"]

@@ -4,7 +4,9 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from niwt_tf.data.checks import constant_entries
@@ -54,6 +56,40 @@ def test_wrong_names(animals: Path) -> None:
         load_dataset("cubs", animals)
     with pytest.raises(InputError, match="missing_images must be one of"):
         load_dataset("folder", animals, missing_images="skip")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"name": None}, "dataset must be one of .* Received: None"),
+        ({"data_dir": None}, "data_dir must be the path of a folder. Received: None"),
+        ({"data_dir": ""}, "data_dir must be the path of a folder. Received: ''"),
+        ({"split_dir": 5}, "split_dir must be the path of a folder. Received: 5"),
+        ({"num_unseen": "2"}, "num_unseen must be an integer. Received: '2'"),
+        ({"num_unseen": 2.0}, "num_unseen must be an integer. Received: 2.0"),
+        ({"num_unseen": True}, "num_unseen must be an integer. Received: True"),
+        ({"unseen": "rat"}, "unseen must be a list of names. Received: 'rat'"),
+        ({"unseen": [1]}, r"unseen must be a list of names. Received: \[1\]"),
+        ({"unseen": None}, "unseen must be given. Received: None"),
+        ({"seed": None}, "seed must be given. Received: None"),
+        ({"seed": 1.5}, "seed must be an integer. Received: 1.5"),
+        ({"split": 5}, "split must be text. Received: 5"),
+        ({"knowledge": ["attributes"]}, "knowledge must be text. Received"),
+        ({"text_features": None}, "text_features must be given"),
+        ({"missing_images": None}, "missing_images must be given"),
+        ({"max_bad_images": "1"}, "max_bad_images must be an integer. Received: '1'"),
+        ({"max_bad_images": 1.5}, "max_bad_images must be an integer. Received: 1.5"),
+    ],
+)
+def test_arguments_of_a_wrong_type_are_named(animals: Path, given: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=f"^{sentence}"):
+        load_dataset(**{"name": "folder", "data_dir": animals, **given})
+
+
+def test_paths_are_taken_as_paths_and_numbers_as_numpys(animals: Path) -> None:
+    taken = {"num_unseen": np.int64(2), "max_bad_images": None}
+    data = load_dataset("folder", animals, knowledge=animals / "classes.csv", **taken)  # type: ignore[arg-type]
+    assert data.split is not None and len(data.split.unseen) == 3
 
 
 def test_reading_needs_no_tensorflow() -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import Finished
 from tests.docs.markdown import blocks_of
+from tests.shared import further
 
 ROOT = Path(__file__).resolve().parents[2]
 START = ROOT / "docs" / "start"
@@ -111,8 +112,8 @@ def _by_bash(line: str, folder: Path) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["index.md", "birds.md"])
-def test_commands_of_the_page_work(page, mine, at_toy_size, niwt, monkeypatch):
+@pytest.mark.parametrize("page", ["index.md", *further("birds.md")])
+def test_commands_of_the_page_work(page, mine, at_toy_size, niwt, short_grids, monkeypatch):
     monkeypatch.chdir(mine)
     for name in ("flags", "exports", "constraints.txt"):
         source = ROOT / name
@@ -139,3 +140,11 @@ def test_what_is_not_run_says_why():
     for page in sorted(START.glob("*.md")):
         for reason in re.findall(r"<!-- not run by the tests: (.*?) -->", page.read_text(encoding="utf-8")):
             assert len(reason.split()) >= 2
+
+
+def test_what_is_installed_is_enough_for_the_page():
+    """The server of the last step needs an extra of its own."""
+    page = (START / "index.md").read_text(encoding="utf-8")
+    installed = re.search(r'pip install -c constraints\.txt "\.\[([\w,]+)\]"', page)
+    assert installed is not None and "niwt_tf.serving.loopback" in page
+    assert {"plots", "serve"} <= set(installed[1].split(","))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import shutil
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -40,39 +41,57 @@ def test_paths(dataset):
 
 
 @pytest.fixture(scope="module")
-def model(dataset, test_paths, tiny_settings) -> Niwt:
-    """Return a model that was fitted while every test image held garbage."""
-    kept = [path.read_bytes() for path in test_paths]
-    for path in test_paths:
-        path.write_bytes(b"garbage")
-    try:
-        return Niwt(**tiny_settings).fit(dataset)
-    finally:
-        for path, contents in zip(test_paths, kept, strict=True):
-            path.write_bytes(contents)
+def fitted_blind(dataset, test_paths) -> Callable[..., Niwt]:
+    """Return a function that fits a model while every test image holds garbage."""
+
+    def fit(**settings) -> Niwt:
+        kept = [path.read_bytes() for path in test_paths]
+        for path in test_paths:
+            path.write_bytes(b"garbage")
+        try:
+            return Niwt(**settings).fit(dataset)
+        finally:
+            for path, contents in zip(test_paths, kept, strict=True):
+                path.write_bytes(contents)
+
+    return fit
 
 
-def test_training_and_every_choice_are_blind_to_test_images(model, finished_run):
+@pytest.fixture(scope="module")
+def as_the_job(fitted_blind, tiny_settings) -> Niwt:
+    """Return a model of the settings of `finished_run`."""
+    return fitted_blind(**tiny_settings)
+
+
+@pytest.fixture(scope="module")
+def model(fitted_blind, tiny_settings) -> Niwt:
+    """Return a model that has less to train and to choose from."""
+    return fitted_blind(**{**tiny_settings, "epochs": 1, "num_folds": 1, "head_regularization": (10.0,)})
+
+
+@pytest.mark.slow
+def test_training_and_every_choice_are_blind_to_test_images(as_the_job, finished_run):
     """Where `niwt run` had whole test images, garbage gave the same columns, choices and calibration, but for rounding."""
     network = Network.load(finished_run.path / "transfer" / "network.keras")
-    assert model.network_.class_names == network.class_names
-    for expected, found in zip(network.model.get_weights(), model.network_.model.get_weights(), strict=True):
+    assert as_the_job.network_.class_names == network.class_names
+    for expected, found in zip(network.model.get_weights(), as_the_job.network_.model.get_weights(), strict=True):
         np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING * np.abs(expected).max())
-    assert model.network_.calibration == pytest.approx(network.calibration, rel=ROUNDING)
+    assert as_the_job.network_.calibration == pytest.approx(network.calibration, rel=ROUNDING)
     assert network.calibration != 0
     chosen = read_json(finished_run.path / "transfer" / "selection.json")["chosen"]
-    found = model.chosen_.trial.as_dict()
+    found = as_the_job.chosen_.trial.as_dict()
     found["layer_weights"] = list(found["layer_weights"])
     numbers = {name: pytest.approx(value, rel=ROUNDING) for name, value in chosen.items() if isinstance(value, float)}
     assert found == {**chosen, **numbers}
     # Two ridge heads and two discriminants, then eight penalties of the map for the best of each kind.
-    assert len(model.trials_) == 4 + 2 * 8
+    assert len(as_the_job.trials_) == 4 + 2 * 8
 
 
-def test_the_score_is_that_of_the_jobs(model, dataset, finished_run):
+@pytest.mark.slow
+def test_the_score_is_that_of_the_jobs(as_the_job, dataset, finished_run):
     metrics = read_json(finished_run.path / "metrics.json")
     others = {"validation_harmonic_mean", "validation_acc_zsl", "transfer_cosine", "faithfulness", "optimistic", "test_ledger"}
-    found = model.evaluate(dataset)
+    found = as_the_job.evaluate(dataset)
     # Counts of images are the same, so an accuracy that is another differs by far more than this.
     assert found == pytest.approx({name: value for name, value in metrics.items() if name in found}, abs=ROUNDING)
     assert metrics.keys() - found.keys() <= others
@@ -107,6 +126,8 @@ def test_predictions_of_paths_and_of_pixels(model, dataset, test_paths):
         (np.zeros((2, 8, 8)), r"Received: shape \(2, 8, 8\)"),
         (np.zeros((2, 8, 8, 4)), r"Received: shape \(2, 8, 8, 4\)"),
         (np.full((1, 8, 8, 3), np.nan), "finite"),
+        (np.full((1, 8, 8, 3), 1j), "images must be numbers in 0..255. Received: complex128"),
+        ([np.zeros((8, 8, 3))], r"images must be a list of paths or an array .* Received: array\(.*\.\.\. in a list"),
         (np.array([["a", "b"]]), "images must be"),
         (np.full((1, 4, 4, 3), 0.5, np.float32), "in 0..255. Received: numbers in 0..1; multiply them by 255"),
         (np.full((1, 4, 4, 3), -3.0), "in 0..255. Received: numbers from -3 to -3"),
@@ -163,6 +184,58 @@ def test_a_description_that_does_not_fit(model, description, sentence):
     with pytest.raises(InputError, match=sentence):
         model.add_class("new", description)
     assert "new" not in model.classes_
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda model: model.add_class(None, [0.0] * 47), "name must be the name of a class, a text. Received: None"),
+        (lambda model: model.add_class(b"new", [0.0] * 47), "name must be the name of a class, a text. Received: b'new'"),
+        (lambda model: model.add_class("new", {1: 2.0}), "description has an unknown entry. Received: 1"),
+        (lambda model: model.add_class("new", text=5), "text must be a text. Received: 5"),
+        (lambda model: model.remove_class(5), "name must be the name of a class, a text. Received: 5"),
+        (lambda model: model.synthesize(["a", "b"]), "texts must be a dict of texts by class name. Received"),
+        (lambda model: model.save(None), "path must be the path of a folder. Received: None"),
+        (lambda model: model.save(""), "path must be the path of a folder. Received: ''"),
+        (lambda model: model.save("pyproject.toml/model"), "path must not be inside a file. .*pyproject.toml' is a file"),
+        (lambda model: model.export(None), "path must be the path of a folder. Received: None"),
+        (lambda model: model.export("new", k="5"), "k must be an integer. Received: '5'"),
+        (lambda model: model.export("new", k=2.5), "k must be an integer. Received: 2.5"),
+        (lambda model: model.export("new", check_images="a.png"), "check_images must be a list of files. Received: 'a.png'"),
+        (lambda model: model.export("new", check_images=[5]), "check_images must be files. Received: 5"),
+        (lambda model: Niwt.load(5), "path must be the path of a folder. Received: 5"),
+        (lambda model: model.evaluate("birds"), "dataset must be what load_dataset returns. Received: 'birds'"),
+    ],
+)
+def test_arguments_of_a_wrong_type_are_named(model, call, sentence, repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    with pytest.raises(InputError, match=f"^{sentence}"):
+        call(model)
+    assert not (repository / "new").exists()
+
+
+def test_a_data_set_has_its_labels_and_descriptions(model, dataset, tiny_settings):
+    """They would be dropped without a word."""
+    for given in ({"y": [0]}, {"descriptions": {"wren": [1.0]}}, {"class_names": ["wren"]}):
+        with pytest.raises(InputError, match=f"^{next(iter(given))} must be left out if X is what load_dataset returns"):
+            Niwt(**tiny_settings).fit(dataset, **given)
+    for given in ({"y": [0]}, {"sample_weight": [1.0]}):
+        with pytest.raises(InputError, match=f"^{next(iter(given))} must be left out"):
+            model.score(dataset, **given)
+
+
+def test_callbacks_of_another_kind_are_refused_before_training(dataset, tiny_settings):
+    for given in (print, [print], 5):
+        with pytest.raises(InputError, match="callbacks must be a list of Keras callbacks. Received"):
+            Niwt(**tiny_settings).fit(dataset, callbacks=given)
+
+
+def test_a_home_is_understood_in_paths(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    model.save("~/model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert list(Niwt.load("~/model").classes_) == list(model.classes_)
 
 
 def test_names_that_do_not_fit(model, dataset):

@@ -18,6 +18,7 @@ TEXTS = {"moss wren": "a small bird with a green crown.", "finch": "a red bird w
 
 
 @pytest.mark.slow
+@pytest.mark.combination  # tests/jobs/test_synthesize.py has it of jobs
 def test_from_fitting_to_classifiers_of_other_classes(tiny_birds, tiny_bert, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     features = f"encoder_words:{tiny_bert}"

@@ -18,9 +18,10 @@ from sklearn.base import clone, is_classifier
 from niwt_tf import InputError, Niwt, estimator
 from niwt_tf.compute.features import Reader
 from niwt_tf.estimator import classifier
-from niwt_tf.estimator.own_data import dataset_of, descriptions_of_classes, logits_of
+from niwt_tf.estimator.own_data import dataset_of, descriptions_of_classes, logits_of, values_of
 from niwt_tf.estimator.plain_model import plain_model
 from niwt_tf.models.backbones import build_network
+from tests.shared import further
 
 COLOURS = {
     "red": (200, 30, 30), "green": (30, 180, 40), "brown": (120, 70, 30), "yellow": (220, 210, 40), "white": (240, 240, 240),
@@ -44,6 +45,19 @@ class Table(dict):
     def __init__(self, columns, index=()):
         super().__init__(columns)
         self.columns, self.index = list(columns), list(index)
+
+
+class Row(dict):
+    """Enough of a row of a DataFrame, a Series."""
+
+    dtype = np.dtype(float)
+
+    @property
+    def index(self):
+        return list(self)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(list(self.values()), dtype)
 
 
 def coloured(count: int = 6) -> tuple[np.ndarray, list[str]]:
@@ -137,6 +151,16 @@ def test_a_class_is_added_in_words(model, caplog):
 
 
 @pytest.mark.slow
+def test_a_row_of_a_table_is_taken_by_the_names_of_its_numbers(model):
+    known = model.knowledge_
+    described = Row({name: float(place) for place, name in enumerate(known.names)})
+    expected = values_of([*described.values()], known)
+    assert values_of(Row(reversed(described.items())), known).tolist() == expected.tolist()
+    assert values_of(Row(enumerate(described.values())), known).tolist() == expected.tolist()
+    with pytest.raises(InputError, match="description has an unknown entry. Received: 'colour'"):
+        values_of(Row({**described, "colour": 1.0}), known)
+
+
 def test_the_plain_model_needs_nothing_of_this_package(model, tmp_path):
     pixels, _ = coloured(1)
     model.keras_model().save(tmp_path / "plain.keras")
@@ -152,7 +176,8 @@ def test_the_plain_model_needs_nothing_of_this_package(model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("preprocessing", "resize"), [("none", "crop"), ("unit", "pad"), ("tf", "squash"), ("torch", "squash"), ("caffe", "squash")]
+    ("preprocessing", "resize"),
+    [("none", "crop"), ("caffe", "squash"), *further(("unit", "pad"), ("tf", "squash"), ("torch", "squash"))],
 )
 def test_the_plain_model_takes_pixels_of_every_size_and_range(preprocessing, resize, tmp_path):
     given = keras.Input((16, 16, 3))
@@ -208,7 +233,8 @@ def test_descriptions_in_every_form(tmp_path):
     (tmp_path / "classes.csv").write_text("\n".join(map(",".join, rows)))
     named = [Table({title: list(DESCRIBED), **columns}) for title in ("class", "Class ")]
     with_blanks = {f"{name} ": each for name, each in DESCRIBED.items()}
-    for given in (Table(columns, DESCRIBED), *named, with_blanks, tmp_path / "classes.csv"):
+    turned = {name: Row(reversed(each.items()) if name == "pink" else each.items()) for name, each in DESCRIBED.items()}
+    for given in (Table(columns, DESCRIBED), *named, with_blanks, turned, tmp_path / "classes.csv"):
         names, knowledge, texts = descriptions_of_classes(given)
         assert (names, knowledge.names, texts) == (expected[0], expected[1].names, None)
         np.testing.assert_allclose(knowledge.values, expected[1].values)
@@ -225,6 +251,9 @@ def test_descriptions_in_every_form(tmp_path):
         ({"labels": ["rde"] * 12}, "descriptions must have every class of y. Received: none for 'rde'. Did you mean 'red'"),
         ({"labels": [0] * 12}, "class_names must be given if y holds integers"),
         ({"labels": [9] * 12, "class_names": ["red"]}, "y must index the 1 class_names"),
+        ({"labels": [0] * 12, "class_names": "red"}, "class_names must be a list of names. Received: 'red'"),
+        ({"labels": [0] * 12, "class_names": {"red"}}, "class_names must be a list of names. Received: {'red'}"),
+        ({"labels": [0] * 12, "class_names": 1}, "class_names must be a list of names. Received: 1"),
         ({"labels": np.ones((12, 2)), "class_names": ["red", "green"]}, "one number must be the greatest.*in row 0"),
         ({"labels": [0.5] * 12}, "y must hold names of classes, or integers"),
         ({"data": coloured(2)[0] / 255}, "numbers in 0..1; multiply them by 255"),

@@ -51,6 +51,7 @@ def test_without_the_package_there_is_no_such_method(repository):
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_it_runs_exports_and_takes_a_class(environment, tiny_birds, tiny_flags, tmp_path):
     run, exports = tmp_path / "run", tmp_path / "exports"
     flags = [f"--data_dir={tiny_birds}", f"--run_dir={run}", f"--export_dir={exports}", "--num_unseen=3", *tiny_flags]

@@ -15,6 +15,7 @@ from niwt_tf.methods.task import Task
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.cut import map_layers, output_of
 from niwt_tf.models.network import Network
+from tests.shared import further
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +41,8 @@ def _by_hand(network, image, chosen: int, rival: int | None) -> np.ndarray:
     return heat / heat.max() if heat.max() > 0 else heat
 
 
-@pytest.mark.parametrize("jit", [False, True])
-@pytest.mark.parametrize("rivals", [None, [1, 0, 2]])
-def test_maps_are_those_of_a_tape_for_each_image_alone(network, images, jit, rivals):
+@pytest.mark.parametrize(("rivals", "jit"), [(None, False), ([1, 0, 2], True), *further((None, True), ([1, 0, 2], False))])
+def test_maps_are_those_of_a_tape_for_each_image_alone(network, images, rivals, jit):
     classes = [0, 3, 1]
     heat = HeatMaps(network, jit=jit)(images, np.array(classes), None if rivals is None else np.array(rivals), upsample=False)
     expected = [_by_hand(network, images[i], classes[i], rivals[i] if rivals else None) for i in range(3)]
@@ -72,6 +72,7 @@ def test_a_class_that_is_not_there_is_refused(network, images, classes, rivals):
         HeatMaps(network)(images, np.array(classes), None if rivals is None else np.array(rivals))
 
 
+@pytest.mark.slow
 def test_the_gradients_may_be_those_of_another_network(network, images):
     other = build_network("small_vgg", network.class_names, weights="none", input_size=32, seed=2)
     classes = np.array([0, 3, 1])
@@ -109,7 +110,7 @@ def _scaled(heat):
     return heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), 1e-30)
 
 
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("jit", [False, *further(True)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_of_heat_by_hand(network, images, kind, jit):
     classes, fine = np.array([0, 3, 1]), "block3_relu"

@@ -78,6 +78,7 @@ def test_half_precision_answers_in_float32():
     assert grad_cam(maps, importance(gradients)).dtype == tf.float32
 
 
+@pytest.mark.slow
 def test_compiled_by_xla_equals_eager():
     def everything(maps, classes):
         gradients = gradients_of(maps, curved_logits, classes)

@@ -193,6 +193,7 @@ def test_the_report_is_made_again_for_an_analysis_and_for_a_baseline(analysed, n
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_a_run_of_few_classes_without_unseen_images_is_analysed_as_far_as_it_goes(own_data, niwt, tmp_path):
     run = f"--run_dir={tmp_path / 'run'}"
     flags = ["--dataset=folder", f"--data_dir={own_data}", "--input_size=32", "--epochs=1", "--num_support=8", "--noprogress"]

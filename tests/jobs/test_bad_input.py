@@ -121,7 +121,13 @@ MISTAKES = [
     pytest.param(
         _nothing, ["--unseen=dgo"], r"unseen must name classes .*Received: 'dgo'. Did you mean 'dog'\?", id="unseen name"
     ),
-    pytest.param(_nothing, ["--layer=conv9"], r"layer must name .*block4_conv.*Received: 'conv9'", id="unknown layer"),
+    pytest.param(
+        _nothing,
+        ["--layer=conv9"],
+        r"layer must name .*block4_conv.*Received: 'conv9'",
+        id="unknown layer",
+        marks=(pytest.mark.slow, pytest.mark.combination),  # tests/estimator/test_classifier.py has it too
+    ),
     pytest.param(
         _nothing, ["--layer=avg_pool", "--backbone=mobilenet_v2"], r"layer must .*Received: 'avg_pool'", id="not a map"
     ),
@@ -130,6 +136,7 @@ MISTAKES = [
         ["--layer=out_relu", "--backbone=mobilenet_v2"],
         r"layer must be followed by more than pooling.*nearest earlier layer that works is '\w+'.*Received: 'out_relu'",
         id="degenerate layer",
+        marks=(pytest.mark.slow, pytest.mark.combination),  # tests/models/test_backbones.py has it too
     ),
     pytest.param(_not_weights, ["--weights={data}/w.weights.h5"], r"weights must .*w\.weights\.h5", id="weights unreadable"),
     pytest.param(

@@ -26,6 +26,7 @@ def _same(one: Path, other: Path) -> None:
                     np.testing.assert_allclose(first[name], second[name], rtol=1e-3, atol=1e-4, err_msg=f"{file.name} {name}")
 
 
+@pytest.mark.slow
 def test_without_a_cache(niwt, finished_run, run_copy):
     job = niwt("importance", f"--run_dir={run_copy}", "--cache_gb=0", "--noprogress")
     assert job.status == 0, job.err

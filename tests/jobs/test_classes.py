@@ -32,6 +32,7 @@ from niwt_tf.serving.client.client import Client
 from niwt_tf.serving.client.local_transport import LocalTransport
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.savedmodel import export_network
+from tests.serving.answers import verified_here
 
 ATTRIBUTES = ("black", "stripes", "size::big", "size::small")
 CLASSES = ("cat", "dog", "eel", "fox")
@@ -60,7 +61,8 @@ def exported(tiny_birds, tmp_path_factory) -> Path:
     )
     folder = tmp_path_factory.mktemp("exports") / "toy"
     image = next((tiny_birds / "CUB_200_2011" / "images").rglob("*.jpg"), None) or next(tiny_birds.rglob("*.png"))
-    export_network(network, folder, contents=contents, check_images=[image])
+    with verified_here():
+        export_network(network, folder, contents=contents, check_images=[image])
     return folder
 
 
@@ -271,6 +273,7 @@ def test_a_folder_that_is_no_bundle(niwt, tmp_path):
     assert job.err.count("\n") == 1 and str(tmp_path) in job.err
 
 
+@pytest.mark.slow
 def test_little_understood_is_saved_if_wanted(bundle, niwt, monkeypatch):
     monkeypatch.setattr("niwt_tf.jobs.classes.nearest_word", lambda word, known: None)
     arguments = ("add_class", f"--bundle={bundle}", "--name=owl", "--text=black warbling crooning")

@@ -25,6 +25,7 @@ from niwt_tf.serving.client.records import predicted
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.savedmodel import export_network
 from niwt_tf.serving.loopback.server import loopback
+from tests.serving.answers import verified_here
 from tests.serving.client.toy_model import save_toy
 from tests.shared import further
 
@@ -78,6 +79,7 @@ def test_a_server_answers_as_the_bundle_does(niwt, toy, photos, protocol):
     assert [row["version"] for row in received] == [1 if protocol == "grpc" else None] * 3
 
 
+@pytest.mark.slow
 def test_bad_images_are_named_and_the_rest_answered(niwt, toy, photos, tmp_path):
     (photos / "bad\x1b[31m.png").write_bytes(b"not an image")
     written = tmp_path / "answers.json"
@@ -178,7 +180,8 @@ def test_a_job_that_is_killed_goes_on_with_other_workers(toy, photos, tmp_path):
 @pytest.mark.parametrize("how", ["bundle", *further("grpc", "rest")])
 def test_explanations_that_are_not_there_are_no_fault_of_the_images(niwt, photos, tmp_path, how):
     network = build_network("small_vgg", ("hen", "wren"), input_size=16, seed=1)
-    export_network(network, tmp_path / "toy", check_images=[photos / "a.png"])
+    with verified_here():
+        export_network(network, tmp_path / "toy", check_images=[photos / "a.png"])
     flags = [f"--images={photos}", "--explain"]
     with loopback(tmp_path / "toy", "toy") if how != "bundle" else nullcontext() as server:
         place = f"--bundle={tmp_path / 'toy'}" if server is None else f"--server={getattr(server, how)}"
@@ -249,7 +252,8 @@ def test_what_unknown_means_is_read_in_the_bundle(niwt, photos, tmp_path, below,
     network = build_network("small_vgg", names, input_size=16, seed=1)
     network = network.with_head(network.columns, np.array([0.0, -1e6]), names, 1)
     contents = Contents(probabilities=Probabilities(1.0, below))
-    export_network(network, tmp_path / "export", contents=contents, check_images=[photos / "a.png"])
+    with verified_here():
+        export_network(network, tmp_path / "export", contents=contents, check_images=[photos / "a.png"])
     done = niwt("classify", f"--bundle={tmp_path / 'export'}", f"--images={photos / 'a.png'}", "--top=1")
     assert done.status == 0, done.err
     assert done.out.splitlines()[1].split()[1:] == ["unknown", "1.0000", *kind.split()]

@@ -125,7 +125,9 @@ def test_a_second_run_has_nothing_to_do(niwt, finished_run, run_copy):
     assert "SavedModel" in job.out and "stage 1 of" not in job.err
 
 
-@pytest.mark.parametrize("stage", ["transfer", *further("importance", "map", "evaluate")])
+@pytest.mark.parametrize(
+    "stage", ["evaluate", pytest.param("transfer", marks=pytest.mark.slow), *further("importance", "map")]
+)
 def test_each_stage_alone_gives_the_same_again(niwt, finished_run, run_copy, stage):
     flags, before = _flags(run_copy, finished_run), _identities(run_copy)
     shutil.rmtree(run_copy / stage)
@@ -194,7 +196,9 @@ def _no_file_over(size: int):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("stage", ["evaluate", *further("importance", "map", "transfer", "export")])
+@pytest.mark.parametrize(
+    "stage", [pytest.param("evaluate", marks=pytest.mark.slow), *further("importance", "map", "transfer", "export")]
+)
 def test_a_full_disk_in_a_stage(niwt, finished_run, run_copy, tmp_path, stage):
     flags = [f"--run_dir={run_copy}", f"--export_dir={tmp_path / 'exports'}", "--noprogress"]
     shutil.rmtree(run_copy / stage)
@@ -285,6 +289,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.slow
+@pytest.mark.combination  # tests/training/test_trainer.py interrupts one
 def test_a_killed_training_goes_on_to_the_same_result(niwt, finished_run, tiny_birds, tiny_flags, tmp_path):
     run = tmp_path / "run"
     flags = [f"--data_dir={tiny_birds}", f"--run_dir={run}", "--num_unseen=3", *tiny_flags]
@@ -307,7 +312,7 @@ def test_a_killed_training_goes_on_to_the_same_result(niwt, finished_run, tiny_b
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["transfer", *further("importance", "evaluate")])
+@pytest.mark.parametrize("stage", further("transfer", "importance", "evaluate"))  # tests/test_crash_points.py has every point
 def test_a_killed_stage_leaves_nothing_and_the_next_run_goes_on(niwt, finished_run, run_copy, stage):
     shutil.rmtree(run_copy / stage)
     code = (

@@ -181,6 +181,7 @@ def test_a_run_explains_as_its_bundle_does(niwt, made, tmp_path, method):
     ]
 
 
+@pytest.mark.combination
 def test_a_bundle_of_a_head_that_is_fitted_at_once_gives_reasons_and_takes_no_classes(niwt, made, tmp_path):
     model = made(ANEW)
     assert model.bundle.metadata["column_map"] is None
@@ -249,6 +250,7 @@ def test_stages_of_the_last_format_are_named(niwt, trained):
     assert "train, which was written by another version of niwt-tf: run niwt run" in job.err
 
 
+@pytest.mark.combination
 def test_the_mean_of_all_heads_and_kernels_takes_classes_and_gives_reasons(niwt, finished_run, photos, tmp_path):
     run, exports = _trained(finished_run, tmp_path / "run"), tmp_path / "exports"
     flags = [f"--run_dir={run}", f"--export_dir={exports}", "--overwrite", "--until=faithfulness", "--noprogress"]

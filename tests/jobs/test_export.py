@@ -27,7 +27,8 @@ from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.classes.rewrite import write_cards, write_metadata
 from niwt_tf.serving.export import savedmodel
 from niwt_tf.serving.export.verification import Verification
-from tests.serving.answers import predict
+from tests.serving.answers import predict, verified_here
+from tests.shared import further
 
 NAMES = ("cat", "dog", "eel", "fox")
 
@@ -87,7 +88,8 @@ def _export(tmp_path, data, seed=0, folder="exports", abstain=False, names=NAMES
 
 @pytest.mark.slow
 def test_the_stage_exports_the_expanded_network(tmp_path, data, images):
-    path = _export(tmp_path, data)
+    with verified_here():
+        path = _export(tmp_path, data)
     assert path == tmp_path / "exports" / "1"
     predictions = predict(path, [images.root / name for name in images.paths])
     assert predictions.scores.shape == (20, 4)
@@ -146,9 +148,7 @@ def test_a_class_called_unknown_is_exported_unless_the_network_abstains(tmp_path
     assert _export(tmp_path, data, names=names) == tmp_path / "exports" / "1"
 
 
-@pytest.mark.parametrize(
-    "lost", ["", *(pytest.param(file, marks=pytest.mark.slow) for file in ("saved_model.pb", "variables/variables.index"))]
-)
+@pytest.mark.parametrize("lost", ["", *further("saved_model.pb", "variables/variables.index")])
 @pytest.mark.slow
 def test_an_export_that_vanished_is_made_again(tmp_path, data, verified, lost):
     path = _export(tmp_path, data)

@@ -106,6 +106,7 @@ def test_what_the_table_needs_is_said(data, niwt, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_the_table_puts_published_figures_beside_ours(data, niwt, tmp_path, monkeypatch):
     from niwt_tf.experiments.published import table
 

@@ -6,6 +6,7 @@ import pytest
 
 from niwt_tf.data.birds.render import render_birds
 from niwt_tf.files import read_json
+from tests.shared import further
 
 WEIGHTS = "weights/mobilenet_v2_100_224.weights.h5"
 
@@ -38,7 +39,7 @@ def test_birds(niwt, repository, tmp_path):
 
 @pytest.mark.real_data
 @pytest.mark.parametrize(
-    ("name", "folder", "floor"), [("animals_mobilenet_v2", "animals", 0.5), ("cub10_mobilenet_v2", "cub", 0.2)]
+    ("name", "folder", "floor"), [("animals_mobilenet_v2", "animals", 0.5), *further(("cub10_mobilenet_v2", "cub", 0.2))]
 )
 def test_photographs(niwt, repository, shared_data, tmp_path, name, folder, floor):
     job = niwt(

@@ -11,6 +11,7 @@ from niwt_tf.serving.loopback.server import loopback
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_a_transformer_goes_all_the_way(niwt, tiny_birds, tiny_flags, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # explanations go there
     keras_hub = pytest.importorskip("keras_hub")

@@ -33,7 +33,7 @@ def _module_weights(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("finetune", ["head", *further("all")])
+@pytest.mark.parametrize("finetune", further("head", "all"))
 def test_a_whole_run(finetune, flags, niwt, module, tmp_path):
     rates = ["--finetune_learning_rate=1e-3", "--learning_rate=1e-2"]
     job = niwt("run", *flags, f"--finetune={finetune}", *rates)

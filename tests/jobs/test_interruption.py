@@ -150,14 +150,14 @@ def test_killed_episodes_go_on_to_the_same_meta_models(niwt, tiny_birds, tiny_be
     trained, halt, kept = tmp_path / "trained", 80, 50
     data = ["--dataset=birds", f"--data_dir={tiny_birds}", "--num_unseen=3", "--input_size=32", "--epochs=1", "--num_folds=1"]
     texts = ["--knowledge=captions", f"--text_features=encoder_words:{tiny_bert}"]
-    small = ["--method=n3", "--n3_width=8", "--n3_blocks=1", "--n3_way=3", "--n3_steps=300"]
+    small = ["--method=n3", "--n3_width=8", "--n3_blocks=1", "--n3_way=3", "--n3_steps=200"]
     job = niwt("run", f"--run_dir={trained}", *data, *texts, *small, "--until=train", "--noprogress")
     assert job.status == 0, job.err
     whole, killed = (Path(shutil.copytree(trained, tmp_path / name)) for name in ("whole", "killed"))
     status, _, err = _finish(_episodes(whole))
     assert status == 0 and "continues after step" not in err, err
 
-    for halts, checkpoints in ((1, {"fold_0": kept}), (2, {"fold_0": 300, "main": kept})):
+    for halts, checkpoints in ((1, {"fold_0": kept}), (2, {"fold_0": 200, "main": kept})):
         process = _episodes(killed, halt)
         for past in range(halts):
             if past:
@@ -172,7 +172,7 @@ def test_killed_episodes_go_on_to_the_same_meta_models(niwt, tiny_birds, tiny_be
 
     status, _, err = _finish(_episodes(killed))
     assert status == 0, err
-    assert [line.split()[-1] for line in err.splitlines() if "continues after step" in line] == ["300.", f"{kept}."]
+    assert [line.split()[-1] for line in err.splitlines() if "continues after step" in line] == ["200.", f"{kept}."]
     for name in ("main.npz", "fold_0.npz"):
         one, other = _arrays(whole / "meta" / name), _arrays(killed / "meta" / name)
         assert one.keys() == other.keys() and {"meta_0", "steps"} <= one.keys()

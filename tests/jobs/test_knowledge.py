@@ -24,6 +24,7 @@ def _word_vectors(birds: Path, path: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_word_vectors_and_joined_sources_through_every_stage(niwt, tiny_birds, tiny_flags, tmp_path):
     vectors = _word_vectors(tiny_birds, tmp_path / "v.vec")
     common = [f"--data_dir={tiny_birds}", "--num_unseen=3", *tiny_flags, f"--stage_store={tmp_path / 'store'}"]

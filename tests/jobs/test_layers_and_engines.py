@@ -36,6 +36,7 @@ def test_further_layers_are_stacked_and_weighted(run_copy, finished_run, niwt):
     assert niwt("run", *flags, "--extra_layers=block9_relu").status == 2
 
 
+@pytest.mark.combination
 def test_several_engines_are_chosen_between(run_copy, finished_run, niwt):
     job = niwt("transfer", *_flags(run_copy, finished_run), "--overwrite", "--engine=closed_form,operator,tape")
     assert job.status == 0, job.err

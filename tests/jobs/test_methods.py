@@ -12,6 +12,7 @@ from niwt_tf.models.network import Network
 
 
 @pytest.mark.slow
+@pytest.mark.combination  # tests/jobs/test_every_method.py has one method at each commit
 def test_a_whole_run(niwt, finished_run, run_copy, tmp_path):
     """The same networks, maps and folds; the method's scores are those that it has as a baseline."""
     head = "cnzsl"

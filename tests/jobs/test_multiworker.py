@@ -91,7 +91,7 @@ def assert_same_metrics(one: Path, two: Path) -> None:
 
 def flags_of(data: Path, folder: Path, tiny_flags: list[str]) -> list[str]:
     run, exports = f"--run_dir={folder / 'run'}", f"--export_dir={folder / 'exports'}"
-    return [f"--data_dir={data}", run, exports, "--num_unseen=3", *tiny_flags]
+    return [f"--data_dir={data}", run, exports, "--num_unseen=3", *tiny_flags, "--num_folds=1"]
 
 
 def test_two_workers_give_what_one_process_gives(tiny_birds, tiny_flags, finished_run, team, niwt, tmp_path):
@@ -117,7 +117,7 @@ def test_two_workers_give_what_one_process_gives(tiny_birds, tiny_flags, finishe
     assert_same_metrics(run, tmp_path / "alone" / "run")
 
 
-@pytest.mark.parametrize("victim", [0, *further(1)])
+@pytest.mark.parametrize("victim", further(0, 1))
 def test_a_killed_worker_ends_the_other_and_the_rerun_goes_on(tiny_birds, tiny_flags, team, tmp_path, victim):
     flags = [*flags_of(tiny_birds, tmp_path, tiny_flags), f"--epochs={EPOCHS}"]
     workers = team("train", *flags)

@@ -11,6 +11,7 @@ from niwt_tf.files import read_json
 from niwt_tf.jobs import export
 from niwt_tf.jobs.table import JOBS
 from niwt_tf.protocol.probabilities import load_probabilities
+from tests.shared import further
 
 
 def test_temperature_and_threshold_of_the_validation_classes_are_written(finished_run):
@@ -31,8 +32,7 @@ def test_only_what_exports_may_abstain():
     assert taking == {"run", "deploy", "export"}
 
 
-@pytest.mark.parametrize("job", ["run", "export"])
-@pytest.mark.parametrize("abstain", [True, False])
+@pytest.mark.parametrize(("job", "abstain"), [("run", True), ("export", False), *further(("run", False), ("export", True))])
 def test_the_flag_reaches_the_export(niwt, finished_run, tmp_path, monkeypatch, job, abstain):
     path = shutil.copytree(finished_run.path, tmp_path / "run")
     asked = []

@@ -326,6 +326,7 @@ def test_other_methods_are_scored_in_the_run_of_the_row(niwt, archives, tiny_ber
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_a_row_of_table_2_with_the_methods_that_it_compares(niwt, archives, tiny_bert, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
     data = Path(shutil.copytree(archives / "awa2", tmp_path / "awa2"))

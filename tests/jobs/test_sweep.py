@@ -16,6 +16,7 @@ import pytest
 
 from niwt_tf.experiments.sweeps import trials as sweep_trials
 from niwt_tf.files import read_json
+from tests.shared import further
 
 FAKE = Path(__file__).with_name("fake_trial.py")
 GRID = "patience=1,3,2;seed=0,1"
@@ -254,7 +255,7 @@ def _go_on(waiting: Path) -> None:
     waiting.rename(waiting.with_name("waited"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, *further(signal.SIGTERM)])
 @pytest.mark.slow
 def test_an_interrupt_ends_the_trials_and_the_same_command_goes_on(sweep, waiting, tmp_path, number):
     process = _start(tmp_path, "--parallel=2")

@@ -14,6 +14,7 @@ from niwt_tf.files import read_json, write_json
 from niwt_tf.jobs.synthesize import writer_of
 from niwt_tf.serving.bundle.bundle import Bundle, is_synthesized
 from niwt_tf.serving.predict import opened
+from tests.shared import further
 
 TEXTS = {
     "moss wren": "a small bird with a green crown and brown wings.",
@@ -23,12 +24,13 @@ TEXTS = {
 
 
 @pytest.mark.slow
-def test_from_texts_to_a_bundle_and_other_classes_for_it(niwt, tiny_birds, tiny_bert, tmp_path):
+@pytest.mark.parametrize("adapt", ["head", *further("all")])
+def test_from_texts_to_a_bundle_and_other_classes_for_it(niwt, tiny_birds, tiny_bert, tmp_path, adapt):
     run, exports, texts = tmp_path / "run", tmp_path / "exports", tmp_path / "texts"
     texts.mkdir()
     for name, text in TEXTS.items():
         (texts / f"{name}.txt").write_text(text)
-    asked = [f"--text_features=encoder:{tiny_bert}", "--knowledge=captions", "--method=n3", "--n3_adapt=all", "--n3_way=4"]
+    asked = [f"--text_features=encoder:{tiny_bert}", "--knowledge=captions", "--method=n3", f"--n3_adapt={adapt}", "--n3_way=4"]
     small = ["--epochs=1", "--input_size=32", "--n3_steps=6", "--n3_network_steps=2", "--n3_width=8", "--num_folds=1"]
     data = ["--dataset=birds", f"--data_dir={tiny_birds}", "--num_unseen=3", f"--run_dir={run}", "--noprogress"]
     job = niwt("run", *data, *asked, *small, "--until=evaluate")

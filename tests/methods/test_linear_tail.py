@@ -30,7 +30,7 @@ def residual(dtype="float64", ceiling=0.5, scale=True):
     return tail
 
 
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("jit", [False, *further(True)])
 @pytest.mark.parametrize("options", [{}, *further({"ceiling": None}, {"scale": False})])
 def test_it_gives_the_jacobian_of_gradients(options, jit):
     tail = residual(**options)

@@ -124,6 +124,7 @@ def test_weights_are_changed_by_path_and_the_given_network_stays(task, coloured)
     np.testing.assert_array_equal(Reader(network).logits(coloured), answers)
 
 
+@pytest.mark.slow
 def test_scores_are_the_logits_of_the_network_that_is_made(task, coloured):
     path = _path(task.network)
     changed = _network_parameters(task, {path: 0.3 * _drawn(*_weight(task.network, path).shape, seed=5)})

@@ -8,13 +8,14 @@ import pytest
 from niwt_tf.config.backbones import BACKBONES
 from niwt_tf.errors import InputError
 from niwt_tf.models.backbones import build_network
+from tests.shared import further
 
 NAMES = ("cat", "dog", "eel")
 
 
-# The deepest are built for seconds.
-_DEEP = ("efficientnet_v2_b0", "resnet101", "resnet50")
-_EVERY = [pytest.param(name, marks=pytest.mark.slow) if name in _DEEP else name for name in sorted(BACKBONES)]
+# The largest are built for seconds.
+_LARGE = ("efficientnet_v2_b0", "resnet101", "resnet50", "vgg16")
+_EVERY = [*(name for name in sorted(BACKBONES) if name not in _LARGE), *further(*_LARGE)]
 
 
 @pytest.mark.parametrize("backbone", _EVERY)

@@ -17,6 +17,7 @@ from niwt_tf.models.flops import flops_of
 from niwt_tf.models.given import preprocessing_of
 from niwt_tf.models.network import Network, in_precision, recut
 from niwt_tf.models.tokens import PatchGrid, PatchTokens, grid_of
+from tests.shared import further
 
 NAMES = ("cat", "dog", "eel")
 SIDE = 32
@@ -38,6 +39,7 @@ def mobilenet(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_three_doors_to_one_network(mobilenet):
     network, path = mobilenet
     named = build_network("MobileNetV2", NAMES, input_size=SIDE, seed=4)
@@ -177,7 +179,7 @@ def _vision(kind: str):
     return getattr(models, f"{kind}Backbone")(*encoders, *([24] if kind == "CLIP" else []))
 
 
-SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("DINOV2", "SigLIP", "CLIP")]
+SLOW = [pytest.param("SigLIP", marks=pytest.mark.slow), *further("DINOV2", "CLIP")]
 
 
 @pytest.fixture(scope="module", params=["ViT", *SLOW])
@@ -214,6 +216,8 @@ def test_a_transformer_is_saved_copied_and_made_twin(transformer, tmp_path):
         np.testing.assert_allclose(same.model(pixels()), network.model(pixels()), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.combination  # tests/methods/test_operators.py has it of other tails
 def test_operators_on_tokens_are_the_nested_tape(transformer):
     """Importance is the mean gradient over patch tokens; that of the other tokens is 0."""
     _, _, network = transformer
@@ -231,6 +235,8 @@ def test_operators_on_tokens_are_the_nested_tape(transformer):
     np.testing.assert_allclose(mean @ columns, every.mean(axis=0).T, atol=1e-5 * largest)
 
 
+@pytest.mark.slow
+@pytest.mark.combination
 def test_a_transformer_as_a_plain_model(transformer):
     _, _, network = transformer
     plain = plain_model(network)

@@ -16,6 +16,7 @@ from niwt_tf.models.cut import check_not_degenerate
 from niwt_tf.models.hub import HubMap, settle
 from niwt_tf.models.network import Network, in_precision
 from tests.hub_modules import DECAY, SIZE, save_dictionary, save_only_features, save_reusable, save_signature
+from tests.shared import further
 
 NAMES = ("cat", "dog", "eel")
 
@@ -31,6 +32,12 @@ def network(folder):
 
 
 @pytest.fixture(scope="module")
+def unchanged(folder):
+    """Return the same network, for tests that change nothing of it."""
+    return build_network(f"hub:{folder}", NAMES, layer="net/second", seed=1)
+
+
+@pytest.fixture(scope="module")
 def images():
     return np.random.default_rng(0).uniform(0, 255, (4, SIZE, SIZE, 3)).astype(np.float32)
 
@@ -39,11 +46,11 @@ def logits(network, images):
     return np.asarray(network.model(images, training=False))
 
 
-def test_the_map_is_the_module_s_endpoint_of_images_in_0_to_1(network, folder, images):
+def test_the_map_is_the_module_s_endpoint_of_images_in_0_to_1(unchanged, folder, images):
     module = tf.saved_model.load(str(folder))
     expected = module(tf.constant(images / 255), training=False, return_endpoints=True)["net/second"]
-    np.testing.assert_allclose(network.trunk(images), expected, atol=1e-6)
-    assert (network.layer, network.input_size, network.num_neurons, network.num_features) == ("net_second", SIZE, 6, 12)
+    np.testing.assert_allclose(unchanged.trunk(images), expected, atol=1e-6)
+    assert (unchanged.layer, unchanged.input_size, unchanged.num_neurons, unchanged.num_features) == ("net_second", SIZE, 6, 12)
 
 
 def test_the_weights_are_the_module_s_own_variables(network, folder):
@@ -57,6 +64,7 @@ def test_the_weights_are_the_module_s_own_variables(network, folder):
     np.testing.assert_allclose(network.trunk(np.ones((1, SIZE, SIZE, 3), np.float32)), 4 * before, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_adam_trains_the_module_and_a_copy_is_apart(network, images):
     copy = network.copy()
     before = logits(network, images)
@@ -74,7 +82,7 @@ def test_a_frozen_layer_is_not_trained(network):
     assert {weight.path for weight in layer.weights}.isdisjoint(w.path for w in network.model.trainable_weights)
 
 
-@pytest.mark.parametrize("change", ["frozen", "inference", "none"])
+@pytest.mark.parametrize("change", ["none", *further("frozen", "inference")])
 def test_training_is_passed_on_unless_the_layer_is_frozen_or_in_inference(network, images, change):
     layer = network.model.get_layer("net_second")
     layer.trainable, layer.inference = change != "frozen", change == "inference"
@@ -107,14 +115,14 @@ def test_the_tail_is_not_degenerate(network, images):
     check_not_degenerate(network.model, network.layer)
 
 
-def test_the_map_alone_is_rounded_in_half_precision(network, images):
-    mixed = in_precision(network, "mixed_bfloat16")
+def test_the_map_alone_is_rounded_in_half_precision(unchanged, images):
+    mixed = in_precision(unchanged, "mixed_bfloat16")
     assert mixed.trunk(images).dtype == tf.bfloat16
-    expected = tf.cast(network.trunk(images), tf.bfloat16)
+    expected = tf.cast(unchanged.trunk(images), tf.bfloat16)
     np.testing.assert_array_equal(mixed.trunk(images).numpy(), expected.numpy())
 
 
-@pytest.mark.parametrize(("save", "layer"), [(save_dictionary, "last"), (save_signature, "conv")])
+@pytest.mark.parametrize(("save", "layer"), [(save_dictionary, "last"), *further((save_signature, "conv"))])
 def test_a_dictionary_or_a_signature_will_do(save, layer, tmp_path, images):
     network = build_network(f"hub:{save(tmp_path / 'module')}", NAMES, input_size=SIZE)
     assert (network.layer, network.num_neurons) == (layer, 6)  # its only map is found without --layer
@@ -125,6 +133,7 @@ def test_a_dictionary_or_a_signature_will_do(save, layer, tmp_path, images):
     assert all(float(tf.norm(slope)) > 0 for slope in tape.gradient(total, [weight.value for weight in weights]))
 
 
+@pytest.mark.slow
 def test_a_module_of_any_size_takes_the_one_that_is_given(tmp_path):
     folder = save_reusable(tmp_path / "any", size=None)
     network = build_network(f"hub:{folder}", NAMES, layer="net/first", input_size=24)
@@ -185,27 +194,27 @@ def test_a_saved_network_whose_module_is_gone_or_another(folder, tmp_path):
         Network.load(tmp_path / "a.keras")
 
 
-def test_the_fingerprint_is_of_contents_and_not_of_where_the_module_lies(network, folder, tmp_path):
+def test_the_fingerprint_is_of_contents_and_not_of_where_the_module_lies(unchanged, folder, tmp_path):
     moved = shutil.copytree(folder, tmp_path / "moved")
     again = build_network(f"hub:{moved}", NAMES, layer="net/second", seed=1)
-    assert model_fingerprint(again.trunk) == model_fingerprint(network.trunk)
+    assert model_fingerprint(again.trunk) == model_fingerprint(unchanged.trunk)
     again.model.get_layer("net_second").trainable_weights[0].assign_add(tf.ones_like(again.model.trainable_weights[0].value))
-    assert model_fingerprint(again.trunk) != model_fingerprint(network.trunk)
+    assert model_fingerprint(again.trunk) != model_fingerprint(unchanged.trunk)
 
 
-def test_a_mirrored_copy_has_variables_of_its_own(network, images):
+def test_a_mirrored_copy_has_variables_of_its_own(unchanged, images):
     strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
     with strategy.scope():
-        copy = keras.models.clone_model(network.model)
-    copy.set_weights(network.model.get_weights())
+        copy = keras.models.clone_model(unchanged.model)
+    copy.set_weights(unchanged.model.get_weights())
 
     def of_copy():
         step = tf.function(lambda: strategy.run(copy, (tf.constant(images),), {"training": False}))
         return np.asarray(strategy.experimental_local_results(step())[0])
 
-    before = logits(network, images)
+    before = logits(unchanged, images)
     np.testing.assert_allclose(of_copy(), before, rtol=1e-5, atol=1e-6)
     layer = next(layer for layer in copy.layers if isinstance(layer, HubMap))
     layer.trainable_weights[0].assign(2 * layer.trainable_weights[0])
-    np.testing.assert_array_equal(logits(network, images), before)
+    np.testing.assert_array_equal(logits(unchanged, images), before)
     assert np.abs(of_copy() - before).max() > 1e-3

@@ -10,6 +10,7 @@ from niwt_tf.compute.features import Reader
 from niwt_tf.config.settings import Settings
 from niwt_tf.metrics.gzsl import class_normalised_accuracy
 from niwt_tf.protocol.seen_networks import partitions_of, train_partitions
+from tests.shared import further
 
 QUICK = {"input_size": 16, "epochs": 2, "num_folds": 1, "validation_classes": 2, "batch_size": 8}
 
@@ -75,7 +76,9 @@ def test_without_a_held_out_image_there_is_no_accuracy(coloured_seen):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("precision", "jit", "attribute_loss"), [("mixed_float16", False, 0.0), ("mixed_bfloat16", True, 1.0)])
+@pytest.mark.parametrize(
+    ("precision", "jit", "attribute_loss"), [("mixed_float16", False, 0.0), *further(("mixed_bfloat16", True, 1.0))]
+)
 def test_a_twin_is_trained_and_its_weights_are_kept_in_float32(coloured_seen, precision, jit, attribute_loss):
     settings = Settings(finetune="all", precision=precision, jit=jit, attribute_loss=attribute_loss, **QUICK)
     partitions = partitions_of(settings, coloured_seen, 2)[:1]

@@ -45,6 +45,8 @@ def test_bars_have_their_colours_and_without_a_rival_the_sheet_is_shorter(tmp_pa
         assert (whole == colour).all(axis=2).sum() > 500
 
 
+@pytest.mark.slow
+@pytest.mark.combination
 def test_nothing_is_drawn_up_to_the_edges(tmp_path):
     pixels = drawn(tmp_path, explained(label="a very long name " * 30, rival="another one that is longer " * 20))
     edges = np.concatenate([pixels[:8].reshape(-1, 3), pixels[-8:].reshape(-1, 3), pixels[:, -8:].reshape(-1, 3)])
@@ -100,6 +102,7 @@ def test_what_is_not_known_is_left_out(tmp_path):
     drawn(tmp_path, explained(words=(), heat=False, activations=False))
 
 
+@pytest.mark.slow
 def test_a_class_is_called_as_among_all_classes(tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(f"{SHEET}.heading", lambda self, text: said.append(text))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from niwt_tf.serving import predict as predict_module
 from niwt_tf.serving.checks.check_processes import SESSION, ProcessAnswers
 from niwt_tf.serving.checks.messages import Message, append_message, read_messages
 from niwt_tf.serving.checks.session_process import answer_all
+from niwt_tf.serving.export import verification
 from niwt_tf.serving.predict import opened
 
 
@@ -48,3 +50,11 @@ def answered_here(
         patch.setattr(predict_module, "opened", opened)
         answer_all(folder, questions, answers)
         return ProcessAnswers(read_messages(answers))
+
+
+@contextmanager
+def verified_here() -> Iterator[None]:
+    """Verify exports in this process; that of `finished_run` is verified in another one, as always outside of tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verification, "ask", answered_here)
+        yield

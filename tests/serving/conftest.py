@@ -19,6 +19,7 @@ from niwt_tf.models.backbones import build_network
 from niwt_tf.models.network import Network
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.savedmodel import export_network
+from tests.serving.answers import verified_here
 from tests.shared import made_once
 
 NAMES = ("cat", "dog", "eel", "fox é", "gnu", "hen", "ibis")
@@ -87,5 +88,6 @@ def saved_model(network, contents, image_paths, tmp_path_factory) -> Path:
     with made_once(tmp_path_factory, "bundle") as (folder, first):
         if first:
             metadata = {"metrics": {"acc_seen": 0.5}}
-            export_network(network, folder / "toy", contents=contents, k=3, check_images=image_paths, metadata=metadata)
+            with verified_here():
+                export_network(network, folder / "toy", contents=contents, k=3, check_images=image_paths, metadata=metadata)
     return folder / "toy" / "1"

@@ -19,6 +19,7 @@ from niwt_tf.models.backbones import build_network
 from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.savedmodel import export_network
 from niwt_tf.studio.workshop import Workshop
+from tests.serving.answers import verified_here
 
 HOSTILE = "<img src=x onerror=alert(1)> **b** :smile: $x$ [l](javascript:1) www.a.org -> &amp;"
 # Names that a page might take for markup, right-to-left script and emoji.
@@ -80,7 +81,8 @@ def export_toy(folder: Path, check_images: list[Path], **without: None) -> Path:
         "explainer": fit_explainer(importances, values[:3], ATTRIBUTES, GROUPS),
         **without,
     }
-    return export_network(network, folder, contents=Contents(**parts), k=4, check_images=check_images)
+    with verified_here():
+        return export_network(network, folder, contents=Contents(**parts), k=4, check_images=check_images)
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,7 @@ def _trained(folder, images, **options):
     return network, before, _weights(network)
 
 
+@pytest.mark.slow
 def test_a_head_alone_leaves_the_module_and_learns(folder, images):
     network, before, after = _trained(folder, images, finetune="head", epochs=60)
     for name, value in before.items():
@@ -47,6 +48,7 @@ def test_a_head_alone_leaves_the_module_and_learns(folder, images):
     assert (found == images.labels).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_all_trains_the_module_s_kernel_and_not_its_statistics(folder, images):
     network, before, after = _trained(folder, images, finetune="all", epochs=1, finetune_learning_rate=1e-3)
     assert np.abs(after["first_kernel"] - before["first_kernel"]).max() > 1e-4

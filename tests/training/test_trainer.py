@@ -56,6 +56,7 @@ def assert_same(one, two):
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_from_scratch_learns_colours(images, validation):
     network, history = train_seen(small(), images, validation, from_scratch=True, epochs=6, patience=6, **QUICK)
     assert [record["phase"] for record in history] == ["all"] * 6
@@ -87,6 +88,8 @@ def test_all_layers_after_the_head_with_batch_norm_left_alone(images, validation
     assert all(layer.trainable for layer in network.model.layers)
 
 
+@pytest.mark.slow
+@pytest.mark.combination
 def test_from_scratch_trains_batch_norm(images):
     network = small()
     statistics = batch_norm_weights(network)
@@ -94,6 +97,7 @@ def test_from_scratch_trains_batch_norm(images):
     assert not np.array_equal(batch_norm_weights(network)[2], statistics[2])
 
 
+@pytest.mark.slow
 def test_weight_decay_shrinks_kernels_only(images):
     norms = {}
     for decay in (0.0, 10.0):
@@ -189,6 +193,7 @@ def test_logs_are_those_of_tensorboard_without_it(tmp_path):
     assert ours == written(tmp_path / "b", theirs)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_run_or_a_broken_one_is_not_used(images, validation, tmp_path):
     options = {"finetune": "head", "epochs": 1, "work_dir": tmp_path, **QUICK}
     train_seen(small(), images, validation, **options)
@@ -234,7 +239,7 @@ def test_no_image_and_labels_beyond_the_classes(images):
         train_seen(build_network("small_vgg", ("red", "green"), input_size=16), images, None, **QUICK)
 
 
-@pytest.mark.parametrize("dtype", [np.float16, *further(np.float32)])
+@pytest.mark.parametrize("dtype", [pytest.param(np.float16, marks=pytest.mark.slow), *further(np.float32)])
 def test_a_head_learns_the_same_of_features_on_disk(images, validation, tmp_path, monkeypatch, dtype):
     def stored(asked):
         rows = Reader(small()).features(asked).astype(dtype)

@@ -85,6 +85,8 @@ def check_pixels(pixels: np.ndarray) -> None:
     """
     if pixels.ndim != 4 or pixels.shape[-1] != 3:
         raise InputError(f"images must be a list of paths or an array [M, H, W, 3]. Received: shape {pixels.shape}.")
+    if pixels.dtype.kind not in "iufb":
+        raise InputError(f"images must be numbers in 0..255. Received: {pixels.dtype}.")
     if not np.isfinite(pixels).all():
         raise InputError("images must be finite. Received: NaN or infinity.")
     lowest, highest = (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)

@@ -106,7 +106,7 @@ def read_folder(data_dir: str | Path) -> Dataset:
     hidden = [entry.name for entry in images.iterdir() if is_litter(entry.name) and likeness(entry.name) in rows]
     if hidden:
         rule = "must not name the folder of a class as hidden files are, with . or __ before it or ~ behind it"
-        raise InputError(f"{images} {rule}: it would be passed over. Received: {listed(hidden)}.")
+        raise InputError(f"{images} {rule}: it would be skipped. Received: {listed(hidden)}.")
     stray = _PassedOver(images, "outside the class folders")
     for entry in list_directory(images):
         if not entry.is_dir():

@@ -183,8 +183,8 @@ class TextTable:
 
     def _csv(self, every: Sequence[Finished]) -> str:
         """Return the table as CSV, a line a row and method, in percent."""
-        precision = ("average_precision", "paper_average_precision")
-        columns = ("accuracy", "paper", "difference", "harmonic_mean", *precision, "note", "changed_flags", "optimistic")
+        of_precision = ("average_precision", "paper_average_precision")
+        columns = ("accuracy", "paper", "difference", "harmonic_mean", *of_precision, "note", "changed_flags", "optimistic")
         lines: list[list[Any]] = [["row", "method", *columns]]
         for done, method in _lines(every):
             ours, paper = done.accuracy(method), done.row.paper.get(method)

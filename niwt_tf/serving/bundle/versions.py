@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, brief
 from niwt_tf.files import claimed_directory, remove_abandoned, sync_tree
 
 _LARGEST = 2**63 - 1
@@ -34,6 +34,8 @@ def saved_model_folder(folder: str | os.PathLike[str], argument: str = "folder")
     Raises:
         InputError: it is neither.
     """
+    if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
+        raise InputError(f"{argument} must be the path of an exported SavedModel. Received: {brief(folder)}.")
     given, folder = os.fspath(folder), Path(folder)
     found = [path for path in (folder, *reversed(versions(folder).values())) if (path / "saved_model.pb").is_file()]
     if not found:

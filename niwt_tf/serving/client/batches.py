@@ -10,7 +10,7 @@ import numpy as np
 
 from niwt_tf.data.images.foreign import as_known, read_known
 from niwt_tf.data.images.messages import is_of_image
-from niwt_tf.errors import InputError, asserted
+from niwt_tf.errors import InputError, asserted, brief
 from niwt_tf.serving.client.answers import ImageAnswer
 from niwt_tf.serving.client.transport import Outputs, RequestError
 
@@ -41,8 +41,12 @@ def ask(
         RequestError: a batch was not answered, for another reason than its images; also where the server says it of each
             image alone, in one and the same sentence that is not of images.
     """
-    if isinstance(images, str | bytes | os.PathLike) or not len(images):
-        raise InputError(f"images must be a list of at least one image. Received: {images!r}.")
+    if isinstance(images, str | bytes | os.PathLike) or not hasattr(images, "__len__") or not len(images):
+        raise InputError(f"images must be a list of at least one image. Received: {brief(images)}.")
+    strange = next((place for place, image in enumerate(images) if not isinstance(image, str | bytes | os.PathLike)), None)
+    if strange is not None:
+        rule = "images must be paths of files or their contents, in a list"
+        raise InputError(f"{rule}. Received: {type(images[strange]).__name__} at place {strange}.")
     asked = BatchAnswers([None] * len(images), [None] * len(images))
     for start in range(0, len(images), batch_size):
         batch = range(start, min(start + batch_size, len(images)))
@@ -52,8 +56,9 @@ def ask(
                 contents[place] = _content(images[place])
             except InputError as error:
                 asked.errors[place] = str(error)
-            except OSError as error:
-                asked.errors[place] = f"It cannot be read ({error.strerror or type(error).__name__})."
+            except (OSError, ValueError) as error:  # the latter where a path holds a zero byte
+                reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+                asked.errors[place] = f"It cannot be read ({reason})."
         if contents:
             _ask(call, asked, contents, shared)
         if progress:

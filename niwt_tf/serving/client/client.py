@@ -8,9 +8,10 @@ that is trusted, put a proxy with TLS before the server, and ask it over https.
 
 from __future__ import annotations
 
+import numbers
 import os
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from niwt_tf.config.extras import check_installed
 from niwt_tf.data.class_names import alike, check_apart
 from niwt_tf.data.descriptions.new_classes import LEAST_UNDERSTOOD
-from niwt_tf.errors import InputError, check_choice
+from niwt_tf.errors import InputError, brief, check_choice
 from niwt_tf.serving.bundle.bundle import Bundle
 from niwt_tf.serving.bundle.versions import saved_model_folder
 from niwt_tf.serving.client.answers import Explanations, Predictions, explanation, ranked, texts
@@ -61,13 +62,7 @@ class Client:
         retries: int = _RETRIES,
         batch_size: int = _BATCH,
     ) -> None:
-        for argument, value, least in (("retries", retries, 0), ("batch_size", batch_size, 1)):
-            if value < least:
-                raise InputError(f"{argument} must be at least {least}. Received: {value}.")
-        if not timeout > 0:
-            raise InputError(f"timeout must be greater than 0. Received: {timeout}.")
-        if isinstance(server, str) and not name:
-            raise InputError("name must be the name of the model on the server. Received: ''.")
+        _check_arguments(server, name, version, timeout, retries, batch_size)
         self._batch_size = batch_size
         self._retrying = Retrying(timeout, retries)
         self._transport = connected(server, name, version) if isinstance(server, str) else server
@@ -138,8 +133,11 @@ class Client:
                 known class; texts without a bundle, or of which too little is understood.
             RequestError: the server did not answer a batch.
         """
-        matrix = _matrix(self._in_numbers(descriptions, bundle, least_understood))
+        if not isinstance(descriptions, Mapping):
+            rule = "descriptions must be a dict of numbers or texts by class name"
+            raise InputError(f"{rule}. Received: {brief(descriptions)}.")
         check_apart(list(descriptions), "descriptions")
+        matrix = _matrix(self._in_numbers(descriptions, bundle, least_understood))
         asked = self._ask("classify_with", images, {"descriptions": matrix}, progress)
         labels, scores = [], []
         for row in asked.rows:
@@ -182,18 +180,57 @@ class Client:
         return ask(lambda inputs: self.call(signature, inputs), images, shared, self._batch_size, progress)
 
 
+def _check_arguments(server: Any, name: Any, version: Any, timeout: Any, retries: Any, batch_size: Any) -> None:
+    """Check the arguments of `Client`.
+
+    Raises:
+        InputError: one has another type, or breaks its rule.
+    """
+    for argument, value, least in (("retries", retries, 0), ("batch_size", batch_size, 1)):
+        if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+            raise InputError(f"{argument} must be an integer. Received: {brief(value)}.")
+        if value < least:
+            raise InputError(f"{argument} must be at least {least}. Received: {value}.")
+    if not isinstance(timeout, numbers.Real) or isinstance(timeout, bool):
+        raise InputError(f"timeout must be a number of seconds. Received: {brief(timeout)}.")
+    if not float(timeout) > 0:
+        raise InputError(f"timeout must be greater than 0. Received: {timeout}.")
+    if not (isinstance(server, str) or hasattr(server, "call")):
+        rule = 'server must be an address, such as "http://localhost:8501", or a transport, such as LocalTransport(folder)'
+        raise InputError(f"{rule}. Received: {brief(server)}.")
+    if isinstance(server, str) and not (isinstance(name, str) and name):
+        raise InputError(f"name must be the name of the model on the server. Received: {brief(name)}.")
+    is_number = isinstance(version, numbers.Integral) and not isinstance(version, bool) and int(version) >= 0
+    if not (version is None or is_number or (isinstance(version, str) and version)):
+        raise InputError(f"version must be the number of a version, a label or None. Received: {brief(version)}.")
+
+
 def _matrix(descriptions: Mapping[str, Sequence[float]]) -> np.ndarray:
     """Return descriptions as float32 [M, K]."""
     if not descriptions:
         raise InputError("descriptions must describe at least one class. Received: none.")
-    first, *_ = descriptions
-    for name, values in descriptions.items():
-        if len(values) != len(descriptions[first]):
-            rule = f"descriptions must be equally long ({first!r} has {len(descriptions[first])})."
-            raise InputError(f"{rule} Received: {len(values)} for {name!r}.")
-        if not np.isfinite(np.asarray(values, np.float32)).all():
-            raise InputError(f"descriptions must be finite numbers. Received: other values for {name!r}.")
-    return np.array(list(descriptions.values()), np.float32)
+    rows = {name: _row(name, values) for name, values in descriptions.items()}
+    first, *_ = rows
+    for name, row in rows.items():
+        if len(row) != len(rows[first]):
+            rule = f"descriptions must be equally long ({first!r} has {len(rows[first])})."
+            raise InputError(f"{rule} Received: {len(row)} for {name!r}.")
+    return np.stack(list(rows.values()))
+
+
+def _row(name: str, values: Any) -> np.ndarray:
+    """Return one description as float32 [K]."""
+    try:
+        with np.errstate(over="ignore"):  # it is then not finite
+            row = np.asarray(values, np.float32)
+    except (TypeError, ValueError):
+        row = np.empty((0, 0), np.float32)
+    if row.ndim != 1:
+        rule = "descriptions must be lists of numbers, or texts"
+        raise InputError(f"{rule}. Received: {brief(values)} for {name!r}.")
+    if not np.isfinite(row).all():
+        raise InputError(f"descriptions must be finite numbers. Received: other values for {name!r}.")
+    return row
 
 
 def connected(server: str, name: str, version: int | str | None = None) -> Transport:

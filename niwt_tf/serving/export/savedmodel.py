@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import numbers
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, brief
 from niwt_tf.files import literal_folder
 from niwt_tf.models.feature_network import check_takes_images
 from niwt_tf.models.network import Network
@@ -53,6 +54,8 @@ def export_network(
         VerificationError: the SavedModel does not answer as the network does.
         OSError: the folder cannot be written.
     """
+    if not isinstance(k, numbers.Integral):
+        raise InputError(f"k must be an integer. Received: {brief(k)}.")
     if k < 1:
         raise InputError(f"k must be at least 1. Received: {k}.")
     contents = contents or Contents()

@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from niwt_tf.data.schema import InputForm
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, brief
 from niwt_tf.metrics.probabilities import UNKNOWN, Probabilities
 from niwt_tf.models.network import Network
 from niwt_tf.serving.bundle.warmup import example
@@ -64,8 +64,14 @@ def read_check_images(paths: Sequence[str | os.PathLike[str]], form: InputForm) 
     Raises:
         InputError: there is none, or one cannot be read or decoded; it is named.
     """
+    if isinstance(paths, str | bytes | os.PathLike) or not hasattr(paths, "__iter__"):
+        raise InputError(f"check_images must be a list of files. Received: {brief(paths)}.")
+    paths = list(paths)
     if not paths:
         raise InputError("check_images must name at least one image. Received: none.")
+    strange = next((path for path in paths if not isinstance(path, str | os.PathLike)), None)
+    if strange is not None:
+        raise InputError(f"check_images must be files. Received: {brief(strange)} in the list.")
     pixels = np.stack([read_pixels(Path(path), form, "check_images") for path in paths])
     return CheckImages(tuple(os.path.abspath(path) for path in paths), pixels)
 

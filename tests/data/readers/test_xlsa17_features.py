@@ -24,6 +24,7 @@ from tests.data.readers.feature_files import (
     write_mat5,
     write_mat73,
 )
+from tests.shared import further
 
 
 @pytest.mark.parametrize("form", [5, 7.3])
@@ -116,7 +117,7 @@ def test_folders_are_found_or_asked_for(tmp_path):
         read_xlsa17(tmp_path / "xlsa17/data/SUN")
 
 
-@pytest.mark.parametrize("write", [write_mat5, write_mat73])
+@pytest.mark.parametrize("write", [write_mat5, *further(write_mat73)])
 @pytest.mark.parametrize(
     ("file", "changes", "sentence"),
     [

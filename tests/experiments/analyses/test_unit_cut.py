@@ -36,6 +36,7 @@ def test_it_stays_cut_there_with_another_head(network):
         cut_at(network.model, "block9_relu")
 
 
+@pytest.mark.slow
 def test_depth_is_the_last_of_each_block_and_every_fully_connected_layer(network):
     blocks = ["block1_relu", "block2_relu", "block3_relu", "block4_relu"]
     assert depth_layers(network.model, "block4_relu") == [*blocks, "fc1"]

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 from scipy.stats import spearmanr
 
@@ -35,6 +36,7 @@ def test_what_a_data_set_does_not_know_is_absent(finished_run, tiny_birds):
     assert measure_faithfulness(network, explainer, nothing, np.zeros(0, np.int64), 1.0, Execution(), 0).figures == {}
 
 
+@pytest.mark.slow
 def test_the_pass_is_each_image_explained_alone(finished_run, tiny_birds):
     network, explainer = parts_of(finished_run)
     truth = truth_of_test_images(load_dataset("birds", tiny_birds, num_unseen=3, seed=3))

@@ -146,6 +146,7 @@ def test_a_class_alone_has_a_head():
     np.testing.assert_array_equal(softmax_regression(np.ones((3, 2), np.float32), np.zeros(3, int), 1, 1.0), np.zeros((1, 3)))
 
 
+@pytest.mark.slow
 def test_stops_are_on_the_way_of_one_training():
     world = linear_world(images=8)
     given = world.sample.features, world.sample.labels, world.seen, 2, 1.0

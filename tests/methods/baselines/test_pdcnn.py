@@ -102,6 +102,7 @@ def test_words_are_learnt_and_all_is_found_again_in_arrays(name, coloured_seen, 
     assert not np.allclose(early["weight_0"], generator.arrays()["weight_0"])
 
 
+@pytest.mark.slow
 def test_one_makes_a_network_of_seed_and_task_alone(coloured_seen, tiny_bert, short):
     task, fold = text_tasks(coloured_seen, tiny_bert, text_pooling=("mean",))
     method, candidate = pdcnn_fc.METHOD, TextCandidate("mean", 30)

@@ -102,6 +102,7 @@ def check_by_finite_differences(generator):
     np.testing.assert_allclose(np.sqrt(found[0].squares[:, 0, 1]), np.linalg.norm(slopes, axis=0), rtol=5e-2)
 
 
+@pytest.mark.slow
 def test_pieces_are_words_and_words_stand_where_they_are(generator):
     said = text_evidence(generator, CLASSES, _pixels(), "bee", "ant")
     assert [each.name for each in said.classes] == ["bee", "ant", "cow"]

@@ -17,7 +17,7 @@ TARGETS = (Target("conv/kernel", 3, 8, 0.5), Target("conv/bias", 3, 1, 2.0))
 
 @cache
 def _model(form="equivariant", **options):
-    """Return a model that nobody changes; `_model.__wrapped__` makes another."""
+    """Return a model that nobody changes for longer than a test; `_model.__wrapped__` makes another."""
     return MetaModel(FEATURES, TARGETS, width=8, blocks=1, form=form, way=WAY, mu=0.1, seed=1, **options).ready(SIZE)
 
 
@@ -39,7 +39,7 @@ def test_another_order_of_classes_gives_the_same_columns_in_that_order():
     assert head.shape == (WAY, FEATURES + 1)
 
 
-@pytest.mark.parametrize("form", ["ordered", *further("equivariant", "printed")])
+@pytest.mark.parametrize("form", [pytest.param("ordered", marks=pytest.mark.slow), *further("equivariant", "printed")])
 def test_query_key_and_value_start_apart_but_where_they_are_tied(form):
     model, again = _model(form), _model.__wrapped__(form)
     attentions = [layer for layer in model._flatten_layers() if layer.__class__.__name__ == "MultiHeadAttention"]
@@ -81,18 +81,23 @@ def test_filling_changes_nothing():
 
 
 def test_mu_and_the_unit_of_a_weight_scale_its_adaptation():
-    model, (tokens, valid) = _model.__wrapped__(), _texts()
+    model, (tokens, valid) = _model(), _texts()
     before = [np.asarray(each) for each in model(tokens, valid=valid)[1]]
+    own = model.mu.numpy()
     model.mu.assign(0.3)
-    for one, other in zip(before, model(tokens, valid=valid)[1], strict=True):
+    after = model(tokens, valid=valid)[1]
+    model.mu.assign(own)
+    for one, other in zip(before, after, strict=True):
         np.testing.assert_allclose(other, 3 * one, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_head_beside_a_prior_starts_at_zero():
     tokens, valid = _texts()
     np.testing.assert_array_equal(_model(zero=True)(tokens, valid=valid)[0], 0)
 
 
+@pytest.mark.slow
 def test_it_compiles_with_xla():
     model, (tokens, valid) = _model(), _texts()
     compiled = tf.function(lambda values, there: model(values, valid=there)[0], jit_compile=True)

@@ -63,8 +63,7 @@ def _new(tiny=("teal", "rust")):
     "options",
     [
         {},
-        {"n3_adapt": "all"},
-        *further({"n3_adapt": "film", "n3_prior": True}, {"n3_form": "ordered"}),
+        *further({"n3_adapt": "all"}, {"n3_adapt": "film", "n3_prior": True}, {"n3_form": "ordered"}),
     ],
 )
 @pytest.mark.slow

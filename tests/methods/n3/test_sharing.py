@@ -100,6 +100,7 @@ def test_two_processes_share_an_episode(alone, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_devices_share_an_episode(alone):
     """The same device twice: what matters is that each image counts once."""
     team = Team()

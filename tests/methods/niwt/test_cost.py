@@ -6,6 +6,7 @@ import pytest
 from niwt_tf.methods.niwt.engines import Workload, estimated_costs
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.flops import flops_of
+from tests.shared import further
 
 LOAD = Workload(
     num_images=96, num_classes=10, steps=300, batch_size=64, num_networks=3, num_solutions=13, has_mean_operator=True
@@ -20,13 +21,15 @@ def test_operations_counted_by_hand():
     assert flops_of(tail) == 2 * (4 * 135 + 20 + 35)
 
 
-@pytest.mark.parametrize("backbone", ["small_vgg", "mobilenet_v2"])
+@pytest.mark.parametrize("backbone", ["small_vgg", *further("mobilenet_v2")])
 def test_a_closed_form_on_operators_at_hand_is_cheapest_and_the_tape_dearest(backbone):
     tail = build_network(backbone, ("a", "b")).tail
     costs = estimated_costs(tail, LOAD)
     assert list(sorted(costs, key=costs.get)) == ["closed_form", "operator", "tape"]
 
 
+@pytest.mark.slow
+@pytest.mark.combination
 def test_a_tail_without_factors_pays_for_its_jacobians():
     tail = build_network("mobilenet_v2", ("a", "b")).tail
     absent = Workload(**{**vars(LOAD), "has_mean_operator": False})

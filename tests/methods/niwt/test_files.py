@@ -15,6 +15,7 @@ from niwt_tf.methods.niwt.measuring import MeasuredHead
 from niwt_tf.methods.seen_heads import SeenHead
 from niwt_tf.models.backbones import build_network
 from niwt_tf.protocol.seen_networks import load_networks, save_networks
+from tests.shared import further
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def partitions(coloured_seen):
     return [main_partition(coloured_seen, 0), *class_folds(coloured_seen, num_folds=2, num_validation=2, num_unseen=2, seed=0)]
 
 
-@pytest.mark.parametrize("finetune", ["head", "all"])
+@pytest.mark.parametrize("finetune", ["head", *further("all")])
 def test_networks(tmp_path, partitions, finetune):
     settings, random = Settings(finetune=finetune), np.random.default_rng(0)
     main = build_network("small_vgg", partitions[0].training.images.class_names, input_size=16)

@@ -96,6 +96,8 @@ def test_class_importance_against_finite_differences(coloured):
     assert list(found.counts) == [5] * 5
 
 
+@pytest.mark.slow
+@pytest.mark.combination
 def test_networks_over_one_trunk_equal_one_at_a_time(network, partitions, coloured):
     networks = list(_networks(network, partitions).values())
     labels = []
@@ -118,7 +120,7 @@ def test_networks_over_one_trunk_equal_one_at_a_time(network, partitions, colour
         np.testing.assert_allclose(found.rank_correlation_across, alone.rank_correlation_across, atol=1e-4)
 
 
-@pytest.fixture(scope="module", params=["head", "all"])
+@pytest.fixture(scope="module", params=["head", pytest.param("all", marks=pytest.mark.slow)])
 def measured(request, network, partitions):
     settings = Settings(
         finetune=request.param, head_regularization=(1.0, 10.0), fold_importance_images=2, importance_over="own"
@@ -147,6 +149,7 @@ def test_the_trained_head_is_the_one_candidate_of_softmax(network, partitions):
     assert len(found["fold_0"]) == 1
 
 
+@pytest.mark.slow
 def test_over_shared_images_every_class_is_asked_about_the_same_ones(network, partitions):
     settings = Settings(finetune="head", seen_head="softmax", importance_over="shared", num_support=12)
     networks = _networks(network, partitions)
@@ -174,7 +177,7 @@ def test_a_single_support_image_is_enough_for_every_fold(network, partitions):
     assert all(np.isfinite(operator).all() and np.abs(operator).max() > 0 for operator in operators.values())
 
 
-@pytest.mark.parametrize("over", ["shared", "own"])
+@pytest.mark.parametrize("over", ["shared", *further("own")])
 def test_what_a_stage_hands_on_lies_in_memory_as_its_file_gives_it_back(network, partitions, tmp_path, over):
     """Else the jobs, which read files, and `Niwt.fit`, which does not, multiply by other kernels and round differently."""
     settings = Settings(map="ridge", finetune="head", importance_over=over, num_support=12, fold_importance_images=2)
@@ -205,7 +208,7 @@ def _arrays(record, path=""):
         yield from _arrays(vars(record), path)
 
 
-@pytest.mark.parametrize("kind", ["cosine", *further("ridge")])
+@pytest.mark.parametrize("kind", [pytest.param("cosine", marks=pytest.mark.slow), *further("ridge")])
 def test_maps_are_fitted_for_every_head(network, partitions, measured, kind):
     settings = Settings(map=kind)
     maps = fit_maps(settings, partitions[1:2], measured)
@@ -224,6 +227,7 @@ def test_an_importance_that_is_not_finite_names_the_image_and_the_class(network,
         class_importance(broken, coloured)
 
 
+@pytest.mark.slow
 def test_dead_neurons_and_a_class_without_importance_go_through(network, partitions, coloured):
     """A head column of zeros, and neurons that no column reaches, give zeros and no NaN up to the predicted importances."""
     columns = network.columns
@@ -272,7 +276,8 @@ def test_a_team_of_two_measures_what_one_does(network, partitions, coloured):
     np.testing.assert_allclose(together.rank_correlation_across, alone.rank_correlation_across, atol=1e-4)
 
 
-@pytest.mark.parametrize("finetune", ["head", pytest.param("all", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("finetune", ["head", *further("all")])
 def test_with_a_cache_each_image_is_decoded_once_for_all_of_stage_1_and_never_for_stage_3(
     network, partitions, tmp_path, monkeypatch, finetune
 ):

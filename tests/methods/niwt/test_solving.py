@@ -82,6 +82,8 @@ def _select(world, settings=SETTINGS, engines=("tape",), heads=3, folds=1):
     return select(settings, METHOD, world(settings, heads, engines)[:folds])
 
 
+@pytest.mark.slow
+@pytest.mark.combination
 def test_the_head_first_and_then_lambda_and_rate_for_it(world):
     best, trials = _select(world)
     choices = [trial.candidate for trial in trials]
@@ -121,6 +123,7 @@ def test_each_further_layer_is_left_out_at_first():
     assert {choice.layer_weights for choice in [*first, *further]} == {(1.0, 0.0, 0.0)}
 
 
+@pytest.mark.slow
 def test_a_trial_is_what_its_columns_reach_on_the_validation_classes(world):
     settings = SETTINGS.replace(transfer_lambda=(1e-2,), transfer_learning_rate=(1e-2,), head_regularization=(1.0,))
     best, trials = _select(world, settings, heads=1, folds=2)

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from niwt_tf.methods.importance import importance_of_maps
 from niwt_tf.methods.niwt.transfer import TransferOptions, initial_columns, penalty, transfer_columns, transfer_loss
+from tests.shared import further
 
 NEURONS, FEATURES = 5, 6
 
@@ -50,7 +51,7 @@ def test_only_the_new_columns_move_and_a_seed_repeats(toy):
         np.testing.assert_array_equal(old, new.numpy())
 
 
-@pytest.mark.parametrize("regularizer", ["norm", "squared"])
+@pytest.mark.parametrize("regularizer", ["norm", *further("squared")])
 def test_a_strong_regulariser_keeps_columns_at_the_mean_seen_column(toy, regularizer):
     solved = solve(toy, regularization=100.0, regularizer=regularizer, patience=400)
     distance = np.linalg.norm(solved.columns - toy[2].mean(axis=1, keepdims=True), axis=0)

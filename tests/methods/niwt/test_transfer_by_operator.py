@@ -8,6 +8,7 @@ import tensorflow as tf
 from niwt_tf.methods.niwt.transfer import TransferOptions, transfer_loss
 from niwt_tf.methods.niwt.transfer_by_operator import operator_loss, transfer_by_operator
 from niwt_tf.methods.operators import tail_operator
+from tests.shared import further
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +23,9 @@ def world():
     return tail, maps, columns, targets / np.linalg.norm(targets, axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("regularizer", ["norm", "squared"])
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(
+    ("regularizer", "jit"), [("norm", True), ("squared", False), *further(("norm", False), ("squared", True))]
+)
 def test_loss_and_gradient_are_those_of_the_nested_tape(world, regularizer, jit):
     tail, maps, columns, targets = world
     options = TransferOptions(regularization=0.1, regularizer=regularizer)
@@ -47,6 +49,7 @@ def test_loss_and_gradient_are_those_of_the_nested_tape(world, regularizer, jit)
     np.testing.assert_allclose(gradient, tape.gradient(expected, watched), rtol=1e-9, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_it_meets_importances_that_can_be_met(world):
     tail, maps, columns, _ = world
     keras.utils.set_random_seed(0)

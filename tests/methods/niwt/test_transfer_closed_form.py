@@ -63,6 +63,7 @@ def test_limits_of_lambda():
     np.testing.assert_allclose(held, np.repeat(seen.mean(axis=1, keepdims=True), 3, axis=1), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_every_engine_finds_the_same_directions_where_the_tail_is_linear():
     generator = np.random.default_rng(3)
     inputs = keras.Input((2, 2, 4))

@@ -16,7 +16,7 @@ import tensorflow as tf
 from niwt_tf.errors import InputError
 from niwt_tf.serving.bundle.warmup import WARMUP, write_warmup
 from niwt_tf.serving.checks import checking
-from niwt_tf.serving.checks.check_processes import C_API, ProcessAnswers, ask, native_loader
+from niwt_tf.serving.checks.check_processes import C_API, SESSION, ProcessAnswers, ask, native_loader
 from niwt_tf.serving.checks.check_requests import bad_images, drawn_images, strings
 from niwt_tf.serving.checks.checking import BundleChecks, Check, check_export
 from niwt_tf.serving.checks.messages import Message
@@ -46,6 +46,18 @@ def opened_once():
 def here(monkeypatch, opened_once):
     """Answer in this process what a Session in another one would."""
     monkeypatch.setattr(checking, "ask", partial(answered_here, opened=opened_once))
+
+
+@pytest.fixture
+def session_here(monkeypatch, opened_once):
+    """Answer in this process what a Session in another one would, and have processes of their own for the others."""
+
+    def asked(command, *arguments, **options):
+        if command == SESSION:
+            return answered_here(command, *arguments, opened=opened_once)
+        return ask(command, *arguments, **options)
+
+    monkeypatch.setattr(checking, "ask", asked)
 
 
 @pytest.fixture
@@ -298,24 +310,25 @@ def test_a_session_in_a_process_without_keras(saved_model):
 
 
 @pytest.mark.slow
-def test_the_c_interface_answers_alike_and_sees_what_does_not(saved_model, monkeypatch):
+def test_the_c_interface_answers_alike_and_sees_what_does_not(session_here, saved_model, monkeypatch):
+    asked, said = checking.ask, {}
+
+    def once(command, *arguments, **options):
+        if command not in said:
+            said[command] = asked(command, *arguments, **options)
+        return said[command]
+
+    monkeypatch.setattr(checking, "ask", once)
     assert _one(saved_model, "C interface") == Check("C interface", "ok", "6 signatures give the same answers as the Session")
-
-    def other(command, *arguments, **options):
-        said = ask(command, *arguments, **options)
-        if command == C_API:
-            (tensors,) = (answer.tensors for answer in said.answers if "features" in answer.tensors)
-            tensors["features"] = tensors["features"] + 1
-        return said
-
-    monkeypatch.setattr(checking, "ask", other)
+    (tensors,) = (answer.tensors for answer in said[C_API].answers if "features" in answer.tensors)
+    tensors["features"] = tensors["features"] + 1
     assert _one(saved_model, "C interface").detail == "logits: features is 1 apart"
 
 
 @pytest.mark.slow
 @pytest.mark.combination
 @pytest.mark.skipif(shutil.which("g++") is None, reason="not run: no g++")
-def test_the_native_loader_is_compiled_once_and_answers_alike(saved_model, monkeypatch, tmp_path):
+def test_the_native_loader_is_compiled_once_and_answers_alike(session_here, saved_model, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert _one(saved_model, "C++ loader") == Check("C++ loader", "ok", "6 signatures give the same answers as the Session")
     (made,) = (tmp_path / "niwt-tf").iterdir()
@@ -333,7 +346,7 @@ main([given["model_base_path"], given["model_name"], *ports])
 
 
 @pytest.mark.slow
-def test_a_server_is_asked_where_there_is_one(saved_model, monkeypatch, tmp_path):
+def test_a_server_is_asked_where_there_is_one(session_here, saved_model, monkeypatch, tmp_path):
     program = tmp_path / "tensorflow_model_server"
     program.write_text(_SERVER.format(python=sys.executable))
     program.chmod(0o755)

@@ -86,6 +86,7 @@ def test_add_then_remove_is_as_before(bundle):
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_a_removed_classs_slot_is_empty_and_used_again(bundle):
     before = logits(bundle.folder)
     removed = Bundle.open(write_change(bundle, remove_class(bundle, "dog")))
@@ -99,6 +100,7 @@ def test_a_removed_classs_slot_is_empty_and_used_again(bundle):
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_many_at_once_take_another_page(bundle):
     change = add_classes(bundle, [described(f"class {n}", n) for n in range(40)])
     assert change.variables["columns"].shape[0] == 2

@@ -18,6 +18,7 @@ from niwt_tf.serving.bundle.paged_head import column_of
 from niwt_tf.serving.classes.edit import write_change
 from niwt_tf.serving.classes.refine import FEW_SHOT, features_of, few_shot_prior_of, refine_class
 from niwt_tf.serving.predict import opened
+from tests.shared import further
 
 
 def refined_version(bundle, name, images) -> Path:
@@ -64,6 +65,7 @@ def test_the_column_is_the_update_of_the_old_one(refined, image_paths):
     assert not np.allclose(column, column_and_bias(before)[0])
 
 
+@pytest.mark.slow
 def test_the_logits_of_other_classes_are_the_same_to_the_last_bit(refined):
     pixels = np.random.default_rng(0).uniform(0, 255, (5, 16, 16, 3)).astype(np.float32)
     before, after = (logits(bundle, pixels) for bundle in refined)
@@ -86,6 +88,7 @@ def test_its_card_says_so_and_others_do_not(refined):
 
 
 @pytest.mark.slow
+@pytest.mark.combination
 def test_two_calls_are_one_in_any_order(refined, versions, image_paths):
     first = Bundle.open(refined_version(Bundle.open(versions), "hen", image_paths[2:3]))
     assert first.cards[HEN].how == "from its description; refined with 1 image"
@@ -124,7 +127,7 @@ def test_classes_that_cannot_be_refined(versions, image_paths, name, sentence):
     assert [path.name for path in versions.iterdir()] == ["1"]
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", None])
+@pytest.mark.parametrize("content", [b"no image", None, *further(b"")])
 def test_an_image_that_cannot_be_used_is_named(versions, image_paths, tmp_path, content):
     bad = tmp_path / "bad.png"
     if content is not None:

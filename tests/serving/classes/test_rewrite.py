@@ -71,6 +71,8 @@ def test_reading_needs_no_keras(bundle):
     assert done.stdout.strip() == "False fox é"
 
 
+@pytest.mark.slow
+@pytest.mark.combination  # tests/serving/classes/test_edit.py has it too
 def test_another_class_changes_no_bit_of_the_others(bundle):
     before, files = _logits(bundle.folder), {p: p.read_bytes() for p in bundle.folder.rglob("*") if p.is_file()}
     path = _with(bundle, Card("jay \U0001f426"), np.ones(256, np.float32), 0.5)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from niwt_tf.data.images.messages import is_of_image
 from niwt_tf.errors import InputError
 from niwt_tf.serving.client.client import Client
+from niwt_tf.serving.client.local_transport import LocalTransport
 from niwt_tf.serving.client.transport import RequestError
 from tests.serving.client.conftest import COLOURS, LABELS, NUM_SEEN, expected_scores, picture, png
 
@@ -86,6 +88,12 @@ def test_classes_that_are_only_described_compete(client):
         ({"a": [1, 2, 3], "b": [1, 2]}, r"equally long \('a' has 3\). Received: 2 for 'b'"),
         ({"a": [1, 2, float("nan")]}, "finite numbers. Received: other values for 'a'"),
         ({"green": [1, 2, 3]}, "name of a known class. Received: 'green'"),
+        ([[1, 2, 3]], "descriptions must be a dict of numbers or texts by class name. Received"),
+        ({5: [1, 2, 3]}, "descriptions: the name of a class must be a text. Received: 5"),
+        ({"a": 5}, "lists of numbers, or texts. Received: 5 for 'a'"),
+        ({"a": None}, "lists of numbers, or texts. Received: None for 'a'"),
+        ({"a": ["x", 2, 3]}, "lists of numbers, or texts. Received: .* for 'a'"),
+        ({"a": [1e39, 2, 3]}, "finite numbers. Received: other values for 'a'"),
     ],
 )
 def test_descriptions_that_cannot_be_are_named(client, descriptions, message):
@@ -168,7 +176,19 @@ def test_an_unknown_label_is_no_fault_of_the_images(url):
         client.classify([png(REDDISH), png(GREENISH)])
 
 
-@pytest.mark.parametrize("images", [[], "photo.png", b"..."])
+@pytest.mark.parametrize("images", [[None], [5], [np.zeros((8, 8, 3), np.uint8)], np.zeros((2, 8, 8, 3), np.uint8)])
+def test_images_are_files_or_their_contents(client, images):
+    """A number would be taken for an open file, and an array for a path."""
+    with pytest.raises(InputError, match="images must be paths of files or their contents, in a list. Received: .* at place 0"):
+        client.classify(images)
+
+
+def test_a_path_that_none_can_have_is_of_that_image_alone(client):
+    answer = client.classify([png(REDDISH), "a\0.png"])
+    assert answer.labels[0] and "cannot be read" in answer.errors[1]
+
+
+@pytest.mark.parametrize("images", [[], "photo.png", b"...", None, 5, (path for path in ["photo.png"])])
 def test_images_must_be_a_list_of_some(client, images):
     with pytest.raises(InputError, match="images must be a list of at least one image"):
         client.classify(images)
@@ -195,11 +215,31 @@ def test_other_schemes_are_refused():
         ({"name": "toy", "timeout": float("nan")}, "timeout must be greater than 0"),
         ({"name": "toy", "retries": -1}, "retries must be at least 0"),
         ({"name": "toy", "batch_size": 0}, "batch_size must be at least 1"),
+        ({"name": 5}, "name must be the name of the model on the server. Received: 5"),
+        ({"name": "toy", "timeout": "30"}, "timeout must be a number of seconds. Received: '30'"),
+        ({"name": "toy", "timeout": None}, "timeout must be a number of seconds. Received: None"),
+        ({"name": "toy", "retries": "3"}, "retries must be an integer. Received: '3'"),
+        ({"name": "toy", "batch_size": 2.5}, "batch_size must be an integer. Received: 2.5"),
+        ({"name": "toy", "version": 2.5}, "version must be the number of a version, a label or None. Received: 2.5"),
+        ({"name": "toy", "version": -1}, "version must be the number of a version, a label or None. Received: -1"),
+        ({"name": "toy", "version": ""}, "version must be the number of a version, a label or None. Received: ''"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         Client("http://localhost:8501", **arguments)
+
+
+@pytest.mark.parametrize("server", [None, 8501, Path("exports/birds")])
+def test_a_server_that_is_neither_an_address_nor_a_transport_is_refused(server):
+    with pytest.raises(InputError, match="server must be an address, such as .*, or a transport"):
+        Client(server, "toy")
+
+
+def test_a_transport_of_no_folder_is_refused():
+    for folder in (None, 5, ""):
+        with pytest.raises(InputError, match="folder must be the path of an exported SavedModel. Received"):
+            LocalTransport(folder)
 
 
 def _fails(code: str) -> str:

@@ -30,6 +30,7 @@ from niwt_tf.serving.client.transport import RequestError
 from niwt_tf.serving.loopback.served_model import ServedModel
 from niwt_tf.serving.loopback.server import loopback
 from tests.serving.client.conftest import LABELS, SERVERS, expected_scores, png, running
+from tests.shared import further
 
 RED = (255, 0, 0)
 
@@ -124,6 +125,7 @@ def test_status_and_metadata(model, stubs):
     assert [row.version for row in stubs[1].GetModelStatus(status).model_version_status] == [1]
 
 
+@pytest.mark.slow
 def test_classify_takes_examples(stubs):
     request = classification_pb2.ClassificationRequest()
     request.model_spec.name, request.model_spec.signature_name = "toy", "classify"
@@ -245,6 +247,7 @@ def test_a_new_version_takes_over_without_a_failed_or_mixed_answer(kind, models,
     assert kinds[True] > 20 and kinds[False] > 20
 
 
+@pytest.mark.slow
 def test_a_request_that_has_begun_ends_on_its_version(models, second_toy, publish):
     served = ServedModel(models, "toy")
     inputs = {"image_bytes": np.array([png(RED)], object)}
@@ -324,7 +327,7 @@ def test_a_folder_without_a_version_is_refused(tmp_path):
         ServedModel(tmp_path, "toy")
 
 
-@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+@pytest.mark.parametrize("protocol", ["rest", *further("grpc")])
 def test_a_port_that_is_taken_is_refused(toy, protocol):
     with loopback(toy.parent, "toy") as first:
         port = int((first.grpc if protocol == "grpc" else first.rest).rsplit(":", 1)[1])

@@ -80,6 +80,7 @@ def test_a_known_class_described_again_competes_with_itself(address, bundle, ima
         np.testing.assert_allclose(np.stack(answer.scores).sum(1), 1, rtol=1e-5)
 
 
+@pytest.mark.combination  # tests/serving/client/test_loopback.py has new versions
 def test_a_rewritten_version_is_served(bundle, image_paths, tmp_path):
     shutil.copytree(bundle, tmp_path / "toy")
     with running("loopback", tmp_path / "toy") as address, Client(address.grpc, "toy") as client:

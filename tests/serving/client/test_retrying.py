@@ -170,13 +170,16 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(_BODY)
 _CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(_BODY), _BODY)
 
 
+SELDOM = (pytest.mark.slow, pytest.mark.combination)
+
+
 @pytest.mark.parametrize(
     ("content", "at_once"),
     [
         pytest.param(_HEAD + _BODY, len(_HEAD), id="content of a length"),
-        pytest.param(_HEAD + _BODY, 5, id="headers"),
+        pytest.param(_HEAD + _BODY, 5, id="headers", marks=SELDOM),
         pytest.param(_CHUNKED, 60, id="chunks"),
-        pytest.param(b"HTTP/1.0 200 OK\r\n\r\n" + _BODY, 25, id="content up to the end of the connection"),
+        pytest.param(b"HTTP/1.0 200 OK\r\n\r\n" + _BODY, 25, id="content up to the end of the connection", marks=SELDOM),
     ],
 )
 def test_a_server_that_drips_is_left_in_time(content, at_once):

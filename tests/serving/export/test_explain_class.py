@@ -66,6 +66,7 @@ def test_probabilities_are_of_the_classes_that_were_asked_for(servable, network,
     np.testing.assert_allclose(answer["runner_up_score"], scores[:, network.index_of("cat")], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_empty_names_are_the_best_two_as_of_explain(servable, image_paths):
     inputs = {"image_bytes": np.array([path.read_bytes() for path in image_paths], object)}
     expected = servable.run("explain", inputs)
@@ -77,6 +78,8 @@ def test_empty_names_are_the_best_two_as_of_explain(servable, image_paths):
             np.testing.assert_allclose(answer[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
+@pytest.mark.combination
 def test_an_empty_rival_is_the_best_of_the_others(servable, image_paths):
     best = servable.run("serving_default", {"image_bytes": np.array([path.read_bytes() for path in image_paths], object)})
     tops = [[name.decode() for name in row[:2]] for row in best["labels"]]

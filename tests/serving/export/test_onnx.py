@@ -17,6 +17,7 @@ from niwt_tf.serving.export.onnx import export_onnx
 from niwt_tf.serving.export.portable import of_network
 from niwt_tf.serving.export.verification import VerificationError
 from tests.hub_modules import SIZE, save_reusable
+from tests.shared import further
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_the_file_answers_as_the_network_and_says_what_it_is(runtime, network, t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backbone", ["mobilenet_v2", "hub"])
+@pytest.mark.parametrize("backbone", ["hub", *further("mobilenet_v2")])
 def test_other_backbones(runtime, backbone, tmp_path):
     size, layer = (SIZE, "net/second") if backbone == "hub" else (64, None)
     name = f"hub:{save_reusable(tmp_path / 'module')}" if backbone == "hub" else backbone

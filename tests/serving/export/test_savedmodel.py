@@ -22,7 +22,7 @@ from niwt_tf.serving.export.contents import Contents
 from niwt_tf.serving.export.savedmodel import export_network
 from niwt_tf.serving.export.verification import Verification, VerificationError
 from niwt_tf.serving.predict import opened
-from tests.serving.answers import predict
+from tests.serving.answers import predict, verified_here
 from tests.shared import further
 
 EXPLAINED = {
@@ -200,7 +200,8 @@ def test_an_unsure_answer_is_unknown(network, image_paths, tmp_path, servable):
     sure = servable.run("serving_default", _inputs(image_paths))
     below = float(np.sort(sure["scores"][:, 0])[2])  # two of the five are less sure
     contents = Contents(probabilities=Probabilities(2.0, below))
-    path = export_network(network, tmp_path, contents=contents, k=3, check_images=image_paths)
+    with verified_here():
+        path = export_network(network, tmp_path, contents=contents, k=3, check_images=image_paths)
     with opened(path) as abstaining:
         answer = abstaining.run("serving_default", _inputs(image_paths))
     unsure = sure["scores"][:, 0] < below
@@ -220,7 +221,8 @@ def test_is_seen_follows_the_labels(network, servable, image_paths):
 
 @pytest.mark.slow
 def test_weights_are_written_once(network, contents, image_paths, tmp_path):
-    path = export_network(network, tmp_path, k=3, check_images=image_paths)
+    with verified_here():
+        path = export_network(network, tmp_path, k=3, check_images=image_paths)
     weights = sum(variable.value.numpy().nbytes for variable in network.model.weights)
     stored = sum(file.stat().st_size for file in (path / "variables").iterdir())
     head = network.columns.nbytes
@@ -228,6 +230,7 @@ def test_weights_are_written_once(network, contents, image_paths, tmp_path):
     assert weights <= stored < 1.02 * (weights + padding)
 
 
+@pytest.mark.slow
 def test_it_is_a_reusable_feature_extractor(network, saved_model, pixels):
     loaded = tf.saved_model.load(str(saved_model))
     features = loaded(tf.constant(pixels / 255.0))
@@ -261,6 +264,7 @@ def test_what_lies_beside_the_model(saved_model, network):
     assert described["versions"]["tensorflow"] == tf.__version__
 
 
+@pytest.mark.slow
 def test_k_is_at_most_the_number_of_classes(network, image_paths, tmp_path, monkeypatch):
     monkeypatch.setattr(savedmodel, "verify", lambda *_: Verification(5, 0.0))
     path = export_network(network.without("ibis"), tmp_path, k=50, check_images=image_paths)
