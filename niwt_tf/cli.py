@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from niwt_tf import __version__
-from niwt_tf.config.surroundings import leave_working_directory
+from niwt_tf.config.surroundings import drop_what_is_for_others, leave_working_directory
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.jobs.terminal_text import outlive_readers, shown
 
@@ -49,6 +49,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     if any(argument in HELP_FLAGS for argument in rest):
         print(job_help(JOBS[name]))
         return 0
+    drop_what_is_for_others()  # before a library reads them
     from niwt_tf.jobs.app import run_job
 
     return run_job(name, rest)

@@ -30,8 +30,11 @@ _KERAS_SETTINGS: dict[str, Callable[[Any], bool]] = {
 }
 _PROXIES = ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-# Keras would train for fewer epochs, or look for a package that is not there.
-_MEANT_FOR_OTHERS = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "TF_USE_LEGACY_KERAS")
+# Keras would train less, or look for a package that is not there; protobuf has no longer what older programs needed.
+_MEANT_FOR_OTHERS = (
+    "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "TF_USE_LEGACY_KERAS", "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"
+)
+_NUMBERS_OF_BARS = tuple(f"TQDM_{name}" for name in ("MININTERVAL", "MAXINTERVAL", "SMOOTHING", "INITIAL", "DELAY"))
 
 
 def choose_keras_backend() -> None:
@@ -82,13 +85,23 @@ def settle_process() -> None:
     choose_keras_backend()
     watch_parent()
     _settle_warnings()
-    for name in _MEANT_FOR_OTHERS:
-        os.environ.pop(name, None)
+    drop_what_is_for_others()
     _settle_matplotlib()
     if any(os.environ.get(name) for proxy in _PROXIES for name in (proxy, proxy.upper())):
         for name in ("no_proxy", "NO_PROXY"):
             excepted = [host for host in os.environ.get(name, "").split(",") if host.strip()]
             os.environ[name] = ",".join([*excepted, *(host for host in _LOOPBACK if host not in excepted)])
+
+
+def drop_what_is_for_others() -> None:
+    """Drop environment variables on which libraries would do less, or end their import with a traceback."""
+    for name in _MEANT_FOR_OTHERS:
+        os.environ.pop(name, None)
+    for name in _NUMBERS_OF_BARS:
+        try:
+            float(os.environ.get(name, "0"))
+        except ValueError:
+            del os.environ[name]
 
 
 def _settle_warnings() -> None:

@@ -25,8 +25,8 @@ def plain_name(name: str) -> str:
 
 LONGEST = 200
 _BLANKS = re.compile(r"[^\S\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]+")
-# Control characters, halves of characters and ends of lines.
-_REFUSED = {"Cc", "Cs", "Zl", "Zp"}
+# Control characters and ends of lines.
+_REFUSED = {"Cc", "Zl", "Zp"}
 # They turn the order of what follows, also beyond the name.
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters that nobody sees
@@ -44,6 +44,8 @@ def check_name(name: str, where: str = "name") -> None:
     plain = plain_name(name)
     if not 1 <= len(plain) <= LONGEST:
         raise InputError(f"{where} must have 1 to {LONGEST} characters. Received: {shown(plain)}, {len(plain)} characters.")
+    if any(unicodedata.category(character) == "Cs" for character in plain):  # of the bytes of a file's name
+        raise InputError(f"{where} must be UTF-8 text, which this is not: give it another name. Received: {shown(name)}.")
     if any(unicodedata.category(character) in _REFUSED for character in plain):
         raise InputError(f"{where} must be one line without control characters. Received: {shown(name)}.")
     if any(character in _DIRECTIONS for character in plain):

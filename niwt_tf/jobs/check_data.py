@@ -24,11 +24,12 @@ from niwt_tf.data.readers.tables import class_table_in, existing_directory
 from niwt_tf.data.schema import Dataset, Images
 from niwt_tf.errors import InputError
 from niwt_tf.files import replacing, write_json
-from niwt_tf.jobs.flags import required
+from niwt_tf.jobs.flags import required, result_file
 from niwt_tf.jobs.terminal_text import escape_what_cannot_be_shown, padded, shown, width
 
 _MOST_SIZES = 30  # classes that the terminal's table shows
 _WIDEST = 140  # columns
+_BEGINS = {"json": '{\n  "data_dir"', "page": "<!doctype html"}  # of the files that are written
 FOUND = 1  # the exit status where something spoils results
 
 
@@ -41,7 +42,7 @@ def main() -> None:
     """
     values = flags.FLAGS
     folder = Path(os.path.expanduser(required("data_dir")))
-    record_file, page_file = (_writable(flag) for flag in ("json", "page"))
+    record_file, page_file = (_writable(flag, begin) for flag, begin in _BEGINS.items())
     name = values.dataset or _told(existing_directory("data_dir", folder))
     with _said_in_reading() as said:
         dataset = described_dataset(
@@ -147,8 +148,12 @@ def _told(folder: Path) -> str:
     return "folder"
 
 
-def _writable(flag: str) -> Path | None:
-    """Return the file that a flag names, or None, before the minute that comes first."""
+def _writable(flag: str, begin: str) -> Path | None:
+    """Return the file that a flag names, or None, before the minute that comes first.
+
+    Raises:
+        InputError: it is a folder, in no folder, or a file that this job did not write.
+    """
     given = flags.FLAGS[flag].value
     if given is None:
         return None
@@ -156,7 +161,7 @@ def _writable(flag: str) -> Path | None:
     if path.is_dir() or not path.parent.is_dir():
         received = "a folder" if path.is_dir() else f"{str(path.parent)!r} is not a folder"
         raise InputError(f"--{flag} must be a file in a folder that exists. Received: {given!r} ({received}).")
-    return path
+    return result_file(flag, begin)
 
 
 @contextmanager

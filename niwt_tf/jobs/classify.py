@@ -24,6 +24,7 @@ from niwt_tf.files import fingerprint, replacing
 from niwt_tf.jobs.answer_text import AnswerText, CsvText, JsonText, TableText
 from niwt_tf.jobs.answers_file import AnswersFile, read_names, write_names
 from niwt_tf.jobs.classes import synonym
+from niwt_tf.jobs.flags import result_file
 from niwt_tf.jobs.terminal_text import escape_what_cannot_be_shown, shown
 from niwt_tf.serving.bundle.bundle import METADATA, Bundle
 from niwt_tf.serving.bundle.descriptions import bundle_words, seen_knowledge
@@ -61,6 +62,7 @@ def _onto_output() -> None:
     bad, count = 0, 0
     first_bad: list[list[str]] = []
     with ExitStack() as stack:
+        written_to = result_file("json", "[")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="niwt-")))
         total = write_names(map(str, each_image_file(values.images or "")), folder / "names")
         question = _question()
@@ -68,8 +70,8 @@ def _onto_output() -> None:
         printed = forms[values.format] if values.format in forms else TableText(_abstains())
         escape_what_cannot_be_shown()
         written, as_well = None, JsonText()
-        if values.json is not None:
-            path = stack.enter_context(replacing(os.path.expanduser(values.json)))
+        if written_to is not None:
+            path = stack.enter_context(replacing(written_to))
             written = stack.enter_context(open(path, "w", encoding="ascii"))
         for records in _answers(question, read_names(folder / "names", 0, _list_size()), total):
             sys.stdout.write(printed.part(records))

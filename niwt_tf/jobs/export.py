@@ -24,7 +24,7 @@ from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError, listed, require
 from niwt_tf.files import entries_of, read_json, write_json
 from niwt_tf.jobs.app import run_from_flags
-from niwt_tf.jobs.flags import export_folder, run_folder
+from niwt_tf.jobs.flags import export_folder, result_file, run_folder
 from niwt_tf.jobs.run_data import RunData, TransferFiles, check_has_pixels, load_run_data
 from niwt_tf.metrics.probabilities import Probabilities, check_none_is_unknown
 from niwt_tf.models.feature_network import check_takes_pixels
@@ -242,13 +242,15 @@ def _portable(job: str, suffix: str) -> tuple[Portable, Path]:
     if (values.run_dir is None) == (values.bundle is None):
         received = "neither" if values.run_dir is None else "both"
         raise InputError(f"Either --run_dir or --bundle must be given. Received: {received}.")
+    path = result_file("path")
+    require(path is None or path.suffix == f".{suffix}", f"--path must end in .{suffix}. Received: {values.path!r}.")
     if values.bundle is not None:
         folder = saved_model_folder(os.path.expanduser(values.bundle), "--bundle").resolve()
         source = of_bundle(folder)
         name = folder.parent.name if folder.name.isdigit() else folder.name
     else:
         source, name = of_network(_transferred(run_folder(), f"niwt {job}")), run_folder().resolve().name
-    return source, Path("exports", f"{name}.{suffix}") if values.path is None else Path(os.path.expanduser(values.path))
+    return source, Path("exports", f"{name}.{suffix}") if path is None else path
 
 
 def _transferred(run: Path, job: str) -> Network:

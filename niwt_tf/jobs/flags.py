@@ -78,6 +78,7 @@ def parse_flags(arguments: Sequence[str], flag_values: flags.FlagValues = flags.
         given = flag_values.read_flags_from_files(with_flag_files(list(arguments)), force_gnu=False)
         kept = [each.removeprefix(_BOM) for each in given if not _MARKED_COMMENT.match(each)]
         rest = flag_values(["niwt", *kept])[1:]
+        _check_once(arguments)
     except flags.UnrecognizedFlagError as error:
         if " " in error.flagname:  # of a flag file: a line is one argument
             raise InputError(f"Options must be flags of the form --name=value. Received: '--{error.flagname}'.") from None
@@ -103,6 +104,23 @@ def parse_flags(arguments: Sequence[str], flag_values: flags.FlagValues = flags.
         raise InputError("--flagfile must be a text file in UTF-8.") from None
     if rest:
         raise InputError(f"Options must be flags of the form --name=value. Received: {rest[0]!r}.")
+
+
+_LISTS = ("images", "runs", "unseen", "layers")  # flags whose value is a list of things
+
+
+def _check_once(arguments: Sequence[str]) -> None:
+    """Check that a command line gives a list once: of two the first would be dropped. A flag file's may be replaced.
+
+    Raises:
+        InputError: it does not.
+    """
+    before_end = list(arguments)[: [*arguments, "--"].index("--")]
+    for name in _LISTS:
+        given = [each for each in before_end if re.match(rf"--?{name}(=|$)", each)]
+        if len(set(given)) > 1 or (len(given) > 1 and "=" not in given[0]):
+            rule = f"--{name} must be given once, with commas between several"
+            raise InputError(f"{rule}. Received: {len(given)} times.")
 
 
 def settings_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> tuple[Settings, frozenset[str]]:
@@ -165,6 +183,39 @@ def check_export_folder(folder: Path) -> None:
     if not os.access(nearest, os.W_OK | os.X_OK):
         rule = "--export_dir must be a folder into which files can be written"
         raise InputError(f"{rule}. Received: {str(folder)!r} ({str(nearest)!r} cannot be written to).")
+
+
+def result_file(flag: str, begin: str = "") -> Path | None:
+    """Return the file that a flag names, or None, checked before the work whose result goes there.
+
+    With `begin`, a file that exists must begin so: another one, such as a photograph or a table, is not written over.
+
+    Raises:
+        InputError: it is a folder, lies in a file or where nothing may be written, or is another file.
+    """
+    given = flags.FLAGS[flag].value
+    if given is None:
+        return None
+    path = Path(os.path.expanduser(given))
+    nearest = next(above for above in path.absolute().parents if above.exists())
+    faults = (
+        (path.is_dir() or given.endswith(os.sep), "a folder"), (not nearest.is_dir(), f"{str(nearest)!r} is a file"),
+        (not (path.exists() or os.access(nearest, os.W_OK | os.X_OK)), f"{str(nearest)!r} cannot be written to"),
+    )
+    fault = next((fault for is_so, fault in faults if is_so), None)
+    if fault is not None:
+        raise InputError(f"--{flag} must be a file to write. Received: {given!r} ({fault}).")
+    is_stream = path.absolute().parts[1:2] in (("dev",), ("proc",))  # /dev/stdout may be a file with other lines in it
+    if begin and path.is_file() and not is_stream and not _begins(path, begin):
+        rule = f"--{flag} must be a new file, or one that this job wrote"
+        raise InputError(f"{rule}. Received: {given!r}, which is another file.")
+    return path
+
+
+def _begins(path: Path, begin: str) -> bool:
+    with open(path, "rb") as file:
+        found = file.read(len(begin.encode()))
+    return not found or found.lower() == begin.encode()
 
 
 def bundle_folder() -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from niwt_tf.cli import main
 from niwt_tf.config import surroundings
 from niwt_tf.config.surroundings import (
     ROOT,
@@ -34,6 +35,13 @@ def test_settings_for_others_are_left_behind(monkeypatch):
     settle_process()
     assert os.environ["MPLBACKEND"] == "agg" and not {"KERAS_MAX_EPOCHS", "TF_USE_LEGACY_KERAS"} & os.environ.keys()
     assert os.environ["MATPLOTLIBRC"].endswith(os.path.join("mpl-data", "matplotlibrc"))
+
+
+def test_what_would_end_the_import_of_a_library_is_dropped_before_it(tmp_path):
+    os.environ |= {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "cpp", "TQDM_MININTERVAL": "often", "TQDM_DELAY": "2"}
+    assert main(["list_classes", f"--bundle={tmp_path}"]) == 2
+    assert not {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "TQDM_MININTERVAL"} & os.environ.keys()
+    assert os.environ["TQDM_DELAY"] == "2"
 
 
 @pytest.mark.parametrize(("before", "after"), [("", "localhost,"), ("a.b,localhost", "a.b,localhost,")])

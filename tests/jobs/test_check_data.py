@@ -39,6 +39,9 @@ def test_what_spoils_results_has_status_1_and_is_in_every_form(niwt, spoilt, tmp
     record_file, page_file = tmp_path / "found.json", tmp_path / "found.html"
     job = niwt("check_data", f"--data_dir={spoilt}", f"--json={record_file}", f"--page={page_file}", "--noprogress")
     assert (job.status, job.err) == (1, "")
+    # It may write them again.
+    again = niwt("check_data", f"--data_dir={spoilt}", f"--json={record_file}", f"--page={page_file}", "--noprogress")
+    assert (again.status, again.err) == (1, "")
     assert "ant/0.png (The image must be a JPEG" in " ".join(job.out.split())
     assert job.out.endswith(f"page  {page_file}\n")
     record = json.loads(record_file.read_text())
@@ -64,6 +67,8 @@ def test_what_spoils_results_has_status_1_and_is_in_every_form(niwt, spoilt, tmp
         (("--data_dir=nowhere",), "data_dir must be a folder"),
         (("--data_dir={data}", "--json={data}"), "--json must be a file in a folder that exists"),
         (("--data_dir={data}", "--page={data}/no/page.html"), "--page must be a file in a folder that exists"),
+        (("--data_dir={data}", "--json={data}/classes.csv"), "--json must be a new file, or one that this job wrote"),
+        (("--data_dir={data}", "--page={data}/classes.csv"), "--page must be a new file, or one that this job wrote"),
         (("--data_dir={data}", "--num_unseen=9"), "num_unseen must be from 0 to 3"),
         (("--data_dir={data}", "--dataset=cub"), "data_dir must be the folder CUB_200_2011"),
     ],

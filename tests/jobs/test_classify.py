@@ -90,6 +90,12 @@ def test_bad_images_are_named_and_the_rest_answered(niwt, toy, photos, tmp_path)
     assert sum("error: " in line for line in done.out.splitlines()) == 1
     records = json.loads(written.read_text())
     assert ["error" in record for record in records] == [False, False, True, False]
+    # The same file may be written again, a photograph may not.
+    assert niwt("classify", f"--bundle={toy}", f"--images={photos}", f"--json={written}").err == done.err
+    before = (photos / "a.png").read_bytes()
+    refused = niwt("classify", f"--bundle={toy}", f"--images={photos / 'a.png'}", f"--json={photos / 'a.png'}")
+    assert (refused.status, refused.out) == (2, "") and "--json must be a new file" in refused.err
+    assert (photos / "a.png").read_bytes() == before
 
 
 @pytest.mark.slow

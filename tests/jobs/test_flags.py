@@ -10,7 +10,15 @@ from absl import flags
 import niwt_tf
 from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
-from niwt_tf.jobs.flags import check_export_folder, define_flags, export_folder, parse_flags, run_folder, settings_from_flags
+from niwt_tf.jobs.flags import (
+    check_export_folder,
+    define_flags,
+    export_folder,
+    parse_flags,
+    result_file,
+    run_folder,
+    settings_from_flags,
+)
 from niwt_tf.jobs.table import JOBS
 
 # What users' scripts and flagfiles name: a job or a flag may come, but none of these may go.
@@ -229,3 +237,37 @@ def test_a_folder_of_an_export_that_cannot_be_written_is_refused_before_the_work
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(InputError, match="--export_dir must be a folder into which files can be written"):
         check_export_folder(tmp_path / "new")
+
+
+def test_a_list_that_is_given_twice_is_refused(tmp_path):
+    """The first would be dropped; one of a flag file may be replaced."""
+    values = flags.FlagValues()
+    define_flags(JOBS["classify"], values)
+    for arguments in (["--images=a.jpg", "--images=b.jpg"], ["--images", "a.jpg", "-images", "b.jpg"]):
+        with pytest.raises(InputError, match="--images must be given once, with commas between several. Received: 2 times."):
+            parse_flags(arguments, values)
+    (tmp_path / "these.flags").write_text("--images=a.jpg\n")
+    for arguments in ([f"--flagfile={tmp_path / 'these.flags'}", "--images=b.jpg"], ["--top=2", "--images=b.jpg", "--top=3"]):
+        parse_flags(arguments, values)
+        assert values.images == "b.jpg"
+
+
+def test_a_file_for_a_result_is_checked_before_the_work(tmp_path, monkeypatch):
+    define_flags(JOBS["classify"])
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8")
+    (tmp_path / "table.csv").write_text("class,a\n")
+    (tmp_path / "old.json").write_text("[\n]")
+    (tmp_path / "empty.json").touch()
+    monkeypatch.chdir(tmp_path)
+    for given, received in (
+        (".", "(a folder)"), ("new/", "(a folder)"), ("table.csv/a.json", "table.csv' is a file)"),
+        ("photo.jpg", "which is another file"), ("table.csv", "which is another file"),
+    ):
+        parse_flags([f"--json={given}"])
+        with pytest.raises(InputError, match="^--json must be a ") as raised:
+            result_file("json", "[")
+        assert received in str(raised.value)
+    for given in ("new.json", "new/a.json", "old.json", "empty.json", "/dev/null", "/dev/stdout"):
+        parse_flags([f"--json={given}"])
+        assert result_file("json", "[") == Path(given)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.json", "old.json", "photo.jpg", "table.csv"]

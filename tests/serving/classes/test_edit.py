@@ -140,7 +140,7 @@ BAD_NAMES = {
     "tab\there": "must be one line without control characters",
     "nul\0": "must be one line without control characters",
     "bell\a": "must be one line without control characters",
-    "half \ud83e": r"must be one line without control characters. Received: 'half \\ud83e'",
+    "half \ud83e": r"must be UTF-8 text, which this is not: give it another name. Received: 'half \\ud83e'",
     "line\u2028separator": "must be one line without control characters",
     "cat": "must be new. Received: 'cat', which exists",
     " cat ": "must be new. Received: 'cat'",
