@@ -56,7 +56,7 @@ print(first.read_text()[:200])
 import json
 
 metrics = json.loads(Path("runs/words/metrics.json").read_text())
-print(f"accuracy of the network written for only the 5 unseen species: {metrics['acc_alone']:.0%}")
+print(f"accuracy, network of only the 5 unseen species: {metrics['acc_alone']:.0%}")
 print(f"chance: {metrics['chance_zsl']:.0%}")
 
 # %% [markdown]
