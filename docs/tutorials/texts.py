@@ -60,8 +60,8 @@ print(f"accuracy, network of only the 5 unseen species: {metrics['acc_alone']:.0
 print(f"chance: {metrics['chance_zsl']:.0%}")
 
 # %% [markdown]
-# With so few species, and after seconds of training, this accuracy can be as low as chance. At full size it is 87 %, and
-# chance is 4 %: [the results](../results/n3.md).
+# With so few species, and after seconds of training, this accuracy can be as low as chance. At full size it is 87 %,
+# and chance is 4 %: [the results](../results/n3.md).
 #
 # ## Write a network
 #
