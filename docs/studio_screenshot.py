@@ -1,5 +1,8 @@
 """Makes docs/studio.png again, while `niwt studio` shows the birds: give ADDRESS FILE [WIDTH HEIGHT].
 
+The words describe a Rosy Breasted Bunting. So that the new class gets its images, first remove the class from the bundle:
+`niwt remove_class --bundle=exports/birds --name=037.Rosy_Breasted_Bunting`.
+
 It also prints how long it took from an arrow key on a slider to the answer on the page.
 """
 
@@ -20,7 +23,7 @@ def main(address: str, file: str, width: str = "1280", height: str = "1640") -> 
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
         browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
         page = browser.new_page(viewport={"width": int(width), "height": int(height)})
-        page.set_default_timeout(120_000)
+        page.set_default_timeout(600_000)  # a busy machine reads the images for minutes
         page.goto(address)
         page.get_by_role("tab", name="Compose a class").click()
         page.get_by_label("Or describe the class in words").fill(WORDS)

@@ -24,6 +24,7 @@ SESSION = tuple(python_command("niwt_tf.serving.checks.session_process"))
 C_API = tuple(python_command("niwt_tf.serving.checks.c_api_process"))
 SOURCE = Path(__file__).resolve().parent / "native" / "load_bundle.cc"
 _SECONDS = 600
+NO_END = f"no end after {_SECONDS} s"
 _LOG = logging.getLogger("niwt_tf")
 
 
@@ -56,7 +57,7 @@ def ask(
             called = [*command, *arguments]
             done = run_bound(called, env=_environment(), timeout=_SECONDS)
         except subprocess.TimeoutExpired:
-            return ProcessAnswers(read_messages(answers), f"no end after {_SECONDS} s")
+            return ProcessAnswers(read_messages(answers), NO_END)
         lines = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing said"]
         error = f"status {done.returncode}: {lines[-1][:300]}" if done.returncode else ""
         return ProcessAnswers(read_messages(answers), error)

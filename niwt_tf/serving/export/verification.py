@@ -17,7 +17,7 @@ from niwt_tf.errors import InputError, brief
 from niwt_tf.metrics.probabilities import UNKNOWN, Probabilities
 from niwt_tf.models.network import Network
 from niwt_tf.serving.bundle.warmup import example
-from niwt_tf.serving.checks.check_processes import SESSION, ask
+from niwt_tf.serving.checks.check_processes import NO_END, SESSION, ask
 from niwt_tf.serving.checks.check_requests import strings
 from niwt_tf.serving.checks.graph_checks import meta_graph, signatures_of
 from niwt_tf.serving.checks.messages import Message
@@ -176,6 +176,7 @@ def ask_fresh_process(folder: Path, images: CheckImages, arrays: Mapping[str, np
     `arrays` are further inputs by name. Of the outputs, numbers and texts become lists.
 
     Raises:
+        InputError: the process has no end, as on a machine that is too busy.
         VerificationError: the process fails, or an answer is an error.
     """
     files = [read_image(Path(path)) for path in images.paths]
@@ -185,6 +186,9 @@ def ask_fresh_process(folder: Path, images: CheckImages, arrays: Mapping[str, np
     asked = [Message(name, {key: given[key] for key in form.inputs}) for name, form in signatures.items()]
     said = ask(SESSION, folder, asked, {})
     wrong = next((f"{answer.signature}: {answer.error}" for answer in said.answers if answer.code), said.error)
+    if wrong == NO_END:
+        rule = "The check of the SavedModel must end in time; if the machine was busy, give the same command again"
+        raise InputError(f"{rule}. Received: {wrong}.")
     if wrong:
         raise VerificationError(f"The SavedModel does not work without Keras ({wrong}).")
     return {each.signature: {name: _plain(name, value) for name, value in each.tensors.items()} for each in said.answers}

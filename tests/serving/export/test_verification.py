@@ -8,6 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+from niwt_tf.errors import InputError
+from niwt_tf.serving.checks.check_processes import NO_END, ProcessAnswers
 from niwt_tf.serving.export import verification
 from niwt_tf.serving.export.verification import VerificationError, ask_fresh_process, further_inputs, read_check_images, verify
 from tests.serving.answers import verified_here
@@ -125,6 +127,13 @@ def test_a_model_that_does_not_load_is_seen(saved_model, images, network, conten
     (tmp_path / "saved_model.pb").write_bytes((saved_model / "saved_model.pb").read_bytes())
     with pytest.raises(VerificationError, match="does not work without Keras"):
         ask_fresh_process(tmp_path, images, further_inputs(network, contents, len(images.paths)))
+
+
+def test_a_machine_that_is_too_busy_is_said(saved_model, images, network, contents, monkeypatch):
+    """Not that the model does not work: that is not known."""
+    monkeypatch.setattr("niwt_tf.serving.export.verification.ask", lambda *_: ProcessAnswers([], NO_END))
+    with pytest.raises(InputError, match="give the same command again. Received: no end after 600 s."):
+        ask_fresh_process(saved_model, images, further_inputs(network, contents, len(images.paths)))
 
 
 @pytest.mark.slow
