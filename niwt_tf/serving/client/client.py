@@ -8,7 +8,6 @@ that is trusted, put a proxy with TLS before the server, and ask it over https.
 
 from __future__ import annotations
 
-import numbers
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -63,11 +62,11 @@ class Client:
         batch_size: int = _BATCH,
     ) -> None:
         for argument, value, least in (("retries", retries, 0), ("batch_size", batch_size, 1)):
-            if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+            if not isinstance(value, int | np.integer) or isinstance(value, bool):
                 raise InputError(f"{argument} must be an integer. Received: {brief(value)}.")
             if value < least:
                 raise InputError(f"{argument} must be at least {least}. Received: {value}.")
-        if not isinstance(timeout, numbers.Real) or isinstance(timeout, bool):
+        if not isinstance(timeout, int | float | np.integer | np.floating) or isinstance(timeout, bool):
             raise InputError(f"timeout must be a number of seconds. Received: {brief(timeout)}.")
         if not timeout > 0:
             raise InputError(f"timeout must be greater than 0. Received: {timeout}.")
@@ -76,7 +75,7 @@ class Client:
             raise InputError(f"{rule}. Received: {brief(server)}.")
         if isinstance(server, str) and not (isinstance(name, str) and name):
             raise InputError(f"name must be the name of the model on the server. Received: {brief(name)}.")
-        is_number = isinstance(version, numbers.Integral) and not isinstance(version, bool) and version >= 0
+        is_number = isinstance(version, int | np.integer) and not isinstance(version, bool) and version >= 0
         if not (version is None or is_number or (isinstance(version, str) and version)):
             raise InputError(f"version must be the number of a version, a label or None. Received: {brief(version)}.")
         self._batch_size = batch_size
