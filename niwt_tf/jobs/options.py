@@ -181,8 +181,8 @@ methods of a table have. Runs of one method with different flags are separate ro
 number of classes has its own table. The job names unfinished stages and leaves them out.
 
 A figure is optimistic if test images may have helped to choose it. There are three cases: flags or descriptions
-changed after test images were scored in the run directory; the method uses test labels; or the directory's record of the
-use of test images (test_labels.json) is missing or was changed."""
+changed after test images were scored in the run directory; the method uses test labels; or the directory's record
+of the use of test images (test_labels.json) is missing or was changed."""
 
 SWEEP_OPTIONS = (
     Option(

@@ -42,7 +42,8 @@ def _rows(path):
 
 
 def _compare(niwt, runs, *more):
-    return niwt("compare", f"--runs={runs}", f"--out={runs.parent / 'out'}", "--noprogress", *more)
+    named = () if any(flag.startswith("--runs=") for flag in more) else (f"--runs={runs}",)
+    return niwt("compare", *named, f"--out={runs.parent / 'out'}", "--noprogress", *more)
 
 
 def test_the_table_and_its_files(niwt, runs):

@@ -8,7 +8,6 @@ that is trusted, put a proxy with TLS before the server, and ask it over https.
 
 from __future__ import annotations
 
-import numbers
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -62,7 +61,23 @@ class Client:
         retries: int = _RETRIES,
         batch_size: int = _BATCH,
     ) -> None:
-        _check_arguments(server, name, version, timeout, retries, batch_size)
+        for argument, value, least in (("retries", retries, 0), ("batch_size", batch_size, 1)):
+            if not isinstance(value, int | np.integer) or isinstance(value, bool):
+                raise InputError(f"{argument} must be an integer. Received: {brief(value)}.")
+            if value < least:
+                raise InputError(f"{argument} must be at least {least}. Received: {value}.")
+        if not isinstance(timeout, int | float | np.integer | np.floating) or isinstance(timeout, bool):
+            raise InputError(f"timeout must be a number of seconds. Received: {brief(timeout)}.")
+        if not timeout > 0:
+            raise InputError(f"timeout must be greater than 0. Received: {timeout}.")
+        if not (isinstance(server, str) or hasattr(server, "call")):
+            rule = 'server must be an address, such as "http://localhost:8501", or a transport, such as LocalTransport(folder)'
+            raise InputError(f"{rule}. Received: {brief(server)}.")
+        if isinstance(server, str) and not (isinstance(name, str) and name):
+            raise InputError(f"name must be the name of the model on the server. Received: {brief(name)}.")
+        is_number = isinstance(version, int | np.integer) and not isinstance(version, bool) and version >= 0
+        if not (version is None or is_number or (isinstance(version, str) and version)):
+            raise InputError(f"version must be the number of a version, a label or None. Received: {brief(version)}.")
         self._batch_size = batch_size
         self._retrying = Retrying(timeout, retries)
         self._transport = connected(server, name, version) if isinstance(server, str) else server
@@ -178,31 +193,6 @@ class Client:
         self, signature: str, images: Sequence[Image], shared: Mapping[str, np.ndarray], progress: Progress | None
     ) -> BatchAnswers:
         return ask(lambda inputs: self.call(signature, inputs), images, shared, self._batch_size, progress)
-
-
-def _check_arguments(server: Any, name: Any, version: Any, timeout: Any, retries: Any, batch_size: Any) -> None:
-    """Check the arguments of `Client`.
-
-    Raises:
-        InputError: one has another type, or breaks its rule.
-    """
-    for argument, value, least in (("retries", retries, 0), ("batch_size", batch_size, 1)):
-        if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-            raise InputError(f"{argument} must be an integer. Received: {brief(value)}.")
-        if value < least:
-            raise InputError(f"{argument} must be at least {least}. Received: {value}.")
-    if not isinstance(timeout, numbers.Real) or isinstance(timeout, bool):
-        raise InputError(f"timeout must be a number of seconds. Received: {brief(timeout)}.")
-    if not float(timeout) > 0:
-        raise InputError(f"timeout must be greater than 0. Received: {timeout}.")
-    if not (isinstance(server, str) or hasattr(server, "call")):
-        rule = 'server must be an address, such as "http://localhost:8501", or a transport, such as LocalTransport(folder)'
-        raise InputError(f"{rule}. Received: {brief(server)}.")
-    if isinstance(server, str) and not (isinstance(name, str) and name):
-        raise InputError(f"name must be the name of the model on the server. Received: {brief(name)}.")
-    is_number = isinstance(version, numbers.Integral) and not isinstance(version, bool) and int(version) >= 0
-    if not (version is None or is_number or (isinstance(version, str) and version)):
-        raise InputError(f"version must be the number of a version, a label or None. Received: {brief(version)}.")
 
 
 def _matrix(descriptions: Mapping[str, Sequence[float]]) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import numbers
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,7 +53,7 @@ def export_network(
         VerificationError: the SavedModel does not answer as the network does.
         OSError: the folder cannot be written.
     """
-    if not isinstance(k, numbers.Integral):
+    if not isinstance(k, int | np.integer):
         raise InputError(f"k must be an integer. Received: {brief(k)}.")
     if k < 1:
         raise InputError(f"k must be at least 1. Received: {k}.")
