@@ -246,7 +246,7 @@ def test_a_class_that_is_only_described(niwt, own_data, tmp_path):
         "acc_unseen",
         "harmonic_mean",
         "harmonic_mean_uncalibrated",
-        "acc_zsl",
+        "acc_zsl", "ap_zsl",
         "ausuc",
     }
     assert (metrics["num_seen"], metrics["num_unseen"]) == (5, 1)
