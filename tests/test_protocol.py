@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "niwt_tf"
 MODULES = {path.relative_to(PACKAGE).with_suffix("").as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 # What trains, fits or chooses says so by the first word of its name.
 CHOICE = re.compile(r"^_?(choose|select|fit|train|tune|best|candidates|grid|rounds|finish|prepare)(_|$)")
 # What holds test images, or what was found on them.
@@ -25,8 +25,14 @@ DATA = re.compile(r"^(data|report|serving|studio)/")
 LOOK_ONLY = {"jobs/export", "jobs/report", "jobs/run_data"}
 
 
+@cache
+def _trees() -> dict[str, ast.Module]:
+    """Return every module as it is parsed: by the tests that ask, not by each process that collects them."""
+    return {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+
+
 def _functions() -> Iterator[tuple[str, ast.FunctionDef]]:
-    for name, tree in TREES.items():
+    for name, tree in _trees().items():
         if not DATA.match(name):
             yield from ((name, node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
 
@@ -59,7 +65,7 @@ def test_no_signature_of_what_chooses_has_room_for_test_images():
 
 def test_no_call_of_what_chooses_is_given_test_images_or_figures():
     found = []
-    for name, tree in TREES.items():
+    for name, tree in _trees().items():
         if DATA.match(name):
             continue
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
@@ -72,15 +78,15 @@ def test_no_call_of_what_chooses_is_given_test_images_or_figures():
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("methods/")])
 def test_methods_know_nothing_of_data_sets(name):
-    assert not _names(TREES[name]) & {"TestData", "Dataset", "test_data", "RunData", "TestFeatures"}
+    assert not _names(_trees()[name]) & {"TestData", "Dataset", "test_data", "RunData", "TestFeatures"}
 
 
 def test_every_job_that_scores_test_images_writes_it_down():
     scoring = {
         name
-        for name, tree in TREES.items()
+        for name, tree in _trees().items()
         if name.startswith("jobs/")
         and any(isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "test" for node in ast.walk(tree))
     }
     assert "jobs/evaluate" in scoring
-    assert {name for name in scoring - LOOK_ONLY if "scored_test_images" not in _names(TREES[name])} == set()
+    assert {name for name in scoring - LOOK_ONLY if "scored_test_images" not in _names(_trees()[name])} == set()
