@@ -161,6 +161,7 @@ def test_a_row_of_a_table_is_taken_by_the_names_of_its_numbers(model):
         values_of(Row({**described, "colour": 1.0}), known)
 
 
+@pytest.mark.slow
 def test_the_plain_model_needs_nothing_of_this_package(model, tmp_path):
     pixels, _ = coloured(1)
     model.keras_model().save(tmp_path / "plain.keras")

@@ -22,7 +22,7 @@ def mobilenet():
     return keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3))
 
 
-@pytest.mark.parametrize("suffix", [".weights.h5", *further(".h5", ".keras")])
+@pytest.mark.parametrize("suffix", [pytest.param(".weights.h5", marks=pytest.mark.slow), *further(".h5", ".keras")])
 def test_a_file_with_the_top_is_loaded(mobilenet, tmp_path, suffix):
     path = tmp_path / f"saved{suffix}"
     mobilenet.save_weights(path) if suffix == ".weights.h5" else mobilenet.save(path)
