@@ -11,6 +11,13 @@ from niwt_tf.errors import InputError, suggestion
 from niwt_tf.jobs.terminal_text import outlive_readers, shown
 
 
+# What is no job, but looked for as one.
+_NO_JOBS = {
+    "serve": " A bundle is served by TensorFlow Serving, or for a try by 'python -m niwt_tf.serving.loopback EXPORT_DIR NAME'.",
+    "predict": " Did you mean 'classify'?",
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the job that the first argument names and return the exit status: 0, or 2 for bad input."""
     if arguments is None:
@@ -44,7 +51,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         return 0
     if name not in JOBS:
         rule = f"niwt: the first argument must be a job: {', '.join(JOBS)}. Received: {name!r}."
-        print(f"{rule}{suggestion(name, JOBS)}", file=sys.stderr)
+        print(f"{rule}{_NO_JOBS.get(name) or suggestion(name, JOBS)}", file=sys.stderr)
         return 2
     if any(argument in HELP_FLAGS for argument in rest):
         print(job_help(JOBS[name]))

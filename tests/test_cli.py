@@ -33,6 +33,9 @@ def test_version_and_mistakes(capsys):
     assert capsys.readouterr().out == f"niwt {__version__}\n"
     assert main(["trian"]) == 2
     assert capsys.readouterr().err.endswith("Received: 'trian'. Did you mean 'train'?\n")
+    for looked_for, told in (("serve", "python -m niwt_tf.serving.loopback"), ("predict", "Did you mean 'classify'?")):
+        assert main([looked_for]) == 2
+        assert told in capsys.readouterr().err
     assert main([]) == 2
     assert "usage: niwt JOB" in capsys.readouterr().err
 
