@@ -10,7 +10,6 @@ from niwt_tf.config.surroundings import drop_what_is_for_others, leave_working_d
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.jobs.terminal_text import outlive_readers, shown
 
-
 # What is no job, but looked for as one.
 _NO_JOBS = {
     "serve": " A bundle is served by TensorFlow Serving, or for a try by 'python -m niwt_tf.serving.loopback EXPORT_DIR NAME'.",
