@@ -151,6 +151,8 @@ def named_labels(labels: Any, class_names: Sequence[str] | None) -> list[str]:
     if class_names is None:
         rule = "class_names must be given if y holds integers, which index these names"
         raise InputError(f"{rule}. Received: None, and y of {values.dtype}.")
+    if isinstance(class_names, Mapping) and set(class_names) == set(range(len(class_names))):
+        class_names = [class_names[number] for number in range(len(class_names))]
     if isinstance(class_names, str | bytes | Mapping | Set) or not hasattr(class_names, "__len__"):
         raise InputError(f"class_names must be a list of names. Received: {brief(class_names)}.")
     class_names = list(class_names)
@@ -275,8 +277,10 @@ def _path_of(image: Any, folder: Path, number: int) -> str:
 def _by_name(description: Any) -> Any:
     """Return a row of a DataFrame, whose index names its numbers, as a dict; another description as it is."""
     is_row = hasattr(description, "dtype") and hasattr(description, "index") and hasattr(description, "items")
-    if not is_row or all(isinstance(key, int | np.integer) for key in description.index):
+    if not is_row:
         return description
+    if all(isinstance(key, int | np.integer) for key in description.index):
+        return np.asarray(description)
     return {str(key): value for key, value in description.items()}
 
 
@@ -333,7 +337,10 @@ def values_of(description: Any, knowledge: Knowledge) -> np.ndarray:
     Raises:
         InputError: a name is unknown or missing, or it is not K finite numbers.
     """
-    names, description = knowledge.names, _by_name(description)
+    names, given = knowledge.names, description
+    description = _by_name(given)
+    if hasattr(given, "dtype") and isinstance(description, Mapping) and not set(description) & set(names):
+        description = np.asarray(given)  # a row of other names is K numbers
     if isinstance(description, Mapping):
         unknown = next((name for name in description if name not in names), None)
         if unknown is not None:

@@ -197,7 +197,7 @@ def result_file(flag: str, begin: str = "") -> Path | None:
     if given is None:
         return None
     path = Path(os.path.expanduser(given))
-    nearest = next(above for above in path.absolute().parents if above.exists())
+    nearest = next((above for above in path.absolute().parents if above.exists()), path)
     faults = (
         (path.is_dir() or given.endswith(os.sep), "a folder"), (not nearest.is_dir(), f"{str(nearest)!r} is a file"),
         (not (path.exists() or os.access(nearest, os.W_OK | os.X_OK)), f"{str(nearest)!r} cannot be written to"),

@@ -150,13 +150,14 @@ def test_a_class_is_added_in_words(model, caplog):
         grown.add_class("other", text="A loud and cheerful song at dawn.")
 
 
-@pytest.mark.slow
 def test_a_row_of_a_table_is_taken_by_the_names_of_its_numbers(model):
     known = model.knowledge_
     described = Row({name: float(place) for place, name in enumerate(known.names)})
     expected = values_of([*described.values()], known)
     assert values_of(Row(reversed(described.items())), known).tolist() == expected.tolist()
     assert values_of(Row(enumerate(described.values())), known).tolist() == expected.tolist()
+    others = Row({f"other {name}": value for name, value in described.items()})
+    assert values_of(others, known).tolist() == expected.tolist()
     with pytest.raises(InputError, match="description has an unknown entry. Received: 'colour'"):
         values_of(Row({**described, "colour": 1.0}), known)
 

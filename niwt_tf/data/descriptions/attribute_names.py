@@ -371,7 +371,7 @@ def read_counts(found: Sequence[ReadSegment], one: ReadSegment, names: Sequence[
                 and (told := count_of(words[end].stem)) is not None
             ):  # "petals five"
                 one.claim(name.place, begin, end + 1, number=float(told))
-            elif after is not None and end == len(words) and (told := count_of(after.segment.words[0].stem)) is not None:
+            elif after and (said := after.segment.words) and end == len(words) and (told := count_of(said[0].stem)) is not None:
                 one.claim(name.place, begin, end, number=float(told))
                 after.read.add(0)
 

@@ -24,7 +24,7 @@ _PRESENT = (
 _IS = "(?:is|are|was|were|(?:has|have) been)"
 _HAS = "(?:has|have|shows?|boasts?|combines?|bears?|wears?|carries|carry|displays?|sports?|possess(?:es)?|exhibits?)"
 _UNDONE = (
-    "(?:(?:cleaned|polished|washed|rubbed)(?: (?:off|out|away))?|repaired|removed|corrected|eliminated|rectified|fixed"
+    "(?:(?:cleaned|polished|washed|rubbed) (?:off|out|away)|repaired|removed|corrected|eliminated|rectified"
     "|dropped|discontinued|omitted|(?:broken|snapped|torn|fallen) (?:off|away))"
 )
 _PART_OF = "(?:tips?|base|end|sides?|middle|centre|center|root|(?:upper|lower|outer|inner) half)"
@@ -261,6 +261,8 @@ _REWORDED = [
 ]
 _MORE = "(?:larger|bigger|smaller|longer|shorter|taller|heavier|lighter)(?: \\w+)?"
 # Clauses of what is done to it, of others that have to do with it, of what is asked of it, looked for or but believed.
+# The rest of a clause, up to where another one says something of the class.
+_TO_ITS_END = r"(?:(?!\b(?:but|while|whereas|though)\b|\band (?:is|are|has|have|it|they|the)\b)[^,.;\n])*"
 _OF_NO_CLASS = [
     re.compile(pattern)
     for pattern in (
@@ -302,8 +304,8 @@ _OF_NO_CLASS = [
         r"\b(?:told|distinguished|separated|differs?)(?: apart)? from (?:(?!(?:by|in|having)\b)[^,.;\n])*"
         r"(?=[.;\n]|$|, (?!which|whose))",
         r"\b(?:means?|meaning|called|named) (?=['\"“‘])[^,.;\n]*",
-        r"\b(?:is|are) (?:\w+ )?(?:called|named|known as|nicknamed) [^,.;\n]*",
-        r"\b(?:is|are) used (?:to|for|in|as) [^,.;\n]*",
+        rf"\b(?:is|are) (?:\w+ )?(?:called|named|known as|nicknamed) {_TO_ITS_END}",
+        rf"\b(?:is|are) used (?:to|for|in|as) {_TO_ITS_END}",
         rf"\b{_MORE} than an? [^,.;\n]*? (?:but|and|yet) {_MORE} than an? [^,.;\n]*",
         r"\b(?:fad|shad|grad|merg|blend)(?:es?|ing) (?:in)?to [^,.;\n]*",
         r"\b(?:should|ought to|(?:is|was|were|are) (?:meant|supposed|expected) to) (?!not\b)(?:(?!\bbut\b)[^,.;\n])*",

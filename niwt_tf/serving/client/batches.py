@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,8 +41,10 @@ def ask(
         RequestError: a batch was not answered, for another reason than its images; also where the server says it of each
             image alone, in one and the same sentence that is not of images.
     """
-    if isinstance(images, str | bytes | os.PathLike) or not hasattr(images, "__len__") or not len(images):
+    unordered = isinstance(images, str | bytes | os.PathLike | Mapping | Set)
+    if unordered or not hasattr(images, "__len__") or not len(images):
         raise InputError(f"images must be a list of at least one image. Received: {brief(images)}.")
+    images = list(images)  # those of a DataFrame's column have an index of their own
     strange = next((place for place, image in enumerate(images) if not isinstance(image, str | bytes | os.PathLike)), None)
     if strange is not None:
         rule = "images must be paths of files or their contents, in a list"

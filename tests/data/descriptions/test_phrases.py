@@ -68,6 +68,10 @@ def test_lines_that_go_on_are_joined(text, meant):
         ("awa2", "There are no stripes on its gray body.", {"-stripes", "+gray"}),
         ("own", "It has seven legs.", {"legs=7"}),
         ("own", "Weighing up to 25 kilograms.", {"weight_kg=25"}),
+        # A finish is no removal, and what a thing is called or used for ends where the clause does.
+        ("goods", "The upper is washed leather. The steel is polished.", {"+upper_material::leather", "+steel"}),
+        ("birds", "It is called the blue finch and has a red crown.", {"+crown_color::red"}),
+        ("flowers", "petals - born no", set()),
     ],
 )  # fmt: skip
 def test_what_is_said_in_several_words(table, text, meant):
