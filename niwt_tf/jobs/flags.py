@@ -78,7 +78,7 @@ def parse_flags(arguments: Sequence[str], flag_values: flags.FlagValues = flags.
         given = flag_values.read_flags_from_files(with_flag_files(list(arguments)), force_gnu=False)
         kept = [each.removeprefix(_BOM) for each in given if not _MARKED_COMMENT.match(each)]
         rest = flag_values(["niwt", *kept])[1:]
-        _check_once(arguments)
+        _check_once(arguments, _DEFINED[id(flag_values)])
     except flags.UnrecognizedFlagError as error:
         if " " in error.flagname:  # of a flag file: a line is one argument
             raise InputError(f"Options must be flags of the form --name=value. Received: '--{error.flagname}'.") from None
@@ -106,21 +106,24 @@ def parse_flags(arguments: Sequence[str], flag_values: flags.FlagValues = flags.
         raise InputError(f"Options must be flags of the form --name=value. Received: {rest[0]!r}.")
 
 
-_LISTS = ("images", "runs", "unseen", "layers")  # flags whose value is a list of things
+# Flags that name several things, of which all are wanted. Of a setting the last one counts, as in a script that changes it.
+_LISTS = ("images", "runs", "unseen", "layers", "methods")
 
 
-def _check_once(arguments: Sequence[str]) -> None:
+def _check_once(arguments: Sequence[str], job: Job) -> None:
     """Check that a command line gives a list once: of two the first would be dropped. A flag file's may be replaced.
 
     Raises:
         InputError: it does not.
     """
     before_end = list(arguments)[: [*arguments, "--"].index("--")]
-    for name in _LISTS:
-        given = [each for each in before_end if re.match(rf"--?{name}(=|$)", each)]
+    for declared in job.options:
+        if declared.name not in _LISTS:
+            continue
+        given = [each for each in before_end if re.match(rf"--?{declared.name}(=|$)", each)]
         if len(set(given)) > 1 or (len(given) > 1 and "=" not in given[0]):
-            rule = f"--{name} must be given once, with commas between several"
-            raise InputError(f"{rule}. Received: {len(given)} times.")
+            several = ", with commas between several" * (declared.kind != "str" or "commas" in declared.help)
+            raise InputError(f"--{declared.name} must be given once{several}. Received: {len(given)} times.")
 
 
 def settings_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> tuple[Settings, frozenset[str]]:

@@ -250,6 +250,11 @@ def test_a_list_that_is_given_twice_is_refused(tmp_path):
     for arguments in ([f"--flagfile={tmp_path / 'these.flags'}", "--images=b.jpg"], ["--top=2", "--images=b.jpg", "--top=3"]):
         parse_flags(arguments, values)
         assert values.images == "b.jpg"
+    for job, name, rule in (("baseline", "methods", ", with commas"), ("run", "unseen", ", with commas"),
+                            ("export_litert", "images", ". Received")):  # a folder  # fmt: skip
+        define_flags(JOBS[job], values)
+        with pytest.raises(InputError, match=f"--{name} must be given once{rule}"):
+            parse_flags([f"--{name}=ale", f"--{name}=dem"], values)
 
 
 def test_a_file_for_a_result_is_checked_before_the_work(tmp_path, monkeypatch):
@@ -260,7 +265,7 @@ def test_a_file_for_a_result_is_checked_before_the_work(tmp_path, monkeypatch):
     (tmp_path / "empty.json").touch()
     monkeypatch.chdir(tmp_path)
     for given, received in (
-        (".", "(a folder)"), ("new/", "(a folder)"), ("table.csv/a.json", "table.csv' is a file)"),
+        (".", "(a folder)"), ("/", "(a folder)"), ("new/", "(a folder)"), ("table.csv/a.json", "table.csv' is a file)"),
         ("photo.jpg", "which is another file"), ("table.csv", "which is another file"),
     ):
         parse_flags([f"--json={given}"])

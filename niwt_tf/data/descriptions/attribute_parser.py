@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from niwt_tf.data.descriptions.attribute_names import GENERIC, Claim, ReadSegment, attribute_names, in_words
+from niwt_tf.data.descriptions.attribute_names import GENERIC, attribute_names, in_words
 from niwt_tf.data.descriptions.claims import claims_of
+from niwt_tf.data.descriptions.read_segments import Claim, ReadSegment
 from niwt_tf.data.descriptions.sentences import CLASS, DENIED, NOT_OF_CLASS, PARTLY, SAID, SOME, stem
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError, require
