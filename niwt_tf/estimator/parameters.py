@@ -150,14 +150,14 @@ def check_absent(given: Mapping[str, Any]) -> None:
         raise InputError(f"{rule}. Received: {brief(given[name])}.")
 
 
-def name_of(value: Any, argument: str = "name") -> str:
+def name_of(value: Any) -> str:
     """Return what is the name of a class.
 
     Raises:
         InputError: it is no text.
     """
     if not isinstance(value, str):
-        raise InputError(f"{argument} must be the name of a class, a text. Received: {brief(value)}.")
+        raise InputError(f"name must be the name of a class, a text. Received: {brief(value)}.")
     return value
 
 
