@@ -23,6 +23,7 @@ from tests.shared import made_once, shortened_grids
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # it may end the copies of this process that crash_points.py stops
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads that wait for each other are slower
 
 # A loaded machine is slow at times; what is tested is the answer. The same examples every time, so that a failure is of the

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
+import errno
 import importlib
 import importlib.util
 import ipaddress
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -196,7 +197,7 @@ def start_bound(
         OSError: it cannot be started.
     """
     if not (sys.platform != "linux" if watched is None else watched):
-        return subprocess.Popen(command, env=env, pass_fds=pass_fds, preexec_fn=_dying(), **options)
+        return subprocess.Popen([*_dying(command, env), *command], env=env, pass_fds=pass_fds, **options)
     ours, theirs = os.pipe()
     os.set_inheritable(theirs, False)
     bound = {**(os.environ if env is None else env), _BOUND: str(ours)}
@@ -217,7 +218,6 @@ def run_bound(
         OSError: it cannot be started.
         subprocess.TimeoutExpired: it did not end within so many seconds, and was killed.
     """
-    # By a pipe, not by what Linux does: nothing of Python's runs between fork and exec, where TensorFlow's threads may be.
     process = start_bound(command, env=env, watched=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         said = process.communicate(timeout=timeout)
@@ -230,21 +230,32 @@ def run_bound(
     return subprocess.CompletedProcess(command, process.returncode, *said)
 
 
-def _dying() -> Callable[[], None] | None:
-    """Return what a child does before anything else so that Linux kills it when this process ends; None on other systems.
+# It becomes the command once Linux knows what it is bound to. Not a `preexec_fn`: with one, the copy of this process that is
+# to become the command first runs what libraries do after a fork, and gRPC's may end it.
+_BIND = f"""
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, signal.SIGKILL)
+if os.getppid() != int(sys.argv[1]):  # it was killed before that
+    os.kill(os.getpid(), signal.SIGKILL)
+for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and so would the command
+    signal.signal(number, signal.SIG_DFL)
+try:
+    os.execvp(sys.argv[2], sys.argv[2:])
+except OSError as error:
+    sys.exit(f"{{sys.argv[2]}}: {{error.strerror}}")
+"""
+
+
+def _dying(command: Sequence[str], env: Mapping[str, str] | None) -> list[str]:
+    """Return what goes before a command so that Linux kills it when this process ends; nothing on other systems.
 
     It is the end of the thread that starts the child that counts.
     """
     if sys.platform != "linux":
-        return None
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
-
-    def bind() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it was killed before that
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return bind
+        return []
+    if shutil.which(command[0], path=(os.environ if env is None else env).get("PATH")) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
+    return [sys.executable, "-ISc", _BIND, str(os.getpid())]
 
 
 def watch_parent() -> None:
