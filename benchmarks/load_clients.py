@@ -38,11 +38,11 @@ class Load:
     description: Sequence[float] = ()
 
     @classmethod
-    def of(cls, bundle: Bundle, renamed: Sequence[str], requests: Sequence[Sequence[bytes]]) -> Load:
-        """Return the load for a bundle and a next version that has other labels; what the bundle can is all mixed in."""
+    def of(cls, bundle: Bundle, renamed: Mapping[int, Sequence[str]], requests: Sequence[Sequence[bytes]]) -> Load:
+        """Return the load for a bundle and later versions that have other labels; what the bundle can is all mixed in."""
         shared = {UNKNOWN} if abstains(bundle) else set()
-        number = int(bundle.folder.name)
-        known = {number: frozenset({*bundle.labels, *shared}), number + 1: frozenset({*renamed, *shared})}
+        labels = {int(bundle.folder.name): bundle.labels, **renamed}
+        known = {number: frozenset({*names, *shared}) for number, names in labels.items()}
         description = next((card.description for card in bundle.cards if card.description is not None), ())
         able = set(bundle.metadata["signatures"]) - (set() if description else {"classify_with"})
         return cls(requests, known, [name for name in _MIX if name in able], description)
@@ -54,6 +54,7 @@ class Observed:
 
     Attributes:
         seconds: of each request.
+        ended: when each was answered, as `time.monotonic`.
         answers: version -> requests that it answered.
         signatures: name -> requests that were answered by it.
         failures: what went wrong -> how often; a request is not repeated, so that none is hidden.
@@ -62,6 +63,7 @@ class Observed:
     """
 
     seconds: list[float] = field(default_factory=list)
+    ended: list[float] = field(default_factory=list)
     answers: Counter[int] = field(default_factory=Counter)
     signatures: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
@@ -71,6 +73,7 @@ class Observed:
     def add(self, other: Observed) -> None:
         """Take in what another client saw."""
         self.seconds += other.seconds
+        self.ended += other.ended
         self.answers += other.answers
         self.signatures += other.signatures
         self.failures += other.failures
@@ -108,6 +111,7 @@ def ask_until(stop: threading.Event, url: str, name: str, load: Load, observed: 
                 continue
             ended = time.monotonic()
             observed.seconds.append(ended - begun)
+            observed.ended.append(ended)
             observed.signatures[signature] += 1
             for wrong in errors.values():
                 observed.failures[wrong[:200]] += 1

@@ -1,14 +1,19 @@
-"""Many clients on a loopback server for a minute, with a new version halfway: failures, mixed answers, times, memory.
+"""Many clients on a loopback server, new versions meanwhile: failures, mixed answers, times, memory.
 
     python benchmarks/serving_load.py --seconds=60 --clients=8 --bundle=exports/birds
+    python benchmarks/serving_load.py --seconds=600 --clients=8 --bundle=exports/birds --swaps=3 --faults
 
 Half of the clients use gRPC, half REST. Of seven requests one is of `explain` and one of `classify_with`, where the bundle has
 them. The server is a process of its own, and its memory is what is watched. Without a bundle a small_vgg of random weights with
-50 classes is exported. The bundle is copied; version N+1 is N with every class renamed, so that a label tells which version it
-came from. The status is 1 if a request failed or an answer was mixed.
+50 classes is exported. The bundle is copied. Each new version is the first with every class renamed, so that a label tells
+which version it came from. `--faults` puts between the first swap and the second a version with damaged variables, and one that
+cannot be written because the system takes no more bytes (a limit on the size of files stands for the full disk). The status is
+1 if a request failed, an answer was mixed, or the faulty versions left something.
 
-Memory counts as flat if the straight line through the last third, when only N+1 is served, rises by at most 2 % of what the
-server has there. What the swap itself left behind is told beside it: loading and freeing a version moves the level once.
+Whatever changes does so in the middle third, or later where a version takes longer to answer; a third of the time follows.
+Memory counts as flat if the straight line through that, when only the newest version is served, rises by at most 2 % of what
+the server has there. What the swaps themselves left behind is told beside it: loading and freeing a version moves the level
+once. A swap lasts from the version's appearance to its first answer.
 """
 
 from __future__ import annotations
@@ -16,8 +21,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import io
+import itertools
 import json
+import math
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -43,6 +51,8 @@ _SIDES = (48, 64, 100)
 _BATCHES = (1, 1, 2, 4)
 _FLAT = 0.02
 _SAMPLES = 10
+_FULL_BYTES = 64 << 10
+_LONGEST = 30
 
 
 def main() -> int:
@@ -51,6 +61,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--bundle", help="a version, or the folder of versions")
+    parser.add_argument("--swaps", type=int, default=1, help="how many new versions appear, one after the other")
+    parser.add_argument("--faults", action="store_true", help="a damaged version, and one that cannot be written")
     parser.add_argument("--json", help="a file for the figures")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="niwt-load-") as work:
@@ -59,19 +71,30 @@ def main() -> int:
             shutil.copytree(Bundle.open(given.bundle).folder, models / "1")
         else:
             _export_toy(models)
-        figures = _measure(models, given.seconds, given.clients)
+        figures = _measure(models, given.seconds, given.clients, plan(given.swaps, given.faults))
     for name, value in figures.items():
         print(f"{name:<48}{value if isinstance(value, str) else f'{value:g}'}")
     if given.json:
         Path(given.json).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    return int(bool(figures["failed requests"] or figures["mixed answers"]))
+    return int(any(figures[name] for name in ("failed requests", "mixed answers", "left by faulty versions")))
 
 
-def _measure(models: Path, seconds: float, clients: int) -> dict[str, float | str]:
+def plan(swaps: int, faults: bool) -> list[str]:
+    """Return what happens in the middle third, in equal steps."""
+    events = ["swap"] * swaps
+    return [*events[:1], "damaged", "full", *events[1:]] if faults else events
+
+
+def _measure(models: Path, seconds: float, clients: int, events: list[str]) -> dict[str, float | str]:
     bundle = Bundle.open(models)
-    number = int(bundle.folder.name)
-    cards = [dataclasses.replace(card, name=f"next {card.name}") for card in bundle.cards]
-    load = Load.of(bundle, [card.name for card in cards], _requests())
+    numbers = itertools.count(int(bundle.folder.name) + 1)
+    expected = [None if event == "full" else next(numbers) for event in events]
+    renamed = {
+        number: [f"{card.name} of {number}" for card in bundle.cards]
+        for event, number in zip(events, expected, strict=True)
+        if event == "swap" and number is not None
+    }
+    load = Load.of(bundle, renamed, _requests())
     stop, observed = threading.Event(), [Observed() for _ in range(clients)]
     with _server(models) as (process, addresses):
         threads = [
@@ -82,14 +105,29 @@ def _measure(models: Path, seconds: float, clients: int) -> dict[str, float | st
         for thread in threads:
             thread.start()
         memory: list[tuple[float, float]] = []
-        published = 0.0
-        while (now := time.monotonic() - begun) < seconds:
+        published: dict[int, float] = {}
+        left, done, quiet = 0, 0, math.inf
+        while (now := time.monotonic() - begun) < max(seconds, quiet + seconds / 3):
             memory.append((now, _resident(process.pid)))
-            if not published and now >= seconds / 2:
-                labels = np.array([card.name.encode() for card in cards], object)
-                next_version(bundle, variables={"labels": labels}, cards=cards)
-                published = time.monotonic()
+            # The next one only when the one before answers, so that on a slow machine none is passed over.
+            answers = all(any(number in one.first for one in observed) for number in published)
+            if answers and done == len(events):
+                quiet = min(quiet, now)
+            elif answers and now >= seconds * (1 + (done + 1) / (len(events) + 1)) / 3:
+                event, number = events[done], expected[done]
+                done += 1
+                if event == "full":
+                    left += _published_on_a_full_disk(bundle)
+                elif event == "damaged":
+                    _publish_damaged(bundle, models / str(number))
+                elif number is not None:
+                    path = _publish(bundle, renamed[number])
+                    published[number] = time.monotonic()
+                    left += path.name != str(number)
+            if process.poll() is not None or now > _LONGEST * seconds:
+                sys.exit("serving_load: the server ended, or a new version never answered")
             time.sleep(max(0.0, begun + len(memory) - time.monotonic()))
+        lasted = time.monotonic() - begun
         stop.set()
         for thread in threads:
             thread.join()
@@ -98,40 +136,90 @@ def _measure(models: Path, seconds: float, clients: int) -> dict[str, float | st
         together.add(one)
     for wrong, count in together.failures.most_common(3):
         print(f"failed {count} times: {wrong}", file=sys.stderr)
-    return _figures(together, memory, seconds, begun + seconds, published, number)
+    figures = _figures(together, memory, lasted, (seconds / 3, quiet), published, int(bundle.folder.name))
+    return {**figures, "left by faulty versions": left}
+
+
+def _publish(bundle: Bundle, names: list[str]) -> Path:
+    cards = [dataclasses.replace(card, name=name) for card, name in zip(bundle.cards, names, strict=True)]
+    labels = np.array([name.encode() for name in names], object)
+    return next_version(bundle, variables={"labels": labels}, cards=cards)
+
+
+def _publish_damaged(bundle: Bundle, path: Path) -> None:
+    """Put a version there in which the second half of the variables is missing."""
+    hidden = path.with_name(f".{path.name}")
+    shutil.copytree(bundle.folder, hidden)
+    (variables,) = hidden.glob("variables/*.data-*")
+    os.truncate(variables, variables.stat().st_size // 2)
+    hidden.rename(path)
+
+
+def _published_on_a_full_disk(bundle: Bundle) -> int:
+    """Try to write a version where files may not grow; return how many entries were left, 1 if it did not fail."""
+    before = set(os.listdir(bundle.folder.parent))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_FULL_BYTES, limits[1]))
+    try:
+        _publish(bundle, [card.name for card in bundle.cards])
+    except OSError:
+        return len(set(os.listdir(bundle.folder.parent)) - before)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    return 1
 
 
 def _figures(
-    observed: Observed, memory: list[tuple[float, float]], seconds: float, end: float, published: float, number: int
+    observed: Observed, memory: list[tuple[float, float]], seconds: float, changes: tuple[float, float],
+    published: dict[int, float], first: int,
 ) -> dict[str, float | str]:
-    times = np.array(observed.seconds or [np.nan])
-    first = observed.first.get(number + 1)
+    times, (begun, ended) = np.array(observed.seconds or [np.nan]), changes
+    first_answers = [(moment, observed.first.get(number)) for number, moment in published.items()]
+    waits = ["none came" if answered is None else str(round(answered - moment, 1)) for moment, answered in first_answers]
     return {
-        "seconds": seconds,
+        "seconds": round(seconds, 1),
         "requests answered": len(observed.seconds),
         "requests answered a second": round(len(observed.seconds) / seconds, 1),
         "requests answered, explain": observed.signatures["explain"],
         "requests answered, classify_with": observed.signatures["classify_with"],
         "failed requests": sum(observed.failures.values()),
         "mixed answers": observed.mixed,
-        "answers of version N": observed.answers[number],
-        "answers of version N+1": observed.answers[number + 1],
-        "s from N+1 on disk to its first answer": "none came" if first is None else round(first - published, 3),
+        **{f"answers of version {number}": observed.answers[number] for number in (first, *published)},
+        "s from a version on disk to its first answer": ", ".join(waits),
         "ms a request, median": round(1000 * float(np.median(times)), 2),
         "ms a request, 99th percentile": round(1000 * float(np.percentile(times, 99)), 2),
+        **swap_times(observed, published),
         "server MB, first": round(memory[0][1], 1),
         "server MB, peak": round(max(size for _, size in memory), 1),
-        "server MB a minute, after the first third": _slope(memory, seconds / 3, seconds),
-        "server MB a minute, from there to N+1": _slope(memory, seconds / 3, seconds / 2),
-        "server MB a minute, last third": _slope(memory, 2 * seconds / 3, seconds),
-        "server MB, last third above that before N+1": _step(memory, seconds),
-        "server memory, last third": verdict([sample for sample in memory if sample[0] >= 2 * seconds / 3]),
+        "server MB a minute, before any change": _slope(memory, begun / 2, begun),
+        "server MB a minute, after the last": _slope(memory, ended, seconds),
+        "server MB, after the last above that before": _step(memory, begun, ended),
+        "server memory, after the last change": verdict([sample for sample in memory if sample[0] >= ended]),
     }
 
 
-def _step(memory: list[tuple[float, float]], seconds: float) -> float | str:
-    before = [size for moment, size in memory if seconds / 3 <= moment < seconds / 2]
-    after = [size for moment, size in memory if moment >= 2 * seconds / 3]
+def swap_times(observed: Observed, published: dict[int, float]) -> dict[str, float | str]:
+    """Return the 99th percentile of requests before the first swap and of those during one, and their ratio."""
+    times, ended = np.array(observed.seconds), np.array(observed.ended)
+    swaps = [(moment, observed.first[number]) for number, moment in published.items() if number in observed.first]
+    if not swaps:
+        return {"ms a request, 99th percentile during a swap": "no swap"}
+    begun = ended - times
+    # The answers of a server's first seconds are slower.
+    settled = ended.min() + (swaps[0][0] - ended.min()) / 4
+    before = times[(ended >= settled) & (ended <= swaps[0][0])]
+    during = times[np.any([(ended >= start) & (begun <= end) for start, end in swaps], axis=0)]
+    usual, then = (1000 * float(np.percentile(some, 99)) if len(some) else float("nan") for some in (before, during))
+    return {
+        "ms a request, 99th percentile before any swap": round(usual, 2),
+        "ms a request, 99th percentile during a swap": round(then, 2),
+        "times as long": round(then / usual, 2),
+    }
+
+
+def _step(memory: list[tuple[float, float]], begun: float, ended: float) -> float | str:
+    before = [size for moment, size in memory if begun / 2 <= moment < begun]
+    after = [size for moment, size in memory if moment >= ended]
     return round(float(np.median(after) - np.median(before)), 1) if before and after else "too short"
 
 
