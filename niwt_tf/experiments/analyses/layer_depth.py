@@ -17,7 +17,7 @@ from niwt_tf.errors import InputError
 from niwt_tf.experiments.analyses.record import AnalysisRecord, TableColumn, spread
 from niwt_tf.experiments.analyses.rerun import FinishedTransfer, TestFeatures, evaluate_chosen
 from niwt_tf.methods.task import Task
-from niwt_tf.models.cut import is_degenerate, output_of, split
+from niwt_tf.models.cut import is_cut, is_degenerate, output_of
 from niwt_tf.models.layers import Preprocess
 from niwt_tf.models.network import Network
 from niwt_tf.plots.style import BLUE, GREEN, GREY, ORANGE, PURPLE, curve, new_figure, percent_axis, save
@@ -164,12 +164,13 @@ def depth_layers(model: keras.Model, own: str) -> list[str]:
         own: the layer that the network is cut at.
     """
     last: dict[str, tuple[str, int]] = {}
-    for layer in model.layers[:-1]:
-        output = output_of(model, layer.name)
-        if len(output.shape) == 4 and not isinstance(layer, _PASSING) and _usable(model, layer.name):
-            found = _BLOCK.match(layer.name)
-            last[found[0] if found else layer.name.split("_")[0]] = (layer.name, int(output.shape[1] or 0))
-    chosen = list(last.values())
+    for layer in reversed(model.layers[:-1]):
+        output, found = output_of(model, layer.name), _BLOCK.match(layer.name)
+        block = found[0] if found else layer.name.split("_")[0]
+        # From the end, since whether a layer is degenerate is measured, which takes a second.
+        if block not in last and len(output.shape) == 4 and not isinstance(layer, _PASSING) and _usable(model, layer.name):
+            last[block] = (layer.name, int(output.shape[1] or 0))
+    chosen = [*reversed(last.values())]
     if len(chosen) > _MOST:
         chosen = [(name, size) for size, name in {size: name for name, size in chosen}.items()]
     names = {name for name, _ in chosen} | ({own} if len(output_of(model, own).shape) == 4 else set())
@@ -183,11 +184,7 @@ def _is_flat(model: keras.Model, name: str) -> bool:
 
 
 def _usable(model: keras.Model, name: str) -> bool:
-    try:
-        split(model, name)
-    except InputError:
-        return False
-    return not is_degenerate(model, name)
+    return is_cut(model, name) and not is_degenerate(model, name)
 
 
 # A network cut at a fully connected layer: its units are the neurons, as a map of one position.
