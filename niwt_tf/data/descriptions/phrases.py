@@ -15,6 +15,10 @@ _TOLD = (
 )
 _COLOR_WORDS = "(?:black|white|gr[ea]y|red|yellow|green|blue|brown|pink|orange|buff|rufous|purple|olive)"
 _MEMBERS = "(?:birds|animals|individuals|specimens|populations|cases|races|subspecies|forms|areas|regions|places|plumages)"
+_OF_KIND = (
+    "(?!(?:adults?|young|juvenile|immature|all|most|many|both|these|those|the|this|some|few|certain|other|no|such|any|of|like|than"
+    "|unlike|as|and|or|in|two|three|several|various|different|their|its)\\b)\\w+ (?:birds|animals|individuals|specimens)"
+)
 _REALLY = "(?:actually|really|in fact|in reality)"
 _SEXES = "(?:males?|females?|cocks?|hens?|bulls?|cows?|juveniles?|immatures?|young|adults?|summer|winter)"
 _PRESENT = (
@@ -66,6 +70,9 @@ _TOGETHER = [
         ("(?:race|subspecies|variety|phase|morph)(?= of\\b)", "kind"),
         # Of where some live: "southern birds have a buff belly".
         (rf"(?:(?:north|south|east|west)(?:ern|east\w*|west\w*)?|island|inland) {_MEMBERS}", "morph"),
+        # "Dark birds are brown", "yellowish in old animals".
+        (rf"(?<![\w,] ){_OF_KIND}(?= (?:are|have|show|lack|may|turn|become|lose|wear)\b)", "morph"),
+        (rf"in {_OF_KIND}", "in morph"),
         (rf"{_MEMBERS} (?:in|of|from) the (?:far )?(?:(?:north|south|east|west)\w*|islands?)", "morph"),
         ("(?:replaces?|supersedes?)(?: the| its)?(?: (?:usual|old|earlier|former))?", "instead"),
         ("(?:slow|quick|fast) to (?!the\\b|an?\\b)\\w+", ""),
@@ -135,7 +142,7 @@ _TOGETHER = [
         (rf"when {_STATE}", "sometimes"),
         (r"(\w+) only (?:when|if|rarely|sometimes|occasionally)", r"sometimes \1"),
         ("at first|initially", "when young"),
-        (rf"(?:led|kept|built|\w+ed) by (?:an? |the |one |old |dominant )*{_SEXES}", ""),
+        (rf"(?:led|kept|built|headed|guarded|raised|tended) by (?:an? |the |one |old |dominant )*{_SEXES}", ""),
         (f"few(?: other)? \\w+ {_HAS} (?:such|so|as)", "it has"),
         (r"(?<!is )(?<!are )(?<!very )little(?=\s*(?:[,.;\n]|$))", "sometimes"),
         ("(?:does|do|did) not (?:fear|avoid|shun|mind)", "likes"),
@@ -289,7 +296,8 @@ _OF_NO_CLASS = [
         rf"{_CLAUSE}(?:the |its |their )?(?:wild |extinct )?(?:ancestors?|forebears?)\b[^,.;\n]*",
         r"\b(?:old |abandoned )?\w+ (?:dug|made|built|left|used) by (?:other|another) \w+",
         # "The stripes of the female hill finch".
-        r"\bof (?:the|an?) (?:fe)?male (?!(?:is|are|has|have|and|or|but|in|with|birds?|animals?)\b)[\w ]{1,30}(?=[,.;\n]|$)",
+        r"\bof (?:the|an?) (?:fe)?male (?!(?:is|are|has|have|and|or|but|in|with|birds?|animals?)\b)"
+        rf"(?:(?!{_COLOR_WORDS})[\w ]){{1,30}}(?=[,.;\n]|$)",
         r"\b(?:the )?\w+ of (?:other|another) \w+",
         r"\b(?:to |in order to )?(?:escape|deter|evade|flee|repel|outrun|confuse)s?(?: from)? [^,.;\n]*",
         r"\bit is (?:not (?:yet )?(?:known|clear|certain)|unknown|unclear|uncertain|disputed|debated) (?:whether|if|how)"
@@ -335,7 +343,7 @@ def in_known_words(text: str) -> str:
     plain = re.sub(r"\band/or\b", "or", plain).replace("&", " and ")
     plain = re.sub(r"(?<=[^\W\d_])\s*/\s*(?=[^\W\d_])", " and ", plain)  # "black/white"
     plain = re.sub(r"\s[-–—]+\s|=|\?(?=\s*(?:no|none|yes)\b)", " : ", plain)
-    plain = _SIDES.sub(lambda found: "upperparts" if found[1] == "above" else "underparts", plain)
+    plain = _SIDES.sub(_side, plain)
     plain = _NOT_SO_MUCH.sub(r"not \1 but \2", plain)
     plain = _NOT_AS.sub(r"less \1 than", plain)
     plain = _COMES_IN.sub(lambda found: "sometimes thatone " + re.sub(",?(?: and| or)? ", " or ", found[1]), plain)
@@ -347,6 +355,13 @@ def in_known_words(text: str) -> str:
     return re.sub(r"\b(seldom|rarely|never),\s*,", r"\1", plain)
 
 
+def _side(found: re.Match[str]) -> str:
+    """Return what "above" and "below" stand for: parts of the whole, but not after a part, as in "bill black above"."""
+    clause = re.split(r"[.;:\n]", found.string[: found.start()])[-1]
+    return found[0] if _PART.search(clause) else "upperparts" if found[1] == "above" else "underparts"
+
+
+_PART = re.compile(r"\b(?:bills?|beaks?|tails?|wings?|primaries|legs?|feet|crown|head|crests?)\b")
 _JOINS = re.compile(
     r"\b(?:and|or|nor|with|without|has|have|having|which|that|whose|except|unlike|instead|not|no|it|they|apart)\b|[,:]"
 )
