@@ -117,7 +117,7 @@ AT_FIRST = {
     "fourth": (136, 154, 162), "fifth": (157, 169, 173), "sixth": (172, 182, 183), "seventh": (166, 178, 177),
     "eighth": (185, 238, 225),
 }  # fmt: skip
-UNSEEN: tuple[str, ...] = ()  # written and not yet read
+UNSEEN: tuple[str, ...] = ("ninth",)  # written and not yet read
 HALVES = ("held out", "open", *AT_FIRST, *UNSEEN)
 
 
