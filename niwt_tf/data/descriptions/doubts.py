@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 from niwt_tf.data.descriptions.attribute_names import (
     ASPECTS,
@@ -30,8 +31,9 @@ from niwt_tf.data.descriptions.sentences import CLASS, DENIED, GRADED, PARTLY, S
 _KNOWN = ASPECTS | COLORS | GENERIC | OF_MARKS | PARTS | PATTERNS | SIZES
 _SEEMING = words_of(
     """seem seems seemed seeming appear appears appeared appearing look looks looked looking said supposed thought believed
-    reputed reported claimed alleged suggests suggest recalls recall"""
+    reputed reported claimed alleged suggests suggest recalls recall reputation"""
 )
+_VARYING = words_of("vary varies varying ranges ranging")
 _CONDITIONS = words_of("when where if unless until till whenever wherever")
 # What stands before a place, a time, an age or a light, and what may follow and is none of these.
 _CIRCUMSTANCES = words_of("in at near from during until by under among within towards")
@@ -39,23 +41,30 @@ _NO_CIRCUMSTANCE = words_of("most all both every")
 _OUTWARD = words_of("flight colour color form shape size hand general")
 _WAYS = words_of("over into onto through across towards toward beyond past for")
 _BEFORE_NOUNS = _CIRCUMSTANCES | _WAYS | words_of("of on to around along")
+_OF_OTHERS = words_of("from than of to like by unlike")
 _ARTICLES = words_of("the a an its their nearest some any")
 # What belongs to an animal and is not a part of it, and what begins a passage on other kinds.
 _APART = words_of(
     "egg eggs nest clutch track tracks droppings scat dung call song voice similar compare cf confusion prey"
 )
+# "A nest lined with white feathers", but not "trees to nest in".
+_BUILT = words_of("egg eggs nest clutch")
+_PERCHES = words_of("in on at near under among")
 _WASHES = words_of("wash tinge tint sheen gloss suffusion")
-_ON_PARTS = PATTERNS | {stem(word) for word in words_of("line tip edge corner band bar tuft spot side base covert")}
+_ON_PARTS = (PATTERNS - {stem(word) for word in words_of("plain solid multicolored")}) | {
+    stem(word) for word in words_of("line tip edge corner band bar tuft spot side base covert")
+}
 
 
 def leave_doubtful(found: Sequence[ReadSegment], names: Sequence[AttributeName]) -> None:
     """Take doubtful claims from the segments of a sentence, and their words from those that were read."""
     by_place = {name.place: name for name in names}
-    begins = [word.text for one in found[:1] for word in one.segment.words[:1]]
-    before = None
-    for one in found:
-        told = [_Told(one, claim, by_place[claim.place], before) for claim in one.claims if one.segment.words]
-        doubtful = [each.claim for each in told if _APART & {*begins} or each.is_doubtful]
+    begins = {word.text for one in found[:1] for word in one.segment.words[:1]}
+    before, apart = None, bool(_APART & begins)
+    for one, after in zip(found, [*found[1:], None], strict=True):
+        apart |= any(token in _BUILT and then not in _PERCHES for token, then in pairwise([*one.segment.tokens, ""]))
+        told = [_Told(one, claim, by_place[claim.place], before, after) for claim in one.claims if one.segment.words]
+        doubtful = [each.claim for each in told if apart or each.is_doubtful]
         one.claims = [claim for claim in one.claims if claim not in doubtful]
         one.read -= {k for claim in doubtful for k in range(claim.begin, claim.end)}
         before = one
@@ -73,18 +82,21 @@ def _follows(word: Word, before: Word) -> bool:
 
 @dataclass(frozen=True)
 class _Told:
-    """A claim in its segment, `last` the segment before."""
+    """A claim in its segment, and the segments beside it."""
 
     one: ReadSegment
     claim: Claim
     name: AttributeName
     last: ReadSegment | None
+    next: ReadSegment | None
 
     @property
     def is_doubtful(self) -> bool:
-        if self.claim.weak and self.is_of_thing():
+        if (self.claim.weak and self.is_of_thing()) or (not self.claim.subject and self.is_of_unknown_part()):
             return True
         if self.claim.subject and (self.is_apart() or self.is_of_marks_on_it() or self.is_of_marks_before()):
+            return True
+        if self.is_of_another() or self.is_of_some():
             return True
         if self.claim.degree == DENIED and self.is_denied_afar():
             return True
@@ -121,12 +133,14 @@ class _Told:
         """Return whether a noun that is not known follows: "blue whales", "the red-winged blackbird", "in mountain streams"."""
         words, subject = self.words, self.claim.subject
         end = max([self.claim.end, *(end for _, end in self.subjects if subject)])
-        if end >= len(words) or not _follows(words[end], words[end - 1]) or words[end].text.endswith("ed"):
+        if end >= len(words) or not _follows(words[end], words[end - 1]) or self.claim.number is not None:
             return False
-        unknown = _is_unknown(self.one, end)
+        if words[end].text.endswith("ed"):
+            return False
+        unknown = _is_unknown(self.one, end) or words[end].text in ("bear", "bears")
         if subject:
             return unknown and words[end - 1].text.endswith("ed") and self.before[-1:] in ((), ("the",))
-        if self.is_color:
+        if is_hue(self.name):
             return unknown
         is_noun = unknown or (words[end].stem in GENERIC and words[end].text.endswith("s"))
         eaten = [*words[: self.claim.begin], *(self.last.segment.words if self.last and self.segment.lists else ())]
@@ -139,6 +153,11 @@ class _Told:
             return False
         if (self.before[-1:] == ("of",) and begin and words[begin - 1].stem in PATTERNS) or self.after[:1] in _OF_WASHES:
             return True
+        if "partly" in self.after and self.subjects:  # "yellow on the sides of the breast"
+            return True
+        marks = words[begin - 1] if begin and not self.subjects else None
+        if marks is not None and marks.stem in PATTERNS and marks.text.endswith("s") and _follows(words[begin], marks):
+            return True  # "wings brown, the bars white"
         ends = [e for _, e in self.subjects if e != begin and e < len(words) and not words[e - 1].text.endswith("s")]
         return any(_follows(words[e], words[e - 1]) and words[e].stem in _ON_PARTS for e in ends)
 
@@ -151,6 +170,28 @@ class _Told:
         end = len(self.last.segment.words) - 1
         marks = self.last.segment.words[end]
         return marks.text.endswith("ed") and (marks.stem in PATTERNS or _is_unknown(self.last, end))
+
+    def is_of_another(self) -> bool:
+        """Return whether what was named before has it: "bill yellow with a red spot", "from the jay, whose crown is black"."""
+        if self.last is None or not self.last.segment.words:
+            return False
+        if self.segment.relative and not self.last.subjects and _is_unknown(self.last, len(self.last.segment.words) - 1):
+            return bool(_OF_OTHERS & {*self.last.segment.tokens[-3:-1]})
+        if self.segment.joint != "with" or not self.claim.subject or not is_hue(self.name) or self.subjects:
+            return False
+        if self.next is not None and self.claim.subject in self.next.parts:
+            return False  # "with a black and white crown"
+        generic = any(word.stem in GENERIC for word in self.words)
+        return self.claim.subject not in self.last.parts and (bool(self.last.subjects) or (self.claim.weak and not generic))
+
+    def is_of_some(self) -> bool:
+        """Return whether what follows says that only some have it, or have it now: "tusks, found only in bulls"."""
+        if self.next is None or self.next.segment.about == CLASS or self.claim.about != CLASS:
+            return False
+        following = self.next.segment
+        if following.joint == "," and not self.next.claims and all(word.stem in GENERIC for word in following.words):
+            return True
+        return following.joint == "with" and "in" in following.tokens and is_hue(self.name)
 
     def is_apart(self) -> bool:
         """Return whether unknown words part a value from its subject: "wing coverts tipped white", but not "cobalt blue"."""
@@ -170,6 +211,8 @@ class _Told:
         for word in self.words[self.claim.begin : self.claim.end]:
             if word.text.endswith("er") and word.text not in own and word.stem in GRADED | SIZES | COLORS:
                 return True
+        if self.segment.tokens[0] == "like" and self.words[self.claim.begin].stem in SIZES:
+            return True  # "like a small crow"
         near = {*self.before[-3:]}
         if (near & {"so", "as"} and self.claim.degree == DENIED) or ("as" in near and "as" in self.after):
             return True
@@ -178,6 +221,8 @@ class _Told:
     def is_seeming(self) -> bool:
         """Return whether something is only said to be or looks so; "look for" is an order."""
         before = self.before
+        if self.is_color and _VARYING & {*before}:
+            return True
         return any(token in _SEEMING and before[k + 1 : k + 2] not in (("for",), ("out",)) for k, token in enumerate(before))
 
     def is_circumstance(self) -> bool:
@@ -192,6 +237,8 @@ class _Told:
             return True
         if not (self.claim.subject or is_hue(self.name) or words[begin].stem in SIZES):
             return words[begin].after_copula and _begins_with_circumstance(self.one)
+        if self.after[:1] == ("in",) and {"other", "others", "those"} & {*self.after[:3]}:
+            return True
         named = end < len(words) and words[end].stem not in _KNOWN
         if named and is_hue(self.name) and self.after[:1] == ("in",) and self.claim.about == CLASS:
             return not _NO_CIRCUMSTANCE & {*self.after[:2]}  # "white in the Arctic"
@@ -220,9 +267,18 @@ class _Told:
         if self.last is not None and self.segment.lists and not self.last.claims and self.words[-1].stem not in GENERIC:
             return True  # what it goes on with was not understood
         thing = self.words[self.claim.begin - 1] if self.claim.begin else None
-        if thing is None or self.claim.begin - 1 not in self.one.read or thing.stem in _KNOWN:
+        if thing is None or self.claim.begin - 1 not in self.one.read or thing.stem in _KNOWN - PATTERNS:
             return False
         return not thing.text.endswith(("like", "ed", "y"))
+
+
+    def is_of_unknown_part(self) -> bool:
+        """Return whether looks are those of a part that is not known: "skull big", "its ruff is black"."""
+        first, begin = self.words[0], self.claim.begin
+        if not begin or self.words[begin].stem not in SIZES | COLORS | PATTERNS or not _is_unknown(self.one, 0):
+            return False
+        owned = bool({"its", "their", "his", "her"} & {*self.segment.tokens[: first.at]})
+        return owned or (begin == 1 and _follows(self.words[1], first) and not first.text.endswith(("ed", "ly", "y")))
 
 
 _OF_WASHES = [(word,) for word in _WASHES]
@@ -250,7 +306,7 @@ def read_of_parts(found: Sequence[ReadSegment], place: int, names: Sequence[Attr
     for claim in one.claims:
         adjective = words[claim.begin].stem if claim.end - claim.begin == 1 and claim.place in plain else ""
         # "Stripes on the back" are stripes of the whole.
-        are_marks = adjective in PATTERNS and words[claim.begin].text.endswith("s")
+        are_marks = adjective in PATTERNS and words[claim.begin].text.endswith(("s", "stripe", "spot", "patch", "band"))
         is_looks = (adjective in COLORS | PATTERNS | SIZES and not are_marks) or (
             adjective and words[claim.begin].text.endswith("less")
         )
@@ -258,6 +314,8 @@ def read_of_parts(found: Sequence[ReadSegment], place: int, names: Sequence[Attr
             if adjective in SIZES or words[claim.begin].text.endswith("less"):
                 one.read -= {claim.begin}
                 continue
+            claim = replace(claim, degree=PARTLY)
+        if are_marks and claim.degree != DENIED and "only" in one.segment.tokens and _names_part(one):
             claim = replace(claim, degree=PARTLY)
         # That the belly has no spots says nothing of the back.
         of_covering = claim.place in plain and claim.degree == DENIED and words[claim.begin].stem in COVERINGS
@@ -288,12 +346,16 @@ def _of_part(found: Sequence[ReadSegment], place: int, claim: Claim) -> bool:
     if {after, behind} & PARTS or (of_others and after not in GENERIC) or eaten:
         return True
     segment = found[place].segment
-    following = found[place + 1].segment if place + 1 < len(found) else segment
-    # "Large, furry paws", "spots large", "claws black", "tail ringed black and white".
-    if following.words and following.lists and not (after or segment.copula or following.copula):
-        short = following is not segment and len(following.words) < 4
-        if short and following.words[-1].stem in PARTS:
+    listed = found[place + 1].segment if place + 1 < len(found) else None
+    # "Large, furry paws", "plankton and small fish", "spots large", "claws black", "tail ringed black and white".
+    if listed is not None and listed.words and listed.lists and not (segment.copula or listed.copula or claim.begin or after):
+        close = listed.words[-1].at - listed.words[0].at < 3 and listed.tokens[0] not in _BEFORE_NOUNS
+        if close and listed.words[-1].stem in PARTS and not listed.words[0].compared:
             return True
+    noun, then = (words[k] if k < len(words) else None for k in (claim.end, claim.end + 1))
+    of_noun = noun is not None and claim.end in found[place].read and _follows(noun, words[claim.end - 1])
+    if of_noun and noun is not None and words[claim.begin].stem in SIZES and (then is None or not _follows(then, noun)):
+        return True
     if claim.begin and (words[0].stem in PARTS or (words[claim.begin - 1].text.endswith("s") and not segment.copula)):
         return words[0].stem not in GENERIC
     if place and segment.bare and segment.joint in ("and", "or") and found[place - 1].claims and len(words) == 1:

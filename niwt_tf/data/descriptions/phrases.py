@@ -17,7 +17,7 @@ _COLOR_WORDS = "(?:black|white|gr[ea]y|red|yellow|green|blue|brown|pink|orange|b
 _MEMBERS = "(?:birds|animals|individuals|specimens|populations|cases|races|subspecies|forms|areas|regions|places|plumages)"
 _OF_KIND = (
     "(?!(?:adults?|young|juvenile|immature|all|most|many|both|these|those|the|this|some|few|certain|other|no|such|any|of|like|than"
-    "|unlike|as|and|or|in|two|three|several|various|different|their|its)\\b)\\w+ (?:birds|animals|individuals|specimens)"
+    "|unlike|as|and|or|in|two|three|several|various|different|their|its)\\b)[\\w-]+ (?:birds|animals|individuals|specimens)"
 )
 _REALLY = "(?:actually|really|in fact|in reality)"
 _SEXES = "(?:males?|females?|cocks?|hens?|bulls?|cows?|juveniles?|immatures?|young|adults?|summer|winter)"
@@ -99,6 +99,8 @@ _TOGETHER = [
         ("(?:may|might|can) or (?:may|might|can)(?: ?not)(?: be| have)?", "may"),
         ("less (?:often|commonly|frequently|usually)|more rarely|at times|now and then|now and again|on occasion", "sometimes"),
         ("not (?:in|un)(?:frequently|commonly|usually)|not (?:rarely|seldom)", "often"),
+        ("(?:first|second|hatch)-(?:winter|year|summer)(?: (?:birds|animals|males?|females?))?", "young"),
+        ("(?:and )?little (?:else|more)\\b", ""),
         ("once in a while|from time to time|every so often", "sometimes"),
         ("without exception", ""),
         ("i\\.e\\.|e\\.g\\.|if ever|if any|at all|at least|at most|no more than|no fewer than|more or less|such as", ""),

@@ -147,7 +147,7 @@ _SHADES = words_of(
 @lru_cache(maxsize=10_000)
 def stem(word: str) -> str:
     """Return a lower-case word without its ending: "striped" and "stripes" are one, so are "furry" and "fur"."""
-    if word in ("plains", "bushy"):  # where animals live; a plain wing is another thing, and so is a bushy tail
+    if word in ("plains", "bushy", "primaries"):  # where animals live, a tail, feathers: no plain wing, bush or primary color
         return word
     word = re.sub("(?<=colo)(u?r)ation$", r"\1", re.sub("'s?$", "", word))
     word = _IRREGULAR.get(word, word)
@@ -176,6 +176,7 @@ def stem(word: str) -> str:
     return word
 
 
+# What may end in -est or -er, by stem.
 GRADED = words_of("larg big small strong fast slow weak long short tall smart fierc lean dark pal bright wid thick thin heavi")
 
 
@@ -298,15 +299,9 @@ def _about(token: str) -> str | None:
     if token in EMPTY or token.endswith("ed"):  # "its tail cocked"
         return None
     base = stem(token)
-    return (
-        CLASS
-        if token in _OF_ALL
-        else SOME
-        if base in _SOME_STEMS
-        else YOUNG
-        if base in _YOUNG_STEMS or token == "born"
-        else None
-    )
+    if token in _OF_ALL:
+        return CLASS
+    return SOME if base in _SOME_STEMS else YOUNG if base in _YOUNG_STEMS or token == "born" else None
 
 
 _WITHIN = frozenset({"in", "during", "among", "only"})
@@ -493,8 +488,9 @@ def _in_relation(found: Iterable[_Marked], before: str = CLASS) -> list[Segment]
         about = one.about or (SOME if one.gendered and of_some else about)
         of_some |= about == SOME or one.about == SOME
         result.append(replace(one.segment, about=about))
-        for k in range(len(result) - 2, -1, -1):  # "white and pink forms"
-            if not one.heads or result[k + 1].joint not in ("and", "or") or not result[k].bare or result[k].about != CLASS:
+        for k in range(len(result) - 2, -1, -1):  # "white and pink forms", "brown and tan in females"
+            heads = one.heads or (one.about in (SOME, YOUNG) and "in" in one.segment.tokens and result[k + 1].joint == "and")
+            if not heads or result[k + 1].joint not in ("and", "or") or not result[k].bare or result[k].about != CLASS:
                 break
-            result[k] = replace(result[k], about=SOME)
+            result[k] = replace(result[k], about=one.about or SOME)
     return result
