@@ -117,7 +117,7 @@ AT_FIRST = {
     "fourth": (136, 154, 162), "fifth": (157, 169, 173), "sixth": (172, 182, 183), "seventh": (166, 178, 177),
     "eighth": (185, 238, 225), "ninth": (248, 276, 276),
 }  # fmt: skip
-UNSEEN: tuple[str, ...] = ()  # written and not yet read
+UNSEEN: tuple[str, ...] = ("tenth",)  # written and not yet read
 HALVES = ("held out", "open", *AT_FIRST, *UNSEEN)
 
 
