@@ -318,6 +318,9 @@ def _read_shared(found: Sequence[ReadSegment], place: int, by_subject: BySubject
             continue
         if not before.subjects or before.claims or values_in(before, values) or before.segment.copula:
             break
+        end = max(e for _, e, _ in before.subjects)
+        if any(word.stem not in GENERIC | PARTS for word in before.segment.words[end:]):  # "belly chestnut, throat red"
+            break
         for begin, end, subject in before.subjects:
             for claim in shared:
                 named = {by_place.place: by_place for names in by_subject.values() for by_place in names}[claim.place]

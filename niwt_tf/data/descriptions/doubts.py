@@ -38,8 +38,12 @@ _CONDITIONS = words_of("when where if unless until till whenever wherever")
 # What stands before a place, a time, an age or a light, and what may follow and is none of these.
 _CIRCUMSTANCES = words_of("in at near from during until by under among within towards")
 _NO_CIRCUMSTANCE = words_of("most all both every")
+_SEASONS = words_of("season seasons plumage")  # which one is told by the word before
 _OUTWARD = words_of("flight colour color form shape size hand general")
 _WAYS = words_of("over into onto through across towards toward beyond past for")
+_SIDES = words_of("above below beneath underneath")
+# Who, and not what has a colour, where a segment begins with it: "males red on the crown, females olive".
+_SEXES = words_of("male males female females cock cocks hen hens bull bulls cow cows")
 _BEFORE_NOUNS = _CIRCUMSTANCES | _WAYS | words_of("of on to around along")
 _OF_OTHERS = words_of("from than of to like by unlike")
 _ARTICLES = words_of("the a an its their nearest some any")
@@ -50,6 +54,7 @@ _APART = words_of(
 # "A nest lined with white feathers", but not "trees to nest in".
 _BUILT = words_of("egg eggs nest clutch")
 _PERCHES = words_of("in on at near under among")
+_WASHED = words_of("washed tinged suffused flushed")
 _WASHES = words_of("wash tinge tint sheen gloss suffusion")
 _ON_PARTS = (PATTERNS - {stem(word) for word in words_of("plain solid multicolored")}) | {
     stem(word) for word in words_of("line tip edge corner band bar tuft spot side base covert")
@@ -98,6 +103,9 @@ class _Told:
             return True
         if self.is_of_another() or self.is_of_some():
             return True
+        lent = self.claim.subject and not (self.subjects or self.claim.weak or self.segment.one)
+        if lent and (self.is_after_thing() or _SEXES & {*self.segment.tokens[:1]}):
+            return True
         if self.claim.degree == DENIED and self.is_denied_afar():
             return True
         return self.is_of_name() or self.is_comparison() or self.is_seeming() or self.is_circumstance() or self.is_on_the_way()
@@ -135,12 +143,12 @@ class _Told:
         end = max([self.claim.end, *(end for _, end in self.subjects if subject)])
         if end >= len(words) or not _follows(words[end], words[end - 1]) or self.claim.number is not None:
             return False
-        if words[end].text.endswith("ed"):
+        if words[end].text in _BEFORE_NOUNS:
             return False
         unknown = _is_unknown(self.one, end) or words[end].text in ("bear", "bears")
         if subject:
             return unknown and words[end - 1].text.endswith("ed") and self.before[-1:] in ((), ("the",))
-        if is_hue(self.name):
+        if is_hue(self.name) or (words[end].text.endswith("ed") and words[end - 1].stem in SIZES):  # "weak-sighted"
             return unknown
         is_noun = unknown or (words[end].stem in GENERIC and words[end].text.endswith("s"))
         eaten = [*words[: self.claim.begin], *(self.last.segment.words if self.last and self.segment.lists else ())]
@@ -153,8 +161,8 @@ class _Told:
             return False
         if (self.before[-1:] == ("of",) and begin and words[begin - 1].stem in PATTERNS) or self.after[:1] in _OF_WASHES:
             return True
-        if "partly" in self.after and self.subjects:  # "yellow on the sides of the breast"
-            return True
+        if self.subjects and ("partly" in self.after or _SIDES & {*self.after[:1]}):
+            return True  # "yellow on the sides of the breast", "tail black above"
         marks = words[begin - 1] if begin and not self.subjects else None
         if marks is not None and marks.stem in PATTERNS and marks.text.endswith("s") and _follows(words[begin], marks):
             return True  # "wings brown, the bars white"
@@ -169,7 +177,8 @@ class _Told:
             return False
         end = len(self.last.segment.words) - 1
         marks = self.last.segment.words[end]
-        return marks.text.endswith("ed") and (marks.stem in PATTERNS or _is_unknown(self.last, end))
+        strange = marks.stem in PATTERNS or marks.text in _WASHED or _is_unknown(self.last, end)
+        return marks.text.endswith("ed") and strange
 
     def is_of_another(self) -> bool:
         """Return whether what was named before has it: "bill yellow with a red spot", "from the jay, whose crown is black"."""
@@ -191,7 +200,9 @@ class _Told:
         following = self.next.segment
         if following.joint == "," and not self.next.claims and all(word.stem in GENERIC for word in following.words):
             return True
-        return following.joint == "with" and "in" in following.tokens and is_hue(self.name)
+        listed = following.joint == "with" or (following.joint == "and" and not self.segment.copula)
+        listed &= not self.next.subjects
+        return listed and "in" in following.tokens and is_hue(self.name)
 
     def is_apart(self) -> bool:
         """Return whether unknown words part a value from its subject: "wing coverts tipped white", but not "cobalt blue"."""
@@ -228,7 +239,8 @@ class _Told:
     def is_circumstance(self) -> bool:
         """Return whether something holds in some place, at some time or age: "white in old animals", "fast when hunted"."""
         tells = self.segment.joint == "," and self.segment.tokens[0] == "where"  # "the desert, where it digs tunnels"
-        if _CONDITIONS & {*self.segment.tokens[tells:]}:
+        listed = self.next.segment if self.next and self.next.segment.joint in ("and", "or") else None  # "fish and frogs when"
+        if _CONDITIONS & {*self.segment.tokens[tells:], *(listed.tokens[1:] if listed and not listed.copula else ())}:
             return True
         begin, end, words = self.claim.begin, self.claim.end, self.words
         if self.claim.degree == DENIED or any(b >= end for b, _ in self.subjects if self.claim.subject):
@@ -264,10 +276,17 @@ class _Told:
         """Return whether what seems said of the whole is of a thing or a part: "the eyebrow is white", "...; it is white"."""
         if self.segment.refers and not self.segment.after_stop:
             return True
-        if self.last is not None and self.segment.lists and not self.last.claims and self.words[-1].stem not in GENERIC:
-            return True  # what it goes on with was not understood
+        if self.last is not None and self.last.segment.words and self.segment.lists and self.words[-1].stem not in GENERIC:
+            end = len(self.last.segment.words) - 1
+            if not self.last.claims or (self.last.segment.copula and end not in self.last.read):
+                return True  # what it goes on with was not understood
+        return self.is_after_thing()
+
+    def is_after_thing(self) -> bool:
+        """Return whether it is said of what was read as a thing: "the eyebrow is long"."""
         thing = self.words[self.claim.begin - 1] if self.claim.begin else None
-        if thing is None or self.claim.begin - 1 not in self.one.read or thing.stem in _KNOWN - PATTERNS:
+        known = _KNOWN - PATTERNS if self.claim.weak else _KNOWN  # "the malar stripe is black"
+        if thing is None or self.claim.begin - 1 not in self.one.read or thing.stem in known:
             return False
         return not thing.text.endswith(("like", "ed", "y"))
 
@@ -288,7 +307,7 @@ def _is_circumstance_at(one: ReadSegment, k: int) -> bool:
     at = one.segment.words[k].at
     before = {*one.segment.tokens[max(0, at - 3) : at]}
     held = bool(_CIRCUMSTANCES & before) and not _NO_CIRCUMSTANCE & before
-    return (held and _is_unknown(one, k)) or {"in", "those"} <= before
+    return (held and _is_unknown(one, k) and one.segment.words[k].text not in _SEASONS) or {"in", "those"} <= before
 
 
 def _begins_with_circumstance(one: ReadSegment) -> bool:
@@ -358,6 +377,10 @@ def _of_part(found: Sequence[ReadSegment], place: int, claim: Claim) -> bool:
         return True
     if claim.begin and (words[0].stem in PARTS or (words[claim.begin - 1].text.endswith("s") and not segment.copula)):
         return words[0].stem not in GENERIC
+    if place and segment.bare and segment.joint in ("and", "or") and len(words) == 1:
+        before_it = found[place - 1].segment.words
+        if len(before_it) > 1 and before_it[0].stem in PARTS:  # "hooves small and black"
+            return True
     if place and segment.bare and segment.joint in ("and", "or") and found[place - 1].claims and len(words) == 1:
         last = found[place - 1].claims[-1]
         return last.end == len(found[place - 1].segment.words) and last.begin > 0 and _of_part(found, place - 1, last)

@@ -100,6 +100,8 @@ _TOGETHER = [
         ("less (?:often|commonly|frequently|usually)|more rarely|at times|now and then|now and again|on occasion", "sometimes"),
         ("not (?:in|un)(?:frequently|commonly|usually)|not (?:rarely|seldom)", "often"),
         ("(?:first|second|hatch)-(?:winter|year|summer)(?: (?:birds|animals|males?|females?))?", "young"),
+        ("(?:spends?|passes|survives?) the (?:winter|summer)", ""),
+        ("(?:goe?s?|does?|survives?|lives?) without", "unlike"),
         ("(?:and )?little (?:else|more)\\b", ""),
         ("once in a while|from time to time|every so often", "sometimes"),
         ("without exception", ""),
@@ -151,7 +153,7 @@ _TOGETHER = [
         (r"(?:grows?|growing) (?:up )?to (?:a height of )?(quantity\d+x)", r"height \1"),
         (rf"({_COLOR_WORDS})-(?:tipped|edged|based|rimmed|sided)", r"partly \1"),
         # "Neither wing is marked with white."
-        ("(?:marked|adorned|decorated|patterned|flecked|washed|tinged|suffused|dotted) (?:with|by)", ""),
+        ("(?:marked|adorned|decorated|patterned|flecked|dotted) (?:with|by)", ""),
         (r"(?:never|rarely|seldom) (?:leaves?|(?:strays?|ventures?) (?:far )?from)", "is always in"),
         (r"few(?: other)? \w+ (?:is|are)(?= (?:more|so|as|(?!other)\w{3,}er)\b)", "it is"),
         ("in (?:captivity|zoos)|in (?:poor|good|some|certain|strong|bad|bright) lights?", "sometimes"),
@@ -327,6 +329,8 @@ _NOT_AS = re.compile(r"\bnot (?:nearly |quite )?(?:as|so) (.{1,40}?) as\b")
 
 def in_known_words(text: str) -> str:
     """Return a lower-case text with what several words say together in words that the reader knows."""
+    if re.search(r"\bhe\b", text) and re.search(r"\bshe\b", text):
+        text = re.sub(r"\b(she|he)\b", lambda one: "the male" if one[1] == "he" else "the female", text)
     plain = re.sub(rf"\s*\(({_SEXES})\)", r" in \1", text)  # "green (male), brown (female)"
     plain = re.sub(r"\?\s*(?:never|hardly|rarely|seldom|not(?: \w+){0,2})(?=\s*(?:[,.;:\n]|$))", "? no", plain)
     plain = re.sub(

@@ -296,7 +296,7 @@ def degree_of(token: str) -> str | None:
 
 def _about(token: str) -> str | None:
     """Return of whom a word speaks, or None where it is no such word."""
-    if token in EMPTY or token.endswith("ed"):  # "its tail cocked"
+    if token in EMPTY or token == "cocking" or token.endswith("ed"):  # "its tail cocked"
         return None
     base = stem(token)
     if token in _OF_ALL:
@@ -357,6 +357,7 @@ def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -
             made.verb |= token.startswith("lack")
         elif about is not None and not compared:
             made.about = about if made.about in (None, CLASS) else made.about
+            made.heads |= about == SOME and bool(words) and words[-1].at == place - 1
         elif token == "than" or (token == "as" and second_as):
             compared = True
         elif token in ("as", "so"):
@@ -379,7 +380,7 @@ def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -
     starts, bare = bool(_COPULAS & {*part.tokens[:1]}), len(words) == len(part.tokens) and not copula
     made.segment = Segment(joint, tuple(words), copula, CLASS, relative, ends, refers, _stands_for(part), starts, bare,
                            tokens=tuple(part.tokens))  # fmt: skip
-    made.heads = made.about == SOME and not {"in", "during", "of", "by"} & set(part.tokens)
+    made.heads &= not {"in", "during", "of", "by"} & set(part.tokens)
     made.gendered = bool({"she", "he", "her", "his"} & set(part.tokens[:2]))
     made.goes_on = part.joints in (["and"], ["or"]) and not copula and not refers
     made.of_none = bool(part.tokens) and part.tokens[0] in ("no", "none", "neither")
