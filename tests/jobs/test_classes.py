@@ -189,7 +189,7 @@ MISTAKES = {
     "a class that is there": (_nothing, ("add_class", B, "--name=cat", "--text=black"), "'cat', which exists"),
     "a name of two lines": (_nothing, ("add_class", B, "--name=a\nb", "--text=black"), "without control characters"),
     "a long name": (_nothing, ("add_class", B, "--name=" + "x" * 201, "--text=black"), "1 to 200 characters"),
-    "little understood": (_nothing, (*ADD, "--text=black warbling crooning"), "half understood, or give --yes .*33% of what"),
+    "little understood": (_nothing, (*ADD, "--text=black, warbling, crooning"), "half understood, or give --yes .*33% of what"),
     "nothing understood": (_nothing, (*ADD, "--text=purple"), "text must describe the class in the words .*'black', 'stripes'"),
     "no file": (_nothing, (*ADD, "--attributes={b}/x.json"), "x.json must be a file. Received: no such file"),
     "no text file": (_nothing, (*ADD, "--text_file={b}/x.txt"), "x.txt must be a file. Received: no such file"),
@@ -276,7 +276,7 @@ def test_a_folder_that_is_no_bundle(niwt, tmp_path):
 @pytest.mark.slow
 def test_little_understood_is_saved_if_wanted(bundle, niwt, monkeypatch):
     monkeypatch.setattr("niwt_tf.jobs.classes.nearest_word", lambda word, known: None)
-    arguments = ("add_class", f"--bundle={bundle}", "--name=owl", "--text=black warbling crooning")
+    arguments = ("add_class", f"--bundle={bundle}", "--name=owl", "--text=black, warbling, crooning")
     assert niwt(*arguments).status == 2 and versions(bundle) == ["1"]
     assert niwt(*arguments, "--yes").status == 0 and versions(bundle) == ["1", "2"]
 

@@ -164,6 +164,9 @@ def _resolved(claims: Sequence[Claim], seen: Knowledge) -> dict[int, Claim]:
         numbers = [claim for claim in numbers if claim.degree == SAID] or numbers  # "4 kg, exceptionally 9 kg"
         if numbers:
             result[place] = numbers[-1]
+            told = [claim.number for claim in numbers if claim.number is not None]
+            if not of_all:  # "males weigh 12 kg and females 9 kg"
+                result[place] = replace(numbers[-1], number=sum(told) / len(told))
         elif SAID in degrees:
             result[place] = next(claim for claim in of_all if claim.degree == SAID)
         elif degrees == {DENIED} and all(claim.degree == DENIED for claim in of_some):

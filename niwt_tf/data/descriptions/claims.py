@@ -10,8 +10,6 @@ from niwt_tf.data.descriptions.attribute_names import (
     ASPECTS,
     BARE,
     COLORS,
-    COVERINGS,
-    EATING,
     GENERIC,
     GROWING,
     OF_MARKS,
@@ -28,6 +26,7 @@ from niwt_tf.data.descriptions.attribute_names import (
     named_by_subject,
     spans,
 )
+from niwt_tf.data.descriptions.doubts import leave_doubtful, read_of_parts
 from niwt_tf.data.descriptions.read_segments import (
     Claim,
     ReadSegment,
@@ -79,7 +78,7 @@ def claims_of(text: str, names: Sequence[AttributeName]) -> list[ReadSegment]:
             _read_values(found, place, by_subject, last, spoken)
         spoken = [(one, each) for one in found for each in sorted(one.subjects)] or spoken
         for place in range(len(found)):
-            _read_of_parts(found, place, names)
+            read_of_parts(found, place, names)
             _read_shared(found, place, by_subject)
             _read_shared_ahead(found, place, by_subject)
             _read_echo([*result, *found], len(result) + place, by_subject)
@@ -87,6 +86,7 @@ def claims_of(text: str, names: Sequence[AttributeName]) -> list[ReadSegment]:
             _read_alone(found, place, by_subject)
         _read_exceptions(found, by_subject)
         read_measures(found, measured)
+        leave_doubtful(found, names)
         result += found
     return result
 
@@ -153,61 +153,6 @@ def _read_adjectives(found: Sequence[ReadSegment], names: Sequence[AttributeName
             if last not in one.read and word.stem + noun in ["".join(map(stem, phrase)) for phrase in name.phrases]:
                 one.claim(name.place, last, last + 1, degree=word.degree)
                 with_noun.read |= {len(with_noun.segment.words) - 1}
-
-
-def _read_of_parts(found: Sequence[ReadSegment], place: int, names: Sequence[AttributeName]) -> None:
-    """Take "white" of "white ears" for a part of it, and "small" of "small ears" for nothing, where names have no ears."""
-    one = found[place]
-    words = one.segment.words
-    plain = {name.place for name in names if not name.subject and any(len(phrase) == 1 for phrase in name.phrases)}
-    kept = []
-    for claim in one.claims:
-        adjective = words[claim.begin].stem if claim.end - claim.begin == 1 and claim.place in plain else ""
-        # "Stripes on the back" are stripes of the whole.
-        are_marks = adjective in PATTERNS and words[claim.begin].text.endswith("s")
-        is_looks = (adjective in COLORS | PATTERNS | SIZES and not are_marks) or (
-            adjective and words[claim.begin].text.endswith("less")
-        )
-        if is_looks and (one.segment.one or (claim.degree != DENIED and _of_part(found, place, claim))):
-            if adjective in SIZES or words[claim.begin].text.endswith("less"):
-                one.read -= {claim.begin}
-                continue
-            claim = replace(claim, degree=PARTLY)
-        # That the belly has no spots says nothing of the back.
-        of_covering = claim.place in plain and claim.degree == DENIED and words[claim.begin].stem in COVERINGS
-        if of_covering and claim.end - claim.begin == 1 and not claim.subject and _names_part(one):
-            one.read -= {claim.begin}
-            continue
-        kept.append(claim)
-    one.claims = kept
-
-
-def _names_part(one: ReadSegment) -> bool:
-    """Return whether a segment names a part of the body that no attribute in it is about."""
-    return any(word.stem in PARTS and k not in one.read for k, word in enumerate(one.segment.words))
-
-
-def _of_part(found: Sequence[ReadSegment], place: int, claim: Claim) -> bool:
-    """Return whether an adjective is said of a part of the body."""
-    words = found[place].segment.words
-    after = words[claim.end].stem if claim.end < len(words) else ""
-    if not after and place + 1 < len(found) and found[place + 1].segment.lists:  # "black and white ears"
-        following = [word.stem for word in found[place + 1].segment.words[:2]]
-        after = following[1] if len(following) == 2 and following[0] in COLORS | PATTERNS else ""
-    # "In small groups" it is not small.
-    of_others = words[claim.begin].stem in SIZES and claim.end < len(words) and words[claim.end].text.endswith("s")
-    eats = claim.begin or any(word.stem in EATING for one in found[:place] for word in one.segment.words)
-    eaten = of_others and eats and not found[place].segment.copula  # "it eats small animals"
-    behind = words[claim.end + 1].stem if claim.end + 1 < len(words) and after not in GENERIC else ""
-    if {after, behind} & PARTS or (of_others and after not in GENERIC) or eaten:
-        return True
-    before = words[claim.begin - 1].stem if claim.begin and words[claim.begin].after_copula else ""
-    if not claim.begin and place and found[place].segment.predicate:  # "tusks are found in both sexes but are larger in males"
-        first = next((k for k in range(place - 1, 0, -1) if not found[k].segment.predicate), 0)
-        before = found[first].segment.words[0].stem if found[first].segment.words else ""
-    if not claim.begin and found[place].segment.joint == ":" and found[place - 1].segment.words:
-        before = found[place - 1].segment.words[-1].stem
-    return before in PARTS
 
 
 def _read_values(
@@ -372,6 +317,9 @@ def _read_shared(found: Sequence[ReadSegment], place: int, by_subject: BySubject
         if before.segment.words and all(word.stem in PARTS for word in before.segment.words) and not before.subjects:
             continue
         if not before.subjects or before.claims or values_in(before, values) or before.segment.copula:
+            break
+        end = max(e for _, e, _ in before.subjects)
+        if any(word.stem not in GENERIC | PARTS for word in before.segment.words[end:]):  # "belly chestnut, throat red"
             break
         for begin, end, subject in before.subjects:
             for claim in shared:

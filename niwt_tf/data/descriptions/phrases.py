@@ -15,6 +15,10 @@ _TOLD = (
 )
 _COLOR_WORDS = "(?:black|white|gr[ea]y|red|yellow|green|blue|brown|pink|orange|buff|rufous|purple|olive)"
 _MEMBERS = "(?:birds|animals|individuals|specimens|populations|cases|races|subspecies|forms|areas|regions|places|plumages)"
+_OF_KIND = (
+    "(?!(?:adults?|young|juvenile|immature|all|most|many|both|these|those|the|this|some|few|certain|other|no|such|any|of|like|than"
+    "|unlike|as|and|or|in|two|three|several|various|different|their|its)\\b)[\\w-]+ (?:birds|animals|individuals|specimens)"
+)
 _REALLY = "(?:actually|really|in fact|in reality)"
 _SEXES = "(?:males?|females?|cocks?|hens?|bulls?|cows?|juveniles?|immatures?|young|adults?|summer|winter)"
 _PRESENT = (
@@ -66,6 +70,9 @@ _TOGETHER = [
         ("(?:race|subspecies|variety|phase|morph)(?= of\\b)", "kind"),
         # Of where some live: "southern birds have a buff belly".
         (rf"(?:(?:north|south|east|west)(?:ern|east\w*|west\w*)?|island|inland) {_MEMBERS}", "morph"),
+        # "Dark birds are brown", "yellowish in old animals".
+        (rf"(?<![\w,] ){_OF_KIND}(?= (?:are|have|show|lack|may|turn|become|lose|wear)\b)", "morph"),
+        (rf"in {_OF_KIND}", "in morph"),
         (rf"{_MEMBERS} (?:in|of|from) the (?:far )?(?:(?:north|south|east|west)\w*|islands?)", "morph"),
         ("(?:replaces?|supersedes?)(?: the| its)?(?: (?:usual|old|earlier|former))?", "instead"),
         ("(?:slow|quick|fast) to (?!the\\b|an?\\b)\\w+", ""),
@@ -92,6 +99,10 @@ _TOGETHER = [
         ("(?:may|might|can) or (?:may|might|can)(?: ?not)(?: be| have)?", "may"),
         ("less (?:often|commonly|frequently|usually)|more rarely|at times|now and then|now and again|on occasion", "sometimes"),
         ("not (?:in|un)(?:frequently|commonly|usually)|not (?:rarely|seldom)", "often"),
+        ("(?:first|second|hatch)-(?:winter|year|summer)(?: (?:birds|animals|males?|females?))?", "young"),
+        ("(?:spends?|passes|survives?) the (?:winter|summer)", ""),
+        ("(?:goe?s?|does?|survives?|lives?) without", "unlike"),
+        ("(?:and )?little (?:else|more)\\b", ""),
         ("once in a while|from time to time|every so often", "sometimes"),
         ("without exception", ""),
         ("i\\.e\\.|e\\.g\\.|if ever|if any|at all|at least|at most|no more than|no fewer than|more or less|such as", ""),
@@ -135,14 +146,14 @@ _TOGETHER = [
         (rf"when {_STATE}", "sometimes"),
         (r"(\w+) only (?:when|if|rarely|sometimes|occasionally)", r"sometimes \1"),
         ("at first|initially", "when young"),
-        (rf"(?:led|kept|built|\w+ed) by (?:an? |the |one |old |dominant )*{_SEXES}", ""),
+        (rf"(?:led|kept|built|headed|guarded|raised|tended) by (?:an? |the |one |old |dominant )*{_SEXES}", ""),
         (f"few(?: other)? \\w+ {_HAS} (?:such|so|as)", "it has"),
         (r"(?<!is )(?<!are )(?<!very )little(?=\s*(?:[,.;\n]|$))", "sometimes"),
         ("(?:does|do|did) not (?:fear|avoid|shun|mind)", "likes"),
         (r"(?:grows?|growing) (?:up )?to (?:a height of )?(quantity\d+x)", r"height \1"),
         (rf"({_COLOR_WORDS})-(?:tipped|edged|based|rimmed|sided)", r"partly \1"),
         # "Neither wing is marked with white."
-        ("(?:marked|adorned|decorated|patterned|flecked|washed|tinged|suffused|dotted) (?:with|by)", ""),
+        ("(?:marked|adorned|decorated|patterned|flecked|dotted) (?:with|by)", ""),
         (r"(?:never|rarely|seldom) (?:leaves?|(?:strays?|ventures?) (?:far )?from)", "is always in"),
         (r"few(?: other)? \w+ (?:is|are)(?= (?:more|so|as|(?!other)\w{3,}er)\b)", "it is"),
         ("in (?:captivity|zoos)|in (?:poor|good|some|certain|strong|bad|bright) lights?", "sometimes"),
@@ -289,7 +300,8 @@ _OF_NO_CLASS = [
         rf"{_CLAUSE}(?:the |its |their )?(?:wild |extinct )?(?:ancestors?|forebears?)\b[^,.;\n]*",
         r"\b(?:old |abandoned )?\w+ (?:dug|made|built|left|used) by (?:other|another) \w+",
         # "The stripes of the female hill finch".
-        r"\bof (?:the|an?) (?:fe)?male (?!(?:is|are|has|have|and|or|but|in|with|birds?|animals?)\b)[\w ]{1,30}(?=[,.;\n]|$)",
+        r"\bof (?:the|an?) (?:fe)?male (?!(?:is|are|has|have|and|or|but|in|with|birds?|animals?)\b)"
+        rf"(?:(?!{_COLOR_WORDS})[\w ]){{1,30}}(?=[,.;\n]|$)",
         r"\b(?:the )?\w+ of (?:other|another) \w+",
         r"\b(?:to |in order to )?(?:escape|deter|evade|flee|repel|outrun|confuse)s?(?: from)? [^,.;\n]*",
         r"\bit is (?:not (?:yet )?(?:known|clear|certain)|unknown|unclear|uncertain|disputed|debated) (?:whether|if|how)"
@@ -317,6 +329,8 @@ _NOT_AS = re.compile(r"\bnot (?:nearly |quite )?(?:as|so) (.{1,40}?) as\b")
 
 def in_known_words(text: str) -> str:
     """Return a lower-case text with what several words say together in words that the reader knows."""
+    if re.search(r"\bhe\b", text) and re.search(r"\bshe\b", text):
+        text = re.sub(r"\b(she|he)\b", lambda one: "the male" if one[1] == "he" else "the female", text)
     plain = re.sub(rf"\s*\(({_SEXES})\)", r" in \1", text)  # "green (male), brown (female)"
     plain = re.sub(r"\?\s*(?:never|hardly|rarely|seldom|not(?: \w+){0,2})(?=\s*(?:[,.;:\n]|$))", "? no", plain)
     plain = re.sub(
@@ -335,7 +349,7 @@ def in_known_words(text: str) -> str:
     plain = re.sub(r"\band/or\b", "or", plain).replace("&", " and ")
     plain = re.sub(r"(?<=[^\W\d_])\s*/\s*(?=[^\W\d_])", " and ", plain)  # "black/white"
     plain = re.sub(r"\s[-–—]+\s|=|\?(?=\s*(?:no|none|yes)\b)", " : ", plain)
-    plain = _SIDES.sub(lambda found: "upperparts" if found[1] == "above" else "underparts", plain)
+    plain = _SIDES.sub(_side, plain)
     plain = _NOT_SO_MUCH.sub(r"not \1 but \2", plain)
     plain = _NOT_AS.sub(r"less \1 than", plain)
     plain = _COMES_IN.sub(lambda found: "sometimes thatone " + re.sub(",?(?: and| or)? ", " or ", found[1]), plain)
@@ -347,6 +361,13 @@ def in_known_words(text: str) -> str:
     return re.sub(r"\b(seldom|rarely|never),\s*,", r"\1", plain)
 
 
+def _side(found: re.Match[str]) -> str:
+    """Return what "above" and "below" stand for: parts of the whole, but not after a part, as in "bill black above"."""
+    clause = re.split(r"[.;:\n]", found.string[: found.start()])[-1]
+    return found[0] if _PART.search(clause) else "upperparts" if found[1] == "above" else "underparts"
+
+
+_PART = re.compile(r"\b(?:bills?|beaks?|tails?|wings?|primaries|legs?|feet|crown|head|crests?)\b")
 _JOINS = re.compile(
     r"\b(?:and|or|nor|with|without|has|have|having|which|that|whose|except|unlike|instead|not|no|it|they|apart)\b|[,:]"
 )

@@ -129,7 +129,7 @@ def parted(one: ReadSegment, end: int, begin: int) -> bool:
 
 
 def _is_verb(word: str, name: AttributeName) -> bool:
-    return word.endswith("ed") and any(len(phrase) == 1 and phrase[0].endswith("ing") for phrase in name.phrases)
+    return word.endswith(("ed", "es")) and any(len(phrase) == 1 and phrase[0].endswith("ing") for phrase in name.phrases)
 
 
 def find_subjects(one: ReadSegment, by_subject: BySubject) -> None:

@@ -68,7 +68,7 @@ _OF_SOME = words_of(
 )
 _OF_YOUNG = words_of(
     """young juvenile immature fawn calf cub chick pup puppy kitten lamb foal piglet nestling hatchling infant baby
-    fledgling duckling gosling newborn youngster tadpole larva"""
+    fledgling duckling gosling cygnet newborn youngster subadult yearling joey leveret tadpole larva nymph"""
 )
 _OF_ALL = words_of("adult adults grown sexes parent parents")
 _IRREGULAR = {
@@ -79,21 +79,10 @@ _IRREGULAR = {
 }  # fmt: skip
 # Spellings and names of one thing, in data sets and in what people write.
 _SAME = {
-    "beak": "bill",
-    "grey": "gray",
-    "colour": "color",
-    "stomach": "belly",
-    "abdomen": "belly",
-    "chest": "breast",
-    "streak": "strip",
-    "conical": "con",
-    "antl": "horn",
-    "large": "big",
-    "larg": "big",
-    "little": "small",
-    "littl": "small",
+    "beak": "bill", "grey": "gray", "colour": "color", "stomach": "belly", "abdomen": "belly", "chest": "breast",
+    "streak": "strip", "conical": "con", "antl": "horn", "large": "big", "larg": "big", "little": "small", "littl": "small",
     "quadrupedal": "quadrapedal",
-}
+}  # fmt: skip
 _NUMBERS = {"0": "no", "1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "7": "seven",
             "8": "eight", "9": "nine", "10": "ten"}  # fmt: skip
 _HYPOTHETICAL = frozenset({"would", "wouldn't", "it'd", "they'd"})
@@ -110,6 +99,7 @@ class Word:
     degree: str = SAID
     compared: bool = False  # whether it is what something is compared with: "a bear" in "less furry than a bear"
     quantity: Quantity | None = None
+    at: int = 0  # its place among the segment's tokens
 
 
 @dataclass(frozen=True)
@@ -127,6 +117,7 @@ class Segment:
     predicate: bool = False  # whether "is" or the like begins it
     bare: bool = False  # whether it has nothing but words that count, as "tail" of "black wings and tail"
     after_stop: bool = True  # whether a full stop stands before its sentence, not a semicolon
+    tokens: tuple[str, ...] = ()  # all of its words
 
     @property
     def lists(self) -> bool:
@@ -156,7 +147,7 @@ _SHADES = words_of(
 @lru_cache(maxsize=10_000)
 def stem(word: str) -> str:
     """Return a lower-case word without its ending: "striped" and "stripes" are one, so are "furry" and "fur"."""
-    if word in ("plains", "bushy"):  # where animals live; a plain wing is another thing, and so is a bushy tail
+    if word in ("plains", "bushy", "primaries"):  # where animals live, a tail, feathers: no plain wing, bush or primary color
         return word
     word = re.sub("(?<=colo)(u?r)ation$", r"\1", re.sub("'s?$", "", word))
     word = _IRREGULAR.get(word, word)
@@ -169,7 +160,7 @@ def stem(word: str) -> str:
     word = re.sub("(?<=.{2})ier$", "y", word)
     if len(word) > 5 and word.endswith("ish") and _single(word[:-3]) in _SHADES:  # "reddish", not "finish"
         word = _single(word[:-3])
-    word = _single(word[:-3]) if word.endswith("est") and _single(word[:-3]) in _GRADED else word
+    word = _single(word[:-3]) if word.endswith("est") and _single(word[:-3]) in GRADED else word
     verbal = re.fullmatch("(.{3,})(ed|ing)", word) or re.fullmatch("(.{4,})(er)", word)
     if verbal:
         word = _single(verbal[1])
@@ -185,8 +176,8 @@ def stem(word: str) -> str:
     return word
 
 
-# What may end in -est, by stem.
-_GRADED = words_of("larg big small strong fast slow weak long short tall smart fierc lean dark pal bright wid thick thin heavi")
+# What may end in -est or -er, by stem.
+GRADED = words_of("larg big small strong fast slow weak long short tall smart fierc lean dark pal bright wid thick thin heavi")
 
 
 def _single(word: str) -> str:
@@ -206,21 +197,29 @@ _VERY = [
 ]
 
 
+# "The Blue Jay" within a sentence: one word, whose colour is nobody's.
+_NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w'-]+(?: [A-Z][\w'-]+)+")
+
+
 def sentences(text: str, names: frozenset[str] = frozenset()) -> list[list[Segment]]:
     """Return the segments of each sentence of a text; segments and sentences without a word that counts are left out.
 
     `names` are words' stems that are not to be taken apart: "hairless" is "no hair" but where an attribute is called so.
     """
-    plain, quantities = without_quantities(unwrapped(text).lower().replace("::", " ").replace("_", " "))
+    named = _NAME.sub(lambda name: re.sub(r"\W", "", name[0]), unwrapped(text))
+    plain, quantities = without_quantities(named.lower().replace("::", " ").replace("_", " "))
     plain = in_known_words(plain)
     for pattern, said in _VERY:
         plain = plain if stem(said[0]) in names else pattern.sub(said[1], plain)
     found: list[list[Segment]] = []
     parts: list[_Part] = [_Part()]
-    stopped, about = True, CLASS
+    stopped, about, header = True, CLASS, CLASS
     for token in [*_TOKEN.findall(plain), "."]:
         if token in _ENDS:
             segments = _in_relation(_with_marks([_read(part, quantities, names) for part in _joined(parts)]), about)
+            header = next((one.about for one in segments[:1] if one.joint == ":"), header)  # "female: back brown; tail black"
+            segments = [replace(one, about=header) if one.about == CLASS else one for one in segments]
+            header = header if token == ";" else CLASS
             if token == "?":  # one that is answered has lost its mark
                 segments = [replace(one, about=UNREAL) for one in segments]
             found += [[replace(one, after_stop=stopped) for one in segments]] if segments else []
@@ -248,9 +247,9 @@ class _Part:
         """Return what it holds: "words" that count, "marks" of a degree, "denial" as the last mark, "who"."""
         found: set[str] = set()
         for token in self.tokens:
-            if _degree_of(token) is not None:
+            if degree_of(token) is not None:
                 found |= {"marks"}
-                found = found | {"denial"} if _degree_of(token) == DENIED else found - {"denial"}
+                found = found | {"denial"} if degree_of(token) == DENIED else found - {"denial"}
             elif _about(token) is not None:
                 found.add("who")
             elif token not in EMPTY and token not in ("than", "as", "so"):
@@ -288,7 +287,8 @@ def _joined(parts: Sequence[_Part]) -> list[_Part]:
     return result
 
 
-def _degree_of(token: str) -> str | None:
+def degree_of(token: str) -> str | None:
+    """Return how far a word says that others are said, or None where it is no such word."""
     if _NUMBERS.get(token, token) in _DENYING or token.endswith("n't") or token in _ABSENT:
         return DENIED
     return PARTLY if token in _LESSENING else SAID if token in _CONFIRMING else None
@@ -296,18 +296,12 @@ def _degree_of(token: str) -> str | None:
 
 def _about(token: str) -> str | None:
     """Return of whom a word speaks, or None where it is no such word."""
-    if token in EMPTY or token.endswith("ed"):  # "its tail cocked"
+    if token in EMPTY or token == "cocking" or token.endswith("ed"):  # "its tail cocked"
         return None
     base = stem(token)
-    return (
-        CLASS
-        if token in _OF_ALL
-        else SOME
-        if base in _SOME_STEMS
-        else YOUNG
-        if base in _YOUNG_STEMS or token == "born"
-        else None
-    )
+    if token in _OF_ALL:
+        return CLASS
+    return SOME if base in _SOME_STEMS else YOUNG if base in _YOUNG_STEMS or token == "born" else None
 
 
 _WITHIN = frozenset({"in", "during", "among", "only"})
@@ -350,7 +344,7 @@ def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -
     for place, token in enumerate(part.tokens):
         # "No stripes on its gray body": what follows is where there are none.
         elsewhere |= token in _PLACES and denier in _OF_THINGS and bool(words) and part.tokens[place + 1 : place + 2] in _OF_IT
-        plain, own, about = _NUMBERS.get(token, token), _degree_of(token), _about(token)
+        plain, own, about = _NUMBERS.get(token, token), degree_of(token), _about(token)
         copula, recent = copula or token in _COPULAS, recent or token in _COPULAS
         following = part.tokens[place + 1] if place + 1 < len(part.tokens) else ""
         # "Bars are absent from the wings", "bars lacking on the wings".
@@ -363,16 +357,17 @@ def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -
             made.verb |= token.startswith("lack")
         elif about is not None and not compared:
             made.about = about if made.about in (None, CLASS) else made.about
+            made.heads |= about == SOME and bool(words) and words[-1].at == place - 1
         elif token == "than" or (token == "as" and second_as):
             compared = True
         elif token in ("as", "so"):
             second_as = True
         elif token in quantities:
-            words.append(Word(quantities[token].text, token, recent, degree, compared, quantities[token]))
+            words.append(Word(quantities[token].text, token, recent, degree, compared, quantities[token], place))
             trailing = False
         elif token not in EMPTY and not _is_adverb(token, names):
             how, base = _denied_within(token, names) or (SAID if elsewhere else degree, stem(plain))
-            words.append(Word(token, base, recent, how, compared))
+            words.append(Word(token, base, recent, how, compared, at=place))
             recent = trailing = False
     if trailing:
         words = [replace(word, degree=DENIED) for word in words]
@@ -383,8 +378,9 @@ def _read(part: _Part, quantities: dict[str, Quantity], names: frozenset[str]) -
     refers = bool(_PRONOUNS & set(part.tokens[:2])) or bool(part.tokens and part.tokens[-1] in ("one", "ones"))
     ends = trailing or absent
     starts, bare = bool(_COPULAS & {*part.tokens[:1]}), len(words) == len(part.tokens) and not copula
-    made.segment = Segment(joint, tuple(words), copula, CLASS, relative, ends, refers, _stands_for(part), starts, bare)
-    made.heads = made.about == SOME and not {"in", "during", "of", "by"} & set(part.tokens)
+    made.segment = Segment(joint, tuple(words), copula, CLASS, relative, ends, refers, _stands_for(part), starts, bare,
+                           tokens=tuple(part.tokens))  # fmt: skip
+    made.heads &= not {"in", "during", "of", "by"} & set(part.tokens)
     made.gendered = bool({"she", "he", "her", "his"} & set(part.tokens[:2]))
     made.goes_on = part.joints in (["and"], ["or"]) and not copula and not refers
     made.of_none = bool(part.tokens) and part.tokens[0] in ("no", "none", "neither")
@@ -493,8 +489,9 @@ def _in_relation(found: Iterable[_Marked], before: str = CLASS) -> list[Segment]
         about = one.about or (SOME if one.gendered and of_some else about)
         of_some |= about == SOME or one.about == SOME
         result.append(replace(one.segment, about=about))
-        for k in range(len(result) - 2, -1, -1):  # "white and pink forms"
-            if not one.heads or result[k + 1].joint not in ("and", "or") or not result[k].bare or result[k].about != CLASS:
+        for k in range(len(result) - 2, -1, -1):  # "white and pink forms", "brown and tan in females"
+            heads = one.heads or (one.about in (SOME, YOUNG) and "in" in one.segment.tokens and result[k + 1].joint == "and")
+            if not heads or result[k + 1].joint not in ("and", "or") or not result[k].bare or result[k].about != CLASS:
                 break
-            result[k] = replace(result[k], about=SOME)
+            result[k] = replace(result[k], about=one.about or SOME)
     return result

@@ -9,7 +9,7 @@ from pathlib import Path
 from niwt_tf.config.backbones import BACKBONES
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.descriptions.bert import encoder_folder
-from niwt_tf.data.descriptions.documents import FOLDER
+from niwt_tf.data.descriptions.sources import FOLDER
 from niwt_tf.data.load import load_dataset
 from niwt_tf.data.readers.archives import ARCHIVES, Archive, missing_files, official_folder, texts_folder
 from niwt_tf.data.readers.folder import image_names

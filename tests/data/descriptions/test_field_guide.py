@@ -115,8 +115,10 @@ WORDS = sorted({word for _, _, text, _ in SENTENCES for word in text.split()}) +
 AT_FIRST = {
     "first open": (99, 109, 124), "first held": (123, 129, 129), "second": (110, 128, 141), "third": (132, 145, 166),
     "fourth": (136, 154, 162), "fifth": (157, 169, 173), "sixth": (172, 182, 183), "seventh": (166, 178, 177),
+    "eighth": (185, 238, 225), "ninth": (248, 276, 276), "tenth": (248, 277, 281),
 }  # fmt: skip
-HALVES = ("held out", "open", *AT_FIRST)
+UNSEEN: tuple[str, ...] = ()  # written and not yet read
+HALVES = ("held out", "open", *AT_FIRST, *UNSEEN)
 
 
 def read(table, text):
@@ -144,7 +146,7 @@ def score(half):
     return right / found, right / wanted, wrong
 
 
-@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("half", [half for half in HALVES if half not in UNSEEN])
 def test_precision_and_recall(half):
     precision, recall, wrong = score(half)
     print(f"\n{half}: precision {precision:.1%}, recall {recall:.1%}, {len(wrong)} sentences not as they should be")

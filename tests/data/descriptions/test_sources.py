@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from niwt_tf.config.names import SOURCES
-from niwt_tf.data.descriptions.documents import caption_documents
-from niwt_tf.data.descriptions.sources import choose_knowledge
+from niwt_tf.data.descriptions.sources import caption_documents, choose_knowledge
 from niwt_tf.data.readers.cub import read_cub
 from niwt_tf.data.readers.folder import read_folder
 from niwt_tf.data.schema import Knowledge, caption_texts, descriptions_of

@@ -9,8 +9,7 @@ import pytest
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from niwt_tf.data.descriptions.documents import caption_documents
-from niwt_tf.data.descriptions.sources import choose_knowledge
+from niwt_tf.data.descriptions.sources import caption_documents, choose_knowledge
 from niwt_tf.data.descriptions.tfidf import Words
 from niwt_tf.data.readers.cub import read_cub
 from niwt_tf.data.splits import named_split
