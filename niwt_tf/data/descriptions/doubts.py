@@ -46,6 +46,7 @@ _SIDES = words_of("above below beneath underneath")
 _SEXES = words_of("male males female females cock cocks hen hens bull bulls cow cows")
 _BEFORE_NOUNS = _CIRCUMSTANCES | _WAYS | words_of("of on to around along")
 _OF_OTHERS = words_of("from than of to like by unlike")
+_OWNING = words_of("has have having with of")
 _ARTICLES = words_of("the a an its their nearest some any")
 # What belongs to an animal and is not a part of it, and what begins a passage on other kinds.
 _APART = words_of(
@@ -143,7 +144,7 @@ class _Told:
         end = max([self.claim.end, *(end for _, end in self.subjects if subject)])
         if end >= len(words) or not _follows(words[end], words[end - 1]) or self.claim.number is not None:
             return False
-        if words[end].text in _BEFORE_NOUNS:
+        if words[end].text in _BEFORE_NOUNS or self.is_of_kind_described:
             return False
         unknown = _is_unknown(self.one, end) or words[end].text in ("bear", "bears")
         if subject:
@@ -153,6 +154,30 @@ class _Told:
         is_noun = unknown or (words[end].stem in GENERIC and words[end].text.endswith("s"))
         eaten = [*words[: self.claim.begin], *(self.last.segment.words if self.last and self.segment.lists else ())]
         return is_noun and (bool({*self.before[-2:]} & _BEFORE_NOUNS) or any(word.stem in EATING for word in eaten))
+
+    @cached_property
+    def is_of_kind_described(self) -> bool:
+        """Whether it stands before a noun that means the class itself: "a small brown monkey from Brazil"."""
+        before, one = self.before, self.one
+        if self.claim.subject or self.segment.joint in _OWNING or bool(_OWNING & {*before}):
+            return False
+        if self.goes_on_with_adjectives:
+            return True
+        first = max((k for k, token in enumerate(before) if token in _ARTICLES | _BEFORE_NOUNS), default=None)
+        if first is not None:
+            return before[first] in ("a", "an") and not (first and before[first - 1] in _BEFORE_NOUNS | _OF_OTHERS)
+        return self.last is None and not any(_is_unknown(one, k) or self.words[k].after_copula for k in range(self.claim.end))
+
+    @cached_property
+    def goes_on_with_adjectives(self) -> bool:
+        """Whether it follows another adjective of the same noun: "a big, fierce, orange cat", "a medium-sized, spotted cat"."""
+        if self.last is None or not self.segment.lists or self.claim.begin or not self.last.segment.words:
+            return False
+        end = len(self.last.segment.words) - 1
+        if self.last.claims:
+            return self.last.claims[-1].end - 1 == end and not self.last.claims[-1].subject
+        tokens = self.last.segment.tokens
+        return tokens[-1].endswith(("ed", "ish", "y")) and bool({"a", "an"} & {*tokens[-3:-1]})
 
     def is_of_marks_on_it(self) -> bool:
         """Return whether a colour is that of what is on a part: "white wing bars", "streaks of brown on the belly"."""
@@ -227,7 +252,7 @@ class _Told:
         near = {*self.before[-3:]}
         if (near & {"so", "as"} and self.claim.degree == DENIED) or ("as" in near and "as" in self.after):
             return True
-        return bool(near & {"less", "more"}) and "than" in self.after
+        return "more" in near and "than" in self.after  # what is less than another has it in part
 
     def is_seeming(self) -> bool:
         """Return whether something is only said to be or looks so; "look for" is an order."""
@@ -245,6 +270,8 @@ class _Told:
         begin, end, words = self.claim.begin, self.claim.end, self.words
         if self.claim.degree == DENIED or any(b >= end for b, _ in self.subjects if self.claim.subject):
             return False  # "the white wings"
+        if self.is_of_kind_described:
+            return False
         if self.last is not None and self.segment.joint in (",", "has", "have") and _begins_with_circumstance(self.last):
             return True
         if not (self.claim.subject or is_hue(self.name) or words[begin].stem in SIZES):
@@ -278,6 +305,8 @@ class _Told:
             return True
         if self.last is not None and self.last.segment.words and self.segment.lists and self.words[-1].stem not in GENERIC:
             end = len(self.last.segment.words) - 1
+            if self.goes_on_with_adjectives:
+                return False
             if not self.last.claims or (self.last.segment.copula and end not in self.last.read):
                 return True  # what it goes on with was not understood
         return self.is_after_thing()
@@ -288,8 +317,9 @@ class _Told:
         known = _KNOWN - PATTERNS if self.claim.weak else _KNOWN  # "the malar stripe is black"
         if thing is None or self.claim.begin - 1 not in self.one.read or thing.stem in known:
             return False
+        if not self.words[self.claim.begin].after_copula:
+            return False
         return not thing.text.endswith(("like", "ed", "y"))
-
 
     def is_of_unknown_part(self) -> bool:
         """Return whether looks are those of a part that is not known: "skull big", "its ruff is black"."""

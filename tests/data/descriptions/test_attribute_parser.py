@@ -336,3 +336,34 @@ def test_endings_and_preferences_that_look_alike():
 def test_what_is_unlike_most_is_of_the_class(text):
     said, denied = read(text)
     assert "crown_color::red" in said and not denied
+
+
+KINDS = (
+    "furry", "spotted", "striped", "black", "white", "brown", "orange", "big", "small", "fierce", "leather", "wooden", "square",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("A small brown animal found in Asia.", "small brown"),
+        ("a small brown monkey from Brazil", "small brown"),
+        ("small furry animal living in trees", "small furry"),
+        ("The dormouse is a small furry animal living in trees.", "small furry"),
+        ("a fierce black cat native to Africa", "fierce black"),
+        ("The tiger is a big, fierce, orange cat with black stripes.", "big fierce orange black striped"),
+        ("A lynx is a medium-sized, spotted cat that hunts at night.", "spotted"),
+        ("Black leather shoes.", "black leather"),
+        ("Small square wooden table.", "small square wooden"),
+        # Of another kind, or of one kind of those.
+        ("It is fierce. The red fox and the white rabbit are not far.", "fierce"),
+        ("It is fierce and preys on a black rat.", "fierce"),
+        ("Black, bigger than a fox.", "black"),
+    ],
+)
+def test_where_and_what_it_is_does_not_hide_how_it_looks(text, said):
+    assert read(text, knowledge(KINDS))[0] == {*said.split()}
+
+
+def test_what_is_less_than_another_has_it_in_part():
+    assert read_attributes("It is less furry than a bear.", knowledge(KINDS)).partly == ("furry",)
