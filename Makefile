@@ -12,7 +12,7 @@ RUN ?= runs/birds
 IMAGENET ?=
 ANALYSES := lambda_sweep weight_recovery layer_depth support_images consistency
 
-.PHONY: help quickstart analyses install test lint types versions bench fuzz docs docs-serve clean
+.PHONY: FORCE help quickstart analyses install test lint types versions bench fuzz docs docs-serve clean
 
 help:
 	@echo "make quickstart   install, render the birds data set, learn its unseen classes, export, report"
@@ -28,6 +28,12 @@ help:
 
 # EXTRAS: what make installs beside the core; the quickstart draws pictures, and its report is for TensorBoard too.
 EXTRAS ?= plots,serve,sweep
+
+# Extras that are asked for are looked for each time.
+ifneq ($(origin EXTRAS),file)
+$(VENV)/.installed: FORCE
+endif
+FORCE:
 
 # A marker is written last, so an interrupted installation is taken up again.
 $(VENV)/.installed: pyproject.toml constraints.txt

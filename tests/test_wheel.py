@@ -144,3 +144,15 @@ def _link(source: Path, target: Path, parts: tuple[str, ...]) -> None:
     (target / place).parent.mkdir(parents=True, exist_ok=True)
     if not (target / place).is_symlink() and (source / place).exists():
         (target / place).symlink_to(source / place)
+
+
+def test_extras_that_are_asked_for_later_are_installed(repository, tmp_path):
+    (tmp_path / ".installed").touch()  # an installation of the usual ones
+
+    def told(*arguments):
+        command = ["make", "--dry-run", "install", f"VENV={tmp_path}", *arguments]
+        # Without what a make around these tests was told.
+        outside = {name: value for name, value in os.environ.items() if name not in ("EXTRAS", "MAKEFLAGS", "MFLAGS")}
+        return subprocess.run(command, cwd=repository, env=outside, check=True, capture_output=True, text=True).stdout
+
+    assert "pip" not in told() and '".[all]"' in told("EXTRAS=all")
