@@ -38,12 +38,14 @@ def _plain(value: np.ndarray, as_bytes: bool) -> list[Any]:
     return [written(row) for row in value.tolist()]
 
 
-def from_rows(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+def from_rows(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     """Return the arrays that rows of the same names make: float32 or int64, and strings as bytes in arrays of objects.
 
     Raises:
-        ValueError: the rows differ in names or shapes, or something is neither a number nor a string.
+        ValueError: they are no list of objects, differ in names or shapes, or something is neither a number nor a string.
     """
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):  # JSON may be anything
+        raise ValueError("rows must be a list of objects")
     names = list(rows[0]) if rows else []
     if any(set(row) != set(names) for row in rows):
         raise ValueError("every row must have the same names")

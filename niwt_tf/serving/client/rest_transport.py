@@ -100,7 +100,7 @@ class RestTransport:
             raise RequestError(grpc_code(status), text, status in _FOR_NOW)
         try:
             return Outputs(from_rows(answer["predictions"]), None)
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise RequestError("INTERNAL", f"The answer does not come from a model server: {error!r}") from None
 
     def _exchanged(self, body: bytes, end: float) -> tuple[int, bytes]:

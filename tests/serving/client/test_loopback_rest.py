@@ -13,6 +13,7 @@ import pytest
 from tensorflow.core.framework import tensor_pb2
 
 from niwt_tf.serving.client import grpc_transport
+from niwt_tf.serving.client.rest_tensors import from_rows
 from niwt_tf.serving.client.transport import RequestError
 from niwt_tf.serving.loopback import loopback_grpc
 from niwt_tf.serving.loopback.loopback_rest import RestServer
@@ -30,6 +31,12 @@ class _Model:
     def lease(self, name, version, label):
         raise RuntimeError("a fault of the server's\nand more")
         yield
+
+
+@pytest.mark.parametrize("rows", [9, None, "text", {"0": {}}, ["a"], [[]], [{"x": 1}, 2]])
+def test_what_are_no_rows_is_a_value_error(rows):
+    with pytest.raises(ValueError, match="rows must be a list of objects"):
+        from_rows(rows)
 
 
 @pytest.fixture

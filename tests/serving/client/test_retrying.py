@@ -233,7 +233,11 @@ def test_a_server_that_comes_up_is_found():
     assert found and found[0].labels == (("hen",),)
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"predictions": 3}', b'{"predictions": [{"labels": null}]}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>", b"[]", b"{}"]
+    + [b'{"predictions": %s}' % each for each in (b"3", b'{"0": {}}', b'["a"]', b"[[]]", b"null", b'[{"labels": null}]')],
+)
 def test_an_answer_of_something_else_is_named(body):
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):  # noqa: N802
