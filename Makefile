@@ -91,7 +91,7 @@ versions:
 # FUZZ_EXAMPLES: how often each of the 23 readers is tried.
 FUZZ_EXAMPLES ?= 4500
 fuzz: $(VENV)/.developer
-	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -n 2 -s tests/test_fuzz.py
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -n 2 -rP tests/test_fuzz.py
 
 # One experiment or another: make bench BENCH="--only=engines --json=engines.json"
 bench: $(VENV)/.installed
