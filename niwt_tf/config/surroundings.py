@@ -197,7 +197,7 @@ def start_bound(
         OSError: it cannot be started.
     """
     if not (sys.platform != "linux" if watched is None else watched):
-        return subprocess.Popen([*_dying(command, env), *command], env=env, pass_fds=pass_fds, **options)
+        return subprocess.Popen([*_binding(command, env), *command], env=env, pass_fds=pass_fds, **options)
     ours, theirs = os.pipe()
     os.set_inheritable(theirs, False)
     bound = {**(os.environ if env is None else env), _BOUND: str(ours)}
@@ -246,7 +246,7 @@ except OSError as error:
 """
 
 
-def _dying(command: Sequence[str], env: Mapping[str, str] | None) -> list[str]:
+def _binding(command: Sequence[str], env: Mapping[str, str] | None) -> list[str]:
     """Return what goes before a command so that Linux kills it when this process ends; nothing on other systems.
 
     It is the end of the thread that starts the child that counts.

@@ -184,7 +184,7 @@ class _Told:
         words, begin = self.words, self.claim.begin
         if not self.is_color:
             return False
-        if (self.before[-1:] == ("of",) and begin and words[begin - 1].stem in PATTERNS) or self.after[:1] in _OF_WASHES:
+        if (self.before[-1:] == ("of",) and begin and words[begin - 1].stem in PATTERNS) or _WASHES & {*self.after[:1]}:
             return True
         if self.subjects and ("partly" in self.after or _SIDES & {*self.after[:1]}):
             return True  # "yellow on the sides of the breast", "tail black above"
@@ -328,9 +328,6 @@ class _Told:
             return False
         owned = bool({"its", "their", "his", "her"} & {*self.segment.tokens[: first.at]})
         return owned or (begin == 1 and _follows(self.words[1], first) and not first.text.endswith(("ed", "ly", "y")))
-
-
-_OF_WASHES = [(word,) for word in _WASHES]
 
 
 def _is_circumstance_at(one: ReadSegment, k: int) -> bool:
