@@ -50,6 +50,29 @@ def test_three_doors_to_one_network(mobilenet):
     assert build_network(str(path), NAMES, preprocessing="tf").layer == "block_16_project_BN"
 
 
+@pytest.mark.slow
+def test_keras_hub_is_a_further_door_to_one_network(tmp_path):
+    """A small VGG, for KerasHub has no MobileNetV2: its preset and a plain Keras file of the same layers and weights."""
+    keras_hub = pytest.importorskip("keras_hub")
+    given = features = keras.Input((SIDE, SIDE, 3))
+    for block, filters in enumerate((4, 6, 8), start=1):
+        features = keras.layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv{block}")(features)
+        features = keras.layers.MaxPooling2D(name=f"pool{block}")(features)
+    plain = keras.Model(given, features)
+    plain.save(tmp_path / "plain.keras")
+    preset = keras_hub.models.VGGBackbone([1] * 3, [4, 6, 8], image_shape=(SIDE, SIDE, 3))
+    preset.set_weights(plain.get_weights())
+    folder = str(tmp_path / "preset")
+    preset.save_to_preset(folder)
+    converter = keras_hub.layers.VGGImageConverter(image_size=(SIDE, SIDE), scale=[1 / 127.5] * 3, offset=[-1.0] * 3)
+    converter.save_to_preset(folder)
+    filed = build_network(str(tmp_path / "plain.keras"), NAMES, layer="conv2", preprocessing="tf", seed=4)
+    found = build_network(f"keras_hub:{folder}", NAMES, layer="block2_conv1", seed=4)
+    assert found.num_neurons == filed.num_neurons == 6
+    np.testing.assert_allclose(found.trunk(pixels()), filed.trunk(pixels()), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.model(pixels()), filed.model(pixels()), rtol=1e-5, atol=1e-6)
+
+
 def convolutions() -> keras.Model:
     layers = keras.layers
     given = keras.Input((SIDE, SIDE, 3))
