@@ -1,13 +1,16 @@
-"""The one exception for a user's mistake, and how its sentence suggests what was meant."""
+"""The one exception for a user's mistake, how its sentence suggests what was meant, and what errors of files say."""
 
 from __future__ import annotations
 
 import difflib
 import errno
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 _LONGEST = 80  # characters of what was received
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class InputError(ValueError):
@@ -42,6 +45,17 @@ def require(condition: object, sentence: str) -> None:
 def is_passing(error: OSError) -> bool:
     """Return whether an error says nothing of the file: too many are open, or memory is short. Another attempt may go well."""
     return error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+@contextmanager
+def full_disk_at(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Have the errors of a full disk name `path` where they name no file, as those of writing to an open one do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in FULL_DISK:
+            error.filename = os.fspath(path)
+        raise
 
 
 def suggestion(received: str, choices: Iterable[str]) -> str:

@@ -25,6 +25,8 @@ from typing import Any
 
 import numpy as np
 
+from niwt_tf.errors import full_disk_at
+
 
 def _sibling(path: Path, token: str, role: str = "") -> Path:
     # The suffix stays: keras.saving and numpy decide the format by it. The leading dot hides it from readers of the folder.
@@ -129,7 +131,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     stream = _stream(target)
     if stream is not None:
-        with tempfile.TemporaryDirectory(prefix="niwt-") as scratch:
+        with full_disk_at(target), tempfile.TemporaryDirectory(prefix="niwt-") as scratch:
             content = Path(scratch) / "content"
             yield content
             sys.stdout.flush()  # what was printed before comes first
@@ -137,7 +139,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
                 file.write(content.read_bytes())
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _claimed(target) as temporary:
+    with full_disk_at(target), _claimed(target) as temporary:
         yield temporary
         _sync(temporary)
         os.replace(temporary, target)
@@ -202,7 +204,7 @@ def replacing_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     recover(target)
     remove_abandoned(target.parent, target.name)
-    with claimed_directory(target) as temporary:
+    with full_disk_at(target), claimed_directory(target) as temporary:
         yield temporary
         sync_tree(temporary)
         if not os.path.lexists(target):

@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "niwt_tf"
 # A module imports only from its own layer and those before it.
 LAYERS = (
-    ("errors", "files"),
+    ("errors",),
+    ("files",),
     ("config", "metrics"),
     ("data",),
     ("models",),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -234,6 +235,26 @@ def test_what_is_replaced_is_on_the_disk_before_it_has_its_name_and_its_folder_a
         names[file.stat().st_ino] = "contents"
     kept = [step for step in done if step != "other"]
     assert kept == ["contents", "named", "folder"]
+
+
+def _write_to_a_full_disk():
+    with open("/dev/full", "w") as file:
+        file.write("x")
+
+
+@pytest.mark.parametrize("replaces", [replacing, replacing_directory])
+def test_a_full_disk_names_the_file_that_was_to_be_written(tmp_path, replaces):
+    with pytest.raises(OSError, match="No space left on device: .*made") as raised, replaces(tmp_path / "made"):
+        _write_to_a_full_disk()
+    assert raised.value.filename == str(tmp_path / "made")
+    with pytest.raises(OSError, match="other") as raised, replaces(tmp_path / "made"):
+        raise OSError(errno.ENOSPC, "full", str(tmp_path / "other"))
+    with pytest.raises(OSError, match="reset") as raised, replaces(tmp_path / "made"):
+        raise OSError(errno.ECONNRESET, "reset")  # of a server, say: no fault of the file's
+    assert raised.value.filename is None
+    os.symlink("/dev/full", tmp_path / "device")
+    with pytest.raises(OSError, match="No space left on device: .*device"), replacing(tmp_path / "device") as temporary:
+        temporary.write_text("x" * 1000)
 
 
 def test_json_round_trip_takes_numpy_and_refuses_nan(tmp_path):

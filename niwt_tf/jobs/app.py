@@ -17,7 +17,7 @@ from absl import logging as absl_logging
 from niwt_tf.compute.quiet_tensorflow import import_quietly
 from niwt_tf.config.extras import check_installed
 from niwt_tf.config.surroundings import settle_process
-from niwt_tf.errors import InputError, first_line
+from niwt_tf.errors import FULL_DISK, InputError, first_line
 from niwt_tf.jobs.context import lost_worker, team_from_flags
 from niwt_tf.jobs.flags import define_flags, parse_flags, run_folder, say_synonyms, settings_from_flags
 from niwt_tf.jobs.table import HELP_FLAGS, JOBS, Job, job_help
@@ -27,7 +27,7 @@ from niwt_tf.runs.store import StageStore
 
 # What a library may have made another error of: of other OSErrors that were met on the way, only it knows what they mean.
 _OF_DISKS = (errno.EIO, errno.EROFS, errno.EDQUOT, errno.ESTALE, errno.EMFILE, errno.ENFILE)
-_DISK_FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+_DISK_FULL = tuple(os.strerror(code) for code in FULL_DISK)
 
 
 def run_job(name: str, arguments: Sequence[str] | None = None, main: Callable[[], None] | None = None) -> int:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from niwt_tf.data.descriptions.new_classes import doubt_of, read_described_classes
 from niwt_tf.data.readers.loose_images import each_image_file, paths_of
-from niwt_tf.errors import InputError, brief, require
+from niwt_tf.errors import InputError, brief, full_disk_at, require
 from niwt_tf.files import fingerprint, replacing
 from niwt_tf.jobs.answer_text import AnswerText, CsvText, JsonText, TableText
 from niwt_tf.jobs.answers_file import AnswersFile, read_names, write_names
@@ -101,7 +101,7 @@ def _into_file() -> None:
     question = _question()
     names = map(str, each_image_file(values.images or ""))
     begun = time.monotonic()
-    with AnswersFile(path, _asked(question), names) as answers:
+    with full_disk_at(path), AnswersFile(path, _asked(question), names) as answers:
         before = answers.done
         if before:
             _LOG.info("%d of %d images already have answers. The job goes on with the next image.", before, answers.count)
