@@ -6,7 +6,6 @@ import dataclasses
 import gc
 import io
 import json
-import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.shared import made_once, shortened_grids
+from tests.shared import made_once, shortened_grids, unchanged_logging
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -129,14 +128,10 @@ def niwt() -> Callable[..., Finished]:
         from niwt_tf.cli import main
         from tests.serving.answers import verified_here
 
-        logger = logging.getLogger("niwt_tf")
-        before = list(logger.handlers), logger.level, logger.propagate
         out, err = io.StringIO(), io.StringIO()
-        try:
-            with redirect_stdout(out), redirect_stderr(err), nullcontext() if apart else verified_here():
-                status = main([str(argument) for argument in arguments])
-        finally:
-            logger.handlers[:], logger.level, logger.propagate = before
+        verified = nullcontext() if apart else verified_here()
+        with unchanged_logging(), redirect_stdout(out), redirect_stderr(err), verified:
+            status = main([str(argument) for argument in arguments])
         return Finished(status, out.getvalue(), err.getvalue())
 
     return call

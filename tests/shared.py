@@ -1,10 +1,11 @@
-"""What fixtures of several scopes share: what all workers make once, and the short grids of the baselines."""
+"""What tests and fixtures of several scopes share: what all workers make once, short grids, logging as it was before a job."""
 
 from __future__ import annotations
 
 import dataclasses
 import fcntl
 import importlib
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,17 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[t
 
 # In place of the first of a grid where that makes a large network or takes many steps.
 _SMALL = {"hidden": 16.0, "steps": 5.0, "epochs": 1.0}
+
+
+@contextmanager
+def unchanged_logging() -> Iterator[None]:
+    """Put the package's logger back after a job in this process, which writes to stderr by it; or later tests hear nothing."""
+    logger = logging.getLogger("niwt_tf")
+    before = list(logger.handlers), logger.level, logger.propagate
+    try:
+        yield
+    finally:
+        logger.handlers[:], logger.level, logger.propagate = before
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from niwt_tf.config.surroundings import (
     start_bound,
 )
 from niwt_tf.errors import InputError
+from tests.shared import unchanged_logging
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +42,8 @@ def test_settings_for_others_are_left_behind(monkeypatch):
 
 def test_what_would_end_the_import_of_a_library_is_dropped_before_it(tmp_path):
     os.environ |= {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "cpp", "TQDM_MININTERVAL": "often", "TQDM_DELAY": "2"}
-    assert main(["list_classes", f"--bundle={tmp_path}"]) == 2
+    with unchanged_logging():
+        assert main(["list_classes", f"--bundle={tmp_path}"]) == 2
     assert not {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "TQDM_MININTERVAL"} & os.environ.keys()
     assert os.environ["TQDM_DELAY"] == "2"
 

@@ -11,6 +11,7 @@ from niwt_tf.errors import InputError
 from niwt_tf.jobs import app
 from niwt_tf.jobs.app import run_job
 from niwt_tf.jobs.table import JOBS
+from tests.shared import unchanged_logging
 
 
 def _run(body: str, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -95,12 +96,8 @@ def test_a_name_in_a_message_neither_breaks_its_line_nor_colours_the_screen(caps
         logging.getLogger("niwt_tf").warning("%s holds nothing", "a\x1b[31m\nb")
         raise InputError("c\n\u202ed must be e.")
 
-    logger = logging.getLogger("niwt_tf")
-    before = list(logger.handlers), logger.level, logger.propagate
-    try:
+    with unchanged_logging():
         assert run_job("render", [], main) == 2
-    finally:
-        logger.handlers[:], logger.level, logger.propagate = before
     assert capsys.readouterr().err.splitlines() == [
         r"niwt render: a\x1b[31m\nb holds nothing", r"niwt render: c\n\u202ed must be e.",
     ]
