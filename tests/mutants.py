@@ -1,20 +1,19 @@
 """Mutation test: changes one thing in a module, as cosmic-ray's operators do, and looks whether a quick test notices.
 
-It works on a copy of the repository. The quick tests are done once on the copy as it is, to record which lines each of them
-executes; then each mutant has the tests of its module's own file, then those that execute its statement, fastest first.
-TensorFlow is imported once: each round of tests is a fork of this process, which never imports the package.
-
-    make mutants MUTANTS=300 SEED=1
+It works on a copy of the repository. The quick tests run once on the copy as it is, to record the lines that each of them
+executes. Then each mutant has the tests of its module's own file, and those that execute its statement, fastest first. Each
+of these runs is a fork of this process, which has imported TensorFlow but never the package.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
-import contextlib
+import importlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -22,43 +21,47 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from difflib import unified_diff
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import coverage
+import hypothesis
 import parso
 import pytest
 from cosmic_ray.ast import Visitor, ast_nodes
 from cosmic_ray.operators.provider import OperatorProvider
+from scipy.stats import binomtest
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = (
     "niwt_tf/methods/niwt/*.py", "niwt_tf/metrics/*.py", "niwt_tf/protocol/*.py", "niwt_tf/data/splits.py", "niwt_tf/runs/*.py",
     "niwt_tf/files.py", "niwt_tf/data/images/files.py",
 )  # fmt: skip
-# Left out: the variables, which are drawn outside the seed; `is` for `==`, the same for small numbers and short names.
-_LEFT_OUT = ("Variable", "_Is", "_IsNot")
+# Not done: those that draw numbers themselves; `is` for `==`, the same for small numbers and short names; and operators of
+# bits for those of numbers, a TypeError.
+NOT_DONE = re.compile("Variable.*|.*_Is|.*_IsNot|.*_(Add|Sub|Mul|Div|FloorDiv|Mod|Pow)_(RShift|LShift|Bit.*)")
+Span = tuple[tuple[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of one module."""
+    """One change of one module, and the lines of its statement: None where that is executed at import."""
 
     module: str
     line: int
     operator: str
     source: str
     lines: range | None
-    """Those of the statement; None where it is done at import."""
 
-    def difference(self) -> str:
+    def difference(self, original: str) -> str:
         """Return the lines that differ, before and after."""
-        lines = unified_diff((ROOT / self.module).read_text().splitlines(), self.source.splitlines(), lineterm="", n=0)
-        return "\n".join(line for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---"))
+        lines = list(unified_diff(original.splitlines(), self.source.splitlines(), lineterm="", n=0))
+        return "\n".join(line for line in lines[2:] if line[:1] in "+-")
 
 
 @dataclass(frozen=True)
@@ -66,51 +69,53 @@ class Place:
     """Where operators of one family change one thing: their names, and the number of the place among each one's."""
 
     module: str
-    start: tuple[int, int]
+    line: int
     operators: tuple[tuple[str, int], ...]
 
     def mutant(self, drawn: random.Random) -> Mutant | None:
         """Return one of the mutants, if it is Python and not the same."""
         name, number = drawn.choice(self.operators)
-        source = (ROOT / self.module).read_text()
+        source = Path(self.module).read_text()
         tree = ast.parse(source)
         try:
-            changed = _mutated(source, OperatorProvider()[name](), number)
+            changed = _Changing(OperatorProvider()[name](), number).walk(parso.parse(source)).get_code()
             if ast.dump(ast.parse(changed)) == ast.dump(tree):
                 return None
         except (SyntaxError, AttributeError):  # cosmic-ray does not know `except a.B`
             return None
-        inside, lines = min((one for one in _statements(tree) if self.start[0] in one[1]), key=lambda one: len(one[1]))
-        return Mutant(self.module, self.start[0], name, changed, lines if inside else None)
+        inside, lines = min((one for one in _statements(tree) if self.line in one[1]), key=lambda one: len(one[1]))
+        return Mutant(self.module, self.line, name, changed, lines if inside else None)
+
+
+class _Changing(Visitor):
+    def __init__(self, operator: Any, number: int) -> None:
+        self.operator, self.left = operator, number
+
+    def visit(self, node: Any) -> Any:
+        for index, _ in enumerate(self.operator.mutation_positions(node)):
+            self.left -= 1
+            if self.left == -1:
+                return self.operator.mutate(node, index)
+        return node
 
 
 def places_of(module: str) -> list[Place]:
     """Return the places of a module that are to be changed."""
-    source, found = (ROOT / module).read_text(), {}
+    source = Path(module).read_text()
     tree, nodes = ast.parse(source), list(ast_nodes(parso.parse(source)))
-    skipped, between = list(_skipped(tree)), list(_between_operands(tree))
+    skipped, binary = list(_skipped(tree)), [node for node in ast.walk(tree) if isinstance(node, ast.BinOp)]
+    between = [(_span(node.left)[1], _span(node.right)[0]) for node in binary]
+    found: dict[tuple[Any, ...], list[tuple[str, int]]] = {}
     for name in OperatorProvider():
-        if name.startswith(_LEFT_OUT[0]) or name.endswith(_LEFT_OUT[1:]):
+        if NOT_DONE.fullmatch(name):
             continue
         operator = OperatorProvider()[name]()
         for number, (start, end) in enumerate(position for node in nodes for position in operator.mutation_positions(node)):
-            if not _within(start, skipped) and (not name.startswith("ReplaceBinary") or _within(start, between)):
+            is_one = not name.startswith("ReplaceBinary") or any(first <= start < last for first, last in between)
+            # cosmic-ray takes the `*` among parameters for a product.
+            if is_one and not any(first <= start < last for first, last in skipped):
                 found.setdefault((name.split("_")[0], start, end), []).append((name, number))
-    return [Place(module, start, tuple(operators)) for (_, start, _), operators in found.items()]
-
-
-def _mutated(source: str, operator: Any, number: int) -> str:
-    class Changing(Visitor):
-        count = -1
-
-        def visit(self, node: Any) -> Any:
-            for index, _ in enumerate(operator.mutation_positions(node)):
-                self.count += 1
-                if self.count == number:
-                    return operator.mutate(node, index)
-            return node
-
-    return Changing().walk(parso.parse(source)).get_code()
+    return [Place(module, start[0], tuple(operators)) for (_, start, _), operators in found.items()]
 
 
 def _statements(tree: ast.Module) -> Iterator[tuple[bool, range]]:
@@ -122,13 +127,6 @@ def _statements(tree: ast.Module) -> Iterator[tuple[bool, range]]:
             first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
             body = getattr(node, "body", [])
             yield node in inside, range(first, max(node.lineno + 1, body[0].lineno) if body else node.end_lineno + 1)
-
-
-Span = tuple[tuple[int, int], tuple[int, int]]
-
-
-def _span(node: Any) -> Span:
-    return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
 
 
 def _skipped(tree: ast.Module) -> Iterator[Span]:
@@ -143,31 +141,23 @@ def _skipped(tree: ast.Module) -> Iterator[Span]:
             yield (node.decorator_list[0].lineno, 0), _span(node)[1]
 
 
-def _between_operands(tree: ast.Module) -> Iterator[Span]:
-    """Yield where binary operators are: `*` among parameters is none."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.BinOp):
-            yield _span(node.left)[1], _span(node.right)[0]
+def _span(node: Any) -> Span:
+    return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
 
 
-def _within(position: tuple[int, int], spans: list[Span]) -> bool:
-    return any(start <= position < end for start, end in spans)
-
-
-def sampled(count: int, seed: int, only: str = "") -> list[Mutant]:
-    """Return mutants of all modules, in proportion to their places, at most one of a place."""
-    paths = sorted({path for pattern in MODULES for path in ROOT.glob(pattern)})
-    modules = [path.relative_to(ROOT).as_posix() for path in paths]
+def sampled(count: int, seed: int, only: str) -> list[Mutant]:
+    """Return mutants; every place has the same chance, and at most one."""
+    modules = sorted({path.as_posix() for pattern in MODULES for path in Path().glob(pattern)})
     places = [place for module in modules if module.startswith(only) for place in places_of(module)]
+    print(f"{len(places)} places in {len({place.module for place in places})} modules", flush=True)
     drawn = random.Random(seed)
     drawn.shuffle(places)
-    print(f"{len(places)} places in {len(modules)} modules")
     mutants = list(islice(filter(None, (place.mutant(drawn) for place in places)), count))
     return sorted(mutants, key=lambda mutant: (mutant.module, mutant.line))
 
 
-def _forked(arguments: list[str], log: Path, seconds: float, plugins: Sequence[object] = ()) -> int | None:
-    """Do pytest in a fork of this process, all of whose processes end with it; return its exit code, None after the time."""
+def _forked(arguments: list[str], log: Path, seconds: float, record: Path | None = None) -> int | None:
+    """Run pytest in a fork of this process, all of whose processes end with it; return its exit code, None after the time."""
     child = os.fork()
     if not child:
         os.setsid()
@@ -176,7 +166,8 @@ def _forked(arguments: list[str], log: Path, seconds: float, plugins: Sequence[o
         os.dup2(out, 2)
         code = 99
         try:
-            code = int(pytest.main(["-q", "-p", "no:cacheprovider", f"--basetemp={log.parent / 'tmp'}", *arguments], plugins))
+            own = f"-q -Wignore -p no:cacheprovider --hypothesis-profile=mutants --basetemp={log.parent / 'tmp'}"
+            code = int(pytest.main([*own.split(), *arguments], [_Recording(record)] if record else []))
         finally:
             os._exit(code)
     end, ended = time.monotonic() + seconds, (0, 0)
@@ -185,103 +176,129 @@ def _forked(arguments: list[str], log: Path, seconds: float, plugins: Sequence[o
             ended = os.waitpid(child, os.WNOHANG)
             time.sleep(0.02)
     finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        with suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
         if not ended[0]:
             os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(ended[1]) if ended[0] else None
 
 
-class Recording:
-    """A plugin of pytest that writes which lines each test executes, and how long it takes.
-
-    What a fixture of many tests does and takes goes to each of them.
-    """
+class _Recording:
+    """A plugin of pytest that writes the lines that each test executes, and how long it takes; those of fixtures apart."""
 
     def __init__(self, file: Path) -> None:
-        import coverage
-
         self.file, self.context, self.taken, self.failed = file, "", Counter(), set()
         self.fixtures: dict[str, list[str]] = {}
         self.coverage = coverage.Coverage(data_file=None, config_file=False, include=list(MODULES), messages=False)
         self.coverage.start()
 
     @contextmanager
-    def within(self, context: str) -> Iterator[None]:
-        """Give lines and time to a context, those of inner ones excepted."""
+    def _within(self, context: str) -> Iterator[None]:
         outer, self.context, begun = self.context, context, time.monotonic()
         self.coverage.switch_context(context)
         yield
         seconds = time.monotonic() - begun
-        self.taken[context] += seconds
-        self.taken[outer] -= seconds
+        self.taken.update({context: seconds, outer: -seconds})
         self.context = outer
         self.coverage.switch_context(outer)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: Any) -> Iterator[Any]:
-        """Record a test."""
-        definitions = [one for known in item._fixtureinfo.name2fixturedefs.values() for one in known]
-        self.fixtures[item.nodeid] = [_name(one) for one in definitions if one.scope != "function"]
-        with self.within(item.nodeid):
+        used = [one for known in item._fixtureinfo.name2fixturedefs.values() for one in known if one.scope != "function"]
+        self.fixtures[item.nodeid] = [f"fixture {one.baseid} {one.argname}" for one in used]
+        with self._within(item.nodeid):
             return (yield)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Iterator[Any]:
-        """Record a fixture of many tests."""
-        with nullcontext() if fixturedef.scope == "function" else self.within(_name(fixturedef)):
+        name = f"fixture {fixturedef.baseid} {fixturedef.argname}"
+        with nullcontext() if fixturedef.scope == "function" else self._within(name):
             return (yield)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Note what fails without a mutant: it can notice none."""
-        if not report.passed:
+        if report.failed:
             self.failed.add(report.nodeid)
 
     def pytest_sessionfinish(self) -> None:
-        """Write all of it."""
         self.coverage.stop()
         data = self.coverage.get_data()
-        lines = {
-            Path(file).relative_to(Path.cwd()).as_posix(): data.contexts_by_lineno(file) for file in data.measured_files()
-        }
+        lines = {os.path.relpath(file): data.contexts_by_lineno(file) for file in data.measured_files()}
         record = {"lines": lines, "taken": self.taken, "fixtures": self.fixtures, "failed": sorted(self.failed)}
         self.file.write_text(json.dumps(record))
 
 
-def _name(fixture: Any) -> str:
-    return f"fixture {fixture.baseid} {fixture.argname}"
+def _tests_of(mutant: Mutant, record: dict[str, Any], seconds: float) -> tuple[list[str], float]:
+    """Return pytest's arguments for a mutant and how long they take: its module's own file, then others for some seconds."""
+    lines, taken, used, failed = record["lines"].get(mutant.module, {}), record["taken"], record["fixtures"], record["failed"]
+    numbers = lines if mutant.lines is None else [str(line) for line in mutant.lines]
+    executing = {context for number in numbers for context in lines.get(number, ())}
+    module = Path(mutant.module).relative_to("niwt_tf")
+    own = Path("tests", module.with_name(f"test_{module.name}")).as_posix()
+    costs = {test: taken[test] + sum(taken.get(one, 0) for one in used[test]) for test in used if test not in failed}
+    total = sum(cost for test, cost in costs.items() if test.startswith(f"{own}::"))
+    chosen = [own] if Path(own).is_file() else []
+    for test, cost in sorted(costs.items(), key=lambda one: one[1]):
+        if not test.startswith(f"{own}::") and not executing.isdisjoint([test, *used[test]]) and cost <= seconds:
+            chosen, total, seconds = [*chosen, test], total + cost, seconds - cost
+    return [*chosen, *(f"--deselect={test}" for test in failed)] if chosen else [], total
 
 
-def main():
-    drawn = sampled(int(os.environ.get("COUNT", "20")), 1)
-    for m in drawn:
-        print(m.module, m.line, m.operator, m.lines)
-        print(m.difference())
+def _looked_at(mutants: list[Mutant], record: dict[str, Any], seconds: float, log: Path) -> None:
+    begun, noticed, noticing = time.monotonic(), 0, set()
+    for number, mutant in enumerate(mutants):
+        arguments, expected = _tests_of(mutant, record, seconds)
+        file, started = Path(mutant.module), time.monotonic()
+        original = file.read_text()
+        file.write_text(mutant.source)
+        os.utime(file, (number, number))  # what was compiled of another mutant in the same second would be taken for this one
+        code = _forked(["-x", *arguments], log, 60 + 5 * expected) if arguments else 5
+        file.write_text(original)
+        first = re.search(r"^(?:FAILED|ERROR) (tests/.*?)(?: - .*)?$", log.read_text(), re.MULTILINE) if code == 1 else None
+        how = first[1] if first else {0: "", None: "too long", 5: "no test executes it"}.get(code, f"pytest's code {code}")
+        noticing |= {first[1]} if first else set()
+        noticed += code not in (0, 5)
+        outcome = "NOT NOTICED" if code in (0, 5) else "noticed"
+        print(f"{outcome}: {mutant.module}:{mutant.line} {mutant.operator}, {time.monotonic() - started:.1f} s {how}")
+        print(mutant.difference(original), flush=True)
+    passing = not noticing or _forked(sorted(noticing), log, 3600) == 0
+    print(f"{len(noticing)} tests noticed one; without a mutant they " + ("pass" if passing else f"FAIL: {log.read_text()}"))
+    interval = binomtest(noticed, len(mutants)).proportion_ci(method="wilson")
+    share = f"{noticed / len(mutants):.1%}, 95 % interval {interval.low:.1%} to {interval.high:.1%}"
+    print(f"noticed: {noticed} of {len(mutants)} mutants ({share}), in {time.monotonic() - begun:.0f} s")
 
 
-def record():
-    scratch = Path("/tmp/n3/mut_scratch/one")
-    shutil.rmtree(scratch, ignore_errors=True)
-    (scratch/"copy").mkdir(parents=True)
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True).stdout.split("\0")[:-1]
-    for file in files:
-        (scratch / "copy" / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / file, scratch / "copy" / file)
-    os.chdir(scratch / "copy")
-    os.environ["PYTHONPATH"] = os.getcwd()
-    sys.path.insert(0, os.getcwd())
-    import gc, hypothesis, keras, sklearn, tensorflow
-    gc.freeze()
-    print(os.listdir("/proc/self/task"))
-    t=time.time()
-    class Late:
-        def pytest_configure(self, config):
-            config.pluginmanager.register(Recording(scratch/"record.json"))
-    print(_forked(sys.argv[2:], scratch / "log", 1e5, [Late()]), time.time()-t)
+def main() -> None:
+    """Draw mutants, and print which of them tests notice."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=300, help="how many mutants")
+    parser.add_argument("--seed", type=int, default=1, help="which of them")
+    parser.add_argument("--only", default="", help="how the paths of modules begin")
+    parser.add_argument("--seconds", type=float, default=60, help="of tests for each mutant, besides its module's own file")
+    parser.add_argument("--record", type=Path, help="where the record of lines is kept; one that exists is used")
+    parser.add_argument("tests", nargs="*", default=["tests"], help="tests to choose from")
+    options = parser.parse_args()
+    kept = options.record and options.record.absolute()
+    with tempfile.TemporaryDirectory() as folder:
+        copy, log, record = Path(folder, "copy"), Path(folder, "log"), kept or Path(folder, "record.json")
+        listed = subprocess.check_output(["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=ROOT, text=True)
+        for file in listed.split("\0")[:-1]:
+            (copy / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / file, copy / file)
+        os.chdir(copy)
+        sys.path[:] = [str(copy), *(path for path in sys.path if Path(path).resolve() not in (ROOT, ROOT / "tests"))]
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(copy), os.environ.get("PYTHONPATH", "")])
+        os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow", "OPENBLAS_NUM_THREADS": "1"}
+        mutants = sampled(options.count, options.seed, options.only)
+        for name in ("sklearn.linear_model", "tensorflow", "keras"):
+            importlib.import_module(name)
+        phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]  # the first example that fails is enough
+        hypothesis.settings.register_profile("mutants", deadline=None, derandomize=True, phases=phases)
+        if not record.exists():
+            begun = time.monotonic()
+            _forked(options.tests, log, 7200, record)
+            print(f"recorded in {time.monotonic() - begun:.0f} s: {log.read_text().splitlines()[-1]}", flush=True)
+        _looked_at(mutants, json.loads(record.read_text()), options.seconds, log)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["record"]:
-        record()
-    else:
-        main()
+    main()
