@@ -152,8 +152,7 @@ def sampled(count: int, seed: int, only: str) -> list[Mutant]:
     print(f"{len(places)} places in {len({place.module for place in places})} modules", flush=True)
     drawn = random.Random(seed)
     drawn.shuffle(places)
-    mutants = list(islice(filter(None, (place.mutant(drawn) for place in places)), count))
-    return sorted(mutants, key=lambda mutant: (mutant.module, mutant.line))
+    return list(islice(filter(None, (place.mutant(drawn) for place in places)), count))
 
 
 def _forked(arguments: list[str], log: Path, seconds: float, record: Path | None = None) -> int | None:
@@ -251,7 +250,7 @@ def _looked_at(mutants: list[Mutant], record: dict[str, Any], seconds: float, lo
         original = file.read_text()
         file.write_text(mutant.source)
         os.utime(file, (number, number))  # what was compiled of another mutant in the same second would be taken for this one
-        code = _forked(["-x", *arguments], log, 60 + 5 * expected) if arguments else 5
+        code = _forked(["-x", "--timeout=60", *arguments], log, 100 + 3 * expected) if arguments else 5
         file.write_text(original)
         first = re.search(r"^(?:FAILED|ERROR) (tests/.*?)(?: - .*)?$", log.read_text(), re.MULTILINE) if code == 1 else None
         how = first[1] if first else {0: "", None: "too long", 5: "no test executes it"}.get(code, f"pytest's code {code}")
