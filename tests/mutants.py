@@ -252,6 +252,8 @@ def _looked_at(mutants: list[Mutant], record: dict[str, Any], seconds: float, lo
         os.utime(file, (number, number))  # what was compiled of another mutant in the same second would be taken for this one
         code = _forked(["-x", "--timeout=60", *arguments], log, 100 + 3 * expected) if arguments else 5
         file.write_text(original)
+        if code in (2, 3, 4) and _forked(["--collect-only", *arguments], log, 600) != 0:
+            sys.exit(f"The record does not fit the tests: {log.read_text()}")
         first = re.search(r"^(?:FAILED|ERROR) (tests/.*?)(?: - .*)?$", log.read_text(), re.MULTILINE) if code == 1 else None
         how = first[1] if first else {0: "", None: "too long", 5: "no test executes it"}.get(code, f"pytest's code {code}")
         noticing |= {first[1]} if first else set()

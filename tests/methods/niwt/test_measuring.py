@@ -312,3 +312,18 @@ def test_with_a_cache_each_image_is_decoded_once_for_all_of_stage_1_and_never_fo
     plain = chosen(_readers(networks))
     np.testing.assert_allclose(cached.calibration, plain.calibration, rtol=1e-3)
     np.testing.assert_allclose(cached.generator.features, plain.generator.features, atol=1e-5)
+
+
+def test_a_fold_that_sees_no_image_of_the_main_sample_has_its_own(network, partitions):
+    settings = Settings(finetune="head", num_support=1)
+    sample = balanced_sample(partitions[0].training.images, 5, settings.seed)
+    fold = partitions[1]
+    own = fold.training.images
+    own = own.take(np.flatnonzero(~np.isin(own.paths, sample.paths)))
+    blind = dataclasses.replace(fold, training=dataclasses.replace(fold.training, images=own))
+    readers = _readers(_networks(network, partitions))
+    main, alone = (seen_operators(settings, [partition], readers) for partition in (partitions[0], blind))
+    for group in ([partitions[0], blind], [partitions[0], partitions[2], blind]):
+        together = seen_operators(settings, group, readers)
+        np.testing.assert_allclose(together["main"], main["main"], atol=1e-5)
+        np.testing.assert_allclose(together["fold_0"], alone["fold_0"], atol=1e-5)
