@@ -21,10 +21,12 @@ from niwt_tf.data.images.pipeline import image_batches
 from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.errors import InputError
 from niwt_tf.methods.importance import class_importance, importance_of_maps, shared_importance
+from niwt_tf.methods.niwt import measuring
 from niwt_tf.methods.niwt.files import load_maps, load_measured, save_maps, save_measured
 from niwt_tf.methods.niwt.measuring import fit_map, fit_maps, measure_importance, seen_operators
 from niwt_tf.methods.niwt.niwt import METHOD
 from niwt_tf.methods.niwt.support import support_maps
+from niwt_tf.methods.seen_heads import RidgeHeadPath, RidgeMoments
 from niwt_tf.methods.task import tasks_of
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.layers import ClassHead
@@ -327,3 +329,13 @@ def test_a_fold_that_sees_no_image_of_the_main_sample_has_its_own(network, parti
         together = seen_operators(settings, group, readers)
         np.testing.assert_allclose(together["main"], main["main"], atol=1e-5)
         np.testing.assert_allclose(together["fold_0"], alone["fold_0"], atol=1e-5)
+
+
+def test_in_one_walk_each_partition_has_the_heads_of_its_own_images(network, partitions):
+    reader = Reader(network)
+    for partition, moments in zip(partitions, measuring._moments(reader, partitions, False), strict=True):
+        images = partition.training.images
+        alone = RidgeMoments(network.num_features, np.bincount(images.labels))
+        alone.add(reader.features(images), images.labels)
+        for found, expected in zip(RidgeHeadPath(moments).solve(3.0), RidgeHeadPath(alone).solve(3.0), strict=True):
+            np.testing.assert_allclose(found, expected, atol=1e-4)
