@@ -26,7 +26,8 @@ from niwt_tf.methods.niwt.files import load_maps, load_measured, save_maps, save
 from niwt_tf.methods.niwt.measuring import fit_map, fit_maps, measure_importance, seen_operators
 from niwt_tf.methods.niwt.niwt import METHOD
 from niwt_tf.methods.niwt.support import support_maps
-from niwt_tf.methods.seen_heads import RidgeHeadPath, RidgeMoments
+from niwt_tf.methods.niwt.transfer_closed_form import Blocks
+from niwt_tf.methods.seen_heads import DiscriminantPath, RidgeHeadPath, RidgeMoments, SeenHead
 from niwt_tf.methods.task import tasks_of
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.layers import ClassHead
@@ -335,7 +336,22 @@ def test_in_one_walk_each_partition_has_the_heads_of_its_own_images(network, par
     reader = Reader(network)
     for partition, moments in zip(partitions, measuring._moments(reader, partitions, False), strict=True):
         images = partition.training.images
-        alone = RidgeMoments(network.num_features, np.bincount(images.labels))
-        alone.add(reader.features(images), images.labels)
+        alone = _ridge_moments(reader.features(images), images.labels)
         for found, expected in zip(RidgeHeadPath(moments).solve(3.0), RidgeHeadPath(alone).solve(3.0), strict=True):
             np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_targets_by_hand():
+    """What a column reaches through the operator; only a discriminant keeps its length."""
+    operator, columns = np.array([[3.0, 0.0], [4.0, 0.0], [0.0, 2.0]]), np.array([[1.0, 2.0], [1.0, 0.0]])
+    ridge = SeenHead(1.0, columns, np.zeros(2), "ridge")
+    np.testing.assert_allclose(measuring._targets(operator, ridge, Blocks((2, 1), (1.0, 1.0))), [[0.6, 0.8, 1], [0.6, 0.8, 0]])
+    path = DiscriminantPath(_ridge_moments(np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2))
+    discriminant = dataclasses.replace(ridge, kind="lda", form=path.solve(0.1)[2])
+    np.testing.assert_allclose(measuring._targets(operator, discriminant, Blocks((3,), (1.0,))), [[3, 4, 2], [6, 8, 0]])
+
+
+def _ridge_moments(features, labels):
+    moments = RidgeMoments(features.shape[1], np.bincount(labels))
+    moments.add(features, labels)
+    return moments
