@@ -1,8 +1,8 @@
 """Mutation test: changes one thing in a module, as cosmic-ray's operators do, and looks whether a quick test notices.
 
-It works on a copy of the repository. The quick tests run once on the copy as it is, to record the lines that each of them
-executes. Then each mutant has the tests of its module's own file, and those that execute its statement, fastest first. Each
-of these runs is a fork of this process, which has imported TensorFlow but never the package.
+All on a copy of the repository. The quick tests run once, to record the lines that each executes. Then each mutant has the
+tests of its module's own file, and those that execute its statement, fastest first: each run in a fork of this process, which
+has imported TensorFlow but never the package.
 """
 
 from __future__ import annotations
@@ -58,15 +58,15 @@ class Mutant:
     source: str
     lines: range | None
 
-    def difference(self, original: str) -> str:
-        """Return the lines that differ, before and after."""
-        lines = list(unified_diff(original.splitlines(), self.source.splitlines(), lineterm="", n=0))
-        return "\n".join(line for line in lines[2:] if line[:1] in "+-")
+    def __str__(self) -> str:
+        """Return where it is, and the lines that differ."""
+        lines = list(unified_diff(Path(self.module).read_text().splitlines(), self.source.splitlines(), lineterm="", n=0))
+        return "\n".join([f"{self.module}:{self.line} {self.operator}", *(line for line in lines[2:] if line[:1] in "+-"), ""])
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where operators of one family change one thing: their names, and the number of the place among each one's."""
+    """Where operators of one family change one thing: their names, and the place's number among each one's."""
 
     module: str
     line: int
@@ -120,8 +120,8 @@ def places_of(module: str) -> list[Place]:
 
 def _statements(tree: ast.Module) -> Iterator[tuple[bool, range]]:
     """Yield whether a function holds a statement, and its lines; of a compound one those up to its body."""
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    inside = {inner for node in functions for part in node.body for inner in ast.walk(part)}
+    bodies = [part for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for part in node.body]
+    inside = {inner for part in bodies for inner in ast.walk(part)}
     for node in ast.walk(tree):
         if isinstance(node, ast.stmt | ast.excepthandler):
             first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
@@ -130,15 +130,13 @@ def _statements(tree: ast.Module) -> Iterator[tuple[bool, range]]:
 
 
 def _skipped(tree: ast.Module) -> Iterator[Span]:
-    """Yield where nothing is changed: types, what an error says, imports for types, overloads."""
+    """Yield where nothing is changed: types, imports for them, and what an error says."""
     for node in ast.walk(tree):
         for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None)):
             if isinstance(annotation, ast.expr):
                 yield _span(annotation)
         if isinstance(node, ast.Raise) or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
             yield _span(node)
-        if isinstance(node, ast.FunctionDef) and any(ast.unparse(one) == "overload" for one in node.decorator_list):
-            yield (node.decorator_list[0].lineno, 0), _span(node)[1]
 
 
 def _span(node: Any) -> Span:
@@ -159,27 +157,26 @@ def _forked(arguments: list[str], log: Path, seconds: float, record: Path | None
     """Run pytest in a fork of this process, all of whose processes end with it; return its exit code, None after the time."""
     child = os.fork()
     if not child:
-        os.setsid()
-        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(out, 1)
-        os.dup2(out, 2)
         code = 99
         try:
+            os.setsid()
+            out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(out, 1)
+            os.dup2(out, 2)
             own = f"-q -Wignore -p no:cacheprovider --hypothesis-profile=mutants --basetemp={log.parent / 'tmp'}"
             code = int(pytest.main([*own.split(), *arguments], [_Recording(record)] if record else []))
         finally:
             os._exit(code)
-    end, ended = time.monotonic() + seconds, (0, 0)
+    end, ended = time.monotonic() + seconds, None
     try:
-        while not ended[0] and time.monotonic() < end:
-            ended = os.waitpid(child, os.WNOHANG)
+        while not ended and time.monotonic() < end:
+            ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             time.sleep(0.02)
     finally:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):  # it has not begun a group
             os.killpg(child, signal.SIGKILL)
-        if not ended[0]:
-            os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(ended[1]) if ended[0] else None
+        status = os.waitpid(child, 0)[1]
+    return os.waitstatus_to_exitcode(status) if ended else None
 
 
 class _Recording:
@@ -219,7 +216,6 @@ class _Recording:
             self.failed.add(report.nodeid)
 
     def pytest_sessionfinish(self) -> None:
-        self.coverage.stop()
         data = self.coverage.get_data()
         lines = {os.path.relpath(file): data.contexts_by_lineno(file) for file in data.measured_files()}
         record = {"lines": lines, "taken": self.taken, "fixtures": self.fixtures, "failed": sorted(self.failed)}
@@ -242,9 +238,10 @@ def _tests_of(mutant: Mutant, record: dict[str, Any], seconds: float) -> tuple[l
     return [*chosen, *(f"--deselect={test}" for test in failed)] if chosen else [], total
 
 
-def _looked_at(mutants: list[Mutant], record: dict[str, Any], seconds: float, log: Path) -> None:
-    begun, noticed, noticing = time.monotonic(), 0, set()
-    for number, mutant in enumerate(mutants):
+def _looked_at(mutants: list[Mutant], record: dict[str, Any], seconds: float, log: Path, former: str) -> None:
+    begun, left, noticing = time.monotonic(), [one for one in mutants if f"\nnoticed: {one}" not in former], set()
+    noticed = len(mutants) - len(left)
+    for number, mutant in enumerate(left):
         arguments, expected = _tests_of(mutant, record, seconds)
         file, started = Path(mutant.module), time.monotonic()
         original = file.read_text()
@@ -259,8 +256,8 @@ def _looked_at(mutants: list[Mutant], record: dict[str, Any], seconds: float, lo
         noticing |= {first[1]} if first else set()
         noticed += code not in (0, 5)
         outcome = "NOT NOTICED" if code in (0, 5) else "noticed"
-        print(f"{outcome}: {mutant.module}:{mutant.line} {mutant.operator}, {time.monotonic() - started:.1f} s {how}")
-        print(mutant.difference(original), flush=True)
+        name, difference = str(mutant).split("\n", 1)
+        print(f"{outcome}: {name}, {time.monotonic() - started:.1f} s {how}\n{difference}", end="", flush=True)
     passing = not noticing or _forked(sorted(noticing), log, 3600) == 0
     print(f"{len(noticing)} tests noticed one; without a mutant they " + ("pass" if passing else f"FAIL: {log.read_text()}"))
     interval = binomtest(noticed, len(mutants)).proportion_ci(method="wilson")
@@ -276,9 +273,11 @@ def main() -> None:
     parser.add_argument("--only", default="", help="how the paths of modules begin")
     parser.add_argument("--seconds", type=float, default=60, help="of tests for each mutant, besides its module's own file")
     parser.add_argument("--record", type=Path, help="where the record of lines is kept; one that exists is used")
+    parser.add_argument("--again", type=Path, help="an earlier output: what was noticed there is not tried again")
     parser.add_argument("tests", nargs="*", default=["tests"], help="tests to choose from")
     options = parser.parse_args()
     kept = options.record and options.record.absolute()
+    former = re.sub(r", [0-9.]+ s .*", "", options.again.read_text()) if options.again else ""
     with tempfile.TemporaryDirectory() as folder:
         copy, log, record = Path(folder, "copy"), Path(folder, "log"), kept or Path(folder, "record.json")
         listed = subprocess.check_output(["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=ROOT, text=True)
@@ -292,13 +291,12 @@ def main() -> None:
         mutants = sampled(options.count, options.seed, options.only)
         for name in ("sklearn.linear_model", "tensorflow", "keras"):
             importlib.import_module(name)
-        phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]  # the first example that fails is enough
+        phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]  # an example that fails need not be made small
         hypothesis.settings.register_profile("mutants", deadline=None, derandomize=True, phases=phases)
         if not record.exists():
-            begun = time.monotonic()
             _forked(options.tests, log, 7200, record)
-            print(f"recorded in {time.monotonic() - begun:.0f} s: {log.read_text().splitlines()[-1]}", flush=True)
-        _looked_at(mutants, json.loads(record.read_text()), options.seconds, log)
+            print(f"recorded: {log.read_text().splitlines()[-1]}", flush=True)
+        _looked_at(mutants, json.loads(record.read_text()), options.seconds, log, former)
 
 
 if __name__ == "__main__":
