@@ -89,3 +89,14 @@ def test_the_graph_gives_the_logits_of_the_columns(how, kind):
     columns, biases = formula(DESCRIPTIONS)
     found = formula.logits(tf.constant(FEATURES, tf.float32), tf.constant(np.tile(DESCRIPTIONS, (50, 1, 1))), variables)
     np.testing.assert_allclose(found, FEATURES @ columns + biases, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("statistics", [STATISTICS, None])
+def test_an_edited_description_that_predicts_nothing_has_the_logit_of_its_column(statistics):
+    fitted, solution = parts("raw")
+    silent = ImportanceMap(np.zeros_like(fitted.weights), np.zeros_like(fitted.bias), fitted.normaliser)
+    formula = NiwtFormula.of(silent, solution, SEEN, 0.1, "zero", FEATURES, statistics, 0.5)
+    columns, biases = formula(DESCRIPTIONS[:1])
+    with np.errstate(all="raise"):
+        found = formula.edited(FEATURES[3], DESCRIPTIONS[0])._logits(np.array([[0], [2]]), np.array([[0.5], [-0.1]]))
+    np.testing.assert_allclose(found, np.repeat(FEATURES[3] @ columns + biases, 2), rtol=1e-5, atol=1e-6)
