@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from niwt_tf.errors import InputError
 from niwt_tf.files import digest_of, sealed
 from niwt_tf.protocol import saved_model
-from niwt_tf.protocol.saved_model import DamagedModelError
+from niwt_tf.protocol.saved_model import DamagedModelError, load_model
 
 
 @pytest.fixture
@@ -37,3 +38,17 @@ def test_a_record_that_was_changed_names_itself(tmp_path, record):
     for changed in ({**record, "files": {}}, {**record, "name": "other"}, {"files": record["files"]}):
         with pytest.raises(DamagedModelError, match=r"Received: model\.json"):
             saved_model._check_whole(tmp_path, changed)
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", "7", "{}", '{"format": null}'])
+def test_what_is_no_saved_model_is_refused(tmp_path, text):
+    if text is not None:
+        (tmp_path / "model.json").write_text(text)
+    with pytest.raises(InputError, match=r"path must be a folder that Niwt\.save wrote"):
+        load_model(tmp_path)
+
+
+def test_a_model_of_another_version_says_which(tmp_path):
+    (tmp_path / "model.json").write_text('{"format": 0}')
+    with pytest.raises(InputError, match="fit and save it again. Received: 0"):
+        load_model(tmp_path)

@@ -11,7 +11,7 @@ from niwt_tf.config.settings import Settings
 from niwt_tf.metrics.gzsl import class_normalised_accuracy
 from niwt_tf.models.backbones import build_network
 from niwt_tf.protocol import seen_networks
-from niwt_tf.protocol.seen_networks import partitions_of, train_partitions
+from niwt_tf.protocol.seen_networks import load_networks, partitions_of, save_networks, train_partitions
 from tests.shared import further
 
 QUICK = {"input_size": 16, "epochs": 2, "num_folds": 1, "validation_classes": 2, "batch_size": 8}
@@ -120,3 +120,19 @@ def test_only_what_has_no_weights_yet_is_trained_from_scratch_and_never_stopped_
     settings = Settings(input_size=16, patience=7, **options)
     train_partitions(settings, partitions_of(settings, coloured_seen, 2)[:1], Execution())
     assert asked == [expected]
+
+
+def test_trained_networks_of_folds_are_kept_whole(coloured_seen, tmp_path):
+    settings = Settings(finetune="all", **QUICK)
+    partitions = partitions_of(settings, coloured_seen, 2)
+    networks = {
+        partition.name: build_network("small_vgg", partition.training.images.class_names, input_size=16, seed=seed)
+        for seed, partition in enumerate(partitions)
+    }
+    save_networks(tmp_path, settings, networks)
+    read = load_networks(tmp_path, settings, partitions)
+    assert list(read) == ["main", "fold_0"]
+    for name, network in networks.items():
+        assert read[name].class_names == network.class_names
+        for weight, expected in zip(read[name].model.get_weights(), network.model.get_weights(), strict=True):
+            np.testing.assert_array_equal(weight, expected)
