@@ -21,7 +21,7 @@ help:
 	@echo "make lint types   ruff, mypy"
 	@echo "make versions     quick tests with the lowest and the newest versions that pyproject.toml allows; a quarter of an hour"
 	@echo "make fuzz         damage good files of every kind 100,000 times, and have them read; ten minutes"
-	@echo "make mutants      change one thing in a module, 300 times, and see whether a quick test notices; an hour"
+	@echo "make mutants      change one thing in a module, 200 times, and see whether a quick test notices; half an hour"
 	@echo "make bench        measure both sides of every claim about speed; an idle machine, a quarter of an hour"
 	@echo "make docs         the documentation as a site in site/; it executes the tutorials, three minutes"
 	@echo "make docs-serve   the same at http://127.0.0.1:8000, again after each change"
@@ -95,7 +95,7 @@ fuzz: $(VENV)/.developer
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -n 2 -rP tests/test_fuzz.py
 
 # MUTANTS: how many of them. SEED: which. What only this needs is in a folder of its own.
-MUTANTS ?= 300
+MUTANTS ?= 200
 SEED ?= 1
 $(VENV)/.mutants: $(VENV)/.developer
 	$(PIP) install --quiet --no-deps --target $@ "attrs<27" "coverage>=7.17,<8" "cosmic-ray>=8.7,<9" "parso>=0.8.7,<0.9"

@@ -45,7 +45,6 @@ MODULES = (
 # Not done: those that draw numbers themselves; `is` for `==`, the same for small numbers and short names; and operators of
 # bits for those of numbers, a TypeError.
 NOT_DONE = re.compile("Variable.*|.*_Is|.*_IsNot|.*_(Add|Sub|Mul|Div|FloorDiv|Mod|Pow)_(RShift|LShift|Bit.*)")
-Span = tuple[tuple[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -53,15 +52,13 @@ class Mutant:
     """One change of one module, and the lines of its statement: None where that is executed at import."""
 
     module: str
-    line: int
-    operator: str
+    name: str
     source: str
     lines: range | None
 
     def __str__(self) -> str:
-        """Return where it is, and the lines that differ."""
         lines = list(unified_diff(Path(self.module).read_text().splitlines(), self.source.splitlines(), lineterm="", n=0))
-        return "\n".join([f"{self.module}:{self.line} {self.operator}", *(line for line in lines[2:] if line[:1] in "+-"), ""])
+        return "\n".join([self.name, *(line for line in lines[2:] if line[:1] in "+-"), ""])
 
 
 @dataclass(frozen=True)
@@ -75,8 +72,7 @@ class Place:
     def mutant(self, drawn: random.Random) -> Mutant | None:
         """Return one of the mutants, if it is Python and not the same."""
         name, number = drawn.choice(self.operators)
-        source = Path(self.module).read_text()
-        tree = ast.parse(source)
+        tree = ast.parse(source := Path(self.module).read_text())
         try:
             changed = _Changing(OperatorProvider()[name](), number).walk(parso.parse(source)).get_code()
             if ast.dump(ast.parse(changed)) == ast.dump(tree):
@@ -84,7 +80,7 @@ class Place:
         except (SyntaxError, AttributeError):  # cosmic-ray does not know `except a.B`
             return None
         inside, lines = min((one for one in _statements(tree) if self.line in one[1]), key=lambda one: len(one[1]))
-        return Mutant(self.module, self.line, name, changed, lines if inside else None)
+        return Mutant(self.module, f"{self.module}:{self.line} {name}", changed, lines if inside else None)
 
 
 class _Changing(Visitor):
@@ -101,14 +97,11 @@ class _Changing(Visitor):
 
 def places_of(module: str) -> list[Place]:
     """Return the places of a module that are to be changed."""
-    source = Path(module).read_text()
-    tree, nodes = ast.parse(source), list(ast_nodes(parso.parse(source)))
+    tree, nodes = ast.parse(source := Path(module).read_text()), list(ast_nodes(parso.parse(source)))
     skipped, binary = list(_skipped(tree)), [node for node in ast.walk(tree) if isinstance(node, ast.BinOp)]
     between = [(_span(node.left)[1], _span(node.right)[0]) for node in binary]
     found: dict[tuple[Any, ...], list[tuple[str, int]]] = {}
-    for name in OperatorProvider():
-        if NOT_DONE.fullmatch(name):
-            continue
+    for name in filter(lambda name: not NOT_DONE.fullmatch(name), OperatorProvider()):
         operator = OperatorProvider()[name]()
         for number, (start, end) in enumerate(position for node in nodes for position in operator.mutation_positions(node)):
             is_one = not name.startswith("ReplaceBinary") or any(first <= start < last for first, last in between)
@@ -129,7 +122,7 @@ def _statements(tree: ast.Module) -> Iterator[tuple[bool, range]]:
             yield node in inside, range(first, max(node.lineno + 1, body[0].lineno) if body else node.end_lineno + 1)
 
 
-def _skipped(tree: ast.Module) -> Iterator[Span]:
+def _skipped(tree: ast.Module) -> Iterator[Any]:
     """Yield where nothing is changed: types, imports for them, and what an error says."""
     for node in ast.walk(tree):
         for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None)):
@@ -139,7 +132,7 @@ def _skipped(tree: ast.Module) -> Iterator[Span]:
             yield _span(node)
 
 
-def _span(node: Any) -> Span:
+def _span(node: Any) -> Any:
     return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
 
 
@@ -201,14 +194,15 @@ class _Recording:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: Any) -> Iterator[Any]:
         used = [one for known in item._fixtureinfo.name2fixturedefs.values() for one in known if one.scope != "function"]
-        self.fixtures[item.nodeid] = [f"fixture {one.baseid} {one.argname}" for one in used]
+        if os.getcwd() not in item.nodeid:  # else it would have another name in the next copy
+            self.fixtures[item.nodeid] = [f"fixture {one.baseid} {one.argname}" for one in used]
         with self._within(item.nodeid):
             return (yield)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Iterator[Any]:
-        name = f"fixture {fixturedef.baseid} {fixturedef.argname}"
-        with nullcontext() if fixturedef.scope == "function" else self._within(name):
+        many = fixturedef.scope != "function"
+        with self._within(f"fixture {fixturedef.baseid} {fixturedef.argname}") if many else nullcontext():
             return (yield)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -246,7 +240,7 @@ def _looked_at(mutants: list[Mutant], record: dict[str, Any], seconds: float, lo
         file, started = Path(mutant.module), time.monotonic()
         original = file.read_text()
         file.write_text(mutant.source)
-        os.utime(file, (number, number))  # what was compiled of another mutant in the same second would be taken for this one
+        os.utime(file, (number, number))  # else what was compiled in the same second would be taken for it
         code = _forked(["-x", "--timeout=60", *arguments], log, 100 + 3 * expected) if arguments else 5
         file.write_text(original)
         if code in (2, 3, 4) and _forked(["--collect-only", *arguments], log, 600) != 0:
@@ -256,8 +250,8 @@ def _looked_at(mutants: list[Mutant], record: dict[str, Any], seconds: float, lo
         noticing |= {first[1]} if first else set()
         noticed += code not in (0, 5)
         outcome = "NOT NOTICED" if code in (0, 5) else "noticed"
-        name, difference = str(mutant).split("\n", 1)
-        print(f"{outcome}: {name}, {time.monotonic() - started:.1f} s {how}\n{difference}", end="", flush=True)
+        difference = str(mutant).removeprefix(mutant.name)
+        print(f"{outcome}: {mutant.name}, {time.monotonic() - started:.1f} s {how}{difference}", end="", flush=True)
     passing = not noticing or _forked(sorted(noticing), log, 3600) == 0
     print(f"{len(noticing)} tests noticed one; without a mutant they " + ("pass" if passing else f"FAIL: {log.read_text()}"))
     interval = binomtest(noticed, len(mutants)).proportion_ci(method="wilson")
@@ -266,20 +260,18 @@ def _looked_at(mutants: list[Mutant], record: dict[str, Any], seconds: float, lo
 
 
 def main() -> None:
-    """Draw mutants, and print which of them tests notice."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=300, help="how many mutants")
+    parser.add_argument("--count", type=int, default=200, help="how many mutants")
     parser.add_argument("--seed", type=int, default=1, help="which of them")
     parser.add_argument("--only", default="", help="how the paths of modules begin")
-    parser.add_argument("--seconds", type=float, default=60, help="of tests for each mutant, besides its module's own file")
-    parser.add_argument("--record", type=Path, help="where the record of lines is kept; one that exists is used")
+    parser.add_argument("--seconds", type=float, default=20, help="of tests for each mutant, besides its module's own file")
+    parser.add_argument("--record", type=os.path.abspath, help="where the record of lines is kept; one that exists is used")
     parser.add_argument("--again", type=Path, help="an earlier output: what was noticed there is not tried again")
     parser.add_argument("tests", nargs="*", default=["tests"], help="tests to choose from")
     options = parser.parse_args()
-    kept = options.record and options.record.absolute()
     former = re.sub(r", [0-9.]+ s .*", "", options.again.read_text()) if options.again else ""
     with tempfile.TemporaryDirectory() as folder:
-        copy, log, record = Path(folder, "copy"), Path(folder, "log"), kept or Path(folder, "record.json")
+        copy, log, record = Path(folder, "copy"), Path(folder, "log"), Path(folder, options.record or "record.json")
         listed = subprocess.check_output(["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=ROOT, text=True)
         for file in listed.split("\0")[:-1]:
             (copy / file).parent.mkdir(parents=True, exist_ok=True)
@@ -293,6 +285,9 @@ def main() -> None:
             importlib.import_module(name)
         phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]  # an example that fails need not be made small
         hypothesis.settings.register_profile("mutants", deadline=None, derandomize=True, phases=phases)
+        # Compiled once and never again: what a test of a full disk compiles may be half a file.
+        _forked(["--collect-only", *options.tests], log, 1800)
+        sys.dont_write_bytecode, os.environ["PYTHONDONTWRITEBYTECODE"] = True, "1"
         if not record.exists():
             _forked(options.tests, log, 7200, record)
             print(f"recorded: {log.read_text().splitlines()[-1]}", flush=True)
