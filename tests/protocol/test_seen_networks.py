@@ -136,3 +136,19 @@ def test_trained_networks_of_folds_are_kept_whole(coloured_seen, tmp_path):
         assert read[name].class_names == network.class_names
         for weight, expected in zip(read[name].model.get_weights(), network.model.get_weights(), strict=True):
             np.testing.assert_array_equal(weight, expected)
+
+
+@pytest.mark.parametrize(("finetune", "weight", "expected"), [("all", 0.5, True), ("all", 0.0, False), ("head", 0.5, False)])
+def test_only_whole_networks_are_trained_on_descriptions(finetune, weight, expected):
+    assert seen_networks.has_attribute_loss(Settings(finetune=finetune, attribute_loss=weight)) is expected
+
+
+def test_a_head_on_random_weights_is_warned_of(coloured_seen, monkeypatch, caplog):
+    network = build_network("small_vgg", coloured_seen.images.class_names, input_size=16)
+    monkeypatch.setattr(seen_networks, "_new_network", lambda *_: network)
+    monkeypatch.setattr(seen_networks, "train_seen", lambda *_, **__: (network, []))
+    for options in ({"weights": "none"}, {"weights": "imagenet"}, {"weights": "none", "backbone": "own.keras"}):
+        caplog.clear()
+        settings = Settings(finetune="head", input_size=16, **options)
+        train_partitions(settings, partitions_of(settings, coloured_seen, 2)[:1], Execution())
+        assert ("random weights" in caplog.text) == (options == {"weights": "none"})

@@ -100,3 +100,7 @@ def test_an_edited_description_that_predicts_nothing_has_the_logit_of_its_column
     with np.errstate(all="raise"):
         found = formula.edited(FEATURES[3], DESCRIPTIONS[0])._logits(np.array([[0], [2]]), np.array([[0.5], [-0.1]]))
     np.testing.assert_allclose(found, np.repeat(FEATURES[3] @ columns + biases, 2), rtol=1e-5, atol=1e-6)
+    variables = {name: tf.constant(value, tf.float32) for name, value in formula.arrays().items() if value.dtype.kind == "f"}
+    features, given = (tf.constant(each, tf.float32) for each in (FEATURES[3:4], DESCRIPTIONS[None, :1]))
+    graph = formula.logits(features, given, variables)
+    np.testing.assert_allclose(graph[0], FEATURES[3] @ columns + biases, rtol=1e-5, atol=1e-6)
