@@ -459,3 +459,13 @@ def test_of_a_team_the_chief_writes_and_the_others_see_it(tmp_path):
 
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(work, range(2))) == [(False, True, "", False, "by 0")] * 2
+
+
+def test_a_stage_reads_descriptions_unless_it_says_otherwise(tmp_path):
+    for data in ("one", "two"):
+        with RunDirectory(tmp_path / "run").locked(Settings()) as run:
+            run.use_data(data, images="i")
+            stage = run.stage("map", ["seed"])
+            assert not stage.up_to_date
+            with stage.writing() as folder:
+                (folder / "a.txt").write_text(data)
