@@ -147,7 +147,8 @@ def test_a_head_on_random_weights_is_warned_of(coloured_seen, monkeypatch, caplo
     network = build_network("small_vgg", coloured_seen.images.class_names, input_size=16)
     monkeypatch.setattr(seen_networks, "_new_network", lambda *_: network)
     monkeypatch.setattr(seen_networks, "train_seen", lambda *_, **__: (network, []))
-    for options in ({"weights": "none"}, {"weights": "imagenet"}, {"weights": "own.h5"}, {"weights": "none", "backbone": "own.keras"}):
+    own = {"weights": "none", "backbone": "own.keras"}
+    for options in ({"weights": "none"}, {"weights": "imagenet"}, {"weights": "own.h5"}, own):
         caplog.clear()
         settings = Settings(finetune="head", input_size=16, **options)
         train_partitions(settings, partitions_of(settings, coloured_seen, 2)[:1], Execution())
