@@ -12,7 +12,7 @@ RUN ?= runs/birds
 IMAGENET ?=
 ANALYSES := lambda_sweep weight_recovery layer_depth support_images consistency
 
-.PHONY: FORCE help quickstart analyses install test lint types versions bench fuzz docs docs-serve clean
+.PHONY: FORCE help quickstart analyses install test lint types versions bench fuzz mutants docs docs-serve clean
 
 help:
 	@echo "make quickstart   install, render the birds data set, learn its unseen classes, export, report"
@@ -21,6 +21,7 @@ help:
 	@echo "make lint types   ruff, mypy"
 	@echo "make versions     quick tests with the lowest and the newest versions that pyproject.toml allows; a quarter of an hour"
 	@echo "make fuzz         damage good files of every kind 100,000 times, and have them read; ten minutes"
+	@echo "make mutants      change one thing in a module, 200 times, and see whether a quick test notices; half an hour"
 	@echo "make bench        measure both sides of every claim about speed; an idle machine, a quarter of an hour"
 	@echo "make docs         the documentation as a site in site/; it executes the tutorials, three minutes"
 	@echo "make docs-serve   the same at http://127.0.0.1:8000, again after each change"
@@ -92,6 +93,15 @@ versions:
 FUZZ_EXAMPLES ?= 4500
 fuzz: $(VENV)/.developer
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -n 2 -rP tests/test_fuzz.py
+
+# MUTANTS: how many of them. SEED: which. What only this needs is in a folder of its own.
+MUTANTS ?= 200
+SEED ?= 1
+$(VENV)/.mutants: $(VENV)/.developer
+	$(PIP) install --quiet --no-deps --target $@ "attrs<27" "coverage>=7.17,<8" "cosmic-ray>=8.7,<9" "parso>=0.8.7,<0.9"
+
+mutants: $(VENV)/.mutants
+	PYTHONPATH=$(abspath $(VENV)/.mutants) $(BIN)/python tests/mutants.py --count=$(MUTANTS) --seed=$(SEED)
 
 # One experiment or another: make bench BENCH="--only=engines --json=engines.json"
 bench: $(VENV)/.installed

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from niwt_tf.files import (
+    claimed_directory,
     digest_of,
     files_below,
     fingerprint,
@@ -353,3 +354,36 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path, reader):
         reader(tmp_path / "a.json")
     with pytest.raises(OSError, match="Not a regular file"):
         reader("/dev/zero")
+
+
+@pytest.mark.parametrize("when", ["before it is opened", "before it is locked"])
+def test_a_folder_that_another_process_takes_for_abandoned_before_it_is_held_is_made_again(tmp_path, monkeypatch, when):
+    opened, gone = os.open, []
+
+    def racing(path, *flags, **options):
+        if when == "before it is opened" and not gone:
+            gone.append(path)
+            os.rmdir(path)
+        descriptor = opened(path, *flags, **options)
+        if not gone:
+            gone.append(path)
+            os.rmdir(path)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", racing)
+    with claimed_directory(tmp_path / "d") as folder:
+        assert [folder.name] == os.listdir(tmp_path) and folder != gone[0]
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_cannot_be_removed_of_an_old_folder_does_not_keep_the_new_one_away(tmp_path, monkeypatch):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "old").touch()
+
+    def busy(path, **_):
+        raise OSError(errno.EBUSY, "Device or resource busy", str(path))
+
+    monkeypatch.setattr(os, "unlink", busy)
+    with replacing_directory(tmp_path / "d") as temporary:
+        (temporary / "new").touch()
+    assert os.listdir(tmp_path / "d") == ["new"]

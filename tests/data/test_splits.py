@@ -63,6 +63,14 @@ def test_a_class_keeps_its_test_images_when_others_become_unseen() -> None:
     assert set(two.test_seen.tolist()) < set(one.test_seen.tolist())
 
 
+def test_only_where_it_is_asked_for_no_class_is_unseen() -> None:
+    data = toy([3, 3, 3])
+    made = [random_split(data, 0), random_split(data, 1), named_split(data, ["c1"])]
+    assert [split_of(each).all_seen for each in made] == [True, False, False]
+    with pytest.raises(ValueError, match="must have at least 1 unseen class"):
+        named_split(data, [])
+
+
 def test_default_number_of_unseen_classes() -> None:
     assert len(split_of(choose_split(toy([3] * 50))).unseen) == 10
     assert len(split_of(choose_split(toy([3] * 4))).unseen) == 1

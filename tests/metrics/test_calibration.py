@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from niwt_tf.metrics import calibration
 from niwt_tf.metrics.calibration import choose_calibration, logit_statistics, match_logits, seen_margin
 from niwt_tf.metrics.gzsl import CalibrationCurve, calibration_curve, evaluate_scores
 
@@ -102,3 +103,11 @@ def test_the_constant_is_the_middle_of_the_plateau():
     assert constant == pytest.approx(2.0, abs=0.01) and mean == pytest.approx(0.6)
     constant, _ = choose_calibration([CalibrationCurve(2 * edges, seen, unseen)], [2.0])
     assert constant == pytest.approx(2.0, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("near", "best", "expected"),
+    [("01110", 2, (1, 3)), ("11011", 3, (3, 4)), ("11011", 1, (0, 1)), ("111", 1, (0, 2)), ("00100", 2, (2, 2))],
+)
+def test_the_run_of_near_best_candidates_ends_at_the_first_that_is_not(near, best, expected):
+    assert calibration._run_around(np.array([mark == "1" for mark in near]), best) == expected

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from niwt_tf.methods.importance import PairwiseRankCorrelation
-from niwt_tf.metrics.ranks import mean_rank_correlation, standardised_ranks
+from niwt_tf.metrics.ranks import mean_rank_correlation, standardised_ranks, unit
 
 
 def vectors_with_ties(seed, rows=12, neurons=9):
@@ -48,3 +48,7 @@ def test_undefined_without_pairs():
 def test_mean_over_rows():
     rows = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])
     assert mean_rank_correlation(rows, rows * [[1.0], [-1.0]]) == pytest.approx(0.0)
+
+
+def test_unit_vectors_by_hand():
+    np.testing.assert_allclose(unit(np.array([[3.0, 4.0], [0.0, 0.0], [0.0, -2.0]])), [[0.6, 0.8], [0.0, 0.0], [0.0, -1.0]])

@@ -9,7 +9,9 @@ from niwt_tf.compute.execution import Execution
 from niwt_tf.compute.features import Reader
 from niwt_tf.config.settings import Settings
 from niwt_tf.metrics.gzsl import class_normalised_accuracy
-from niwt_tf.protocol.seen_networks import partitions_of, train_partitions
+from niwt_tf.models.backbones import build_network
+from niwt_tf.protocol import seen_networks
+from niwt_tf.protocol.seen_networks import load_networks, partitions_of, save_networks, train_partitions
 from tests.shared import further
 
 QUICK = {"input_size": 16, "epochs": 2, "num_folds": 1, "validation_classes": 2, "batch_size": 8}
@@ -91,3 +93,63 @@ def test_a_twin_is_trained_and_its_weights_are_kept_in_float32(coloured_seen, pr
     assert all(np.isfinite(weight).all() for weight in mixed)
     np.testing.assert_allclose(mixed[0], plain[0], atol=0.05)
     assert any(np.abs(one - other).max() > 0 for one, other in zip(mixed, plain, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"finetune": "all", "weights": "none"}, (True, 24, 24)),
+        ({"finetune": "all", "weights": "none", "epochs": 3}, (True, 3, 3)),
+        ({"finetune": "all", "weights": "imagenet"}, (False, 20, 7)),
+        ({"finetune": "all", "weights": "none", "backbone": "own.keras"}, (False, 20, 7)),
+        ({"finetune": "head", "weights": "none"}, (False, 60, 7)),
+    ],
+)
+def test_only_what_has_no_weights_yet_is_trained_from_scratch_and_never_stopped_early(
+    coloured_seen, monkeypatch, options, expected
+):
+    network = build_network("small_vgg", coloured_seen.images.class_names, input_size=16)
+    asked = []
+
+    def training(*_, from_scratch, epochs, patience, **__):
+        asked.append((from_scratch, epochs, patience))
+        return network, []
+
+    monkeypatch.setattr(seen_networks, "_new_network", lambda *_: network)
+    monkeypatch.setattr(seen_networks, "train_seen", training)
+    settings = Settings(input_size=16, patience=7, **options)
+    train_partitions(settings, partitions_of(settings, coloured_seen, 2)[:1], Execution())
+    assert asked == [expected]
+
+
+def test_trained_networks_of_folds_are_kept_whole(coloured_seen, tmp_path):
+    settings = Settings(finetune="all", **QUICK)
+    partitions = partitions_of(settings, coloured_seen, 2)
+    networks = {
+        partition.name: build_network("small_vgg", partition.training.images.class_names, input_size=16, seed=seed)
+        for seed, partition in enumerate(partitions)
+    }
+    save_networks(tmp_path, settings, networks)
+    read = load_networks(tmp_path, settings, partitions)
+    assert list(read) == ["main", "fold_0"]
+    for name, network in networks.items():
+        assert read[name].class_names == network.class_names
+        for weight, expected in zip(read[name].model.get_weights(), network.model.get_weights(), strict=True):
+            np.testing.assert_array_equal(weight, expected)
+
+
+@pytest.mark.parametrize(("finetune", "weight", "expected"), [("all", 0.5, True), ("all", 0.0, False), ("head", 0.5, False)])
+def test_only_whole_networks_are_trained_on_descriptions(finetune, weight, expected):
+    assert seen_networks.has_attribute_loss(Settings(finetune=finetune, attribute_loss=weight)) is expected
+
+
+def test_a_head_on_random_weights_is_warned_of(coloured_seen, monkeypatch, caplog):
+    network = build_network("small_vgg", coloured_seen.images.class_names, input_size=16)
+    monkeypatch.setattr(seen_networks, "_new_network", lambda *_: network)
+    monkeypatch.setattr(seen_networks, "train_seen", lambda *_, **__: (network, []))
+    own = {"weights": "none", "backbone": "own.keras"}
+    for options in ({"weights": "none"}, {"weights": "imagenet"}, {"weights": "own.h5"}, own):
+        caplog.clear()
+        settings = Settings(finetune="head", input_size=16, **options)
+        train_partitions(settings, partitions_of(settings, coloured_seen, 2)[:1], Execution())
+        assert ("random weights" in caplog.text) == (options == {"weights": "none"})

@@ -4,10 +4,13 @@ import errno
 import json
 import os
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from niwt_tf.compute.distributed import Team
 from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
 from niwt_tf.files import read_json, sealed, write_json
@@ -418,3 +421,51 @@ def test_a_manifest_of_another_form_is_none(tmp_path, name):
     write_json(manifest, sealed({**read_json(manifest), "files": {"a\0b": 1}, name: read_json(manifest)[name]}))
     assert read_manifest(tmp_path / "train") is None
     assert _both(tmp_path)[0]
+
+
+class _Member(Team):
+    """One of two threads that work on a run together."""
+
+    size = 2
+
+    def __init__(self, index: int, meeting: threading.Barrier, values: dict) -> None:
+        self.index, self._meeting, self._values = index, meeting, values
+
+    def barrier(self) -> None:
+        self._meeting.wait(30)
+
+    def of_each(self, value):
+        self._values[self.index] = value
+        self.barrier()
+        found = [self._values[index] for index in range(2)]
+        self.barrier()
+        return found
+
+    def of_chief(self, *arrays):
+        return self.of_each(arrays)[0]
+
+
+def test_of_a_team_the_chief_writes_and_the_others_see_it(tmp_path):
+    meeting, values = threading.Barrier(2), {}
+
+    def work(index):
+        with RunDirectory(tmp_path / "run").locked(Settings(), team=_Member(index, meeting, values)) as run:
+            run.use_data("d")
+            stage = run.stage("train", settings_used=["seed"])
+            before = stage.up_to_date
+            with stage.writing() as folder:
+                (folder / "a.txt").write_text(f"by {index}")
+            return before, stage.up_to_date, stage.reason, folder.exists(), (stage.folder / "a.txt").read_text()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(work, range(2))) == [(False, True, "", False, "by 0")] * 2
+
+
+def test_a_stage_reads_descriptions_unless_it_says_otherwise(tmp_path):
+    for data in ("one", "two"):
+        with RunDirectory(tmp_path / "run").locked(Settings()) as run:
+            run.use_data(data, images="i")
+            stage = run.stage("map", ["seed"])
+            assert not stage.up_to_date
+            with stage.writing() as folder:
+                (folder / "a.txt").write_text(data)

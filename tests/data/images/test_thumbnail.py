@@ -50,3 +50,9 @@ def test_what_cannot_be_opened_is_none(tmp_path):
 def test_damaged_exif_data_turn_nothing_and_end_nothing(tmp_path, exif):
     Image.new("RGB", (40, 20)).save(tmp_path / "a.jpg", exif=exif)
     assert opened(tmp_path / "a.jpg", 20).size[0] > opened(tmp_path / "a.jpg", 20).size[1]
+
+
+@pytest.mark.parametrize("size", [(800, 400), (400, 800)])
+def test_a_large_jpeg_is_decoded_at_the_lowest_resolution_that_leaves_twice_the_side(tmp_path, size):
+    Image.new("RGB", size).save(tmp_path / "a.jpg")
+    assert opened(tmp_path / "a.jpg", 50).size == (size[0] // 4, size[1] // 4)

@@ -1,11 +1,14 @@
 """Which engine a run takes, and which settings do not go together."""
 
+from dataclasses import replace
+
+import keras
 import pytest
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
 from niwt_tf.methods.niwt import engines
-from niwt_tf.methods.niwt.engines import engines_of
+from niwt_tf.methods.niwt.engines import Workload, engines_of, estimated_costs
 from niwt_tf.methods.niwt.layers import blocks_of
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.network import recut
@@ -59,3 +62,48 @@ def test_further_layers_share_the_weights_and_are_checked(network):
         recut(network, ["block4_relu"])
     with pytest.raises(InputError, match="--extra_layers must name layers that can be cut at. layer must name"):
         recut(network, ["block9_relu"])
+
+
+@pytest.mark.parametrize(("hidden", "activation"), [((), "relu"), ((4,), "relu"), ((4, 6), "relu"), ((), "tanh")])
+def test_costs_by_hand(hidden, activation):
+    """Tails from 3 neurons by layers of some units to 5 features; one of tanh has no factors."""
+    inputs = keras.Input((2, 2, 3))
+    features = keras.layers.GlobalAveragePooling2D()(inputs)
+    for units in (*hidden, 5):
+        features = keras.layers.Dense(units, activation=activation)(features)
+    tail, sizes = keras.Model(inputs, features), {(): [15], (4,): [12, 20], (4, 6): [12, 24, 30]}[hidden]
+    workload = Workload(
+        num_images=10, num_classes=4, steps=6, batch_size=7, num_networks=2, num_solutions=9, has_mean_operator=True
+    )
+    one_pass, decomposition = engines.flops_of(tail), 2 * 3**2 * 5 + engines._EIGENDECOMPOSITION * 3**3
+    build, mean = 10 * one_pass, 10 * engines.jacobian_passes(tail) * one_pass
+    if activation == "tanh":
+        build = mean
+    elif len(hidden) < 2:
+        mean = build + 2 * 3 * sum(sizes[1:])
+    costs = estimated_costs(tail, workload)
+    assert costs == {
+        "closed_form": 2 * decomposition + 9 * 4 * 4 * 3 * (5 + 3),
+        "operator": 2 * build + 9 * 6 * engines.IMAGES_A_STEP * 4 * 2 * 2 * sum(sizes),
+        "tape": 9 * 6 * 7 * engines._TAPE_PASSES * one_pass,
+    }
+    without = estimated_costs(tail, replace(workload, has_mean_operator=False))
+    assert without == {**costs, "closed_form": costs["closed_form"] + 2 * mean}
+    assert estimated_costs(tail, replace(workload, num_images=3))["operator"] < costs["operator"]
+
+
+def test_what_a_run_will_do_is_what_is_estimated(network, monkeypatch):
+    asked = []
+    monkeypatch.setattr(engines, "estimated_costs", lambda _, workload: asked.append(workload) or {"closed_form": 1.0})
+    settings = Settings(
+        num_support=12, transfer_steps=34, transfer_batch_size=5, transfer_lambda=(1.0, 2.0), transfer_anchor="mean,zero",
+        head_regularization=(1.0, 2.0, 3.0), seen_head="ridge"
+    )
+    engines_of(settings, network.tail, 10, 6)
+    engines_of(settings.replace(support="noise"), network.tail, 10, 6)
+    # In each fold three heads and then four pairs of a lambda and an anchor; once more for the chosen one.
+    expected = Workload(
+        num_images=12, num_classes=10, steps=34, batch_size=5, num_networks=7, num_solutions=(3 + 2 * 2) * 6 + 1,
+        has_mean_operator=True
+    )
+    assert asked == [expected, replace(expected, has_mean_operator=False)]

@@ -76,3 +76,23 @@ def test_the_cosine_map_is_not_fitted_on_the_classes_that_stop_it():
     np.testing.assert_array_equal(first.weights, second.weights)
     np.testing.assert_array_equal(first.bias, second.bias)
     assert first.rank_correlation != second.rank_correlation
+
+
+def test_the_cosine_map_is_adam_on_one_minus_the_cosine_of_each_class():
+    descriptions, importances = linear_world(classes=7, neurons=4)
+    fitted = fit_cosine_map(descriptions, importances, steps=20, seed=3)
+    kept = np.random.default_rng(3).permutation(7)[2:]  # a third of the classes is held out
+    x, targets = fitted.normaliser(descriptions)[kept].astype(np.float64), importances[kept].astype(np.float64)
+    parameters = np.concatenate([np.zeros((4, 6)), targets.mean(axis=0)[:, None]], axis=1)
+    targets, x = targets / np.linalg.norm(targets, axis=1, keepdims=True), np.concatenate([x, np.ones((5, 1))], axis=1)
+    first, second = np.zeros_like(parameters), np.zeros_like(parameters)
+    for step in range(1, 21):
+        predicted = x @ parameters.T
+        norms = np.linalg.norm(predicted, axis=1, keepdims=True)
+        cosine = (predicted * targets).sum(axis=1, keepdims=True) / norms
+        gradient = -((targets - cosine * predicted / norms) / norms).T @ x / 5
+        first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
+        parameters -= 0.01 * first / (1 - 0.9**step) / (np.sqrt(second / (1 - 0.999**step)) + 1e-7)
+    np.testing.assert_allclose(fitted.weights, parameters[:, :-1], atol=1e-4)
+    np.testing.assert_allclose(fitted.bias, parameters[:, -1], atol=1e-4)
+    assert fitted.regularization == 20

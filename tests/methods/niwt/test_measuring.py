@@ -21,10 +21,13 @@ from niwt_tf.data.images.pipeline import image_batches
 from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.errors import InputError
 from niwt_tf.methods.importance import class_importance, importance_of_maps, shared_importance
+from niwt_tf.methods.niwt import measuring
 from niwt_tf.methods.niwt.files import load_maps, load_measured, save_maps, save_measured
 from niwt_tf.methods.niwt.measuring import fit_map, fit_maps, measure_importance, seen_operators
 from niwt_tf.methods.niwt.niwt import METHOD
 from niwt_tf.methods.niwt.support import support_maps
+from niwt_tf.methods.niwt.transfer_closed_form import Blocks
+from niwt_tf.methods.seen_heads import DiscriminantPath, RidgeHeadPath, RidgeMoments, SeenHead
 from niwt_tf.methods.task import tasks_of
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.layers import ClassHead
@@ -312,3 +315,43 @@ def test_with_a_cache_each_image_is_decoded_once_for_all_of_stage_1_and_never_fo
     plain = chosen(_readers(networks))
     np.testing.assert_allclose(cached.calibration, plain.calibration, rtol=1e-3)
     np.testing.assert_allclose(cached.generator.features, plain.generator.features, atol=1e-5)
+
+
+def test_a_fold_that_sees_no_image_of_the_main_sample_has_its_own(network, partitions):
+    settings = Settings(finetune="head", num_support=1)
+    sample = balanced_sample(partitions[0].training.images, 5, settings.seed)
+    fold = partitions[1]
+    own = fold.training.images
+    own = own.take(np.flatnonzero(~np.isin(own.paths, sample.paths)))
+    blind = dataclasses.replace(fold, training=dataclasses.replace(fold.training, images=own))
+    readers = _readers(_networks(network, partitions))
+    main, alone = (seen_operators(settings, [partition], readers) for partition in (partitions[0], blind))
+    for group in ([partitions[0], blind], [partitions[0], partitions[2], blind]):
+        together = seen_operators(settings, group, readers)
+        np.testing.assert_allclose(together["main"], main["main"], atol=1e-5)
+        np.testing.assert_allclose(together["fold_0"], alone["fold_0"], atol=1e-5)
+
+
+def test_in_one_walk_each_partition_has_the_heads_of_its_own_images(network, partitions):
+    reader = Reader(network)
+    for partition, moments in zip(partitions, measuring._moments(reader, partitions, False), strict=True):
+        images = partition.training.images
+        alone = _ridge_moments(reader.features(images), images.labels)
+        for found, expected in zip(RidgeHeadPath(moments).solve(3.0), RidgeHeadPath(alone).solve(3.0), strict=True):
+            np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_targets_by_hand():
+    """What a column reaches through the operator; only a discriminant keeps its length."""
+    operator, columns = np.array([[3.0, 0.0], [4.0, 0.0], [0.0, 2.0]]), np.array([[1.0, 2.0], [1.0, 0.0]])
+    ridge = SeenHead(1.0, columns, np.zeros(2), "ridge")
+    np.testing.assert_allclose(measuring._targets(operator, ridge, Blocks((2, 1), (1.0, 1.0))), [[0.6, 0.8, 1], [0.6, 0.8, 0]])
+    path = DiscriminantPath(_ridge_moments(np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2))
+    discriminant = dataclasses.replace(ridge, kind="lda", form=path.solve(0.1)[2])
+    np.testing.assert_allclose(measuring._targets(operator, discriminant, Blocks((3,), (1.0,))), [[3, 4, 2], [6, 8, 0]])
+
+
+def _ridge_moments(features, labels):
+    moments = RidgeMoments(features.shape[1], np.bincount(labels))
+    moments.add(features, labels)
+    return moments

@@ -1,7 +1,10 @@
 """The affine form of Stages 2 and 3 against the stages one after the other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.methods.niwt.mapping import ImportanceMap
@@ -70,3 +73,34 @@ def test_a_description_that_predicts_nothing_gives_no_nan():
     silent = ImportanceMap(np.zeros_like(fitted.weights), np.zeros_like(fitted.bias), fitted.normaliser)
     columns, biases = NiwtFormula.of(silent, solution, SEEN, 0.1, "mean", FEATURES, STATISTICS, 0.0)(DESCRIPTIONS)
     assert np.isfinite(columns).all() and np.isfinite(biases).all()
+
+
+@pytest.mark.parametrize("how", ["centred", "l2", "raw"])
+@pytest.mark.parametrize("kind", ["matched", "unmatched", "discriminant"])
+def test_the_graph_gives_the_logits_of_the_columns(how, kind):
+    fitted, solution = parts(how, (4, 7), (1.0, 0.3))
+    statistics = STATISTICS if kind == "matched" else None
+    formula = NiwtFormula.of(fitted, solution, SEEN, 0.1, "mean", FEATURES, statistics, 0.5)
+    if kind == "discriminant":
+        size = len(formula.covariance)
+        half = GENERATOR.normal(size=(size, size))
+        formula = replace(formula, is_discriminant=True, means=GENERATOR.normal(size=size), covariance=half @ half.T)
+    variables = {name: tf.constant(value, tf.float32) for name, value in formula.arrays().items() if value.dtype.kind == "f"}
+    columns, biases = formula(DESCRIPTIONS)
+    found = formula.logits(tf.constant(FEATURES, tf.float32), tf.constant(np.tile(DESCRIPTIONS, (50, 1, 1))), variables)
+    np.testing.assert_allclose(found, FEATURES @ columns + biases, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("statistics", [STATISTICS, None])
+def test_an_edited_description_that_predicts_nothing_has_the_logit_of_its_column(statistics):
+    fitted, solution = parts("raw")
+    silent = ImportanceMap(np.zeros_like(fitted.weights), np.zeros_like(fitted.bias), fitted.normaliser)
+    formula = NiwtFormula.of(silent, solution, SEEN, 0.1, "zero", FEATURES, statistics, 0.5)
+    columns, biases = formula(DESCRIPTIONS[:1])
+    with np.errstate(all="raise"):
+        found = formula.edited(FEATURES[3], DESCRIPTIONS[0])._logits(np.array([[0], [2]]), np.array([[0.5], [-0.1]]))
+    np.testing.assert_allclose(found, np.repeat(FEATURES[3] @ columns + biases, 2), rtol=1e-5, atol=1e-6)
+    variables = {name: tf.constant(value, tf.float32) for name, value in formula.arrays().items() if value.dtype.kind == "f"}
+    features, given = (tf.constant(each, tf.float32) for each in (FEATURES[3:4], DESCRIPTIONS[None, :1]))
+    graph = formula.logits(features, given, variables)
+    np.testing.assert_allclose(graph[0], FEATURES[3] @ columns + biases, rtol=1e-5, atol=1e-6)

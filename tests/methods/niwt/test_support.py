@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from niwt_tf.compute.features import Reader
+from niwt_tf.config.settings import Settings
 from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
-from niwt_tf.methods.niwt.support import support_maps
+from niwt_tf.methods.niwt.support import support_maps, support_of
 from niwt_tf.models.backbones import build_network
 
 
@@ -73,3 +74,13 @@ def test_what_is_not_a_folder_of_images_is_refused(network, coloured, tmp_path):
     (tmp_path / "torn.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"torn\.png"):
         support_maps(Reader(network), str(tmp_path), coloured, 4, seed=0)
+
+
+def test_over_noise_and_over_a_folder_the_closed_form_takes_the_mean_of_the_operators_of_the_images(network, coloured):
+    reader, nothing = Reader(network), np.empty((0, 0), np.float32)
+    options = Settings(num_support=6)
+    for support in ("noise", str(coloured.root)):
+        by_image = support_of(options.replace(support=support), ("operator",), reader, coloured, nothing)
+        mean = support_of(options.replace(support=support), ("closed_form",), reader, coloured, nothing)
+        np.testing.assert_allclose(mean.operator, by_image.operator, atol=1e-5)
+        assert (len(by_image.maps), len(mean.maps), mean.exact) == (6, 0, None)

@@ -160,3 +160,11 @@ def test_the_mean_cosine_weighs_blocks():
     columns, importances = np.array([[2.0], [0.0], [0.0], [3.0]]), np.array([[5.0, 0.0, 1.0, 0.0]])
     assert mean_cosine(np.eye(4), columns, importances, Blocks((2, 2), (3.0, 1.0))) == pytest.approx(0.75)
     assert mean_cosine(np.eye(4), columns, importances, Blocks((2, 2), (1.0, 1.0))) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (2, 2)])
+def test_each_block_of_one_importance_or_of_many_has_length_1(shape):
+    raw = np.tile(np.array([3.0, 4.0, 2.0, 0.0]), (*shape, 1))
+    raw *= np.arange(1, 1 + np.prod(shape, dtype=int)).reshape((*shape, 1))
+    unit = Blocks((2, 1, 1), (1.0, 1.0, 1.0)).unit(raw)
+    np.testing.assert_allclose(unit, np.tile([0.6, 0.8, 1.0, 0.0], (*shape, 1)))
