@@ -128,7 +128,7 @@ def _way() -> str:
     given = [way for way in _WAYS if flags.FLAGS[way].value is not None]
     listed = ", ".join(f"--{way}" for way in _WAYS)
     if len(given) != 1:
-        received = ", ".join(f"--{way}" for way in given) or "none"
+        received = ", ".join(f"--{way}" for way in given) or "none, or an empty one"
         raise InputError(f"One of {listed} must be given to describe the class. Received: {received}.")
     if given == ["cards"] and flags.FLAGS["name"].value is not None:
         raise InputError(

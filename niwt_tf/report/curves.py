@@ -111,6 +111,7 @@ def _equal_harmonic_means(frame: Frame, level: float) -> Markup:
 MOST_NAMED = 80  # more names along an axis than this cannot be read
 _SHADES = 8
 _NAME = 26  # characters
+_LEAST_WIDE = 520.0  # a page draws it as wide as itself, so that a few classes would get huge letters
 
 
 def confusion_chart(confusion: Confusion, names: Sequence[str], num_seen: int) -> Markup:
@@ -159,9 +160,12 @@ def confusion_chart(confusion: Confusion, names: Sequence[str], num_seen: int) -
         f"{classes} classes, {int(confusion.totals.sum()):,} test images, {wrong:,} of them classified wrongly. "
         "Rows are true classes, columns are predicted classes. The table of the most confused pairs has the same figures."
     )
-    return drawing("confusion-matrix", "Confusion matrix", description, left + side + 8, top + side + 8, parts)
+    width = max(left + side + 8, _LEAST_WIDE)
+    return drawing("confusion-matrix", "Confusion matrix", description, width, top + side + 8, parts)
 
 
 def geometry(names: Sequence[str]) -> tuple[float, float]:
     """Return the margin and the size of a cell that `confusion_chart` uses, for finding the cell under a pointer."""
-    return (168.0, 12.0) if len(names) <= MOST_NAMED else (26.0, 720 / len(names))
+    if len(names) > MOST_NAMED:
+        return 26.0, 720 / len(names)
+    return 12.0 + 6.0 * min(_NAME, max(map(len, names))), 12.0

@@ -94,15 +94,16 @@ def test_the_matrix_has_its_cells_and_no_others():
     shaded = [each.attrib for each in svg if "fill-opacity" in each.attrib]
     cells = {(each["class"], each["d"], each["fill-opacity"]) for each in shaded}
     left, size = geometry(names)
-    assert (left, size) == (168, 12)
+    assert (left, size) == (30, 12) and geometry(("a" * 300,)) == (168, 12)  # the longest name has three characters
+    assert svg.attrib["viewBox"] == "0 0 520 74"  # as high as it needs; wide, so that a page does not make it huge
     # The shade is the square root of the share in eighths: 0.75 is 7, 0.25 is 4, 1 is 8.
     assert cells == {
-        ("cells right", "M168 168h12v12h-12z", "0.875"),
-        ("cells wrong", "M192 168h12v12h-12z", "0.5"),
-        ("cells right", "M180 180h12v12h-12z", "1"),
+        ("cells right", "M30 30h12v12h-12z", "0.875"),
+        ("cells wrong", "M54 30h12v12h-12z", "0.5"),
+        ("cells right", "M42 42h12v12h-12z", "1"),
     }
-    assert next(each.attrib["d"] for each in svg if each.attrib.get("class") == "no-images") == "M168 192h36v12h-36z"
-    assert next(each.attrib["d"] for each in svg if each.attrib.get("class") == "divider") == "M168 192h36M192 168v36"
+    assert next(each.attrib["d"] for each in svg if each.attrib.get("class") == "no-images") == "M30 54h36v12h-36z"
+    assert next(each.attrib["d"] for each in svg if each.attrib.get("class") == "divider") == "M30 54h36M54 30v36"
     assert [each.text for each in svg if each.attrib.get("class") == "name"] == ["a", "a", "<b>", "<b>", "c", "c"]
     assert "8 test images, 1 of them classified wrongly" in svg[1].text
 

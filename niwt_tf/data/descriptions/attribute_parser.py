@@ -16,12 +16,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from niwt_tf.data.descriptions.attribute_names import GENERIC, attribute_names, in_words
+from niwt_tf.data.descriptions.attribute_names import GENERIC, AttributeName, attribute_names, in_words
 from niwt_tf.data.descriptions.claims import claims_of
 from niwt_tf.data.descriptions.read_segments import Claim, ReadSegment
 from niwt_tf.data.descriptions.sentences import CLASS, DENIED, NOT_OF_CLASS, PARTLY, SAID, SOME, stem
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError, require
+
+_MOST_NEAR = 6  # attributes that a message names
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Reading:
     understood: tuple[Understood, ...] = ()  # in the order of the text
     coverage: float = 1.0  # understood words among those that say something
     synonyms: tuple[str, ...] = ()  # what was taken for another word, and how near it is
+    near: tuple[str, ...] = ()  # attributes whose names have words that were not understood, as a text would name them
 
     def sentence(self) -> str:
         """Return all of it in one sentence."""
@@ -68,6 +71,8 @@ class Reading:
                 f"{', '.join(map(repr, self.left_out))}"
             )
         parts.append(f"not understood {', '.join(map(repr, self.unread))}" if self.unread else "every word was understood")
+        if self.near:
+            parts.append(f"attributes with such words: {', '.join(map(repr, self.near))}")
         return "; ".join(parts) + "; all other attributes get the mean of the seen classes."
 
     def word_by_word(self) -> list[str]:
@@ -105,11 +110,13 @@ def read_attributes(text: str, seen: Knowledge, synonyms: Synonyms | None = None
     unread = dict.fromkeys(word for one in found for word in _unread_words(one))
     if not claims:
         told = {word.stem for one in found for word in one.segment.words}
-        nearest = sorted(names, key=lambda name: not told & {*name.subject})
+        nearest = sorted(names, key=lambda name: (not told & {*name.subject}, not told & _stems_of(name)))
         examples = ", ".join(repr(in_words(seen, name)) for name in nearest[:3])
         rule = f"text must describe the class in the words of its attributes' names, such as {examples}"
         raise InputError(f"{rule}. Received: {_short(text)}, of which nothing is understood.")
-    return _reading(found, claims, seen, tuple(unread), tuple(taken))
+    reading = _reading(found, claims, seen, tuple(unread), tuple(taken))
+    alike = _near([name for name in names if name.place not in claims], {stem(word) for word in unread})
+    return replace(reading, near=tuple(in_words(seen, name) for name in alike[:_MOST_NEAR]))
 
 
 def typical_values(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -124,6 +131,17 @@ def typical_values(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     lower_count = (~upper).sum(axis=0)
     low = np.where(lower_count > 0, (values * ~upper).sum(axis=0) / np.maximum(lower_count, 1), lowest)
     return low, values.mean(axis=0), high
+
+
+def _stems_of(name: AttributeName) -> set[str]:
+    return {stem(word) for phrase in name.phrases for word in phrase}
+
+
+def _near(names: Sequence[AttributeName], missed: set[str]) -> list[AttributeName]:
+    """Return the names that have one of these stems but are not one: "a flat yellow beak" says nothing of "yellow"."""
+    whole = {(word,) for word in missed}
+    others = [name for name in names if name.subject or not whole & {*name.phrases}]
+    return [name for name in others if missed & (_stems_of(name) | {*name.subject})]
 
 
 def _unread_words(one: ReadSegment) -> list[str]:

@@ -96,7 +96,9 @@ def read_folder(data_dir: str | Path) -> Dataset:
     folder = tables.existing_directory("data_dir", data_dir)
     csv_path = tables.class_table_in(folder)
     if not csv_path.is_file():
-        raise InputError(f"data_dir must hold classes.csv with one row for each class. Received: {str(data_dir)!r} without it.")
+        meant = f" Did you mean {str(folder.parent)!r}?" if tables.class_table_in(folder.parent).is_file() else ""
+        rule = "data_dir must hold classes.csv with one row for each class"
+        raise InputError(f"{rule}. Received: {str(data_dir)!r} without it.{meant}")
     table = tables.read_class_table(csv_path)
     images = folder / "images"
     require(images.is_dir(),

@@ -231,7 +231,8 @@ def column_of_numbers(path: Path, name: str, cells: Sequence[tuple[int, str]], m
     shares = [cell.endswith("%") for _, cell in given]
     for (line, cell), number, word, share in zip(given, numbers, words, shares, strict=True):
         if any(words) and not word and number not in (0.0, 1.0):
-            raise InputError(f"{path}, line {line}, column {name!r} must be yes or no, as on other lines. Received: {cell!r}.")
+            rule = "must be yes or no, as on other lines, or all numbers: 1 for yes, 0 for no"
+            raise InputError(f"{path}, line {line}, column {name!r} {rule}. Received: {cell!r}.")
         if any(shares) and not share and number != 0.0:
             raise InputError(f"{path}, line {line}, column {name!r} must have a %, as on other lines. Received: {cell!r}.")
     filled = np.full(len(cells), np.mean(numbers))

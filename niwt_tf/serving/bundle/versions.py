@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from niwt_tf.errors import InputError, brief
+from niwt_tf.errors import InputError, brief, suggestion
 from niwt_tf.files import claimed_directory, remove_abandoned, sync_tree
 
 _LARGEST = 2**63 - 1
@@ -37,11 +37,27 @@ def saved_model_folder(folder: str | os.PathLike[str], argument: str = "folder")
     if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
         raise InputError(f"{argument} must be the path of an exported SavedModel. Received: {brief(folder)}.")
     given, folder = os.fspath(folder), Path(folder)
-    found = [path for path in (folder, *reversed(versions(folder).values())) if (path / "saved_model.pb").is_file()]
+    found = [path for path in (folder, *reversed(versions(folder).values())) if _is_saved_model(path)]
     if not found:
-        raise InputError(f"{argument} must be an exported SavedModel or hold versions of one. Received: {given!r}.")
+        rule = f"{argument} must be an exported SavedModel or hold versions of one"
+        raise InputError(f"{rule}. Received: {given!r}.{_meant(folder)}")
     linked = found[0].is_symlink() and not re.fullmatch("[0-9]{1,19}", found[0].name)
     return found[0].resolve() if linked else found[0]
+
+
+def _meant(folder: Path) -> str:
+    """Name the folder of versions that may be meant: the only one in `folder`, or one named like a `folder` that is missing."""
+    place = folder if folder.is_dir() else folder.parent
+    with suppress(OSError):
+        names = sorted(path.name for path in place.iterdir() if any(map(_is_saved_model, versions(path).values())))
+        if place != folder:
+            names = [name for name in names if suggestion(folder.name, [name])]
+        return f" Did you mean {str(place / names[0])!r}?" if len(names) == 1 else ""
+    return ""
+
+
+def _is_saved_model(folder: Path) -> bool:
+    return (folder / "saved_model.pb").is_file()
 
 
 class NewVersion:

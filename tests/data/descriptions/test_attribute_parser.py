@@ -367,3 +367,14 @@ def test_where_and_what_it_is_does_not_hide_how_it_looks(text, said):
 
 def test_what_is_less_than_another_has_it_in_part():
     assert read_attributes("It is less furry than a bear.", knowledge(KINDS)).partly == ("furry",)
+
+
+def test_attributes_with_words_that_were_not_understood_are_named():
+    reading = read_attributes("Four legs, the tail is bushy and long.", ANIMALS)
+    assert reading.near == ("longleg", "longneck", "long tail")  # of the tail itself, "tail" is read
+    assert "not understood 'bushy', 'long'; attributes with such words: 'longleg', 'longneck'" in reading.sentence()
+    assert read_attributes("Four legs.", ANIMALS).near == ()
+    with pytest.raises(InputError, match="such as 'long tail', 'short tail'"):
+        read_attributes("The tail is bushy and long.", knowledge(["black", "long_tail", "short_tail"]))
+    left = read_attributes("Black, a flat yellow beak.", knowledge(["black", "yellow", "yellow_legs"]))
+    assert "yellow" in left.unread and left.near == ("yellow legs",)

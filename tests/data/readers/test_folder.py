@@ -86,6 +86,8 @@ def test_missing_and_empty_folders(animals: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="must hold classes.csv"):
         read_folder(tmp_path / "empty")
+    with pytest.raises(InputError, match=f"must hold classes.csv .* Did you mean '{animals}'"):
+        read_folder(animals / "images")
     for name in ("ape", "bear", "cat", "dog", "wolf"):
         shutil.rmtree(animals / "images" / name)
     with pytest.raises(InputError, match="no image"):

@@ -75,7 +75,7 @@ REFUSED = {
     "another encoding": (b"class,a\ncat,1\nb\xe4r,2\n", "must be UTF-8 text: save it again as UTF-8 .in Excel.*on line 3"),
     "a date": ("class,a\ncat,3-Jan\ndog,1\n", "must be a finite number"),
     "percent and number": ("class,a\ncat,80%\ndog,0.5\n", "line 3, column 'a' must have a %, as on other lines"),
-    "yes and number": ("class,a\ncat,yes\ndog,0.5\n", "line 3, column 'a' must be yes or no, as on other lines"),
+    "yes and number": ("class,a\ncat,yes\ndog,0.5\n", "line 3, column 'a' must be yes or no, as on other lines, or all num"),
     "no name": ("class,a,\ncat,1,2\ndog,1,\n", "must name every column. Received: an empty name for column 3"),
     "no name within": ("class,,a\ncat,2,1\n", "must name every column. Received: an empty name for column 2"),
     "a column of nothing": ("class,a,b\ncat,1,\ndog,2,\n", "column 'b' must be a finite number in some row"),

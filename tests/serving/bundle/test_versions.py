@@ -107,6 +107,16 @@ def test_the_newest_whole_version_is_found(tmp_path):
         saved_model_folder(tmp_path / "3")
 
 
+def test_a_folder_that_may_be_meant_is_named(tmp_path):
+    _add(tmp_path / "toys")
+    for wrong in (tmp_path, tmp_path / "toy"):
+        with pytest.raises(InputError, match=r"Did you mean '.*/toys'\?$"):
+            saved_model_folder(wrong)
+    for wrong in (tmp_path / "horses", tmp_path / "none" / "toys"):
+        with pytest.raises(InputError, match=r"Received: '[^']*'\.$"):
+            saved_model_folder(wrong)
+
+
 def test_a_link_to_a_version_is_that_version(tmp_path):
     (tmp_path / "b" / "3").mkdir(parents=True)
     (tmp_path / "b" / "3" / "saved_model.pb").touch()
