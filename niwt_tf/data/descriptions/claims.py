@@ -121,22 +121,28 @@ def _read_plain(one: ReadSegment, names: Sequence[AttributeName]) -> None:
 def _read_labels(found: Sequence[ReadSegment], names: Sequence[AttributeName]) -> None:
     """Read "tail: long" and "ears: long, pointed" for attributes that are called "long tail" and "pointed ears"."""
     label: ReadSegment | None = None
+    end, stated = 0, False  # of the label's words; whether it is one of "ears are erect and pointed"
     for before, one in pairwise(found):
+        counted = any(word.quantity for word in one.segment.words)
         if one.segment.joint == ":" or (one.segment.relative and one.segment.predicate):  # "a tail that is long"
-            label = before if any(word.quantity is None for word in before.segment.words) or label is None else label
-        elif not (one.segment.lists and (label is not None or any(word.quantity for word in one.segment.words))):
+            if any(word.quantity is None for word in before.segment.words) or label is None:
+                label, end, stated = before, len(before.segment.words), False
+        elif not one.segment.lists or (one.segment.copula and not one.segment.predicate):
             label = None
-        elif label is None:
-            label = before
-        if label is None or not label.segment.words:
+        elif label is None and (counted or before.segment.copula):
+            apart = (k for k, word in enumerate(before.segment.words) if word.after_copula)
+            label, end, stated = before, len(before.segment.words) if counted else next(apart, 0), not counted
+        if label is None or not end:
             continue
-        stems = tuple(word.stem for word in label.segment.words)
+        stems = tuple(word.stem for word in label.segment.words[:end])
         for k, word in enumerate(one.segment.words):
+            if stated and k + 1 < len(one.segment.words):
+                continue  # "the tail is bushy and long whiskers grow"
             for name in names:
                 phrases = [tuple(map(stem, phrase)) for phrase in name.phrases]
                 if k not in one.read and {(word.stem, *stems), (*stems, word.stem)} & set(phrases):
                     one.claim(name.place, k, k + 1, degree=word.degree)
-                    label.read |= set(range(len(stems)))
+                    label.read |= set(range(end))
 
 
 def _read_adjectives(found: Sequence[ReadSegment], names: Sequence[AttributeName]) -> None:

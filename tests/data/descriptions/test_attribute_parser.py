@@ -243,6 +243,11 @@ def test_lists_of_what_is_lacked_and_labels(text, said, denied):
     [
         # Adjectives of a list belong to the noun at its end.
         ("It has a long, brown tail.", "long_tail", "brown", ""),
+        ("The tail is bushy and long.", "long_tail", "", ""),
+        ("The tail is bushy, quite long and tipped with white; erect ears.", "long_tail", "", ""),
+        ("Its ears are large and pointed, the tail is bushy and not long.", "pointed_ears", "", "long_tail"),
+        ("The tail is bushy rather than long.", "", "", "long_tail"),
+        ("The tail is thick and long whiskers grow; it is spotted.", "spotted", "", ""),
         ("A long brown tail.", "long_tail", "brown", ""),
         ("A long and pointed pair of wings; long, thin ears.", "wings long_ears", "", ""),
         # What nobody is more than is so.
@@ -370,11 +375,11 @@ def test_what_is_less_than_another_has_it_in_part():
 
 
 def test_attributes_with_words_that_were_not_understood_are_named():
-    reading = read_attributes("Four legs, the tail is bushy and long.", ANIMALS)
-    assert reading.near == ("longleg", "longneck", "long tail")  # of the tail itself, "tail" is read
-    assert "not understood 'bushy', 'long'; attributes with such words: 'longleg', 'longneck'" in reading.sentence()
+    reading = read_attributes("Four legs, and the whiskers are long.", ANIMALS)
+    assert reading.near == ("longleg", "longneck", "long tail")
+    assert "not understood 'whiskers', 'long'; attributes with such words: 'longleg', 'longneck'" in reading.sentence()
     assert read_attributes("Four legs.", ANIMALS).near == ()
     with pytest.raises(InputError, match="such as 'long tail', 'short tail'"):
-        read_attributes("The tail is bushy and long.", knowledge(["black", "long_tail", "short_tail"]))
+        read_attributes("The tail is bushy.", knowledge(["black", "long_tail", "short_tail"]))
     left = read_attributes("Black, a flat yellow beak.", knowledge(["black", "yellow", "yellow_legs"]))
     assert "yellow" in left.unread and left.near == ("yellow legs",)
