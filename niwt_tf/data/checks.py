@@ -30,6 +30,7 @@ _ENOUGH_CLASSES = 15  # seen ones; below, few attributes are shared by several
 _SHARE_HIDDEN = 5  # one class in so many is held out
 _SPREAD = 0.3  # standard deviation of the accuracy between unseen classes, as on the animals (docs/results/animals.md)
 _LEVEL_GAP = 0.05  # of an attribute's range; values that are nearer are as good as the same
+_TRACE = 0.2  # of an attribute's range; a class with less has nothing of it
 _FEWEST_ATTRIBUTES = 4  # that classes must be described by for all but one to be much
 _MOST_COMPARED = 2000  # classes, each with each
 _MOST_NAMED = 10
@@ -245,7 +246,7 @@ def _of_attributes(dataset: Dataset, values: np.ndarray, names: np.ndarray, meas
     has = (shares > 0.5) & (span > 0) & ~measured
     shared = has[seen].sum(axis=0)
     found = _nearly_the_same(shares, names, classes)
-    alone = np.flatnonzero(shared == 1)
+    alone = np.flatnonzero((shared == 1) & ((shares[seen] > _TRACE).sum(axis=0) == 1))
     if len(alone):
         of = [str(classes[seen[has[seen, k].argmax()]]) for k in alone]
         shown = listed_with_remarks(list(zip(names[alone], of, strict=True)))

@@ -73,7 +73,7 @@ def empty_map_sentence(heat: np.ndarray | None, pair: tuple[str, str] | None = N
     """
     if heat is None or np.any(heat):
         return ""
-    return "nothing in the image supports " + ("it" if pair is None else f"{pair[0]} over {pair[1]}")
+    return "no place of the image supports " + ("it" if pair is None else f"{pair[0]} over {pair[1]}")
 
 
 def counterfactual_sentence(contrast: Contrast, called: Mapping[str, str] | None = None) -> str:

@@ -66,7 +66,7 @@ class GalleryEntry:
         true_attributes: which of the attributes above are true of the image: by its own attributes where the data set has any,
             else those that its class is described with more than the seen classes on average.
         against_true: what speaks for the predicted class and against the true one; empty where the answer is right.
-        heat_is_empty: whether nothing in the image supports the predicted class, so that its picture is grey.
+        heat_is_empty: whether no place of the image supports the predicted class, so that its picture is grey.
     """
 
     image: str

@@ -126,6 +126,8 @@ def test_what_single_classes_have(tmp_path):
     assert found["of_one_class"].groups == (("wings",),) and found["of_one_class"].remarks == ("cat",)
     assert found["shares_nothing"].groups == (("cat",),)
     assert found["beyond_the_seen"].groups == (("eel",),) and found["beyond_the_seen"].remarks == ("fins",)
+    values[0, 2] = 0.3  # another class has wings in part
+    assert "of_one_class" not in _found(_dataset(tmp_path / "part", values))
 
 
 def test_numbers_of_texts_are_no_attributes(tmp_path):

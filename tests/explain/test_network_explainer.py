@@ -196,8 +196,8 @@ def test_a_record_is_plain_json_of_finite_numbers():
 def test_a_map_that_is_empty_is_said_to_be():
     empty, hot = np.zeros((2, 2)), np.eye(2)
     assert empty_map_sentence(hot) == empty_map_sentence(None) == ""
-    assert empty_map_sentence(empty) == "nothing in the image supports it"
-    assert empty_map_sentence(empty, ("crow", "emu")) == "nothing in the image supports crow over emu"
+    assert empty_map_sentence(empty) == "no place of the image supports it"
+    assert empty_map_sentence(empty, ("crow", "emu")) == "no place of the image supports crow over emu"
 
 
 def _contrast(counterfactual, described=True, best=None):

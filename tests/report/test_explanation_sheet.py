@@ -83,8 +83,8 @@ def test_an_empty_map_is_said_to_be(tmp_path, monkeypatch):
     found = explained()
     found = replace(found, heat=empty, contrast=replace(found.contrast, heat=empty))
     titles = _texts(tmp_path, monkeypatch, found)[1]
-    assert titles[1] == "where the network looks\nnothing in the image supports it"
-    assert titles[-1].replace("\n", " ") == "nothing in the image supports crow over dove"
+    assert titles[1] == "where the network looks\nno place of the image supports it"
+    assert titles[-1].replace("\n", " ") == "no place of the image supports crow over dove"
 
 
 def test_classes_and_attributes_may_be_called_anything(tmp_path):

@@ -203,7 +203,7 @@ def test_a_name_can_be_copied_as_jobs_take_it():
 
 def test_an_empty_map_is_said_to_be_empty(text):
     entries = _gallery_of(text).split("<article")[1:]
-    assert ["nothing in the image supports" in entry for entry in entries] == ["entry wrong" in entry for entry in entries]
+    assert ["no place of the image supports" in entry for entry in entries] == ["entry wrong" in entry for entry in entries]
 
 
 def test_how_the_calibration_was_chosen(text):
@@ -220,6 +220,17 @@ def test_that_no_neuron_has_a_name(text):
     without = render(replace(contents, dictionary=replace(contents.dictionary, entries=(), num_named=0)))
     assert "No neuron has a name that is confirmed" in without and "No neuron has a name that is confirmed" not in text
 
+
+
+def test_a_side_on_which_nothing_was_measured_has_no_column():
+    contents = contents_toy(scored_toy(3, 6, 8), HOSTILE, 3)
+    (row,) = contents.faithfulness
+    for sides in (["seen", "all"], ["unseen"]):
+        given = replace(row, estimates={side: row.estimates["seen"] for side in sides})
+        page = render(replace(contents, faithfulness=(given, given)))
+        table = page.split('<table class="faithfulness">')[1].split("</table>")[0]
+        assert re.findall('class="number">(.*?)</th>', table) == [side.capitalize() for side in sides]
+        assert table.count("<td") == 2 * len(sides)
 
 
 def test_an_interval_without_a_width_is_a_dash():
