@@ -71,10 +71,11 @@ print(f"chance: {metrics['chance_zsl']:.0%}")
 import csv
 
 with open("runs/words/evaluate/per_class.csv") as table:
-    unseen = [row["class"] for row in csv.DictReader(table) if row["role"] == "unseen"][:3]
+    unseen = [row["class"] for row in csv.DictReader(table) if row["role"] == "unseen"]
+described = {"first": unseen[0], "second": unseen[1], "third": unseen[2]}
 wanted = Path("wanted")
 wanted.mkdir(exist_ok=True)
-for name, species in zip(("first", "second", "third"), unseen):
+for name, species in described.items():
     captions = [file.read_text().splitlines()[1] for file in sorted(Path("data/captioned/text_c10", species).iterdir())]
     (wanted / f"{name} bird.txt").write_text("\n".join(captions[:6]))
 print((wanted / "first bird.txt").read_text())
@@ -90,7 +91,7 @@ import shutil
 
 pictures = Path("some_birds")
 pictures.mkdir(exist_ok=True)
-for name, species in zip(("first", "second", "third"), unseen):
+for name, species in described.items():
     for number, file in enumerate(sorted(Path("data/captioned/CUB_200_2011/images", species).iterdir())[:4]):
         shutil.copy(file, pictures / f"{name}_{number}.jpg")
 

@@ -207,7 +207,10 @@ def existing_directory(argument: str, path: str | Path) -> Path:
     folder = Path(os.path.expanduser(path))
     if not folder.is_dir():
         what = "a file" if folder.exists() else "no such folder"
-        raise InputError(f"{argument} must be a folder. Received: {str(path)!r} ({what}).")
+        is_known = folder.parent.is_dir() and os.access(folder.parent, os.R_OK | os.X_OK) and not folder.exists()
+        beside = [entry.name for entry in entries_of(folder.parent) if entry.is_dir()] if is_known else []
+        meant = suggestion(folder.name, beside)
+        raise InputError(f"{argument} must be a folder. Received: {str(path)!r} ({what}).{meant}")
     return folder
 
 
