@@ -20,7 +20,7 @@ _SIDE, _FRAME, _GAP, _CAPTION, _MARGIN = 192, 6, 16, 62, 20  # pixels; 192 is th
 _CELL_WIDTH = _SIDE + 2 * _FRAME + _GAP
 _CELL_HEIGHT = _SIDE + 2 * _FRAME + _CAPTION + 10
 _SIGNS = {True: "\N{HEAVY CHECK MARK}", False: "\N{HEAVY BALLOT X}"}
-_RIGHT, _WRONG, _TAG, _INK, _FAINT = "#00795A", "#C44E00", "#0072B2", "#111111", "#555555"
+_RIGHT, _WRONG, _TAG, _INK, _FAINT = "#00795A", "#B03A80", "#A84700", "#111111", "#555555"
 
 
 def prediction_sheet(
