@@ -31,15 +31,15 @@ def main(address: str, file: str, animation: str) -> None:
         page = browser.new_page(viewport=dict(zip(("width", "height"), SMALL_SIZE, strict=True)))
         page.set_default_timeout(600_000)  # a busy machine reads the images for minutes
         page.goto(address)
-        page.get_by_text("Where the network looks").wait_for()
+        page.get_by_text("Where the network looks").first.wait_for()
         steps = [photograph(page)]
         page.get_by_role("tab", name="Compose a class").click()
-        page.get_by_text("Computed in").wait_for()
+        page.get_by_text("Computed in").first.wait_for()
         steps.append(photograph(page))
         page.get_by_label("Or describe the class in words").fill(WORDS)
         steps.append(photograph(page))
         page.get_by_role("button", name="Read the text").click()
-        page.get_by_text("Of the text").wait_for()
+        page.get_by_text("Of the text").first.wait_for()
         steps.append(photograph(page))
         page.get_by_text("leg_length").first.click()
         page.get_by_role("slider").first.focus()
@@ -70,7 +70,7 @@ def answered(page, key: str) -> float:
     """Return the seconds from a key to the claims that follow from it."""
     page.wait_for_timeout(2000)  # until nothing is left of the answer before
     # The computation's own time stands there; it is hardly ever the same to a hundredth of a millisecond.
-    caption = page.get_by_text("Computed in").inner_text()
+    caption = page.get_by_text("Computed in").first.inner_text()
     begun = time.perf_counter()
     page.keyboard.press(key)
     page.wait_for_function("before => !document.body.innerText.includes(before)", arg=caption, polling=20)
