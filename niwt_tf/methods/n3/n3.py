@@ -3,9 +3,10 @@
 A meta-model reads the descriptions of K classes and writes the parameters of a K-way network: the head, and with `n3_adapt`
 the layers before it, as Theta' = gamma Theta + mu dTheta (Eq. 6). What differs from the paper is said in `meta_model`
 (the form), `adapted` (the unit of mu) and here: the head is trained first, alone, and the number of its steps is chosen by the
-accuracy of networks that are written for the folds' validation classes alone.
+accuracy of networks that are written for the folds' validation classes alone. With `n3_gate` other layers are written only
+where that is warranted: where networks of validation classes gain more from it than the standard error of the gain.
 
-Dimensions: K classes, S seen classes, D features.
+Dimensions: K classes, S seen classes, V validation classes of all folds, D features.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from niwt_tf.methods.task import Task, folds_of
 from niwt_tf.methods.text_evidence import TextEvidence
 from niwt_tf.methods.text_options import TextOptions
 from niwt_tf.methods.token_table import TokenTable, encoder_of, table_of
-from niwt_tf.metrics.gzsl import class_normalised_accuracy
+from niwt_tf.metrics.gzsl import per_class_accuracy
 from niwt_tf.models.network import Network
 
 _LOG = logging.getLogger("niwt_tf")
@@ -49,8 +50,8 @@ _MOST_IMAGES = 20_000
 _ORDERS = 10  # of the classes of test
 _STOPS = 4  # numbers of steps to choose from
 _OPTIONS = (
-    *("text_features", "n3_form", "n3_adapt", "n3_prior", "n3_way", "n3_steps", "n3_network_steps", "n3_width", "n3_blocks"),
-    *("n3_learning_rate", "n3_mu", "n3_gamma", "n3_tokens", "n3_variants", "jit", "seed"),
+    *("text_features", "n3_form", "n3_adapt", "n3_gate", "n3_prior", "n3_way", "n3_steps", "n3_network_steps", "n3_width"),
+    *("n3_blocks", "n3_learning_rate", "n3_mu", "n3_gamma", "n3_tokens", "n3_variants", "jit", "seed"),
 )
 
 
@@ -180,16 +181,18 @@ def _train_all(settings: Settings, tasks: Sequence[Task], work: Path) -> dict[st
     encoder = encoder_of(settings, main.descriptions)
     table = table_of(settings, main.descriptions, encoder, main.reader.execution.progress)
     stops = _stops(settings)
-    reached: dict[int, list[float]] = {stop: [] for stop in stops}
+    reached: dict[int, list[np.ndarray]] = {stop: [] for stop in stops}
     fitted = []
     for task in folds:
         trained = _Training(settings, task, table, encoder.identity, work)
         trained.run(stops[-1], stops)
         for stop in stops:
-            reached[stop].append(trained.accuracy(stop))
+            reached[stop].append(trained.accuracies(stop))
         fitted.append(trained)
-    means = {stop: float(np.mean(values)) for stop, values in reached.items() if values}
-    best = max(means, key=lambda stop: means[stop]) if means else stops[-1]
+    best: int = stops[-1]
+    figures: dict[str, float] = {}
+    if folds:
+        best, figures = _best(settings, {stop: np.concatenate(each, axis=1) for stop, each in reached.items()})
     # Machines may round differently: the chief's choice holds for all.
     (agreed,) = main.reader.execution.team.of_chief(np.array([best]))
     chosen = int(agreed[0])
@@ -199,21 +202,50 @@ def _train_all(settings: Settings, tasks: Sequence[Task], work: Path) -> dict[st
     trained = _Training(settings, main, table, encoder.identity, work)
     trained.run(chosen, [chosen])
     trained.keep(chosen)
-    return {"steps": float(chosen), **({"validation_accuracy": means[chosen]} if means else {})}
+    return {"steps": float(chosen), **figures}
+
+
+def _best(settings: Settings, reached: Mapping[int, np.ndarray]) -> tuple[int, dict[str, float]]:
+    """Return the number of steps that the folds choose, and figures of the choice.
+
+    Args:
+        settings: whether other layers than the head must be warranted.
+        reached: by the number of steps, what `_Training.accuracies` gives, the folds' classes side by side.
+    """
+    own = N3Options.of(settings)
+    alone = {stop: float(each[0].mean()) for stop, each in reached.items()}
+    best = max(alone, key=lambda stop: alone[stop])
+    if own.n3_adapt == "head" or not own.n3_gate:
+        return best, {"validation_accuracy": alone[best]}
+    of_classes = {stop: each.mean(axis=0) for stop, each in reached.items()}
+    head = max((stop for stop in reached if stop <= own.n3_steps), key=lambda stop: alone[stop])
+    other = max((stop for stop in reached if stop > own.n3_steps), key=lambda stop: float(of_classes[stop].mean()))
+    gains = of_classes[other] - of_classes[head]
+    gain, error = float(gains.mean()), float(gains.std() / np.sqrt(max(len(gains) - 1, 1)))
+    best = other if gain > error else head
+    _LOG.info(
+        "Networks of validation classes gain %.1f points (standard error %.1f) where N3 writes other layers too: %s.",
+        100 * gain, 100 * error, "it does" if best == other else "it writes the head alone",
+    )
+    return best, {"validation_accuracy": alone[best], "gain": gain, "gain_error": error}
 
 
 def _stops(settings: Settings) -> list[int]:
-    """Return the numbers of steps to choose from: from half of the head's on, or from all of them where more is adapted.
+    """Return the numbers of steps to choose from: from half of the head's on, then those in which more is adapted.
 
     With a prior there are 0 and fewer than half too: what is learnt beside it may be worse than nothing, for few classes.
     """
     own = N3Options.of(settings)
-    early = {0, own.n3_steps // 8, own.n3_steps // 4} if own.n3_prior else set()
-    if own.n3_adapt == "head":
-        first, last = own.n3_steps // 2, own.n3_steps
-    else:
-        first, last = own.n3_steps, own.n3_steps + own.n3_network_steps
-    return sorted(early | {max(1, int(each)) for each in np.linspace(first, last, _STOPS).round()})
+    stops = {0, own.n3_steps // 8, own.n3_steps // 4} if own.n3_prior else set()
+    if own.n3_adapt == "head" or own.n3_gate:
+        stops |= _between(max(own.n3_steps // 2, 1), own.n3_steps)
+    if own.n3_adapt != "head":
+        stops |= _between(own.n3_steps, own.n3_steps + own.n3_network_steps)
+    return sorted(stops)
+
+
+def _between(first: int, last: int) -> set[int]:
+    return {int(each) for each in np.linspace(first, last, _STOPS).round()}
 
 
 class _Training:
@@ -256,15 +288,25 @@ class _Training:
             at_stops={stop: partial(self._write, stop) for stop in stops}
         )
 
-    def accuracy(self, stop: int) -> float:
-        """Return the class-normalised accuracy of the network that is written for the validation classes alone."""
+    def accuracies(self, stop: int) -> np.ndarray:
+        """Return accuracies [1, V] or [2, V] of the validation classes that have images, among themselves.
+
+        They are those of the network that is written for them alone and, where other layers must be warranted, of the network
+        of the seen classes and them.
+        """
         fold = self._task.partition
         assert isinstance(fold, Fold), "only a fold has validation classes"
         num_seen, evaluated = self._task.num_seen, self._task.evaluated
         unseen = np.flatnonzero(evaluated.labels >= num_seen)
         images = evaluated.take(unseen).of_classes(np.arange(num_seen, len(evaluated.class_names)))
-        logits = self.generator(stop).synthesize(fold.validation_descriptions).scores(self._task, images)
-        return class_normalised_accuracy(images.labels, logits.argmax(axis=1), len(images.class_names))
+        own, generator = N3Options.of(self._settings), self.generator(stop)
+        made = [generator.synthesize(fold.validation_descriptions)]
+        if own.n3_adapt != "head" and own.n3_gate:
+            made.append(generator.generate(fold.validation_descriptions))
+        count = len(images.class_names)
+        answers = [each.scores(self._task, images)[:, -count:].argmax(axis=1) for each in made]
+        found = np.stack([per_class_accuracy(images.labels, each, count) for each in answers])
+        return np.asarray(found[:, ~np.isnan(found[0])])
 
     def keep(self, stop: int) -> None:
         """Put the meta-model of a stop into the task."""
@@ -285,8 +327,15 @@ class _Training:
     def _write(self, stop: int) -> None:
         if not self._task.reader.execution.team.is_chief:
             return
+        # Of a stop at which the head alone is trained, the decoders of other layers have learnt nothing yet.
+        unadapted = {id(self.model.mu): 0.0, id(self.model.gamma): 1.0}
+        if not N3Options.of(self._settings).n3_gate or stop > N3Options.of(self._settings).n3_steps:
+            unadapted = {}
         with replacing(self._file(stop)) as temporary:
-            weights = {f"w{place}": np.asarray(each) for place, each in enumerate(self.model.weights)}
+            weights = {
+                f"w{place}": np.asarray(unadapted.get(id(each), each), np.float32)
+                for place, each in enumerate(self.model.weights)
+            }
             np.savez(temporary, **weights)  # type: ignore[arg-type]
 
     def _file(self, stop: int) -> Path:

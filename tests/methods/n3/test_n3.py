@@ -63,7 +63,10 @@ def _new(tiny=("teal", "rust")):
     "options",
     [
         {},
-        *further({"n3_adapt": "all"}, {"n3_adapt": "film", "n3_prior": True}, {"n3_form": "ordered"}),
+        *further(
+            {"n3_adapt": "all", "n3_gate": False}, {"n3_adapt": "film", "n3_gate": False, "n3_prior": True},
+            {"n3_form": "ordered"},
+        ),
     ],
 )
 @pytest.mark.slow
@@ -109,7 +112,7 @@ def test_words_that_tell_classes_apart_are_learnt(tasks):
 @pytest.mark.combination  # tests/jobs/test_interruption.py kills a whole job
 def test_an_interrupted_training_goes_on_with_the_same_result(tasks, tmp_path, monkeypatch):
     (stage,) = METHOD.stages
-    options = {"n3_adapt": "film", "n3_steps": 5, "n3_network_steps": 4}
+    options = {"n3_adapt": "film", "n3_gate": False, "n3_steps": 5, "n3_network_steps": 4}
     monkeypatch.setattr(meta_training, "_KEPT_EVERY", 2)
     folders = [tmp_path / name for name in ("whole", "stopped", "work_whole", "work_stopped")]
     for folder in folders:
@@ -171,6 +174,50 @@ def test_a_prior_may_be_all_that_is_kept(tasks, tmp_path):
     made = generator.synthesize(_new())
     np.testing.assert_allclose(made.columns, columns, atol=1e-5 * np.abs(columns).max())
     np.testing.assert_allclose(made.biases, biases, atol=1e-5 * np.abs(biases).max())
+
+
+@pytest.mark.parametrize(
+    ("adapted", "expected"),
+    [
+        # Gains 0.3, 0.1 and 0.2: 0.2 with a standard error of 0.058.
+        ([[0.9, 0.5, 0.5], [0.5, 0.5, 0.5]], (10, 0.2, 0.1 / 3**0.5)),
+        # Ahead alone by 0.1, behind in the network of all classes by 0.2: 0, -0.05 and -0.1.
+        ([[0.8, 0.6, 0.4], [0.0, 0.1, 0.0]], (6, -0.05, 0.05 / 3**0.5)),
+        # Gains 0.3, 0 and -0.03: less than the standard error.
+        ([[1.0, 0.5, 0.3], [0.4, 0.3, 0.24]], (6, 0.09, (0.0333 / 3) ** 0.5)),
+    ],
+)
+def test_other_layers_are_written_where_the_gain_is_above_its_standard_error(adapted, expected):
+    reached = {
+        3: np.array([[0.4, 0.4, 0.4], [1.0, 1.0, 1.0]]),  # worse alone, by which the head's steps are chosen
+        6: np.array([[0.7, 0.5, 0.3], [0.1, 0.3, 0.3]]), 8: np.zeros((2, 3)), 10: np.array(adapted),
+    }
+    settings = Settings(n3_adapt="all", n3_steps=6)
+    steps, figures = n3._best(settings, reached)
+    assert steps == expected[0]
+    assert figures["validation_accuracy"] == pytest.approx(reached[steps][0].mean())
+    assert (figures["gain"], figures["gain_error"]) == pytest.approx(expected[1:], abs=1e-12)
+    # Without the gate the network of validation classes alone decides.
+    steps, figures = n3._best(Settings(n3_adapt="all", n3_gate=False, n3_steps=6), reached)
+    assert steps == 10 and set(figures) == {"validation_accuracy"}
+    assert n3._stops(settings) == [3, 4, 5, 6, 56, 106, 156]
+    assert n3._stops(Settings(n3_adapt="all", n3_gate=False, n3_steps=6)) == [6, 56, 106, 156]
+
+
+@pytest.mark.slow
+def test_where_the_head_alone_is_chosen_it_is_that_of_a_training_of_the_head(tasks, tmp_path):
+    made = {}
+    for adapt in ("head", "all"):
+        (task, *_) = tasks(n3_adapt=adapt)
+        encoder = encoder_of(task.settings, task.descriptions)
+        table = table_of(task.settings, task.descriptions, encoder)
+        trained = n3._Training(task.settings, task, table, encoder.identity, tmp_path / adapt)
+        trained.run(6, [6])
+        made[adapt] = trained.generator(6).generate(_new())
+    one, other = made.values()
+    assert not one.weights and not other.weights
+    np.testing.assert_allclose(other.columns, one.columns, atol=1e-5 * np.abs(one.columns).max())
+    np.testing.assert_allclose(other.biases, one.biases, atol=1e-5 * np.abs(one.biases).max())
 
 
 def test_episodes_are_drawn_by_seed_and_number():
