@@ -187,7 +187,7 @@ MISTAKES = {
     "an empty text": (_nothing, (*ADD, "--text="), "must be given to describe the class. Received: none, or an empty one"),
     "two descriptions": (_nothing, (*ADD, "--text=black", "--attributes=x.json"), "Received: --attributes, --text"),
     "a name and cards": (_nothing, (*ADD, "--cards=x.csv"), "--name must not be given with --cards"),
-    "a class that is there": (_nothing, ("add_class", B, "--name=cat", "--text=black"), "'cat', which exists"),
+    "a class that is there": (_nothing, ("add_class", B, "--name=cat", "--text=black"), "'cat', which exists. Take"),
     "a name of two lines": (_nothing, ("add_class", B, "--name=a\nb", "--text=black"), "without control characters"),
     "a long name": (_nothing, ("add_class", B, "--name=" + "x" * 201, "--text=black"), "1 to 200 characters"),
     "little understood": (_nothing, (*ADD, "--text=black, warbling, crooning"), "half understood, or give --yes .*33% of what"),

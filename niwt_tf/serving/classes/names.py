@@ -24,7 +24,8 @@ def new_names(bundle: Bundle, names: Iterable[str], instead_of: str | None = Non
         other = plain if plain == instead_of else taken.get(likeness(plain))
         if other is not None:
             near = "" if other == plain else f" as {shown(other)}: case, blanks and invisible characters do not count"
-            raise InputError(f"name must be new. Received: {shown(plain)}, which exists{near}.")
+            advice = "" if other == instead_of else " Take another name, or remove that class first."
+            raise InputError(f"name must be new. Received: {shown(plain)}, which exists{near}.{advice}")
         if plain.casefold() == UNKNOWN and abstains(bundle):
             rule = f"name must not be {UNKNOWN!r}, which is the bundle's answer when it abstains"
             raise InputError(f"{rule}. Received: {shown(plain)}.")
