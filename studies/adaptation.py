@@ -41,7 +41,10 @@ def written_of(run: Path, dataset: Dataset) -> tuple[Network, dict[str, float]]:
     writer = writer_of(run)
     assert dataset.split is not None
     parameters = writer.chosen.generator.synthesize(descriptions_of(dataset).take(dataset.split.unseen))
-    return parameters.apply(writer.network), adaptation_norms(writer.network, getattr(parameters, "weights", {}))
+    norms = adaptation_norms(writer.network, getattr(parameters, "weights", {}))
+    if not norms:
+        print(f"{run}: N3 wrote only the head.")
+    return parameters.apply(writer.network), norms
 
 
 def adaptation_norms(network: Network, weights: Mapping[str, np.ndarray]) -> dict[str, float]:

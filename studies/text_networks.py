@@ -1,7 +1,7 @@
 """Compare ways to write a network from texts over seeds: accuracy of the network of the unseen classes alone, and of all.
 
 python studies/text_networks.py --seeds=0,1,2 --runs=runs/birds200_n3 \
-    --ways="head;film:--n3_adapt=film;all:--n3_adapt=all;printed:--n3_form=printed" -- \
+    --ways="head;all:--n3_adapt=all;all always:--n3_adapt=all --non3_adapt_if_better;printed:--n3_form=printed" -- \
     --flagfile=flags/birds200_n3.flags --data_dir=data/birds200
 
 A way is a name and, after a colon, flags that it has beside the common ones, which follow `--`. Networks are trained once a

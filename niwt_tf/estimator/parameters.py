@@ -97,7 +97,7 @@ class Parameters(BaseEstimator):
         column_scale: str = "matched",
         n3_form: str = "equivariant",
         n3_adapt: str = "head",
-        n3_gate: bool = True,
+        n3_adapt_if_better: bool = True,
         n3_prior: bool = False,
         n3_way: int = 25,
         n3_steps: int = 500,

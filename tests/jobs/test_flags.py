@@ -33,8 +33,8 @@ _SETTINGS = """
     support num_support engine regularizer transfer_anchor transfer_lambda transfer_learning_rate transfer_batch_size
     transfer_steps column_scale
     num_folds validation_classes fold_importance_images extra_layers extra_layer_weights
-    n3_form n3_adapt n3_gate n3_prior n3_way n3_steps n3_network_steps n3_width n3_blocks n3_learning_rate n3_mu n3_gamma
-    n3_tokens n3_variants text_pooling heat
+    n3_form n3_adapt n3_adapt_if_better n3_prior n3_way n3_steps n3_network_steps n3_width n3_blocks n3_learning_rate n3_mu
+    n3_gamma n3_tokens n3_variants text_pooling heat
     precision jit cache_dtype seed
 """
 _STAGE = f"{_FOLDERS} export_dir {_HOW} {_SETTINGS}"

@@ -31,6 +31,7 @@ def test_from_texts_to_a_bundle_and_other_classes_for_it(niwt, tiny_birds, tiny_
     for name, text in TEXTS.items():
         (texts / f"{name}.txt").write_text(text)
     asked = [f"--text_features=encoder:{tiny_bert}", "--knowledge=captions", "--method=n3", f"--n3_adapt={adapt}", "--n3_way=4"]
+    asked.append("--non3_adapt_if_better")
     small = ["--epochs=1", "--input_size=32", "--n3_steps=6", "--n3_network_steps=2", "--n3_width=8", "--num_folds=1"]
     data = ["--dataset=birds", f"--data_dir={tiny_birds}", "--num_unseen=3", f"--run_dir={run}", "--noprogress"]
     job = niwt("run", *data, *asked, *small, "--until=evaluate")

@@ -30,13 +30,13 @@ TABLES = {
 }
 _PHOTOGRAPHS: dict[str, Any] = {
     "knowledge": "texts", "text_features": "encoder", "backbone": "resnet50", "weights": "imagenet", "finetune": "head",
-    "method": OWN, "n3_adapt": "all", "n3_gate": False, "text_pooling": ("max",), "num_folds": 1,
+    "method": OWN, "n3_adapt": "all", "n3_adapt_if_better": False, "text_pooling": ("max",), "num_folds": 1,
 }
 # Those of flags/birds200_n3.flags.
 _DRAWN: dict[str, Any] = {
     "num_unseen": 25, "knowledge": "captions", "text_features": "encoder", "backbone": "small_vgg", "weights": "none",
     "finetune": "all", "epochs": 16, "batch_size": 64, "num_folds": 1, "validation_classes": 25, "method": OWN,
-    "n3_gate": False, "text_pooling": ("max",),
+    "n3_adapt_if_better": False, "text_pooling": ("max",),
 }
 # Classes of validation and test (Table 1), as many as are told apart.
 _WAYS = {"cub": 50, "awa2": 10, "nabirds": 40, "flowers": 10}

@@ -109,10 +109,8 @@ class N3Generator(Generator):
     ) -> NetworkParameters:
         columns, adaptations = self.written(tf.constant(embedded), tf.constant(pooled, tf.float32))
         adapt = N3Options.of(self.settings).n3_adapt
-        weights = {}
-        if float(self.model.mu) != 0 or float(self.model.gamma) != 1:  # else all of them are the base's
-            adapted = weights_of(self.network, self.model.targets, adaptations, self.model.gamma, adapt)
-            weights = {path: np.asarray(value) for path, value in adapted.items()}
+        adapted = weights_of(self.network, self.model.targets, adaptations, self.model.gamma, adapt)
+        weights = {path: np.asarray(value) for path, value in adapted.items()}
         return NetworkParameters(names, weights, *self.standard.head(np.asarray(columns)), num_seen, self._norms(weights))
 
     def _norms(self, weights: Mapping[str, np.ndarray]) -> dict[str, float]:

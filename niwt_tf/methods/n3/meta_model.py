@@ -182,6 +182,11 @@ class MetaModel(keras.Model):
         """Return mu rms(Theta) dTheta of each target, as columns [M, size]."""
         return [self.mu * decoder.target.scale * decoder(hidden) for decoder in self.decoders]
 
+    def weights_without_decoders(self) -> list[np.ndarray]:
+        """Return the weights, in their order, of this model without targets."""
+        others = {id(weight) for decoder in self.decoders for weight in decoder.weights}
+        return [np.asarray(weight) for weight in self.weights if id(weight) not in others]
+
     def call(self, tokens: Any, valid: Any, training: bool = False) -> tuple[Any, list[Any]]:
         """Return the head [K, D + 1] and the adaptations of K descriptions, tokens [K, L, E] that are `valid` [K, L]."""
         hidden, queries = self.encode(self.embed(tokens, valid, training), training)

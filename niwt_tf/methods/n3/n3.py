@@ -3,8 +3,8 @@
 A meta-model reads the descriptions of K classes and writes the parameters of a K-way network: the head, and with `n3_adapt`
 the layers before it, as Theta' = gamma Theta + mu dTheta (Eq. 6). What differs from the paper is said in `meta_model`
 (the form), `adapted` (the unit of mu) and here: the head is trained first, alone, and the number of its steps is chosen by the
-accuracy of networks that are written for the folds' validation classes alone. With `n3_gate` other layers are written only
-where that is warranted: where networks of validation classes gain more from it than the standard error of the gain.
+accuracy of networks that are written for the folds' validation classes alone. The layers before the head are written only if
+networks of validation classes gain more from it than the standard error of the gain (`n3_adapt_if_better`).
 
 Dimensions: K classes, S seen classes, V validation classes of all folds, D features.
 """
@@ -50,8 +50,8 @@ _MOST_IMAGES = 20_000
 _ORDERS = 10  # of the classes of test
 _STOPS = 4  # numbers of steps to choose from
 _OPTIONS = (
-    *("text_features", "n3_form", "n3_adapt", "n3_gate", "n3_prior", "n3_way", "n3_steps", "n3_network_steps", "n3_width"),
-    *("n3_blocks", "n3_learning_rate", "n3_mu", "n3_gamma", "n3_tokens", "n3_variants", "jit", "seed"),
+    *("text_features", "n3_form", "n3_adapt", "n3_adapt_if_better", "n3_prior", "n3_way", "n3_steps", "n3_network_steps"),
+    *("n3_width", "n3_blocks", "n3_learning_rate", "n3_mu", "n3_gamma", "n3_tokens", "n3_variants", "jit", "seed"),
 )
 
 
@@ -107,13 +107,14 @@ class N3Method(Method):
             if f"base/{weight.path}" in arrays:
                 weight.assign(arrays[f"base/{weight.path}"])
         seen = tuple(arrays["seen_names"].tolist()), arrays["seen_embedded"], arrays["seen_pooled"]
+        adapt = N3Options.of(settings).n3_adapt if len(arrays["scales"]) else "head"
         targets = [
             Target(target.path, target.columns, target.size, float(scale))
-            for target, scale in zip(targets_of(base, N3Options.of(settings).n3_adapt), arrays["scales"], strict=True)
+            for target, scale in zip(targets_of(base, adapt), arrays["scales"], strict=True)
         ]
         prior = LinearPrior.from_arrays(arrays)
         size = arrays["seen_pooled"].shape[1]
-        model = _model(settings, len(arrays["mean"]), targets, size, len(seen[0]), prior is not None)
+        model = _model(settings, targets, len(arrays["mean"]), size, len(seen[0]), prior is not None)
         model.set_weights([arrays[f"meta_{place}"] for place in range(len(model.weights))])
         standard = Standard(arrays["mean"], arrays["deviation"])
         return N3Generator(settings, base, model, standard, prior, *seen, str(arrays["encoder"]))
@@ -189,12 +190,9 @@ def _train_all(settings: Settings, tasks: Sequence[Task], work: Path) -> dict[st
         for stop in stops:
             reached[stop].append(trained.accuracies(stop))
         fitted.append(trained)
-    best: int = stops[-1]
-    figures: dict[str, float] = {}
-    if folds:
-        best, figures = _best(settings, {stop: np.concatenate(each, axis=1) for stop, each in reached.items()})
+    measured = {stop: np.concatenate(each, axis=1) for stop, each in reached.items() if each}
     # Machines may round differently: the chief's choice holds for all.
-    (agreed,) = main.reader.execution.team.of_chief(np.array([best]))
+    (agreed,) = main.reader.execution.team.of_chief(np.array([_best(settings, measured)]))
     chosen = int(agreed[0])
     for trained in fitted:
         trained.keep(chosen)
@@ -202,32 +200,37 @@ def _train_all(settings: Settings, tasks: Sequence[Task], work: Path) -> dict[st
     trained = _Training(settings, main, table, encoder.identity, work)
     trained.run(chosen, [chosen])
     trained.keep(chosen)
-    return {"steps": float(chosen), **figures}
+    return {"steps": float(chosen), **({"validation_accuracy": float(measured[chosen][0].mean())} if measured else {})}
 
 
-def _best(settings: Settings, reached: Mapping[int, np.ndarray]) -> tuple[int, dict[str, float]]:
-    """Return the number of steps that the folds choose, and figures of the choice.
+def _best(settings: Settings, reached: Mapping[int, np.ndarray]) -> int:
+    """Return the number of steps that the folds choose.
 
     Args:
-        settings: whether other layers than the head must be warranted.
-        reached: by the number of steps, what `_Training.accuracies` gives, the folds' classes side by side.
+        settings: whether layers before the head are written only if that is better.
+        reached: by the number of steps, what `_Training.accuracies` gives, all folds' classes in one array; {} without folds.
     """
-    own = N3Options.of(settings)
-    alone = {stop: float(each[0].mean()) for stop, each in reached.items()}
-    best = max(alone, key=lambda stop: alone[stop])
-    if own.n3_adapt == "head" or not own.n3_gate:
-        return best, {"validation_accuracy": alone[best]}
+    own, stops = N3Options.of(settings), _stops(settings)
+    only_head = [stop for stop in stops if stop <= own.n3_steps]
+    further = [stop for stop in stops if stop > own.n3_steps]
+    if not reached:
+        if only_head and further:
+            _LOG.warning("There are no validation classes to show that more than the head is better. N3 writes only the head.")
+        return (only_head or further)[-1]
     of_classes = {stop: each.mean(axis=0) for stop, each in reached.items()}
-    head = max((stop for stop in reached if stop <= own.n3_steps), key=lambda stop: alone[stop])
-    other = max((stop for stop in reached if stop > own.n3_steps), key=lambda stop: float(of_classes[stop].mean()))
-    gains = of_classes[other] - of_classes[head]
-    gain, error = float(gains.mean()), float(gains.std() / np.sqrt(max(len(gains) - 1, 1)))
-    best = other if gain > error else head
-    _LOG.info(
-        "Networks of validation classes gain %.1f points (standard error %.1f) where N3 writes other layers too: %s.",
-        100 * gain, 100 * error, "it does" if best == other else "it writes the head alone",
+    best, *others = (
+        max(each, key=lambda stop: float(of_classes[stop].mean())) for each in (only_head, further) if each
     )
-    return best, {"validation_accuracy": alone[best], "gain": gain, "gain_error": error}
+    if not others:
+        return best
+    gains = of_classes[others[0]] - of_classes[best]
+    gain, error = float(gains.mean()), float(gains.std() / np.sqrt(max(len(gains) - 1, 1)))
+    is_better = gain > error
+    _LOG.info(
+        "To write more than the head gains %.1f points on validation classes (standard error %.1f). N3 writes %s.",
+        100 * gain, 100 * error, f"what --n3_adapt={own.n3_adapt} says" if is_better else "only the head",
+    )
+    return others[0] if is_better else best
 
 
 def _stops(settings: Settings) -> list[int]:
@@ -236,11 +239,12 @@ def _stops(settings: Settings) -> list[int]:
     With a prior there are 0 and fewer than half too: what is learnt beside it may be worse than nothing, for few classes.
     """
     own = N3Options.of(settings)
-    stops = {0, own.n3_steps // 8, own.n3_steps // 4} if own.n3_prior else set()
-    if own.n3_adapt == "head" or own.n3_gate:
-        stops |= _between(max(own.n3_steps // 2, 1), own.n3_steps)
+    stops: set[int] = set()
+    if own.n3_adapt == "head" or own.n3_adapt_if_better:
+        early = {0, own.n3_steps // 8, own.n3_steps // 4} if own.n3_prior else set()
+        stops |= early | _between(max(own.n3_steps // 2, 1), own.n3_steps)
     if own.n3_adapt != "head":
-        stops |= _between(own.n3_steps, own.n3_steps + own.n3_network_steps)
+        stops |= _between(own.n3_steps, own.n3_steps + own.n3_network_steps) - {own.n3_steps}
     return sorted(stops)
 
 
@@ -266,10 +270,9 @@ class _Training:
             standard = self._standard(features)
             means = np.stack([standard[images.labels == c].mean(axis=0) for c in range(task.num_seen)])
             self._prior, self._seen_prior = LinearPrior.fit(self._table.pooled, means)
-        targets = targets_of(task.network, own.n3_adapt)
-        self.model = _model(
-            settings, features.shape[1], targets, table.values.shape[3], task.num_seen, self._prior is not None
-        )
+        size = features.shape[1], table.values.shape[3], task.num_seen, self._prior is not None
+        self.model = _model(settings, targets_of(task.network, own.n3_adapt), *size)
+        self._only_head = _model(settings, (), *size) if self.model.targets else self.model
 
     def run(self, until: int, stops: Sequence[int]) -> None:
         """Train up to a number of steps, and write the weights at each stop."""
@@ -291,8 +294,8 @@ class _Training:
     def accuracies(self, stop: int) -> np.ndarray:
         """Return accuracies [1, V] or [2, V] of the validation classes that have images, among themselves.
 
-        They are those of the network that is written for them alone and, where other layers must be warranted, of the network
-        of the seen classes and them.
+        They are those of the network that is written for them alone and, if it must be better to write more than the head, of
+        the network of the seen classes and them.
         """
         fold = self._task.partition
         assert isinstance(fold, Fold), "only a fold has validation classes"
@@ -301,7 +304,7 @@ class _Training:
         images = evaluated.take(unseen).of_classes(np.arange(num_seen, len(evaluated.class_names)))
         own, generator = N3Options.of(self._settings), self.generator(stop)
         made = [generator.synthesize(fold.validation_descriptions)]
-        if own.n3_adapt != "head" and own.n3_gate:
+        if own.n3_adapt != "head" and own.n3_adapt_if_better:
             made.append(generator.generate(fold.validation_descriptions))
         count = len(images.class_names)
         answers = [each.scores(self._task, images)[:, -count:].argmax(axis=1) for each in made]
@@ -313,29 +316,24 @@ class _Training:
         self._task.keep("n3", _Kept(self.generator(stop), stop))
 
     def generator(self, stop: int) -> N3Generator:
-        """Return the generator with the weights of a stop."""
+        """Return the generator with the weights of a stop: of one at which only the head is trained, it writes only that."""
         team, weights = self._task.reader.execution.team, [np.asarray(each) for each in self.model.weights]
         if team.is_chief:
             kept = read_arrays(self._file(stop))
             weights = [kept[f"w{place}"] for place in range(len(weights))]
         self.model.set_weights(team.of_chief(*weights))
-        seen = self._table.names, embedded_of(self.model, self._table), self._table.pooled
-        return N3Generator(
-            self._settings, self._task.network, self.model, self._standard, self._prior, *seen, self._identity
-        )
+        model = self.model
+        if stop <= N3Options.of(self._settings).n3_steps:
+            model = self._only_head
+            model.set_weights(self.model.weights_without_decoders())
+        seen = self._table.names, embedded_of(model, self._table), self._table.pooled
+        return N3Generator(self._settings, self._task.network, model, self._standard, self._prior, *seen, self._identity)
 
     def _write(self, stop: int) -> None:
         if not self._task.reader.execution.team.is_chief:
             return
-        # Of a stop at which the head alone is trained, the decoders of other layers have learnt nothing yet.
-        unadapted = {id(self.model.mu): 0.0, id(self.model.gamma): 1.0}
-        if not N3Options.of(self._settings).n3_gate or stop > N3Options.of(self._settings).n3_steps:
-            unadapted = {}
         with replacing(self._file(stop)) as temporary:
-            weights = {
-                f"w{place}": np.asarray(unadapted.get(id(each), each), np.float32)
-                for place, each in enumerate(self.model.weights)
-            }
+            weights = {f"w{place}": np.asarray(each) for place, each in enumerate(self.model.weights)}
             np.savez(temporary, **weights)  # type: ignore[arg-type]
 
     def _file(self, stop: int) -> Path:
@@ -348,7 +346,7 @@ class _Training:
 
 
 def _model(
-    settings: Settings, num_features: int, targets: Sequence[Target], size: int, num_seen: int, prior: bool
+    settings: Settings, targets: Sequence[Target], num_features: int, size: int, num_seen: int, prior: bool
 ) -> MetaModel:
     own = N3Options.of(settings)
     model = MetaModel(

@@ -28,9 +28,8 @@ class N3Options(MethodOptions):
         "paper).",
         choices=("head", "film", "all"),
     )
-    n3_gate: bool = option(
-        True,
-        "With film and all, N3 writes other layers than the head only where networks of validation classes gain from it.",
+    n3_adapt_if_better: bool = option(
+        True, "With film and all: write the layers before the head only if this improves accuracy on validation classes."
     )
     n3_prior: bool = option(
         False, "N3 adds to a head that ridge regression predicts from the texts. Use it with few seen classes."
