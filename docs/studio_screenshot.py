@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-WORDS = "A bird with a black crown, green striped wings, a pink striped breast, a green tail and an ivory bill."
+WORDS = "A bird with a black crown, green barred wings, a pink striped breast, a green tail and an ivory bill."
 
 
 SIZE, SMALL_SIZE, SMALL_WIDTH = (1280, 1640), (1280, 860), 900  # of the page for each, and of the animation, in pixels
@@ -45,6 +45,7 @@ def main(address: str, file: str, animation: str) -> None:
         page.get_by_role("slider").first.focus()
         times = sorted(answered(page, key) for key in ["ArrowRight", "ArrowLeft"] * 7 + ["ArrowRight"])
         print(f"from key to answer: median {times[7]:.2f} s, from {times[0]:.2f} to {times[-1]:.2f} s over 15 keys")
+        steps.append(photograph(page))
         page.set_viewport_size(dict(zip(("width", "height"), SIZE, strict=True)))
         photograph(page).quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
         browser.close()

@@ -6,8 +6,9 @@ import difflib
 import errno
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 _LONGEST = 80  # characters of what was received
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -60,9 +61,31 @@ def full_disk_at(path: str | os.PathLike[str]) -> Iterator[None]:
 
 def suggestion(received: str, choices: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the nearest choice, or "" when none is near."""
+    near = _nearest(received, choices)
+    return "" if near is None else f" Did you mean {near!r}?"
+
+
+def folder_beside(missing: Path, is_one: Callable[[Path], bool] = Path.is_dir) -> str:
+    """Return " Did you mean '/x/birds'?" for the nearest name beside a folder that is missing, or "" when none is near.
+
+    `is_one` says of a path whether it may be meant.
+    """
+
+    def may_be(path: Path) -> bool:
+        with suppress(OSError):
+            return not path.name.startswith(".") and is_one(path)
+        return False
+
+    with suppress(OSError):
+        near = _nearest(missing.name, [path.name for path in sorted(missing.parent.iterdir()) if may_be(path)])
+        return "" if near is None else f" Did you mean {str(missing.parent / near)!r}?"
+    return ""
+
+
+def _nearest(received: str, choices: Iterable[str]) -> str | None:
     by_folded = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(received.lower(), list(by_folded), n=1, cutoff=0.5)
-    return f" Did you mean {by_folded[near[0]]!r}?" if near else ""
+    return by_folded[near[0]] if near else None
 
 
 def brief(received: object) -> str:

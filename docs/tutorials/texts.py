@@ -43,8 +43,8 @@ print(first.read_text()[:200])
 # A *meta-model* learns to write networks. In each *episode* it reads the texts of some seen species and writes a
 # network for them. How well that network classifies their pictures trains the meta-model.
 #
-# 55 seen species are few for N3. So `--n3_prior` adds a *head* (a last layer) that ridge regression predicts from the
-# texts.
+# N3 needs about a hundred seen species, and here there are only 55. So `--n3_prior` adds a *head* (a last layer) that
+# ridge regression predicts from the texts.
 # `--text_features=encoder_words` uses only the word table of the encoder, which is faster.
 
 # %%

@@ -128,7 +128,8 @@ def _way() -> str:
     given = [way for way in _WAYS if flags.FLAGS[way].value is not None]
     listed = ", ".join(f"--{way}" for way in _WAYS)
     if len(given) != 1:
-        received = ", ".join(f"--{way}" for way in given) or "none, or an empty one"
+        empty = [f"an empty --{way}" for way in _WAYS if flags.FLAGS[way].present and way not in given]
+        received = ", ".join([f"--{way}" for way in given] or empty) or "none"
         raise InputError(f"One of {listed} must be given to describe the class. Received: {received}.")
     if given == ["cards"] and flags.FLAGS["name"].value is not None:
         raise InputError(

@@ -20,7 +20,8 @@ _SIDE, _FRAME, _GAP, _CAPTION, _MARGIN = 192, 6, 16, 62, 20  # pixels; 192 is th
 _CELL_WIDTH = _SIDE + 2 * _FRAME + _GAP
 _CELL_HEIGHT = _SIDE + 2 * _FRAME + _CAPTION + 10
 _SIGNS = {True: "\N{HEAVY CHECK MARK}", False: "\N{HEAVY BALLOT X}"}
-_RIGHT, _WRONG, _TAG, _INK, _FAINT = "#00795A", "#B03A80", "#A84700", "#111111", "#555555"
+RIGHT, WRONG, TAG = "#00795A", "#B03A80", "#A84700"  # as on the report's page, by day
+_INK, _FAINT = "#111111", "#555555"
 
 
 def prediction_sheet(
@@ -63,7 +64,7 @@ def prediction_sheet(
     top = 92
     for text, chosen in sections:
         right = int((predictions[chosen] == images.labels[chosen]).sum())
-        canvas.text((_MARGIN, top + 6), f"{text} \N{EN DASH} {right} of {len(chosen)} right", _TAG, figure_font(19, bold=True))
+        canvas.text((_MARGIN, top + 6), f"{text} \N{EN DASH} {right} of {len(chosen)} right", TAG, figure_font(19, bold=True))
         top += 44
         for position, index in enumerate(chosen):
             corner = (_MARGIN + position % _COLUMNS * _CELL_WIDTH, top + position // _COLUMNS * _CELL_HEIGHT)
@@ -94,7 +95,7 @@ def _picture(sheet: Image.Image, corner: tuple[int, int], picture: Image.Image |
 
     canvas = ImageDraw.Draw(sheet)
     left, top = corner
-    colour = _RIGHT if right else _WRONG
+    colour = RIGHT if right else WRONG
     outer = _SIDE + 2 * _FRAME - 1
     canvas.rectangle((left, top, left + outer, top + outer), fill="#EEEEEE", outline=colour, width=_FRAME)
     middle = (left + _FRAME + _SIDE // 2, top + _FRAME + _SIDE // 2)
@@ -106,13 +107,13 @@ def _picture(sheet: Image.Image, corner: tuple[int, int], picture: Image.Image |
     canvas.rectangle((badge, top, left + outer, top + 28), fill=colour)
     canvas.text((badge + 14, top + 14), _SIGNS[right], "white", figure_font(20), anchor="mm")
     if unseen:
-        canvas.rectangle((left, top, left + 62, top + 22), fill=_TAG)
+        canvas.rectangle((left, top, left + 62, top + 22), fill=TAG)
         canvas.text((left + 31, top + 11), "unseen", "white", figure_font(13, bold=True), anchor="mm")
 
 
 def _caption(canvas: ImageDraw.ImageDraw, corner: tuple[int, int], true: str, predicted: str, detail: str, right: bool) -> None:
     left, top = corner[0], corner[1] + _SIDE + 2 * _FRAME + 5
-    lines = ((true, _INK, True), (f"{_SIGNS[right]} {predicted}", _RIGHT if right else _WRONG, False), (detail, _FAINT, False))
+    lines = ((true, _INK, True), (f"{_SIGNS[right]} {predicted}", RIGHT if right else WRONG, False), (detail, _FAINT, False))
     for number, (text, colour, bold) in enumerate(lines):
         text, font = _fitted(text, bold)
         canvas.text((left, top + 19 * number), text, colour, font)

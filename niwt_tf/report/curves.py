@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -168,4 +169,9 @@ def geometry(names: Sequence[str]) -> tuple[float, float]:
     """Return the margin and the size of a cell that `confusion_chart` uses, for finding the cell under a pointer."""
     if len(names) > MOST_NAMED:
         return 26.0, 720 / len(names)
-    return 12.0 + 6.0 * min(_NAME, max(map(len, names))), 12.0
+    return 12.0 + max(map(_length, names)), 12.0
+
+
+def _length(name: str) -> float:
+    """Return the length of a name that is cut at `_NAME` characters: those of Chinese, for one, are wider."""
+    return sum(9.0 if unicodedata.east_asian_width(character) in "WF" else 6.0 for character in name[:_NAME])

@@ -184,7 +184,7 @@ MISTAKES = {
     "no column formula": (_without_formula, (*ADD, "--text=black"), "must have a column formula"),
     "no name": (_nothing, ("add_class", B, "--text=black"), "--name must be given"),
     "no description": (_nothing, ADD, "--text_file, --cards must be given to describe the class. Received: none"),
-    "an empty text": (_nothing, (*ADD, "--text="), "must be given to describe the class. Received: none, or an empty one"),
+    "an empty text": (_nothing, (*ADD, "--text="), "must be given to describe the class. Received: an empty --text"),
     "two descriptions": (_nothing, (*ADD, "--text=black", "--attributes=x.json"), "Received: --attributes, --text"),
     "a name and cards": (_nothing, (*ADD, "--cards=x.csv"), "--name must not be given with --cards"),
     "a class that is there": (_nothing, ("add_class", B, "--name=cat", "--text=black"), "'cat', which exists. Take"),

@@ -95,6 +95,7 @@ def test_the_matrix_has_its_cells_and_no_others():
     cells = {(each["class"], each["d"], each["fill-opacity"]) for each in shaded}
     left, size = geometry(names)
     assert (left, size) == (30, 12) and geometry(("a" * 300,)) == (168, 12)  # the longest name has three characters
+    assert geometry(("北极熊", "cat")) == (39, 12)  # which are as wide as four and a half
     assert svg.attrib["viewBox"] == "0 0 520 74"  # as high as it needs; wide, so that a page does not make it huge
     # The shade is the square root of the share in eighths: 0.75 is 7, 0.25 is 4, 1 is 8.
     assert cells == {

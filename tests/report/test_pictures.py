@@ -2,6 +2,7 @@
 
 import base64
 import io
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from niwt_tf.explain.explanations import colour_table
 from niwt_tf.explain.grad_cam import upsampled
+from niwt_tf.plots.predictions import RIGHT, TAG, WRONG
 from niwt_tf.report.pictures import activation_picture, data_uri, heat_overlay, picture_of, region_picture, stretched
 
 
@@ -16,6 +18,12 @@ def _decoded(uri):
     head, _, body = uri.partition(",")
     assert head == "data:image/webp;base64"
     return Image.open(io.BytesIO(base64.b64decode(body, validate=True)))
+
+
+def test_colours_mean_the_same_in_pictures_and_on_the_page():
+    css = (resources.files("niwt_tf.report") / "templates" / "report.css").read_text().lower()
+    for name, colour in (("right", RIGHT), ("wrong", WRONG), ("unseen-ink", TAG)):
+        assert f"--{name}: light-dark({colour.lower()}," in css
 
 
 def test_a_data_uri_decodes_to_the_picture():

@@ -27,7 +27,7 @@ from niwt_tf.data.readers.spreadsheet import (
     without_unit,
 )
 from niwt_tf.data.schema import Knowledge
-from niwt_tf.errors import InputError, brief, first_line, listed, require, suggestion
+from niwt_tf.errors import InputError, brief, first_line, folder_beside, listed, require, suggestion
 from niwt_tf.files import entries_of, state_of
 
 K = TypeVar("K", bound=Hashable)
@@ -207,9 +207,7 @@ def existing_directory(argument: str, path: str | Path) -> Path:
     folder = Path(os.path.expanduser(path))
     if not folder.is_dir():
         what = "a file" if folder.exists() else "no such folder"
-        is_known = folder.parent.is_dir() and os.access(folder.parent, os.R_OK | os.X_OK) and not folder.exists()
-        beside = [entry.name for entry in entries_of(folder.parent) if entry.is_dir()] if is_known else []
-        meant = suggestion(folder.name, beside)
+        meant = "" if folder.exists() else folder_beside(folder)
         raise InputError(f"{argument} must be a folder. Received: {str(path)!r} ({what}).{meant}")
     return folder
 

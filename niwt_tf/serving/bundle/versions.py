@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from niwt_tf.errors import InputError, brief, suggestion
+from niwt_tf.errors import InputError, brief, folder_beside
 from niwt_tf.files import claimed_directory, remove_abandoned, sync_tree
 
 _LARGEST = 2**63 - 1
@@ -47,13 +47,16 @@ def saved_model_folder(folder: str | os.PathLike[str], argument: str = "folder")
 
 def _meant(folder: Path) -> str:
     """Name the folder of versions that may be meant: the only one in `folder`, or one named like a `folder` that is missing."""
-    place = folder if folder.is_dir() else folder.parent
+    if not folder.is_dir():
+        return folder_beside(folder, _holds_versions)
     with suppress(OSError):
-        names = sorted(path.name for path in place.iterdir() if any(map(_is_saved_model, versions(path).values())))
-        if place != folder:
-            names = [name for name in names if suggestion(folder.name, [name])]
-        return f" Did you mean {str(place / names[0])!r}?" if len(names) == 1 else ""
+        inside = [path for path in folder.iterdir() if _holds_versions(path)]
+        return f" Did you mean {str(inside[0])!r}?" if len(inside) == 1 else ""
     return ""
+
+
+def _holds_versions(folder: Path) -> bool:
+    return any(map(_is_saved_model, versions(folder).values()))
 
 
 def _is_saved_model(folder: Path) -> bool:

@@ -81,7 +81,7 @@ def test_a_decomposed_folder_name_is_its_composed_row(animals: Path) -> None:
 def test_missing_and_empty_folders(animals: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="data_dir must be a folder. Received: .*no such folder"):
         read_folder(tmp_path / "none")
-    with pytest.raises(InputError, match=f"no such folder\\). Did you mean '{animals.name}'?"):
+    with pytest.raises(InputError, match=f"no such folder\\). Did you mean '{animals}'?"):
         read_folder(animals.with_name(animals.name[:-1]))
     with pytest.raises(InputError, match="no such folder\\).$"):
         read_folder(animals / "classes.csv" / "inside")

@@ -112,6 +112,12 @@ def test_a_folder_that_may_be_meant_is_named(tmp_path):
     for wrong in (tmp_path, tmp_path / "toy"):
         with pytest.raises(InputError, match=r"Did you mean '.*/toys'\?$"):
             saved_model_folder(wrong)
+    # Of two that are near the nearer is named; what cannot be read, or is hidden, is none.
+    _add(tmp_path / "toys200")
+    (tmp_path / "loop").symlink_to("loop")
+    _add(tmp_path / ".toy")
+    with pytest.raises(InputError, match=r"Did you mean '.*/toys'\?$"):
+        saved_model_folder(tmp_path / "toyss")
     for wrong in (tmp_path / "horses", tmp_path / "none" / "toys"):
         with pytest.raises(InputError, match=r"Received: '[^']*'\.$"):
             saved_model_folder(wrong)
