@@ -76,7 +76,7 @@ def rows_of_text(path: Path, text: str) -> Rows:
 
 
 def rows_of_workbook(path: Path) -> Rows:
-    """Return the rows of the first sheet of an Excel file that is not hidden. That there are others with cells is said.
+    """Return the rows of the first sheet of an Excel file that is not hidden and not empty. That others have cells is said.
 
     Raises:
         InputError: an old or another kind of file, openpyxl is not installed, too many cells, a date, or a formula that was
@@ -87,11 +87,13 @@ def rows_of_workbook(path: Path) -> Rows:
     try:
         if _begin(path) == _ZIP:
             check_archive(path, rule.removeprefix(f"{path} must "))
-        books = [openpyxl.load_workbook(path, read_only=True, data_only=data) for data in (True, False)]
+        content = path.read_bytes()  # and not the path: of whose ending it would judge
+        books = [openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=data) for data in (True, False)]
         sheets = [book.worksheets for book in books]
         for sheet in (each for of_book in sheets for each in of_book):
             sheet.reset_dimensions()  # some programs write too few, and it may claim a million rows of 16,384 cells
-        shown = next((place for place, sheet in enumerate(sheets[0]) if sheet.sheet_state == "visible"), 0)
+        visible = [place for place, sheet in enumerate(sheets[0]) if sheet.sheet_state == "visible"]
+        shown = next((place for place in visible if _has_cells(sheets[1][place])), (visible or [0])[0])
         rows, cells_read = [], 0
         both = zip(*(of_book[shown].iter_rows() for of_book in sheets), strict=True)
         for line, (computed, written) in enumerate(both, start=1):
@@ -226,6 +228,18 @@ def column_of_numbers(path: Path, name: str, cells: Sequence[tuple[int, str]], m
     if ticked is not None:
         return ticked, 0
     given = [(line, cell) for (line, cell), absent in zip(cells, missing, strict=True) if not absent]
+    numbers = numbers_of(path, name, given, mark)
+    filled = np.full(len(cells), np.mean(numbers))
+    filled[~np.array(missing)] = numbers
+    return filled, sum(missing)
+
+
+def numbers_of(path: Path, name: str, given: Sequence[tuple[int, str]], mark: str) -> list[float]:
+    """Return the numbers of those of a column's cells that have one.
+
+    Raises:
+        InputError: a cell is no number, or written in another way than the others.
+    """
     numbers = [finite_number(path, line, name, cell, mark) for line, cell in given]
     words = [cell.lower() in _YES_NO for _, cell in given]
     shares = [cell.endswith("%") for _, cell in given]
@@ -235,9 +249,7 @@ def column_of_numbers(path: Path, name: str, cells: Sequence[tuple[int, str]], m
             raise InputError(f"{path}, line {line}, column {name!r} {rule}. Received: {cell!r}.")
         if any(shares) and not share and number != 0.0:
             raise InputError(f"{path}, line {line}, column {name!r} must have a %, as on other lines. Received: {cell!r}.")
-    filled = np.full(len(cells), np.mean(numbers))
-    filled[~np.array(missing)] = numbers
-    return filled, sum(missing)
+    return numbers
 
 
 def _ticked(cells: Sequence[tuple[int, str]]) -> np.ndarray | None:

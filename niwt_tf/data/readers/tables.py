@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from niwt_tf.data.arrays import FAULTS, check_mat, check_size
-from niwt_tf.data.class_names import check_apart, check_name, likeness, plain_name, shown_apart
+from niwt_tf.data.class_names import check_apart, check_name, check_shown, likeness, plain_name, shown_apart
 from niwt_tf.data.readers.mat73 import read_mat73
 from niwt_tf.data.readers.spreadsheet import (
     column_of_numbers,
@@ -66,9 +66,7 @@ def read_rows(path: Path, text: str | None = None) -> list[tuple[int, list[str]]
     if text is None and is_workbook(path):
         rows = rows_of_workbook(path)
     else:
-        text = read_text(path) if text is None else text
-        require("\0" not in text, f"{path} must be a text file. Received: binary data.")
-        rows = rows_of_text(path, text)
+        rows = rows_of_text(path, read_text(path) if text is None else text)
     rows = without_blanks(path, [(line, [composed(cell) for cell in cells]) for line, cells in rows])
     require(rows, f"{path} must have a header line. Received: an empty file.")
     return rows
@@ -169,9 +167,15 @@ def _checked_header(line: str, header: list[str]) -> tuple[str, ...]:
         raise InputError(f"{line} must have 'class' as its first column{where}. Received: {header[0][:80]!r}.")
     columns = header[1:]
     require(columns, f"{line} must name at least one attribute column after 'class'. Received: none.")
+    names: dict[str, str] = {"class": "class"}
     for number, column in enumerate(columns, start=2):
         require(column, f"{line} must name every column. Received: an empty name for column {number}.")
-        require(columns.index(column) == number - 2, f"{line} must name each column once. Received: {column!r} twice.")
+        check_shown(column, f"{line}: the name of column {number}")
+        other = names.get(likeness(column))
+        names.setdefault(likeness(column), column)
+        if other is not None:
+            received = f"{column!r} twice" if other == column else f"{shown_apart(other, column)}, nearly the same name"
+            raise InputError(f"{line} must name each column once. Received: {received}.")
     return tuple(columns)
 
 
@@ -179,7 +183,7 @@ def read_text(path: Path) -> str:
     """Return a file's text, read as UTF-8 with or without a byte order mark, or UTF-16 with one.
 
     Raises:
-        InputError: the file is absent, cannot be read or is not UTF-8.
+        InputError: the file is absent, cannot be read, is not UTF-8 or no text.
     """
     try:
         # A pipe of the shell's, as <(...), ends; another may never do, and a device neither.
@@ -187,7 +191,9 @@ def read_text(path: Path) -> str:
         if path.exists() and not (path.is_file() or path.is_dir() or of_shell):
             raise InputError(f"{path} must be a readable file. Received: not a regular file.")
         content = path.read_bytes()
-        return content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
+        text = content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
+        require("\0" not in text, f"{path} must be a text file. Received: binary data.")
+        return text
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         advice = "save it again as UTF-8" + (" (in Excel: CSV UTF-8)" if path.suffix.lower() in (".csv", ".tsv") else "")
