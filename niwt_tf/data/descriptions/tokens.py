@@ -94,6 +94,30 @@ def unwrapped(text: str) -> str:
     return "\n".join(found)
 
 
+_AND = re.compile(r",? and |, ")
+_LIST = r"(?:[\w' -]+?(?:,? and |, ))+[\w' -]+?"
+_IN_ORDER = r"(?:respectively|in (?:that|this|the same) order)"
+_TWO_LISTS = re.compile(
+    rf"(?P<things>{_LIST})(?: (?P<verb>is|are|was|were|has|have)|:),? (?:{_IN_ORDER},? )?(?P<said>{_LIST}),? ?{_IN_ORDER}?"
+    r"(?=[.;\n]|$)"
+)
+
+
+def one_by_one(text: str) -> str:
+    """Return a lower-case text with each thing of a list beside what is said of it, where the order alone tells it.
+
+    "The crown and tail are red and blue, respectively" is "the crown are red; tail are blue". Lists of different lengths stay.
+    """
+
+    def parted(found: re.Match[str]) -> str:
+        things, said = (_AND.split(found[name]) for name in ("things", "said"))
+        if not re.search(_IN_ORDER, found[0]) or len(things) != len(said):
+            return found[0]
+        return "; ".join(f"{thing} {found['verb'] or 'is'} {value}" for thing, value in zip(things, said, strict=True))
+
+    return _TWO_LISTS.sub(parted, text) if re.search(_IN_ORDER, text) else text
+
+
 def _of_any_script(text: str) -> Iterator[str]:
     for run in _runs().findall(text):
         for part in _BLANKLESS.split(run):

@@ -72,6 +72,20 @@ def test_lines_that_go_on_are_joined(text, meant):
         ("goods", "The upper is washed leather. The steel is polished.", {"+upper_material::leather", "+steel"}),
         ("birds", "It is called the blue finch and has a red crown.", {"+crown_color::red"}),
         ("flowers", "petals - born no", set()),
+        # What belongs to what is told by the order alone.
+        ("birds", "The crown, wings and tail are red, blue and green respectively.",
+         {"+crown_color::red", "+wing_color::blue", "+tail_color::green"}),
+        ("birds", "Crown and wings are, in that order, red and green.", {"+crown_color::red", "+wing_color::green"}),
+        ("birds", "Respectively green and black wings and tail.", set()),
+        ("birds", "The crown has gone from red to blue.", {"-crown_color::red", "+crown_color::blue"}),
+        ("birds", "The crown isnt red. The tail is black.", {"-crown_color::red", "+tail_color::black"}),
+        ("birds", "A red crown does not occur.", {"-crown_color::red"}),
+        ("birds", "A tail bereft of red.", {"-tail_color::red"}),
+        ("birds", "The supposedly red crown is blue.", set()),
+        ("birds", "Red everywhere but on the wings.",
+         {"+crown_color::red", "+tail_color::red", "+breast_color::red", "-wing_color::red"}),
+        ("birds", "RED TAIL, GREEN WINGS!", {"+tail_color::red", "+wing_color::green"}),
+        ("birds", "Unlike the Red-winged Blackbird, it has green wings.", {"+wing_color::green"}),
     ],
 )  # fmt: skip
 def test_what_is_said_in_several_words(table, text, meant):
