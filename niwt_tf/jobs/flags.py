@@ -106,19 +106,22 @@ def parse_flags(arguments: Sequence[str], flag_values: flags.FlagValues = flags.
         raise InputError(f"Options must be flags of the form --name=value. Received: {rest[0]!r}.")
 
 
-# Flags that name several things, of which all are wanted. Of a setting the last one counts, as in a script that changes it.
-_LISTS = ("images", "runs", "unseen", "layers", "methods")
+# Flags that name what a job is about: all that is given is wanted. Of a setting the last counts, as in a script with one more.
+_WANTED = frozenset(
+    ("images", "runs", "unseen", "layers", "methods", "grid", "lambda_grid", "epsilons", "image", "name", "new_name", "class",
+     "rival", "text", "text_file", "attributes", "cards", "describe", "descriptions")
+)  # fmt: skip
 
 
 def _check_once(arguments: Sequence[str], job: Job) -> None:
-    """Check that a command line gives a list once: of two the first would be dropped. A flag file's may be replaced.
+    """Check that a command line names once what a job is about: of two the first would be dropped. Flag files may be overruled.
 
     Raises:
         InputError: it does not.
     """
     before_end = list(arguments)[: [*arguments, "--"].index("--")]
     for declared in job.options:
-        if declared.name not in _LISTS:
+        if declared.name not in _WANTED:
             continue
         given = [each for each in before_end if re.match(rf"--?{declared.name}(=|$)", each)]
         if len(set(given)) > 1 or (len(given) > 1 and "=" not in given[0]):

@@ -251,7 +251,8 @@ def test_a_list_that_is_given_twice_is_refused(tmp_path):
         parse_flags(arguments, values)
         assert values.images == "b.jpg"
     for job, name, rule in (("baseline", "methods", ", with commas"), ("run", "unseen", ", with commas"),
-                            ("export_litert", "images", ". Received")):  # a folder  # fmt: skip
+                            ("export_litert", "images", ". Received"), ("explain", "image", ". Received"),
+                            ("add_class", "text", ". Received"), ("add_class", "name", ". Received")):  # fmt: skip
         define_flags(JOBS[job], values)
         with pytest.raises(InputError, match=f"--{name} must be given once{rule}"):
             parse_flags([f"--{name}=ale", f"--{name}=dem"], values)

@@ -284,7 +284,7 @@ _OF_NO_CLASS = [
         rf"\b(?:its|their) (?:\w+ ){{0,2}}?{_THEIRS} (?:is|are|has|have|was|were|includes?|can)\b[^,.;\n]*(?:, an? [^,.;\n]*)*",
         rf"{_CLAUSE}(?:the |its |their |both )*(?:\w+ )?(?:eggs?|nests?|clutch(?:es)?|droppings|tracks|food)"
         r" (?:is|are|has|have|was|were)\b(?:(?!\b(?:but|while|whereas)\b)[^,.;\n])*",
-        r"[^.;\n]*\b(?:respectively|in (?:that|this|the same) order)\b[^.;\n]*",
+        r"[^.;\n]*\b(?:respectiv\w+|in (?:that|this|the same) order)\b[^.;\n]*",
         r"\b(?:check|inspect(?:ed)?|test(?:ed)?|examined?|screen(?:ed)?)(?: \w+){0,3} for\b[^.;\n]*",
         r"(?:^|(?<=[.;]))[^.;\n]*\b(?:acceptable|permitted|permissible|allowed|tolerated)\b[^.;\n]*",
         r"\b(?:do not|don't|not to be|never) (?:confuse|mistake|mix up)(?: \w+)? (?:with|for)\b[^,.;\n]*(?:, which [^,.;\n]*)?",

@@ -96,7 +96,7 @@ def unwrapped(text: str) -> str:
 
 _AND = re.compile(r",? and |, ")
 _LIST = r"(?:[\w' -]+?(?:,? and |, ))+[\w' -]+?"
-_IN_ORDER = r"(?:respectively|in (?:that|this|the same) order)"
+_IN_ORDER = r"(?:respectiv\w+|in (?:that|this|the same) order)"
 _TWO_LISTS = re.compile(
     rf"(?P<things>{_LIST})(?: (?P<verb>is|are|was|were|has|have)|:),? (?:{_IN_ORDER},? )?(?P<said>{_LIST}),? ?{_IN_ORDER}?"
     r"(?=[.;\n]|$)"
