@@ -19,7 +19,7 @@ from niwt_tf.data.hub_location import absolute_backbone
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.jobs.packaged_files import with_flag_files
 from niwt_tf.jobs.table import Job
-from niwt_tf.serving.bundle.versions import saved_model_folder
+from niwt_tf.serving.bundle.versions import check_place, saved_model_folder
 
 # These settings are names or paths; a path is made absolute, so that a run can be taken up from another folder.
 _PATHS = {declared.name for declared in SETTINGS if declared.path} | {"data_dir"}
@@ -181,11 +181,9 @@ def check_export_folder(folder: Path) -> None:
     """Check, before the hours whose result goes there, that a folder of an export can be written to, or be made.
 
     Raises:
-        InputError: a file is in the way, or it may only be read.
+        InputError: a file is in the way, it is a version itself, or it may only be read.
     """
-    nearest = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
-    if not nearest.is_dir():
-        raise InputError(f"The folder of an export must not be a file or be inside a file. Received: {str(nearest)!r}.")
+    nearest = check_place(folder)
     if not os.access(nearest, os.W_OK | os.X_OK):
         rule = "--export_dir must be a folder into which files can be written"
         raise InputError(f"{rule}. Received: {str(folder)!r} ({str(nearest)!r} cannot be written to).")

@@ -234,6 +234,12 @@ def test_a_folder_of_an_export_that_cannot_be_written_is_refused_before_the_work
     check_export_folder(tmp_path / "new" / "folder")
     with pytest.raises(InputError, match="must not be a file or be inside a file"):
         check_export_folder(tmp_path / "file" / "folder")
+    (tmp_path / "toy/1").mkdir(parents=True)
+    (tmp_path / "toy/1/saved_model.pb").touch()
+    check_export_folder(tmp_path / "toy")
+    for folder in (tmp_path / "toy/1", tmp_path / "toy/1/new"):
+        with pytest.raises(InputError, match="The folder of an export must hold versions, not be one.*is a version"):
+            check_export_folder(folder)
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(InputError, match="--export_dir must be a folder into which files can be written"):
         check_export_folder(tmp_path / "new")
