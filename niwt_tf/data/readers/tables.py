@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from niwt_tf.files import entries_of, state_of
 K = TypeVar("K", bound=Hashable)
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")  # of Excel's "Unicode text"
 _LOG = logging.getLogger("niwt_tf")
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -232,13 +234,45 @@ def list_directory(folder: Path) -> list[Path]:
         raise InputError(f"{folder} must be a readable folder. Received: {error.strerror or error}.") from None
 
 
+_RAW = frozenset({".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".rw2"})  # each camera's own, of the sensor
+
+
+class PassedOver:
+    """Files that are not taken: how many of each ending, and the first ones' names."""
+
+    def __init__(self, folder: Path, why: str) -> None:
+        self._folder, self._why = folder, why
+        self._endings: Counter[str] = Counter()
+        self._first: list[str] = []
+
+    def add(self, path: Path) -> None:
+        """Count a file."""
+        self._endings[ending if (ending := path.suffix.lower())[1:].isalnum() else "no ending"] += 1
+        if len(self._first) < _MOST_NAMED:
+            self._first.append(str(path.relative_to(self._folder)))
+
+    def say(self) -> None:
+        """Name them in a warning, if there are any."""
+        if self._first:
+            counted = ", ".join(f"{count} with {ending}" for ending, count in self._endings.most_common(5))
+            named = listed(self._first, self._endings.total())
+            advice = " Save raw photographs of a camera as JPEG." if _RAW & self._endings.keys() else ""
+            _LOG.warning("Skipped in %s, because these are %s: %s (%s).%s", self._folder, self._why, counted, named, advice)
+
+
 def text_files(folder: Path) -> dict[str, Path]:
-    """Return the files <class>.txt of a folder by the class's plain name.
+    """Return the files <class>.txt of a folder by the class's plain name; other files are named in a warning.
 
     Raises:
         InputError: the folder cannot be read.
     """
-    files = [entry for entry in list_directory(folder) if entry.suffix.lower() == ".txt"]
+    files, others = [], PassedOver(folder, "not texts (.txt)")
+    for entry in list_directory(folder):
+        if entry.suffix.lower() == ".txt":
+            files.append(entry)
+        elif not entry.is_dir():
+            others.add(entry)
+    others.say()
     check_apart([entry.stem for entry in files], f"{folder}, where each file has the name of its class,")
     return {plain_name(entry.stem): entry for entry in files}
 
