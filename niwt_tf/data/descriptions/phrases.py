@@ -47,6 +47,9 @@ _TOGETHER = [
             r"except \1, it \2",
         ),
         ("whether", "either"),
+        ("nothing (?:but|except|other than)", "only"),
+        (rf"(?:almost|nearly)(?= {_COLOR_WORDS}\b)", "partly"),
+        ("(?:have|has|is|are) (?:yet|about) to(?: be)?", "not"),
         (r"(is|are|was|were|does|do|did|has|have|had)nt", r"\1n't"),
         (r"(?:(?:has|have) )?(?:turned|changed|gone|faded|passed) from (\w+) (?:in)?to", r"is not \1 but"),
         ("everywhere (?:but|except|save)(?: for)? (?:on|in)", "except"),
@@ -90,10 +93,8 @@ _TOGETHER = [
         ("(?:never|not|rarely|seldom) (?:strays? |ventures? )?far from", "near"),
         (r"(\w+) only (?:at night|by day|in (?:cold|warm|dry|wet|some|certain))", r"sometimes \1"),
         (r"(\w+) in (?:cold|warm|dry|wet|some|certain) \w+ only", r"sometimes \1"),
-        (
-            r"(?:avoid|shun|dislike|eschew)s? ((?:the )?(?:open |deep |dense )?\w+(?: (?:and|or) \w+)?(?=\s*(?:[,.;\n]|$)))",
-            r"not \1",
-        ),
+        (r"(?:avoid|shun|dislike|eschew)s? ((?:the )?(?:open |deep |dense )?\w+(?: (?:and|or) \w+)?(?=\s*(?:[,.;\n]|$)))",
+         r"not \1"),
         ("(?:avoid|shun|dislike|eschew)s?", "unlike"),
         # "It can be told from the finch by its white tail", "it differs from the finch in its white tail".
         (_TOLD, "it has"),
@@ -125,6 +126,7 @@ _TOGETHER = [
         ("(?:half|some|a few) of (?:them|the \\w+)", "sometimes"),
         # What no other has or is, it has or is itself.
         (f"no other(?: \\w+){{1,5}} {_HAS}(?! (?:no|so|such|as)\\b)", "it has"),
+        (rf"no(?:t (?:a single|one))? (?:specimen|individual|bird|animal)s? (?:with|{_HAS})(?! (?:so|such|as)\b)", "it has no"),
         ("no other(?: \\w+){1,2} (?:is|are)(?! (?:so|as|more|quite|found|known|seen)\\b)", "it is"),
         ("no other(?! (?:\\w+ ){0,2}(?:is|are)\\b)", "unlike"),
         ("(?:(?:for|during) )?the (?:rest|remainder) of the (?:year|time)|at other times(?: of (?:the )?year)?", ""),
@@ -134,15 +136,11 @@ _TOGETHER = [
         (rf"{_IS} (?:never|not|hardly ever) (?:been )?{_PRESENT}(?=\s*(?:[,.;\n]|$))", "is absent"),
         (rf"(?<=\w) not (?:{_PRESENT}|occur|exist)(?=\s*(?:[,.;\n]|$))", " is absent"),
         (rf"(?<=\w)(?<!been)(?<!were)(?<!was)(?<!are)(?<!now)(?<! is) {_UNDONE}(?=\s*(?:[,.;\n]|$))", " is absent"),
-        (
-            rf"{_IS} (?:since |later |now )?{_UNDONE}(?: (?:before|after|during|by|in|at|when) [^,.;\n]*)?(?=\s*(?:[,.;\n]|$))",
-            "is absent",
-        ),
+        (rf"{_IS} (?:since |later |now )?{_UNDONE}(?: (?:before|after|during|by|in|at|when) [^,.;\n]*)?(?=\s*(?:[,.;\n]|$))",
+         "is absent"),
         # "The crack in the photo is in fact a scratch."
-        (
-            rf"((?:the|this) \w+)(?: (?:on|in|at|near|seen|found|reported|shown) [^,.;\n]{{0,40}}?)? {_IS} {_REALLY} (an?)",
-            r"no \1 but \2",
-        ),
+        (rf"((?:the|this) \w+)(?: (?:on|in|at|near|seen|found|reported|shown) [^,.;\n]{{0,40}}?)? {_IS} {_REALLY} (an?)",
+         r"no \1 but \2"),
         (r"(quantity\d+x) (?:without|excluding|including|with) (?:the |its |an? )?\w+", r"\1"),
         (rf"when {_STATE}", "sometimes"),
         (r"(\w+) only (?:when|if|rarely|sometimes|occasionally)", r"sometimes \1"),

@@ -58,9 +58,10 @@ def sentences(text: str) -> list[str]:
 # Of PDFs and web pages: blanks of no width and hyphens that show at the end of a line alone, letters in one, other hyphens.
 _OF_PRINT = {
     **dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff")), **dict.fromkeys(map(ord, "\u2010\u2011"), "-"),
-    **dict.fromkeys(map(ord, "\u2018\u2019\u02bc"), "'"),
+    **dict.fromkeys(map(ord, "\u2018\u2019\u02bc"), "'"), ord("≠"): " not ",
     **{ord(one): letters for one, letters in zip("ﬀﬁﬂﬃﬄ", ("ff", "fi", "fl", "ffi", "ffl"), strict=True)},
 }  # fmt: skip
+_TICKS = (("[✗✘❌✕✖☒]", "no"), ("[✓✔☑✅]", "yes"))  # behind what they are said of, or before it
 _LABEL = re.compile(r"[\w ,'-]{1,30}(?::|=|\s[-–—]\s)|[-–—*•]")
 # What ends no sentence.
 _GOES_ON = re.compile(
@@ -78,6 +79,9 @@ def unwrapped(text: str) -> str:
     paragraph that begins with a capital letter, and the next begins with a small one. A label ("Crown: red") begins anew.
     """
     text = unicodedata.normalize("NFC", text).translate(_OF_PRINT)
+    for marks, said in _TICKS:
+        text = re.sub(rf"(?m)\s*{marks}\ufe0f?(?=\s*(?:[;,.]|$))", f": {said}", text)
+        text = re.sub(rf"\s*{marks}\ufe0f?\s*", f"; {said} ", text)
     lines = [" ".join(line.split()) for line in text.splitlines()]
     found: list[str] = []
     in_prose = False
