@@ -10,6 +10,7 @@ one can be joined, and characters that nobody sees left out.
 
 from __future__ import annotations
 
+import html
 import re
 import sys
 import unicodedata
@@ -78,7 +79,7 @@ def unwrapped(text: str) -> str:
     A line goes on where it ends with a comma or with a word such as "not" that ends no sentence, or where it is long, within a
     paragraph that begins with a capital letter, and the next begins with a small one. A label ("Crown: red") begins anew.
     """
-    text = unicodedata.normalize("NFC", text).translate(_OF_PRINT)
+    text = unicodedata.normalize("NFC", html.unescape(text)).translate(_OF_PRINT)
     for marks, said in _TICKS:
         text = re.sub(rf"(?m)\s*{marks}\ufe0f?(?=\s*(?:[;,.]|$))", f": {said}", text)
         text = re.sub(rf"\s*{marks}\ufe0f?\s*", f"; {said} ", text)

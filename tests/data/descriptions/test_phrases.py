@@ -90,6 +90,8 @@ def test_lines_that_go_on_are_joined(text, meant):
         ("birds", "Red wings have yet to be seen.", {"-wing_color::red"}),
         ("birds", "\u2717 red wings \u2713 green wings", {"-wing_color::red", "+wing_color::green"}),
         ("birds", "Red wings \u274c; green wings \u2705", {"-wing_color::red", "+wing_color::green"}),
+        ("birds", "Crown&nbsp;red; wings green &amp; black.",
+         {"+crown_color::red", "+wing_color::green", "+wing_color::black"}),
         ("birds", "Wings \u2260 red. Tail green.", {"-wing_color::red", "+tail_color::green"}),
         ("birds", "RED TAIL, GREEN WINGS!", {"+tail_color::red", "+wing_color::green"}),
         ("birds", "Unlike the Red-winged Blackbird, it has green wings.", {"+wing_color::green"}),
