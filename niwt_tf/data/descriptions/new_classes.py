@@ -162,7 +162,7 @@ def _csv_entries(path: Path, text: str | None, missing: str) -> Iterator[Entry]:
         near = "; give a table with a row for each class as cards" if header[0] == "class" else ""
         received = ",".join(header)[:80]
         raise InputError(f"{path}, line 1 must be attribute,value. Received: {received!r}{near}.")
-    mark = decimal_mark(path, ((line, cell) for line, (_, cell) in rows[1:]))
+    mark = decimal_mark(path, [[(line, cell)] for line, (_, cell) in rows[1:]])
     for line, (name, cell) in rows[1:]:
         if missing == "error" or not is_missing(cell):
             yield Entry(name, finite_number(path, line, "value", cell, mark), f"{path}, line {line}")
@@ -268,7 +268,7 @@ def read_described_classes(
     columns = [[cell for _, cell in without_unit(path, header[k], [(line, cells[k]) for line, cells in rows])] for k in told]
     columns = without_ticks(columns)
     lines = [line for line, _ in rows]
-    mark = decimal_mark(path, (pair for column in columns for pair in zip(lines, column, strict=True)))
+    mark = decimal_mark(path, [list(zip(lines, column, strict=True)) for column in columns])
     for k, column in zip(told, columns, strict=True):
         given = [(line, cell) for line, cell in zip(lines, column, strict=True) if not is_missing(cell)]
         numbers_of(path, header[k], given, mark)

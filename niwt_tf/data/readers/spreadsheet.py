@@ -185,15 +185,16 @@ def without_unit(path: Path, name: str, cells: Sequence[tuple[int, str]]) -> lis
     return [(line, cell if is_missing(cell) else cell.removesuffix(first).rstrip()) for line, cell in cells]
 
 
-def decimal_mark(path: Path, cells: Iterable[tuple[int, str]]) -> str:
-    """Return what parts whole numbers from fractions in a table's cells, each with its line: "." or ",".
+def decimal_mark(path: Path, columns: Iterable[Sequence[tuple[int, str]]]) -> str:
+    """Return what parts whole numbers from fractions in a table's columns of cells, each with its line: "." or ",".
 
     Raises:
-        InputError: cells contradict each other, or a comma may be either; the line is named.
+        InputError: cells contradict each other, or a comma may be either, or a point between hundreds; the line is named.
     """
     proof: dict[str, tuple[int, str]] = {}
     doubtful: tuple[int, str] | None = None
-    for line, cell in cells:
+    told = ((column, _of_hundreds(column)) for column in columns)
+    for line, cell, among_hundreds in ((*cell, among) for column, among in told for cell in column):
         text = _plain(cell)
         if not _LIKE_A_NUMBER.fullmatch(text) or not {",", "."} & {*text}:
             continue
@@ -204,16 +205,24 @@ def decimal_mark(path: Path, cells: Iterable[tuple[int, str]]) -> str:
             proof.setdefault(other, (line, cell))
         elif other in text or len(text) - last != 4 or not re.fullmatch(r"[-+]?[1-9]\d{0,2}", text[:last]):
             proof.setdefault(mark, (line, cell))
-        elif mark == ",":
+        elif mark == "," or among_hundreds:
             doubtful = doubtful or (line, cell)
     if len(proof) == 2:
         (line, cell), (other_line, other_cell) = proof.values()
         rule = f"{path}, line {other_line} must write fractions as line {line} does, {cell!r}"
         raise InputError(f"{rule}. Received: {other_cell!r}.")
     if doubtful is not None and not proof:
-        rule = f"{path}, line {doubtful[0]} must show whether it means 1.2 or 1200: leave the comma out, or write a point"
+        advice = "comma out, or write a point" if "," in doubtful[1] else "point out, or write another digit"
+        rule = f"{path}, line {doubtful[0]} must show whether it means 1.2 or 1200: leave the {advice}"
         raise InputError(f"{rule}. Received: {doubtful[1]!r}.")
     return next(iter(proof), ".")
+
+
+def _of_hundreds(column: Sequence[tuple[int, str]]) -> bool:
+    """Return whether a column has whole numbers from 100 on, and none that is smaller: of "900" and "1.200" both are whole."""
+    texts = [_plain(cell) for _, cell in column if not is_missing(cell)]
+    others = [text for text in texts if not re.fullmatch(r"[1-9]\d{2,}", text)]
+    return len(others) < len(texts) and all(re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", text) for text in others)
 
 
 def column_of_numbers(path: Path, name: str, cells: Sequence[tuple[int, str]], mark: str = ".") -> tuple[np.ndarray, int]:

@@ -100,7 +100,7 @@ def read_class_table(path: str | Path) -> ClassTable:
         without_unit(path, column, [(line, cells[number]) for line, cells in rows[1:]])
         for number, column in enumerate(columns, start=1)
     ]
-    mark = decimal_mark(path, (cell for cells in cells_by_column for cell in cells))
+    mark = decimal_mark(path, cells_by_column)
     values, filled = np.zeros((len(lines_of), len(columns)), np.float32), []
     for number, (column, cells_of) in enumerate(zip(columns, cells_by_column, strict=True)):
         values[:, number], missing = column_of_numbers(path, column, cells_of, mark)

@@ -62,6 +62,8 @@ def test_a_name_in_two_lines_is_one(tmp_path):
 REFUSED = {
     "1.2 or 1200": ('class,a\ncat,"1,200"\ndog,2\n', r"line 2 must show whether it means 1.2 or 1200.*'1,200'"),
     "1.2 or 1200 with semicolons": ("class;a\ncat;1,200\ndog;2\n", "line 2 must show whether it means 1.2 or 1200"),
+    "1.2 or 1200 among hundreds": ("class;a;b\ncat;900;0\ndog;1.200;1\n",
+        "line 3 must show whether it means 1.2 or 1200: leave the point out, or write another digit. Received: '1.200'"),
     "both marks": ('class,a,b\ncat,0.5,1\ndog,1,"0,5"\n', "line 3 must write fractions as line 2 does, '0.5'. Received: '0,5'"),
     "groups of two": ('class,a\ncat,"1,200.5"\ndog,"12,34.5"\n', "line 3, column 'a' must be a finite number"),
     "an error": ("class,a\ncat,#DIV/0!\ndog,1\n", "Received: '#DIV/0!', an error of the spreadsheet"),
