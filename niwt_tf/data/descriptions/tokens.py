@@ -60,6 +60,7 @@ def sentences(text: str) -> list[str]:
 _OF_PRINT = {
     **dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff")), **dict.fromkeys(map(ord, "\u2010\u2011"), "-"),
     **dict.fromkeys(map(ord, "\u2018\u2019\u02bc"), "'"), ord("≠"): " not ",
+    ord("♂"): " male ", ord("♀"): " female ",
     **{ord(one): letters for one, letters in zip("ﬀﬁﬂﬃﬄ", ("ff", "fi", "fl", "ffi", "ffl"), strict=True)},
 }  # fmt: skip
 _TICKS = (("[✗✘❌✕✖☒]", "no"), ("[✓✔☑✅]", "yes"))  # behind what they are said of, or before it
