@@ -70,7 +70,7 @@ def files_below(folder: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         OSError: a folder cannot be read.
     """
-    yield from _files_below(Path(folder), ())
+    yield from _files_below(Path(folder), tuple(map(str, Path(os.path.realpath(folder)).parents)))
 
 
 def _files_below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:

@@ -308,6 +308,7 @@ def test_litter_is_left_out_at_every_depth(tmp_path):
     (tmp_path / "g").symlink_to("a")
     (tmp_path / "a" / "up").symlink_to("..")
     assert [path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path)] == ["a/f", "g/f"]
+    assert [path.name for path in files_below(tmp_path / "a")] == ["f"]  # not back into a folder above it
 
 
 def test_json_that_is_nested_too_deeply_is_no_json(tmp_path):

@@ -30,6 +30,8 @@ _REFUSED = {"Cc", "Zl", "Zp"}
 # They turn the order of what follows, also beyond the name.
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters that nobody sees
+# How a letter before them is drawn, or nothing: an emoji has one of them or not, as a keyboard writes it.
+_SELECTORS = frozenset(map(chr, (0x034F, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 
 
 def check_name(name: str, where: str = "name") -> None:
@@ -46,12 +48,21 @@ def check_name(name: str, where: str = "name") -> None:
         raise InputError(f"{where} must have 1 to {LONGEST} characters. Received: {shown(plain)}, {len(plain)} characters.")
     if any(unicodedata.category(character) == "Cs" for character in plain):  # of the bytes of a file's name
         raise InputError(f"{where} must be UTF-8 text, which this is not: give it another name. Received: {shown(name)}.")
-    if any(unicodedata.category(character) in _REFUSED for character in plain):
-        raise InputError(f"{where} must be one line without control characters. Received: {shown(name)}.")
-    if any(character in _DIRECTIONS for character in plain):
-        raise InputError(f"{where} must not contain marks of text direction. Received: {shown(name)}.")
+    check_shown(plain, where)
     if not any(unicodedata.category(each)[0] not in "CZM" and each not in _FILLERS for each in plain):
         raise InputError(f"{where} must have a visible character. Received: {shown(name)}.")
+
+
+def check_shown(plain: str, where: str) -> None:
+    """Check that what `where` names, a name of any kind, is shown on one line and in its order.
+
+    Raises:
+        InputError: it has a control character, an end of a line or a mark of direction.
+    """
+    if any(unicodedata.category(character) in _REFUSED for character in plain):
+        raise InputError(f"{where} must be one line without control characters. Received: {shown(plain)}.")
+    if any(character in _DIRECTIONS for character in plain):
+        raise InputError(f"{where} must not contain marks of text direction. Received: {shown(plain)}.")
 
 
 def shown(name: str) -> str:
@@ -61,7 +72,8 @@ def shown(name: str) -> str:
 
 def likeness(name: str) -> str:
     """Return what two names share that are taken for one: without case, blanks, invisible characters and forms of letters."""
-    shown = "".join(character for character in name if unicodedata.category(character) not in ("Cf", "Cc"))
+    unseen = _FILLERS | _SELECTORS
+    shown = "".join(each for each in name if unicodedata.category(each) not in ("Cf", "Cc") and each not in unseen)
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", shown).casefold())
     return "".join(folded.split())
 

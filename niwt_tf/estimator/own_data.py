@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,8 @@ def descriptions_of_classes(descriptions: Any) -> tuple[list[str], Knowledge, tu
         titles = [likeness(str(column)) for column in descriptions.columns]
         own = [column for column, title in zip(descriptions.columns, titles, strict=True) if title == "class"]
         kept = [column for column, title in zip(descriptions.columns, titles, strict=True) if title != "class"]
-        names_of = [str(column) for column in kept]
-        twice = next((name for name in names_of if names_of.count(name) > 1), None) or ("class" if own[1:] else None)
+        names_of, uses = [str(column) for column in kept], Counter(titles)
+        twice = next((name for name in names_of if uses[likeness(name)] > 1), None) or ("class" if own[1:] else None)
         require(twice is None, f"descriptions must name each column once. Received: {twice!r} twice.")
         keys = list(descriptions[own[0]] if own else descriptions.index)
         check_apart(list(map(str, keys)), "descriptions")  # a dict would keep the last of them
@@ -137,6 +138,8 @@ def named_labels(labels: Any, class_names: Sequence[str] | None) -> list[str]:
         InputError: labels of another form, or integers where no names are known or beyond them.
     """
     values = np.asarray(labels)
+    if not values.size:
+        return []
     if values.ndim == 2 and values.shape[1] > 1 and values.dtype.kind in "fiub":  # one column a class
         several = np.flatnonzero((values == values.max(axis=1, keepdims=True)).sum(axis=1) != 1)
         if len(several):
@@ -342,9 +345,9 @@ def values_of(description: Any, knowledge: Knowledge) -> np.ndarray:
     if hasattr(given, "dtype") and isinstance(description, Mapping) and not set(description) & set(names):
         description = np.asarray(given)  # a row of other names is K numbers
     if isinstance(description, Mapping):
-        unknown = next((name for name in description if name not in names), None)
-        if unknown is not None:
-            raise InputError(f"description has an unknown entry. Received: {unknown!r}.{suggestion(str(unknown), names)}")
+        unknown = [name for name in description if name not in names]
+        if unknown:
+            raise InputError(f"description has an unknown entry. Received: {unknown[0]!r}.{suggestion(str(unknown[0]), names)}")
         absent = [name for name in names if name not in description]
         if absent:
             raise InputError(f"description must give all {len(names)} entries. Received: none for {absent[0]!r}.")
@@ -374,9 +377,9 @@ def logits_of(images: Any, reader: Reader) -> np.ndarray:
         return _logits_of_pixels(images, reader.network)
     if isinstance(images, str | os.PathLike) or not isinstance(images, Sequence | np.ndarray):
         raise InputError(f"{_RULE}. Received: {type(images).__name__}.")
-    strange = next((path for path in images if not isinstance(path, str | os.PathLike)), None)
-    if strange is not None:
-        raise InputError(f"{_RULE}. Received: {brief(strange)} in a list.")
+    strange = [path for path in images if not isinstance(path, str | os.PathLike)]
+    if strange:
+        raise InputError(f"{_RULE}. Received: {brief(strange[0])} in a list.")
     paths = tuple(os.path.abspath(os.path.expanduser(path)) for path in images)
     absent = next((path for path in paths if not os.path.isfile(path)), None)
     if absent is not None:

@@ -19,7 +19,7 @@ from niwt_tf.data.hub_location import absolute_backbone
 from niwt_tf.errors import InputError, suggestion
 from niwt_tf.jobs.packaged_files import with_flag_files
 from niwt_tf.jobs.table import Job
-from niwt_tf.serving.bundle.versions import saved_model_folder
+from niwt_tf.serving.bundle.versions import check_place, saved_model_folder
 
 # These settings are names or paths; a path is made absolute, so that a run can be taken up from another folder.
 _PATHS = {declared.name for declared in SETTINGS if declared.path} | {"data_dir"}
@@ -106,19 +106,22 @@ def parse_flags(arguments: Sequence[str], flag_values: flags.FlagValues = flags.
         raise InputError(f"Options must be flags of the form --name=value. Received: {rest[0]!r}.")
 
 
-# Flags that name several things, of which all are wanted. Of a setting the last one counts, as in a script that changes it.
-_LISTS = ("images", "runs", "unseen", "layers", "methods")
+# Flags that name what a job is about: all that is given is wanted. Of a setting the last counts, as in a script with one more.
+_WANTED = frozenset(
+    ("images", "runs", "unseen", "layers", "methods", "grid", "lambda_grid", "epsilons", "image", "name", "new_name", "class",
+     "rival", "text", "text_file", "attributes", "cards", "describe", "descriptions")
+)  # fmt: skip
 
 
 def _check_once(arguments: Sequence[str], job: Job) -> None:
-    """Check that a command line gives a list once: of two the first would be dropped. A flag file's may be replaced.
+    """Check that a command line names once what a job is about: of two the first would be dropped. Flag files may be overruled.
 
     Raises:
         InputError: it does not.
     """
     before_end = list(arguments)[: [*arguments, "--"].index("--")]
     for declared in job.options:
-        if declared.name not in _LISTS:
+        if declared.name not in _WANTED:
             continue
         given = [each for each in before_end if re.match(rf"--?{declared.name}(=|$)", each)]
         if len(set(given)) > 1 or (len(given) > 1 and "=" not in given[0]):
@@ -178,11 +181,9 @@ def check_export_folder(folder: Path) -> None:
     """Check, before the hours whose result goes there, that a folder of an export can be written to, or be made.
 
     Raises:
-        InputError: a file is in the way, or it may only be read.
+        InputError: a file is in the way, it is a version itself, or it may only be read.
     """
-    nearest = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
-    if not nearest.is_dir():
-        raise InputError(f"The folder of an export must not be a file or be inside a file. Received: {str(nearest)!r}.")
+    nearest = check_place(folder)
     if not os.access(nearest, os.W_OK | os.X_OK):
         rule = "--export_dir must be a folder into which files can be written"
         raise InputError(f"{rule}. Received: {str(folder)!r} ({str(nearest)!r} cannot be written to).")

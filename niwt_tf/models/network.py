@@ -157,9 +157,12 @@ class Network:
         """Return a network without the class `name`.
 
         Raises:
-            InputError: there is no such class, or it is the only one.
+            InputError: there is no such class, or it is the only one, or the only one that the network was trained on.
         """
         index = self.index_of(name)
+        if self.num_seen == 1 and not index:
+            rule = "name must not be the last class that the network was trained on, by which others are explained"
+            raise InputError(f"{rule}. Received: {name!r}.")
         kept = [c for c in range(len(self.class_names)) if c != index]
         names = [self.class_names[c] for c in kept]
         num_seen = self.num_seen - (index < self.num_seen)

@@ -19,6 +19,7 @@ from niwt_tf.errors import InputError
 SAME = (
     "moss wren", "MOSS WREN", " Moss  Wren ", "Moss\u00a0Wren", "Moss\u200bWren", "Mo\u00adss Wren", "\ufeffMoss Wren",
     "Moss\u2009Wren", "Moss\tWren", "Ｍoss Wren", "Moss\u200dWren",
+    "Moss\ufe0f Wren", "Moss\u034f Wren", "Moss\u3164Wren", "Moss Wren\U000e0100",
 )  # fmt: skip
 OTHER = ("Moss Wrens", "Moss-Wren", "Móss Wren", "Wren, Moss", "Moss Wren 2")
 

@@ -127,6 +127,7 @@ def test_predictions_of_paths_and_of_pixels(model, dataset, test_paths):
         (np.zeros((2, 8, 8, 4)), r"Received: shape \(2, 8, 8, 4\)"),
         (np.full((1, 8, 8, 3), np.nan), "finite"),
         (np.full((1, 8, 8, 3), 1j), "images must be numbers in 0..255. Received: complex128"),
+        ([None], "images must be a list of paths or an array .* Received: None in a list"),
         ([np.zeros((8, 8, 3))], r"images must be a list of paths or an array .* Received: array\(.*\.\.\. in a list"),
         (np.array([["a", "b"]]), "images must be"),
         (np.full((1, 4, 4, 3), 0.5, np.float32), "in 0..255. Received: numbers in 0..1; multiply them by 255"),

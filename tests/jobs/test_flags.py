@@ -234,6 +234,12 @@ def test_a_folder_of_an_export_that_cannot_be_written_is_refused_before_the_work
     check_export_folder(tmp_path / "new" / "folder")
     with pytest.raises(InputError, match="must not be a file or be inside a file"):
         check_export_folder(tmp_path / "file" / "folder")
+    (tmp_path / "toy/1").mkdir(parents=True)
+    (tmp_path / "toy/1/saved_model.pb").touch()
+    check_export_folder(tmp_path / "toy")
+    for folder in (tmp_path / "toy/1", tmp_path / "toy/1/new"):
+        with pytest.raises(InputError, match="The folder of an export must hold versions, not be one.*is a version"):
+            check_export_folder(folder)
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(InputError, match="--export_dir must be a folder into which files can be written"):
         check_export_folder(tmp_path / "new")
@@ -251,7 +257,8 @@ def test_a_list_that_is_given_twice_is_refused(tmp_path):
         parse_flags(arguments, values)
         assert values.images == "b.jpg"
     for job, name, rule in (("baseline", "methods", ", with commas"), ("run", "unseen", ", with commas"),
-                            ("export_litert", "images", ". Received")):  # a folder  # fmt: skip
+                            ("export_litert", "images", ". Received"), ("explain", "image", ". Received"),
+                            ("add_class", "text", ". Received"), ("add_class", "name", ". Received")):  # fmt: skip
         define_flags(JOBS[job], values)
         with pytest.raises(InputError, match=f"--{name} must be given once{rule}"):
             parse_flags([f"--{name}=ale", f"--{name}=dem"], values)

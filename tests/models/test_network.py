@@ -56,6 +56,13 @@ def test_expand_twice_then_remove_one(network, images):
     np.testing.assert_allclose(logits(smaller, images), logits(larger, images)[:, [1, 2, 4]], rtol=1e-5, atol=1e-6)
 
 
+def test_the_last_seen_class_stays(network):
+    smaller = network.expand(np.ones((256, 1)), [0.0], ["fox"]).without("cat").without("dog")
+    with pytest.raises(InputError, match="name must not be the last class that the network was trained on.*'eel'"):
+        smaller.without("eel")
+    assert smaller.without("fox").class_names == ("eel",)
+
+
 def test_calibration_survives_expand_and_moves_seen_logits(network, images):
     larger = network.copy().expand(np.ones((256, 1)), [0.0], ["fox"])
     before = logits(larger, images)

@@ -31,7 +31,8 @@ from niwt_tf.data.descriptions.sentences import CLASS, DENIED, GRADED, PARTLY, S
 _KNOWN = ASPECTS | COLORS | GENERIC | OF_MARKS | PARTS | PATTERNS | SIZES
 _SEEMING = words_of(
     """seem seems seemed seeming appear appears appeared appearing look looks looked looking said supposed thought believed
-    reputed reported claimed alleged suggests suggest recalls recall reputation"""
+    reputed reported claimed alleged suggests suggest recalls recall reputation
+    seemingly apparently supposedly allegedly reportedly reputedly purportedly"""
 )
 _VARYING = words_of("vary varies varying ranges ranging")
 _CONDITIONS = words_of("when where if unless until till whenever wherever")

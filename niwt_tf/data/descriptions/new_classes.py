@@ -25,6 +25,7 @@ from niwt_tf.data.readers.spreadsheet import (
     finite_number,
     is_missing,
     is_workbook,
+    numbers_of,
     without_ticks,
     without_unit,
 )
@@ -69,7 +70,7 @@ def read_description(path: str | Path, seen: Knowledge, missing: str = "error") 
     path = Path(os.path.expanduser(path))
     text = None if is_workbook(path) else read_text(path)
     is_json = path.suffix.lower() == ".json" or (path.suffix.lower() != ".csv" and (text or "").lstrip()[:1] in ("{", "["))
-    entries = list(_json_entries(path, text or "") if is_json else _csv_entries(path, text))
+    entries = list(_json_entries(path, text or "") if is_json else _csv_entries(path, text, missing))
     return described(entries, seen, str(path), missing)
 
 
@@ -154,16 +155,17 @@ def _check_has_names(seen: Knowledge) -> None:
         raise InputError(f"{rule}; otherwise {advice}. Received: a bundle without words.npz.")
 
 
-def _csv_entries(path: Path, text: str | None) -> Iterator[Entry]:
+def _csv_entries(path: Path, text: str | None, missing: str) -> Iterator[Entry]:
     rows = read_rows(path, text)
     header = rows[0][1]
-    if header != ["attribute", "value"]:
+    if [cell.lower() for cell in header] != ["attribute", "value"]:
         near = "; give a table with a row for each class as cards" if header[0] == "class" else ""
         received = ",".join(header)[:80]
         raise InputError(f"{path}, line 1 must be attribute,value. Received: {received!r}{near}.")
-    mark = decimal_mark(path, ((line, cell) for line, (_, cell) in rows[1:]))
+    mark = decimal_mark(path, [[(line, cell)] for line, (_, cell) in rows[1:]])
     for line, (name, cell) in rows[1:]:
-        yield Entry(name, finite_number(path, line, "value", cell, mark), f"{path}, line {line}")
+        if missing == "error" or not is_missing(cell):
+            yield Entry(name, finite_number(path, line, "value", cell, mark), f"{path}, line {line}")
 
 
 def _json_entries(path: Path, text: str) -> Iterator[Entry]:
@@ -266,7 +268,10 @@ def read_described_classes(
     columns = [[cell for _, cell in without_unit(path, header[k], [(line, cells[k]) for line, cells in rows])] for k in told]
     columns = without_ticks(columns)
     lines = [line for line, _ in rows]
-    mark = decimal_mark(path, (pair for column in columns for pair in zip(lines, column, strict=True)))
+    mark = decimal_mark(path, [list(zip(lines, column, strict=True)) for column in columns])
+    for k, column in zip(told, columns, strict=True):
+        given = [(line, cell) for line, cell in zip(lines, column, strict=True) if not is_missing(cell)]
+        numbers_of(path, header[k], given, mark)
     for number, (line, cells) in enumerate(rows):
         row = dict(zip(header, cells, strict=True))
         row |= {header[k]: column[number] for k, column in zip(told, columns, strict=True)}

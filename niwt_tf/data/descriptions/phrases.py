@@ -47,6 +47,14 @@ _TOGETHER = [
             r"except \1, it \2",
         ),
         ("whether", "either"),
+        (r"(?:juv|imm)s?\.?", "juvenile"),
+        (r"ads?\.", "adult"),
+        ("nothing (?:but|except|other than)", "only"),
+        (rf"(?:almost|nearly)(?= {_COLOR_WORDS}\b)", "partly"),
+        ("(?:have|has|is|are) (?:yet|about) to(?: be)?", "not"),
+        (r"(is|are|was|were|does|do|did|has|have|had)nt", r"\1n't"),
+        (r"(?:(?:has|have) )?(?:turned|changed|gone|faded|passed) from (\w+) (?:in)?to", r"is not \1 but"),
+        ("everywhere (?:but|except|save)(?: for)? (?:on|in)", "except"),
         (r"if (\w+) at all", r"perhaps \1"),
         # Of a part of a part: "the tip of the tail is white".
         (f"{_PART_OF} of (?:the|its|their)", "partly the"),
@@ -87,10 +95,8 @@ _TOGETHER = [
         ("(?:never|not|rarely|seldom) (?:strays? |ventures? )?far from", "near"),
         (r"(\w+) only (?:at night|by day|in (?:cold|warm|dry|wet|some|certain))", r"sometimes \1"),
         (r"(\w+) in (?:cold|warm|dry|wet|some|certain) \w+ only", r"sometimes \1"),
-        (
-            r"(?:avoid|shun|dislike|eschew)s? ((?:the )?(?:open |deep |dense )?\w+(?: (?:and|or) \w+)?(?=\s*(?:[,.;\n]|$)))",
-            r"not \1",
-        ),
+        (r"(?:avoid|shun|dislike|eschew)s? ((?:the )?(?:open |deep |dense )?\w+(?: (?:and|or) \w+)?(?=\s*(?:[,.;\n]|$)))",
+         r"not \1"),
         ("(?:avoid|shun|dislike|eschew)s?", "unlike"),
         # "It can be told from the finch by its white tail", "it differs from the finch in its white tail".
         (_TOLD, "it has"),
@@ -99,7 +105,7 @@ _TOGETHER = [
         ("(?:may|might|can) or (?:may|might|can)(?: ?not)(?: be| have)?", "may"),
         ("less (?:often|commonly|frequently|usually)|more rarely|at times|now and then|now and again|on occasion", "sometimes"),
         ("not (?:in|un)(?:frequently|commonly|usually)|not (?:rarely|seldom)", "often"),
-        ("(?:first|second|hatch)-(?:winter|year|summer)(?: (?:birds|animals|males?|females?))?", "young"),
+        ("(?:first|second|hatch|1st|2nd)[ -](?:winter|year|summer)(?: (?:birds|animals|males?|females?))?", "young"),
         ("(?:spends?|passes|survives?) the (?:winter|summer)", ""),
         ("(?:goe?s?|does?|survives?|lives?) without", "unlike"),
         ("(?:and )?little (?:else|more)\\b", ""),
@@ -122,26 +128,21 @@ _TOGETHER = [
         ("(?:half|some|a few) of (?:them|the \\w+)", "sometimes"),
         # What no other has or is, it has or is itself.
         (f"no other(?: \\w+){{1,5}} {_HAS}(?! (?:no|so|such|as)\\b)", "it has"),
+        (rf"no(?:t (?:a single|one))? (?:specimen|individual|bird|animal)s? (?:with|{_HAS})(?! (?:so|such|as)\b)", "it has no"),
         ("no other(?: \\w+){1,2} (?:is|are)(?! (?:so|as|more|quite|found|known|seen)\\b)", "it is"),
         ("no other(?! (?:\\w+ ){0,2}(?:is|are)\\b)", "unlike"),
         ("(?:(?:for|during) )?the (?:rest|remainder) of the (?:year|time)|at other times(?: of (?:the )?year)?", ""),
-        (
-            "at (?:birth|hatching)|when (?:still )?(?:born|newborn|juvenile|immature|very young)|while (?:still )?young",
-            "when young",
-        ),
+        ("at (?:birth|hatching)|when (?:still )?(?:born|newborn|juvenile|immature|very young)|while (?:still )?young",
+         "when young"),
         # "A pink tail is never seen", "wing bars are sometimes present".
         (rf"{_IS} (?:never|not|hardly ever) (?:been )?{_PRESENT}(?=\s*(?:[,.;\n]|$))", "is absent"),
-        (rf"(?<=\w) not {_PRESENT}(?=\s*(?:[,.;\n]|$))", " is absent"),
+        (rf"(?<=\w) not (?:{_PRESENT}|occur|exist)(?=\s*(?:[,.;\n]|$))", " is absent"),
         (rf"(?<=\w)(?<!been)(?<!were)(?<!was)(?<!are)(?<!now)(?<! is) {_UNDONE}(?=\s*(?:[,.;\n]|$))", " is absent"),
-        (
-            rf"{_IS} (?:since |later |now )?{_UNDONE}(?: (?:before|after|during|by|in|at|when) [^,.;\n]*)?(?=\s*(?:[,.;\n]|$))",
-            "is absent",
-        ),
+        (rf"{_IS} (?:since |later |now )?{_UNDONE}(?: (?:before|after|during|by|in|at|when) [^,.;\n]*)?(?=\s*(?:[,.;\n]|$))",
+         "is absent"),
         # "The crack in the photo is in fact a scratch."
-        (
-            rf"((?:the|this) \w+)(?: (?:on|in|at|near|seen|found|reported|shown) [^,.;\n]{{0,40}}?)? {_IS} {_REALLY} (an?)",
-            r"no \1 but \2",
-        ),
+        (rf"((?:the|this) \w+)(?: (?:on|in|at|near|seen|found|reported|shown) [^,.;\n]{{0,40}}?)? {_IS} {_REALLY} (an?)",
+         r"no \1 but \2"),
         (r"(quantity\d+x) (?:without|excluding|including|with) (?:the |its |an? )?\w+", r"\1"),
         (rf"when {_STATE}", "sometimes"),
         (r"(\w+) only (?:when|if|rarely|sometimes|occasionally)", r"sometimes \1"),
@@ -175,9 +176,10 @@ _TOGETHER = [
         ("rather than|instead of|in place of|in lieu of|as opposed to", "instead"),
         ("with the exception of|except(?:ing)?(?: for)?|other than|apart from|aside from|save for|but for|excluding", "except"),
         ("not without|never without|not lacking", "with"),
-        ("(?:is|are) without|(?:bare|free|devoid|destitute|void) of|free from|(?:in the )?absence of", "without"),
+        ("(?:is|are) without|(?:bare|free|(?:de)?void|destitute|bereft|stripped) (?:of|from)|(?:in the )?absence of",
+         "without"),
         ("(?:hardly|scarcely|barely) (?:any|ever)|(?:almost|virtually|practically|next to) (?:no|never|none)", "no"),
-        ("(?:no trace|nothing|little or no|little to no|few if any)(?: of)?", "no"),
+        ("(?:no trace|nothing|zero|little or no|little to no|few if any)(?: of)?", "no"),
         ("not (?:always|usually|often|necessarily|all|every|entirely|wholly|completely|fully|commonly)", "partly"),
         ("(?:can|could|may|might)(?: also| sometimes)? be", "may"),
     )
@@ -282,6 +284,7 @@ _OF_NO_CLASS = [
         rf"\b(?:its|their) (?:\w+ ){{0,2}}?{_THEIRS} (?:is|are|has|have|was|were|includes?|can)\b[^,.;\n]*(?:, an? [^,.;\n]*)*",
         rf"{_CLAUSE}(?:the |its |their |both )*(?:\w+ )?(?:eggs?|nests?|clutch(?:es)?|droppings|tracks|food)"
         r" (?:is|are|has|have|was|were)\b(?:(?!\b(?:but|while|whereas)\b)[^,.;\n])*",
+        r"[^.;\n]*\b(?:respectiv\w+|in (?:that|this|the same) order)\b[^.;\n]*",
         r"\b(?:check|inspect(?:ed)?|test(?:ed)?|examined?|screen(?:ed)?)(?: \w+){0,3} for\b[^.;\n]*",
         r"(?:^|(?<=[.;]))[^.;\n]*\b(?:acceptable|permitted|permissible|allowed|tolerated)\b[^.;\n]*",
         r"\b(?:do not|don't|not to be|never) (?:confuse|mistake|mix up)(?: \w+)? (?:with|for)\b[^,.;\n]*(?:, which [^,.;\n]*)?",
@@ -346,7 +349,7 @@ def in_known_words(text: str) -> str:
     plain = re.sub(r"\b(in|during|by|until|from|to|early|late|mid) may\b", r"\1", plain)
     plain = re.sub(r"\s*\(", ", ", plain).replace(")", " ")  # "black (white in the female)"
     plain = re.sub(r"\s+[/|•·]\s+(?=\w[\w ]{0,30}:)", "; ", plain)  # "crown: red / wings: green"
-    plain = re.sub(r"\band/or\b", "or", plain).replace("&", " and ")
+    plain = re.sub(r"\band/or\b", "or", plain).replace("&", " and ").replace("w/o", "without")
     plain = re.sub(r"(?<=[^\W\d_])\s*/\s*(?=[^\W\d_])", " and ", plain)  # "black/white"
     plain = re.sub(r"\s[-–—]+\s|=|\?(?=\s*(?:no|none|yes)\b)", " : ", plain)
     plain = _SIDES.sub(_side, plain)

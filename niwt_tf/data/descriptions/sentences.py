@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 
 from niwt_tf.data.descriptions.phrases import Quantity, in_known_words, without_quantities
-from niwt_tf.data.descriptions.tokens import unwrapped
+from niwt_tf.data.descriptions.tokens import one_by_one, unwrapped
 
 # How far something is said: of the whole class, of a part of it or now and then, or not at all.
 SAID, PARTLY, DENIED = "said", "partly", "denied"
@@ -198,7 +198,7 @@ _VERY = [
 
 
 # "The Blue Jay" within a sentence: one word, whose colour is nobody's.
-_NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w'-]+(?: [A-Z][\w'-]+)+")
+_NAME = re.compile(r"(\b[a-z][\w'-]*,? )([A-Z][\w'-]+(?: [A-Z][\w'-]+)+)")
 
 
 def sentences(text: str, names: frozenset[str] = frozenset()) -> list[list[Segment]]:
@@ -206,9 +206,9 @@ def sentences(text: str, names: frozenset[str] = frozenset()) -> list[list[Segme
 
     `names` are words' stems that are not to be taken apart: "hairless" is "no hair" but where an attribute is called so.
     """
-    named = _NAME.sub(lambda name: re.sub(r"\W", "", name[0]), unwrapped(text))
+    named = _NAME.sub(lambda name: name[1] + re.sub(r"\W", "", name[2]), unwrapped(text))
     plain, quantities = without_quantities(named.lower().replace("::", " ").replace("_", " "))
-    plain = in_known_words(plain)
+    plain = in_known_words(one_by_one(plain))
     for pattern, said in _VERY:
         plain = plain if stem(said[0]) in names else pattern.sub(said[1], plain)
     found: list[list[Segment]] = []

@@ -10,6 +10,7 @@ one can be joined, and characters that nobody sees left out.
 
 from __future__ import annotations
 
+import html
 import re
 import sys
 import unicodedata
@@ -58,9 +59,11 @@ def sentences(text: str) -> list[str]:
 # Of PDFs and web pages: blanks of no width and hyphens that show at the end of a line alone, letters in one, other hyphens.
 _OF_PRINT = {
     **dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff")), **dict.fromkeys(map(ord, "\u2010\u2011"), "-"),
-    **dict.fromkeys(map(ord, "\u2018\u2019\u02bc"), "'"),
+    **dict.fromkeys(map(ord, "\u2018\u2019\u02bc"), "'"), ord("≠"): " not ",
+    ord("♂"): " male ", ord("♀"): " female ",
     **{ord(one): letters for one, letters in zip("ﬀﬁﬂﬃﬄ", ("ff", "fi", "fl", "ffi", "ffl"), strict=True)},
 }  # fmt: skip
+_TICKS = (("[✗✘❌✕✖☒]", "no"), ("[✓✔☑✅]", "yes"))  # behind what they are said of, or before it
 _LABEL = re.compile(r"[\w ,'-]{1,30}(?::|=|\s[-–—]\s)|[-–—*•]")
 # What ends no sentence.
 _GOES_ON = re.compile(
@@ -77,7 +80,10 @@ def unwrapped(text: str) -> str:
     A line goes on where it ends with a comma or with a word such as "not" that ends no sentence, or where it is long, within a
     paragraph that begins with a capital letter, and the next begins with a small one. A label ("Crown: red") begins anew.
     """
-    text = unicodedata.normalize("NFC", text).translate(_OF_PRINT)
+    text = unicodedata.normalize("NFC", html.unescape(text)).translate(_OF_PRINT)
+    for marks, said in _TICKS:
+        text = re.sub(rf"(?m)\s*{marks}\ufe0f?(?=\s*(?:[;,.]|$))", f": {said}", text)
+        text = re.sub(rf"\s*{marks}\ufe0f?\s*", f"; {said} ", text)
     lines = [" ".join(line.split()) for line in text.splitlines()]
     found: list[str] = []
     in_prose = False
@@ -92,6 +98,30 @@ def unwrapped(text: str) -> str:
         else:
             found[-1] += line if before[-1] == "-" else f" {line}"
     return "\n".join(found)
+
+
+_AND = re.compile(r",? and |, ")
+_LIST = r"(?:[\w' -]+?(?:,? and |, ))+[\w' -]+?"
+_IN_ORDER = r"(?:respectiv\w+|in (?:that|this|the same) order)"
+_TWO_LISTS = re.compile(
+    rf"(?P<things>{_LIST})(?: (?P<verb>is|are|was|were|has|have)|:),? (?:{_IN_ORDER},? )?(?P<said>{_LIST}),? ?{_IN_ORDER}?"
+    r"(?=[.;\n]|$)"
+)
+
+
+def one_by_one(text: str) -> str:
+    """Return a lower-case text with each thing of a list beside what is said of it, where the order alone tells it.
+
+    "The crown and tail are red and blue, respectively" is "the crown are red; tail are blue". Lists of different lengths stay.
+    """
+
+    def parted(found: re.Match[str]) -> str:
+        things, said = (_AND.split(found[name]) for name in ("things", "said"))
+        if not re.search(_IN_ORDER, found[0]) or len(things) != len(said):
+            return found[0]
+        return "; ".join(f"{thing} {found['verb'] or 'is'} {value}" for thing, value in zip(things, said, strict=True))
+
+    return _TWO_LISTS.sub(parted, text) if re.search(_IN_ORDER, text) else text
 
 
 def _of_any_script(text: str) -> Iterator[str]:

@@ -83,7 +83,7 @@ def check_pixels(pixels: np.ndarray) -> None:
     Raises:
         InputError: it has another shape or range, or values that are not finite.
     """
-    if pixels.ndim != 4 or pixels.shape[-1] != 3:
+    if pixels.ndim != 4 or pixels.shape[-1] != 3 or 0 in pixels.shape[1:]:
         raise InputError(f"images must be a list of paths or an array [M, H, W, 3]. Received: shape {pixels.shape}.")
     if pixels.dtype.kind not in "iufb":
         raise InputError(f"images must be numbers in 0..255. Received: {pixels.dtype}.")

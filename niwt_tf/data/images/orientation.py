@@ -16,6 +16,7 @@ _BYTE, _SHORT, _LONG = 1, 3, 4  # types that its value has
 _PREFIX = b"Exif\0\0"
 _HEAD = 16  # bytes that are looked at of a segment or chunk
 _STEPS = 4096  # of them at most
+_RUN = 256  # of equal ones at most that are stepped over at once
 _DIRECTORY = 1024  # entries at most
 
 
@@ -24,8 +25,8 @@ _DIRECTORY = 1024  # entries at most
 def orientation(encoded: tf.Tensor) -> tf.Tensor:
     """Return how a JPEG, PNG or WebP file, a scalar string, says that its pixels are turned, int32 in 1..8; 1 is upright.
 
-    That is the orientation in the first EXIF data before the pixels (in WebP, anywhere). A file that says nothing, or nothing
-    that can be read, is upright.
+    That is the orientation in the first EXIF data, which a PNG or WebP may have behind its pixels too. A file that says
+    nothing, or nothing that can be read, is upright.
     """
     start = _exif_data(encoded)
     return tf.cond(start > 0, lambda: _first_directory(encoded, start), lambda: tf.constant(UPRIGHT))
@@ -69,7 +70,7 @@ def _segment(head: tf.Tensor) -> tuple[tf.Tensor, ...]:
 
 def _chunk(head: tf.Tensor) -> tuple[tf.Tensor, ...]:
     length = _number(head[:4], True)
-    over = _is(head, 4, b"IDAT") | (length >= 2**31)
+    over = _is(head, 4, b"IEND") | (length >= 2**31)
     return 12 + length, tf.where(_is(head, 4, b"eXIf"), 8 + _prefixed(head), _whole(0)), over
 
 
@@ -89,7 +90,11 @@ def _walked(encoded: tf.Tensor, first: int, piece: Callable[[tf.Tensor], tuple[t
     def step(position: tf.Tensor, start: tf.Tensor, ended: tf.Tensor, steps: tf.Tensor) -> tuple[tf.Tensor, ...]:
         del start, ended
         length, data, over = piece(_bytes(encoded, position, _HEAD))
-        return position + length, tf.where(data > 0, position + data, data), over | (data > 0), steps + 1
+        # Equal chunks, as those of a PNG's pixels are, all but the last, are stepped over at once.
+        places = _within(encoded, position + length * tf.range(_RUN, dtype=tf.int64))
+        begins = tf.strings.substr(encoded, places, tf.fill([_RUN], _whole(8)))
+        equal = tf.reduce_sum(tf.math.cumprod(tf.cast(tf.equal(begins, begins[0]), tf.int64)))
+        return position + length * equal, tf.where(data > 0, position + data, data), over | (data > 0), steps + 1
 
     def going_on(position: tf.Tensor, start: tf.Tensor, ended: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
         return ~ended & (steps < _STEPS) & (position < end)

@@ -62,9 +62,9 @@ def check_class_texts(texts: dict[str, str], where: str) -> Descriptions:
         InputError: there are fewer than 2 classes, two have one name, a name or text is empty or no text at all, or a text is
             longer than `MOST_WORDS` or that of another class.
     """
-    strange = next((each for pair in texts.items() for each in pair if not isinstance(each, str)), None)
-    if strange is not None:
-        raise InputError(f"{where} must give a text by the name of each class. Received: {brief(strange)}.")
+    strange = [each for pair in texts.items() for each in pair if not isinstance(each, str)]
+    if strange:
+        raise InputError(f"{where} must give a text by the name of each class. Received: {brief(strange[0])}.")
     names = tuple(plain_name(name) for name in texts)
     require(all(names), f"{where} must give each class its own name. Received: ''.")
     check_apart(names, where)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 from niwt_tf.data.class_names import likeness
 from niwt_tf.data.images.foreign import FOREIGN_SUFFIXES
 from niwt_tf.data.readers import tables
-from niwt_tf.data.readers.tables import list_directory, matched_rows
+from niwt_tf.data.readers.tables import PassedOver, list_directory, matched_rows
 from niwt_tf.data.schema import Dataset
 from niwt_tf.errors import InputError, listed, require
 from niwt_tf.files import files_below, is_litter
@@ -21,7 +20,6 @@ from niwt_tf.files import files_below, is_litter
 IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", *FOREIGN_SUFFIXES)
 )
-_MOST_NAMED = 3
 _TOTALS = frozenset({"total", "totals", "sum", "mean", "average", "median", "min", "max", "std", "count"})  # of a spreadsheet
 _LOG = logging.getLogger("niwt_tf")
 
@@ -39,7 +37,7 @@ def each_photograph(folder: Path, say: bool = True) -> Iterator[Path]:
     Raises:
         InputError: a folder cannot be read.
     """
-    others = _PassedOver(folder, "not image files")
+    others = PassedOver(folder, "not image files")
     try:
         for path in files_below(folder):
             if path.suffix.lower() in IMAGE_SUFFIXES and (path.is_file() or path.is_symlink()):
@@ -50,30 +48,6 @@ def each_photograph(folder: Path, say: bool = True) -> Iterator[Path]:
         raise InputError(f"{error.filename} must be a readable folder. Received: {error.strerror or error}.") from None
     if say:
         others.say()
-
-
-_RAW = frozenset({".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".rw2"})  # each camera's own, of the sensor
-
-
-class _PassedOver:
-    """Files that are not taken: how many of each ending, and the first ones' names."""
-
-    def __init__(self, folder: Path, why: str) -> None:
-        self._folder, self._why = folder, why
-        self._endings: Counter[str] = Counter()
-        self._first: list[str] = []
-
-    def add(self, path: Path) -> None:
-        self._endings[ending if (ending := path.suffix.lower())[1:].isalnum() else "no ending"] += 1
-        if len(self._first) < _MOST_NAMED:
-            self._first.append(str(path.relative_to(self._folder)))
-
-    def say(self) -> None:
-        if self._first:
-            counted = ", ".join(f"{count} with {ending}" for ending, count in self._endings.most_common(5))
-            named = listed(self._first, self._endings.total())
-            advice = " Save raw photographs of a camera as JPEG." if _RAW & self._endings.keys() else ""
-            _LOG.warning("Skipped in %s, because these are %s: %s (%s).%s", self._folder, self._why, counted, named, advice)
 
 
 def image_names(folder: Path) -> list[str]:
@@ -98,18 +72,20 @@ def read_folder(data_dir: str | Path) -> Dataset:
     if not csv_path.is_file():
         meant = f" Did you mean {str(folder.parent)!r}?" if tables.class_table_in(folder.parent).is_file() else ""
         rule = "data_dir must hold classes.csv with one row for each class"
-        raise InputError(f"{rule}. Received: {str(data_dir)!r} without it.{meant}")
+        raise InputError(f"{rule}. Received: {str(data_dir)!r} without it{_nearly(folder, 'classes.')}.{meant}")
+    if csv_path.suffix == ".csv" and csv_path.with_suffix(".xlsx").is_file():
+        _LOG.warning("%s is read, not the classes.xlsx next to it.", csv_path)
     table = tables.read_class_table(csv_path)
     images = folder / "images"
-    require(images.is_dir(),
-    f"data_dir must hold images/ with one folder for each class. Received: {str(data_dir)!r} without it.")
+    rule = "data_dir must hold images/ with one folder for each class"
+    require(images.is_dir(), f"{rule}. Received: {str(data_dir)!r} without it{_nearly(folder, 'images')}.")
     class_folders = [entry for entry in list_directory(images) if entry.is_dir()]
     rows = {likeness(name) for name in table.class_names}
     hidden = [entry.name for entry in images.iterdir() if is_litter(entry.name) and likeness(entry.name) in rows]
     if hidden:
         rule = "must not name the folder of a class as hidden files are, with . or __ before it or ~ behind it"
         raise InputError(f"{images} {rule}: it would be skipped. Received: {listed(hidden)}.")
-    stray = _PassedOver(images, "outside the class folders")
+    stray = PassedOver(images, "outside the class folders")
     for entry in list_directory(images):
         if not entry.is_dir():
             stray.add(entry)
@@ -136,9 +112,16 @@ def read_folder(data_dir: str | Path) -> Dataset:
     return dataset.replace(class_texts=_descriptions(folder / "descriptions", csv_path, table.class_names))
 
 
+def _nearly(folder: Path, name: str) -> str:
+    """Return what a folder has whose name begins so but for its case, for a message, or nothing."""
+    near = [entry.name for entry in list_directory(folder) if entry.name.lower().startswith(name)]
+    return f", but with {near[0]!r}" if near else ""
+
+
 def _descriptions(folder: Path, csv_path: Path, class_names: tuple[str, ...]) -> tuple[str, ...] | None:
-    if not folder.is_dir():
+    if not folder.exists():
         return None
+    require(folder.is_dir(), f"{folder} must be a folder with a file <class>.txt for each class. Received: a file.")
     files = tables.text_files(folder)
     texts = [""] * len(class_names)
     for row, file in zip(matched_rows(csv_path, class_names, files, "file in descriptions/"), files.values(), strict=True):

@@ -76,7 +76,7 @@ def rows_of_text(path: Path, text: str) -> Rows:
 
 
 def rows_of_workbook(path: Path) -> Rows:
-    """Return the rows of the first sheet of an Excel file that is not hidden. That there are others with cells is said.
+    """Return the rows of the first sheet of an Excel file that is not hidden and not empty. That others have cells is said.
 
     Raises:
         InputError: an old or another kind of file, openpyxl is not installed, too many cells, a date, or a formula that was
@@ -87,11 +87,13 @@ def rows_of_workbook(path: Path) -> Rows:
     try:
         if _begin(path) == _ZIP:
             check_archive(path, rule.removeprefix(f"{path} must "))
-        books = [openpyxl.load_workbook(path, read_only=True, data_only=data) for data in (True, False)]
+        content = path.read_bytes()  # and not the path: of whose ending it would judge
+        books = [openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=data) for data in (True, False)]
         sheets = [book.worksheets for book in books]
         for sheet in (each for of_book in sheets for each in of_book):
             sheet.reset_dimensions()  # some programs write too few, and it may claim a million rows of 16,384 cells
-        shown = next((place for place, sheet in enumerate(sheets[0]) if sheet.sheet_state == "visible"), 0)
+        visible = [place for place, sheet in enumerate(sheets[0]) if sheet.sheet_state == "visible"]
+        shown = next((place for place in visible if _has_cells(sheets[1][place])), (visible or [0])[0])
         rows, cells_read = [], 0
         both = zip(*(of_book[shown].iter_rows() for of_book in sheets), strict=True)
         for line, (computed, written) in enumerate(both, start=1):
@@ -183,15 +185,16 @@ def without_unit(path: Path, name: str, cells: Sequence[tuple[int, str]]) -> lis
     return [(line, cell if is_missing(cell) else cell.removesuffix(first).rstrip()) for line, cell in cells]
 
 
-def decimal_mark(path: Path, cells: Iterable[tuple[int, str]]) -> str:
-    """Return what parts whole numbers from fractions in a table's cells, each with its line: "." or ",".
+def decimal_mark(path: Path, columns: Iterable[Sequence[tuple[int, str]]]) -> str:
+    """Return what parts whole numbers from fractions in a table's columns of cells, each with its line: "." or ",".
 
     Raises:
-        InputError: cells contradict each other, or a comma may be either; the line is named.
+        InputError: cells contradict each other, or a comma may be either, or a point between hundreds; the line is named.
     """
     proof: dict[str, tuple[int, str]] = {}
     doubtful: tuple[int, str] | None = None
-    for line, cell in cells:
+    told = ((column, _of_hundreds(column)) for column in columns)
+    for line, cell, among_hundreds in ((*cell, among) for column, among in told for cell in column):
         text = _plain(cell)
         if not _LIKE_A_NUMBER.fullmatch(text) or not {",", "."} & {*text}:
             continue
@@ -202,16 +205,24 @@ def decimal_mark(path: Path, cells: Iterable[tuple[int, str]]) -> str:
             proof.setdefault(other, (line, cell))
         elif other in text or len(text) - last != 4 or not re.fullmatch(r"[-+]?[1-9]\d{0,2}", text[:last]):
             proof.setdefault(mark, (line, cell))
-        elif mark == ",":
+        elif mark == "," or among_hundreds:
             doubtful = doubtful or (line, cell)
     if len(proof) == 2:
         (line, cell), (other_line, other_cell) = proof.values()
         rule = f"{path}, line {other_line} must write fractions as line {line} does, {cell!r}"
         raise InputError(f"{rule}. Received: {other_cell!r}.")
     if doubtful is not None and not proof:
-        rule = f"{path}, line {doubtful[0]} must show whether it means 1.2 or 1200: leave the comma out, or write a point"
+        advice = "comma out, or write a point" if "," in doubtful[1] else "point out, or write another digit"
+        rule = f"{path}, line {doubtful[0]} must show whether it means 1.2 or 1200: leave the {advice}"
         raise InputError(f"{rule}. Received: {doubtful[1]!r}.")
     return next(iter(proof), ".")
+
+
+def _of_hundreds(column: Sequence[tuple[int, str]]) -> bool:
+    """Return whether a column has whole numbers from 100 on, and none that is smaller: of "900" and "1.200" both are whole."""
+    texts = [_plain(cell) for _, cell in column if not is_missing(cell)]
+    others = [text for text in texts if not re.fullmatch(r"[1-9]\d{2,}", text)]
+    return len(others) < len(texts) and all(re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", text) for text in others)
 
 
 def column_of_numbers(path: Path, name: str, cells: Sequence[tuple[int, str]], mark: str = ".") -> tuple[np.ndarray, int]:
@@ -226,6 +237,18 @@ def column_of_numbers(path: Path, name: str, cells: Sequence[tuple[int, str]], m
     if ticked is not None:
         return ticked, 0
     given = [(line, cell) for (line, cell), absent in zip(cells, missing, strict=True) if not absent]
+    numbers = numbers_of(path, name, given, mark)
+    filled = np.full(len(cells), np.mean(numbers))
+    filled[~np.array(missing)] = numbers
+    return filled, sum(missing)
+
+
+def numbers_of(path: Path, name: str, given: Sequence[tuple[int, str]], mark: str) -> list[float]:
+    """Return the numbers of those of a column's cells that have one.
+
+    Raises:
+        InputError: a cell is no number, or written in another way than the others.
+    """
     numbers = [finite_number(path, line, name, cell, mark) for line, cell in given]
     words = [cell.lower() in _YES_NO for _, cell in given]
     shares = [cell.endswith("%") for _, cell in given]
@@ -235,9 +258,7 @@ def column_of_numbers(path: Path, name: str, cells: Sequence[tuple[int, str]], m
             raise InputError(f"{path}, line {line}, column {name!r} {rule}. Received: {cell!r}.")
         if any(shares) and not share and number != 0.0:
             raise InputError(f"{path}, line {line}, column {name!r} must have a %, as on other lines. Received: {cell!r}.")
-    filled = np.full(len(cells), np.mean(numbers))
-    filled[~np.array(missing)] = numbers
-    return filled, sum(missing)
+    return numbers
 
 
 def _ticked(cells: Sequence[tuple[int, str]]) -> np.ndarray | None:

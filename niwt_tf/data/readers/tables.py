@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from niwt_tf.data.arrays import FAULTS, check_mat, check_size
-from niwt_tf.data.class_names import check_apart, check_name, likeness, plain_name, shown_apart
+from niwt_tf.data.class_names import check_apart, check_name, check_shown, likeness, plain_name, shown_apart
 from niwt_tf.data.readers.mat73 import read_mat73
 from niwt_tf.data.readers.spreadsheet import (
     column_of_numbers,
@@ -33,6 +34,7 @@ from niwt_tf.files import entries_of, state_of
 K = TypeVar("K", bound=Hashable)
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")  # of Excel's "Unicode text"
 _LOG = logging.getLogger("niwt_tf")
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,7 @@ def read_rows(path: Path, text: str | None = None) -> list[tuple[int, list[str]]
     if text is None and is_workbook(path):
         rows = rows_of_workbook(path)
     else:
-        text = read_text(path) if text is None else text
-        require("\0" not in text, f"{path} must be a text file. Received: binary data.")
-        rows = rows_of_text(path, text)
+        rows = rows_of_text(path, read_text(path) if text is None else text)
     rows = without_blanks(path, [(line, [composed(cell) for cell in cells]) for line, cells in rows])
     require(rows, f"{path} must have a header line. Received: an empty file.")
     return rows
@@ -100,7 +100,7 @@ def read_class_table(path: str | Path) -> ClassTable:
         without_unit(path, column, [(line, cells[number]) for line, cells in rows[1:]])
         for number, column in enumerate(columns, start=1)
     ]
-    mark = decimal_mark(path, (cell for cells in cells_by_column for cell in cells))
+    mark = decimal_mark(path, cells_by_column)
     values, filled = np.zeros((len(lines_of), len(columns)), np.float32), []
     for number, (column, cells_of) in enumerate(zip(columns, cells_by_column, strict=True)):
         values[:, number], missing = column_of_numbers(path, column, cells_of, mark)
@@ -169,9 +169,15 @@ def _checked_header(line: str, header: list[str]) -> tuple[str, ...]:
         raise InputError(f"{line} must have 'class' as its first column{where}. Received: {header[0][:80]!r}.")
     columns = header[1:]
     require(columns, f"{line} must name at least one attribute column after 'class'. Received: none.")
+    names: dict[str, str] = {"class": "class"}
     for number, column in enumerate(columns, start=2):
         require(column, f"{line} must name every column. Received: an empty name for column {number}.")
-        require(columns.index(column) == number - 2, f"{line} must name each column once. Received: {column!r} twice.")
+        check_shown(column, f"{line}: the name of column {number}")
+        other = names.get(likeness(column))
+        names.setdefault(likeness(column), column)
+        if other is not None:
+            received = f"{column!r} twice" if other == column else f"{shown_apart(other, column)}, nearly the same name"
+            raise InputError(f"{line} must name each column once. Received: {received}.")
     return tuple(columns)
 
 
@@ -179,7 +185,7 @@ def read_text(path: Path) -> str:
     """Return a file's text, read as UTF-8 with or without a byte order mark, or UTF-16 with one.
 
     Raises:
-        InputError: the file is absent, cannot be read or is not UTF-8.
+        InputError: the file is absent, cannot be read, is not UTF-8 or no text.
     """
     try:
         # A pipe of the shell's, as <(...), ends; another may never do, and a device neither.
@@ -187,7 +193,9 @@ def read_text(path: Path) -> str:
         if path.exists() and not (path.is_file() or path.is_dir() or of_shell):
             raise InputError(f"{path} must be a readable file. Received: not a regular file.")
         content = path.read_bytes()
-        return content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
+        text = content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
+        require("\0" not in text, f"{path} must be a text file. Received: binary data.")
+        return text
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         advice = "save it again as UTF-8" + (" (in Excel: CSV UTF-8)" if path.suffix.lower() in (".csv", ".tsv") else "")
@@ -224,13 +232,45 @@ def list_directory(folder: Path) -> list[Path]:
         raise InputError(f"{folder} must be a readable folder. Received: {error.strerror or error}.") from None
 
 
+_RAW = frozenset({".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".rw2"})  # each camera's own, of the sensor
+
+
+class PassedOver:
+    """Files that are not taken: how many of each ending, and the first ones' names."""
+
+    def __init__(self, folder: Path, why: str) -> None:
+        self._folder, self._why = folder, why
+        self._endings: Counter[str] = Counter()
+        self._first: list[str] = []
+
+    def add(self, path: Path) -> None:
+        """Count a file."""
+        self._endings[ending if (ending := path.suffix.lower())[1:].isalnum() else "no ending"] += 1
+        if len(self._first) < _MOST_NAMED:
+            self._first.append(str(path.relative_to(self._folder)))
+
+    def say(self) -> None:
+        """Name them in a warning, if there are any."""
+        if self._first:
+            counted = ", ".join(f"{count} with {ending}" for ending, count in self._endings.most_common(5))
+            named = listed(self._first, self._endings.total())
+            advice = " Save raw photographs of a camera as JPEG." if _RAW & self._endings.keys() else ""
+            _LOG.warning("Skipped in %s, because these are %s: %s (%s).%s", self._folder, self._why, counted, named, advice)
+
+
 def text_files(folder: Path) -> dict[str, Path]:
-    """Return the files <class>.txt of a folder by the class's plain name.
+    """Return the files <class>.txt of a folder by the class's plain name; other files are named in a warning.
 
     Raises:
         InputError: the folder cannot be read.
     """
-    files = [entry for entry in list_directory(folder) if entry.suffix.lower() == ".txt"]
+    files, others = [], PassedOver(folder, "not texts (.txt)")
+    for entry in list_directory(folder):
+        if entry.suffix.lower() == ".txt":
+            files.append(entry)
+        elif not entry.is_dir():
+            others.add(entry)
+    others.say()
     check_apart([entry.stem for entry in files], f"{folder}, where each file has the name of its class,")
     return {plain_name(entry.stem): entry for entry in files}
 

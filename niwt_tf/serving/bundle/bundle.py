@@ -187,10 +187,13 @@ def _check_form(path: Path, metadata: Mapping[str, Any], cards: Sequence[Card]) 
     Raises:
         InputError: it has not; the entry is named.
     """
-    size, known = metadata.get("input_size", 1), metadata.get("knowledge")
+    size, known, labels = metadata.get("input_size", 1), metadata.get("knowledge"), [card.name for card in cards]
     names: Any
     groups: Any
     forms = {name: isinstance(metadata.get(name), dict | None) for name in _OBJECTS}
+    if forms[EXPLANATIONS]:
+        forms[EXPLANATIONS] = _are((metadata.get(EXPLANATIONS) or {}).get("cautions", []), str)
+    forms["labels"] = len({*labels}) == len(labels)
     forms["input_size"] = isinstance(size, int) and size > 0
     forms["resize"] = metadata.get("resize", "squash") in ("squash", "crop", "pad")
     if forms["probabilities"] and forms["validation"]:
@@ -203,7 +206,7 @@ def _check_form(path: Path, metadata: Mapping[str, Any], cards: Sequence[Card]) 
         scale = known.get("scale")
         if forms["knowledge"] and scale is not None:
             rows = [scale.get(name) for name in ("low", "span")] if isinstance(scale, dict) else [None]
-            forms["knowledge"] = all(isinstance(row, list) and len(row) == len(names) for row in rows)
+            forms["knowledge"] = all(_are(row, int | float) and len(row or ()) == len(names) for row in rows)
     wrong = next((name for name, is_right in forms.items() if not is_right), None)
     if wrong is not None:
         rule = f"{path / METADATA} must be the JSON that `niwt export` wrote"
@@ -214,6 +217,10 @@ def _check_form(path: Path, metadata: Mapping[str, Any], cards: Sequence[Card]) 
             if card.description is not None and len(card.description) != count:
                 received = f"{len(card.description)} of {card.name[:80]!r}"
                 raise InputError(f"{path / CARDS} must describe each class by {count} numbers. Received: {received}.")
+
+
+def _are(values: Any, kind: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
 
 
 def extra_arrays(folder: Path, name: str) -> dict[str, np.ndarray] | None:

@@ -63,6 +63,21 @@ def _is_saved_model(folder: Path) -> bool:
     return (folder / "saved_model.pb").is_file()
 
 
+def check_place(folder: Path) -> Path:
+    """Check that a folder may hold the versions of an export, and return it, or the nearest folder above that exists.
+
+    Raises:
+        InputError: a file is in the way, or a version, in which another would lie unseen.
+    """
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise InputError(f"The folder of an export must not be a file or be inside a file. Received: {str(nearest)!r}.")
+    if _is_saved_model(nearest):
+        rule = "The folder of an export must hold versions, not be one or be inside one"
+        raise InputError(f"{rule}. Received: {str(folder)!r} ({str(nearest)!r} is a version).")
+    return nearest
+
+
 class NewVersion:
     """A version that is written into the hidden folder `work`; it lies in `path` when the block has ended well."""
 
@@ -79,13 +94,11 @@ def new_version(folder: str | os.PathLike[str]) -> Iterator[NewVersion]:
     others make under `one_change`, never within one.
 
     Raises:
-        InputError: `folder` is a file, or has no number left.
+        InputError: see `check_place`, or `folder` has no number left.
         OSError: it cannot be written.
     """
     folder = Path(folder)
-    blocking = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
-    if blocking is not None:
-        raise InputError(f"The folder of an export must not be a file or be inside a file. Received: {str(blocking)!r}.")
+    check_place(folder)
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     remove_abandoned(folder)

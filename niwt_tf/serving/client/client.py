@@ -235,6 +235,8 @@ def connected(server: str, name: str, version: int | str | None = None) -> Trans
         is_whole = bool(parts.hostname and parts.port) and parts.path in ("", "/") and not (parts.query or parts.fragment)
     except ValueError:
         is_whole = False
+    if is_whole and parts.username is not None:
+        raise InputError("server must be an address without a user's name or password: none is sent. Received: one with them.")
     if not is_whole:
         raise InputError(f"server must be like grpc://localhost:8500 or http://localhost:8501. Received: {server!r}.")
     scheme = check_choice("The scheme of server", parts.scheme, ("grpc", "http", "https"))

@@ -69,9 +69,9 @@ def read_check_images(paths: Sequence[str | os.PathLike[str]], form: InputForm) 
     paths = list(paths)
     if not paths:
         raise InputError("check_images must name at least one image. Received: none.")
-    strange = next((path for path in paths if not isinstance(path, str | os.PathLike)), None)
-    if strange is not None:
-        raise InputError(f"check_images must be files. Received: {brief(strange)} in the list.")
+    strange = [path for path in paths if not isinstance(path, str | os.PathLike)]
+    if strange:
+        raise InputError(f"check_images must be files. Received: {brief(strange[0])} in the list.")
     pixels = np.stack([read_pixels(Path(path), form, "check_images") for path in paths])
     return CheckImages(tuple(os.path.abspath(path) for path in paths), pixels)
 

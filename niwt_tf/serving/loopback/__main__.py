@@ -20,6 +20,6 @@ if __name__ == "__main__":
     except InputError as error:
         print(f"loopback: {error}", file=sys.stderr)
         sys.exit(2)
-    except (OSError, OverflowError) as error:  # a port that is taken, or that there is none of that number
-        print(f"loopback: {error.strerror if isinstance(error, OSError) and error.strerror else error}.", file=sys.stderr)
+    except OSError as error:  # a port that is taken
+        print(f"loopback: {str(error.strerror or error).rstrip('.')}.", file=sys.stderr)
         sys.exit(2)

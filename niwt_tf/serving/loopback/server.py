@@ -13,6 +13,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -72,8 +73,8 @@ def loopback(
         try:
             bound = server.add_insecure_port(f"127.0.0.1:{grpc_port}")
         except RuntimeError as error:
-            raise OSError(f"127.0.0.1:{grpc_port} is not available: {error}") from None
-        with RestServer(model, rest_port) as rest:
+            raise OSError(f"--grpc_port must be free on 127.0.0.1. Received: {grpc_port} ({error})") from None
+        with _rest_server(model, rest_port) as rest:
             server.start()
             answering = threading.Thread(target=rest.serve_forever, args=(0.05,), name="loopback-rest", daemon=True)
             answering.start()
@@ -90,6 +91,19 @@ def loopback(
         model.close()
 
 
+def _rest_server(model: ServedModel, port: int) -> RestServer:
+    try:
+        return RestServer(model, port)
+    except OSError as error:
+        raise OSError(f"--rest_port must be free on 127.0.0.1. Received: {port} ({error.strerror or error})") from None
+
+
+def _port(text: str) -> int:
+    if re.fullmatch("[0-9]{1,5}", text) and int(text) < 65536:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"must be a number from 0 to 65535. Received: {text!r}.")
+
+
 def _watch(model: ServedModel, stop: threading.Event, seconds: float) -> None:
     while not stop.wait(seconds):
         try:
@@ -103,8 +117,8 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser("python -m niwt_tf.serving.loopback", description="Serve one model on 127.0.0.1.")
     parser.add_argument("folder", help="holds the versions")
     parser.add_argument("name", help="of the model")
-    parser.add_argument("--grpc_port", type=int, default=8500)
-    parser.add_argument("--rest_port", type=int, default=8501)
+    parser.add_argument("--grpc_port", type=_port, default=8500)
+    parser.add_argument("--rest_port", type=_port, default=8501)
     given = parser.parse_args(arguments)
     with loopback(given.folder, given.name, grpc_port=given.grpc_port, rest_port=given.rest_port) as server:
         print(json.dumps({"grpc": server.grpc, "rest": server.rest}), flush=True)

@@ -34,6 +34,13 @@ def test_a_file_gives_the_attributes_in_the_bundles_order(tmp_path, name, text):
     assert (read.text, read.notes) == ("", ())
 
 
+def test_a_cell_that_says_nothing_is_like_an_attribute_that_is_not_named(tmp_path):
+    path = write(tmp_path, "owl.csv", CSV.replace("legs,4", "legs,n/a").replace("attribute,value", "Attribute,Value"))
+    read = read_description(path, SEEN, missing="mean")
+    assert read.values[[0, 1, 3]].tolist() == [0.5, 1, -3]
+    assert read.notes[0] == "1 attributes get the mean of the seen classes: legs."
+
+
 def test_byte_order_mark_blanks_and_composed_names(tmp_path):
     seen = Knowledge(np.ones((2, 1)), ("höhe",), ("",))
     read = read_description(write(tmp_path, "a.csv", "\ufeffattribute, value\r\nho\u0308he , 2\r\n"), seen)

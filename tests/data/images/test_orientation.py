@@ -68,6 +68,18 @@ def test_other_segments_before_it_are_stepped_over():
     assert int(orientation(plain[:2] + comment + plain[2:])) == 1
 
 
+@pytest.mark.parametrize("chunks", [1, 2, 9000])
+def test_a_png_may_say_it_behind_its_pixels(chunks, tmp_path):
+    encoded = _file("PNG", 6)
+    exif = encoded[encoded.index(b"eXIf") - 4 : encoded.index(b"IDAT") - 4]
+    empty = b"\0\0\0\0IDAT\x35\xaf\x06\x1e"  # some programs end with one
+    behind = encoded.replace(exif, b"")[:-12] + empty * chunks + exif + encoded[-12:]
+    assert int(orientation(behind)) == 6
+    (tmp_path / "a.png").write_bytes(behind)
+    np.testing.assert_array_equal(np.asarray(opened(tmp_path / "a.png", 50)), decode_pixels(encoded))
+    assert decode_pixels(behind).shape == (50, 40, 3) or chunks > 2  # libpng refuses so many
+
+
 def test_a_file_that_is_cut_anywhere_is_no_error():
     for form in ("JPEG", "PNG", "WEBP"):
         encoded = _file(form, 6)

@@ -68,6 +68,27 @@ def test_descriptions_are_optional_by_class(animals: Path) -> None:
         read_folder(animals)
 
 
+def test_what_is_not_read_is_said(animals: Path, caplog) -> None:
+    (animals / "classes.xlsx").touch()
+    (animals / "descriptions").mkdir()
+    for name in ("ape.md", "bear.docx", ".DS_Store"):
+        (animals / "descriptions" / name).touch()
+    read_folder(animals)
+    assert "classes.csv is read, not the classes.xlsx next to it" in caplog.text
+    assert "because these are not texts (.txt): 1 with .md, 1 with .docx ('ape.md', 'bear.docx')" in caplog.text
+    shutil.rmtree(animals / "descriptions")
+    (animals / "descriptions").touch()
+    with pytest.raises(InputError, match="descriptions must be a folder with a file <class>.txt"):
+        read_folder(animals)
+    (animals / "images").rename(animals / "Images")
+    with pytest.raises(InputError, match="without it, but with 'Images'"):
+        read_folder(animals)
+    (animals / "classes.xlsx").unlink()
+    (animals / "classes.csv").rename(animals / "classes.csv.txt")
+    with pytest.raises(InputError, match="without it, but with 'classes.csv.txt'"):
+        read_folder(animals)
+
+
 def test_a_decomposed_folder_name_is_its_composed_row(animals: Path) -> None:
     with (animals / "classes.csv").open("a", encoding="utf-8") as file:
         file.write("b\u00e4r,1,1,1\n")

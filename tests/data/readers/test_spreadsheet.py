@@ -62,6 +62,8 @@ def test_a_name_in_two_lines_is_one(tmp_path):
 REFUSED = {
     "1.2 or 1200": ('class,a\ncat,"1,200"\ndog,2\n', r"line 2 must show whether it means 1.2 or 1200.*'1,200'"),
     "1.2 or 1200 with semicolons": ("class;a\ncat;1,200\ndog;2\n", "line 2 must show whether it means 1.2 or 1200"),
+    "1.2 or 1200 among hundreds": ("class;a;b\ncat;900;0\ndog;1.200;1\n",
+        "line 3 must show whether it means 1.2 or 1200: leave the point out, or write another digit. Received: '1.200'"),
     "both marks": ('class,a,b\ncat,0.5,1\ndog,1,"0,5"\n', "line 3 must write fractions as line 2 does, '0.5'. Received: '0,5'"),
     "groups of two": ('class,a\ncat,"1,200.5"\ndog,"12,34.5"\n', "line 3, column 'a' must be a finite number"),
     "an error": ("class,a\ncat,#DIV/0!\ndog,1\n", "Received: '#DIV/0!', an error of the spreadsheet"),
@@ -174,13 +176,14 @@ def test_other_sheets_are_named(tmp_path, workbook, caplog):
     first = workbook.active
     first.append(["notes"])
     first.sheet_state = "hidden"
-    for title, rows in (("Birds", [["class", "fur"], ["cat", 1]]), ("Old", [["class"]]), ("Empty", [])):
+    for title, rows in (("Cover", []), ("Birds", [["class", "fur"], ["cat", 1]]), ("Old", [["class"]]), ("Empty", [])):
         sheet = workbook.create_sheet(title)
         for row in rows:
             sheet.append(row)
     workbook.active = 1
     workbook.save(tmp_path / "classes.xlsx")
-    assert read_class_table(tmp_path / "classes.xlsx").class_names == ("cat",)
+    (tmp_path / "classes.xlsx").rename(tmp_path / "classes.csv")  # its bytes say what it is
+    assert read_class_table(tmp_path / "classes.csv").class_names == ("cat",)
     assert "only the sheet 'Birds' is read, not 'Sheet', 'Old'." in caplog.text
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from niwt_tf.data.readers.tables import group_of, read_class_table, rows_of_classes
+from niwt_tf.data.readers.tables import group_of, read_class_table, read_text, rows_of_classes
 from niwt_tf.errors import InputError
 
 
@@ -43,6 +43,10 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
         ("class\nape\n", "at least one attribute column"),
         ("class,a,\nape,1,2\n", "empty name for column 3"),
         ("class,a,a\nape,1,2\n", "'a' twice"),
+        ("class,a,A\nape,1,2\n", "line 1 must name each column once. Received: 'a' and 'A', nearly the same name"),
+        ("class,Class,a\nape,1,2\n", "'class' twice"),
+        ("class,a\u202eb\nape,1\n", "line 1: the name of column 2 must not contain marks of text direction"),
+        ("class,a\x1b[31m\nape,1\n", "line 1: the name of column 2 must be one line without control characters"),
         ("class,a\nape,1\nape,2\n", "line 3 must name a new class. Received: 'ape', also on line 2"),
         ("class,a\nape,1,2\n", "line 2 must have 2 cells.*Received: 3"),
         ("class,a,b\nape,1,2\nbear,1\n", "line 3 must have 3 cells.*Received: 2"),
@@ -70,6 +74,12 @@ def test_absent_file_and_folder_in_its_place(tmp_path: Path) -> None:
         read_class_table(tmp_path / "none.csv")
     with pytest.raises(InputError, match="readable file"):
         read_class_table(tmp_path)
+
+
+def test_a_text_is_no_binary_file(tmp_path: Path) -> None:
+    (tmp_path / "owl.txt").write_bytes(b"PK\x03\x04\0\0")
+    with pytest.raises(InputError, match=r"owl.txt must be a text file. Received: binary data."):
+        read_text(tmp_path / "owl.txt")
 
 
 def test_rows_follow_the_classes_and_a_class_without_one_is_named(tmp_path: Path) -> None:

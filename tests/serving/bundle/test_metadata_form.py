@@ -39,6 +39,7 @@ def test_what_an_export_writes_is_taken(tmp_path, changed):
         ("knowledge", {**KNOWN, "source": None}), ("knowledge", {**KNOWN, "scale": [1]}),
         ("knowledge", {**KNOWN, "scale": {"low": [0, 0]}}), ("probabilities", {"temperature": "1"}), ("probabilities", 3),
         ("validation", {"a": "b"}), ("validation", []), ("column_map", "x"), ("explanations", []), ("writer", 1),
+        ("knowledge", {**KNOWN, "scale": {"low": [0, 0], "span": ["x", 1]}}), ("explanations", {"cautions": 5}),
     ],
 )  # fmt: skip
 def test_another_form_is_named(tmp_path, name, value):

@@ -202,6 +202,12 @@ def test_addresses_that_are_none_are_refused(server):
         Client(server, "toy")
 
 
+def test_a_password_that_would_not_be_sent_is_refused_and_not_shown():
+    with pytest.raises(InputError, match="server must be an address without a user's name or password") as raised:
+        Client("http://me:secret@localhost:8501", "toy")
+    assert "secret" not in str(raised.value)
+
+
 def test_other_schemes_are_refused():
     with pytest.raises(InputError, match="must be one of grpc, http, https. Received: 'gprc'. Did you mean 'grpc'?"):
         Client("gprc://localhost:8500", "toy")

@@ -28,7 +28,7 @@ from niwt_tf.serving.bundle.warmup import write_warmup
 from niwt_tf.serving.client.client import Client
 from niwt_tf.serving.client.transport import RequestError
 from niwt_tf.serving.loopback.served_model import ServedModel
-from niwt_tf.serving.loopback.server import loopback
+from niwt_tf.serving.loopback.server import loopback, main
 from tests.serving.client.conftest import LABELS, SERVERS, expected_scores, png, running
 from tests.shared import further
 
@@ -331,8 +331,17 @@ def test_a_folder_without_a_version_is_refused(tmp_path):
 def test_a_port_that_is_taken_is_refused(toy, protocol):
     with loopback(toy.parent, "toy") as first:
         port = int((first.grpc if protocol == "grpc" else first.rest).rsplit(":", 1)[1])
-        with pytest.raises(OSError), loopback(toy.parent, "toy", **{f"{protocol}_port": port}):
+        sentence = f"--{protocol}_port must be free on 127.0.0.1. Received: {port} "
+        with pytest.raises(OSError, match=sentence), loopback(toy.parent, "toy", **{f"{protocol}_port": port}):
             pass
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "x", "\u0663", "9" * 5000])
+def test_a_port_that_does_not_exist_is_refused(port, capsys):
+    with pytest.raises(SystemExit) as raised:
+        main(["folder", "toy", f"--rest_port={port}"])
+    assert raised.value.code == 2
+    assert "argument --rest_port: must be a number from 0 to 65535. Received: " in capsys.readouterr().err
 
 
 def _wait(condition):
