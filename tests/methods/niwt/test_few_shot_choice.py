@@ -170,13 +170,15 @@ def test_the_surplus_is_in_proportion_to_the_constant():
     assert few_shot_choice._surplus([[curve]], [1.0], [1.0], 0.0) == 0.0
 
 
-def test_of_surpluses_only_those_near_the_best_count():
-    # 0.5 from 0 to 1, 0.4996 from 1 to 2 and 0.49 beyond, of the constant 0 less the surplus.
-    edges, accuracies = np.array([-np.inf, -2.0, -1.0]), np.array([0.49, 0.4996, 0.5])
-    curve = CalibrationCurve(edges, accuracies, accuracies)
-    assert few_shot_choice._surplus([[curve]], [1.0], [1.0], 1.0) == pytest.approx((-1.0 + 3.0) / 2, abs=0.02)
-    other = CalibrationCurve(edges, np.array([0.49, 0.498, 0.5]), np.array([0.49, 0.498, 0.5]))
-    assert few_shot_choice._surplus([[other]], [1.0], [1.0], 1.0) == pytest.approx((-1.0 + 2.0) / 2, abs=0.02)
+@pytest.mark.parametrize(("counts", "folds"), [(1, 1), (2, 2), (1, 3)])
+def test_of_surpluses_only_those_near_the_best_count(counts, folds):
+    """How near is by the mean over all counts and folds."""
+    edges = np.array([-np.inf, -2.0, -1.0])
+    # 0.5 from 0 to 1, nearly as much from 1 to 2 and 0.49 beyond, of the constant 0 less the surplus.
+    for accuracy, last in ((0.4996, 3.0), (0.498, 2.0)):
+        curve = CalibrationCurve(edges, np.array([0.49, accuracy, 0.5]), np.array([0.49, accuracy, 0.5]))
+        found = few_shot_choice._surplus([[curve] * folds] * counts, [1.0] * counts, [1.0] * folds, 1.0)
+        assert found == pytest.approx((-1.0 + last) / 2, abs=0.02)
 
 
 def test_a_class_gives_no_more_images_than_are_asked_of_one(coloured_world, monkeypatch):
