@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from niwt_tf import files
 from niwt_tf.files import (
     claimed_directory,
     digest_of,
@@ -449,3 +450,44 @@ def test_of_files_that_belong_together_the_first_is_gone_again_if_it_was_new(tmp
             temporary.write_text("new")
         folder.mkdir()
     assert os.listdir(tmp_path) == ["b"]
+
+
+@pytest.mark.parametrize("replaces", [replacing, replacing_all, replacing_directory])
+def test_folders_above_are_made_at_every_depth(tmp_path, replaces):
+    for _ in range(2):
+        with replaces(tmp_path / "one" / "two" / "a") as temporary:
+            file = temporary[0] if isinstance(temporary, tuple) else temporary
+            (file / "b" if replaces is replacing_directory else file).write_text("x")
+    assert os.listdir(tmp_path / "one" / "two") == ["a"]
+
+
+@pytest.mark.parametrize("fault", [AttributeError, OSError])
+def test_where_two_folders_cannot_be_exchanged_the_old_one_is_moved_aside(tmp_path, monkeypatch, fault):
+    """An older C library has no such function, or none is found at all."""
+
+    def none(*_, **__):
+        raise fault
+
+    monkeypatch.setattr(files.ctypes, "CDLL", none)
+    for text in ("one", "two"):
+        with replacing_directory(tmp_path / "d") as temporary:
+            (temporary / text).touch()
+    assert os.listdir(tmp_path) == ["d"] and os.listdir(tmp_path / "d") == ["two"]
+
+
+def test_the_old_folder_comes_back_where_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "old").touch()
+    real, moves = os.replace, []
+
+    def refusing(source, target):
+        moves.append((source, target))
+        if len(moves) == 2:
+            raise OSError("no")
+        real(source, target)
+
+    monkeypatch.setattr(files, "_exchanged", lambda *_: False)
+    monkeypatch.setattr(os, "replace", refusing)
+    with pytest.raises(OSError, match="no"), replacing_directory(tmp_path / "d"):
+        pass
+    assert os.listdir(tmp_path) == ["d"] and os.listdir(tmp_path / "d") == ["old"]

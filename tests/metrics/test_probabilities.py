@@ -162,6 +162,9 @@ def test_an_error_of_one_bin_by_hand_at_the_ends():
     probabilities, labels = np.array([[1.0, 0.0], [0.5, 0.5]]), np.array([0, 1])
     assert expected_calibration_error(probabilities, labels, bins=2) == pytest.approx((0.0 + 0.5) / 2)
     assert expected_calibration_error(probabilities, labels, bins=1) == pytest.approx(abs(0.5 - 0.75))
+    # What exceeds 1 by a rounding is in the last bin too: a wrong answer of 1 and a right one of 0.9.
+    above = np.array([[1 + 1e-12, 0.0], [0.1, 0.9]])
+    assert expected_calibration_error(above, np.array([1, 1]), bins=2) == pytest.approx(abs(-1 + 0.1) / 2)
 
 
 def test_the_temperature_is_sought_within_bounds():

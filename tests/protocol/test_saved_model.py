@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pytest
 
 from niwt_tf.errors import InputError
@@ -72,3 +75,20 @@ def test_a_model_is_not_written_over_what_is_none(tmp_path):
     for path in (empty, strange, tmp_path / "new" / "model"):
         with pytest.raises(AttributeError):  # what is no model has no parts: the folder itself was fine
             save_model(path, None)
+
+
+@pytest.mark.parametrize("record", [{"settings": []}, {"settings": 5}, {}, {"settings": {}, "probabilities": []}])
+def test_a_record_of_another_form_is_no_saved_model(tmp_path, record):
+    for name in ("generator.npz", "classes.npz"):
+        np.savez(tmp_path / name, a=np.zeros(1))
+    (tmp_path / "model.json").write_text(json.dumps({"format": saved_model._FORMAT, **record}))
+    with pytest.raises(InputError, match=r"path must be a folder that Niwt\.save wrote"):
+        load_model(tmp_path)
+
+
+def test_a_damaged_model_is_told_from_what_is_none(tmp_path, record):
+    plain = {name: value for name, value in record.items() if name != "seal"}
+    (tmp_path / "model.json").write_text(json.dumps(sealed({"format": saved_model._FORMAT, **plain})))
+    (tmp_path / "a.npz").write_bytes(b"other")
+    with pytest.raises(DamagedModelError, match=r"must be unchanged since Niwt\.save wrote it\. Received: a\.npz"):
+        load_model(tmp_path)

@@ -6,8 +6,10 @@ import errno
 
 import pytest
 
+from niwt_tf.config.settings import Settings
+from niwt_tf.errors import InputError
 from niwt_tf.files import fingerprint, sealed, write_json
-from niwt_tf.runs.run import config_of, is_replaced
+from niwt_tf.runs.run import RunDirectory, config_of, is_replaced
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", "7", '{"settings": {}}'])
@@ -36,3 +38,22 @@ def test_a_copy_says_whose_place_it_takes():
     (said,) = [sealed({"settings": {"seed": 2}, "replaces": fingerprint({"seed": 1})})]
     assert is_replaced(config, said)
     assert not is_replaced(sealed({"settings": {"seed": 3}}), said) and not is_replaced(config, sealed({"settings": {}}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{", "[]", "{}", "7", '{"settings": {"seed": "x"}}', '{"settings": {"sed": 1}}', '{"settings": []}', '{"settings": 5}',
+        '{"settings": null}', "\xff", None,
+    ],
+)  # fmt: skip
+def test_a_broken_configuration_is_named(tmp_path, text):
+    if text is None:
+        (tmp_path / "config.json").mkdir()
+    else:
+        (tmp_path / "config.json").write_bytes(text.encode("latin-1"))
+    with (
+        pytest.raises(InputError, match=r"config\.json must be a run's configuration"),
+        RunDirectory(tmp_path).locked(Settings()),
+    ):
+        pass

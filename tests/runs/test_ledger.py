@@ -356,3 +356,14 @@ def test_a_setting_that_became_a_list_is_the_same_choice():
     entry = {"descriptions": None, "version": "1", "choices": {"engine": "tape", "seed": 1}}
     assert list(_differing(entry, {**entry, "choices": {"engine": ["tape"], "layer": "a"}})) == []
     assert list(_differing(entry, {**entry, "choices": {"engine": ["tape", "auto"]}})) == ["--engine"]
+
+
+def test_a_folder_in_the_place_of_the_record_is_no_record_and_a_garbled_file_besides_holds_no_digest(tmp_path):
+    (tmp_path / "metrics.json").write_text("{")
+    (tmp_path / "config.json").write_text("[]")
+    assert Ledger(tmp_path).whole
+    (tmp_path / "config.json").write_text('{"test_ledger": "lost"}')
+    assert not Ledger(tmp_path).whole
+    (tmp_path / "config.json").unlink()
+    (tmp_path / FILE).mkdir()
+    assert not Ledger(tmp_path).whole and Ledger(tmp_path).entries == []

@@ -257,16 +257,6 @@ def test_a_folder_that_is_not_a_runs_is_left_alone(tmp_path):
     assert os.listdir(tmp_path) == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"settings": {"seed": "x"}}', '{"settings": {"sed": 1}}', "\xff"])
-def test_a_broken_configuration_is_named(tmp_path, text):
-    (tmp_path / "config.json").write_bytes(text.encode("latin-1"))
-    with (
-        pytest.raises(InputError, match=r"config\.json must be a run's configuration"),
-        RunDirectory(tmp_path).locked(Settings()),
-    ):
-        pass
-
-
 @pytest.mark.parametrize("name", ["niwt_tf.runs.run.FORMAT", "niwt_tf.__version__"])
 def test_what_another_version_wrote_is_made_again(tmp_path, monkeypatch, name):
     with RunDirectory(tmp_path / "run").locked(Settings()) as run:

@@ -8,7 +8,7 @@ import pytest
 from niwt_tf.compute.distributed import Team
 from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
-from niwt_tf.files import fingerprint
+from niwt_tf.files import fingerprint, sealed, write_json
 from niwt_tf.runs import stage as stage_module
 from niwt_tf.runs.run import RunDirectory
 
@@ -58,6 +58,8 @@ def test_why_a_stage_is_made_again(tmp_path):
     assert reason(["layer"]) == ""
     assert reason(["layer", "weights"]) == "was made with another --weights"
     assert reason(["layer"]) == "was made with another --weights"
+    assert reason(["weights", "backbone"]) == "was made with another --layer"  # the first of three
+    assert reason(["layer"]) == "was made with another --weights"
     assert reason(["layer"], seed=1) == "was made from another first"
     assert reason(["layer"], extra={"rate": 1}, seed=1) == "was made with another rate"
     assert reason(["layer"], extra={"rate": 2}, seed=1) == "was made with another rate"
@@ -81,3 +83,47 @@ def test_what_a_stage_records_is_plain(tmp_path):
     assert manifest["digests"] == {"deep/a": fingerprint(tmp_path / "train" / "deep" / "a")}
     assert manifest["seconds"] == round(manifest["seconds"], 3) < 60
     assert run.finished
+
+
+def test_results_of_a_stage_that_stands_on_no_other_stay_while_another_is_made_again(tmp_path):
+    def make(seed, *names):
+        with RunDirectory(tmp_path).locked(Settings(seed=seed), overwrite=True) as run:
+            run.use_data("d")
+            for name, inputs in (("one", ()), ("two", ()), ("three", ("one",))):
+                stage = run.stage(name, ["seed"] if name != "two" else [], inputs, publishes=[f"{name}.json"])
+                if not stage.up_to_date and name in names:
+                    with stage.writing() as folder:
+                        found.append(sorted(path.name for path in tmp_path.glob("[!.]*.json") if path.name != "config.json"))
+                        (folder / f"{name}.json").write_text(str(seed))
+
+    found = []
+    make(0, "one", "two", "three")
+    assert found == [[], ["one.json"], ["one.json", "two.json"]]
+    found.clear()
+    make(1, "one", "three")
+    assert found == [["two.json"], ["one.json", "two.json"]]
+    assert [(tmp_path / f"{name}.json").read_text() for name in ("one", "two", "three")] == ["1", "0", "1"]
+
+
+@pytest.mark.parametrize("text", ["{", '"another"', None])
+def test_scratch_that_does_not_say_whose_it_is_is_emptied(tmp_path, text):
+    with RunDirectory(tmp_path).locked(Settings()) as run:
+        run.use_data("d")
+        stage = run.stage("train", ["seed"])
+        (stage.work / "checkpoint").touch()
+        assert (stage.work / "checkpoint").exists()
+        stamp = stage.work / "identity.json"
+        stamp.unlink() if text is None else stamp.write_text(text)
+        assert not (stage.work / "checkpoint").exists() and stamp.exists()
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "/a", 5, None])
+def test_a_manifest_names_only_what_lies_in_its_own_run(tmp_path, name):
+    with RunDirectory(tmp_path).locked(Settings()) as run, run.stage("train", ["seed"]).writing() as folder:
+        (folder / "a").write_text("1")
+    manifest = stage_module.stated_manifest(tmp_path / "train")
+    assert manifest["publishes"] == [] and stage_module.stated_manifest(tmp_path / "train", "map") is None
+    for changed in ({"publishes": ["a", name]}, {"inputs": {"first": "x", str(name): "y"}}):
+        write_json(tmp_path / "train" / "manifest.json", sealed({**manifest, **changed}))
+        found = stage_module.stated_manifest(tmp_path / "train")
+        assert (found is None) == ("publishes" in changed or name not in (5, None))

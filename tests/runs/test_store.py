@@ -193,3 +193,20 @@ def test_what_was_taken_on_is_given_up_when_the_store_is_closed(tmp_path):
         store.release("map", parts)
         assert len(store._held) == 1
     assert store._held == {}
+
+
+def test_a_lock_may_be_read_and_written_by_all_whom_the_mask_allows(tmp_path):
+    before = os.umask(0o027)
+    try:
+        stage_store.lock_file(tmp_path / ".lock").close()
+    finally:
+        os.umask(before)
+    assert (tmp_path / ".lock").stat().st_mode & 0o777 == 0o640
+
+
+def test_the_lock_of_a_run_says_which_process_works_there_and_nothing_else(tmp_path):
+    _train(tmp_path / "run", tmp_path / "store")
+    lock = tmp_path / "run" / ".lock"
+    lock.write_text("9" * 30)
+    with RunDirectory(tmp_path / "run").locked(Settings()):
+        assert lock.read_text() == str(os.getpid())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -144,3 +146,24 @@ def test_what_cannot_be_decoded_stays_as_it_is():
         tf.io.decode_png(cut)
     assert upright_file(cut) == cut
     assert upright_file(b"no image") == b"no image"
+
+
+def _of_two_parts(kind):
+    """A PNG whose pixels are in two chunks, the second of which is of a kind that is none."""
+    pixels = zlib.compress(b"\0" + bytes(3 * 64) + (b"\0" + bytes(range(192))) * 63)
+    header = struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", pixels[:20]), (kind, pixels[20:]), (b"IEND", b"")]
+    parts = [struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def test_whatever_is_wrong_with_a_file_it_is_no_picture(tmp_path, monkeypatch):
+    (tmp_path / "whole.png").write_bytes(_of_two_parts(b"IDAT"))
+    (tmp_path / "broken.png").write_bytes(_of_two_parts(b"\1\2\3\4"))
+    assert opened(tmp_path / "whole.png", 64).size == (64, 64)
+    with Image.open(tmp_path / "broken.png") as image, pytest.raises(SyntaxError):
+        image.load()
+    assert opened(tmp_path / "broken.png", 64) is None
+    assert opened("a\0b", 64) is opened(tmp_path, 64) is None
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert opened(tmp_path / "whole.png", 64) is None  # larger than twice the limit

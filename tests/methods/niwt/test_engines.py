@@ -112,8 +112,8 @@ def test_what_a_run_will_do_is_what_is_estimated(network, monkeypatch):
 @pytest.mark.parametrize(
     ("cost", "said"),
     [
-        (1234e15, "1,234.0 PFLOP"), (1e15, "1.0 PFLOP"), (2.5e12, "2.5 TFLOP"), (1e9, "1.0 GFLOP"), (3.25e6, "3.2 MFLOP"),
-        (999999.0, "999,999.0 FLOP"), (0.0, "0.0 FLOP"),
+        (1234e15, "1,234.0 PFLOP"), (1e15, "1.0 PFLOP"), (2.5e12, "2.5 TFLOP"), (1e12, "1.0 TFLOP"), (1e9, "1.0 GFLOP"),
+        (3.25e6, "3.2 MFLOP"), (1e6, "1.0 MFLOP"), (999999.0, "999,999.0 FLOP"), (0.0, "0.0 FLOP"),
     ],
 )  # fmt: skip
 def test_costs_are_said_in_the_largest_unit_that_they_fill(cost, said):

@@ -270,3 +270,23 @@ def test_what_does_not_go_together_is_one_sentence(options, message):
 )
 def test_what_goes_together_is_taken(options):
     Settings(**options)
+
+
+@pytest.mark.parametrize(("folds", "classes"), [(0, 1), (2, 4)])
+def test_engines_are_estimated_for_the_classes_of_the_first_fold_and_once(monkeypatch, folds, classes):
+    asked, kept = [], {}
+    reader = SimpleNamespace(execution=SimpleNamespace(team="a team"))
+    fold = SimpleNamespace(partition=SimpleNamespace(validation_descriptions=range(4)))
+    main = SimpleNamespace(network=SimpleNamespace(tail="a tail"), reader=reader)
+    main.cached = lambda key, make: kept[key] if key in kept else kept.setdefault(key, make())
+    monkeypatch.setattr("niwt_tf.methods.niwt.niwt.folds_of", lambda tasks: tasks[1:])
+    monkeypatch.setattr("niwt_tf.methods.niwt.niwt.engines_of", lambda *given: asked.append(given[1:]) or ("tape",))
+    for _ in range(2):
+        assert METHOD._engines(Settings(), [main, *[fold] * folds]) == ("tape",)
+    assert asked == [("a tail", classes, folds, "a team")]
+
+
+@pytest.mark.parametrize("engine", ["closed_form", "operator", "tape"])
+def test_each_engine_says_how_it_makes_a_column(engine):
+    said = METHOD.how(NiwtCandidate(0, engine, 0.1, 0.1))
+    assert said.startswith("from its description") and ("descent" in said) == (engine != "closed_form")

@@ -278,7 +278,7 @@ def test_a_descent_starts_at_the_closed_form_of_a_lambda_of_a_tenth(world, monke
     importances = map_of(task, CHOICE).predict(task.partition.validation_descriptions.values)
     new = new_columns(settings, CHOICE, task.network, head, importances, support, features, labels)
     np.testing.assert_array_equal(given["start"], ClosedForm(support.operator).columns(importances, head.columns, 0.1, "zero"))
-    assert given["options"] == TransferOptions(1e-3, "zero", "squared", 1e-2, 3, 17, seed=9)
+    assert given["options"] == TransferOptions(1e-3, "zero", "squared", 1e-2, 3, 17, patience=40, seed=9)
     assert (new.mean_cosine, new.losses.tolist()) == (0.25, [0.5])
 
 

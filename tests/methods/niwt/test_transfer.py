@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from niwt_tf.methods.importance import importance_of_maps
+from niwt_tf.methods.niwt import transfer
 from niwt_tf.methods.niwt.transfer import (
     TransferOptions,
     initial_columns,
@@ -168,3 +169,11 @@ def test_a_column_at_the_anchor_has_no_penalty_and_a_finite_gradient():
         value = penalty(columns, tf.constant([1.0, 2.0]), TransferOptions(regularization=1.0))
     assert float(value) == pytest.approx(0.0, abs=1e-5)
     np.testing.assert_array_equal(tape.gradient(value, columns), [[0.0, 0.0]])
+
+
+def test_images_and_classes_are_walked_through_by_one_stream_of_the_seed():
+    pairs, random = transfer._pairs(7, 3, TransferOptions(batch_size=4, seed=5)), np.random.default_rng(6)
+    images, classes = reshuffled(7, 4, random), reshuffled(3, 4, random)
+    for _ in range(5):
+        for drawn, expected in zip(next(pairs), (next(images), next(classes)), strict=True):
+            np.testing.assert_array_equal(drawn, expected)
