@@ -127,3 +127,12 @@ def test_a_manifest_names_only_what_lies_in_its_own_run(tmp_path, name):
         write_json(tmp_path / "train" / "manifest.json", sealed({**manifest, **changed}))
         found = stage_module.stated_manifest(tmp_path / "train")
         assert (found is None) == ("publishes" in changed or name not in (5, None))
+
+
+def test_a_file_of_a_name_that_cannot_be_or_of_another_size_is_broken(tmp_path):
+    (tmp_path / "a").write_text("12")
+    digest = fingerprint(tmp_path / "a")
+    for files, broken in (({"a": 2}, []), ({"a": 3}, ["a"]), ({"a\0b": 2}, ["a\0b"]), ({"b": 2, "a": 2}, ["b"])):
+        assert stage_module.broken_files(tmp_path, {"files": files}) == broken
+        assert stage_module.broken_files(tmp_path, {"files": files, "digests": {"a": digest}}) == broken
+    assert stage_module.broken_files(tmp_path, {"files": {"a": 2}, "digests": {"a": "0" * 16}}) == ["a"]

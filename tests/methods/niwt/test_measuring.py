@@ -455,3 +455,14 @@ def test_a_sample_holds_as_many_images_as_there_are_classes_at_least(network, pa
     for num_support in (2, 40):
         seen_operators(Settings(finetune="head", num_support=num_support, seed=5), partitions[:1], _readers(networks))
     assert drawn == [(len(partitions[0].classes), 5), (40, 5)]
+
+
+def test_the_operator_of_the_features_follows_that_of_the_own_layer(network, partitions):
+    settings = Settings(finetune="head", num_support=4)
+    networks = _networks(network, partitions[:2])
+    alone = seen_operators(settings, partitions[:2], _readers(networks))
+    found = seen_operators(settings.replace(extra_layers=("features",)), partitions[:2], _readers(networks))
+    for name in ("main", "fold_0"):
+        assert found[name].shape == (network.num_neurons + network.num_features, network.num_features)
+        np.testing.assert_allclose(found[name][: network.num_neurons], alone[name], atol=1e-6)
+        np.testing.assert_array_equal(found[name][network.num_neurons :], np.eye(network.num_features))

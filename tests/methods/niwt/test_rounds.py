@@ -259,17 +259,17 @@ def test_what_does_not_go_together_is_one_sentence(options, message):
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "kind"),
     [
-        {"seen_head": "lda"},
-        {"seen_head": "ridge,lda", "importance_over": "own"},
-        {"map": "ridge", "seen_head": "ridge", "importance_over": "own"},
-        {"extra_layers": ("a",), "engine": "auto,closed_form"},
-        {"engine": "operator", "importance_over": "own"},
+        ({"seen_head": "lda"}, "relevance"),
+        ({"seen_head": "ridge,lda", "importance_over": "own"}, "ridge"),
+        ({"map": "ridge", "seen_head": "ridge", "importance_over": "own"}, "ridge"),
+        ({"extra_layers": ("a",), "engine": "auto,closed_form"}, "relevance"),
+        ({"engine": "operator", "importance_over": "own"}, "ridge"),
     ],
 )
-def test_what_goes_together_is_taken(options):
-    Settings(**options)
+def test_what_goes_together_is_taken(options, kind):
+    assert NiwtOptions.of(Settings(**options)).map_kind == kind
 
 
 @pytest.mark.parametrize(("folds", "classes"), [(0, 1), (2, 4)])

@@ -223,3 +223,13 @@ def test_cosines_are_weighted_by_their_layers():
         cosines.append(np.mean((one * other).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)))
     found = mean_cosine(operator, columns, importances, Blocks((2, 3), (1.0, 0.3)))
     assert found == pytest.approx((cosines[0] + 0.3 * cosines[1]) / 1.3)
+
+
+def test_no_eigenvalue_is_below_0_by_a_rounding():
+    lowest = []
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        solution = ClosedForm(np.outer(generator.normal(size=5), generator.normal(size=7)))
+        lowest.append(np.linalg.eigvalsh(solution.operator @ solution.operator.T).min())
+        assert solution._values.min() >= 0 and solution.rank == 1
+    assert min(lowest) < 0
