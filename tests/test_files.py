@@ -169,6 +169,9 @@ def test_what_nobody_holds_is_removed_and_what_is_not_temporary_stays(tmp_path):
     os.utime(tmp_path / ".tmp-77-d", (0, 0))
     remove_abandoned(tmp_path)
     assert sorted(os.listdir(tmp_path)) == [".tmp-my-d", ".tmp-notes", "d"]
+    os.mkfifo(tmp_path / ".tmp-x00000004-pipe")
+    remove_abandoned(tmp_path)  # a pipe that nobody writes to is not waited for
+    assert sorted(os.listdir(tmp_path)) == [".tmp-my-d", ".tmp-notes", "d"]
 
 
 def test_where_nothing_can_be_locked_what_is_new_stays(tmp_path, monkeypatch):

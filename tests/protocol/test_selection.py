@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from niwt_tf.compute.features import Reader
 from niwt_tf.config.names import network_methods
@@ -341,3 +343,20 @@ def test_that_there_are_no_folds_is_said(parted, task, caplog):
     with caplog.at_level("WARNING", logger="niwt_tf"):
         choose(SETTINGS, ESZSL, [task(parted[0])])
     assert "too few seen classes or images for folds" in caplog.text
+
+
+def test_progress_is_counted_in_candidates_of_all_folds(folds, task, monkeypatch):
+    bars = []
+
+    class Bar(tqdm):
+        def __init__(self, *given, **options):
+            bars.append((self, options))
+            super().__init__(*given, **{**options, "disable": False, "file": io.StringIO()})
+
+    monkeypatch.setattr("niwt_tf.protocol.selection.tqdm", Bar)
+    for progress in (True, False):
+        _, trials = select(SETTINGS, FEW, [task(fold) for fold in folds], progress=progress)
+        bar, options = bars.pop()
+        assert (bar.n, bar.total, options["disable"]) == (2 * len(trials), 2 * len(trials), not progress)
+        assert bar.postfix == f"best={max(trial.harmonic_mean for trial in trials):.3f}"
+    assert select(SETTINGS, FEW, [task(fold) for fold in folds[:1]]) and bars[0][1]["disable"]
