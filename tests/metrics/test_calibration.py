@@ -161,3 +161,8 @@ def test_only_what_is_near_the_best_belongs_to_its_run():
 )
 def test_the_run_around_the_best(near, best, expected):
     assert calibration._run_around(np.array(near, bool), best) == expected
+
+
+def test_the_margin_of_scores_below_0_is_over_the_best_other_one():
+    scores = np.array([[-1.0, -3.0, -4.0], [-5.0, -2.0, -2.5]])
+    assert seen_margin(scores, np.array([0, 1])) == pytest.approx((2.0 + 0.5) / 2)

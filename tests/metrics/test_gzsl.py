@@ -121,3 +121,9 @@ def test_the_scalars_are_the_six_numbers():
     found = ev.evaluate_scores(np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([0, 1]), 1, 0.5).scalars()
     names = ("acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ausuc", "calibration")
     assert found == dict(zip(names, (1.0, 1.0, 1.0, 1.0, 1.0, 0.5), strict=True))
+
+
+def test_a_class_without_images_is_no_division_by_zero():
+    with np.errstate(all="raise"):
+        found = ev.per_class_accuracy(np.array([0]), np.array([0]), 2)
+    np.testing.assert_array_equal(found, [1.0, np.nan])

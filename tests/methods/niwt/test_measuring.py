@@ -466,3 +466,12 @@ def test_the_operator_of_the_features_follows_that_of_the_own_layer(network, par
         assert found[name].shape == (network.num_neurons + network.num_features, network.num_features)
         np.testing.assert_allclose(found[name][: network.num_neurons], alone[name], atol=1e-6)
         np.testing.assert_array_equal(found[name][network.num_neurons :], np.eye(network.num_features))
+
+
+def test_what_each_worker_has_gathered_is_brought_together_for_every_partition(network, partitions, monkeypatch):
+    asked = []
+    monkeypatch.setattr(RidgeMoments, "reduce", lambda moments, team: asked.append((moments, team)))
+    reader = Reader(network)
+    made = measuring._moments(reader, partitions, keep_maps=False)
+    assert asked == [(each, reader.execution.team) for each in made]
+    assert [int(each.counts.sum()) for each in made] == [len(each.training.images) for each in partitions]

@@ -74,3 +74,11 @@ def test_what_is_saved_says_which_generator_it_is(monkeypatch):
     made = [METHOD.generator_of(Settings(), None, arrays) for arrays in (of_relevance, of_map)]
     assert made == ["AveragedGenerator", "NiwtGenerator"]
     assert [METHOD.formula_of(arrays) for arrays in (of_relevance, of_map)] == ["RelevanceFormula", "NiwtFormula"]
+
+
+def test_importance_is_of_images_alone_and_the_map_of_descriptions_too():
+    """So that runs on other descriptions of the same classes share the former."""
+    assert {stage.name: (stage.described, stage.inputs) for stage in METHOD.stages} == {
+        "importance": (False, ("train",)),
+        "map": (True, ("importance",)),
+    }
