@@ -151,6 +151,7 @@ def test_the_trained_head_is_the_one_candidate_of_softmax(network, partitions):
     found = _measure(Settings(seen_head="softmax", importance_over="own"), partitions[1:2], networks, {})
     np.testing.assert_array_equal(found["fold_0"][0].head.columns, networks["fold_0"].columns)
     assert len(found["fold_0"]) == 1
+    assert found["fold_0"][0].head.regularization == 0 and found["fold_0"][0].sizes == (network.num_neurons,)
 
 
 @pytest.mark.slow
