@@ -400,7 +400,7 @@ def test_what_lies_in_a_folder_is_sorted_and_without_litter(tmp_path):
     assert [path.name for path in entries_of(tmp_path)] == ["a", "b"]
 
 
-@pytest.mark.parametrize(("hours", "stays"), [(23, True), (25, False)])
+@pytest.mark.parametrize(("hours", "stays"), [(23.5, True), (24.5, False)])
 def test_what_holds_no_lock_is_abandoned_after_a_day(tmp_path, hours, stays):
     folder = tmp_path / ".tmp-77-d"
     (folder / "deep").mkdir(parents=True)
