@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from niwt_tf.data.readers.awa2 import read_awa2
 from niwt_tf.data.readers.cub import read_cub
 from niwt_tf.data.readers.folder import read_folder
 from niwt_tf.data.schema import Dataset, Knowledge, Split
-from niwt_tf.data.splits import choose_split, csv_split, named_split, random_split, xlsa17_split
+from niwt_tf.data.splits import choose_split, csv_split, named_split, published_folder, random_split, xlsa17_split
 from niwt_tf.errors import InputError
 
 
@@ -201,3 +202,60 @@ def test_real_cub_files(shared_data: Path) -> None:
     for seed in range(5):
         drawn = split_of(choose_split(data, num_unseen=3, seed=seed))
         assert (len(drawn.seen), len(drawn.unseen)) == (7, 3)
+
+
+@pytest.mark.parametrize(("images", "kept"), [(2, 1), (3, 1), (4, 1), (7, 1), (8, 2), (10, 2), (13, 3), (1, 0)])
+def test_a_fifth_of_each_seen_class_is_kept_for_testing_and_one_at_least(images: int, kept: int) -> None:
+    split = split_of(named_split(toy([images, 5, 5]), ["c2"]))
+    assert int((split.test_seen < images).sum()) == kept
+    assert int((split.train < images).sum()) == images - kept
+
+
+def test_images_are_drawn_by_the_seed_and_the_name_of_their_class() -> None:
+    data = toy([10, 10, 10])
+    split = split_of(named_split(data, ["c2"], seed=5))
+    for label in (0, 1):
+        order = np.random.default_rng([5, 1, zlib.crc32(f"c{label}".encode())]).permutation(np.arange(10) + 10 * label)
+        assert [i for i in split.test_seen if data.labels[i] == label] == sorted(order[:2])
+    drawn = split_of(random_split(data, 1, seed=5)).unseen
+    assert drawn.tolist() == np.random.default_rng([5, 0]).permutation(3)[:1].tolist()
+
+
+def test_a_seed_of_0_is_the_default_and_a_split_has_a_name() -> None:
+    data = toy([10] * 6)
+    for made in (lambda **seed: random_split(data, 2, **seed), lambda **seed: named_split(data, ["c0"], **seed)):
+        assert split_of(made()).test_seen.tolist() == split_of(made(seed=0)).test_seen.tolist()
+    assert split_of(choose_split(data)).unseen.tolist() == split_of(choose_split(data, seed=0)).unseen.tolist()
+    assert split_of(random_split(data, 2, 7)).name == "random seed 7"
+    assert split_of(named_split(data, ["c0", "c2"])).name == "unseen c0,c2"
+    assert split_of(named_split(data, ["c0"], name="mine")).name == "mine"
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_two_classes_stay_seen(count: int) -> None:
+    data = toy([3] * count)
+    assert len(split_of(random_split(data, count - 2)).seen) == 2
+    with pytest.raises(InputError, match=f"from 0 to {count - 2}, so that 2 of {count} classes"):
+        random_split(data, count - 1)
+    with pytest.raises(InputError, match="from 0 to 0, so that 2 of 2 classes"):
+        random_split(toy([3, 3, 0]), 1)
+
+
+def test_where_published_splits_are_looked_for(tmp_path: Path) -> None:
+    official = tmp_path / "a" / "b" / "CUB_200_2011"
+    official.mkdir(parents=True)
+    assert published_folder(official) is None
+    assert published_folder(official, "ss") == official.parent
+    for above in (tmp_path / "a", tmp_path / "a" / "b", official):
+        for name, kind in (("xlsa17", "ps"), ("standard_split", "ss")):
+            (above / name).mkdir()
+            assert published_folder(official, kind) == (above / name if kind == "ps" else above)
+    assert published_folder(official, "ps", tmp_path) == published_folder(official, "ss", str(tmp_path)) == tmp_path
+
+
+def test_splits_that_need_a_folder_or_another_data_set(cub: Path) -> None:
+    with pytest.raises(InputError, match="split=ps needs the folder xlsa17 of published splits in .* Received: no such folder"):
+        choose_split(read_cub(cub), "ps")
+    for split in ("ps", "ss"):
+        with pytest.raises(InputError, match=f"split={split} is published only for cub and awa2.*Received: dataset 'folder'"):
+            choose_split(toy([3, 3, 3]), split)

@@ -67,3 +67,25 @@ def test_a_class_of_that_name(name):
     with pytest.raises(InputError, match=r"--abstain must not be given with a class of the name 'unknown'.*Received: '"):
         check_none_is_unknown(["cat", name])
     check_none_is_unknown(["cat", "unknown bird"])
+
+
+def test_shares_of_known_and_unknown_images_at_the_threshold_itself():
+    weights = np.array([0.25, 0.75])
+    one = OpenSet(np.array([0.5, 0.9]), np.array([0.5, 0.2]), weights, weights, np.array([True, False]))
+    assert (one.known_accepted(0.5), one.known_accepted(0.51)) == (1.0, 0.75)
+    assert (one.unknown_rejected(0.5), one.unknown_rejected(0.51)) == (0.75, 1.0)
+    assert (one.new_accepted(0.5), one.new_accepted(0.51)) == (1.0, 0.0)
+    # The known one of 0.5 ties with the unknown one of 0.5, and all else is in order.
+    assert one.auroc() == pytest.approx(1 - 0.25 * 0.25 / 2)
+    none = OpenSet(np.array([0.5, 0.9]), np.array([0.5, 0.2]), weights, weights, np.array([False, False]))
+    assert np.isnan(none.new_accepted(0.5))
+
+
+def test_the_threshold_is_amid_two_neighbours_and_the_lowest_of_equals():
+    half = np.array([0.5, 0.5])
+    apart = OpenSet(np.array([0.6, 0.8]), np.array([0.2, 0.4]), half, half, np.array([False, False]))
+    assert choose_threshold([apart]) == pytest.approx(0.5)
+    # 0.3 rejects one of two and 0.7 both, but one known image too: equals.
+    mixed = OpenSet(np.array([0.5, 0.9]), np.array([0.1, 0.55]), half, half, np.array([False, False]))
+    assert choose_threshold([mixed]) == pytest.approx(0.3)
+    assert choose_threshold([]) == 0.0

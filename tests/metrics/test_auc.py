@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from niwt_tf.metrics.auc import auc_lower_bound, paired_auc, separation_auc
@@ -44,3 +45,19 @@ def test_the_lower_bound_holds_as_often_as_it_says():
     assert 0.86 < np.mean(below < truth) < 0.95
     assert auc_lower_bound(np.array([1.0]), np.array([20]), 60) == 1.0
     assert np.isnan(auc_lower_bound(np.array([np.nan]), np.array([0]), 60)).all()
+
+
+def test_one_image_of_each_kind_is_enough():
+    scores, present = np.array([[1.0, 2.0], [2.0, 1.0]]), np.array([[False, False], [True, True]])
+    np.testing.assert_array_equal(paired_auc(scores, present), [1.0, 0.0])
+    np.testing.assert_array_equal(separation_auc(scores, present[:, :1]), [[1.0], [0.0]])
+
+
+def test_the_lower_bound_by_hand():
+    # Hanley and McNeil: Q1 = 0.75 / 1.25 and Q2 = 2 x 0.75^2 / 1.75, with 2 images of one kind and 3 of the other.
+    variance = (0.75 * 0.25 + 1 * (0.6 - 0.5625) + 2 * (1.125 / 1.75 - 0.5625)) / 6
+    found = auc_lower_bound(np.array([0.75, 0.75, 0.75]), np.array([2, 0, 5]), 5)
+    assert found[0] == pytest.approx(0.75 - norm.ppf(0.9) * np.sqrt(variance), abs=1e-4)
+    assert np.isnan(found[1:]).all()
+    single = auc_lower_bound(np.array([0.75]), np.array([1]), 2)
+    assert single[0] == pytest.approx(0.75 - norm.ppf(0.9) * np.sqrt(0.1875), abs=1e-4)

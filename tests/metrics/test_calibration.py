@@ -111,3 +111,58 @@ def test_the_constant_is_the_middle_of_the_plateau():
 )
 def test_the_run_of_near_best_candidates_ends_at_the_first_that_is_not(near, best, expected):
     assert calibration._run_around(np.array([mark == "1" for mark in near]), best) == expected
+
+
+def test_a_margin_that_is_not_above_0_leaves_the_spread_and_no_spread_leaves_1():
+    balanced = np.array([[1.0, 0.0], [1.0, 0.0]])
+    assert seen_margin(balanced, np.array([0, 1])) == 0.5  # margins of 1 and -1
+    assert seen_margin(np.ones((2, 2)), np.array([0, 1])) == 1.0
+    assert seen_margin(np.array([[0.75, 0.25]]), np.array([0])) == 0.5  # small, and a margin all the same
+
+
+def test_matching_by_hand():
+    # Logits of 0 and 1 have the mean 0.5 and the deviation 0.5; those of a column of zeros cannot be stretched.
+    features, columns = np.array([[0.0], [1.0]]), np.array([[1.0, 0.0]])
+    matched, biases = match_logits(columns, features, calibration.LogitStatistics(mean=2.0, deviation=1.5))
+    np.testing.assert_allclose(matched, [[3.0, 0.0]])
+    np.testing.assert_allclose(biases, [0.5, 2.0])
+
+
+def _steps(seen, unseen):
+    """A curve whose points change at 0, 1, 2 and 3."""
+    return CalibrationCurve(np.array([-np.inf, 0.0, 1.0, 2.0, 3.0]), np.array(seen), np.array(unseen))
+
+
+def test_harmonic_means_at_each_step_by_hand():
+    curve = _steps([1.0, 0.5, 0.25, 0.0, 0.0], [0.0, 0.25, 0.5, 0.0, 1.0])
+    third = 2 * 0.5 * 0.25 / 0.75
+    # A point holds up to and with the next edge; where both accuracies are 0, so is the mean.
+    found = calibration.harmonic_means(curve, np.array([-1.0, 0.0, 0.5, 1.0, 1.5, 2.5, 9.0]))
+    np.testing.assert_allclose(found, [0.0, 0.0, third, third, third, 0.0, 0.0])
+
+
+@pytest.mark.parametrize("unit", [1.0, 0.5])
+def test_the_constant_is_amid_the_best_step_in_units_of_the_margin(unit):
+    curve = _steps([1.0, 0.9, 0.8, 0.5, 0.0], [0.0, 0.5, 0.8, 0.9, 1.0])
+    constant, mean = choose_calibration([curve], [unit])
+    assert (constant, mean) == (pytest.approx(1.5 / unit, abs=0.01 / unit), pytest.approx(0.8))
+
+
+def test_only_what_is_near_the_best_belongs_to_its_run():
+    near = _steps([1.0, 0.8, 0.796, 0.5, 0.0], [0.0, 0.8, 0.796, 0.9, 1.0])
+    assert choose_calibration([near], [1.0])[0] == pytest.approx(1.0, abs=0.01)
+    further = _steps([1.0, 0.8, 0.794, 0.5, 0.0], [0.0, 0.8, 0.794, 0.9, 1.0])
+    assert choose_calibration([further], [1.0])[0] == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("near", "best", "expected"),
+    [([0, 1, 1, 1, 0], 2, (1, 3)), ([1, 1, 1], 1, (0, 2)), ([1, 0, 1, 0, 1], 2, (2, 2)), ([1, 1, 0, 1], 0, (0, 1))],
+)
+def test_the_run_around_the_best(near, best, expected):
+    assert calibration._run_around(np.array(near, bool), best) == expected
+
+
+def test_the_margin_of_scores_below_0_is_over_the_best_other_one():
+    scores = np.array([[-1.0, -3.0, -4.0], [-5.0, -2.0, -2.5]])
+    assert seen_margin(scores, np.array([0, 1])) == pytest.approx((2.0 + 0.5) / 2)

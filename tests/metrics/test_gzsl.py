@@ -99,3 +99,31 @@ def test_average_precision_by_hand():
     shifted = scores + np.array([[0.0], [9.0], [-9.0]])
     assert ev.mean_average_precision(shifted, np.array([0, 0, 1])) == pytest.approx(2 / 3)
     assert np.isnan(ev.mean_average_precision(np.empty((0, 3)), np.empty(0, int)))
+
+
+def test_one_image_of_a_class_is_measured():
+    np.testing.assert_array_equal(ev.per_class_accuracy(np.array([0, 1]), np.array([0, 0]), 3), [1.0, 0.0, np.nan])
+
+
+def test_the_harmonic_mean_of_small_accuracies_and_of_what_is_unknown():
+    assert ev.harmonic_mean(0.25, 0.5) == pytest.approx(1 / 3)
+    assert ev.harmonic_mean(0.0, 0.0) == 0.0
+    assert np.isnan(ev.harmonic_mean(float("nan"), 0.5))
+
+
+def test_an_area_never_exceeds_1():
+    accuracies = np.array([1.0, 1.0 + 1e-15]), np.array([0.0, 1.0])
+    assert ev.CalibrationCurve(np.array([-np.inf, 0.0]), *accuracies).area == 1.0
+    assert ev.CalibrationCurve(np.array([-np.inf, 0.0]), np.array([0.5, 0.5]), np.array([0.0, 1.0])).area == 0.5
+
+
+def test_the_scalars_are_the_six_numbers():
+    found = ev.evaluate_scores(np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([0, 1]), 1, 0.5).scalars()
+    names = ("acc_seen", "acc_unseen", "harmonic_mean", "acc_zsl", "ausuc", "calibration")
+    assert found == dict(zip(names, (1.0, 1.0, 1.0, 1.0, 1.0, 0.5), strict=True))
+
+
+def test_a_class_without_images_is_no_division_by_zero():
+    with np.errstate(all="raise"):
+        found = ev.per_class_accuracy(np.array([0]), np.array([0]), 2)
+    np.testing.assert_array_equal(found, [1.0, np.nan])

@@ -170,3 +170,56 @@ def test_a_bootstrap_draws_whole_clusters():
     # Of 27 draws of three clusters one is all of the first, and one all of the last: 3.7 % each, more than 2.5 %.
     assert figure == {"value": pytest.approx(26 / 6), "count": 6, "low": 1.0, "high": 9.0}
     assert "low" not in bootstrapped(lambda at: float(values[at].mean()), np.zeros(6))
+
+
+@pytest.mark.parametrize(("clusters", "has_interval"), [(1, False), (9, False), (10, True), (11, True), (30, True)])
+def test_the_same_value_of_enough_clusters_has_an_interval_of_no_width(clusters, has_interval):
+    figure = clustered_mean(np.full(clusters, 0.5), np.arange(clusters))
+    assert figure == {"value": 0.5, "count": clusters, **({"low": 0.5, "high": 0.5} if has_interval else {})}
+
+
+def test_a_difference_of_rounding_is_none():
+    assert "low" not in plain_mean(np.array([0.5, 0.5 + 1e-13]))
+    assert "low" in plain_mean(np.array([0.5, 0.5 + 1e-11]))
+    assert mean_of([0.5, 0.5 + 1e-13]).half == 0.0 and mean_of([0.5, 0.5 + 1e-11]).half > 0.0
+    assert ranks(np.array([[0.5, 0.5 + 1e-13], [0.5, 0.5 + 1e-11]])).tolist() == [[1.5, 1.5], [2.0, 1.0]]
+
+
+@pytest.mark.parametrize("of", [mean_over_classes, clustered_mean])
+def test_fractions_are_bounded_by_0_and_1_unless_it_is_said_otherwise(of):
+    values = np.array([1.0, 0.0])
+    assert (of(values, np.arange(2))["low"], of(values, np.arange(2))["high"]) == (0.0, 1.0)
+    assert (plain_mean(values)["low"], plain_mean(values)["high"]) == (0.0, 1.0)
+    wide = of(10 * values, np.arange(2), bounds=(-2.0, 20.0))
+    assert (wide["low"], wide["high"]) == (-2.0, 20.0)
+
+
+def test_a_share_of_one_trial_by_hand():
+    # Wilson with n = 1, p = 1: the lower end is 1 / (1 + z^2).
+    found = clustered_share(np.array([True, True]), np.array([4, 4]))
+    assert found == {"value": 1.0, "low": pytest.approx(1 / (1 + 1.95996**2), abs=1e-5), "high": 1.0, "count": 2}
+
+
+def test_a_mean_excludes_zero_only_beyond_its_interval():
+    assert Mean(0.3, 0.2, 3).excludes_zero and Mean(-0.3, 0.2, 3).excludes_zero
+    assert not Mean(0.2, 0.2, 3).excludes_zero and not Mean(0.1, 0.2, 3).excludes_zero
+    assert (Mean(0.3, 0.2, 3).low, Mean(0.3, 0.2, 3).high) == pytest.approx((0.1, 0.5))
+    assert Mean(0.3, None, 1).low is Mean(0.3, None, 1).high is None
+
+
+def test_two_figures_have_a_p_and_two_clusters_a_bootstrap():
+    assert paired_p([0.1, 0.3]) == pytest.approx(ttest_1samp([0.1, 0.3], 0).pvalue)
+    alone = bootstrapped(lambda at: float(len(at)), np.zeros(3, int))
+    assert alone == {"value": 3.0, "count": 3}
+    values = np.array([0.0, 1.0])
+    two = bootstrapped(lambda at: float(values[at].mean()), np.arange(2), resamples=200)
+    assert (two["value"], two["low"], two["high"], two["count"]) == (0.5, 0.0, 1.0, 2)
+    again = bootstrapped(lambda at: float(values[at].mean()), np.arange(2), resamples=200, seed=0)
+    assert again == two
+
+
+def test_what_was_left_out_is_counted_only_where_something_was():
+    labels = np.array([0, 1, 2])
+    assert "left_out" not in mean_over_classes(np.array([0.1, 0.2, 0.4]), labels)
+    assert mean_over_classes(np.array([0.1, NAN, 0.4]), labels)["left_out"] == 1
+    assert "chance" not in mean_over_classes(np.array([0.1, 0.2, 0.4]), labels)

@@ -129,3 +129,46 @@ def test_a_record_comes_back_equal():
 def test_what_is_no_record(change):
     with pytest.raises(ValueError, match=r"range|not a record"):
         Probabilities.from_dict({**Probabilities().as_dict(), **change})
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"temperature": 0, "abstain_below": 0, "figures": {}},
+        {"temperature": float("inf"), "abstain_below": 0, "figures": {}},
+        {"temperature": float("nan"), "abstain_below": 0, "figures": {}},
+        {"temperature": 1, "abstain_below": -0.5, "figures": {}},
+        {"temperature": 1, "abstain_below": 1.5, "figures": {}},
+        {"temperature": 1, "figures": {}},
+        {"temperature": None, "abstain_below": 0, "figures": {}},
+        {"temperature": 1, "abstain_below": 0, "figures": []},
+        [],
+    ],
+)
+def test_what_is_no_record_of_probabilities(record):
+    with pytest.raises(ValueError):
+        Probabilities.from_dict(record)
+
+
+@pytest.mark.parametrize(("temperature", "below"), [(0.25, 0.0), (1.5, 1.0), (1.0, 0.5)])
+def test_a_record_comes_back(temperature, below):
+    made = Probabilities(temperature, below, {"validation_folds": 2.0})
+    assert Probabilities.from_dict(made.as_dict()) == made
+    assert Probabilities() == Probabilities(1.0, 0.0, {})
+
+
+def test_an_error_of_one_bin_by_hand_at_the_ends():
+    # A probability of 1 is in the last bin, one of 1/2 of two in the first; right answers only in the last.
+    probabilities, labels = np.array([[1.0, 0.0], [0.5, 0.5]]), np.array([0, 1])
+    assert expected_calibration_error(probabilities, labels, bins=2) == pytest.approx((0.0 + 0.5) / 2)
+    assert expected_calibration_error(probabilities, labels, bins=1) == pytest.approx(abs(0.5 - 0.75))
+    # What exceeds 1 by a rounding is in the last bin too: a wrong answer of 1 and a right one of 0.9.
+    above = np.array([[1 + 1e-12, 0.0], [0.1, 0.9]])
+    assert expected_calibration_error(above, np.array([1, 1]), bins=2) == pytest.approx(abs(-1 + 0.1) / 2)
+
+
+def test_the_temperature_is_sought_within_bounds():
+    # What is always wrong asks for logits of no weight at all.
+    logits = np.array([[1.0, 0.0], [0.0, 1.0]])
+    assert fit_temperature([logits], [np.array([1, 0])]) == pytest.approx(np.exp(8.0), rel=1e-2)
+    assert negative_log_likelihood(logits, np.array([0, 1])) == pytest.approx(np.log(1 + np.exp(-1.0)))

@@ -14,6 +14,7 @@ from niwt_tf.metrics.gzsl import class_weights
 from niwt_tf.metrics.probabilities import expected_calibration_error, fit_temperature, negative_log_likelihood
 from niwt_tf.protocol.probabilities import (
     FoldScores,
+    _open_sets,
     choose_probabilities,
     held_out_probabilities,
     load_probabilities,
@@ -127,3 +128,35 @@ def test_what_cannot_be_loaded(tmp_path, contents):
         path.write_text(contents)
     with pytest.raises(InputError, match=r"probabilities.json must be the file that the stage transfer wrote. Received: '/"):
         load_probabilities(path)
+
+
+def test_a_half_without_images_tells_nothing_of_abstaining():
+    fold = _fold(3, validation=2)
+    alone = np.flatnonzero(fold.labels != 5)
+    short = replace(fold, logits=fold.logits[alone], labels=fold.labels[alone])
+    # Only where class 4 is kept from the head there are unknown images.
+    assert [int(each.is_new.sum()) for each in _open_sets(short, 1.0)] == [0]
+    assert len(_open_sets(fold, 1.0)) == 2
+    seen = np.flatnonzero(fold.labels < 4)
+    assert _open_sets(replace(fold, logits=fold.logits[seen], labels=fold.labels[seen]), 1.0) == []
+    new = np.flatnonzero(fold.labels == 4)
+    assert _open_sets(replace(fold, logits=fold.logits[new], labels=fold.labels[new]), 1.0) == []
+
+
+def test_of_folds_without_unknown_images_there_are_no_figures_of_abstaining():
+    folds = []
+    for seed in range(2):
+        fold = _fold(seed)
+        seen = np.flatnonzero(fold.labels < 4)
+        folds.append(replace(fold, logits=fold.logits[seen], labels=fold.labels[seen]))
+    found = choose_probabilities(folds, CALIBRATION, UNIT)
+    assert found.abstain_below == 0.0
+    assert {name for name in found.figures if "abstain" in name} == set()
+    assert found.figures["validation_folds"] == 2.0
+
+
+def test_scores_of_a_fold_are_not_changed():
+    fold = _fold(0)
+    before = fold.logits.copy()
+    choose_probabilities([fold], CALIBRATION, UNIT)
+    np.testing.assert_array_equal(fold.logits, before)

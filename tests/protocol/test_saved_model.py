@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pytest
 
 from niwt_tf.errors import InputError
 from niwt_tf.files import digest_of, sealed
 from niwt_tf.protocol import saved_model
-from niwt_tf.protocol.saved_model import DamagedModelError, load_model
+from niwt_tf.protocol.saved_model import DamagedModelError, load_model, save_model
 
 
 @pytest.fixture
@@ -51,4 +54,41 @@ def test_what_is_no_saved_model_is_refused(tmp_path, text):
 def test_a_model_of_another_version_says_which(tmp_path):
     (tmp_path / "model.json").write_text('{"format": 0}')
     with pytest.raises(InputError, match="fit and save it again. Received: 0"):
+        load_model(tmp_path)
+
+
+def test_a_model_is_not_written_over_what_is_none(tmp_path):
+    """Each is refused before anything of the model is looked at."""
+    file, strange, empty = tmp_path / "a.txt", tmp_path / "strange", tmp_path / "empty"
+    file.write_text("mine")
+    strange.mkdir()
+    (strange / "letter.txt").write_text("mine")
+    for path in (file, strange):
+        with pytest.raises(InputError, match="path must be new, empty or a saved model"):
+            save_model(path, None)
+    for inside in (file / "model", file / "deep" / "model"):
+        with pytest.raises(InputError, match=r"path must not be inside a file.*a\.txt' is a file"):
+            save_model(inside, None)
+    assert (file.read_text(), (strange / "letter.txt").read_text()) == ("mine", "mine")
+    empty.mkdir()
+    (strange / "model.json").write_text("{}")
+    for path in (empty, strange, tmp_path / "new" / "model"):
+        with pytest.raises(AttributeError):  # what is no model has no parts: the folder itself was fine
+            save_model(path, None)
+
+
+@pytest.mark.parametrize("record", [{"settings": []}, {"settings": 5}, {}, {"settings": {}, "probabilities": []}])
+def test_a_record_of_another_form_is_no_saved_model(tmp_path, record):
+    for name in ("generator.npz", "classes.npz"):
+        np.savez(tmp_path / name, a=np.zeros(1))
+    (tmp_path / "model.json").write_text(json.dumps({"format": saved_model._FORMAT, **record}))
+    with pytest.raises(InputError, match=r"path must be a folder that Niwt\.save wrote"):
+        load_model(tmp_path)
+
+
+def test_a_damaged_model_is_told_from_what_is_none(tmp_path, record):
+    plain = {name: value for name, value in record.items() if name != "seal"}
+    (tmp_path / "model.json").write_text(json.dumps(sealed({"format": saved_model._FORMAT, **plain})))
+    (tmp_path / "a.npz").write_bytes(b"other")
+    with pytest.raises(DamagedModelError, match=r"must be unchanged since Niwt\.save wrote it\. Received: a\.npz"):
         load_model(tmp_path)

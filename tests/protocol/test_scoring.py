@@ -11,7 +11,7 @@ from niwt_tf.metrics.gzsl import calibration_curve, evaluate_scores
 from niwt_tf.metrics.intervals import or_none
 from niwt_tf.models.backbones import build_network
 from niwt_tf.protocol import scoring
-from niwt_tf.protocol.scoring import Scored, metrics_of, score_network
+from niwt_tf.protocol.scoring import Scored, load_scores, metrics_of, save_scores, score_network, scored_alone
 
 
 def _scored(logits, labels, num_seen, calibration=0.0):
@@ -90,3 +90,37 @@ def test_no_test_image_at_all(coloured):
     none = Images(coloured.root, (), np.empty(0, np.int32), coloured.class_names)
     scored = score_network(network, TestData(none, 4))
     assert metrics_of(scored, 4, {})["acc_seen"] is None
+
+
+@pytest.mark.parametrize(("num_seen", "num_unseen", "chance"), [(3, 0, None), (2, 1, 1.0), (1, 2, 0.5)])
+def test_chance_among_the_unseen_classes(num_seen, num_unseen, chance):
+    metrics = metrics_of(_scored(LOGITS, LABELS, num_seen), num_seen, {})
+    assert (metrics["chance_zsl"], metrics["num_unseen"]) == (chance, num_unseen)
+
+
+def test_scores_go_through_a_file(tmp_path):
+    save_scores(tmp_path / "scores.npz", _scored(LOGITS, LABELS, 2, calibration=9.0))
+    read = load_scores(tmp_path / "scores.npz", 2, 1.0)
+    np.testing.assert_array_equal(read.logits, LOGITS)
+    np.testing.assert_array_equal(read.labels, LABELS)
+    assert (read.evaluation.calibration, read.evaluation.acc_unseen) == (1.0, 0.5)
+
+
+def test_a_network_of_the_unseen_classes_alone(coloured, monkeypatch):
+    """Classes 3 and 4 of the data are the network's 1 and 0; half of one and all of the other are right."""
+    names = coloured.class_names
+    network = build_network("small_vgg", (names[4], names[3]), input_size=16)
+    asked = []
+
+    def logits(self, images):
+        asked.append(images)
+        right = np.where(images.labels == 0, 1, 0)
+        right[np.flatnonzero(images.labels == 0)[::2]] = 0
+        return np.eye(2)[right]
+
+    monkeypatch.setattr(scoring.Reader, "logits", logits)
+    found = scored_alone(network, TestData(coloured, 3))
+    assert asked[0].class_names == names[3:]
+    count = int((asked[0].labels == 0).sum())
+    assert found["acc_alone"] == pytest.approx((count // 2 / count + 1.0) / 2)
+    assert 0.5 < found["ap_alone"] < 1.0

@@ -8,6 +8,7 @@ import pytest
 from niwt_tf.compute.execution import Execution
 from niwt_tf.compute.features import Reader
 from niwt_tf.config.settings import Settings
+from niwt_tf.errors import InputError
 from niwt_tf.metrics.gzsl import class_normalised_accuracy
 from niwt_tf.models.backbones import build_network
 from niwt_tf.protocol import seen_networks
@@ -153,3 +154,80 @@ def test_a_head_on_random_weights_is_warned_of(coloured_seen, monkeypatch, caplo
         settings = Settings(finetune="head", input_size=16, **options)
         train_partitions(settings, partitions_of(settings, coloured_seen, 2)[:1], Execution())
         assert ("random weights" in caplog.text) == (options == {"weights": "none"})
+
+
+@pytest.mark.parametrize("finetune", ["head", "all"])
+def test_a_hub_module_is_told_of_the_images_of_the_partition_whose_network_it_is(coloured_seen, monkeypatch, finetune):
+    """A frozen trunk is shared, so that the images of all seen classes tell what to expect."""
+    network = build_network("small_vgg", coloured_seen.images.class_names, input_size=16)
+    told = []
+    monkeypatch.setattr(seen_networks, "_new_network", lambda *_: network)
+    monkeypatch.setattr(seen_networks, "_settle", lambda _, made, partition, __: told.append((made, partition.name)))
+    monkeypatch.setattr(seen_networks, "train_seen", lambda *_, **__: (network, []))
+    monkeypatch.setattr(seen_networks.Reader, "features", lambda self, images: np.zeros((len(images), network.num_features)))
+    settings = Settings(**{**QUICK, "finetune": finetune, "weights": "imagenet"})
+    results = train_partitions(settings, partitions_of(settings, coloured_seen, 2), Execution())
+    assert list(results) == ["main", "fold_0"]
+    assert told == [(network, name) for name in (("main",) if finetune == "head" else ("main", "fold_0"))]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "weights", "expected"),
+    [("hub:some/module", "none", True), ("hub:some/module", "own.h5", False), ("small_vgg", "none", False)],
+)
+def test_only_a_hub_module_without_other_weights_is_told(coloured_seen, monkeypatch, backbone, weights, expected):
+    told, images = [], coloured_seen.images
+    network = build_network("small_vgg", images.class_names, input_size=16)
+    monkeypatch.setattr(seen_networks, "settle", lambda tail, maps: told.append((tail, maps.shape)))
+    monkeypatch.setattr(seen_networks.Reader, "pooled_maps", lambda self, images: np.zeros((len(images), 128)))
+    partition = partitions_of(Settings(**QUICK), coloured_seen, 2)[0]
+    asked = Settings(finetune="head", backbone=backbone, weights=weights)
+    seen_networks._settle(asked, network, partition, Execution())
+    assert told == ([(network.tail, (len(partition.training.images), 128))] if expected else [])
+
+
+@pytest.mark.parametrize(
+    ("finetune", "precision", "is_mixed"),
+    [("all", "mixed_bfloat16", True), ("all", "float32", False), ("head", "mixed_bfloat16", False)],
+)
+def test_what_is_trained_in_a_mixed_precision_is_a_twin(coloured_seen, monkeypatch, finetune, precision, is_mixed):
+    network = build_network("small_vgg", coloured_seen.images.class_names, input_size=16)
+    twin = build_network("small_vgg", coloured_seen.images.class_names, input_size=16, seed=1)
+    asked, trained = [], []
+    monkeypatch.setattr(seen_networks, "_new_network", lambda *_: network)
+    monkeypatch.setattr(seen_networks, "in_precision", lambda made, precision: asked.append((made, precision)) or twin)
+    monkeypatch.setattr(seen_networks, "train_seen", lambda made, *_, **__: trained.append(made) or (made, []))
+    before = [each.get_weights() for each in (network.model, twin.model)]
+    settings = Settings(**{**QUICK, "finetune": finetune, "precision": precision, "weights": "imagenet"})
+    result = train_partitions(settings, partitions_of(settings, coloured_seen, 2)[:1], Execution())["main"]
+    assert (asked, trained) == (([(network, precision)], [twin]) if is_mixed else ([], [network]))
+    assert result.network is network
+    for weight, expected in zip(network.model.get_weights(), before[is_mixed], strict=True):
+        np.testing.assert_array_equal(weight, expected)
+
+
+def test_new_heads_are_drawn_by_the_seed_around_0_with_a_deviation_of_one_over_the_root_of_the_features(coloured_seen):
+    partition = partitions_of(Settings(**QUICK), coloured_seen, 2)[1]
+    shared = build_network("small_vgg", coloured_seen.images.class_names, input_size=16)
+    made = seen_networks._with_new_head(shared, partition, seed=3)
+    expected = np.random.default_rng(3).normal(size=(shared.num_features, 3)) / np.sqrt(shared.num_features)
+    np.testing.assert_allclose(made.columns, expected, rtol=1e-5)
+    np.testing.assert_array_equal(made.biases, np.zeros(3))
+    assert (made.class_names, made.num_seen) == (partition.training.images.class_names, 3)
+
+
+def test_callbacks_hear_of_the_main_partition_alone(coloured_seen, monkeypatch):
+    network = build_network("small_vgg", coloured_seen.images.class_names, input_size=16)
+    heard = []
+    monkeypatch.setattr(seen_networks, "_new_network", lambda *_: network)
+    monkeypatch.setattr(seen_networks, "train_seen", lambda made, *_, callbacks, **__: heard.append(callbacks) or (made, []))
+    settings = Settings(**{**QUICK, "finetune": "head", "weights": "imagenet"})
+    train_partitions(settings, partitions_of(settings, coloured_seen, 2), Execution(), callbacks=["one"])
+    assert heard == [["one"], ()]
+
+
+def test_a_backbone_of_features_goes_with_features_alone(coloured_seen):
+    settings = Settings(backbone="features", finetune="head")
+    with pytest.raises(InputError, match="--backbone must be features for a data set of features, and only for"):
+        seen_networks._width_of(settings, coloured_seen.images)
+    assert seen_networks._width_of(Settings(**QUICK), coloured_seen.images) is None

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from niwt_tf.compute.features import Reader
 from niwt_tf.config.names import network_methods
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.folds import class_folds, main_partition
 from niwt_tf.data.schema import SeenData, TestData
+from niwt_tf.methods.base import Trial
 from niwt_tf.methods.baselines.eszsl import METHOD as ESZSL
 from niwt_tf.methods.baselines.linear import GridCandidate, LinearMethod
 from niwt_tf.methods.registry import method_of
@@ -20,8 +23,9 @@ from niwt_tf.metrics.calibration import choose_calibration, seen_margin
 from niwt_tf.metrics.gzsl import calibration_curve
 from niwt_tf.metrics.ranks import unit
 from niwt_tf.models.backbones import build_network
+from niwt_tf.protocol.probabilities import FoldScores
 from niwt_tf.protocol.scoring import metrics_of, score_task
-from niwt_tf.protocol.selection import choose, select
+from niwt_tf.protocol.selection import _Tried, choose, plain, select
 from tests.methods.baselines.linear_world import SMALL
 from tests.shared import further
 
@@ -295,3 +299,64 @@ def test_without_folds_the_first_candidate_is_taken_and_nothing_calibrated(parte
     assert (chosen.trials, chosen.calibration) == ([], 0.0)
     assert np.isnan(chosen.trial.harmonic_mean)
     assert chosen.applied(task(main).network, unseen)[0].class_names[3:] == unseen.names
+
+
+def _scores(acc_unseen, margin, cosine):
+    """Scores of one seen and two validation classes, one of whose images is right if there is anything to choose."""
+    logits = np.array([[margin, 0.0, -1.0], [0.0, 1.0, 0.5], [0.0, 0.5, 1.0 if acc_unseen == 1.0 else 0.25]])
+    return FoldScores(logits, np.array([0, 1, 2]), 1, margin, {"transfer_cosine": cosine})
+
+
+def test_a_trial_is_the_mean_over_its_folds():
+    tried = _Tried()
+    for scores in (_scores(1.0, 2.0, 0.5), _scores(0.5, 4.0, 0.25)):
+        tried.add(scores)
+    found = tried.trial("a candidate")
+    curves = [calibration_curve(each.logits, each.labels, 1) for each in (_scores(1.0, 2.0, 0.5), _scores(0.5, 4.0, 0.25))]
+    assert (found.calibration, found.harmonic_mean) == choose_calibration(curves, [2.0, 4.0])
+    assert (found.candidate, found.acc_zsl, dict(found.figures)) == ("a candidate", 0.75, {"transfer_cosine": 0.375})
+
+
+def test_a_trials_record_has_none_for_what_json_does_not_have():
+    trial = Trial(GridCandidate("unit", "l2", (("gamma", 10.0),)), 0.5, float("nan"), float("inf"))
+    found = plain(trial)
+    assert (found["calibration"], found["harmonic_mean"], found["acc_zsl"], found["gamma"]) == (0.5, None, None, 10.0)
+
+
+@pytest.mark.parametrize("with_folds", [True, False])
+def test_a_candidate_that_another_run_chose_is_taken_and_its_calibration_measured(folds, parted, task, with_folds):
+    tasks = [task(parted[0]), *(task(fold) for fold in folds if with_folds)]
+    candidate = FEW.candidates(SETTINGS, tasks)[-1]
+    chosen = choose(SETTINGS, FEW, tasks, candidate=candidate)
+    assert (chosen.trial.candidate, list(chosen.trials)) == (candidate, [chosen.trial])
+    if with_folds:
+        tried = next(trial for trial in select(SETTINGS, FEW, tasks)[1] if trial.candidate == candidate)
+        assert chosen.trial == tried
+        assert chosen.probabilities.figures["validation_folds"] == 2
+    else:
+        assert (chosen.trial.calibration, chosen.calibration) == (0.0, 0.0)
+        assert np.isnan([chosen.trial.harmonic_mean, chosen.trial.acc_zsl]).all()
+        assert "validation_folds" not in chosen.probabilities.figures
+
+
+def test_that_there_are_no_folds_is_said(parted, task, caplog):
+    with caplog.at_level("WARNING", logger="niwt_tf"):
+        choose(SETTINGS, ESZSL, [task(parted[0])])
+    assert "too few seen classes or images for folds" in caplog.text
+
+
+def test_progress_is_counted_in_candidates_of_all_folds(folds, task, monkeypatch):
+    bars = []
+
+    class Bar(tqdm):
+        def __init__(self, *given, **options):
+            bars.append((self, options))
+            super().__init__(*given, **{**options, "disable": False, "file": io.StringIO()})
+
+    monkeypatch.setattr("niwt_tf.protocol.selection.tqdm", Bar)
+    for progress in (True, False):
+        _, trials = select(SETTINGS, FEW, [task(fold) for fold in folds], progress=progress)
+        bar, options = bars.pop()
+        assert (bar.n, bar.total, options["disable"]) == (2 * len(trials), 2 * len(trials), not progress)
+        assert bar.postfix == f"best={max(trial.harmonic_mean for trial in trials):.3f}"
+    assert select(SETTINGS, FEW, [task(fold) for fold in folds[:1]]) and bars[0][1]["disable"]

@@ -10,14 +10,18 @@ import pytest
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.images.duplicates import image_digest
 from niwt_tf.data.schema import Dataset, Knowledge, Split
+from niwt_tf.files import digest_of, fingerprint
 from niwt_tf.runs.fingerprints import (
     annotation_fingerprint,
     data_fingerprint,
     descriptions_fingerprint,
     image_fingerprint,
     method_package,
+    other_package,
+    package_versions,
     problem_fingerprint,
     support_fingerprint,
+    weights_fingerprint,
 )
 from niwt_tf.runs.run import RunDirectory
 
@@ -34,14 +38,14 @@ def test_it_follows_the_content_and_not_the_place(tmp_path):
     for name in "abc":
         (first / f"{name}.png").write_bytes(b"12")
     shutil.copytree(first, tmp_path / "second")
-    fingerprint = data_fingerprint(_dataset(first))
-    assert data_fingerprint(_dataset(tmp_path / "second")) == fingerprint
-    assert data_fingerprint(_dataset(first).replace(labels=[0, 0, 2])) != fingerprint
-    assert data_fingerprint(_dataset(first).replace(split=None)) != fingerprint
+    known = data_fingerprint(_dataset(first))
+    assert data_fingerprint(_dataset(tmp_path / "second")) == known
+    assert data_fingerprint(_dataset(first).replace(labels=[0, 0, 2])) != known
+    assert data_fingerprint(_dataset(first).replace(split=None)) != known
     state = (first / "b.png").stat()
     (first / "b.png").write_bytes(b"13")  # of the same size, and as if nothing had been written
     os.utime(first / "b.png", ns=(state.st_atime_ns, state.st_mtime_ns))
-    assert data_fingerprint(_dataset(first)) != fingerprint
+    assert data_fingerprint(_dataset(first)) != known
 
 
 def test_digests_of_the_files_that_were_checked_are_taken(tmp_path):
@@ -128,3 +132,51 @@ def test_the_package_that_adds_a_method_counts_by_its_version(tmp_path, monkeypa
         versions["far"] = point.dist.version = "1.1"
         assert run.outdated("transfer") == "was made with another version of far"
         assert run.stage("transfer", ["seed"], extra=method_package("faraway")).reason == "was made with another package"
+
+
+def test_initial_weights_and_models_count_by_their_contents(tmp_path):
+    file, folder = tmp_path / "w.weights.h5", tmp_path / "model"
+    file.write_text("weights")
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    assert weights_fingerprint("imagenet") == weights_fingerprint("none", "small_vgg") == {}
+    assert weights_fingerprint(str(file)) == {"weights_file": fingerprint(file)}
+    model = tmp_path / "own.keras"
+    model.write_text("a model")
+    found = weights_fingerprint("none", str(model))
+    assert found == {"backbone_model": fingerprint([["own.keras", digest_of(model)]])}
+    model.write_text("another")
+    assert weights_fingerprint("none", str(model)) != found
+    assert weights_fingerprint("none", f"keras_hub:{folder}") == {
+        "backbone_model": fingerprint([["config.json", digest_of(folder / "config.json")]])
+    }
+    assert weights_fingerprint("none", str(tmp_path / "absent.keras")) == {}
+
+
+@pytest.mark.parametrize("download", [True, False])
+def test_a_hub_module_is_told_by_its_own_fingerprint(monkeypatch, download):
+    asked = []
+
+    def module(name, download):
+        asked.append((name, download))
+        return "abc"
+
+    monkeypatch.setattr("niwt_tf.runs.fingerprints.module_fingerprint", module)
+    assert weights_fingerprint("none", "hub:some/module", download=download) == {"hub_module": "abc"}
+    weights_fingerprint("none", "hub:some/module")
+    assert asked == [("some/module", download), ("some/module", False)]
+
+
+def test_a_named_support_and_what_is_no_folder_have_no_fingerprint(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "noise").mkdir()
+    assert [support_fingerprint(name) for name in ("seen", "noise", "absent")] == [{}] * 3
+
+
+def test_versions_of_packages(monkeypatch):
+    monkeypatch.setattr("niwt_tf.runs.fingerprints._VERSIONS", ("numpy", "no-such-package"))
+    found = package_versions()
+    assert list(found) == ["python", "numpy", "no-such-package"]
+    assert (found["numpy"], found["no-such-package"]) == (np.__version__, None)
+    assert other_package({}) == other_package({"package": ["numpy", np.__version__]}) == ""
+    assert other_package({"package": ["numpy", "0"]}) == other_package({"package": ["numpy", None]}) == "numpy"

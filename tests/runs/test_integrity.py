@@ -104,3 +104,46 @@ def test_a_stage_that_holds_a_circle_of_manifests_is_damaged(run):
     manifest = read_json(run / "train" / "manifest.json")
     write_json(run / "train" / "manifest.json", {**manifest, "inputs": {"evaluate": "x"}})
     assert _seen(run)["train"] == ("damaged", True)
+
+
+@pytest.mark.parametrize(("count", "more"), [(3, ""), (4, " and 1 more"), (6, " and 3 more")])
+def test_of_many_damaged_files_three_are_named(tmp_path, count, more):
+    with RunDirectory(tmp_path / "run").locked(Settings()) as made, made.stage("train", ["seed"]).writing() as folder:
+        for number in range(6):
+            (folder / f"f{number}").write_text("ab")
+    for number in range(count):
+        (tmp_path / "run" / "train" / f"f{number}").unlink()
+    (part,) = (each for each in check_run(tmp_path / "run") if each.name == "train")
+    assert part.detail == f"missing or changed: f0, f1, f2{more}"
+    assert part.size == 0
+
+
+def test_what_is_said_of_whole_parts(run):
+    parts = {part.name: part for part in check_run(run)}
+    assert parts["config.json"].detail == "as it was written"
+    assert parts["test_labels.json"].detail == "1 entries"
+    assert parts["train"].detail == "2 files as written"
+    assert parts["train"].size == sum((run / "train" / name).stat().st_size for name in ("arrays.npz", "metrics.json"))
+    assert parts["metrics.json"].detail == "unchanged since its stage wrote it"
+    (run / ".config.json").unlink()
+    assert next(iter(check_run(run))).detail == "unchanged; its copy is written again"
+    with RunDirectory(run).locked(Settings()) as made, made.stage("one", ["seed"]).writing() as folder:
+        (folder / "a").write_text("ab")
+    (one,) = (part for part in check_run(run) if part.name == "one")
+    assert (one.detail, one.size) == ("1 file as written", 2)
+
+
+def test_stages_stand_behind_all_that_they_were_made_from(tmp_path):
+    with RunDirectory(tmp_path).locked(Settings()) as made:
+        made.use_data("d")
+        for name, inputs in (("z", []), ("y", ["z"]), ("a", []), ("c", ["y", "a"]), ("b", ["a"])):
+            with made.stage(name, ["seed"], inputs).writing() as folder:
+                (folder / "f").write_text("1")
+    assert [part.name for part in check_run(tmp_path) if len(part.name) == 1] == ["a", "z", "b", "y", "c"]
+
+
+def test_a_stage_says_from_which_damaged_one_it_was_made(run):
+    _flip(run / "train" / "arrays.npz")
+    parts = {part.name: part for part in check_run(run)}
+    for name in ("map", "evaluate"):
+        assert "it was made from train, and is made again if that changes" in parts[name].detail

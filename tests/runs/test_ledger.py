@@ -11,7 +11,7 @@ import pytest
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.files import read_json, sealed, write_json
-from niwt_tf.runs.ledger import TAMPERED, portable
+from niwt_tf.runs.ledger import TAMPERED, Ledger, UseOfTestImages, _differing, could_be_chosen, portable
 from niwt_tf.runs.run import Run, RunDirectory
 
 FILE = "test_labels.json"
@@ -295,3 +295,75 @@ def test_a_record_that_cannot_be_read_is_kept_beside_the_new_one(tmp_path):
     _does(tmp_path, map="ridge")
     assert (tmp_path / f"{FILE}.damaged").read_text() == damaged
     assert read_json(tmp_path / FILE)["entries"]
+
+
+def test_several_settings_are_listed(tmp_path):
+    _does(tmp_path)
+    assert _does(tmp_path, map="cosine", seed=1) == ["its test images were also scored with another --map and --seed"]
+    (mark,) = _does(tmp_path, map="ridge", seed=2, weights="imagenet")
+    assert mark == "its test images were also scored with another --map, --seed and --weights"
+
+
+def test_what_can_be_chosen_by_test_figures():
+    chosen = [name for name in ("seed", "layer", "dataset", "split", "unseen", "jit", "cache_dtype") if could_be_chosen(name)]
+    assert chosen == ["seed", "layer"]
+    given = {"transfer_lambda": (0.1, 1.0), "jit": True, "split": "ps", "layer": None, "weights": "imagenet"}
+    assert list(portable(given).items()) == [("layer", None), ("transfer_lambda", [0.1, 1.0]), ("weights", "imagenet")]
+
+
+def test_figures_of_which_nothing_is_written_down_are_optimistic(tmp_path):
+    _does(tmp_path)
+    with RunDirectory(tmp_path).locked(Settings(), given=[]) as run:
+        use = run.test_use
+        assert use.reasons("evaluate", known=True) == use.reasons("baseline_ale") == ()
+        assert use.reasons("baseline_ale", known=True) == (TAMPERED,)
+        assert [choices["seed"] for choices in use.scored_with("evaluate")] == [0]
+        assert use.scored_with("baseline_ale") == []
+
+
+def test_of_a_team_the_chief_alone_writes_the_record(tmp_path):
+    use = UseOfTestImages(tmp_path, {"problem": "birds"})
+    assert use.enter("evaluate", {"seed": 0}, (), writes=False) == {"optimistic": [], "test_ledger": None}
+    assert not (tmp_path / FILE).exists() and use.scored == {}
+    made = use.enter("evaluate", {"seed": 0}, ())
+    assert made["test_ledger"] == Ledger(tmp_path).digest == use.scored["evaluate"]
+    assert use.kept() == {"problem": "birds", "test_ledger": made["test_ledger"]}
+
+
+@pytest.mark.parametrize("text", ["7", "[]", '{"entries": 7}', '{"entries": [7]}', '{"entries": [{}]}', '{"other": []}', "{"])
+def test_a_record_of_another_form_has_no_entries_and_was_changed(tmp_path, text):
+    assert Ledger(tmp_path).whole and Ledger(tmp_path).entries == [] and Ledger(tmp_path).digest is None
+    (tmp_path / FILE).write_text(text)
+    assert not Ledger(tmp_path).whole and Ledger(tmp_path).entries == []
+
+
+def test_an_entry_that_was_changed_or_taken_out_breaks_the_chain(tmp_path):
+    ledger = Ledger(tmp_path)
+    for seed in range(3):
+        ledger.add("evaluate", "birds", None, {"seed": seed})
+    ledger.add("evaluate", "birds", None, {"seed": 1})
+    entries = read_json(tmp_path / FILE)["entries"]
+    assert len(entries) == 3 and Ledger(tmp_path).whole
+    assert [entry["previous"] for entry in entries] == [None, *(entry["digest"] for entry in entries[:2])]
+    for changed in (entries[1:], [entries[0], entries[2]], [{**entries[0], "what": "other"}, *entries[1:]]):
+        write_json(tmp_path / FILE, {"entries": changed})
+        assert not Ledger(tmp_path).whole
+    write_json(tmp_path / FILE, {"entries": [{**entries[0], "time": "another day"}, *entries[1:]]})
+    assert Ledger(tmp_path).whole
+
+
+def test_a_setting_that_became_a_list_is_the_same_choice():
+    entry = {"descriptions": None, "version": "1", "choices": {"engine": "tape", "seed": 1}}
+    assert list(_differing(entry, {**entry, "choices": {"engine": ["tape"], "layer": "a"}})) == []
+    assert list(_differing(entry, {**entry, "choices": {"engine": ["tape", "auto"]}})) == ["--engine"]
+
+
+def test_a_folder_in_the_place_of_the_record_is_no_record_and_a_garbled_file_besides_holds_no_digest(tmp_path):
+    (tmp_path / "metrics.json").write_text("{")
+    (tmp_path / "config.json").write_text("[]")
+    assert Ledger(tmp_path).whole
+    (tmp_path / "config.json").write_text('{"test_ledger": "lost"}')
+    assert not Ledger(tmp_path).whole
+    (tmp_path / "config.json").unlink()
+    (tmp_path / FILE).mkdir()
+    assert not Ledger(tmp_path).whole and Ledger(tmp_path).entries == []

@@ -12,7 +12,7 @@ import pytest
 
 from niwt_tf.compute.distributed import Team
 from niwt_tf.config.settings import Settings
-from niwt_tf.errors import InputError
+from niwt_tf.errors import InputError, OtherFlagsError
 from niwt_tf.files import read_json, sealed, write_json
 from niwt_tf.runs import stage as stage_module
 from niwt_tf.runs.integrity import check_run
@@ -257,16 +257,6 @@ def test_a_folder_that_is_not_a_runs_is_left_alone(tmp_path):
     assert os.listdir(tmp_path) == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"settings": {"seed": "x"}}', '{"settings": {"sed": 1}}', "\xff"])
-def test_a_broken_configuration_is_named(tmp_path, text):
-    (tmp_path / "config.json").write_bytes(text.encode("latin-1"))
-    with (
-        pytest.raises(InputError, match=r"config\.json must be a run's configuration"),
-        RunDirectory(tmp_path).locked(Settings()),
-    ):
-        pass
-
-
 @pytest.mark.parametrize("name", ["niwt_tf.runs.run.FORMAT", "niwt_tf.__version__"])
 def test_what_another_version_wrote_is_made_again(tmp_path, monkeypatch, name):
     with RunDirectory(tmp_path / "run").locked(Settings()) as run:
@@ -469,3 +459,27 @@ def test_a_stage_reads_descriptions_unless_it_says_otherwise(tmp_path):
             assert not stage.up_to_date
             with stage.writing() as folder:
                 (folder / "a.txt").write_text(data)
+
+
+def test_flags_that_were_empty_or_lists_are_shown_as_they_are_given(tmp_path):
+    _both(tmp_path, Settings(unseen=("a", "b"), seed=3))
+    with pytest.raises(OtherFlagsError) as error:
+        _both(tmp_path, Settings(), given=["unseen", "seed"])
+    assert "--unseen was a,b, now empty; --seed was 3, now 0." in str(error.value)
+
+
+def test_workers_that_were_started_otherwise_are_named(tmp_path):
+    class Others(Team):
+        size, index = 4, 0
+
+        def of_each(self, value):
+            return [value, value + 1, value, value - 1]
+
+        def barrier(self):
+            return None
+
+    with (
+        pytest.raises(InputError, match="must have the same flags .* differ from the chief's on worker 1, 3"),
+        RunDirectory(tmp_path).locked(Settings(), team=Others()),
+    ):
+        pass

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -126,3 +127,86 @@ def test_a_lock_that_leads_elsewhere_is_refused_and_nothing_is_emptied(tmp_path,
     with pytest.raises(InputError, match=r"\.lock must be a file of its own\. Received: a (link to '.*mine\.txt'|pipe)"):
         _train(run, tmp_path / "store")
     assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "shared"),
+    [
+        ("train", (), True), ("transfer", ("train",), True), ("map", ("importance",), True), ("evaluate", (), False),
+        ("export", (), False), ("report", (), False), ("baseline_ale", ("train",), False), ("anything", ("transfer",), False),
+    ],
+)  # fmt: skip
+def test_what_is_shared(name, inputs, shared):
+    assert stage_store._is_shared(name, {"inputs": dict.fromkeys(inputs)}) == shared
+
+
+@pytest.mark.parametrize("code", [errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP])
+def test_a_file_that_cannot_be_linked_is_copied_and_another_fault_is_one(tmp_path, monkeypatch, code):
+    source, target = tmp_path / "from", tmp_path / "to"
+    (source / "deep").mkdir(parents=True)
+    (source / "deep" / "a").write_text("a")
+    (target / "deep").mkdir(parents=True)
+    faults = [code, errno.ENOSPC]
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(faults[0], "no")))
+    link_files(source, target)
+    assert (target / "deep" / "a").read_text() == "a"
+    faults.pop(0)
+    with pytest.raises(OSError, match="no") as raised:
+        link_files(source, target)
+    assert raised.value.errno == errno.ENOSPC
+
+
+def test_a_folder_in_use_names_the_process(tmp_path):
+    with stage_store.held(tmp_path / ".lock") as lock:
+        lock.write("4711")
+        lock.flush()
+        with pytest.raises(InputError, match=r"must not be in use\. Received: a folder that process 4711 is working in"):
+            stage_store.held(tmp_path / ".lock")
+        lock.truncate(0)
+        with pytest.raises(InputError, match="process unknown is working in"):
+            stage_store.held(tmp_path / ".lock")
+    stage_store.held(tmp_path / ".lock").close()
+
+
+def test_a_lock_whose_file_was_replaced_is_taken_again(tmp_path, monkeypatch):
+    """As when the process before removes its lock in the moment between opening and locking."""
+    lock, real, opened = tmp_path / ".lock", stage_store.lock_file, []
+
+    def racing(path):
+        file = real(path)
+        opened.append(file)
+        if len(opened) == 1:
+            path.unlink()
+        return file
+
+    monkeypatch.setattr(stage_store, "lock_file", racing)
+    with stage_store.held(lock) as held:
+        assert len(opened) == 2 and held is opened[1] and opened[0].closed
+        assert os.path.samestat(os.fstat(held.fileno()), lock.stat())
+
+
+def test_what_was_taken_on_is_given_up_when_the_store_is_closed(tmp_path):
+    parts = {"inputs": {}, "seed": 1}
+    with closing(StageStore(tmp_path / "deep" / "store")) as store:
+        assert store.find("train", parts) is None and store.find("train", parts) is None
+        assert len(store._held) == 1
+        store.release("map", parts)
+        assert len(store._held) == 1
+    assert store._held == {}
+
+
+def test_a_lock_may_be_read_and_written_by_all_whom_the_mask_allows(tmp_path):
+    before = os.umask(0o027)
+    try:
+        stage_store.lock_file(tmp_path / ".lock").close()
+    finally:
+        os.umask(before)
+    assert (tmp_path / ".lock").stat().st_mode & 0o777 == 0o640
+
+
+def test_the_lock_of_a_run_says_which_process_works_there_and_nothing_else(tmp_path):
+    _train(tmp_path / "run", tmp_path / "store")
+    lock = tmp_path / "run" / ".lock"
+    lock.write_text("9" * 30)
+    with RunDirectory(tmp_path / "run").locked(Settings()):
+        assert lock.read_text() == str(os.getpid())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from niwt_tf.methods.niwt.measuring import MeasuredHead
 from niwt_tf.methods.niwt.niwt import METHOD
 from niwt_tf.methods.niwt.solving import NiwtCandidate
 from niwt_tf.methods.niwt.support import Support
+from niwt_tf.methods.niwt.transfer import Transfer
 from niwt_tf.methods.relevance import RelevanceMap, fit_relevance_map
 from niwt_tf.methods.relevance_formula import RelevanceFormula
 from niwt_tf.methods.seen_heads import DiscriminantPath, RidgeMoments, SeenHead
@@ -108,3 +111,66 @@ def test_a_head_without_a_discriminant_is_refused():
         Settings(map="relevance", seen_head="ridge")
     with pytest.raises(InputError, match="--importance_over must be shared"):
         Settings(map="relevance", importance_over="own")
+
+
+def test_the_figures_are_those_of_the_first_head_and_the_map(averaged):
+    first = ClassImportance(averaged.heads[0].targets, np.full(CLASSES, 6), 0.75, 0.25)
+    changed = replace(averaged, heads=[replace(averaged.heads[0], importance=first), averaged.heads[1]])
+    assert changed.figures == {
+        "rank_correlation_within": 0.75,
+        "rank_correlation_across": 0.25,
+        "map_rank_correlation": averaged.relevance.rank_correlation,
+        "relevance_warrant": averaged.relevance.warrant,
+    }
+    again = AveragedGenerator.from_arrays(changed.options, changed.network, changed.arrays())
+    assert again.figures == changed.figures
+    assert [each.sizes for each in again.heads] == [(averaged.network.num_neurons,)] * 2
+
+
+def test_the_mean_head_is_in_units_of_each_head_s_margin(averaged):
+    for name in ("columns", "biases"):
+        parts = [getattr(each.head, name) / margin for each, margin in zip(averaged.heads, (2.0, 0.5), strict=True)]
+        np.testing.assert_allclose(getattr(averaged.head.head, name), (parts[0] + parts[1]) / 2, rtol=1e-5)
+    targets = [each.targets / margin for each, margin in zip(averaged.heads, (2.0, 0.5), strict=True)]
+    np.testing.assert_allclose(averaged.importances, (targets[0] + targets[1]) / 2, rtol=1e-5)
+    assert (averaged.head.head.kind, averaged.head.head.regularization, averaged.head.head.form) == ("lda", 0.0, None)
+
+
+def test_a_descent_solves_for_each_head_and_kernel_and_the_mean_is_taken(averaged, monkeypatch):
+    """A solution that is made up: a column of the sum of the importances asked for, times the head's penalty."""
+
+    def solved(options, candidate, network, head, asked, support, features, labels):
+        sums = head.regularization * asked.sum(axis=1)
+        columns = np.tile(sums, (network.num_features, 1)).astype(np.float32)
+        losses = np.array([head.regularization], np.float32)
+        return Transfer(columns, (sums + 1).astype(np.float32), losses, head.regularization)
+
+    monkeypatch.setattr("niwt_tf.methods.niwt.averaged.new_columns", solved)
+    descending = replace(averaged, candidate=replace(averaged.candidate, engine="operator"))
+    assert descending.formula is None
+    asked = _asked()
+    made, weights = descending.generate(asked), averaged.relevance.weights(asked.values)
+    expected = np.zeros(3)
+    for head, margin in zip(averaged.heads, averaged.margins, strict=True):
+        for kernel in weights:
+            expected += head.head.regularization * (kernel @ head.targets).sum(axis=1) / margin / (2 * len(weights))
+    np.testing.assert_allclose(made.new[0], np.tile(expected, (len(made.new[0]), 1)), rtol=1e-4)
+    np.testing.assert_allclose(made.new[1], expected + (1 / 2.0 + 1 / 0.5) / 2, rtol=1e-4)
+    assert dict(made.figures) == {"transfer_cosine": pytest.approx(5.5)}
+    assert made.losses.tolist() == [1.0, 10.0]
+
+
+@pytest.mark.parametrize("engine", ["closed_form", "operator"])
+def test_of_no_class_there_is_the_seen_part_alone(averaged, engine):
+    none = replace(averaged, candidate=replace(averaged.candidate, engine=engine)).generate(_asked().take(np.arange(0)))
+    assert (none.names, none.new[0].shape, none.new[1].shape) == ((), (averaged.network.num_features, 0), (0,))
+    np.testing.assert_array_equal(none.seen[0], averaged.head.head.columns)
+
+
+def test_what_a_class_is_told_of_its_importances_is_their_cosine(averaged):
+    asked = _asked()
+    made = averaged.generate(asked)
+    wanted = averaged.relevance.weights(asked.values).mean(axis=0) @ averaged.importances
+    reached = (averaged.support.operator @ made.new[0]).T
+    cosines = (reached * wanted).sum(axis=1) / np.linalg.norm(reached, axis=1) / np.linalg.norm(wanted, axis=1)
+    assert made.figures["transfer_cosine"] == pytest.approx(cosines.mean(), rel=1e-4)

@@ -107,3 +107,48 @@ def test_what_a_run_will_do_is_what_is_estimated(network, monkeypatch):
         has_mean_operator=True
     )
     assert asked == [expected, replace(expected, has_mean_operator=False)]
+
+
+@pytest.mark.parametrize(
+    ("cost", "said"),
+    [
+        (1234e15, "1,234.0 PFLOP"), (1e15, "1.0 PFLOP"), (2.5e12, "2.5 TFLOP"), (1e12, "1.0 TFLOP"), (1e9, "1.0 GFLOP"),
+        (3.25e6, "3.2 MFLOP"), (1e6, "1.0 MFLOP"), (999999.0, "999,999.0 FLOP"), (0.0, "0.0 FLOP"),
+    ],
+)  # fmt: skip
+def test_costs_are_said_in_the_largest_unit_that_they_fill(cost, said):
+    assert engines._readable(cost) == said
+
+
+def test_what_is_said_of_the_choice(network, monkeypatch, caplog):
+    monkeypatch.setattr(engines, "estimated_costs", lambda *_: {"closed_form": 3e9, "operator": 2e12, "tape": 4e15})
+    with caplog.at_level("INFO", logger="niwt_tf"):
+        engines_of(Settings(), network.tail, 10, 2)
+    said = "--engine=auto takes closed_form: estimated at 3.0 GFLOP for the whole of Stage 3"
+    assert caplog.messages == [f"{said}; operator 2.0 TFLOP, tape 4.0 PFLOP."]
+
+
+@pytest.mark.parametrize(("num_folds", "images"), [(0, 7), (1, 7), (3, 21)])
+def test_operators_of_all_folds_must_fit_side_by_side(network, monkeypatch, num_folds, images):
+    asked = []
+    monkeypatch.setattr(engines, "fits_in_memory", lambda *sizes: asked.append(sizes) or True)
+    engines_of(Settings(num_support=7), network.tail, 10, num_folds)
+    assert asked == [(images, network.num_neurons, network.num_features)]
+
+
+def test_a_tail_with_factors_fits_whatever_memory_there_is(network, monkeypatch):
+    monkeypatch.setattr(engines, "estimated_costs", lambda *_: {"closed_form": 3e9, "operator": 2e9, "tape": 4e9})
+    monkeypatch.setattr(engines, "fits_in_memory", lambda *_: False)
+    assert engines_of(Settings(), network.tail, 10, 2) == ("operator",)
+
+
+def test_nothing_is_estimated_where_it_would_say_nothing(network, monkeypatch):
+    monkeypatch.setattr(engines, "estimated_costs", lambda *_: pytest.fail("it was estimated"))
+    assert engines_of(Settings(extra_layers=("block3_relu",)), network.tail, 10, 2) == ("closed_form",)
+    inputs = keras.Input((2, 2, 3))
+    tail = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs))
+    assert engines_of(Settings(), tail, 10, 2) == ("closed_form",)
+
+
+def test_what_a_step_and_a_decomposition_are_taken_to_cost():
+    assert (engines._TAPE_PASSES, engines._EIGENDECOMPOSITION) == (5.0, 10.0)

@@ -10,8 +10,9 @@ import pytest
 from niwt_tf.compute.features import Reader
 from niwt_tf.config.settings import Settings
 from niwt_tf.data.folds import class_folds
-from niwt_tf.methods.few_shot import SeenMoments
+from niwt_tf.methods.few_shot import FewShotChoice, SeenMoments
 from niwt_tf.methods.importance import ClassImportance
+from niwt_tf.methods.niwt import few_shot_choice
 from niwt_tf.methods.niwt.few_shot_choice import COUNTS, UNCHOSEN, WEIGHTS, FewShotFold, best_choice, few_shot_prior, world_of
 from niwt_tf.methods.niwt.mapping import fit_ridge_map
 from niwt_tf.methods.niwt.measuring import MeasuredHead
@@ -20,6 +21,7 @@ from niwt_tf.methods.niwt.solving import NiwtCandidate
 from niwt_tf.methods.seen_heads import RidgeHeadPath, SeenHead
 from niwt_tf.methods.task import Task
 from niwt_tf.metrics.calibration import LogitStatistics, logit_statistics, match_logits, seen_margin
+from niwt_tf.metrics.gzsl import CalibrationCurve
 from niwt_tf.models.backbones import build_network
 
 SEEN, NEW, FEATURES = 6, 4, 24
@@ -137,3 +139,80 @@ def test_the_prior_is_of_the_main_network_and_in_its_units(coloured_world):
 def test_without_folds_the_default_is_taken(coloured_world):
     prior = few_shot_prior(_with_rows(coloured_world[1]), [], 0.4, 1.0)
     assert (prior.weight, prior.surplus) == (UNCHOSEN.weight, 0.0)
+
+
+def _ends(last, seen, unseen):
+    """A curve of two points, which changes at `last`."""
+    return CalibrationCurve(np.array([-np.inf, last]), np.array(seen), np.array(unseen))
+
+
+@pytest.mark.parametrize(
+    ("curve", "share", "expected"),
+    [
+        # The constant less the surplus is best above 1.5, up to which the surplus goes from -1: in the middle is -0.75.
+        (_ends(1.5, [0.1, 0.5], [0.1, 0.5]), 1.0, -0.75),
+        # It is best up to -1, so from a surplus of 2 to the largest that is tried, 3.
+        (_ends(-1.0, [0.5, 0.1], [0.5, 0.1]), 1.0, 2.5),
+        # By half of it, the constant comes to 0 at a surplus of 2 only.
+        (_ends(0.0, [0.5, 0.1], [0.5, 0.1]), 0.5, 2.5),
+    ],
+)
+def test_the_surplus_by_hand(curve, share, expected):
+    assert few_shot_choice._surplus([[curve]], [share], [1.0], 1.0) == pytest.approx(expected, abs=0.02)
+    # In another unit all is larger by it; the constant is in units already.
+    scaled = replace(curve, calibrations=2 * curve.calibrations)
+    assert few_shot_choice._surplus([[scaled]], [share], [2.0], 1.0) == pytest.approx(expected, abs=0.02)
+
+
+def test_the_surplus_is_in_proportion_to_the_constant():
+    curve = _ends(3.0, [0.1, 0.5], [0.1, 0.5])
+    assert few_shot_choice._surplus([[curve]], [1.0], [1.0], 2.0) == pytest.approx(-1.5, abs=0.04)
+    assert few_shot_choice._surplus([[curve]], [1.0], [1.0], 0.0) == 0.0
+
+
+@pytest.mark.parametrize(("counts", "folds"), [(1, 1), (2, 2), (1, 3)])
+def test_of_surpluses_only_those_near_the_best_count(counts, folds):
+    """How near is by the mean over all counts and folds."""
+    edges = np.array([-np.inf, -2.0, -1.0])
+    # 0.5 from 0 to 1, nearly as much from 1 to 2 and 0.49 beyond, of the constant 0 less the surplus.
+    for accuracy, last in ((0.4996, 3.0), (0.498, 2.0)):
+        curve = CalibrationCurve(edges, np.array([0.49, accuracy, 0.5]), np.array([0.49, accuracy, 0.5]))
+        found = few_shot_choice._surplus([[curve] * folds] * counts, [1.0] * counts, [1.0] * folds, 1.0)
+        assert found == pytest.approx((-1.0 + last) / 2, abs=0.02)
+
+
+def test_a_class_gives_no_more_images_than_are_asked_of_one(coloured_world, monkeypatch):
+    task, generator = coloured_world
+    monkeypatch.setattr(few_shot_choice, "COUNTS", (1,))
+    world = world_of(task, generator)
+    assert set(world.means) == {1}
+    assert np.bincount(world.labels)[3:].tolist() == [4, 4]
+
+
+def test_so_many_images_at_most_are_scored(coloured_world, monkeypatch):
+    task, generator = coloured_world
+    every = len(world_of(task, generator).labels)
+    monkeypatch.setattr(few_shot_choice, "_SCORED", 5)
+    world = world_of(task, generator)
+    assert (every > 5, len(world.labels), world.features.shape[0], world.seen_scores.shape) == (True, 5, 5, (5, 3))
+
+
+@pytest.mark.parametrize(("left", "counts", "scored"), [(1, {1}, 0), (0, set(), 0), (2, {1}, 1), (4, {1, 2}, 2)])
+def test_classes_of_few_images_give_half_of_them_and_at_least_one(coloured_world, left, counts, scored):
+    task, generator = coloured_world
+    images, taken = task.partition.evaluation, []
+    for label in range(5):
+        members = np.flatnonzero(images.labels == label)
+        taken += [members if label < 3 else members[:left]]
+    fold = replace(task.partition, evaluation=images.take(np.concatenate(taken)))
+    short = Task(task.settings, fold, task.network, task.reader)
+    world = world_of(short, generator)
+    assert set(world.means) == counts
+    assert np.bincount(world.labels, minlength=5)[3:].tolist() == [scored, scored]
+    assert all(means.shape == (generator.head.head.columns.shape[0], 3 * 2) for means in world.means.values())
+
+
+def test_what_is_tried_and_what_is_taken_without_a_choice():
+    assert FewShotChoice("within", 0.3, 2.0, 0.0) == few_shot_choice.UNCHOSEN
+    assert COUNTS == (1, 2, 5, 10, 20)
+    assert set(few_shot_choice._FIRST_WEIGHTS) < set(WEIGHTS)

@@ -9,10 +9,19 @@ from niwt_tf.config.settings import Settings
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.data.folds import class_folds, main_partition
 from niwt_tf.methods.importance import ClassImportance
-from niwt_tf.methods.niwt.files import load_maps, load_measured, save_maps, save_measured
+from niwt_tf.methods.niwt.files import (
+    forms_of,
+    load_maps,
+    load_measured,
+    load_operators,
+    part_of,
+    save_maps,
+    save_measured,
+    save_operators,
+)
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.measuring import MeasuredHead
-from niwt_tf.methods.seen_heads import SeenHead
+from niwt_tf.methods.seen_heads import BiasForm, SeenHead
 from niwt_tf.models.backbones import build_network
 from niwt_tf.protocol.seen_networks import load_networks, save_networks
 from tests.shared import further
@@ -85,3 +94,36 @@ def test_maps(tmp_path, how):
         for before, after in zip(fitted, loaded[name], strict=True):
             assert (after.normaliser.how, after.regularization, after.rank_correlation) == (how, before.regularization, 0.25)
             np.testing.assert_array_equal(after.predict(descriptions), before.predict(descriptions))
+
+
+def test_heads_with_and_without_a_form_and_their_kinds(tmp_path):
+    random = np.random.default_rng(0)
+    forms = [None, BiasForm(np.ones(6), np.eye(6, dtype=np.float32), 0.5, 2.0), BiasForm(np.ones(6), np.eye(6), 5.0, 3.0)]
+    importance = ClassImportance(np.ones((3, 4), np.float32), np.array([1, 2, 3]), 0.5, 0.25)
+    heads = [
+        SeenHead(strength, random.normal(size=(6, 3)).astype(np.float32), np.zeros(3, np.float32), kind, form)
+        for strength, kind, form in zip((3.0, 1.0, 10.0), ("ridge", "lda", "lda"), forms, strict=True)
+    ]
+    save_measured(tmp_path, {"main": [MeasuredHead(head, importance, importance.means, (4,)) for head in heads]})
+    loaded = load_measured(tmp_path, ["main"])["main"]
+    assert [(each.head.regularization, each.head.kind) for each in loaded] == [(3.0, "ridge"), (1.0, "lda"), (10.0, "lda")]
+    assert loaded[0].head.form is None
+    assert [(each.head.form.shrinkage, each.head.form.scale) for each in loaded[1:]] == [(0.5, 2.0), (5.0, 3.0)]
+    assert loaded[0].importance.rank_correlation_across == 0.25
+    assert forms_of(heads[:1]) == {}
+
+
+def test_operators(tmp_path):
+    operators = {"main": np.ones((2, 3), np.float32), "fold_0": np.zeros((2, 3), np.float32)}
+    save_operators(tmp_path, operators)
+    loaded = load_operators(tmp_path)
+    assert loaded.keys() == operators.keys()
+    for name, operator in operators.items():
+        np.testing.assert_array_equal(loaded[name], operator)
+
+
+def test_arrays_of_a_part_are_those_with_its_name_before_a_stroke():
+    one, other = np.ones(1), np.zeros(2)
+    arrays = {"few_shot/mean": one, "few_shot_mean": other, "mean": other, "few_shot/few_shot/x": one}
+    found = part_of(arrays, "few_shot")
+    assert found.keys() == {"mean", "few_shot/x"} and found["mean"] is one

@@ -96,3 +96,36 @@ def test_the_cosine_map_is_adam_on_one_minus_the_cosine_of_each_class():
     np.testing.assert_allclose(fitted.weights, parameters[:, :-1], atol=1e-4)
     np.testing.assert_allclose(fitted.bias, parameters[:, -1], atol=1e-4)
     assert fitted.regularization == 20
+
+
+@pytest.mark.parametrize(("classes", "held_out"), [(18, 5), (7, 2), (2, 1)])
+def test_five_classes_stop_the_cosine_map_a_third_of_them_at_most_and_one_at_least(classes, held_out):
+    descriptions, importances = linear_world(classes=classes, neurons=4)
+    order, first = np.random.default_rng(3).permutation(classes), fit_cosine_map(descriptions, importances, steps=20, seed=3)
+    for place, is_fitted in ((held_out - 1, False), (held_out, True)):
+        other = importances.copy()
+        other[order[place]] = [9.0, -9.0, 9.0, -9.0]
+        changed = fit_cosine_map(descriptions, other, steps=20, seed=3)
+        assert (np.abs(changed.weights - first.weights).max() > 0) == is_fitted
+    assert first.regularization == 20 and np.isfinite(first.rank_correlation)
+
+
+def test_the_cosine_map_is_judged_every_twenty_steps():
+    found = fit_cosine_map(*linear_world(classes=6, neurons=4), steps=45)
+    assert [step for step, _ in found.trials] == [20.0, 40.0]
+    best = max(found.trials, key=lambda trial: trial[1])
+    assert (found.regularization, found.rank_correlation) == best
+
+
+def test_the_penalties_of_the_ridge_map_that_are_tried():
+    found = fit_ridge_map(*linear_world(noise=0.3))
+    np.testing.assert_allclose([penalty for penalty, _ in found.trials], np.logspace(-4, 3, 15))
+    assert (found.regularization, found.rank_correlation) == max(found.trials, key=lambda trial: trial[1])
+    assert found.normaliser.how == "centred"
+
+
+def test_a_class_that_alone_decides_its_own_prediction_is_no_division_by_zero():
+    # Of a single class nothing is left without it, and the map is its importance.
+    with np.errstate(all="raise"):
+        found = fit_ridge_map(np.array([[1.0, 2.0]]), np.array([[1.0, 3.0, 2.0]]), normalisation="raw")
+    np.testing.assert_allclose(found.predict(np.array([[1.0, 2.0]])), [[1.0, 3.0, 2.0]])

@@ -27,7 +27,8 @@ from niwt_tf.methods.niwt.measuring import fit_map, fit_maps, measure_importance
 from niwt_tf.methods.niwt.niwt import METHOD
 from niwt_tf.methods.niwt.support import support_maps
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks
-from niwt_tf.methods.seen_heads import DiscriminantPath, RidgeHeadPath, RidgeMoments, SeenHead
+from niwt_tf.methods.relevance import fit_relevance_map
+from niwt_tf.methods.seen_heads import DiscriminantPath, RidgeHeadPath, RidgeMoments, SeenHead, temperature_scale
 from niwt_tf.methods.task import tasks_of
 from niwt_tf.models.backbones import build_network
 from niwt_tf.models.layers import ClassHead
@@ -150,6 +151,7 @@ def test_the_trained_head_is_the_one_candidate_of_softmax(network, partitions):
     found = _measure(Settings(seen_head="softmax", importance_over="own"), partitions[1:2], networks, {})
     np.testing.assert_array_equal(found["fold_0"][0].head.columns, networks["fold_0"].columns)
     assert len(found["fold_0"]) == 1
+    assert found["fold_0"][0].head.regularization == 0 and found["fold_0"][0].sizes == (network.num_neurons,)
 
 
 @pytest.mark.slow
@@ -355,3 +357,122 @@ def _ridge_moments(features, labels):
     moments = RidgeMoments(features.shape[1], np.bincount(labels))
     moments.add(features, labels)
     return moments
+
+
+OF_HEADS = {"head_regularization": (1.0, 2.0, 3.0), "lda_shrinkage": (1.0, 10.0), "map": "ridge"}
+
+
+@pytest.mark.parametrize(
+    ("options", "kinds", "count"),
+    [
+        ({}, ("ridge", "lda"), 5),
+        ({"seen_head": "ridge"}, ("ridge",), 3),
+        ({"seen_head": "softmax,lda"}, ("softmax", "lda"), 3),
+        ({"seen_head": "ridge,lda", "importance_over": "own"}, ("ridge",), 3),
+        ({"map": "relevance"}, ("lda",), 2),
+    ],
+)
+def test_how_many_heads_there_are(options, kinds, count):
+    asked = Settings(**(OF_HEADS | options))
+    assert (measuring.kinds_of(asked), measuring.num_heads(asked)) == (kinds, count)
+    moments = RidgeMoments(2, np.array([3, 3]))
+    moments.add(np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32), np.repeat([0, 1], 3))
+    trained = SeenHead(0.0, np.eye(2, dtype=np.float32), np.zeros(2, np.float32), "softmax")
+    heads = measuring.candidate_heads(asked, trained, moments, np.zeros((0, 2)), np.zeros(0, int))
+    assert (len(heads), tuple(dict.fromkeys(head.kind for head in heads))) == (count, kinds)
+
+
+def test_refitted_heads_have_the_scale_of_probabilities_and_the_trained_one_its_own():
+    random = np.random.default_rng(1)
+    labels = np.repeat([0, 1], 30)
+    features = (np.eye(2)[labels] + random.normal(size=(60, 2))).astype(np.float32)
+    moments = RidgeMoments(2, np.bincount(labels))
+    moments.add(features, labels)
+    trained = SeenHead(0.0, 9 * np.eye(2, dtype=np.float32), np.zeros(2, np.float32), "softmax")
+    asked = Settings(**(OF_HEADS | {"seen_head": "softmax,ridge,lda"}))
+    first, *refitted = measuring.candidate_heads(asked, trained, moments, features, labels)
+    assert first is trained
+    for head in refitted:
+        assert temperature_scale(features @ head.columns + head.biases, labels) == pytest.approx(1.0, rel=1e-2)
+        if head.form is not None:
+            np.testing.assert_allclose(head.form.biases(head.columns), head.biases, rtol=1e-3, atol=1e-4)
+    # Without held-out images they are left as they are solved.
+    _, left, *_ = measuring.candidate_heads(asked, trained, moments, features[:0], labels[:0])
+    np.testing.assert_array_equal(left.columns, RidgeHeadPath(moments).solve(1.0)[0])
+
+
+def test_partitions_share_a_walk_where_the_trunk_is_frozen(partitions):
+    assert measuring._groups(Settings(finetune="head"), partitions) == [partitions]
+    assert measuring._groups(Settings(finetune="all"), partitions) == [[each] for each in partitions]
+
+
+def test_of_a_fold_so_many_images_of_each_class_are_measured(partitions):
+    few = Settings(fold_importance_images=2)
+    assert measuring._measured_images(few, partitions[0]) is partitions[0].training.images
+    counts = np.bincount(measuring._measured_images(few, partitions[1]).labels)
+    assert counts.tolist() == [2] * len(partitions[1].classes)
+
+
+def test_each_layer_has_a_map_of_its_own():
+    random = np.random.default_rng(2)
+    descriptions, targets = random.random((7, 3)), random.normal(size=(7, 6)).astype(np.float32)
+    head = SeenHead(1.0, np.zeros((2, 7), np.float32), np.zeros(7, np.float32))
+    measured = measuring.MeasuredHead(head, None, targets, (2, 1, 3))
+    asked = Settings(map="ridge", map_regularization=(0.1, 10.0))
+    found = measuring._fit_layers(asked, descriptions, measured)
+    parts = [fit_map(asked, descriptions, targets[:, rows]) for rows in (slice(0, 2), slice(2, 3), slice(3, 6))]
+    np.testing.assert_array_equal(found.weights, np.concatenate([part.weights for part in parts]))
+    np.testing.assert_array_equal(found.bias, np.concatenate([part.bias for part in parts]))
+    assert (found.regularization, found.rank_correlation) == (parts[0].regularization, parts[0].rank_correlation)
+
+
+def test_the_relevance_map_is_fitted_to_the_most_shrunk_head(partitions):
+    random = np.random.default_rng(3)
+    heads = []
+    for _ in range(3):
+        head = SeenHead(1.0, np.zeros((2, 5), np.float32), np.zeros(5, np.float32), "lda")
+        classes = len(partitions[0].classes)
+        heads.append(measuring.MeasuredHead(head, None, random.normal(size=(classes, 6)).astype(np.float32), (2, 4)))
+    found = fit_maps(Settings(map="relevance"), partitions[:1], {"main": heads})["main"]
+    values = partitions[0].training.descriptions.values
+    expected = fit_relevance_map(values, heads[-1].targets, (2, 4), normalisation="centred")
+    np.testing.assert_array_equal(found.duals, expected.duals)
+    assert found.rank_correlation == expected.rank_correlation
+
+
+def test_images_are_streamed_once_and_those_of_others_have_no_label(coloured):
+    one, other = coloured.take(np.array([0, 3, 5])), coloured.take(np.array([5, 7]))
+    together = measuring._union([one, other])
+    assert together.paths == (*one.paths, other.paths[1])
+    assert measuring._labels_of(together, other).tolist() == [-1, -1, *other.labels.tolist()]
+
+
+def test_a_sample_holds_as_many_images_as_there_are_classes_at_least(network, partitions, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        measuring, "balanced_sample", lambda images, count, seed: drawn.append((count, seed)) or balanced_sample(images, 1, 0)
+    )
+    networks = _networks(network, partitions[:1])
+    for num_support in (2, 40):
+        seen_operators(Settings(finetune="head", num_support=num_support, seed=5), partitions[:1], _readers(networks))
+    assert drawn == [(len(partitions[0].classes), 5), (40, 5)]
+
+
+def test_the_operator_of_the_features_follows_that_of_the_own_layer(network, partitions):
+    settings = Settings(finetune="head", num_support=4)
+    networks = _networks(network, partitions[:2])
+    alone = seen_operators(settings, partitions[:2], _readers(networks))
+    found = seen_operators(settings.replace(extra_layers=("features",)), partitions[:2], _readers(networks))
+    for name in ("main", "fold_0"):
+        assert found[name].shape == (network.num_neurons + network.num_features, network.num_features)
+        np.testing.assert_allclose(found[name][: network.num_neurons], alone[name], atol=1e-6)
+        np.testing.assert_array_equal(found[name][network.num_neurons :], np.eye(network.num_features))
+
+
+def test_what_each_worker_has_gathered_is_brought_together_for_every_partition(network, partitions, monkeypatch):
+    asked = []
+    monkeypatch.setattr(RidgeMoments, "reduce", lambda moments, team: asked.append((moments, team)))
+    reader = Reader(network)
+    made = measuring._moments(reader, partitions, keep_maps=False)
+    assert asked == [(each, reader.execution.team) for each in made]
+    assert [int(each.counts.sum()) for each in made] == [len(each.training.images) for each in partitions]

@@ -10,7 +10,8 @@ from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.niwt_formula import NiwtFormula
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks, ClosedForm
-from niwt_tf.metrics.calibration import logit_statistics, match_logits
+from niwt_tf.methods.seen_heads import BiasForm
+from niwt_tf.metrics.calibration import LogitStatistics, logit_statistics, match_logits
 
 GENERATOR = np.random.default_rng(0)
 SEEN = GENERATOR.normal(size=(9, 4)).astype(np.float32)
@@ -104,3 +105,60 @@ def test_an_edited_description_that_predicts_nothing_has_the_logit_of_its_column
     features, given = (tf.constant(each, tf.float32) for each in (FEATURES[3:4], DESCRIPTIONS[None, :1]))
     graph = formula.logits(features, given, variables)
     np.testing.assert_allclose(graph[0], FEATURES[3] @ columns + biases, rtol=1e-5, atol=1e-6)
+
+
+def _of_kind(how, kind):
+    fitted, solution = parts(how, (4, 7), (1.0, 0.3))
+    statistics = STATISTICS if kind == "matched" else None
+    form = BiasForm(FEATURES.mean(axis=0), np.cov(FEATURES.T).astype(np.float32), 0.5, 2.0) if kind == "discriminant" else None
+    return fitted, solution, NiwtFormula.of(fitted, solution, SEEN, 0.1, "mean", FEATURES, statistics, 0.5, form), form
+
+
+@pytest.mark.parametrize("how", ["centred", "raw"])
+@pytest.mark.parametrize("kind", ["matched", "unmatched", "discriminant"])
+def test_an_edited_description_has_the_logit_of_its_own_column(how, kind):
+    formula = _of_kind(how, kind)[2]
+    edited = formula.edited(FEATURES[3], DESCRIPTIONS[1])
+    attributes, changes = np.array([[0, 2], [1, 0], [2, 1]]), np.array([[0.5, -0.25], [0.0, 1.0], [-0.5, 0.125]])
+    descriptions = np.repeat(DESCRIPTIONS[1:2], 3, axis=0)
+    for row, (places, added) in enumerate(zip(attributes, changes, strict=True)):
+        descriptions[row, places] += added
+    columns, biases = formula(descriptions)
+    np.testing.assert_allclose(edited._logits(attributes, changes), FEATURES[3] @ columns + biases, rtol=1e-4, atol=1e-4)
+    assert (edited.width, edited.products) == (11, 121)
+
+
+def test_of_a_discriminant_the_lengths_count_and_the_bias_is_that_of_its_form():
+    fitted, solution, formula, form = _of_kind("centred", "discriminant")
+    columns, biases = formula(DESCRIPTIONS)
+    expected = solution.columns(fitted.predict(DESCRIPTIONS), SEEN, 0.1, keep_lengths=True)
+    np.testing.assert_allclose(columns, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(biases, form.biases(expected), rtol=1e-4, atol=1e-5)
+    again = NiwtFormula.from_arrays(formula.arrays())
+    assert again.is_discriminant and again.statistics is None
+    np.testing.assert_array_equal(again(DESCRIPTIONS)[1], biases)
+
+
+def test_a_bundle_of_before_discriminants_holds_none():
+    formula = _of_kind("centred", "matched")[2]
+    arrays = {name: value for name, value in formula.arrays().items() if name != "is_discriminant"}
+    assert NiwtFormula.from_arrays(arrays).is_discriminant is False
+    fields = {name: value for name, value in vars(formula).items() if name != "is_discriminant"}
+    assert NiwtFormula(**fields).is_discriminant is False
+
+
+@pytest.mark.parametrize("variance", [0.0, 0.25])
+def test_a_logit_of_any_variance_is_matched_and_one_of_none_is_left(variance):
+    """A single target entry of 1, whose logit varies by 0.5 or not at all."""
+    nothing = ImportanceMap(np.zeros((1, 3), np.float32), np.ones(1, np.float32), DescriptionNormaliser("raw", np.zeros(3)))
+    covariance = np.diag([variance, 0.0])
+    statistics = LogitStatistics(mean=3.0, deviation=2.0)
+    basis = np.array([[1.0, 0.0], [0.0, 0.0]], np.float32)
+    formula = NiwtFormula(nothing, Blocks.single(1), basis, np.array([0.5, 0.0]), covariance, statistics, 0.0)
+    columns, biases = formula(DESCRIPTIONS[:1])
+    scale = 4.0 if variance else 1.0
+    assert (*columns[:, 0], *biases) == pytest.approx((scale, 0.0, 3.0 - 0.5 * scale))
+    variables = {name: tf.constant(value, tf.float32) for name, value in formula.arrays().items() if value.dtype.kind == "f"}
+    graph = formula.logits(tf.constant([[2.0, 0.0]]), tf.constant(DESCRIPTIONS[None, :1]), variables)
+    edit = formula.edited(np.array([2.0, 0.0]), DESCRIPTIONS[0])._logits(np.array([[0]]), np.array([[0.5]]))
+    np.testing.assert_allclose((graph[0, 0], edit[0]), 2.0 * scale + 3.0 - 0.5 * scale, rtol=1e-6)

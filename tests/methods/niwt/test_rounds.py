@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from niwt_tf.config.settings import Settings
+from niwt_tf.errors import InputError
 from niwt_tf.methods.base import Trial
 from niwt_tf.methods.niwt.niwt import METHOD
 from niwt_tf.methods.niwt.options import NiwtOptions
@@ -163,3 +164,129 @@ def test_where_all_heads_are_averaged_only_engines_are_chosen_between(monkeypatc
 )
 def test_what_the_map_is_by_default(changes, kind):
     assert NiwtOptions.of(Settings(**changes)).map_kind == kind
+
+
+LONG = {"transfer_lambda": (1.0, 2.0, 3.0, 4.0, 5.0), "transfer_learning_rate": (0.1, 0.2, 0.3, 0.4)}
+
+
+def test_the_middle_of_a_long_grid_is_held(monkeypatch):
+    found, _ = asked(monkeypatch, Settings(**(GRIDS | LONG)), ("tape",))
+    assert {(each.regularization, each.learning_rate, each.anchor) for each in found[0]} == {(3.0, 0.3, "mean")}
+    assert len(found[1]) == 5 * 4 * 2 - 1
+    found, _ = asked(monkeypatch, Settings(**(GRIDS | LONG | {"map": "relevance"})))
+    assert [(each.head, each.regularization, each.learning_rate, each.anchor) for each in found[0]] == [(0, 3.0, 0.3, "mean")]
+
+
+def test_where_all_heads_are_averaged_every_layer_counts_the_same():
+    settings = Settings(extra_layers=("features", "block3_relu"), **(GRIDS | {"map": "relevance"}))
+    (only,) = METHOD.candidates(settings, [_FoldTask(HEADS, ("closed_form",))])
+    assert only == NiwtCandidate(0, "closed_form", 1e-2, 1e-2, "mean", (1.0, 1.0, 1.0), None, "lda", 0.0)
+
+
+def test_where_nothing_can_be_chosen_further_layers_are_left_out():
+    settings = Settings(extra_layers=("features",), **GRIDS)
+    (only,) = METHOD.candidates(settings, [_FoldTask(HEADS, ("closed_form",))])
+    assert only.layer_weights == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("engine", "has_positions", "expected"),
+    [("auto", False, ("closed_form",)), ("auto", True, ("auto",)), ("tape", False, ("tape",))],
+)
+def test_at_a_layer_without_positions_nothing_is_estimated(engine, has_positions, expected):
+    made = METHOD.at_layer(Settings(engine=engine), has_positions)
+    assert (made.engine, made.extra_layers) == (expected, ())
+
+
+def test_at_another_layer_no_further_one_is_matched():
+    assert METHOD.at_layer(Settings(extra_layers=("features",)), has_positions=True).extra_layers == ()
+
+
+def test_what_a_run_tells_of_its_stages():
+    chosen = {"head_kind": "ridge", "head_regularization": 30.0, "engine": "tape", "regularization": 0.1, "anchor": "zero"}
+    settings = Settings(map="ridge", num_support=48, extra_layers=("a", "b"))
+    assert dict(METHOD.facts(settings, chosen)) == {
+        "Seen head": "ridge regression, penalty 30",
+        "Importance averaged over": "a sample of all seen classes",
+        "Importance map": "ridge; descriptions centred",
+        "New head columns by": "tape, λ 0.1 towards zero",
+        "Support images": "48 of seen",
+        "Further layers": "a, b",
+    }
+    averaged = dict(METHOD.facts(Settings(lda_shrinkage=(1.0, 10.0)), {**chosen, "head_kind": "lda"}))
+    assert averaged["Seen head"] == "mean of linear discriminants, shrinkage 1, 10"
+    assert averaged["Further layers"] == "none"
+
+
+def test_what_is_asked_for_by_default():
+    """The grids that `niwt run --help` and the documentation name."""
+    own = NiwtOptions.of(Settings())
+    assert (own.head_regularization, own.lda_shrinkage) == ((3.0, 10.0, 30.0, 100.0), (10.0, 100.0))
+    assert own.map_regularization == (1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)
+    assert (own.transfer_lambda, own.transfer_learning_rate) == ((1e-2, 1e-1, 1.0), (1e-2,))
+    assert (own.transfer_batch_size, own.transfer_steps, own.fold_importance_images) == (64, 300, 24)
+    assert own.extra_layer_weights == (0.3, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        *((name, 1) for name in ("transfer_batch_size", "transfer_steps", "fold_importance_images")),
+        *((name, 0.25) for name in ("head_regularization", "lda_shrinkage", "map_regularization", "transfer_lambda")),
+        *((name, 0.25) for name in ("transfer_learning_rate", "extra_layer_weights")),
+    ],
+)
+def test_the_least_value_of_each_option(name, least):
+    value = least if isinstance(least, int) else (least,)
+    assert getattr(NiwtOptions.of(Settings(**{name: value})), name) == value
+    with pytest.raises(InputError, match=f"--{name} must"):
+        Settings(**{name: 0 if isinstance(least, int) else (0.0,)})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seen_head": "lda", "importance_over": "own"}, "--importance_over must be shared if --seen_head is only lda"),
+        ({"map": "relevance", "seen_head": "ridge"}, "--seen_head must name lda"),
+        ({"map": "relevance", "importance_over": "own"}, "--seen_head must name lda"),
+        ({"extra_layers": ("a",), "engine": "operator"}, "--engine must be closed_form or auto .* Received: 'operator'"),
+        ({"extra_layers": ("a",), "importance_over": "own"}, "--importance_over must be shared if --extra_layers"),
+    ],
+)
+def test_what_does_not_go_together_is_one_sentence(options, message):
+    with pytest.raises(InputError, match=message):
+        Settings(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"seen_head": "lda"}, "relevance"),
+        ({"seen_head": "ridge,lda", "importance_over": "own"}, "ridge"),
+        ({"map": "ridge", "seen_head": "ridge", "importance_over": "own"}, "ridge"),
+        ({"extra_layers": ("a",), "engine": "auto,closed_form"}, "relevance"),
+        ({"engine": "operator", "importance_over": "own"}, "ridge"),
+    ],
+)
+def test_what_goes_together_is_taken(options, kind):
+    assert NiwtOptions.of(Settings(**options)).map_kind == kind
+
+
+@pytest.mark.parametrize(("folds", "classes"), [(0, 1), (2, 4)])
+def test_engines_are_estimated_for_the_classes_of_the_first_fold_and_once(monkeypatch, folds, classes):
+    asked, kept = [], {}
+    reader = SimpleNamespace(execution=SimpleNamespace(team="a team"))
+    fold = SimpleNamespace(partition=SimpleNamespace(validation_descriptions=range(4)))
+    main = SimpleNamespace(network=SimpleNamespace(tail="a tail"), reader=reader)
+    main.cached = lambda key, make: kept[key] if key in kept else kept.setdefault(key, make())
+    monkeypatch.setattr("niwt_tf.methods.niwt.niwt.folds_of", lambda tasks: tasks[1:])
+    monkeypatch.setattr("niwt_tf.methods.niwt.niwt.engines_of", lambda *given: asked.append(given[1:]) or ("tape",))
+    for _ in range(2):
+        assert METHOD._engines(Settings(), [main, *[fold] * folds]) == ("tape",)
+    assert asked == [("a tail", classes, folds, "a team")]
+
+
+@pytest.mark.parametrize("engine", ["closed_form", "operator", "tape"])
+def test_each_engine_says_how_it_makes_a_column(engine):
+    said = METHOD.how(NiwtCandidate(0, engine, 0.1, 0.1))
+    assert said.startswith("from its description") and ("descent" in said) == (engine != "closed_form")

@@ -16,11 +16,13 @@ from niwt_tf.config.settings import Settings
 from niwt_tf.data.folds import class_folds
 from niwt_tf.methods.base import Trial, best_trial
 from niwt_tf.methods.importance import ClassImportance
+from niwt_tf.methods.niwt import solving
 from niwt_tf.methods.niwt.mapping import fit_ridge_map
 from niwt_tf.methods.niwt.measuring import MeasuredHead
 from niwt_tf.methods.niwt.niwt import METHOD, grid_of
 from niwt_tf.methods.niwt.prepared import map_of, measured_of, statistics_of, support_for
 from niwt_tf.methods.niwt.solving import NiwtCandidate, new_columns
+from niwt_tf.methods.niwt.transfer import Transfer, TransferOptions
 from niwt_tf.methods.niwt.transfer_closed_form import ClosedForm
 from niwt_tf.methods.seen_heads import SeenHead
 from niwt_tf.methods.task import Task
@@ -246,3 +248,38 @@ def test_nothing_that_trains_or_selects_takes_test_images():
 def test_the_stages_before_evaluation_do_not_ask_for_test_images(repository):
     tree = ast.parse((repository / "niwt_tf" / "jobs" / "fit.py").read_text(encoding="utf-8"))
     assert not _names(tree) & {"test", "dataset", "test_data", "TestData"}
+
+
+def test_a_descents_columns_get_the_length_that_meets_the_importances_best():
+    # The operator doubles: (4, 0) is multiplied by 6 / 4, and what reaches nothing stays so.
+    operator = 2 * np.eye(2, dtype=np.float32)
+    columns = np.array([[2.0, 0.0], [0.0, 0.0]], np.float32)
+    found = solving._of_length(columns, operator, np.array([[6.0, 8.0], [1.0, 1.0]]))
+    np.testing.assert_allclose(found, [[3.0, 0.0], [0.0, 0.0]])
+    assert found.dtype == np.float32
+
+
+def test_a_candidate_of_before_there_were_more_layers_and_heads():
+    old = {"head": 1, "engine": "tape", "regularization": 0.1, "learning_rate": 0.01}
+    assert NiwtCandidate.from_dict(old) == NiwtCandidate(1, "tape", 0.1, 0.01, "mean", (1.0,), None, "ridge", 0.0)
+
+
+def test_a_descent_starts_at_the_closed_form_of_a_lambda_of_a_tenth(world, monkeypatch):
+    task = world()[0]
+    head, support, (features, labels) = measured_of(task)[0].head, support_for(task, "operator"), statistics_of(task)
+    given = {}
+
+    def descent(exact, importances, columns, biases, options, start):
+        given.update(options=options, start=start)
+        return Transfer(start, np.zeros(2, np.float32), np.array([0.5], np.float32), 0.25)
+
+    monkeypatch.setattr(solving, "transfer_by_operator", descent)
+    settings = task.settings.replace(transfer_steps=17, transfer_batch_size=3, regularizer="squared", seed=9)
+    importances = map_of(task, CHOICE).predict(task.partition.validation_descriptions.values)
+    new = new_columns(settings, CHOICE, task.network, head, importances, support, features, labels)
+    np.testing.assert_array_equal(given["start"], ClosedForm(support.operator).columns(importances, head.columns, 0.1, "zero"))
+    assert given["options"] == TransferOptions(1e-3, "zero", "squared", 1e-2, 3, 17, patience=40, seed=9)
+    assert (new.mean_cosine, new.losses.tolist()) == (0.25, [0.5])
+
+
+CHOICE = NiwtCandidate(0, "operator", 1e-3, 1e-2, "zero")

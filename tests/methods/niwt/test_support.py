@@ -15,7 +15,9 @@ from niwt_tf.config.settings import Settings
 from niwt_tf.data.sampling import balanced_sample
 from niwt_tf.data.schema import Images
 from niwt_tf.errors import InputError
-from niwt_tf.methods.niwt.support import support_maps, support_of
+from niwt_tf.methods.niwt.support import Support, check_support, support_maps, support_of
+from niwt_tf.methods.niwt.transfer_closed_form import Blocks
+from niwt_tf.methods.operators import mean_operators
 from niwt_tf.models.backbones import build_network
 
 
@@ -84,3 +86,50 @@ def test_over_noise_and_over_a_folder_the_closed_form_takes_the_mean_of_the_oper
         mean = support_of(options.replace(support=support), ("closed_form",), reader, coloured, nothing)
         np.testing.assert_allclose(mean.operator, by_image.operator, atol=1e-5)
         assert (len(by_image.maps), len(mean.maps), mean.exact) == (6, 0, None)
+
+
+def test_the_closed_form_is_decomposed_once_for_each_weighting_of_the_layers():
+    support = Support(np.eye(4, dtype=np.float32), np.empty((0, 1, 1, 4), np.float32))
+    first = support.solution(Blocks((2, 2), (1.0, 1.0)))
+    assert support.solution(Blocks((2, 2), (1.0, 1.0))) is first
+    assert support.solution(Blocks((2, 2), (1.0, 0.5))) is not first
+    assert first.blocks == Blocks((2, 2), (1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("support", "engines", "has_maps", "has_exact", "is_seen"),
+    [
+        ("seen", ("closed_form",), False, False, True),
+        ("seen", ("operator",), True, True, True),
+        ("seen", ("tape",), True, False, True),
+        ("noise", ("closed_form",), False, False, False),
+        ("noise", ("operator", "closed_form"), True, True, False),
+        ("noise", ("tape",), True, False, True),
+    ],
+)
+def test_what_each_engine_gets(network, coloured, support, engines, has_maps, has_exact, is_seen):
+    reader, asked = Reader(network), Settings(support=support, num_support=3, seed=1)
+    seen = np.ones((network.num_neurons, network.num_features), np.float32)
+    found = support_of(asked, engines, reader, coloured, seen)
+    maps = support_maps(reader, support, coloured, 3, seed=1)
+    np.testing.assert_array_equal(found.maps, maps if has_maps else maps[:0])
+    assert (found.exact is not None) == has_exact
+    assert (found.operator is seen) == is_seen
+    if not is_seen:
+        expected = mean_operators(network.tail, maps, np.ones((1, 3), bool))[0]
+        np.testing.assert_allclose(found.operator, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["seen", "noise"])
+def test_a_named_support_is_no_folder(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_support(name)
+    with pytest.raises(InputError, match="support must be seen, noise or a folder of images"):
+        check_support(f"{name}y")
+
+
+def test_noise_is_uniform_over_all_pixel_values(network, coloured, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Reader, "maps_of_pixels", lambda self, pixels: asked.append(pixels))
+    support_maps(Reader(network), "noise", coloured, 5, seed=3)
+    np.testing.assert_array_equal(asked[0], np.random.default_rng(3).uniform(0, 255, (5, 16, 16, 3)).astype(np.float32))

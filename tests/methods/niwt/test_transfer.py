@@ -4,7 +4,16 @@ import pytest
 import tensorflow as tf
 
 from niwt_tf.methods.importance import importance_of_maps
-from niwt_tf.methods.niwt.transfer import TransferOptions, initial_columns, penalty, transfer_columns, transfer_loss
+from niwt_tf.methods.niwt import transfer
+from niwt_tf.methods.niwt.transfer import (
+    TransferOptions,
+    initial_columns,
+    minimise,
+    penalty,
+    reshuffled,
+    transfer_columns,
+    transfer_loss,
+)
 from tests.shared import further
 
 NEURONS, FEATURES = 5, 6
@@ -102,3 +111,69 @@ def test_the_penalty_by_hand():
     for regularizer, expected in (("norm", 2.5), ("squared", 6.25)):
         options = TransferOptions(regularization=2.0, regularizer=regularizer)
         assert float(penalty(columns, anchor, options)) == pytest.approx(2.0 * expected, rel=1e-5)
+
+
+def _descent(losses, cosines=None, patience=3, on_step=None):
+    """Minimise a loss whose value at each step is given, whatever the columns are."""
+    given = zip(losses, losses if cosines is None else cosines, strict=True)
+    batches = ((np.float32(loss), np.float32(cosine)) for loss, cosine in given)
+
+    def loss_of(columns, loss, cosine):
+        return loss + 0.0 * tf.reduce_sum(columns), cosine
+
+    options = TransferOptions(max_steps=len(losses), patience=patience)
+    seen = np.ones((FEATURES, 4), np.float32)
+    return minimise(loss_of, batches, 2, seen, np.array([1.0, 2.0, 3.0, 6.0]), options, on_step)
+
+
+def test_the_cosine_that_is_told_is_the_mean_over_the_last_ten_steps():
+    cosines = [100.0, 50.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0]
+    assert _descent([1.0] * 12, cosines, patience=99).mean_cosine == pytest.approx(5.5)
+    assert _descent([1.0] * 2, [1.0, 2.0]).mean_cosine == pytest.approx(1.5)
+
+
+def test_only_one_percent_less_is_an_improvement():
+    # 98.5 is one, after which the limit is 97.515; three steps without another are the patience.
+    assert len(_descent([100.0, 98.5, 97.6, 97.6, 97.6, 1.0]).losses) == 5
+    assert len(_descent([100.0, 98.5, 97.4, 97.4, 97.4, 97.4, 1.0]).losses) == 6
+    # Just 1 % less is not enough.
+    assert len(_descent([100.0, 99.0, 99.0, 99.0, 1.0]).losses) == 4
+
+
+def test_each_step_is_told_with_its_loss_and_the_biases_are_the_mean_seen_one():
+    told = []
+    solved = _descent([4.0, 2.0, 1.0], on_step=lambda step, loss: told.append((step, loss)))
+    assert told == [(0, 4.0), (1, 2.0), (2, 1.0)]
+    np.testing.assert_array_equal(solved.losses, [4.0, 2.0, 1.0])
+    np.testing.assert_array_equal(solved.biases, [3.0, 3.0])
+    assert solved.columns.shape == (FEATURES, 2)
+
+
+def test_every_index_is_drawn_once_before_any_is_drawn_again():
+    batches = reshuffled(5, 3, np.random.default_rng(0))
+    drawn = np.concatenate([next(batches) for _ in range(10)])
+    assert all(sorted(part) == [0, 1, 2, 3, 4] for part in np.split(drawn, 6))
+    assert len({tuple(part) for part in np.split(drawn, 6)}) > 1
+
+
+def test_columns_are_drawn_around_the_seen_ones_in_each_dimension():
+    seen = np.array([[1.0, 3.0], [5.0, 5.0], [-2.0, -4.0]], np.float32)
+    drawn = np.random.default_rng(3).normal([[2.0], [5.0], [-3.0]], [[1.0], [0.0], [1.0]], (3, 4))
+    np.testing.assert_allclose(initial_columns(seen, 4, seed=3), drawn, rtol=1e-6)
+
+
+def test_a_column_at_the_anchor_has_no_penalty_and_a_finite_gradient():
+    columns = tf.constant([[1.0, 2.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(columns)
+        value = penalty(columns, tf.constant([1.0, 2.0]), TransferOptions(regularization=1.0))
+    assert float(value) == pytest.approx(0.0, abs=1e-5)
+    np.testing.assert_array_equal(tape.gradient(value, columns), [[0.0, 0.0]])
+
+
+def test_images_and_classes_are_walked_through_by_one_stream_of_the_seed():
+    pairs, random = transfer._pairs(7, 3, TransferOptions(batch_size=4, seed=5)), np.random.default_rng(6)
+    images, classes = reshuffled(7, 4, random), reshuffled(3, 4, random)
+    for _ in range(5):
+        for drawn, expected in zip(next(pairs), (next(images), next(classes)), strict=True):
+            np.testing.assert_array_equal(drawn, expected)

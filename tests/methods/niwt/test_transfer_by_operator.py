@@ -1,11 +1,14 @@
 """Descent on exact operators: the loss and gradient of the nested tape, found otherwise."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from niwt_tf.methods.niwt.transfer import TransferOptions, transfer_loss
+from niwt_tf.methods.niwt import transfer_by_operator as by_operator
+from niwt_tf.methods.niwt.transfer import TransferOptions, reshuffled, transfer_loss
 from niwt_tf.methods.niwt.transfer_by_operator import operator_loss, transfer_by_operator
 from niwt_tf.methods.operators import tail_operator
 from tests.shared import further
@@ -70,3 +73,29 @@ def test_it_meets_importances_that_can_be_met(world):
     assert nearer.losses[0] < 1e-5  # the columns that made the importances, first of all
     again = transfer_by_operator(made, wanted, columns.T.astype(np.float32), np.ones(3, np.float32), options)
     np.testing.assert_array_equal(found.columns, again.columns)
+
+
+@pytest.mark.parametrize(("images", "a_step"), [(20, 8), (8, 8), (3, 3), (1, 1)])
+def test_a_step_takes_eight_images_where_there_are_as_many(monkeypatch, images, a_step):
+    """What the descent is started with: batches by the seed, and without a start the rate that was asked for."""
+    given = {}
+    monkeypatch.setattr(by_operator, "minimise", lambda *arguments: given.update(arguments=arguments))
+    options = TransferOptions(learning_rate=0.25, seed=4)
+    seen, biases = np.ones((6, 3), np.float32), np.ones(3, np.float32)
+    transfer_by_operator(SimpleNamespace(num_images=images), np.ones((2, 4)), seen, biases, options)
+    _, batches, num_unseen, *_, used, _, start = given["arguments"]
+    assert (num_unseen, used, start) == (2, options, None)
+    expected = reshuffled(images, a_step, np.random.default_rng(5))
+    for _ in range(4):
+        (drawn,) = next(batches)
+        np.testing.assert_array_equal(drawn, next(expected))
+
+
+def test_a_start_changes_by_a_tenth_of_its_mean_size_at_first(monkeypatch):
+    given = {}
+    monkeypatch.setattr(by_operator, "minimise", lambda *arguments: given.update(arguments=arguments))
+    start = np.array([[1.0, -3.0]], np.float32)
+    options = TransferOptions(learning_rate=0.25)
+    transfer_by_operator(SimpleNamespace(num_images=3), np.ones((2, 4)), start, np.ones(2), options, start=start)
+    assert given["arguments"][5].learning_rate == pytest.approx(0.2)
+    assert given["arguments"][7] is start

@@ -168,3 +168,68 @@ def test_each_block_of_one_importance_or_of_many_has_length_1(shape):
     raw *= np.arange(1, 1 + np.prod(shape, dtype=int)).reshape((*shape, 1))
     unit = Blocks((2, 1, 1), (1.0, 1.0, 1.0)).unit(raw)
     np.testing.assert_allclose(unit, np.tile([0.6, 0.8, 1.0, 0.0], (*shape, 1)))
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (3, 1), (1, 1)])
+def test_one_neuron_or_one_feature_is_solved_too(shape):
+    generator = np.random.default_rng(11)
+    operator, seen, importances = generator.normal(size=shape), generator.normal(size=(shape[1], 4)), np.ones((2, shape[0]))
+    found = ClosedForm(operator).columns(importances, seen, 0.3)
+    # An operator is brought to length 1, so that its own scale is without effect.
+    expected = normal_equations(operator / np.linalg.norm(operator), importances, seen, 0.3)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(ClosedForm(1e-3 * operator).columns(importances, seen, 0.3), found, rtol=1e-5)
+
+
+def test_small_importances_have_length_1_and_those_given_stay_as_they_are():
+    given = np.array([[0.03, 0.04, 0.5]])
+    np.testing.assert_allclose(Blocks((2, 1), (1.0, 1.0)).unit(given), [[0.6, 0.8, 1.0]])
+    np.testing.assert_array_equal(given, [[0.03, 0.04, 0.5]])
+
+
+def test_without_any_block_that_counts_columns_stay_at_the_anchor():
+    seen = np.random.default_rng(0).normal(size=(4, 3))
+    found = ClosedForm(np.ones((2, 4)), Blocks((1, 1), (0.0, 0.0))).columns(np.ones((1, 2)), seen, 0.1)
+    np.testing.assert_allclose(found[:, 0], seen.mean(axis=1), rtol=1e-6)
+
+
+def test_lengths_count_only_where_that_is_asked_for():
+    generator = np.random.default_rng(12)
+    solution, seen = ClosedForm(generator.normal(size=(3, 5))), generator.normal(size=(5, 4))
+    importances = generator.normal(size=(2, 3))
+    once, twice = (solution.columns(factor * importances, seen, 0.2) for factor in (1.0, 2.0))
+    np.testing.assert_allclose(once, twice, rtol=1e-6)
+    np.testing.assert_allclose(solution.targets(importances, seen), solution.targets(2 * importances, seen))
+    kept = [solution.columns(factor * importances, seen, 0.2, "zero", keep_lengths=True) for factor in (1.0, 2.0)]
+    np.testing.assert_allclose(2 * kept[0], kept[1], rtol=1e-6)
+
+
+def test_only_where_lambda_is_below_rounding_a_singular_system_is_regularised_more(caplog):
+    operator = np.random.default_rng(5).normal(size=(2, 8))[[0, 0, 1, 1]]
+    with caplog.at_level("WARNING", logger="niwt_tf"):
+        singular, whole = ClosedForm(operator), ClosedForm(operator[[0, 2]])
+        assert (singular.rank, whole.rank) == (2, 2)
+        singular.columns(np.ones((1, 4)), np.ones((8, 2)), 0.1)
+        whole.columns(np.ones((1, 2)), np.ones((8, 2)), 1e-15)
+    assert not caplog.records
+
+
+def test_cosines_are_weighted_by_their_layers():
+    generator = np.random.default_rng(13)
+    operator, columns, importances = generator.normal(size=(5, 4)), generator.normal(size=(4, 2)), generator.normal(size=(2, 5))
+    reached, cosines = (operator @ columns).T, []
+    for rows in (slice(0, 2), slice(2, 5)):
+        one, other = reached[:, rows], importances[:, rows]
+        cosines.append(np.mean((one * other).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)))
+    found = mean_cosine(operator, columns, importances, Blocks((2, 3), (1.0, 0.3)))
+    assert found == pytest.approx((cosines[0] + 0.3 * cosines[1]) / 1.3)
+
+
+def test_no_eigenvalue_is_below_0_by_a_rounding():
+    lowest = []
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        solution = ClosedForm(np.outer(generator.normal(size=5), generator.normal(size=7)))
+        lowest.append(np.linalg.eigvalsh(solution.operator @ solution.operator.T).min())
+        assert solution._values.min() >= 0 and solution.rank == 1
+    assert min(lowest) < 0
