@@ -45,7 +45,6 @@ def main(address: str, file: str, animation: str) -> None:
         page.get_by_role("slider").first.focus()
         times = sorted(answered(page, key) for key in ["ArrowRight", "ArrowLeft"] * 7 + ["ArrowRight"])
         print(f"from key to answer: median {times[7]:.2f} s, from {times[0]:.2f} to {times[-1]:.2f} s over 15 keys")
-        steps.append(photograph(page))
         page.set_viewport_size(dict(zip(("width", "height"), SIZE, strict=True)))
         photograph(page).quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
         browser.close()
