@@ -240,7 +240,7 @@ def _tests_of(mutant: Mutant, record: dict[str, Any], seconds: float) -> tuple[l
 
 def _looked_at(mutants: list[Mutant], record: dict[str, Any], seconds: float, log: Path, former: str) -> None:
     begun, left, noticing = time.monotonic(), [one for one in mutants if f"\nnoticed: {one}" not in former], set()
-    noticed = len(mutants) - len(left)
+    noticed, unclear = len(mutants) - len(left), 0
     for number, mutant in enumerate(left):
         arguments, expected = _tests_of(mutant, record, seconds)
         file, started = Path(mutant.module), time.monotonic()
@@ -255,6 +255,7 @@ def _looked_at(mutants: list[Mutant], record: dict[str, Any], seconds: float, lo
         how = first[1] if first else {0: "", None: "too long", 5: "no test executes it"}.get(code, f"pytest's code {code}")
         noticing |= {first[1]} if first else set()
         noticed += code not in (0, 5)
+        unclear += code not in (0, 1, 5)
         outcome = "NOT NOTICED" if code in (0, 5) else "noticed"
         difference = str(mutant).removeprefix(mutant.name)
         print(f"{outcome}: {mutant.name}, {time.monotonic() - started:.1f} s {how}{difference}", end="", flush=True)
@@ -262,6 +263,7 @@ def _looked_at(mutants: list[Mutant], record: dict[str, Any], seconds: float, lo
     print(f"{len(noticing)} tests noticed one; without a mutant they " + ("pass" if passing else f"FAIL: {log.read_text()}"))
     interval = binomtest(noticed, len(mutants)).proportion_ci(method="wilson")
     share = f"{noticed / len(mutants):.1%}, 95 % interval {interval.low:.1%} to {interval.high:.1%}"
+    print(f"of these now by tests that took too long or did not end well: {unclear}, which may be the machine's fault")
     print(f"noticed: {noticed} of {len(mutants)} mutants ({share}), in {time.monotonic() - begun:.0f} s")
 
 
