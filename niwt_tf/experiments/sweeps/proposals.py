@@ -83,7 +83,9 @@ class Proposals:
             # TPE proposes what was good again, and an earlier process may have died over a proposal of the grid's.
             self._study.tell(asked.number, state=self._optuna.trial.TrialState.FAIL)
             others = [other for other in self._trials if other not in known]
-            key = min(others, key=lambda other: sum(ours != theirs for ours, theirs in zip(other, key, strict=True)))
+            distances = {other: sum(ours != theirs for ours, theirs in zip(other, key, strict=True)) for other in others}
+            # Of the nearest that whose values were good so far: in their order, first values would always win.
+            key = min(others, key=lambda other: (distances[other], -self._promise(other)))
             study.enqueue_trial(dict(zip(self._choices, key, strict=True)))
             study.ask(space)
         return self._trials[key]
@@ -116,6 +118,16 @@ class Proposals:
         found = dict.fromkeys(self._key(each) for each in self._study.get_trials(deepcopy=False))
         # Without some parameter is what a process died over, or has not yet entered.
         return [key for key in found if key in self._trials]
+
+    def _promise(self, key: tuple[str, ...]) -> float:
+        """Return the sum over a configuration's values of the mean that was reached with each, or of all where it is new."""
+        ended = self._study.get_trials(deepcopy=False, states=(self._optuna.trial.TrialState.COMPLETE,))
+        reached = [(self._key(each), float(each.value)) for each in ended]
+        means = []
+        for place, value in enumerate(key):
+            ours = [score for other, score in reached if other[place] == value] or [score for _, score in reached] or [0.0]
+            means.append(sum(ours) / len(ours))
+        return sum(means)
 
     def _key(self, asked: Any) -> tuple[str, ...]:
         return tuple(asked.params[name] for name in self._choices if name in asked.params)

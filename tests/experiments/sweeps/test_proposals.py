@@ -44,9 +44,11 @@ def test_tpe_is_seeded_and_leans_to_what_was_good(tmp_path):
     names = [[trial.name for trial in run] for run in runs]
     assert names[0] == names[1] != names[2]
     assert all(len(set(each)) == 30 for each in names)
-    # One seed may lean the other way by chance.
-    halves = [sum(trial.values["patience"] for run in runs[1:] for trial in run[part]) for part in (slice(15), slice(15, 30))]
-    assert halves[1] > 1.1 * halves[0]
+    # The first ten are at random; later ones run out of good values. One seed may lean the other way by chance.
+    first, next_ones = (
+        sum(trial.values["patience"] for run in runs[1:] for trial in run[part]) for part in (slice(10), slice(10, 20))
+    )
+    assert next_ones > 1.15 * first
 
 
 def test_two_processes_see_each_other_and_one_that_died_leaves_no_gap(tmp_path):
