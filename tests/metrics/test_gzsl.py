@@ -127,3 +127,8 @@ def test_a_class_without_images_is_no_division_by_zero():
     with np.errstate(all="raise"):
         found = ev.per_class_accuracy(np.array([0]), np.array([0]), 2)
     np.testing.assert_array_equal(found, [1.0, np.nan])
+
+
+def test_average_precision_ranks_images_by_their_probability():
+    """By its logit image 0 comes first for class 0, by its probability 0.731 behind the other's 0.953."""
+    assert ev.mean_average_precision(np.array([[5.0, 4.0], [3.0, 0.0]]), np.array([0, 1])) == pytest.approx(0.5)
