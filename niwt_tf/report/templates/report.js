@@ -115,12 +115,21 @@
   const links = new Map(all(".contents a").map(link => [document.getElementById(link.hash.slice(1)), link]));
   links.delete(null);
   links.forEach((link, section) => link.addEventListener("click", () => opening(section, true)));
+  // A link that is pressed stays under the finger: the page may still be scrolling, and a click that ends elsewhere is none.
+  let pressed = false, current = null;
+  const keepInSight = () => {
+    const bar = current?.closest("ul");
+    if (pressed || !bar) return;
+    bar.scrollTo({ left: current.offsetLeft - bar.offsetLeft - (bar.clientWidth - current.offsetWidth) / 2, behavior: "instant" });
+  };
+  document.querySelector(".contents").addEventListener("pointerdown", () => { pressed = true; });
+  ["pointerup", "pointercancel"].forEach(kind => addEventListener(kind, () => setTimeout(() => { pressed = false; keepInSight(); })));
   const reading = new IntersectionObserver(entries => entries.forEach(({ target, isIntersecting }) => {
     if (!isIntersecting) return;
-    links.forEach(link => link.removeAttribute("aria-current"));
-    const link = links.get(target), bar = link.closest("ul");
-    link.setAttribute("aria-current", "true");
-    bar.scrollTo({ left: link.offsetLeft - bar.offsetLeft - (bar.clientWidth - link.offsetWidth) / 2, behavior: "instant" });
+    current?.removeAttribute("aria-current");
+    current = links.get(target);
+    current.setAttribute("aria-current", "true");
+    keepInSight();
   }), { rootMargin: "-30% 0px -69% 0px" });
   links.forEach((link, section) => reading.observe(section));
 
