@@ -25,10 +25,13 @@ class ServedModel:
     has begun ends on the version it began on. Removing the newest version goes back to the one before.
 
     Raises:
-        InputError: no version can be loaded.
+        InputError: no version can be loaded, or no address can have the name.
     """
 
     def __init__(self, folder: Path, name: str, labels: Mapping[str, int] | None = None) -> None:
+        if not name.strip() or set(name) & set("/:"):
+            rule = "A served model must have a name, which stands in its address: without / and :"
+            raise InputError(f"{rule}. Received: {name!r}.")
         self.folder = folder
         self.name = name
         self.labels = dict(labels or {})

@@ -336,6 +336,12 @@ def test_a_port_that_is_taken_is_refused(toy, protocol):
             pass
 
 
+@pytest.mark.parametrize("name", ["", " ", "a/b", "a:b"])
+def test_a_name_that_no_address_can_have_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="must have a name.*Received: " + re.escape(repr(name))):
+        ServedModel(tmp_path, name)
+
+
 @pytest.mark.parametrize("port", ["-1", "65536", "x", "\u0663", "9" * 5000])
 def test_a_port_that_does_not_exist_is_refused(port, capsys):
     with pytest.raises(SystemExit) as raised:
