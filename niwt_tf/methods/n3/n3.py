@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -188,7 +188,7 @@ def _train_all(settings: Settings, tasks: Sequence[Task], work: Path) -> dict[st
         trained = _Training(settings, task, table, encoder.identity, work)
         trained.run(stops[-1], stops)
         for stop in stops:
-            reached[stop].append(trained.accuracies(stop))
+            reached[stop].append(trained.accuracies(stop, table))
         fitted.append(trained)
     measured = {stop: np.concatenate(each, axis=1) for stop, each in reached.items() if each}
     # Machines may round differently: the chief's choice holds for all.
@@ -291,18 +291,18 @@ class _Training:
             at_stops={stop: partial(self._write, stop) for stop in stops}
         )
 
-    def accuracies(self, stop: int) -> np.ndarray:
+    def accuracies(self, stop: int, known: TokenTable) -> np.ndarray:
         """Return accuracies [1, V] or [2, V] of the validation classes that have images, among themselves.
 
         They are those of the network that is written for them alone and, if it must be better to write more than the head, of
-        the network of the seen classes and them.
+        the network of the seen classes and them. `known` has the tokens of all of them.
         """
         fold = self._task.partition
         assert isinstance(fold, Fold), "only a fold has validation classes"
         num_seen, evaluated = self._task.num_seen, self._task.evaluated
         unseen = np.flatnonzero(evaluated.labels >= num_seen)
         images = evaluated.take(unseen).of_classes(np.arange(num_seen, len(evaluated.class_names)))
-        own, generator = N3Options.of(self._settings), self.generator(stop)
+        own, generator = N3Options.of(self._settings), replace(self.generator(stop), known=known)
         made = [generator.synthesize(fold.validation_descriptions)]
         if own.n3_adapt != "head" and own.n3_adapt_if_better:
             made.append(generator.generate(fold.validation_descriptions))
