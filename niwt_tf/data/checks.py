@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from niwt_tf.data.descriptions.phrases import unit_of
+from niwt_tf.data.descriptions.quantities import unit_of
 from niwt_tf.data.images.duplicates import Duplicates, duplicates_in, near_duplicates_in
 from niwt_tf.data.schema import Dataset
 from niwt_tf.errors import listed

@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 import numpy as np
 
 from niwt_tf.data.descriptions.bert import bert
-from niwt_tf.data.descriptions.phrases import unit_of
+from niwt_tf.data.descriptions.quantities import unit_of
 from niwt_tf.data.descriptions.sentences import Segment, content, stem, words_of
 from niwt_tf.data.schema import Knowledge
 from niwt_tf.errors import InputError
@@ -35,7 +35,7 @@ SIZES = _stems(
 PARTS = _stems(
     """tail ear leg foot paw belly face nose muzzle neck head throat breast rump back wing crown bill eye tip flank cheek chin
     mane horn hoof claw snout forehead nape shoulder thigh side underside crest comb wattle tongue lip mask collar whisker
-    antenna fin hump antler tusk trunk tooth jaw fang beard quill"""
+    antenna fin hump antler tusk trunk tooth jaw fang beard quill upperparts underparts"""
 )
 # Parts whose colour that of the whole is not.
 BARE = _stems("bill eye leg foot claw horn hoof tusk iris")
@@ -59,12 +59,15 @@ GENERIC = _stems(
     completely wholly throughout well quite very shape color pattern size length adult found see seen live eat feed show display
     bear carry possess wear come grow use known call reach weigh measure relative usual usually range about day part thing kind
     shaped colored everything everywhere bright deep vivid rich dull
-    pure glossy warm turn tinge tinged wash washed hue shade
+    pure clean unmarked immaculate glossy warm turn tinge tinged wash washed hue shade
     bold distinct conspicuous prominent occur exist"""
 )
 _COUNTABLE = _stems(
     "leg eye toe arm finger tentacle antenna petal sepal stamen leaflet pin hole screw bolt pocket blade button"
 )
+
+# What says the same of an animal, where an attribute is called so.
+_ALSO = {"group": "herd pack flock troop shoal pod colony", "smart": "intelligent clever", "scavenger": "carrion"}
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ def _called(names: tuple[str, ...], groups: tuple[str, ...], are_counts: tuple[b
                 else None
             )
             phrases += [(glued[1], glued[2])] if glued else []  # "longneck"
+            phrases += [] if group else [(word,) for word in _ALSO.get(" ".join(words), "").split()]
         opposites: list[tuple[str, ...]]
         opposites = [(phrase[0][:-4],) for phrase in phrases if len(phrase) == 1 and re.fullmatch("...+less", phrase[0])]
         opposites += [phrase[1:] for phrase in phrases if len(phrase) > 1 and phrase[0] in ("no", "not", "without")]

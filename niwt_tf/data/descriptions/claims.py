@@ -287,7 +287,8 @@ def _lender(found: Sequence[ReadSegment], place: int, by_subject: BySubject) -> 
             before, states = (found[back], subject), any(one.segment.copula for one in found[back : place + 1])
     if ahead == place + 1 and place == 0 and found[place].segment.joint == "instead":  # "instead of red, the crown is blue"
         return found[ahead], min(found[ahead].subjects)[2]
-    if ahead is not None and all(one.segment.lists for one in found[place + 1 : ahead + 1]):
+    own = any(word.stem in WHOLE for word in found[place].segment.words[-1:])  # "white body, grey wings"
+    if ahead is not None and not own and all(one.segment.lists for one in found[place + 1 : ahead + 1]):
         begin, _, subject = min(found[ahead].subjects)
         first = min((b for b, _, _ in values_in(found[ahead], by_subject[subject])), default=begin)
         marks = all(
@@ -379,6 +380,8 @@ def _read_alone(found: Sequence[ReadSegment], place: int, by_subject: BySubject)
             continue  # "a long, curved bill"
         if after in PARTS or (after,) in by_subject:
             continue
+        if one.segment.words[begin].text == "plain" and after in COLORS:  # "plain brown" is of no plain head
+            continue
         if after in PATTERNS and one.segment.words[end].text.endswith("s") and one.segment.joint == "with":
             continue  # "a red crown with black spots" is no black bird
         is_thing = begin in one.things and "pattern" in names[0].aspects
@@ -443,8 +446,13 @@ def _read_exceptions(found: Sequence[ReadSegment], by_subject: BySubject) -> Non
     for place, one in enumerate(found):
         if one.segment.joint != "except" or one.claims:
             continue
+        parts = {subject for _, _, subject in one.subjects}
+        whole = sum(end - begin for begin, end, _ in one.subjects) == len(one.segment.words)
         for before in [*found[:place], *found[place + 1 :]]:
             for claim in list(before.claims):
+                listed = any(before is other for other in found[:place]) and claim.subject in parts and whole
+                if listed and claim.degree == SAID:  # "wings and tail are green, except the tail"
+                    before.claims[before.claims.index(claim)] = replace(claim, degree=DENIED)
                 said = _phrases_of(claim, by_subject) if claim.weak else ()
                 for begin, end, subject in one.subjects:
                     for name in by_subject[subject]:

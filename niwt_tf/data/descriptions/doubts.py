@@ -106,7 +106,7 @@ class _Told:
         if self.is_of_another() or self.is_of_some():
             return True
         lent = self.claim.subject and not (self.subjects or self.claim.weak or self.segment.one)
-        if lent and (self.is_after_thing() or _SEXES & {*self.segment.tokens[:1]}):
+        if lent and (self.goes_on_with_thing or self.is_after_thing() or _SEXES & {*self.segment.tokens[:1]}):
             return True
         if self.claim.degree == DENIED and self.is_denied_afar():
             return True
@@ -250,6 +250,10 @@ class _Told:
                 return True
         if self.segment.tokens[0] == "like" and self.words[self.claim.begin].stem in SIZES:
             return True  # "like a small crow"
+        if not self.claim.subject and not self.before:  # "domestic cats are smaller" tells of those
+            rest = self.words[self.claim.end :]
+            if any(word.after_copula and word.text.endswith("er") and word.stem in GRADED for word in rest):
+                return True
         near = {*self.before[-3:]}
         if (near & {"so", "as"} and self.claim.degree == DENIED) or ("as" in near and "as" in self.after):
             return True
@@ -310,6 +314,8 @@ class _Told:
                 return False
             if not self.last.claims or (self.last.segment.copula and end not in self.last.read):
                 return True  # what it goes on with was not understood
+            if self.claim.weak and not self.segment.copula and self.last.claims[-1].subject and self.last.segment.refers:
+                return True  # "it is a fan, green with a white tip"
         return self.is_after_thing()
 
     def is_after_thing(self) -> bool:
@@ -318,9 +324,18 @@ class _Told:
         known = _KNOWN - PATTERNS if self.claim.weak else _KNOWN  # "the malar stripe is black"
         if thing is None or self.claim.begin - 1 not in self.one.read or thing.stem in known:
             return False
-        if not self.words[self.claim.begin].after_copula:
+        follows = self.claim.weak and self.claim.begin == 1 and _follows(self.words[1], thing)  # "eyebrow white"
+        if not (self.words[self.claim.begin].after_copula or (follows and self.claim.end == len(self.words))):
             return False
         return not thing.text.endswith(("like", "ed", "y"))
+
+    @property
+    def goes_on_with_thing(self) -> bool:
+        """Whether it goes on with what is said of a thing: "broad" of "eyebrow white and broad"."""
+        last = self.last
+        if last is None or not (self.segment.bare and self.segment.lists) or last.subjects or len(last.segment.words) < 2:
+            return False
+        return any(claim.begin == 0 for claim in last.claims) and last.segment.words[0].stem not in _KNOWN
 
     def is_of_unknown_part(self) -> bool:
         """Return whether looks are those of a part that is not known: "skull big", "its ruff is black"."""

@@ -1,12 +1,8 @@
-"""What people write in several words, put into words that the reader of sentences knows.
-
-Numbers with units are such words too ("12 kg", "40-44 cm", "between 1 and 2 pounds"), and so are the units that names end with.
-"""
+"""What people write in several words, put into words that the reader of sentences knows."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 _FROM = "(?: from [^,.;\n]{1,60}?(?:, (?:which|whose) [^,.;\n]*,)?)?"
 _TOLD = (
@@ -31,6 +27,7 @@ _UNDONE = (
     "(?:(?:cleaned|polished|washed|rubbed) (?:off|out|away)|repaired|removed|corrected|eliminated|rectified"
     "|dropped|discontinued|omitted|(?:broken|snapped|torn|fallen) (?:off|away))"
 )
+_NO_NOUN = "(?:and|or|but|it|they|he|she|that|which|who)"
 _PART_OF = "(?:tips?|base|end|sides?|middle|centre|center|root|(?:upper|lower|outer|inner) half)"
 _STATE = (
     "(?:closed|open|opened|spread|folded|wet|dry|perched|worn|fresh|excited|alarmed|disturbed|displaying|resting|raised|swimming"
@@ -67,7 +64,7 @@ _TOGETHER = [
         (r"(?:(?:about|roughly|nearly) )?(?:of )?the size of an? (?:small |large |big )?\w+", ""),
         # "The hooves are replaced by pads", "a zip replaces the laces".
         (
-            rf"((?:the |its |their )?\w+)(?: of [^,.;\n]{{1,40}}?)? (?:{_IS} (?:\w+ly )?(?:replaced|superseded|supplanted)"
+            rf"((?:the |its |their )?(?!{_NO_NOUN}\b)\w+)(?: of [^,.;\n]{{1,40}}?)? (?:{_IS} (?:\w+ly )?(?:replaced|superseded|supplanted)"
             r" (?:by|with)|(?:has given|have given|gives?|gave) way to)",
             r"no \1, but",
         ),
@@ -116,6 +113,7 @@ _TOGETHER = [
          "(?: than)?(?= quantity)", ""),
         ("(?<!not )(?<!even )(?<!without )(?<!lacks )a (?:slight |faint )?(?:hint|trace|touch|suggestion) of", "slightly"),
         (f"(?:both )?(?:the )?{_BOTH}(?: alike)?(?! differ)", "both sexes"),
+        (r"anything but(?=\s*(?:[,.:;\n]|$))", "otherwise"),
         ("(?:any|every)(?:thing|where) (?:but|except|save|other than|apart from)(?: for)?", "not"),
         ("no longer|no more|never,? ever|far from|by no means|in no way|fails? to", "not"),
         ("unable to|incapable of|any \\w+ but", "not"),
@@ -209,6 +207,7 @@ _TURNS_OUT = f"(?:turn(?:s|ed) out to be|prove[sd] to be|{_IS} (?:only|merely|ju
 _EDGED = "(?:bordered|edged|fringed|rimmed|outlined|bounded|framed|margined)"
 _OTHERS = "(?:all |most |many |nearly |almost |the )*(?:other (?!parts|places)|others|related|allied|similar)"
 _KIN = "(?:relatives|congeners|others|species)"
+_USUALLY = "(?:usually|normally|generally|mostly|often|typically|commonly|elsewhere|otherwise)"
 # "Too heavy to be small", "horns are rare", "un-spotted", "semi-striped".
 _REWORDED = [
     (re.compile(r"\btoo (\w+) to(?: (?:be|have|show)\b)?"), r"\1, not"),
@@ -219,6 +218,16 @@ _REWORDED = [
         r"rarely \1",
     ),
     (re.compile(r"\bun-(?=\w)"), "not "),
+    (re.compile(rf"\b(striped|streaked|barred|spotted) ({_COLOR_WORDS}) and ({_COLOR_WORDS})\b"), r"\2 and \3, \1"),
+    (re.compile(rf"\b(?:ranges|varies|range|vary)(?: in colou?r)? from ({_COLOR_WORDS}) to ({_COLOR_WORDS})\b"),
+     r"is sometimes \1 and sometimes \2"),
+    # "The bill, usually orange, is black here."
+    (
+        re.compile(
+            rf", {_USUALLY} ({_COLOR_WORDS}(?:(?:,| and| or) {_COLOR_WORDS})*), (?=(?:is|are) (?:\w+ )?{_COLOR_WORDS}\b)"
+        ),
+        lambda found: f", unlike {_JOINS.sub(' ', found[1])}, ",
+    ),
     (re.compile(r"\bunlike (?:most|many|all|almost all|nearly all)\b[^,.;:\n]*, ?"), ""),  # of no class in particular
     (re.compile(rf"\bprefer(?:s|red|ring)? ([\w ]{{1,40}}?) (?:over|to(?! (?:{_DEEDS})\b)) (?=\w)"), r"has \1 instead "),
     (re.compile(r", (?:and |but )?not ((?:its|the|their|his|her) [\w ]{1,40}?), (?=is\b|are\b)"), r", instead \1, "),
@@ -269,6 +278,7 @@ _REWORDED = [
     ),
     (re.compile(r"\b([^\W\d]{3,})-free\b"), r"no \1"),
     (re.compile(r"\b(?:safe|suitable|fit) (?:in|for)(?: use in)? (?:the |an? )?(\w+?)s?\b(?! (?:of|and|or)\b)"), r"\1 safe"),
+    (re.compile(rf"\b({_IS}) (?:{_REALLY}|indeed|of course)\b"), r"\1"),
     # "Gray when young, it turns brown": what follows is of the class again.
     (re.compile(r"\bwhen young, (?=(?:but )?(?:it|they|the adults?|adults?|later|then|soon)\b)"), "when young. "),
 ]
@@ -319,6 +329,8 @@ _OF_NO_CLASS = [
         r"\b(?:told|distinguished|separated|differs?)(?: apart)? from (?:(?!(?:by|in|having)\b)[^,.;\n])*"
         r"(?=[.;\n]|$|, (?!which|whose))",
         r"\b(?:means?|meaning|called|named) (?=['\"“‘])[^,.;\n]*",
+        r"(?:^|(?<=[,.;\n] ))(?:(?:al)?though )?(?:(?:often|sometimes|locally|also) )?(?:called|named|nicknamed|dubbed)"
+        r" (?:an?|the) [\w-]+(?: [\w-]+){0,2}(?=,)",
         rf"\b(?:is|are) (?:\w+ )?(?:called|named|known as|nicknamed) {_TO_ITS_END}",
         rf"\b(?:is|are) used (?:to|for|in|as) {_TO_ITS_END}",
         rf"\b{_MORE} than an? [^,.;\n]*? (?:but|and|yet) {_MORE} than an? [^,.;\n]*",
@@ -330,11 +342,19 @@ _NOT_SO_MUCH = re.compile(r"\bnot so much ([^,.;\n]{1,40}?) as (?=\w)(\w+)")
 _NOT_AS = re.compile(r"\bnot (?:nearly |quite )?(?:as|so) (.{1,40}?) as\b")
 
 
+# 'The so-called "red" crown is blue': what stands in quotation marks before a noun is what people call it.
+_CALLED = re.compile(
+    r"\b(the|its|their|this|that|these|those|an?) (?:so[ -]called |supposed(?:ly)? )?"
+    r"[\"“”‘’']([\w-]+(?: [\w-]+)?)[\"“”‘’'](?= [a-z])(?! (?:and|or|is|are|in|on|of|with)\b)"
+)
+
+
 def in_known_words(text: str) -> str:
     """Return a lower-case text with what several words say together in words that the reader knows."""
     if re.search(r"\bhe\b", text) and re.search(r"\bshe\b", text):
         text = re.sub(r"\b(she|he)\b", lambda one: "the male" if one[1] == "he" else "the female", text)
-    plain = re.sub(rf"\s*\(({_SEXES})\)", r" in \1", text)  # "green (male), brown (female)"
+    plain = _CALLED.sub(r"unlike \2, \1", text)
+    plain = re.sub(rf"\s*\(({_SEXES})\)", r" in \1", plain)  # "green (male), brown (female)"
     plain = re.sub(r"\?\s*(?:never|hardly|rarely|seldom|not(?: \w+){0,2})(?=\s*(?:[,.;:\n]|$))", "? no", plain)
     plain = re.sub(
         r"\?\s*(?:very |only |a )*(?:little|slightly|sometimes|occasionally|partly)(?=\s*(?:[,.;:\n]|$))", " sometimes", plain
@@ -388,112 +408,3 @@ _COMES_IN = re.compile(
     rf"\b(?:also )?(?:comes?|available|offered|sold) (?:\w+ )?in ({_COLOR_WORDS}\b(?:,?(?: and| or)? {_COLOR_WORDS}\b)*)"
 )
 _NOW_AND_THEN = "(?:rarely|seldom|sometimes|occasionally|less (?:often|commonly)|more rarely|usually|often|perhaps|possibly)"
-# Each unit by its kind, and how many of the kind's first it is.
-_UNITS: dict[str, dict[str, float]] = {
-    "mass": {"kg": 1, "kilogram": 1, "kilogramme": 1, "kilo": 1, "g": 1e-3, "gram": 1e-3, "gramme": 1e-3, "mg": 1e-6,
-             "milligram": 1e-6, "t": 1e3, "tonne": 1e3, "ton": 1e3, "lb": 0.45359237, "pound": 0.45359237,
-             "oz": 0.028349523, "ounce": 0.028349523},
-    "length": {"m": 1, "metre": 1, "meter": 1, "cm": 1e-2, "centimetre": 1e-2, "centimeter": 1e-2, "mm": 1e-3,
-               "millimetre": 1e-3, "millimeter": 1e-3, "km": 1e3, "kilometre": 1e3, "kilometer": 1e3, "in": 0.0254,
-               "inch": 0.0254, "inche": 0.0254, "ft": 0.3048, "foot": 0.3048, "feet": 0.3048, "yard": 0.9144,
-               "mile": 1609.344},
-    "time": {"year": 1, "yr": 1, "month": 1 / 12, "week": 7 / 365.25, "day": 1 / 365.25, "hour": 1 / 8766},
-    "speed": {"km/h": 1, "kmh": 1, "kph": 1, "km/hr": 1, "mph": 1.609344, "m/s": 3.6,
-              **dict.fromkeys(("km per hour", "kilometres per hour", "kilometers per hour"), 1), "miles per hour": 1.609344,
-              **dict.fromkeys(("metres per second", "meters per second"), 3.6)},
-    "volume": {"l": 1, "litre": 1, "liter": 1, "ml": 1e-3, "millilitre": 1e-3, "milliliter": 1e-3, "cl": 1e-2, "dl": 0.1,
-               "fl oz": 0.0295735, "pint": 0.473176, "gallon": 3.785412},
-    "share": {"%": 1, "percent": 1, "per cent": 1},
-}  # fmt: skip
-_KIND_OF = {unit: kind for kind, units in _UNITS.items() for unit in units}
-_ANY = "|".join(sorted(map(re.escape, _KIND_OF), key=len, reverse=True))
-_NUMBER = r"(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
-# "in" is a unit only where no place follows: "12 in long", not "4 in trees".
-_UNIT = rf"(?P<unit>(?!in\b(?!\s*(?:[.,;:)]|$|long|tall|high|wide|in\b)))(?:{_ANY})s?)(?![\w/])"
-_QUANTITY = re.compile(
-    rf"(?:\b(?:between|from|about|around|approximately|approx\.|ca\.|circa|roughly|nearly|over|under|up to)\s+)*(?<![\w.])"
-    rf"(?P<first>{_NUMBER})\s*(?:(?:{_ANY})s?(?!\w))?\s*(?:(?:-|–|to|and|or)\s*(?P<last>{_NUMBER}))?[\s-]*{_UNIT}(?:\.(?=\s(?:long|tall|high|wide|across|deep)\b))?"
-)
-# "Weight (kg): 4"
-_IN_LABEL = re.compile(rf"\s*\(({_ANY})\)\s*[:=]\s*({_NUMBER}(?:\s*[-–]\s*{_NUMBER})?)(?!\s*(?:{_ANY}))")
-_OF_NAME = re.compile(rf"(?:^|[\s_(\[]|in )(?P<unit>{_ANY})s?[)\]]?$", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A number as it was written, and in the first unit of its kind."""
-
-    text: str
-    kind: str
-    amount: float
-    unit: float  # how many of that its own unit is
-
-    def in_unit(self, unit: str) -> float:
-        """Return the number in a unit of the same kind."""
-        return float(f"{self.amount / _UNITS[self.kind][unit]:.6g}")
-
-
-def without_quantities(text: str) -> tuple[str, dict[str, Quantity]]:
-    """Return a lower-case text with a word in place of each number with a unit, and what these words stand for.
-
-    Of a range the middle is taken.
-    """
-    found: dict[str, Quantity] = {}
-
-    def replaced(match: re.Match[str]) -> str:
-        unit = match["unit"] if match["unit"] in _KIND_OF else match["unit"].removesuffix("s")
-        numbers = [_number(match[name]) for name in ("first", "last") if match[name]]
-        kind = _KIND_OF[unit]
-        word = f"quantity{len(found)}x"
-        size = _UNITS[kind][unit]
-        found[word] = Quantity(match[0].strip(), kind, sum(numbers) / len(numbers) * size, size)
-        return word
-
-    text = _IN_LABEL.sub(r": \2 \1", text)
-    text = _IN_WORDS.sub(lambda match: re.sub(r"[a-z]+(?= |$)", _digits, match[0]), text)
-    text = _HALF.sub("0.5 ", _FRACTION.sub(lambda match: f"{match[1] or 0}{_FRACTIONS[match[2]]}", text))
-    plain = _QUANTITY.sub(replaced, text)
-    return _TWO_UNITS.sub(lambda match: _added(match, found), plain), found
-
-
-# "Two kilos", "two to three kilos"; but an animal may have two feet, and "twenty-two" is not read.
-_WRITTEN = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-_ONE = "|".join(_WRITTEN)
-_IN_WORDS = re.compile(
-    rf"(?<!ty[ -])(?<!hundred )(?<!hundred and )(?<!thousand )(?<!thousand and )\b(?:{_ONE})(?: (?:to|or|and) (?:{_ONE}))?"
-    rf"(?= (?!f[oe]+t\b|in\b)(?:{_ANY})s?(?!\w))"
-)
-_FRACTIONS = {"½": ".5", "¼": ".25", "¾": ".75"}
-_FRACTION = re.compile(r"(?<![\d.,])(\d+)?\s?([½¼¾])")
-# "Half a kilo", "half an inch".
-_HALF = re.compile(rf"\bhalf an? (?=(?:{_ANY})s?(?!\w))")
-# "1 m 20 cm"
-_TWO_UNITS = re.compile(r"(quantity\d+x) (?:and )?(quantity\d+x)")
-
-
-def _digits(word: re.Match[str]) -> str:
-    """Return the digits of a number that is written as a word, or another word as it is."""
-    return str(_WRITTEN.index(word[0]) + 2) if word[0] in _WRITTEN else word[0]
-
-
-def _added(match: re.Match[str], found: dict[str, Quantity]) -> str:
-    """Return the word of the sum of two quantities where the second goes on with the first in a smaller unit."""
-    first, second = found[match[1]], found[match[2]]
-    if first.kind != second.kind or second.unit >= first.unit:
-        return match[0]
-    found[match[1]] = Quantity(f"{first.text} {second.text}", first.kind, first.amount + second.amount, second.unit)
-    return match[1]
-
-
-def unit_of(name: str) -> tuple[str, str, str] | None:
-    """Return (the rest of the name, the unit, its kind) of an attribute that is called by its unit, as "weight_kg", or None."""
-    match = _OF_NAME.search(name.strip())
-    if match is None or not match.start():
-        return None
-    unit = match["unit"].lower()
-    return name.strip()[: match.start()].rstrip(" _(["), unit, _KIND_OF[unit]
-
-
-def _number(text: str) -> float:
-    """Return a number, whose comma parts thousands where three digits follow it, and is a decimal comma otherwise."""
-    return float(re.sub(r",(?=\d{3}(?:\D|$))", "", text).replace(",", "."))

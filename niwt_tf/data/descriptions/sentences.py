@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
 
-from niwt_tf.data.descriptions.phrases import Quantity, in_known_words, without_quantities
+from niwt_tf.data.descriptions.phrases import in_known_words
+from niwt_tf.data.descriptions.quantities import Quantity, without_quantities
 from niwt_tf.data.descriptions.tokens import one_by_one, unwrapped
 
 # How far something is said: of the whole class, of a part of it or now and then, or not at all.
 SAID, PARTLY, DENIED = "said", "partly", "denied"
-# Of whom a segment speaks: the class, some of it (a sex, a season), its young, another class that it is compared with, or none:
-# "it would be red if it were a male".
+# Of whom a segment speaks: the class, some of it (a sex, a season), its young, another class, or none ("it would be red").
 CLASS, SOME, YOUNG, OTHERS, UNREAL = "the class", "some", "the young", "others", "none"
 NOT_OF_CLASS = (YOUNG, OTHERS, UNREAL)
 
@@ -67,8 +67,8 @@ _OF_SOME = words_of(
     nonbreeding morph phase race subspecies variety molt moult bull cow lioness"""
 )
 _OF_YOUNG = words_of(
-    """young juvenile immature fawn calf cub chick pup puppy kitten lamb foal piglet nestling hatchling infant baby
-    fledgling duckling gosling cygnet newborn youngster subadult yearling joey leveret tadpole larva nymph"""
+    """young juvenile immature fawn calf cub chick pup puppy kitten lamb foal piglet nestling hatchling infant baby fledgling
+    duckling gosling cygnet newborn youngster subadult yearling joey leveret tadpole larva nymph"""
 )
 _OF_ALL = words_of("adult adults grown sexes parent parents")
 _IRREGULAR = {
@@ -304,6 +304,7 @@ def _about(token: str) -> str | None:
     return SOME if base in _SOME_STEMS else YOUNG if base in _YOUNG_STEMS or token == "born" else None
 
 
+_OPPOSING, _SEASONS = words_of("but yet though although"), words_of("summer winter spring autumn")
 _WITHIN = frozenset({"in", "during", "among", "only"})
 _SOME_STEMS, _YOUNG_STEMS = ({stem(word) for word in words} for words in (_OF_SOME, _OF_YOUNG))
 
@@ -486,6 +487,8 @@ def _in_relation(found: Iterable[_Marked], before: str = CLASS) -> list[Segment]
         if result and result[-1].about == OTHERS and (one.segment.relative or one.goes_on):
             result.append(replace(one.segment, about=OTHERS))
             continue
+        if about == SOME and one.segment.refers and one.segment.joint in _OPPOSING and _SEASONS & {*result[-1].tokens[-1:]}:
+            about = CLASS  # "less active in winter, though it does not hibernate"
         about = one.about or (SOME if one.gendered and of_some else about)
         of_some |= about == SOME or one.about == SOME
         result.append(replace(one.segment, about=about))

@@ -7,7 +7,7 @@ import pytest
 
 from niwt_tf.data.birds.species import ATTRIBUTE_NAMES, captions, choose_species
 from niwt_tf.data.descriptions.attribute_parser import read_attributes, typical_values
-from niwt_tf.data.descriptions.phrases import without_quantities
+from niwt_tf.data.descriptions.quantities import without_quantities
 from niwt_tf.data.descriptions.sentences import stem
 from niwt_tf.data.readers.tables import group_of, read_class_table, read_numbered_names
 from niwt_tf.data.schema import Knowledge

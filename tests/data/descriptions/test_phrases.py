@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from niwt_tf.data.descriptions.phrases import without_quantities
+from niwt_tf.data.descriptions.quantities import without_quantities
 from niwt_tf.data.descriptions.tokens import unwrapped
 from tests.data.descriptions.test_field_guide import read
 
@@ -98,6 +98,26 @@ def test_lines_that_go_on_are_joined(text, meant):
         ("birds", "Wings \u2260 red. Tail green.", {"-wing_color::red", "+tail_color::green"}),
         ("birds", "RED TAIL, GREEN WINGS!", {"+tail_color::red", "+wing_color::green"}),
         ("birds", "Unlike the Red-winged Blackbird, it has green wings.", {"+wing_color::green"}),
+        ("birds", 'The so-called "red" crown is blue.', {"+crown_color::blue"}),
+        ("birds", "The \u201cred\u201d crown is in fact blue.", {"+crown_color::blue"}),
+        ("birds", 'Crown: "red"; tail "green".', {"+crown_color::red", "+tail_color::green"}),
+        ("birds", "The bill, usually orange, is black here.", {"+bill_color::black"}),
+        ("birds", "The bill, usually orange, is hooked.", {"+bill_color::orange", "+bill_shape::hooked"}),
+        ("birds", "Crown and tail are all green, except the tail, which is red.",
+         {"+crown_color::green", "-tail_color::green", "+tail_color::red"}),
+        ("birds", "It is a fan, green with a white tip.", {"+tail_shape::fan"}),
+        ("birds", "The breast ranges from white to pink.", {"~breast_color::white", "~breast_color::pink"}),
+        ("cub", "Crown striped black and white.", {"+crown_color::black", "+crown_color::white"}),
+        ("cub", "White body, grey wings.", {"+primary_color::white", "+wing_color::grey"}),
+        ("cub", "Crown black; eyebrow white and broad.", {"+crown_color::black", "+head_pattern::eyebrow"}),
+        ("cub", "Females are plain brown.", {"~primary_color::brown"}),
+        ("awa2", "It is strong and gives way to lions.", {"+strong"}),
+        ("awa2", "It is anything but: cornered, it uses its claws.", {"+claws"}),
+        ("awa2", "It is anything but timid.", {"-timid"}),
+        ("awa2", "Domestic cats are smaller. This one has spots.", {"+spots"}),
+        ("awa2", "Although called a sea cow, it has no horns.", {"-horns"}),
+        ("awa2", "Less active in winter, though it doesn't hibernate.", {"~active", "-hibernate"}),
+        ("awa2", "Blue above, white below. Lives in herds; intelligent.", {"~blue", "~white", "+group", "+smart"}),
     ],
 )  # fmt: skip
 def test_what_is_said_in_several_words(table, text, meant):
