@@ -10,10 +10,10 @@ from pathlib import Path
 from absl import flags
 
 from niwt_tf.config.surroundings import child_environment, python_command
+from niwt_tf.data.readers.loose_images import spread_images
 from niwt_tf.errors import InputError
 from niwt_tf.jobs.flags import bundle_folder, required
 from niwt_tf.serving.bundle.bundle import Bundle
-from niwt_tf.studio.image_files import spread_images
 
 _PAGE = Path(__file__).resolve().parent.parent / "studio" / "page.py"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from niwt_tf.data.images.foreign import read_known
+from niwt_tf.data.readers.loose_images import spread_images
 from niwt_tf.data.readers.tables import existing_directory
 from niwt_tf.errors import InputError
-from niwt_tf.studio.image_files import spread_images
 from niwt_tf.studio.pictures import decoded, resized
 from niwt_tf.studio.tried_model import TriedModel
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from niwt_tf.data.readers.loose_images import spread_images
 from niwt_tf.errors import InputError
 from niwt_tf.studio.composing import Composition, by_group, claims, ranges, short_name
 from niwt_tf.studio.gallery import Gallery, TestImages, read_images
-from niwt_tf.studio.image_files import spread_images
 from niwt_tf.studio.pictures import decoded, with_heat
 from niwt_tf.studio.plain_text import JOINER, plain
 

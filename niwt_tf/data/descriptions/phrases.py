@@ -64,8 +64,8 @@ _TOGETHER = [
         (r"(?:(?:about|roughly|nearly) )?(?:of )?the size of an? (?:small |large |big )?\w+", ""),
         # "The hooves are replaced by pads", "a zip replaces the laces".
         (
-            rf"((?:the |its |their )?(?!{_NO_NOUN}\b)\w+)(?: of [^,.;\n]{{1,40}}?)? (?:{_IS} (?:\w+ly )?(?:replaced|superseded|supplanted)"
-            r" (?:by|with)|(?:has given|have given|gives?|gave) way to)",
+            rf"((?:the |its |their )?(?!{_NO_NOUN}\b)\w+)(?: of [^,.;\n]{{1,40}}?)? "
+            rf"(?:{_IS} (?:\w+ly )?(?:replaced|superseded|supplanted) (?:by|with)|(?:has given|have given|gives?|gave) way to)",
             r"no \1, but",
         ),
         (r"(?:do|does|should|must) not (?:be )?(?:put |placed? |used? )?(?:it )?(?:in (?:the|a) )?"
@@ -223,6 +223,14 @@ _REWORDED = [
      r"is sometimes \1 and sometimes \2"),
     # "The bill, usually orange, is black here."
     (
+        re.compile(rf", {_USUALLY} ({_COLOR_WORDS})(?: (?:or|and) ({_COLOR_WORDS}))?, (?=(?:is|are) (?:\w+ )?{_COLOR_WORDS}\b)"),
+        r", unlike \1 \2, ",
+    ),
+    (re.compile(rf"\b(striped|streaked|barred|spotted) ({_COLOR_WORDS}) and ({_COLOR_WORDS})\b"), r"\2 and \3, \1"),
+    (re.compile(rf"\b(?:ranges|varies|range|vary)(?: in colou?r)? from ({_COLOR_WORDS}) to ({_COLOR_WORDS})\b"),
+     r"is sometimes \1 and sometimes \2"),
+    # "The bill, usually orange, is black here."
+    (
         re.compile(
             rf", {_USUALLY} ({_COLOR_WORDS}(?:(?:,| and| or) {_COLOR_WORDS})*), (?=(?:is|are) (?:\w+ )?{_COLOR_WORDS}\b)"
         ),
@@ -278,7 +286,7 @@ _REWORDED = [
     ),
     (re.compile(r"\b([^\W\d]{3,})-free\b"), r"no \1"),
     (re.compile(r"\b(?:safe|suitable|fit) (?:in|for)(?: use in)? (?:the |an? )?(\w+?)s?\b(?! (?:of|and|or)\b)"), r"\1 safe"),
-    (re.compile(rf"\b({_IS}) (?:{_REALLY}|indeed|of course)\b"), r"\1"),
+    (re.compile(rf"\b({_IS}) (?:{_REALLY}|indeed)\b"), r"\1"),
     # "Gray when young, it turns brown": what follows is of the class again.
     (re.compile(r"\bwhen young, (?=(?:but )?(?:it|they|the adults?|adults?|later|then|soon)\b)"), "when young. "),
 ]
