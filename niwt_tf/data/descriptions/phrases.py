@@ -223,18 +223,8 @@ _REWORDED = [
      r"is sometimes \1 and sometimes \2"),
     # "The bill, usually orange, is black here."
     (
-        re.compile(rf", {_USUALLY} ({_COLOR_WORDS})(?: (?:or|and) ({_COLOR_WORDS}))?, (?=(?:is|are) (?:\w+ )?{_COLOR_WORDS}\b)"),
+        re.compile(rf", {_USUALLY} ({_COLOR_WORDS})(?: (?:or|and) ({_COLOR_WORDS}))?, (?={_IS} (?:\w+ )?{_COLOR_WORDS}\b)"),
         r", unlike \1 \2, ",
-    ),
-    (re.compile(rf"\b(striped|streaked|barred|spotted) ({_COLOR_WORDS}) and ({_COLOR_WORDS})\b"), r"\2 and \3, \1"),
-    (re.compile(rf"\b(?:ranges|varies|range|vary)(?: in colou?r)? from ({_COLOR_WORDS}) to ({_COLOR_WORDS})\b"),
-     r"is sometimes \1 and sometimes \2"),
-    # "The bill, usually orange, is black here."
-    (
-        re.compile(
-            rf", {_USUALLY} ({_COLOR_WORDS}(?:(?:,| and| or) {_COLOR_WORDS})*), (?=(?:is|are) (?:\w+ )?{_COLOR_WORDS}\b)"
-        ),
-        lambda found: f", unlike {_JOINS.sub(' ', found[1])}, ",
     ),
     (re.compile(r"\bunlike (?:most|many|all|almost all|nearly all)\b[^,.;:\n]*, ?"), ""),  # of no class in particular
     (re.compile(rf"\bprefer(?:s|red|ring)? ([\w ]{{1,40}}?) (?:over|to(?! (?:{_DEEDS})\b)) (?=\w)"), r"has \1 instead "),
