@@ -54,6 +54,7 @@ _APART = words_of(
     "egg eggs nest clutch track tracks droppings scat dung call song voice similar compare cf confusion prey"
 )
 # "A nest lined with white feathers", but not "trees to nest in".
+_SPOTTED = {stem(word) for word in words_of("spotted speckled streaked barred mottled flecked")}
 _BUILT = words_of("egg eggs nest clutch")
 _PERCHES = words_of("in on at near under among")
 _WASHED = words_of("washed tinged suffused flushed")
@@ -189,6 +190,9 @@ class _Told:
             return True
         if self.subjects and ("partly" in self.after or _SIDES & {*self.after[:1]}):
             return True  # "yellow on the sides of the breast", "tail black above"
+        marked = words[begin - 1] if begin else None
+        if marked is not None and marked.stem in _SPOTTED and marked.text.endswith("ed") and _follows(words[begin], marked):
+            return True  # "breast grey, spotted black"
         marks = words[begin - 1] if begin and not self.subjects else None
         if marks is not None and marks.stem in PATTERNS and marks.text.endswith("s") and _follows(words[begin], marks):
             return True  # "wings brown, the bars white"

@@ -116,7 +116,7 @@ AT_FIRST = {
     "first open": (99, 109, 124), "first held": (123, 129, 129), "second": (110, 128, 141), "third": (132, 145, 166),
     "fourth": (136, 154, 162), "fifth": (157, 169, 173), "sixth": (172, 182, 183), "seventh": (166, 178, 177),
     "eighth": (185, 238, 225), "ninth": (248, 276, 276), "tenth": (248, 277, 281),
-    "eleventh": (214, 232, 268), "twelfth": (187, 202, 201),
+    "eleventh": (214, 232, 268), "twelfth": (187, 202, 201), "thirteenth": (178, 190, 193),
 }  # fmt: skip
 UNSEEN: tuple[str, ...] = ()  # written and not yet read
 HALVES = ("held out", "open", *AT_FIRST, *UNSEEN)

@@ -108,6 +108,7 @@ def test_lines_that_go_on_are_joined(text, meant):
         ("birds", "It is a fan, green with a white tip.", {"+tail_shape::fan"}),
         ("birds", "The breast ranges from white to pink.", {"~breast_color::white", "~breast_color::pink"}),
         ("cub", "Crown striped black and white.", {"+crown_color::black", "+crown_color::white"}),
+        ("cub", "Breast grey, spotted black.", {"+breast_color::grey", "+breast_pattern::spotted"}),
         ("cub", "White body, grey wings.", {"+primary_color::white", "+wing_color::grey"}),
         ("cub", "Crown black; eyebrow white and broad.", {"+crown_color::black", "+head_pattern::eyebrow"}),
         ("cub", "Females are plain brown.", {"~primary_color::brown"}),
