@@ -170,6 +170,7 @@ def test_what_nobody_holds_is_removed_and_what_is_not_temporary_stays(tmp_path):
     remove_abandoned(tmp_path)
     assert sorted(os.listdir(tmp_path)) == [".tmp-my-d", ".tmp-notes", "d"]
     os.mkfifo(tmp_path / ".tmp-x00000004-pipe")
+    (tmp_path / ".tmp-x00000005-link").symlink_to("nowhere")
     remove_abandoned(tmp_path)  # a pipe that nobody writes to is not waited for
     assert sorted(os.listdir(tmp_path)) == [".tmp-my-d", ".tmp-notes", "d"]
 

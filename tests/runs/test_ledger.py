@@ -11,7 +11,7 @@ import pytest
 
 from niwt_tf.config.settings import Settings
 from niwt_tf.files import read_json, sealed, write_json
-from niwt_tf.runs.ledger import TAMPERED, Ledger, UseOfTestImages, _differing, could_be_chosen, portable
+from niwt_tf.runs.ledger import TAMPERED, Ledger, UseOfTestImages, _differing, _kept_digests, could_be_chosen, portable
 from niwt_tf.runs.run import Run, RunDirectory
 
 FILE = "test_labels.json"
@@ -319,6 +319,17 @@ def test_figures_of_which_nothing_is_written_down_are_optimistic(tmp_path):
         assert use.reasons("baseline_ale", known=True) == (TAMPERED,)
         assert [choices["seed"] for choices in use.scored_with("evaluate")] == [0]
         assert use.scored_with("baseline_ale") == []
+
+
+def test_only_stages_of_the_run_itself_keep_a_digest(tmp_path):
+    # A folder that was copied into the run is named otherwise than its stage, before or after it in the alphabet.
+    for folder, stage in (("map", "map"), ("copy", "evaluate"), ("train_old", "train")):
+        (tmp_path / folder).mkdir()
+        write_json(tmp_path / folder / "manifest.json", {"stage": stage, "test_ledger": f"of {folder}"})
+        write_json(tmp_path / folder / "metrics.json", {"test_ledger": f"metrics of {folder}"})
+    write_json(tmp_path / "config.json", {"test_ledger": "of the run"})
+    write_json(tmp_path / "metrics.json", {"acc_seen": 0.5})
+    assert sorted(_kept_digests(tmp_path)) == ["metrics of map", "of map", "of the run"]
 
 
 def test_of_a_team_the_chief_alone_writes_the_record(tmp_path):

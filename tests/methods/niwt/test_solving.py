@@ -24,7 +24,7 @@ from niwt_tf.methods.niwt.prepared import map_of, measured_of, statistics_of, su
 from niwt_tf.methods.niwt.solving import NiwtCandidate, new_columns
 from niwt_tf.methods.niwt.transfer import Transfer, TransferOptions
 from niwt_tf.methods.niwt.transfer_closed_form import ClosedForm
-from niwt_tf.methods.seen_heads import SeenHead
+from niwt_tf.methods.seen_heads import BiasForm, SeenHead
 from niwt_tf.methods.task import Task
 from niwt_tf.metrics.calibration import logit_statistics, seen_margin
 from niwt_tf.models.backbones import build_network
@@ -280,6 +280,22 @@ def test_a_descent_starts_at_the_closed_form_of_a_lambda_of_a_tenth(world, monke
     np.testing.assert_array_equal(given["start"], ClosedForm(support.operator).columns(importances, head.columns, 0.1, "zero"))
     assert given["options"] == TransferOptions(1e-3, "zero", "squared", 1e-2, 3, 17, patience=40, seed=9)
     assert (new.mean_cosine, new.losses.tolist()) == (0.25, [0.5])
+
+
+def test_a_descent_for_a_discriminant_has_lengths_that_meet_the_importances(world, monkeypatch):
+    task = world()[0]
+    head, support, (features, labels) = measured_of(task)[0].head, support_for(task, "operator"), statistics_of(task)
+    columns = np.random.default_rng(3).normal(size=(len(head.columns), 2)).astype(np.float32)
+    importances = np.random.default_rng(4).normal(size=(2, len(support.operator)))
+    found = Transfer(columns, np.zeros(2, np.float32), np.array([0.5], np.float32), 0.25)
+    monkeypatch.setattr(solving, "transfer_by_operator", lambda *of, **named: found)
+    size = len(head.columns)
+    form = BiasForm(np.full(size, 0.5, np.float32), np.eye(size, dtype=np.float32), 2.0, 1.0)
+    new = new_columns(
+        task.settings, CHOICE, task.network, dataclasses.replace(head, kind="lda", form=form), importances, support, features, labels
+    )
+    np.testing.assert_array_equal(new.columns, solving._of_length(columns, support.operator, importances))
+    np.testing.assert_array_equal(new.biases, form.biases(new.columns))
 
 
 CHOICE = NiwtCandidate(0, "operator", 1e-3, 1e-2, "zero")
