@@ -217,13 +217,13 @@ def _best(settings: Settings, reached: Mapping[int, np.ndarray]) -> int:
         if only_head and further:
             _LOG.warning("There are no validation classes to show that more than the head is better. N3 writes only the head.")
         return (only_head or further)[-1]
-    of_classes = {stop: each.mean(axis=0) for stop, each in reached.items()}
+    # Both by the network of the validation classes alone: where only the head is written, it is that of --n3_adapt=head.
     best, *others = (
-        max(each, key=lambda stop: float(of_classes[stop].mean())) for each in (only_head, further) if each
+        max(each, key=lambda stop: float(reached[stop][0].mean())) for each in (only_head, further) if each
     )
     if not others:
         return best
-    gains = of_classes[others[0]] - of_classes[best]
+    gains = reached[others[0]].mean(axis=0) - reached[best].mean(axis=0)
     gain, error = float(gains.mean()), float(gains.std() / np.sqrt(max(len(gains) - 1, 1)))
     is_better = gain > error
     _LOG.info(

@@ -209,8 +209,12 @@ def test_more_than_the_head_is_written_if_the_gain_is_above_its_standard_error(a
     assert n3._best(settings, reached) == steps
     said = "what --n3_adapt=all says" if steps > 6 else "only the head"
     assert f"gains {gain:.1f} points on validation classes (standard error {error:.1f}). N3 writes {said}." in caplog.text
-    # An earlier head that is better than both is kept.
-    assert n3._best(settings, {**reached, 3: np.array([[0.4, 0.4, 0.4], [1.0, 1.0, 1.0]])}) == 3
+    # An earlier head that is better than both is kept. Heads are compared as those of --n3_adapt=head are.
+    assert n3._best(settings, {**reached, 3: np.array([[0.8, 0.8, 0.8], [1.0, 1.0, 1.0]])}) == 3
+    reached[3] = np.array([[0.4, 0.4, 0.4], [1.0, 1.0, 1.0]])
+    head_alone = {stop: reached[stop][:1] for stop in (3, 4, 5, 6)}
+    assert n3._best(Settings(n3_steps=6), head_alone) == 6
+    assert n3._best(settings, reached) == steps
     # Without validation classes nothing speaks for more than the head; one may ask for it all the same.
     assert n3._best(settings, {}) == 6
     always = Settings(n3_adapt_if_better=False, **options)

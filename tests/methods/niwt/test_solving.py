@@ -291,9 +291,8 @@ def test_a_descent_for_a_discriminant_has_lengths_that_meet_the_importances(worl
     monkeypatch.setattr(solving, "transfer_by_operator", lambda *of, **named: found)
     size = len(head.columns)
     form = BiasForm(np.full(size, 0.5, np.float32), np.eye(size, dtype=np.float32), 2.0, 1.0)
-    new = new_columns(
-        task.settings, CHOICE, task.network, dataclasses.replace(head, kind="lda", form=form), importances, support, features, labels
-    )
+    head = dataclasses.replace(head, kind="lda", form=form)
+    new = new_columns(task.settings, CHOICE, task.network, head, importances, support, features, labels)
     np.testing.assert_array_equal(new.columns, solving._of_length(columns, support.operator, importances))
     np.testing.assert_array_equal(new.biases, form.biases(new.columns))
 
