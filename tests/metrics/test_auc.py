@@ -61,3 +61,10 @@ def test_the_lower_bound_by_hand():
     assert np.isnan(found[1:]).all()
     single = auc_lower_bound(np.array([0.75]), np.array([1]), 2)
     assert single[0] == pytest.approx(0.75 - norm.ppf(0.9) * np.sqrt(0.1875), abs=1e-4)
+
+
+def test_the_lower_bound_of_an_auc_below_a_half_by_hand():
+    # A (1 - A) + 2 (A / (2 - A) - A^2) + 1 (2 A^2 / (1 + A) - A^2), over 3 x 2 pairs, for A = 0.4.
+    spread = 0.24 + 2 * (0.25 - 0.16) + (0.32 / 1.4 - 0.16)
+    bound = 0.4 - norm.ppf(0.9) * np.sqrt(spread / 6)
+    assert auc_lower_bound(np.array([0.4]), np.array([3]), 5) == pytest.approx(bound, abs=1e-4)

@@ -132,3 +132,17 @@ def test_a_class_without_images_is_no_division_by_zero():
 def test_average_precision_ranks_images_by_their_probability():
     """By its logit image 0 comes first for class 0, by its probability 0.731 behind the other's 0.953."""
     assert ev.mean_average_precision(np.array([[5.0, 4.0], [3.0, 0.0]]), np.array([0, 1])) == pytest.approx(0.5)
+
+
+def test_zsl_where_there_are_more_unseen_classes_than_seen():
+    # Of classes 1, 2 and 3 beside one seen class, two images of three are right.
+    scores = np.array([[0.0, 3.0, 1.0, 1.0], [9.0, 1.0, 3.0, 1.0], [0.0, 3.0, 1.0, 1.0]])
+    assert ev.evaluate_scores(scores, np.array([1, 2, 3]), 1, 0.0).acc_zsl == pytest.approx(2 / 3)
+
+
+def test_the_curve_of_seen_classes_alone_is_one_point():
+    # The answer 2 is right once of twice, and 1 where 0 is true is wrong: 0, 0 and 1 of the three classes.
+    scores = np.eye(3)[[1, 2, 2]]
+    curve = ev.calibration_curve(scores, np.array([0, 1, 2]), 3)
+    assert (curve.acc_seen.tolist(), curve.acc_unseen.tolist()) == ([pytest.approx(1 / 3)], [0.0])
+    assert curve.calibrations.tolist() == [-np.inf]

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from niwt_tf.methods.importance import PairwiseRankCorrelation
-from niwt_tf.metrics.ranks import mean_rank_correlation, standardised_ranks, unit
+from niwt_tf.metrics.ranks import map_correlation, mean_rank_correlation, standardised_ranks, unit
 
 
 def vectors_with_ties(seed, rows=12, neurons=9):
@@ -52,3 +52,13 @@ def test_mean_over_rows():
 
 def test_unit_vectors_by_hand():
     np.testing.assert_allclose(unit(np.array([[3.0, 4.0], [0.0, 0.0], [0.0, -2.0]])), [[0.6, 0.8], [0.0, 0.0], [0.0, -1.0]])
+
+
+def test_maps_are_compared_over_their_positions():
+    random = np.random.default_rng(4)
+    first, second = random.normal(size=(3, 2, 4)), random.normal(size=(3, 2, 4))
+    second[2] = 0.5  # has no order
+    found = map_correlation(first, second)
+    expected = [spearmanr(first[row].ravel(), second[row].ravel()).statistic for row in (0, 1)]
+    np.testing.assert_allclose(found[:2], expected)
+    assert np.isnan(found[2]) and np.isnan(map_correlation(second, first)[2])
