@@ -135,8 +135,8 @@ def test_average_precision_ranks_images_by_their_probability():
 
 
 def test_zsl_where_there_are_more_unseen_classes_than_seen():
-    # Of classes 1, 2 and 3 beside one seen class, two images of three are right.
-    scores = np.array([[0.0, 3.0, 1.0, 1.0], [9.0, 1.0, 3.0, 1.0], [0.0, 3.0, 1.0, 1.0]])
+    # Of classes 1, 2 and 3 beside one seen class, the last two images are right.
+    scores = np.array([[0.0, 1.0, 3.0, 1.0], [9.0, 1.0, 3.0, 1.0], [0.0, 1.0, 1.0, 3.0]])
     assert ev.evaluate_scores(scores, np.array([1, 2, 3]), 1, 0.0).acc_zsl == pytest.approx(2 / 3)
 
 
