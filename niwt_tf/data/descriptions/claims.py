@@ -448,11 +448,12 @@ def _read_exceptions(found: Sequence[ReadSegment], by_subject: BySubject) -> Non
             continue
         parts = {subject for _, _, subject in one.subjects}
         whole = sum(end - begin for begin, end, _ in one.subjects) == len(one.segment.words)
+        for before in found[:place] if whole else ():  # "wings and tail are green, except the tail"
+            for k, claim in enumerate(before.claims):
+                if claim.subject in parts and claim.degree == SAID and not claim.weak:
+                    before.claims[k] = replace(claim, degree=DENIED)
         for before in [*found[:place], *found[place + 1 :]]:
             for claim in list(before.claims):
-                listed = any(before is other for other in found[:place]) and claim.subject in parts and whole
-                if listed and claim.degree == SAID:  # "wings and tail are green, except the tail"
-                    before.claims[before.claims.index(claim)] = replace(claim, degree=DENIED)
                 said = _phrases_of(claim, by_subject) if claim.weak else ()
                 for begin, end, subject in one.subjects:
                     for name in by_subject[subject]:
