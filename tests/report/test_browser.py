@@ -171,6 +171,21 @@ def test_a_link_that_is_pressed_stays_under_the_pointer(opened):
     playwright.expect(page.locator("table.faithfulness")).to_be_visible()
 
 
+def test_a_navigation_that_was_swiped_stays_so(opened):
+    page = opened(360)
+    bar = page.locator(".contents ul")
+    page.evaluate("document.getElementById('gallery').scrollIntoView({behavior: 'instant'})")
+    playwright.expect(page.locator(".contents [aria-current]")).to_have_text("Explained images")
+    bar.evaluate("bar => bar.scrollTo({left: 400, behavior: 'instant'})")
+    before = bar.evaluate("bar => bar.scrollLeft")
+    box = bar.bounding_box()
+    page.mouse.move(box["x"] + 100, box["y"] + 1)  # between the links and the edge
+    page.mouse.down()
+    page.mouse.up()
+    page.evaluate("new Promise(done => setTimeout(() => requestAnimationFrame(done), 50))")
+    assert bar.evaluate("bar => bar.scrollLeft") == before > 0
+
+
 def test_a_phone_shows_every_headline_and_says_where_there_is_more(opened):
     page = opened(360)
     _unfold(page)

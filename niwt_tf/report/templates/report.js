@@ -116,14 +116,19 @@
   links.delete(null);
   links.forEach((link, section) => link.addEventListener("click", () => opening(section, true)));
   // A link that is pressed stays under the finger: the page may still be scrolling, and a click that ends elsewhere is none.
-  let pressed = false, current = null;
+  let pressed = false, waiting = false, current = null;
   const keepInSight = () => {
-    const bar = current?.closest("ul");
-    if (pressed || !bar) return;
+    waiting = pressed;
+    if (pressed) return;
+    const bar = current.closest("ul");
     bar.scrollTo({ left: current.offsetLeft - bar.offsetLeft - (bar.clientWidth - current.offsetWidth) / 2, behavior: "instant" });
   };
   document.querySelector(".contents").addEventListener("pointerdown", () => { pressed = true; });
-  ["pointerup", "pointercancel"].forEach(kind => addEventListener(kind, () => setTimeout(() => { pressed = false; keepInSight(); })));
+  // What was swiped stays where it is; only a move that had to wait is done.
+  ["pointerup", "pointercancel"].forEach(kind => addEventListener(kind, () => setTimeout(() => {
+    pressed = false;
+    if (waiting) keepInSight();
+  })));
   const reading = new IntersectionObserver(entries => entries.forEach(({ target, isIntersecting }) => {
     if (!isIntersecting) return;
     current?.removeAttribute("aria-current");
