@@ -1,8 +1,8 @@
 """Mutation test: changes one thing in a module, as cosmic-ray's operators do, and looks whether a quick test notices.
 
-All on a copy of the repository. The quick tests run once, to record the lines that each executes. Then each mutant has the
-tests of its module's own file, and those that execute its statement, fastest first: each run in a fork of this process, which
-has imported TensorFlow but never the package.
+All on a copy of the repository. The quick tests run once, to record the lines that each executes. Then each mutant has those
+that execute its statement, its module's own file and the fastest first, and the rest of that file: each run in a fork of this
+process, which has imported TensorFlow but never the package.
 """
 
 from __future__ import annotations
@@ -223,19 +223,21 @@ class _Recording:
 
 
 def _tests_of(mutant: Mutant, record: dict[str, Any], seconds: float) -> tuple[list[str], float]:
-    """Return pytest's arguments for a mutant and how long they take: its module's own file, then others for some seconds."""
+    """Return a mutant's tests and how long they take: all of its module's own file, others for some seconds."""
     lines, taken, used, failed = record["lines"].get(mutant.module, {}), record["taken"], record["fixtures"], record["failed"]
     numbers = lines if mutant.lines is None else [str(line) for line in mutant.lines]
     executing = {context for number in numbers for context in lines.get(number, ())}
     module = Path(mutant.module).relative_to("niwt_tf")
     own = Path("tests", module.with_name(f"test_{module.name}")).as_posix()
     costs = {test: taken[test] + sum(taken.get(one, 0) for one in used[test]) for test in used if test not in failed}
-    total = sum(cost for test, cost in costs.items() if test.startswith(f"{own}::"))
-    chosen = [own] if Path(own).is_file() else []
-    for test, cost in sorted(costs.items(), key=lambda one: one[1]):
-        if not test.startswith(f"{own}::") and not executing.isdisjoint([test, *used[test]]) and cost <= seconds:
-            chosen, total, seconds = [*chosen, test], total + cost, seconds - cost
-    return [*chosen, *(f"--deselect={test}" for test in failed)] if chosen else [], total
+    total, chosen, rest = 0.0, [], []
+    for test, cost in sorted(costs.items(), key=lambda one: (not one[0].startswith(f"{own}::"), one[1])):
+        is_own = test.startswith(f"{own}::")
+        if executing.isdisjoint([test, *used[test]]):
+            rest += [test] if is_own else []  # it may execute the statement in another process
+        elif is_own or cost <= seconds:
+            chosen, total, seconds = [*chosen, test], total + cost, seconds - (0 if is_own else cost)
+    return [*chosen, *rest], total + sum(costs[test] for test in rest)
 
 
 def _looked_at(mutants: list[Mutant], record: dict[str, Any], seconds: float, log: Path, former: str) -> None:
@@ -247,7 +249,7 @@ def _looked_at(mutants: list[Mutant], record: dict[str, Any], seconds: float, lo
         original = file.read_text()
         file.write_text(mutant.source)
         os.utime(file, (number, number))  # else what was compiled in the same second would be taken for it
-        code = _forked(["-x", "--timeout=60", *arguments], log, 100 + 3 * expected) if arguments else 5
+        code = _forked(["-x", f"--timeout={20 + 3 * expected:.0f}", *arguments], log, 60 + 3 * expected) if arguments else 5
         file.write_text(original)
         if code in (2, 3, 4) and _forked(["--collect-only", *arguments], log, 600) != 0:
             sys.exit(f"The record does not fit the tests: {log.read_text()}")

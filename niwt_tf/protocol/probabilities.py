@@ -114,9 +114,8 @@ def _fitted(folds: Sequence[FoldScores]) -> tuple[float, float, list[OpenSet]]:
 def _open_sets(fold: FoldScores, temperature: float) -> list[OpenSet]:
     """Keep either half of the validation classes from the head in turn; a single one once, which leaves the seen classes."""
     validation = np.arange(fold.num_seen, fold.logits.shape[1])
-    halves = [validation[::2], validation[1::2]]
     found = []
-    for hidden in halves if len(validation) > 1 else halves[:1]:
+    for hidden in (validation[::2], validation[1::2]):
         is_unknown = np.isin(fold.labels, hidden)
         if is_unknown.all() or not is_unknown.any():
             continue

@@ -102,9 +102,7 @@ def load_scores(path: str | os.PathLike[str], num_seen: int, calibration: float)
     return scored_logits(arrays["logits"], arrays["labels"], num_seen, calibration)
 
 
-def metrics_of(
-    scored: Scored, num_seen: int, others: Mapping[str, float], temperature: float = 1.0
-) -> dict[str, float | int | None]:
+def metrics_of(scored: Scored, num_seen: int, others: Mapping[str, float], temperature: float) -> dict[str, float | int | None]:
     """Return the flat metrics by name; what no image or fold can tell is None.
 
     `ece` is the expected calibration error of the probabilities, every class that has images counting the same;

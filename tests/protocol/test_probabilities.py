@@ -136,6 +136,8 @@ def test_a_half_without_images_tells_nothing_of_abstaining():
     short = replace(fold, logits=fold.logits[alone], labels=fold.labels[alone])
     # Only where class 4 is kept from the head there are unknown images.
     assert [int(each.is_new.sum()) for each in _open_sets(short, 1.0)] == [0]
+    other = np.flatnonzero(fold.labels != 4)
+    assert len(_open_sets(replace(fold, logits=fold.logits[other], labels=fold.labels[other]), 1.0)) == 1
     assert len(_open_sets(fold, 1.0)) == 2
     seen = np.flatnonzero(fold.labels < 4)
     assert _open_sets(replace(fold, logits=fold.logits[seen], labels=fold.labels[seen]), 1.0) == []

@@ -26,7 +26,7 @@ LABELS = [0, 1, 2, 2]
 
 
 def test_by_hand():
-    metrics = metrics_of(_scored(LOGITS, LABELS, 2, calibration=1.0), 2, {"seed": 7})
+    metrics = metrics_of(_scored(LOGITS, LABELS, 2, calibration=1.0), 2, {"seed": 7}, 1.0)
     assert metrics["acc_seen"] == 1.0
     assert metrics["acc_unseen"] == 0.5
     assert metrics["harmonic_mean"] == pytest.approx(2 / 3)
@@ -39,7 +39,7 @@ def test_by_hand():
 @pytest.mark.parametrize("rows", [[0, 1], [2, 3], []])
 def test_what_no_image_can_tell_is_none(rows):
     scored = _scored(np.array(LOGITS, np.float32)[rows], np.array(LABELS, int)[rows], 2)
-    metrics = metrics_of(scored, 2, {"map_rank_correlation": float("nan")})
+    metrics = metrics_of(scored, 2, {"map_rank_correlation": float("nan")}, 1.0)
     assert metrics["harmonic_mean"] is metrics["ausuc"] is metrics["map_rank_correlation"] is None
     assert (metrics["acc_seen"] is None) == (rows != [0, 1])
     assert (metrics["acc_zsl"] is None) == (metrics["ap_zsl"] is None) == (rows != [2, 3])
@@ -89,12 +89,12 @@ def test_no_test_image_at_all(coloured):
     network = network.with_head(columns, biases, coloured.class_names, 4)
     none = Images(coloured.root, (), np.empty(0, np.int32), coloured.class_names)
     scored = score_network(network, TestData(none, 4))
-    assert metrics_of(scored, 4, {})["acc_seen"] is None
+    assert metrics_of(scored, 4, {}, 1.0)["acc_seen"] is None
 
 
 @pytest.mark.parametrize(("num_seen", "num_unseen", "chance"), [(3, 0, None), (2, 1, 1.0), (1, 2, 0.5)])
 def test_chance_among_the_unseen_classes(num_seen, num_unseen, chance):
-    metrics = metrics_of(_scored(LOGITS, LABELS, num_seen), num_seen, {})
+    metrics = metrics_of(_scored(LOGITS, LABELS, num_seen), num_seen, {}, 1.0)
     assert (metrics["chance_zsl"], metrics["num_unseen"]) == (chance, num_unseen)
 
 

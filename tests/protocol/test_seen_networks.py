@@ -123,14 +123,43 @@ def test_only_what_has_no_weights_yet_is_trained_from_scratch_and_never_stopped_
     assert asked == [expected]
 
 
-def test_trained_networks_of_folds_are_kept_whole(coloured_seen, tmp_path):
-    settings = Settings(finetune="all", **QUICK)
+def test_the_accuracy_is_of_what_was_trained_and_not_of_features_from_before(coloured_seen, monkeypatch):
+    network = build_network("small_vgg", coloured_seen.images.class_names, input_size=16)
+
+    def training(_, images, held_out, *, features_of, **__):
+        features_of(held_out)
+        later = build_network("small_vgg", coloured_seen.images.class_names, input_size=16, seed=5)
+        network.model.set_weights(later.model.get_weights())
+        return network, []
+
+    monkeypatch.setattr(seen_networks, "_new_network", lambda *_: network)
+    monkeypatch.setattr(seen_networks, "train_seen", training)
+    settings = Settings(input_size=16, finetune="all")
+    partition = partitions_of(settings, coloured_seen, 2)[0]
+    before = Reader(network).features(partition.held_out)
+    trained = train_partitions(settings, [partition], Execution())["main"]
+    after = Reader(network).features(partition.held_out)
+    labels, classes = partition.held_out.labels, len(network.class_names)
+    stale, fresh = (
+        class_normalised_accuracy(labels, (features @ network.columns + network.biases).argmax(axis=1), classes)
+        for features in (before, after)
+    )
+    assert trained.validation_accuracy == fresh != stale
+
+
+@pytest.mark.parametrize("finetune", ["all", "head"])
+def test_trained_networks_of_folds_are_kept_whole_or_where_they_share_a_trunk_their_heads(coloured_seen, tmp_path, finetune):
+    settings = Settings(finetune=finetune, **QUICK)
     partitions = partitions_of(settings, coloured_seen, 2)
     networks = {
         partition.name: build_network("small_vgg", partition.training.images.class_names, input_size=16, seed=seed)
         for seed, partition in enumerate(partitions)
     }
+    if finetune == "head":
+        fold, main = networks["fold_0"], networks["main"]
+        networks["fold_0"] = main.with_head(fold.columns, fold.biases + 1, fold.class_names, fold.num_seen)
     save_networks(tmp_path, settings, networks)
+    assert (tmp_path / "folds.npz").is_file() == (finetune == "head")
     read = load_networks(tmp_path, settings, partitions)
     assert list(read) == ["main", "fold_0"]
     for name, network in networks.items():

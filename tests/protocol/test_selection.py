@@ -285,11 +285,11 @@ def test_metrics_have_null_where_no_image_can_tell(folds, parted, task):
     main, unseen, test = parted
     chosen = choose(SETTINGS, FEW, [task(main), *(task(fold) for fold in folds)])
     seen_alone = TestData(test.images.take(np.flatnonzero(test.images.labels < 3)), 3)
-    metrics = metrics_of(score_task(task(main), chosen, unseen, seen_alone), 3, {"seed": 0})
+    metrics = metrics_of(score_task(task(main), chosen, unseen, seen_alone), 3, {"seed": 0}, 1.0)
     assert metrics["acc_zsl"] is None
     assert (metrics["num_seen"], metrics["num_unseen"], metrics["num_test_images"], metrics["seed"]) == (3, 2, 15, 0)
     none = TestData(test.images.take(np.empty(0, np.int64)), 3)
-    assert metrics_of(score_task(task(main), chosen, unseen, none), 3, {})["acc_seen"] is None
+    assert metrics_of(score_task(task(main), chosen, unseen, none), 3, {}, 1.0)["acc_seen"] is None
 
 
 def test_without_folds_the_first_candidate_is_taken_and_nothing_calibrated(parted, task):

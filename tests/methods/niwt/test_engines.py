@@ -96,14 +96,14 @@ def test_what_a_run_will_do_is_what_is_estimated(network, monkeypatch):
     asked = []
     monkeypatch.setattr(engines, "estimated_costs", lambda _, workload: asked.append(workload) or {"closed_form": 1.0})
     settings = Settings(
-        num_support=12, transfer_steps=34, transfer_batch_size=5, transfer_lambda=(1.0, 2.0), transfer_anchor="mean,zero",
+        num_support=12, transfer_steps=34, transfer_batch_size=5, transfer_lambda=(1.0, 2.0, 3.0), transfer_anchor="mean,zero",
         head_regularization=(1.0, 2.0, 3.0), seen_head="ridge"
     )
     engines_of(settings, network.tail, 10, 6)
     engines_of(settings.replace(support="noise"), network.tail, 10, 6)
-    # In each fold three heads and then four pairs of a lambda and an anchor; once more for the chosen one.
+    # In each fold three heads and then six pairs of a lambda and an anchor; once more for the chosen one.
     expected = Workload(
-        num_images=12, num_classes=10, steps=34, batch_size=5, num_networks=7, num_solutions=(3 + 2 * 2) * 6 + 1,
+        num_images=12, num_classes=10, steps=34, batch_size=5, num_networks=7, num_solutions=(3 + 3 * 2) * 6 + 1,
         has_mean_operator=True
     )
     assert asked == [expected, replace(expected, has_mean_operator=False)]

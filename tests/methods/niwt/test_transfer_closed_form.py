@@ -88,7 +88,9 @@ def test_a_singular_system_is_regularised_and_said_so(caplog):
     with caplog.at_level("WARNING", logger="niwt_tf"):
         columns = ClosedForm(operator).columns(generator.normal(size=(2, 4)), generator.normal(size=(8, 3)), 1e-15)
     assert np.isfinite(columns).all()
-    assert "singular (rank 2 of 4). lambda 1e-15 is raised" in caplog.text
+    gram = operator @ operator.T
+    raised = 1e-12 * np.linalg.eigvalsh(gram).max() / (np.trace(gram) / 4)
+    assert f"singular (rank 2 of 4). lambda 1e-15 is raised to {raised:g}." in caplog.text
 
 
 def test_a_world_without_importance_is_said_once(caplog):
