@@ -45,6 +45,8 @@ MODULES = (
 # Not done: those that draw numbers themselves; `is` for `==`, the same for small numbers and short names; and operators of
 # bits for those of numbers, a TypeError.
 NOT_DONE = re.compile("Variable.*|.*_Is|.*_IsNot|.*_(Add|Sub|Mul|Div|FloorDiv|Mod|Pow)_(RShift|LShift|Bit.*)")
+# Nor an order in the place of `==` or `!=` beside a string: which of two words comes first means nothing.
+ORDER = re.compile(".*Comparison.*_(Eq|NotEq)_(Lt|LtE|Gt|GtE)")
 # Nor these: without them a mistake of the code, to change a record or to pair lists of other lengths, is not told.
 GUARDS = {("dataclass", "frozen=True"), ("zip", "strict=True")}
 
@@ -102,15 +104,22 @@ def places_of(module: str) -> list[Place]:
     tree, nodes = ast.parse(source := Path(module).read_text()), list(ast_nodes(parso.parse(source)))
     skipped, binary = list(_skipped(tree)), [node for node in ast.walk(tree) if isinstance(node, ast.BinOp)]
     between = [(_span(node.left)[1], _span(node.right)[0]) for node in binary]
+    of_words = [_span(node) for node in ast.walk(tree) if isinstance(node, ast.Compare) and _has_word(node)]
     found: dict[tuple[Any, ...], list[tuple[str, int]]] = {}
     for name in filter(lambda name: not NOT_DONE.fullmatch(name), OperatorProvider()):
         operator = OperatorProvider()[name]()
         for number, (start, end) in enumerate(position for node in nodes for position in operator.mutation_positions(node)):
             is_one = not name.startswith("ReplaceBinary") or any(first <= start < last for first, last in between)
             # cosmic-ray takes the `*` among parameters for a product.
-            if is_one and not any(first <= start < last for first, last in skipped):
+            left_out = [*skipped, *of_words] if ORDER.fullmatch(name) else skipped
+            if is_one and not any(first <= start < last for first, last in left_out):
                 found.setdefault((name.split("_")[0], start, end), []).append((name, number))
     return [Place(module, start[0], tuple(operators)) for (_, start, _), operators in found.items()]
+
+
+def _has_word(compared: ast.Compare) -> bool:
+    sides = (compared.left, *compared.comparators)
+    return any(isinstance(side, ast.Constant) and isinstance(side.value, str) for side in sides)
 
 
 def _statements(tree: ast.Module) -> Iterator[tuple[bool, range]]:

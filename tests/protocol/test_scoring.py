@@ -36,6 +36,13 @@ def test_by_hand():
     assert (metrics["num_seen"], metrics["num_unseen"], metrics["num_test_images"], metrics["seed"]) == (2, 1, 4, 7)
 
 
+def test_average_precision_is_of_all_unseen_classes_among_themselves():
+    # Class 2 is ahead of class 3 by 3, 1, -1 and 2: each class has its images in the first and the third place.
+    logits = [[9, 0, 1, 0], [0, 0, 4, 1], [0, 0, 1, 0], [0, 0, 2, 3], [9, 9, 2, 0]]
+    metrics = metrics_of(_scored(logits, [0, 2, 2, 3, 3], 2), 2, {}, 1.0)
+    assert metrics["ap_zsl"] == pytest.approx((1 / 1 + 2 / 3) / 2)
+
+
 @pytest.mark.parametrize("rows", [[0, 1], [2, 3], []])
 def test_what_no_image_can_tell_is_none(rows):
     scored = _scored(np.array(LOGITS, np.float32)[rows], np.array(LABELS, int)[rows], 2)

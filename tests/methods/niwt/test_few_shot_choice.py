@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,7 @@ from niwt_tf.methods.niwt.solving import NiwtCandidate
 from niwt_tf.methods.seen_heads import RidgeHeadPath, SeenHead
 from niwt_tf.methods.task import Task
 from niwt_tf.metrics.calibration import LogitStatistics, logit_statistics, match_logits, seen_margin
-from niwt_tf.metrics.gzsl import CalibrationCurve
+from niwt_tf.metrics.gzsl import CalibrationCurve, calibration_curve
 from niwt_tf.models.backbones import build_network
 
 SEEN, NEW, FEATURES = 6, 4, 24
@@ -83,6 +84,29 @@ def test_counts_that_only_some_folds_reach_are_left_out():
     short = toy_world(1.0, True, counts=(1, 2))
     cut = replace(toy_world(1.0, True, seed=1), means={n: toy_world(1.0, True, seed=1).means[n] for n in (1, 2)})
     assert best_choice([short, toy_world(1.0, True, seed=1)], 0.5) == best_choice([short, cut], 0.5)
+
+
+def test_a_fold_is_scored_by_columns_as_refine_makes_them():
+    world, weights = toy_world(1.0, True, counts=(1, 3)), [0.5, 4.0]
+    found = few_shot_choice._curves(world, [1, 3], "within", 0.1, weights)
+    prior = world.moments.prior(FewShotChoice("within", 0.1, 1.0, 0.0), world.margin)
+    zero_shot = world.columns.T
+    for count, index, draw in itertools.product((1, 3), range(2), range(3)):
+        given = np.split(world.means[count], 3, axis=1)[draw].T
+        refine = replace(prior, weight=weights[index]).refine
+        made = [refine(column, 0.0, np.tile(mean, (count, 1))) for column, mean in zip(zero_shot, given, strict=True)]
+        new = world.features @ np.stack([each.column for each in made], axis=1) + [each.bias for each in made]
+        expected = calibration_curve(np.concatenate([world.seen_scores, new], axis=1), world.labels, SEEN)
+        curve = found[count][index][draw]
+        for calibration in np.linspace(-2, 2, 9) * world.margin:
+            for one, other in zip(at(curve, calibration), at(expected, calibration), strict=True):
+                assert one == pytest.approx(other, abs=0.01)  # rounding may move an image
+
+
+def at(curve, calibration):
+    """Return accuracy on seen and on new classes."""
+    point = np.searchsorted(curve.calibrations, calibration) - 1
+    return curve.acc_seen[point], curve.acc_unseen[point]
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from niwt_tf.methods.niwt.files import (
 )
 from niwt_tf.methods.niwt.mapping import ImportanceMap
 from niwt_tf.methods.niwt.measuring import MeasuredHead
+from niwt_tf.methods.relevance import fit_relevance_map
 from niwt_tf.methods.seen_heads import BiasForm, SeenHead
 from niwt_tf.models.backbones import build_network
 from niwt_tf.protocol.seen_networks import load_networks, save_networks
@@ -94,6 +95,18 @@ def test_maps(tmp_path, how):
         for before, after in zip(fitted, loaded[name], strict=True):
             assert (after.normaliser.how, after.regularization, after.rank_correlation) == (how, before.regularization, 0.25)
             np.testing.assert_array_equal(after.predict(descriptions), before.predict(descriptions))
+
+
+def test_relevance_maps_of_several_partitions(tmp_path):
+    random = np.random.default_rng(0)
+    descriptions = random.normal(size=(6, 5))
+    sizes = {"main": 6, "fold_0": 4}
+    maps = {name: fit_relevance_map(descriptions[:seen], random.normal(size=(seen, 4))) for name, seen in sizes.items()}
+    save_maps(tmp_path, maps)
+    loaded = load_maps(tmp_path, list(maps))
+    for name, fitted in maps.items():
+        np.testing.assert_array_equal(loaded[name].weights(descriptions), fitted.weights(descriptions))
+        assert loaded[name].rank_correlation == fitted.rank_correlation
 
 
 def test_heads_with_and_without_a_form_and_their_kinds(tmp_path):
