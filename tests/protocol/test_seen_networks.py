@@ -123,6 +123,18 @@ def test_only_what_has_no_weights_yet_is_trained_from_scratch_and_never_stopped_
     assert asked == [expected]
 
 
+@pytest.mark.parametrize(("weight", "expected"), [(0.5, True), (0.0, False)])
+def test_whole_networks_are_trained_on_the_descriptions_of_their_partition(coloured_seen, monkeypatch, weight, expected):
+    network, asked = build_network("small_vgg", coloured_seen.images.class_names, input_size=16), []
+    monkeypatch.setattr(seen_networks, "_new_network", lambda *_: network)
+    monkeypatch.setattr(
+        seen_networks, "train_seen", lambda *_, attribute_loss, **__: asked.append(attribute_loss) or (network, [])
+    )
+    settings = Settings(input_size=16, finetune="all", attribute_loss=weight)
+    train_partitions(settings, partitions_of(settings, coloured_seen, 2)[:1], Execution())
+    assert [each is not None for each in asked] == [expected]
+
+
 def test_the_accuracy_is_of_what_was_trained_and_not_of_features_from_before(coloured_seen, monkeypatch):
     network = build_network("small_vgg", coloured_seen.images.class_names, input_size=16)
 

@@ -106,6 +106,13 @@ def test_biases_follow_from_the_columns_of_the_mean_head(averaged):
     assert (cosines / np.linalg.norm(averaged.importances, axis=1) > 0.99).all()
 
 
+def test_columns_for_importances_follow_their_lengths(averaged):
+    asked = averaged.importances[:2]
+    none, once, twice = (averaged.columns_for(factor * asked)[0] for factor in (0.0, 1.0, 2.0))
+    np.testing.assert_allclose(twice - none, 2 * (once - none), rtol=1e-4, atol=1e-6)
+    assert np.abs(once - none).max() > 1e-3
+
+
 def test_a_head_without_a_discriminant_is_refused():
     with pytest.raises(InputError, match="--seen_head must name lda"):
         Settings(map="relevance", seen_head="ridge")
