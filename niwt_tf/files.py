@@ -109,7 +109,7 @@ def _is_utf8(path: str) -> bool:
 @functools.cache
 def _linked(folder: str) -> str:
     link = os.path.join(_folder_of_links(), secrets.token_hex(8))
-    os.symlink(folder, link, target_is_directory=True)
+    os.symlink(folder, link)
     return link
 
 
@@ -218,7 +218,7 @@ def replacing_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
 def _exchanged(one: Path, other: Path) -> bool:
     """Let two paths change places in one step; return whether the system can."""
     try:
-        libc = ctypes.CDLL(None, use_errno=True)
+        libc = ctypes.CDLL(None)
         if sys.platform == "darwin":
             status = libc.renamex_np(os.fsencode(one), os.fsencode(other), _RENAME_SWAP)
         else:
@@ -262,7 +262,7 @@ def recover(path: str | os.PathLike[str]) -> None:
 
 # Whoever writes something temporary holds a lock on it. The system gives it up when the process ends, however it ends, and
 # knows of it in every container on the machine, where numbers of processes mean different processes.
-_TEMPORARY = re.compile(r"\.tmp-(?:x[0-9a-f]{8}|[0-9]+)-(old-)?(.+)")
+_TEMPORARY = re.compile(r"\.tmp-(?:x[0-9a-f]{8}|[0-9]+)-(?P<moved>old-)?(?P<target>.+)")
 _LOCKED = re.compile(r"\.tmp-x")  # those of earlier versions are not
 _UNLOCKED_SECONDS = 24 * 3600.0
 
@@ -340,13 +340,13 @@ def remove_abandoned(folder: str | os.PathLike[str], name: str = "") -> None:
     A folder that was moved aside and never replaced comes back instead.
     """
     for path in Path(folder).glob(f".tmp-*-{glob.escape(short_name(Path(name)))}" if name else ".tmp-*-*"):
-        found = _TEMPORARY.fullmatch(path.name)
-        if found is not None and found[1] and path.is_dir():
-            recover(path.with_name(name or found[2]))
-        if found is not None:
-            with _abandoned(path) as is_abandoned:
-                if is_abandoned:
-                    _discard(path)
+        if (found := _TEMPORARY.fullmatch(path.name)) is None:
+            continue
+        if found["moved"] and path.is_dir():
+            recover(path.with_name(name or found["target"]))
+        with _abandoned(path) as is_abandoned:
+            if is_abandoned:
+                _discard(path)
 
 
 @contextmanager

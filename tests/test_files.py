@@ -8,6 +8,7 @@ import re
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -171,6 +172,8 @@ def test_what_nobody_holds_is_removed_and_what_is_not_temporary_stays(tmp_path):
     assert sorted(os.listdir(tmp_path)) == [".tmp-my-d", ".tmp-notes", "d"]
     os.mkfifo(tmp_path / ".tmp-x00000004-pipe")
     (tmp_path / ".tmp-x00000005-link").symlink_to("nowhere")
+    (tmp_path / ".tmp-x00000006-link").symlink_to("d")
+    (tmp_path / ".tmp-77-link").symlink_to("d")  # what a link leads to is new, and stays
     remove_abandoned(tmp_path)  # a pipe that nobody writes to is not waited for
     assert sorted(os.listdir(tmp_path)) == [".tmp-my-d", ".tmp-notes", "d"]
 
@@ -308,6 +311,17 @@ def test_a_folder_whose_path_is_not_utf8_has_one_that_is(tmp_path):
     path = literal_folder(folder)
     assert str(path).isascii() and (path / "x").read_text() == "y"
     assert literal_folder(tmp_path / "caf\u00e9") == tmp_path / "caf\u00e9"
+
+
+@pytest.mark.parametrize("name", [b"a[1]", b"caf\xe9", b"a[\xe9]"])
+def test_links_lie_where_tensorflow_finds_them(tmp_path, monkeypatch, name):
+    own, other = tmp_path / os.fsdecode(name), tmp_path / "plain"
+    own.mkdir()
+    other.mkdir()
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(own))
+    assert Path(files._folder_of_links.__wrapped__()).parent == Path("/tmp")
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(other))
+    assert Path(files._folder_of_links.__wrapped__()).parent == other
 
 
 def test_what_another_process_has_just_removed_is_nothing_abandoned(tmp_path, monkeypatch):

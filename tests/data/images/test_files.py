@@ -34,6 +34,8 @@ def test_what_is_taken_for_images(values):
     [
         (np.zeros((4, 5, 3)), r"list of paths or an array \[M, H, W, 3\]. Received: shape \(4, 5, 3\)"),
         (np.zeros((1, 4, 5, 4)), r"Received: shape \(1, 4, 5, 4\)"),
+        (np.zeros((1, 0, 5, 3)), r"Received: shape \(1, 0, 5, 3\)"),
+        (np.zeros((1, 4, 0, 3)), r"Received: shape \(1, 4, 0, 3\)"),
         (np.zeros((1, 1, 4, 5, 3)), r"Received: shape \(1, 1, 4, 5, 3\)"),
         (np.full((1, 2, 2, 3), "a"), "must be numbers in 0..255. Received: <U1"),
         (np.full((1, 2, 2, 3), 1j), "must be numbers in 0..255. Received: complex128"),

@@ -26,10 +26,13 @@ def test_auto_takes_the_cheapest_and_says_why(network, caplog):
     assert "operator" in caplog.text and "tape" in caplog.text
 
 
-def test_auto_goes_by_the_estimates(network, monkeypatch):
+def test_auto_goes_by_the_estimates(network, monkeypatch, caplog):
     costs = {"closed_form": 3e9, "operator": 2e9, "tape": 1e9}
     monkeypatch.setattr(engines, "estimated_costs", lambda *_: dict(costs))
-    assert engines_of(Settings(), network.tail, 10, 2) == ("tape",)
+    with caplog.at_level("INFO", logger="niwt_tf"):
+        assert engines_of(Settings(), network.tail, 10, 2) == ("tape",)
+    said = "takes tape: estimated at 1.0 GFLOP for the whole of Stage 3; closed_form 3.0 GFLOP, operator 2.0 GFLOP."
+    assert said in caplog.text
     assert engines_of(Settings(engine="auto,closed_form"), network.tail, 10, 2) == ("tape", "closed_form")
 
 

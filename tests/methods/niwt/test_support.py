@@ -19,6 +19,7 @@ from niwt_tf.methods.niwt.support import Support, check_support, support_maps, s
 from niwt_tf.methods.niwt.transfer_closed_form import Blocks
 from niwt_tf.methods.operators import mean_operators
 from niwt_tf.models.backbones import build_network
+from niwt_tf.models.network import recut
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,14 @@ def test_over_noise_and_over_a_folder_the_closed_form_takes_the_mean_of_the_oper
         mean = support_of(options.replace(support=support), ("closed_form",), reader, coloured, nothing)
         np.testing.assert_allclose(mean.operator, by_image.operator, atol=1e-5)
         assert (len(by_image.maps), len(mean.maps), mean.exact) == (6, 0, None)
+
+
+def test_over_noise_the_operator_of_several_layers_is_that_of_each_one_after_the_other(network, coloured):
+    nothing, options = np.empty((0, 0), np.float32), Settings(num_support=6, support="noise")
+    (cut,) = recut(network, ["block3_relu"])
+    own, other = (support_of(options, ("operator",), Reader(each), coloured, nothing).operator for each in (network, cut))
+    both = support_of(options.replace(extra_layers=("block3_relu",)), ("closed_form",), Reader(network), coloured, nothing)
+    np.testing.assert_allclose(both.operator, np.concatenate([own, other]), atol=1e-5)
 
 
 def test_the_closed_form_is_decomposed_once_for_each_weighting_of_the_layers():
