@@ -106,6 +106,10 @@ def test_biases_follow_from_the_columns_of_the_mean_head(averaged):
     assert (cosines / np.linalg.norm(averaged.importances, axis=1) > 0.99).all()
 
 
+def test_what_was_measured_of_the_mean_head_is_that_of_the_first(averaged):
+    assert averaged.head.importance is averaged.heads[0].importance is not averaged.heads[-1].importance
+
+
 def test_columns_for_importances_follow_their_lengths(averaged):
     asked = averaged.importances[:2]
     none, once, twice = (averaged.columns_for(factor * asked)[0] for factor in (0.0, 1.0, 2.0))
