@@ -363,6 +363,18 @@ def test_an_entry_that_was_changed_or_taken_out_breaks_the_chain(tmp_path):
     assert Ledger(tmp_path).whole
 
 
+@pytest.mark.parametrize("what", ["evaluate", "sweep"])
+def test_that_entries_were_lost_is_an_entry_of_its_own_and_only_one(tmp_path, what):
+    ledger = Ledger(tmp_path)
+    for seed in range(2):
+        ledger.add(what, "birds", None, {"seed": seed})
+    write_json(tmp_path / FILE, {"entries": ledger.entries[1:]})
+    changed = Ledger(tmp_path)
+    for seed in range(2, 4):
+        changed.add(what, "birds", None, {"seed": seed})
+    assert [entry["what"] for entry in Ledger(tmp_path).entries] == [what, "record lost", what, what]
+
+
 def test_a_setting_that_became_a_list_is_the_same_choice():
     entry = {"descriptions": None, "version": "1", "choices": {"engine": "tape", "seed": 1}}
     assert list(_differing(entry, {**entry, "choices": {"engine": ["tape"], "layer": "a"}})) == []

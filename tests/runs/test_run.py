@@ -134,16 +134,17 @@ def test_a_stage_alone_refuses_inputs_that_are_absent_or_out_of_date(tmp_path):
     assert _both(tmp_path) == (False, False)
 
 
-def test_results_of_earlier_stages_are_withdrawn_when_one_is_redone(tmp_path):
-    _both(tmp_path)
-    with RunDirectory(tmp_path).locked(Settings(seed=1), overwrite=True) as run:
+@pytest.mark.parametrize(("first", "second"), [(0, 1), (1, 0)])
+def test_results_of_earlier_stages_are_withdrawn_when_one_is_redone(tmp_path, first, second):
+    _both(tmp_path, Settings(seed=first))
+    with RunDirectory(tmp_path).locked(Settings(seed=second), overwrite=True) as run:
         run.use_data("d")
         assert _train(run)
         assert not (tmp_path / "metrics.json").exists()
-        with pytest.raises(InputError, match="evaluate, which was made from (train|an earlier train)"):
+        with pytest.raises(InputError, match="evaluate, which was made from an earlier train"):
             run.folder("evaluate")
         assert _evaluate(run)
-    assert read_json(tmp_path / "metrics.json") == {"sum": 3}
+    assert read_json(tmp_path / "metrics.json") == {"sum": 3 * second}
 
 
 def test_a_published_file_that_was_lost_comes_back(tmp_path):

@@ -85,24 +85,25 @@ def test_what_a_stage_records_is_plain(tmp_path):
     assert run.finished
 
 
-def test_results_of_a_stage_that_stands_on_no_other_stay_while_another_is_made_again(tmp_path):
+@pytest.mark.parametrize("other", ["two", "another"])
+def test_results_of_a_stage_that_stands_on_no_other_stay_while_another_is_made_again(tmp_path, other):
     def make(seed, *names):
         with RunDirectory(tmp_path).locked(Settings(seed=seed), overwrite=True) as run:
             run.use_data("d")
-            for name, inputs in (("one", ()), ("two", ()), ("three", ("one",))):
-                stage = run.stage(name, ["seed"] if name != "two" else [], inputs, publishes=[f"{name}.json"])
+            for name, inputs in (("one", ()), (other, ()), ("three", ("one",))):
+                stage = run.stage(name, ["seed"] if name != other else [], inputs, publishes=[f"{name}.json"])
                 if not stage.up_to_date and name in names:
                     with stage.writing() as folder:
                         found.append(sorted(path.name for path in tmp_path.glob("[!.]*.json") if path.name != "config.json"))
                         (folder / f"{name}.json").write_text(str(seed))
 
     found = []
-    make(0, "one", "two", "three")
-    assert found == [[], ["one.json"], ["one.json", "two.json"]]
+    make(0, "one", other, "three")
+    assert found == [[], ["one.json"], sorted(["one.json", f"{other}.json"])]
     found.clear()
     make(1, "one", "three")
-    assert found == [["two.json"], ["one.json", "two.json"]]
-    assert [(tmp_path / f"{name}.json").read_text() for name in ("one", "two", "three")] == ["1", "0", "1"]
+    assert found == [[f"{other}.json"], sorted(["one.json", f"{other}.json"])]
+    assert [(tmp_path / f"{name}.json").read_text() for name in ("one", other, "three")] == ["1", "0", "1"]
 
 
 @pytest.mark.parametrize("text", ["{", '"another"', None])
@@ -132,7 +133,9 @@ def test_a_manifest_names_only_what_lies_in_its_own_run(tmp_path, name):
 def test_a_file_of_a_name_that_cannot_be_or_of_another_size_is_broken(tmp_path):
     (tmp_path / "a").write_text("12")
     digest = fingerprint(tmp_path / "a")
-    for files, broken in (({"a": 2}, []), ({"a": 3}, ["a"]), ({"a\0b": 2}, ["a\0b"]), ({"b": 2, "a": 2}, ["b"])):
+    whole, longer, shorter = ({"a": size} for size in (2, 3, 1))
+    no_name, absent = {"a\0b": 2}, {"b": 2, "a": 2}
+    for files, broken in ((whole, []), (longer, ["a"]), (shorter, ["a"]), (no_name, ["a\0b"]), (absent, ["b"])):
         assert stage_module.broken_files(tmp_path, {"files": files}) == broken
         assert stage_module.broken_files(tmp_path, {"files": files, "digests": {"a": digest}}) == broken
     assert stage_module.broken_files(tmp_path, {"files": {"a": 2}, "digests": {"a": "0" * 16}}) == ["a"]

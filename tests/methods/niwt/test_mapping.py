@@ -65,6 +65,9 @@ def test_cosine_generalises_and_is_deterministic():
     np.testing.assert_array_equal(first.weights, again.weights)
     assert mean_rank_correlation(first.predict(descriptions[15:]), importances[15:]) > 0.8
     assert first.rank_correlation == max(correlation for _, correlation in first.trials)
+    held_out = np.random.default_rng(3).permutation(15)[:5]
+    reached = mean_rank_correlation(first.predict(descriptions[held_out]), importances[held_out])
+    assert first.rank_correlation == pytest.approx(reached, abs=1e-6)
 
 
 def test_the_cosine_map_is_not_fitted_on_the_classes_that_stop_it():
