@@ -45,20 +45,22 @@ MODULES = (
 # Not done: those that draw numbers themselves; `is` for `==`, the same for small numbers and short names; and operators of
 # bits for those of numbers, a TypeError.
 NOT_DONE = re.compile("Variable.*|.*_Is|.*_IsNot|.*_(Add|Sub|Mul|Div|FloorDiv|Mod|Pow)_(RShift|LShift|Bit.*)")
-# Nor an order in the place of `==` or `!=` beside a string: which of two words comes first means nothing.
-ORDER = re.compile(".*Comparison.*_(Eq|NotEq)_(Lt|LtE|Gt|GtE)")
 # Nor these: without them a mistake of the code, to change a record or to pair lists of other lengths, is not told.
 GUARDS = {("dataclass", "frozen=True"), ("zip", "strict=True")}
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of one module, and the lines of its statement: None where that is executed at import."""
+    """One change of one module, and the lines of its statement: None where that is executed at import.
+
+    It may change a number that was chosen, such as a limit or a default, where another would be as right.
+    """
 
     module: str
     name: str
     source: str
     lines: range | None
+    is_chosen: bool
 
     def __str__(self) -> str:
         lines = list(unified_diff(Path(self.module).read_text().splitlines(), self.source.splitlines(), lineterm="", n=0))
@@ -72,6 +74,7 @@ class Place:
     module: str
     line: int
     operators: tuple[tuple[str, int], ...]
+    is_chosen: bool
 
     def mutant(self, drawn: random.Random) -> Mutant | None:
         """Return one of the mutants, if it is Python and not the same."""
@@ -84,7 +87,7 @@ class Place:
         except (SyntaxError, AttributeError):  # cosmic-ray does not know `except a.B`
             return None
         inside, lines = min((one for one in _statements(tree) if self.line in one[1]), key=lambda one: len(one[1]))
-        return Mutant(self.module, f"{self.module}:{self.line} {name}", changed, lines if inside else None)
+        return Mutant(self.module, f"{self.module}:{self.line} {name}", changed, lines if inside else None, self.is_chosen)
 
 
 class _Changing(Visitor):
@@ -104,22 +107,19 @@ def places_of(module: str) -> list[Place]:
     tree, nodes = ast.parse(source := Path(module).read_text()), list(ast_nodes(parso.parse(source)))
     skipped, binary = list(_skipped(tree)), [node for node in ast.walk(tree) if isinstance(node, ast.BinOp)]
     between = [(_span(node.left)[1], _span(node.right)[0]) for node in binary]
-    of_words = [_span(node) for node in ast.walk(tree) if isinstance(node, ast.Compare) and _has_word(node)]
+    chosen = list(_chosen(tree))
     found: dict[tuple[Any, ...], list[tuple[str, int]]] = {}
     for name in filter(lambda name: not NOT_DONE.fullmatch(name), OperatorProvider()):
         operator = OperatorProvider()[name]()
         for number, (start, end) in enumerate(position for node in nodes for position in operator.mutation_positions(node)):
             is_one = not name.startswith("ReplaceBinary") or any(first <= start < last for first, last in between)
             # cosmic-ray takes the `*` among parameters for a product.
-            left_out = [*skipped, *of_words] if ORDER.fullmatch(name) else skipped
-            if is_one and not any(first <= start < last for first, last in left_out):
+            if is_one and not any(first <= start < last for first, last in skipped):
                 found.setdefault((name.split("_")[0], start, end), []).append((name, number))
-    return [Place(module, start[0], tuple(operators)) for (_, start, _), operators in found.items()]
-
-
-def _has_word(compared: ast.Compare) -> bool:
-    sides = (compared.left, *compared.comparators)
-    return any(isinstance(side, ast.Constant) and isinstance(side.value, str) for side in sides)
+    return [
+        Place(module, start[0], tuple(operators), kind == "NumberReplacer" and any(one <= start < end for one, end in chosen))
+        for (kind, start, _), operators in found.items()
+    ]
 
 
 def _statements(tree: ast.Module) -> Iterator[tuple[bool, range]]:
@@ -145,6 +145,18 @@ def _skipped(tree: ast.Module) -> Iterator[Any]:
                 yield _span(annotation)
         if isinstance(node, ast.Raise) or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
             yield _span(node)
+
+
+def _chosen(tree: ast.Module) -> Iterator[Any]:
+    """Yield where numbers were chosen: a module's constants in capitals, and defaults of arguments and of fields."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            yield from (_span(default) for default in (*node.args.defaults, *node.args.kw_defaults) if default)
+        for part in node.body if isinstance(node, ast.ClassDef | ast.Module) else ():
+            if isinstance(part, ast.AnnAssign) and part.value and isinstance(node, ast.ClassDef):
+                yield _span(part.value.args[0] if isinstance(part.value, ast.Call) and part.value.args else part.value)
+            elif isinstance(part, ast.Assign) and ast.unparse(part.targets[0]).replace(", ", "").isupper():
+                yield _span(part.value)
 
 
 def _span(node: Any) -> Any:
@@ -251,7 +263,8 @@ def _tests_of(mutant: Mutant, record: dict[str, Any], seconds: float) -> tuple[l
 
 def _looked_at(mutants: list[Mutant], record: dict[str, Any], seconds: float, log: Path, former: str) -> None:
     begun, left, noticing = time.monotonic(), [one for one in mutants if f"\nnoticed: {one}" not in former], set()
-    noticed, unclear = len(mutants) - len(left), 0
+    answers = [mutant for mutant in mutants if not mutant.is_chosen]
+    noticed, unclear, missed = len(mutants) - len(left), 0, 0
     for number, mutant in enumerate(left):
         arguments, expected = _tests_of(mutant, record, seconds)
         file, started = Path(mutant.module), time.monotonic()
@@ -267,15 +280,22 @@ def _looked_at(mutants: list[Mutant], record: dict[str, Any], seconds: float, lo
         noticing |= {first[1]} if first else set()
         noticed += code not in (0, 5)
         unclear += code not in (0, 1, 5)
+        missed += code in (0, 5) and not mutant.is_chosen
         outcome = "NOT NOTICED" if code in (0, 5) else "noticed"
         difference = str(mutant).removeprefix(mutant.name)
+        how += " (a number that was chosen)" if mutant.is_chosen else ""
         print(f"{outcome}: {mutant.name}, {time.monotonic() - started:.1f} s {how}{difference}", end="", flush=True)
     passing = not noticing or _forked(sorted(noticing), log, 3600) == 0
     print(f"{len(noticing)} tests noticed one; without a mutant they " + ("pass" if passing else f"FAIL: {log.read_text()}"))
-    interval = binomtest(noticed, len(mutants)).proportion_ci(method="wilson")
-    share = f"{noticed / len(mutants):.1%}, 95 % interval {interval.low:.1%} to {interval.high:.1%}"
     print(f"of these now by tests that took too long or did not end well: {unclear}, which may be the machine's fault")
-    print(f"noticed: {noticed} of {len(mutants)} mutants ({share}), in {time.monotonic() - begun:.0f} s")
+    print(f"noticed: {_share(noticed, len(mutants))}, in {time.monotonic() - begun:.0f} s")
+    print(f"of those that change no chosen number: {_share(len(answers) - missed, len(answers))}")
+
+
+def _share(noticed: int, count: int) -> str:
+    interval = binomtest(noticed, count).proportion_ci(method="wilson")
+    share = f"{noticed / count:.1%}, 95 % interval {interval.low:.1%} to {interval.high:.1%}"
+    return f"{noticed} of {count} mutants ({share})"
 
 
 def main() -> None:
