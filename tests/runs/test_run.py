@@ -403,6 +403,44 @@ def test_what_is_published_is_read_where_it_cannot_have_been_changed(tmp_path):
         run.published("metrics.json", "evaluate")
 
 
+@pytest.mark.parametrize("text", ["[]", "7", '"settings"'])
+def test_a_manifest_that_is_no_object_is_none(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    assert read_manifest(tmp_path) is None
+
+
+@pytest.mark.parametrize(("made", "asked"), [((1, 1), (2, 2)), ((2, 2), (1, 1)), ((1, 2), (1, 3))])
+def test_an_input_must_have_been_made_with_what_a_later_stage_depends_on_too(tmp_path, made, asked):
+    names = "weights", "images"
+    with RunDirectory(tmp_path).locked(Settings()) as run:
+        with run.stage("train", ["seed"], extra=dict(zip(names, made, strict=True))).writing():
+            pass
+        extra = {**dict(zip(names, asked, strict=True)), "threads": 8}
+        changed = names[[one != other for one, other in zip(made, asked, strict=True)].index(True)]
+        with pytest.raises(InputError, match=f"needs train, which was made with another {changed}"):
+            run.stage("map", [], ["train"], extra=extra)
+        run.stage("map", [], ["train"], extra={"images": made[1]})
+
+
+def test_what_a_command_finished_before_its_mistake_keeps_its_configuration(tmp_path):
+    _both(tmp_path)
+    with pytest.raises(InputError), RunDirectory(tmp_path).locked(Settings(seed=1), overwrite=True) as run:
+        run.use_data("d")
+        _train(run)
+        raise InputError("The data folder is gone.")
+    assert read_json(tmp_path / "config.json")["settings"]["seed"] == 1
+    assert not _both(tmp_path, Settings(seed=1))[0]
+
+
+def test_scratch_of_a_stage_is_gone_when_that_is_finished(tmp_path):
+    with RunDirectory(tmp_path).locked(Settings()) as run:
+        stage = run.stage("train", ["seed"])
+        (stage.work / "checkpoint").write_text("")
+        with stage.writing() as folder:
+            (folder / "a").write_text("")
+        assert list(tmp_path.glob(".work-*")) == []
+
+
 @pytest.mark.parametrize("name", ["settings", "inputs", "extra", "files", "publishes"])
 def test_a_manifest_of_another_form_is_none(tmp_path, name):
     _both(tmp_path)

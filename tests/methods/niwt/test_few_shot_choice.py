@@ -143,13 +143,15 @@ def test_images_refine_or_are_scored_and_never_both(coloured_world):
     assert (np.abs(given[:, None] - features[None]).max(axis=2).min(axis=1) < 1e-6).all()
 
 
-def test_the_margin_of_a_fold_is_that_of_its_held_out_images(coloured_world):
+def test_the_seen_scores_of_a_fold_have_the_biases_and_its_margin_is_that_of_its_held_out_images(coloured_world):
     task, generator = coloured_world
     biases = np.array([0.5, -0.25, 2.0], np.float32)
     measured = replace(generator.head, head=replace(generator.head.head, biases=biases))
     held_out = task.partition.held_out
     expected = seen_margin(task.features(held_out) @ measured.head.columns + biases, held_out.labels)
-    assert world_of(task, replace(generator, head=measured)).margin == pytest.approx(expected, rel=1e-5)
+    world = world_of(task, replace(generator, head=measured))
+    assert world.margin == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_allclose(world.seen_scores, world.features @ measured.head.columns + biases, rtol=1e-4, atol=1e-5)
 
 
 def _with_rows(generator):
