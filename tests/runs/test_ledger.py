@@ -341,7 +341,16 @@ def test_of_a_team_the_chief_alone_writes_the_record(tmp_path):
     assert use.kept() == {"problem": "birds", "test_ledger": made["test_ledger"]}
 
 
-@pytest.mark.parametrize("text", ["7", "[]", '{"entries": 7}', '{"entries": [7]}', '{"entries": [{}]}', '{"other": []}', "{"])
+_ENTRY = dict.fromkeys(("what", "problem", "descriptions", "uses_test_labels", "version", "time", "previous", "digest"), "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "7", "[]", '{"entries": 7}', '{"entries": [7]}', '{"entries": [{}]}', '{"other": []}', "{",
+        json.dumps({"entries": [{**_ENTRY, "choices": 7}]}), json.dumps({"entries": [{"choices": {}}]}),
+    ],
+)  # fmt: skip
 def test_a_record_of_another_form_has_no_entries_and_was_changed(tmp_path, text):
     assert Ledger(tmp_path).whole and Ledger(tmp_path).entries == [] and Ledger(tmp_path).digest is None
     (tmp_path / FILE).write_text(text)

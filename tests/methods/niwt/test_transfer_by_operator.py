@@ -52,15 +52,21 @@ def test_loss_and_gradient_are_those_of_the_nested_tape(world, regularizer, jit)
     np.testing.assert_allclose(gradient, tape.gradient(expected, watched), rtol=1e-9, atol=1e-13)
 
 
-@pytest.mark.slow
-def test_it_meets_importances_that_can_be_met(world):
-    tail, maps, columns, _ = world
+@pytest.fixture(scope="module")
+def operator(world):
+    """Return that of the first image in single precision."""
+    tail, maps, *_ = world
     keras.utils.set_random_seed(0)
     single = keras.models.clone_model(
         tail, clone_function=lambda layer: type(layer).from_config({**layer.get_config(), "dtype": "float32"})
     )
     single.set_weights(tail.get_weights())
-    made = tail_operator(single, maps[:1].astype(np.float32))
+    return tail_operator(single, maps[:1].astype(np.float32))
+
+
+@pytest.mark.slow
+def test_it_meets_importances_that_can_be_met(world, operator):
+    made, columns = operator, world[2]
     wanted = made.apply(tf.constant(columns.T, tf.float32), tf.constant([0])).numpy()[0]
     options = TransferOptions(regularization=1e-6, learning_rate=0.05, max_steps=600, patience=600)
     found = transfer_by_operator(made, wanted, columns.T.astype(np.float32), np.ones(3, np.float32), options)
@@ -73,6 +79,15 @@ def test_it_meets_importances_that_can_be_met(world):
     assert nearer.losses[0] < 1e-5  # the columns that made the importances, first of all
     again = transfer_by_operator(made, wanted, columns.T.astype(np.float32), np.ones(3, np.float32), options)
     np.testing.assert_array_equal(found.columns, again.columns)
+
+
+def test_only_the_direction_of_each_class_s_importances_matters(world, operator):
+    seen, wanted = world[2].T.astype(np.float32), np.random.default_rng(2).normal(size=(3, 4))
+    options, biases = TransferOptions(max_steps=1, patience=1), np.ones(seen.shape[1], np.float32)
+    lengths = np.array([[1.0], [7.0], [0.5]])
+    once, again = (transfer_by_operator(operator, each, seen, biases, options) for each in (wanted, lengths * wanted))
+    np.testing.assert_allclose(once.losses, again.losses, rtol=1e-5)
+    np.testing.assert_allclose(once.columns, again.columns, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(("images", "a_step"), [(20, 8), (8, 8), (3, 3), (1, 1)])
