@@ -403,6 +403,18 @@ def test_what_is_published_is_read_where_it_cannot_have_been_changed(tmp_path):
         run.published("metrics.json", "evaluate")
 
 
+def test_a_manifest_of_an_earlier_version_has_no_seal_and_is_read_so_that_its_version_is_said(tmp_path):
+    _both(tmp_path)
+    file = tmp_path / "train" / "manifest.json"
+    manifest = {name: value for name, value in read_json(file).items() if name not in ("seal", "digests")}
+    former = {**manifest, "extra": {name: value for name, value in manifest["extra"].items() if name != "version"}}
+    write_json(file, former)
+    assert read_manifest(tmp_path / "train") == former
+    for changed in (manifest, {**former, "seal": "0" * 16}, {**former, "digests": {}}):
+        write_json(file, changed)
+        assert read_manifest(tmp_path / "train") is None
+
+
 @pytest.mark.parametrize("text", ["[]", "7", '"settings"'])
 def test_a_manifest_that_is_no_object_is_none(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
