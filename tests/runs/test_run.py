@@ -17,7 +17,7 @@ from niwt_tf.files import read_json, sealed, write_json
 from niwt_tf.runs import stage as stage_module
 from niwt_tf.runs.integrity import check_run
 from niwt_tf.runs.run import Run, RunDirectory
-from niwt_tf.runs.stage import read_manifest
+from niwt_tf.runs.stage import choices_of, read_manifest
 
 
 def _train(run: Run) -> bool:
@@ -442,6 +442,32 @@ def test_what_a_command_finished_before_its_mistake_keeps_its_configuration(tmp_
         raise InputError("The data folder is gone.")
     assert read_json(tmp_path / "config.json")["settings"]["seed"] == 1
     assert not _both(tmp_path, Settings(seed=1))[0]
+
+
+def test_a_run_that_was_only_opened_stays_as_it_is(tmp_path):
+    with RunDirectory(tmp_path / "new").locked(Settings()):
+        pass
+    assert not (tmp_path / "new" / "config.json").exists()
+    _both(tmp_path / "run")
+    before = read_json(tmp_path / "run" / "config.json")
+    with RunDirectory(tmp_path / "run").locked(Settings(seed=1), overwrite=True):
+        pass
+    assert read_json(tmp_path / "run" / "config.json") == before
+
+
+def test_why_a_stage_is_made_again_is_said_and_nothing_of_one_that_is_new(tmp_path, caplog):
+    with caplog.at_level("INFO", logger="niwt_tf"):
+        _both(tmp_path)
+        assert "made again" not in caplog.text
+        _both(tmp_path, Settings(seed=1), ["seed"], overwrite=True)
+    assert "train is made again: it was made with another --seed." in caplog.text
+
+
+def test_the_choices_of_a_stage_are_those_of_all_that_it_stands_on(tmp_path):
+    _both(tmp_path)
+    found = choices_of(tmp_path / "evaluate")
+    assert found == {"backbone": "small_vgg", "seed": 0, "knowledge": Settings().knowledge}
+    assert choices_of(tmp_path / "absent") == {}
 
 
 def test_scratch_of_a_stage_is_gone_when_that_is_finished(tmp_path):
