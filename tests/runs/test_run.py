@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import shutil
@@ -468,6 +469,29 @@ def test_the_choices_of_a_stage_are_those_of_all_that_it_stands_on(tmp_path):
     found = choices_of(tmp_path / "evaluate")
     assert found == {"backbone": "small_vgg", "seed": 0, "knowledge": Settings().knowledge}
     assert choices_of(tmp_path / "absent") == {}
+
+
+@pytest.mark.parametrize("text", ["", "~~~"])
+def test_a_published_file_that_was_changed_is_as_its_stage_keeps_it_again(tmp_path, text):
+    _both(tmp_path)
+    published = (tmp_path / "metrics.json").read_text()
+    (tmp_path / "metrics.json").write_text(text)
+    assert _both(tmp_path) == (False, False)
+    assert (tmp_path / "metrics.json").read_text() == published
+
+
+def test_the_seconds_of_a_stage_are_those_from_its_beginning(tmp_path, monkeypatch):
+    times = itertools.count(1000.0, 2.5)
+    monkeypatch.setattr("niwt_tf.runs.stage.time.monotonic", lambda: next(times))
+    with RunDirectory(tmp_path).locked(Settings()) as run:
+        assert _train(run)
+    assert read_json(tmp_path / "train" / "manifest.json")["seconds"] in (2.5, 5.0)
+
+
+def test_settings_that_differ_are_refused_unless_they_may(tmp_path):
+    _both(tmp_path)
+    with pytest.raises(InputError, match="--seed"), RunDirectory(tmp_path).locked(Settings(seed=1)):
+        pass
 
 
 def test_scratch_of_a_stage_is_gone_when_that_is_finished(tmp_path):
