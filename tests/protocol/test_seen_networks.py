@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from niwt_tf.compute.execution import Execution
+from niwt_tf.compute.feature_cache import RowCache
 from niwt_tf.compute.features import Reader
 from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError
@@ -135,7 +139,7 @@ def test_whole_networks_are_trained_on_the_descriptions_of_their_partition(colou
     assert [each is not None for each in asked] == [expected]
 
 
-def test_the_accuracy_is_of_what_was_trained_and_not_of_features_from_before(coloured_seen, monkeypatch):
+def test_the_accuracy_is_of_what_was_trained_and_not_of_features_from_before(coloured_seen, monkeypatch, tmp_path):
     network = build_network("small_vgg", coloured_seen.images.class_names, input_size=16)
 
     def training(_, images, held_out, *, features_of, **__):
@@ -149,7 +153,7 @@ def test_the_accuracy_is_of_what_was_trained_and_not_of_features_from_before(col
     settings = Settings(input_size=16, finetune="all")
     partition = partitions_of(settings, coloured_seen, 2)[0]
     before = Reader(network).features(partition.held_out)
-    trained = train_partitions(settings, [partition], Execution())["main"]
+    trained = train_partitions(settings, [partition], Execution(cache=RowCache(tmp_path, 10**8)))["main"]
     after = Reader(network).features(partition.held_out)
     labels, classes = partition.held_out.labels, len(network.class_names)
     stale, fresh = (
@@ -267,7 +271,10 @@ def test_callbacks_hear_of_the_main_partition_alone(coloured_seen, monkeypatch):
     assert heard == [["one"], ()]
 
 
-def test_a_backbone_of_features_goes_with_features_alone(coloured_seen):
+def test_a_backbone_of_features_goes_with_features_alone(coloured_seen, tmp_path):
+    savemat(tmp_path / "res101.mat", {"features": np.ones((7, 3))})  # three images of seven numbers
+    of_features = replace(coloured_seen.images, root=tmp_path / "res101.mat")
+    assert seen_networks._width_of(Settings(backbone="features", finetune="head"), of_features) == 7
     settings = Settings(backbone="features", finetune="head")
     with pytest.raises(InputError, match="--backbone must be features for a data set of features, and only for"):
         seen_networks._width_of(settings, coloured_seen.images)
