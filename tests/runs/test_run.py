@@ -445,6 +445,14 @@ def test_what_a_command_finished_before_its_mistake_keeps_its_configuration(tmp_
     assert not _both(tmp_path, Settings(seed=1))[0]
 
 
+def test_what_a_killed_command_left_half_written_is_gone_once_the_run_is_opened(tmp_path):
+    _both(tmp_path)
+    (tmp_path / ".tmp-x00000001-metrics.json").write_text("{")
+    with RunDirectory(tmp_path).locked(Settings()) as run:
+        assert run.data == "d"
+        assert not list(tmp_path.glob(".tmp-*"))
+
+
 def test_a_run_that_was_only_opened_stays_as_it_is(tmp_path):
     with RunDirectory(tmp_path / "new").locked(Settings()):
         pass

@@ -4,6 +4,8 @@ import errno
 import os
 import subprocess
 import sys
+import threading
+import time
 from contextlib import closing
 
 import pytest
@@ -37,6 +39,31 @@ def test_the_second_run_links_what_the_first_has_made(tmp_path):
     assert read_json(second / "config.json")["data"] == "data"
     with RunDirectory(second).locked(Settings()) as run:
         assert run.stage("train", ["seed"]).up_to_date
+
+
+def test_a_mistake_after_a_stage_was_linked_leaves_it_and_its_configuration(tmp_path):
+    first, second, store = tmp_path / "first", tmp_path / "second", tmp_path / "store"
+    _train(first, store)
+    with pytest.raises(InputError), RunDirectory(second).locked(Settings()) as run, closing(StageStore(store)) as run.store:
+        run.use_data("data")
+        assert run.stage("train", ["seed"]).up_to_date
+        raise InputError("The data folder is gone.")
+    assert read_json(second / "config.json")["settings"] == read_json(first / "config.json")["settings"]
+
+
+def test_who_waits_for_another_run_says_so(tmp_path, caplog):
+    parts, found, deadline = {"inputs": {}, "seed": 1}, threading.Event(), time.monotonic() + 60
+    caplog.set_level("INFO", logger="niwt_tf")
+    with closing(StageStore(tmp_path)) as one, closing(StageStore(tmp_path)) as other:
+        assert one.find("train", parts) is None
+        thread = threading.Thread(target=lambda: (other.find("train", parts), found.set()))
+        thread.start()
+        while "waiting" not in caplog.text and not found.is_set() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        too_early = found.is_set()
+        one.release("train", parts)
+        thread.join()
+    assert "train: waiting for another run that is making the same stage." in caplog.text and not too_early
 
 
 def test_other_settings_or_stages_are_not_mixed_up(tmp_path):
