@@ -488,6 +488,17 @@ def test_a_published_file_that_was_changed_is_as_its_stage_keeps_it_again(tmp_pa
     assert (tmp_path / "metrics.json").read_text() == published
 
 
+@pytest.mark.parametrize(("before", "after"), [("a.json", "b.json"), ("b.json", "a.json")])
+def test_a_stage_that_publishes_other_files_is_made_again(tmp_path, before, after):
+    for name in (before, after):
+        with RunDirectory(tmp_path).locked(Settings()) as run:
+            stage = run.stage("train", ["seed"], publishes=[name])
+            assert stage.reason == ("is missing" if name == before else "publishes other files")
+            with stage.writing() as folder:
+                (folder / name).write_text("{}")
+    assert (tmp_path / after).is_file()
+
+
 def test_the_seconds_of_a_stage_are_those_from_its_beginning(tmp_path, monkeypatch):
     times = itertools.count(1000.0, 2.5)
     monkeypatch.setattr("niwt_tf.runs.stage.time.monotonic", lambda: next(times))
