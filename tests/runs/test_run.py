@@ -1,58 +1,28 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import json
 import os
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 
 from niwt_tf.compute.distributed import Team
 from niwt_tf.config.settings import Settings
 from niwt_tf.errors import InputError, OtherFlagsError
-from niwt_tf.files import read_json, sealed, write_json
+from niwt_tf.files import read_json, write_json
 from niwt_tf.runs import stage as stage_module
 from niwt_tf.runs.integrity import check_run
 from niwt_tf.runs.run import Run, RunDirectory
-from niwt_tf.runs.stage import choices_of, read_manifest
-
-
-def _train(run: Run) -> bool:
-    """Do the stage that stands first; return whether there was anything to do."""
-    stage = run.stage("train", settings_used=["backbone", "seed"])
-    if stage.up_to_date:
-        return False
-    with stage.writing() as folder:
-        np.savez(folder / "weights.npz", w=np.full(3, run.settings.seed))
-        stage.record(shapes={"w": (3,)}, metrics={"accuracy": 0.5})
-    return True
-
-
-def _evaluate(run: Run) -> bool:
-    """Do a stage that reads another and whose metrics belong at the top of the folder."""
-    stage = run.stage("evaluate", settings_used=["knowledge"], inputs=["train"], publishes=["metrics.json"])
-    if stage.up_to_date:
-        return False
-    with stage.writing() as folder:
-        weights = np.load(run.folder("train") / "weights.npz")["w"]
-        (folder / "metrics.json").write_text(json.dumps({"sum": int(weights.sum())}))
-    return True
-
-
-def _both(path, settings=None, given=(), overwrite=False, data="d") -> tuple[bool, bool]:
-    with RunDirectory(path).locked(settings or Settings(), overwrite=overwrite, given=given) as run:
-        run.use_data(data)
-        return _train(run), _evaluate(run)
+from tests.runs.two_stages import both, evaluate, train
 
 
 def test_stages_are_done_once(tmp_path):
     path = tmp_path / "runs" / "x"
-    assert _both(path) == (True, True)
-    assert _both(path) == (False, False)
+    assert both(path) == (True, True)
+    assert both(path) == (False, False)
     assert sorted(os.listdir(path)) == [".config.json", ".lock", "config.json", "evaluate", "metrics.json", "train"]
     manifest = read_json(path / "train" / "manifest.json")
     assert manifest["shapes"] == {"w": [3]}
@@ -91,32 +61,32 @@ def test_a_stage_of_images_alone_outlives_other_descriptions(tmp_path):
 
 
 def test_flags_that_are_not_given_come_from_the_run(tmp_path):
-    assert _both(tmp_path, Settings(seed=7), given=["seed"]) == (True, True)
-    assert _both(tmp_path, Settings(seed=0), given=[]) == (False, False)
+    assert both(tmp_path, Settings(seed=7), given=["seed"]) == (True, True)
+    assert both(tmp_path, Settings(seed=0), given=[]) == (False, False)
     assert read_json(tmp_path / "metrics.json") == {"sum": 21}
 
 
 def test_flags_that_differ_are_named(tmp_path):
-    _both(tmp_path)
+    both(tmp_path)
     with pytest.raises(InputError) as error:
-        _both(tmp_path, Settings(seed=1, unseen=("a", "b")), given=["seed", "unseen", "layer"])
+        both(tmp_path, Settings(seed=1, unseen=("a", "b")), given=["seed", "unseen", "layer"])
     assert "--unseen was empty, now a,b; --seed was 0, now 1. Give --overwrite" in str(error.value)
     assert "--layer" not in str(error.value)
-    assert _both(tmp_path) == (False, False)
+    assert both(tmp_path) == (False, False)
 
 
 def test_overwrite_redoes_what_changed_and_what_stands_on_it(tmp_path):
-    _both(tmp_path)
-    assert _both(tmp_path, Settings(knowledge="captions"), ["knowledge"], overwrite=True) == (False, True)
-    assert _both(tmp_path, Settings(seed=1), ["seed"], overwrite=True) == (True, True)
+    both(tmp_path)
+    assert both(tmp_path, Settings(knowledge="captions"), ["knowledge"], overwrite=True) == (False, True)
+    assert both(tmp_path, Settings(seed=1), ["seed"], overwrite=True) == (True, True)
     assert read_json(tmp_path / "metrics.json") == {"sum": 3}
     assert read_json(tmp_path / "config.json")["settings"]["knowledge"] == "captions"
-    assert _both(tmp_path, Settings(seed=1), ["seed"], overwrite=True) == (False, False)
+    assert both(tmp_path, Settings(seed=1), ["seed"], overwrite=True) == (False, False)
 
 
 def test_other_data_redo_everything(tmp_path):
-    _both(tmp_path)
-    assert _both(tmp_path, data="other") == (True, True)
+    both(tmp_path)
+    assert both(tmp_path, data="other") == (True, True)
 
 
 def test_a_stage_alone_refuses_inputs_that_are_absent_or_out_of_date(tmp_path):
@@ -124,40 +94,40 @@ def test_a_stage_alone_refuses_inputs_that_are_absent_or_out_of_date(tmp_path):
         pytest.raises(InputError, match="needs train, which is missing: run niwt run --run_dir=.* first, which does all"),
         RunDirectory(tmp_path).locked(Settings()) as run,
     ):
-        _evaluate(run)
-    _both(tmp_path)
+        evaluate(run)
+    both(tmp_path)
     with (
         pytest.raises(InputError, match="needs train, which was made with another --seed"),
         RunDirectory(tmp_path).locked(Settings(seed=1), overwrite=True) as run,
     ):
-        _evaluate(run)
+        evaluate(run)
     assert read_json(tmp_path / "config.json")["settings"]["seed"] == 0
-    assert _both(tmp_path) == (False, False)
+    assert both(tmp_path) == (False, False)
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 1), (1, 0)])
 def test_results_of_earlier_stages_are_withdrawn_when_one_is_redone(tmp_path, first, second):
-    _both(tmp_path, Settings(seed=first))
+    both(tmp_path, Settings(seed=first))
     with RunDirectory(tmp_path).locked(Settings(seed=second), overwrite=True) as run:
         run.use_data("d")
-        assert _train(run)
+        assert train(run)
         assert not (tmp_path / "metrics.json").exists()
         with pytest.raises(InputError, match="evaluate, which was made from an earlier train"):
             run.folder("evaluate")
-        assert _evaluate(run)
+        assert evaluate(run)
     assert read_json(tmp_path / "metrics.json") == {"sum": 3 * second}
 
 
 def test_a_published_file_that_was_lost_comes_back(tmp_path):
-    _both(tmp_path)
+    both(tmp_path)
     (tmp_path / "metrics.json").unlink()
-    assert _both(tmp_path) == (False, False)
+    assert both(tmp_path) == (False, False)
     assert read_json(tmp_path / "metrics.json") == {"sum": 0}
 
 
 @pytest.mark.parametrize("damage", ["missing", "short", "flipped", "manifest", "edited", "swapped", "unsealed"])
 def test_a_damaged_stage_is_done_again(tmp_path, damage):
-    _both(tmp_path)
+    both(tmp_path)
     weights, manifest = tmp_path / "train" / "weights.npz", tmp_path / "train" / "manifest.json"
     if damage == "missing":
         weights.unlink()
@@ -175,13 +145,13 @@ def test_a_damaged_stage_is_done_again(tmp_path, damage):
     else:
         kept = read_json(manifest)
         write_json(manifest, {name: value for name, value in kept.items() if name not in ("seal", "digests")})
-    assert _both(tmp_path)[0]
-    assert _both(tmp_path) == (False, False)
+    assert both(tmp_path)[0]
+    assert both(tmp_path) == (False, False)
 
 
 @pytest.mark.parametrize("damage", ["edited", "half", "empty", "gone", "flipped"])
 def test_a_run_is_not_made_again_because_its_configuration_was_changed(tmp_path, damage, caplog):
-    _both(tmp_path, Settings(seed=7))
+    both(tmp_path, Settings(seed=7))
     config = tmp_path / "config.json"
     text = config.read_text()
     changed = {"edited": text.replace('"seed": 7', '"seed": 8'), "half": text[: len(text) // 2], "empty": "", "flipped": "\0{"}
@@ -190,23 +160,23 @@ def test_a_run_is_not_made_again_because_its_configuration_was_changed(tmp_path,
     else:
         config.write_text(changed[damage])
     assert RunDirectory(tmp_path).reading().settings.seed == 7
-    assert _both(tmp_path) == (False, False)
+    assert both(tmp_path) == (False, False)
     said = "The change is ignored: --seed is still 7, not 8." if damage == "edited" else "The change is ignored."
     assert said in caplog.text and config.read_text() == text
     with pytest.raises(InputError, match="--seed was 7, now 8"):
-        _both(tmp_path, Settings(seed=8), ["seed"])
-    assert _both(tmp_path, Settings(seed=8), ["seed"], overwrite=True) == (True, True)
+        both(tmp_path, Settings(seed=8), ["seed"])
+    assert both(tmp_path, Settings(seed=8), ["seed"], overwrite=True) == (True, True)
 
 
 def test_a_configuration_whose_copy_is_lost_too_is_refused(tmp_path):
-    _both(tmp_path)
+    both(tmp_path)
     config, copy = tmp_path / "config.json", tmp_path / ".config.json"
     copy.write_text("")
-    assert _both(tmp_path) == (False, False) and copy.read_text() == config.read_text()
+    assert both(tmp_path) == (False, False) and copy.read_text() == config.read_text()
     copy.write_text("")
     config.write_text(config.read_text().replace('"seed": 0', '"seed": 1'))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"}
-    for read in (lambda: _both(tmp_path), RunDirectory(tmp_path).reading):
+    for read in (lambda: both(tmp_path), RunDirectory(tmp_path).reading):
         with pytest.raises(InputError, match="config.json must be a run's configuration: it was changed after niwt wrote it"):
             read()
     assert {path: path.read_bytes() for path in before} == before
@@ -240,7 +210,7 @@ def test_scratch_outlives_an_interruption_but_not_a_change_or_the_end(tmp_path):
         found.append(interrupt.value.args[0])
     assert found == [False, True, False]
     with RunDirectory(tmp_path).locked(Settings(), overwrite=True) as run:
-        assert _train(run)
+        assert train(run)
     assert not list(tmp_path.glob(".work-*"))
 
 
@@ -290,16 +260,16 @@ def test_the_last_stage_that_publishes_a_file_is_the_one_that_is_seen(tmp_path):
                 stage(run)
         return read_json(tmp_path / "metrics.json")
 
-    assert steps(2, _train, _evaluate, _measure) == {"sum": 6, "more": 60}
-    assert steps(2, _train, _evaluate) == {"sum": 6, "more": 60}
+    assert steps(2, train, evaluate, _measure) == {"sum": 6, "more": 60}
+    assert steps(2, train, evaluate) == {"sum": 6, "more": 60}
     (tmp_path / "metrics.json").unlink()
-    assert steps(2, _train, _evaluate) == {"sum": 6, "more": 60}
-    assert steps(3, _train, _evaluate) == {"sum": 9}
-    assert steps(3, _train, _evaluate, _measure) == {"sum": 9, "more": 90}
+    assert steps(2, train, evaluate) == {"sum": 6, "more": 60}
+    assert steps(3, train, evaluate) == {"sum": 9}
+    assert steps(3, train, evaluate, _measure) == {"sum": 9, "more": 90}
 
 
 def test_a_damaged_stage_is_not_called_absent(tmp_path):
-    _both(tmp_path)
+    both(tmp_path)
     (tmp_path / "train" / "weights.npz").write_text("garbage")
     with RunDirectory(tmp_path).locked(Settings(), given=[]) as run:
         run.use_data("d")
@@ -322,31 +292,31 @@ def test_a_run_of_another_version_is_one_sentence(tmp_path):
 
 
 def test_a_stage_alone_on_changed_data_is_refused(tmp_path):
-    _both(tmp_path)
+    both(tmp_path)
     before = (tmp_path / "metrics.json").read_text()
     with (
         pytest.raises(InputError, match="The stage evaluate needs train, which was made from other data"),
         RunDirectory(tmp_path).locked(Settings()) as run,
     ):
         run.use_data("other")
-        _evaluate(run)
-    assert (tmp_path / "metrics.json").read_text() == before and _both(tmp_path) == (False, False)
+        evaluate(run)
+    assert (tmp_path / "metrics.json").read_text() == before and both(tmp_path) == (False, False)
 
 
 def test_the_configuration_of_another_run_is_not_taken_for_this_run_s(tmp_path, caplog):
     one, other = tmp_path / "one", tmp_path / "other"
-    _both(one, Settings(seed=7))
-    _both(other, Settings(seed=8))
+    both(one, Settings(seed=7))
+    both(other, Settings(seed=8))
     (one / "config.json").write_bytes((other / "config.json").read_bytes())
     assert {part.name: part.status for part in check_run(one)}["config.json"] == "damaged"
     assert RunDirectory(one).reading().settings.seed == 7
-    assert _both(one) == (False, False)
+    assert both(one) == (False, False)
     assert "The change is ignored: --seed is still 7, not 8." in caplog.text
     assert {part.name: part.status for part in check_run(one)}["config.json"] == "whole"
 
 
 def test_the_folder_of_another_stage_is_not_taken_for_a_stage_s(tmp_path):
-    _both(tmp_path)
+    both(tmp_path)
     with RunDirectory(tmp_path).locked(Settings()) as run:
         run.use_data("d")
         with run.stage("one", ["seed"]).writing() as folder:
@@ -355,18 +325,6 @@ def test_the_folder_of_another_stage_is_not_taken_for_a_stage_s(tmp_path):
         shutil.copytree(tmp_path / "one", tmp_path / "two")
         stage = run.stage("two", ["seed"])
         assert not stage.up_to_date and stage.reason == "is not complete (its manifest.json is missing or was changed)"
-
-
-@pytest.mark.parametrize("name", ["../keep.txt", "/etc/none", "..", ""])
-def test_a_manifest_that_names_files_elsewhere_removes_none(tmp_path, name):
-    (tmp_path / "keep.txt").write_text("mine")
-    run = tmp_path / "run"
-    _both(run)
-    manifest = run / "evaluate" / "manifest.json"
-    write_json(manifest, sealed({**read_json(manifest), "publishes": [name]}))
-    assert read_manifest(run / "evaluate") is None
-    assert _both(run, Settings(seed=3), ["seed"], overwrite=True) == (True, True)
-    assert (tmp_path / "keep.txt").read_text() == "mine"
 
 
 def test_scratch_that_is_a_link_is_not_emptied(tmp_path):
@@ -382,20 +340,20 @@ def test_scratch_that_is_a_link_is_not_emptied(tmp_path):
 
 
 def test_a_finished_stage_is_not_made_again_because_too_many_files_are_open(tmp_path, monkeypatch):
-    _both(tmp_path)
+    both(tmp_path)
 
     def full(path, **_):
         raise OSError(errno.EMFILE, "Too many open files", str(path))
 
     monkeypatch.setattr(stage_module, "read_json", full)
     with pytest.raises(OSError, match="Too many open files"):
-        _both(tmp_path)
+        both(tmp_path)
     monkeypatch.undo()
-    assert _both(tmp_path) == (False, False)
+    assert both(tmp_path) == (False, False)
 
 
 def test_what_is_published_is_read_where_it_cannot_have_been_changed(tmp_path):
-    _both(tmp_path)
+    both(tmp_path)
     (tmp_path / "metrics.json").write_text('{"sum": 99}')
     run = RunDirectory(tmp_path).reading()
     assert run.published("metrics.json", "evaluate") == tmp_path / "evaluate" / "metrics.json"
@@ -404,49 +362,18 @@ def test_what_is_published_is_read_where_it_cannot_have_been_changed(tmp_path):
         run.published("metrics.json", "evaluate")
 
 
-def test_a_manifest_of_an_earlier_version_has_no_seal_and_is_read_so_that_its_version_is_said(tmp_path):
-    _both(tmp_path)
-    file = tmp_path / "train" / "manifest.json"
-    manifest = {name: value for name, value in read_json(file).items() if name not in ("seal", "digests")}
-    former = {**manifest, "extra": {name: value for name, value in manifest["extra"].items() if name != "version"}}
-    write_json(file, former)
-    assert read_manifest(tmp_path / "train") == former
-    for changed in (manifest, {**former, "seal": "0" * 16}, {**former, "digests": {}}):
-        write_json(file, changed)
-        assert read_manifest(tmp_path / "train") is None
-
-
-@pytest.mark.parametrize("text", ["[]", "7", '"settings"'])
-def test_a_manifest_that_is_no_object_is_none(tmp_path, text):
-    (tmp_path / "manifest.json").write_text(text)
-    assert read_manifest(tmp_path) is None
-
-
-@pytest.mark.parametrize(("made", "asked"), [((1, 1), (2, 2)), ((2, 2), (1, 1)), ((1, 2), (1, 3))])
-def test_an_input_must_have_been_made_with_what_a_later_stage_depends_on_too(tmp_path, made, asked):
-    names = "weights", "images"
-    with RunDirectory(tmp_path).locked(Settings()) as run:
-        with run.stage("train", ["seed"], extra=dict(zip(names, made, strict=True))).writing():
-            pass
-        extra = {**dict(zip(names, asked, strict=True)), "threads": 8}
-        changed = names[[one != other for one, other in zip(made, asked, strict=True)].index(True)]
-        with pytest.raises(InputError, match=f"needs train, which was made with another {changed}"):
-            run.stage("map", [], ["train"], extra=extra)
-        run.stage("map", [], ["train"], extra={"images": made[1]})
-
-
 def test_what_a_command_finished_before_its_mistake_keeps_its_configuration(tmp_path):
-    _both(tmp_path)
+    both(tmp_path)
     with pytest.raises(InputError), RunDirectory(tmp_path).locked(Settings(seed=1), overwrite=True) as run:
         run.use_data("d")
-        _train(run)
+        train(run)
         raise InputError("The data folder is gone.")
     assert read_json(tmp_path / "config.json")["settings"]["seed"] == 1
-    assert not _both(tmp_path, Settings(seed=1))[0]
+    assert not both(tmp_path, Settings(seed=1))[0]
 
 
 def test_what_a_killed_command_left_half_written_is_gone_once_the_run_is_opened(tmp_path):
-    _both(tmp_path)
+    both(tmp_path)
     (tmp_path / ".tmp-x00000001-metrics.json").write_text("{")
     with RunDirectory(tmp_path).locked(Settings()) as run:
         assert run.data == "d"
@@ -457,80 +384,17 @@ def test_a_run_that_was_only_opened_stays_as_it_is(tmp_path):
     with RunDirectory(tmp_path / "new").locked(Settings()):
         pass
     assert not (tmp_path / "new" / "config.json").exists()
-    _both(tmp_path / "run")
+    both(tmp_path / "run")
     before = read_json(tmp_path / "run" / "config.json")
     with RunDirectory(tmp_path / "run").locked(Settings(seed=1), overwrite=True):
         pass
     assert read_json(tmp_path / "run" / "config.json") == before
 
 
-def test_why_a_stage_is_made_again_is_said_and_nothing_of_one_that_is_new(tmp_path, caplog):
-    with caplog.at_level("INFO", logger="niwt_tf"):
-        _both(tmp_path)
-        assert "made again" not in caplog.text
-        _both(tmp_path, Settings(seed=1), ["seed"], overwrite=True)
-    assert "train is made again: it was made with another --seed." in caplog.text
-
-
-def test_the_choices_of_a_stage_are_those_of_all_that_it_stands_on(tmp_path):
-    _both(tmp_path)
-    found = choices_of(tmp_path / "evaluate")
-    assert found == {"backbone": "small_vgg", "seed": 0, "knowledge": Settings().knowledge}
-    assert choices_of(tmp_path / "absent") == {}
-
-
-@pytest.mark.parametrize("text", ["", "~~~"])
-def test_a_published_file_that_was_changed_is_as_its_stage_keeps_it_again(tmp_path, text):
-    _both(tmp_path)
-    published = (tmp_path / "metrics.json").read_text()
-    (tmp_path / "metrics.json").write_text(text)
-    assert _both(tmp_path) == (False, False)
-    assert (tmp_path / "metrics.json").read_text() == published
-
-
-@pytest.mark.parametrize(("before", "after"), [("a.json", "b.json"), ("b.json", "a.json")])
-def test_a_stage_that_publishes_other_files_is_made_again(tmp_path, before, after):
-    for name in (before, after):
-        with RunDirectory(tmp_path).locked(Settings()) as run:
-            stage = run.stage("train", ["seed"], publishes=[name])
-            assert stage.reason == ("is missing" if name == before else "publishes other files")
-            with stage.writing() as folder:
-                (folder / name).write_text("{}")
-    assert (tmp_path / after).is_file()
-
-
-def test_the_seconds_of_a_stage_are_those_from_its_beginning(tmp_path, monkeypatch):
-    times = itertools.count(1000.0, 2.5)
-    monkeypatch.setattr("niwt_tf.runs.stage.time.monotonic", lambda: next(times))
-    with RunDirectory(tmp_path).locked(Settings()) as run:
-        assert _train(run)
-    assert read_json(tmp_path / "train" / "manifest.json")["seconds"] in (2.5, 5.0)
-
-
 def test_settings_that_differ_are_refused_unless_they_may(tmp_path):
-    _both(tmp_path)
+    both(tmp_path)
     with pytest.raises(InputError, match="--seed"), RunDirectory(tmp_path).locked(Settings(seed=1)):
         pass
-
-
-def test_scratch_of_a_stage_is_gone_when_that_is_finished(tmp_path):
-    with RunDirectory(tmp_path).locked(Settings()) as run:
-        stage = run.stage("train", ["seed"])
-        (stage.work / "checkpoint").write_text("")
-        with stage.writing() as folder:
-            (folder / "a").write_text("")
-        assert list(tmp_path.glob(".work-*")) == []
-
-
-@pytest.mark.parametrize("name", ["settings", "inputs", "extra", "files", "publishes"])
-def test_a_manifest_of_another_form_is_none(tmp_path, name):
-    _both(tmp_path)
-    manifest = tmp_path / "train" / "manifest.json"
-    write_json(manifest, sealed({**read_json(manifest), name: 5}))
-    assert read_manifest(tmp_path / "train") is None
-    write_json(manifest, sealed({**read_json(manifest), "files": {"a\0b": 1}, name: read_json(manifest)[name]}))
-    assert read_manifest(tmp_path / "train") is None
-    assert _both(tmp_path)[0]
 
 
 class _Member(Team):
@@ -582,9 +446,9 @@ def test_a_stage_reads_descriptions_unless_it_says_otherwise(tmp_path):
 
 
 def test_flags_that_were_empty_or_lists_are_shown_as_they_are_given(tmp_path):
-    _both(tmp_path, Settings(unseen=("a", "b"), seed=3))
+    both(tmp_path, Settings(unseen=("a", "b"), seed=3))
     with pytest.raises(OtherFlagsError) as error:
-        _both(tmp_path, Settings(), given=["unseen", "seed"])
+        both(tmp_path, Settings(), given=["unseen", "seed"])
     assert "--unseen was a,b, now empty; --seed was 3, now 0." in str(error.value)
 
 
