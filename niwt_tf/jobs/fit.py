@@ -146,7 +146,7 @@ def transfer_stage(run: Run, data: RunData, chosen_before: Mapping[str, Any] | N
         columns, biases = network.columns[:, num_seen:], network.biases[num_seen:]
         losses = parameters.losses if isinstance(parameters, HeadParameters) else np.empty(0, np.float32)
         np.savez(folder / "columns.npz", columns=columns, biases=biases, losses=losses)
-        for name, part in (("formula", generator.formula), ("few_shot", generator.few_shot)):
+        for name, part in (("column_map", generator.formula), ("few_shot", generator.few_shot)):
             if part is not None:
                 np.savez(folder / f"{name}.npz", **part.arrays())  # type: ignore[arg-type]
         if generator.reads_texts:

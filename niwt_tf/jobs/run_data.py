@@ -151,7 +151,7 @@ class TransferFiles:
     @cached_property
     def formula(self) -> ColumnFormula | None:
         """What makes columns of later classes; None of a method that needs the network for it."""
-        arrays = self._arrays("formula")
+        arrays = self._arrays("column_map")
         return method_of(self.selection["method"]).formula_of(arrays) if arrays else None
 
     @cached_property

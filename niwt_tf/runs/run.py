@@ -22,7 +22,7 @@ from niwt_tf.runs.stage import OTHER_VERSION, Manifest, Stage, fault_of, read_ma
 from niwt_tf.runs.store import StageStore, held
 
 # Raised whenever the files of a stage change their form: what an earlier version wrote is then made again.
-FORMAT = 7
+FORMAT = 8
 
 
 def code() -> dict[str, Any]:

@@ -56,7 +56,7 @@ def test_every_artefact_is_there(finished_run):
     assert held["train"] == {"main.keras", "fold_0.keras", "fold_1.keras", "history.json", "logs"}
     assert held["map"] == {"main.npz", "fold_0.npz", "fold_1.npz"}
     assert held["importance"] == held["map"] | {"operators.npz"}
-    arrays = {"columns.npz", "formula.npz", "descriptions.npz", "explainer.npz", "few_shot.npz"}
+    arrays = {"columns.npz", "column_map.npz", "descriptions.npz", "explainer.npz", "few_shot.npz"}
     assert held["transfer"] == {"network.keras", "selection.json", "probabilities.json", *arrays}
     assert held["evaluate"] == {"metrics.json", "scores.npz", "per_class.csv", "confusion.png", "ausuc.png", "predictions.png"}
     assert (finished_run.exports / "1" / "saved_model.pb").is_file()

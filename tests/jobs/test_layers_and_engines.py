@@ -27,7 +27,7 @@ def test_further_layers_are_stacked_and_weighted(run_copy, finished_run, niwt):
     with np.load(run_copy / "importance" / "operators.npz") as file:
         assert file["main"].shape == (128 + 256 + 64, 256)
         np.testing.assert_array_equal(file["main"][128:384], np.eye(256))  # of a feature, the importance is the column's entry
-    with np.load(run_copy / "transfer" / "formula.npz") as file:
+    with np.load(run_copy / "transfer" / "column_map.npz") as file:
         assert file["basis"].shape == (256, 128 + 256 + 64 + 1)
     with np.load(run_copy / "transfer" / "explainer.npz") as file:
         assert file["inverse_weights"].shape[1] == len(file["neuron_names"]) == 128  # explanations are of the own layer
@@ -43,6 +43,6 @@ def test_several_engines_are_chosen_between(run_copy, finished_run, niwt):
     trials = read_json(run_copy / "transfer" / "selection.json")["trials"]
     engines = [trial["engine"] for trial in trials]
     assert engines == ["closed_form"] * (len(trials) - 2) + ["operator", "tape"]
-    assert (run_copy / "transfer" / "formula.npz").exists() == (
+    assert (run_copy / "transfer" / "column_map.npz").exists() == (
         max(trials, key=lambda trial: trial["harmonic_mean"])["engine"] == "closed_form"
     )
