@@ -302,7 +302,7 @@ def test_without_folds_the_first_candidate_is_taken_and_nothing_calibrated(parte
 
 
 def _scores(acc_unseen, margin, cosine):
-    """Scores of a seen class and two others: one image of these is right if 0.5 is taken off the seen logit, one if 1.5 is."""
+    """Scores of a seen class and two others: one image of these is right once 0.5 is taken off, one once 1.5 is, or never."""
     logits = np.array([[margin, 0.0, -1.0], [1.5, 1.0, 0.5], [2.5, 0.5, 1.0 if acc_unseen == 1.0 else 0.25]])
     return FoldScores(logits, np.array([0, 1, 2]), 1, margin, {"transfer_cosine": cosine})
 

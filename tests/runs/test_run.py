@@ -383,7 +383,7 @@ def test_what_a_killed_command_left_half_written_is_gone_once_the_run_is_opened(
 def test_a_run_that_was_only_opened_stays_as_it_is(tmp_path):
     with RunDirectory(tmp_path / "new").locked(Settings()):
         pass
-    assert not (tmp_path / "new" / "config.json").exists()
+    assert not (tmp_path / "new").exists()
     both(tmp_path / "run")
     before = read_json(tmp_path / "run" / "config.json")
     with RunDirectory(tmp_path / "run").locked(Settings(seed=1), overwrite=True):
@@ -391,7 +391,7 @@ def test_a_run_that_was_only_opened_stays_as_it_is(tmp_path):
     assert read_json(tmp_path / "run" / "config.json") == before
 
 
-def test_settings_that_differ_are_refused_unless_they_may(tmp_path):
+def test_settings_that_differ_are_refused_by_default(tmp_path):
     both(tmp_path)
     with pytest.raises(InputError, match="--seed"), RunDirectory(tmp_path).locked(Settings(seed=1)):
         pass
