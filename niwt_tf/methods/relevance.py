@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
 from niwt_tf.metrics.ranks import mean_rank_correlation
@@ -32,6 +33,8 @@ WIDTHS, NOISE = (0.5, 1.0, 2.0), 0.2
 # How much relevances are held to their mean, and multiples of the fitted noise: averaged where they are warranted.
 HOLDS, NOISE_MULTIPLES = (0.3, 1.0), (1.0, 4.0)
 _FIRST_NOISE, _STOP = 0.1, {"maxiter": 40, "ftol": 1e-5}
+# Classes up to which one thread is quicker than several.
+_FEW = 256
 # Below this share of the largest eigenvalue a direction of importances is rounding.
 _SINGULAR = 1e-12
 
@@ -112,7 +115,15 @@ def fit_relevance_map(
     """
     normaliser = DescriptionNormaliser.fit(descriptions, normalisation)
     points = normaliser(np.asarray(descriptions, np.float64))
-    likelihood = Likelihood(points, gram_of(importances, sizes or (importances.shape[1],)))
+    # The threads of two linear algebra libraries, NumPy's and SciPy's, wait for each other longer than small matrices take.
+    with threadpool_limits(1 if len(points) <= _FEW else None):
+        return _fitted(normaliser, points, importances, sizes or (importances.shape[1],))
+
+
+def _fitted(
+    normaliser: DescriptionNormaliser, points: np.ndarray, importances: np.ndarray, sizes: tuple[int, ...]
+) -> RelevanceMap:
+    likelihood = Likelihood(points, gram_of(importances, sizes))
     kernels = [(np.full(points.shape[1], width) / likelihood.scale, NOISE) for width in WIDTHS]
     warrant = 0.0
     if likelihood.is_defined:
