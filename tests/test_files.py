@@ -96,6 +96,17 @@ def test_of_files_that_belong_together_none_is_replaced_when_one_cannot_be(tmp_p
         assert os.listdir(tmp_path / "new") == ["a.txt"] and targets[0].read_text() == "old"
 
 
+def test_the_error_of_a_full_disk_is_told_where_nothing_could_be_put_in_the_place_of_the_first(tmp_path, monkeypatch):
+    def full(source, target):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError) as raised, replacing_all(tmp_path / "new" / "a") as (temporary,):
+        temporary.write_text("new")
+    assert raised.value.errno == errno.ENOSPC
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_directory_is_replaced_whole_or_stays(tmp_path):
     target = tmp_path / "d"
     for text in ("one", "two"):
@@ -192,6 +203,10 @@ def test_folders_change_places_in_one_step(tmp_path, monkeypatch):
     with replacing_directory(tmp_path / "d") as temporary:
         (temporary / "new").touch()
     assert os.listdir(tmp_path) == ["d"] and os.listdir(tmp_path / "d") == ["new"]
+    monkeypatch.chdir(tmp_path)
+    with replacing_directory("d") as temporary:
+        (temporary / "newer").touch()
+    assert os.listdir(".") == ["d"] and os.listdir("d") == ["newer"]
 
 
 @pytest.mark.parametrize("by", [recover, lambda path: remove_abandoned(path.parent)])

@@ -426,10 +426,11 @@ def test_each_layer_has_a_map_of_its_own():
     assert (found.regularization, found.rank_correlation) == (parts[0].regularization, parts[0].rank_correlation)
 
 
-def test_the_relevance_map_is_fitted_to_the_most_shrunk_head(partitions):
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_relevance_map_is_fitted_to_the_most_shrunk_head(partitions, count):
     random = np.random.default_rng(3)
     heads = []
-    for _ in range(3):
+    for _ in range(count):
         head = SeenHead(1.0, np.zeros((2, 5), np.float32), np.zeros(5, np.float32), "lda")
         classes = len(partitions[0].classes)
         heads.append(measuring.MeasuredHead(head, None, random.normal(size=(classes, 6)).astype(np.float32), (2, 4)))

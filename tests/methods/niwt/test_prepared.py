@@ -89,6 +89,8 @@ def test_the_stage_map_tells_of_the_best_map_of_the_main_partition(monkeypatch, 
     assert [[each.rank_correlation for each in task.kept["maps"]] for task in again] == [[0.25, 0.5, 0.125], [0.75]]
     candidate = NiwtCandidate(1, "closed_form", 0.1, 1e-2)
     assert map_of(again[0], candidate).rank_correlation == 0.5
+    monkeypatch.setattr(prepared, "fit_maps", lambda *_: {"main": [_map(0.25)], "fold_0": [_map(0.75)]})
+    assert write_maps(Settings(), tasks, tmp_path, lambda: tmp_path) == ({"weights": (5, 2)}, {"map_rank_correlation": 0.25})
 
 
 def test_a_relevance_map_tells_of_its_warrant_too(monkeypatch, tmp_path):
