@@ -76,9 +76,17 @@ class Place:
     operators: tuple[tuple[str, int], ...]
     is_chosen: bool
 
-    def mutant(self, drawn: random.Random) -> Mutant | None:
-        """Return one of the mutants, if it is Python and not the same."""
-        name, number = drawn.choice(self.operators)
+    def mutant(self, drawn: random.Random, tried: str) -> Mutant | None:
+        """Return one of the mutants that are not in an output, if it is Python and not the same."""
+        operators = list(self.operators)
+        while operators:
+            operators.remove(operator := drawn.choice(operators))
+            mutant = self._mutant(*operator)
+            if not mutant or f": {mutant}" not in tried:
+                return mutant
+        return None
+
+    def _mutant(self, name: str, number: int) -> Mutant | None:
         tree = ast.parse(source := Path(self.module).read_text())
         try:
             changed = _Changing(OperatorProvider()[name](), number).walk(parso.parse(source)).get_code()
@@ -163,14 +171,14 @@ def _span(node: Any) -> Any:
     return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
 
 
-def sampled(count: int, seed: int, only: str) -> list[Mutant]:
-    """Return mutants; every place has the same chance, and at most one."""
+def sampled(count: int, seed: int, only: str, tried: str) -> list[Mutant]:
+    """Return mutants that are not in an output; every place has the same chance, and at most one."""
     modules = sorted({path.as_posix() for pattern in MODULES for path in Path().glob(pattern)})
     places = [place for module in modules if module.startswith(only) for place in places_of(module)]
     print(f"{len(places)} places in {len({place.module for place in places})} modules", flush=True)
     drawn = random.Random(seed)
     drawn.shuffle(places)
-    return list(islice(filter(None, (place.mutant(drawn) for place in places)), count))
+    return list(islice(filter(None, (place.mutant(drawn, tried) for place in places)), count))
 
 
 def _forked(arguments: list[str], log: Path, seconds: float, record: Path | None = None) -> int | None:
@@ -277,7 +285,8 @@ def _looked_at(mutants: list[Mutant], record: dict[str, Any], seconds: float, lo
         if code in (2, 3, 4, 99) and _forked(["--collect-only", *arguments], log, 600) != 0:
             sys.exit(f"The record does not fit the tests: {log.read_text()}")
         first = re.search(r"^(?:FAILED|ERROR) (tests/.*?)(?: - .*)?$", log.read_text(), re.MULTILINE) if code == 1 else None
-        how = first[1] if first else {0: "", None: "too long", 5: "no test executes it"}.get(code, f"pytest's code {code}")
+        how = {0: "", None: "too long", 5: "no test executes it"}.get(code, f"pytest's code {code}")
+        how = "timed out" if timed_out else first[1] if first else how
         noticing |= {first[1]} if first else set()
         noticed += code not in (0, 5)
         unclear += timed_out or code not in (0, 1, 5)
@@ -299,6 +308,10 @@ def _share(noticed: int, count: int) -> str:
     return f"{noticed} of {count} mutants ({share})"
 
 
+def _read(output: Path | None) -> str:
+    return output.read_text(errors="replace") if output else ""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=200, help="how many mutants")
@@ -306,10 +319,12 @@ def main() -> None:
     parser.add_argument("--only", default="", help="how the paths of modules begin")
     parser.add_argument("--seconds", type=float, default=20, help="of tests for each mutant, besides its module's own file")
     parser.add_argument("--record", type=os.path.abspath, help="where the record of lines is kept; one that exists is used")
-    parser.add_argument("--again", type=Path, help="an earlier output: what was noticed there is not tried again")
+    parser.add_argument("--again", type=Path, help="an earlier output: what a test noticed there is not tried again")
+    parser.add_argument("--not_in", type=Path, nargs="+", default=(), help="earlier outputs: no mutant of these is tried")
     parser.add_argument("tests", nargs="*", default=["tests"], help="tests to choose from")
     options = parser.parse_args()
-    former = re.sub(r", [0-9.]+ s .*", "", options.again.read_text()) if options.again else ""
+    former = re.sub(r"^noticed: (.*), [0-9.]+ s tests/.*", r"noticed: \1", _read(options.again), flags=re.MULTILINE)
+    tried = "".join(re.sub(r", [0-9.]+ s .*", "", _read(file)) for file in options.not_in)
     with tempfile.TemporaryDirectory() as folder:
         copy, log, record = Path(folder, "copy"), Path(folder, "log"), Path(folder, options.record or "record.json")
         listed = subprocess.check_output(["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=ROOT, text=True)
@@ -321,7 +336,7 @@ def main() -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join([str(copy), os.environ.get("PYTHONPATH", "")])
         tempfile.tempdir = os.environ["TMPDIR"] = folder  # a fork ends without what it should do at its end
         os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow", "OPENBLAS_NUM_THREADS": "1"}
-        mutants = sampled(options.count, options.seed, options.only)
+        mutants = sampled(options.count, options.seed, options.only, tried)
         for name in ("sklearn.linear_model", "tensorflow", "keras"):
             importlib.import_module(name)
         phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]  # an example that fails need not be made small

@@ -75,7 +75,7 @@ def fit_temperature(logits: Sequence[np.ndarray], labels: Sequence[np.ndarray]) 
     sets = [
         (np.asarray(z, np.float64), _expected_logit(z, y), class_weights(y))
         for z, y in zip(logits, labels, strict=True)
-        if len(y) and np.ptp(z) > 0
+        if len(y) and np.ptp(z, axis=1).any()  # else no temperature changes anything
     ]
     if not sets:
         return 1.0
@@ -129,7 +129,7 @@ def _expected_logit(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the mean logit [M] under the smoothed targets."""
     count, classes = logits.shape
     true = logits[np.arange(count), labels].astype(np.float64)
-    others = (logits.sum(axis=1, dtype=np.float64) - true) / max(classes - 1, 1)
+    others = (logits.sum(axis=1, dtype=np.float64) - true) / (classes - 1)
     return (true * (count + 1) + others) / (count + 2)
 
 

@@ -53,6 +53,12 @@ def test_one_image_of_each_kind_is_enough():
     np.testing.assert_array_equal(separation_auc(scores, present[:, :1]), [[1.0], [0.0]])
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("present", [True, False])
+def test_images_of_one_kind_have_no_auc(present):
+    assert np.isnan(separation_auc(np.array([[1.0], [2.0]]), np.full((2, 1), present))).all()
+
+
 def test_the_lower_bound_by_hand():
     # Hanley and McNeil: Q1 = 0.75 / 1.25 and Q2 = 2 x 0.75^2 / 1.75, with 2 images of one kind and 3 of the other.
     variance = (0.75 * 0.25 + 1 * (0.6 - 0.5625) + 2 * (1.125 / 1.75 - 0.5625)) / 6

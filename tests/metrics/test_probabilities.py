@@ -83,7 +83,10 @@ def test_logits_without_a_mistake_keep_a_finite_temperature():
     assert Probabilities(temperature).of(logits).max(axis=1) == pytest.approx(51 / 52, rel=1e-4)
 
 
-@pytest.mark.parametrize("logits", [np.zeros((4, 3)), np.empty((0, 3))])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "logits", [np.zeros((4, 3)), np.empty((0, 3)), np.array([[1.0], [2.0]]), np.array([[1.0, 1.0], [3.0, 3.0]])]
+)
 def test_what_tells_nothing_leaves_the_temperature(logits):
     assert fit_temperature([logits], [np.zeros(len(logits), int)]) == 1.0
 

@@ -176,6 +176,8 @@ def test_trained_networks_of_folds_are_kept_whole_or_where_they_share_a_trunk_th
         networks["fold_0"] = main.with_head(fold.columns, fold.biases + 1, fold.class_names, fold.num_seen)
     save_networks(tmp_path, settings, networks)
     assert (tmp_path / "folds.npz").is_file() == (finetune == "head")
+    if finetune == "head":
+        assert set(np.load(tmp_path / "folds.npz").files) == {"fold_0_columns", "fold_0_biases"}
     read = load_networks(tmp_path, settings, partitions)
     assert list(read) == ["main", "fold_0"]
     for name, network in networks.items():

@@ -372,6 +372,29 @@ def test_what_a_command_finished_before_its_mistake_keeps_its_configuration(tmp_
     assert not both(tmp_path, Settings(seed=1))[0]
 
 
+def test_a_mistake_in_a_team_is_undone_by_its_chief_alone(tmp_path):
+    class Worker(Team):
+        size, index = 2, 1
+
+        def barrier(self):
+            return None
+
+        def of_each(self, value):
+            return [value, value]
+
+        def of_chief(self, *arrays):
+            return arrays
+
+    both(tmp_path)
+    config = (tmp_path / "config.json").read_bytes()
+    with pytest.raises(InputError), RunDirectory(tmp_path).locked(Settings(seed=1), overwrite=True, team=Worker()) as run:
+        run.use_data("d")
+        assert not run.stage("train", settings_used=["seed"]).up_to_date
+        (tmp_path / "config.json").write_bytes(b"of the chief")  # who writes and who undoes
+        raise InputError("The data folder is gone.")
+    assert (tmp_path / "config.json").read_bytes() == b"of the chief" != config
+
+
 def test_what_a_killed_command_left_half_written_is_gone_once_the_run_is_opened(tmp_path):
     both(tmp_path)
     (tmp_path / ".tmp-x00000001-metrics.json").write_text("{")

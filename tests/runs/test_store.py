@@ -222,13 +222,14 @@ def test_what_was_taken_on_is_given_up_when_the_store_is_closed(tmp_path):
     assert store._held == {}
 
 
-def test_a_lock_may_be_read_and_written_by_all_whom_the_mask_allows(tmp_path):
-    before = os.umask(0o027)
+@pytest.mark.parametrize(("mask", "mode"), [(0o027, 0o640), (0o020, 0o646)])
+def test_a_lock_may_be_read_and_written_by_all_whom_the_mask_allows(tmp_path, mask, mode):
+    before = os.umask(mask)
     try:
         stage_store.lock_file(tmp_path / ".lock").close()
     finally:
         os.umask(before)
-    assert (tmp_path / ".lock").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / ".lock").stat().st_mode & 0o777 == mode
 
 
 def test_the_lock_of_a_run_says_which_process_works_there_and_nothing_else(tmp_path):

@@ -112,6 +112,8 @@ def test_a_smaller_image_is_a_mean_and_a_larger_one_smooth():
     expected = edge.resize((16, 4), Image.Resampling.BICUBIC)
     np.testing.assert_array_equal(np.asarray(resized(edge, 16)), np.asarray(expected))
     np.testing.assert_array_equal(np.asarray(resized(edge, 4)), np.asarray(edge))
+    larger = edge.resize((6, 2), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(np.asarray(resized(edge, 6)), np.asarray(larger))
 
 
 def _turned(value):

@@ -60,6 +60,12 @@ def test_only_the_new_columns_move_and_a_seed_repeats(toy):
         np.testing.assert_array_equal(old, new.numpy())
 
 
+def test_by_default_the_descent_goes_down(toy):
+    tail, maps, seen, targets = toy
+    found = transfer_columns(tail, maps, targets, seen, np.zeros(4), TransferOptions(max_steps=100))
+    assert found.losses[-1] < found.losses[0] - 0.1
+
+
 @pytest.mark.parametrize("regularizer", ["norm", *further("squared")])
 def test_a_strong_regulariser_keeps_columns_at_the_mean_seen_column(toy, regularizer):
     solved = solve(toy, regularization=100.0, regularizer=regularizer, patience=400)
