@@ -17,10 +17,12 @@ Dimensions: S seen classes, U classes, K description entries, E kernels, N neuro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from scipy.linalg import blas, lapack
 from threadpoolctl import threadpool_limits
 
 from niwt_tf.data.descriptions.normalise import DescriptionNormaliser
@@ -33,8 +35,10 @@ WIDTHS, NOISE = (0.5, 1.0, 2.0), 0.2
 # How much relevances are held to their mean, and multiples of the fitted noise: averaged where they are warranted.
 HOLDS, NOISE_MULTIPLES = (0.3, 1.0), (1.0, 4.0)
 _FIRST_NOISE, _STOP = 0.1, {"maxiter": 40, "ftol": 1e-5}
-# Classes up to which one thread is quicker than several.
+# Classes up to which one thread is quicker than several, and float64 quick enough.
 _FEW = 256
+# Bounds of theta and nu: beyond e^12 nothing changes but overflow, and where float32 rounds, e^-7 keeps a matrix definite.
+_BOUND, _ROUNDED = 12.0, -7.0
 # Below this share of the largest eigenvalue a direction of importances is rounding.
 _SINGULAR = 1e-12
 
@@ -123,7 +127,7 @@ def fit_relevance_map(
 def _fitted(
     normaliser: DescriptionNormaliser, points: np.ndarray, importances: np.ndarray, sizes: tuple[int, ...]
 ) -> RelevanceMap:
-    likelihood = Likelihood(points, gram_of(importances, sizes))
+    likelihood = Likelihood(points, gram_of(importances, sizes), np.float64 if len(points) <= _FEW else np.float32)
     kernels = [(np.full(points.shape[1], width) / likelihood.scale, NOISE) for width in WIDTHS]
     warrant = 0.0
     if likelihood.is_defined:
@@ -167,16 +171,21 @@ class Likelihood:
     Args:
         points: float64 [S, K], normalised descriptions.
         gram: float64 [S, S], G: of importances less their mean.
+        precision: float64, or float32 for products alone, which halves their time: F is then right to six digits, and what
+            is solved and summed is float64 still.
     """
 
-    def __init__(self, points: np.ndarray, gram: np.ndarray) -> None:
-        self._points, self._count = points, len(points)
+    def __init__(self, points: np.ndarray, gram: np.ndarray, precision: type[np.floating[Any]] = np.float64) -> None:
+        self._points, self._count = np.asfortranarray(points, precision), len(points)
+        self._syrk, self._syr2, self._symm = blas.get_blas_funcs(("syrk", "syr2", "symm"), dtype=precision)
         values, vectors = np.linalg.eigh(gram)
         kept = values > _SINGULAR * max(values[-1], 1e-300)
         # G = B B', with as many columns as importances have directions.
-        self._factor = vectors[:, kept] * np.sqrt(values[kept])
+        self._factor = np.asfortranarray(vectors[:, kept] * np.sqrt(values[kept]), precision)
+        self._ones = np.ones(self._count, precision)
+        self._with_ones = np.asfortranarray(np.column_stack([self._points, self._ones]))
         distances = _squared_distances(points, points)
-        self._distances = distances
+        self._distances = np.asfortranarray(np.triu(distances))
         self.scale = float(distances.sum() / max(self._count * (self._count - 1), 1)) or 1.0
         squares = float((gram**2).sum())
         self._directions = float(np.trace(gram)) ** 2 / squares if squares > 0 else 0.0
@@ -190,11 +199,12 @@ class Likelihood:
         """Return F and its gradient at (theta, nu), [K + 1]."""
         theta, nu = values[:-1], values[-1]
         relevances = np.exp(theta) / self.scale
-        matrix = kernel(self._points, self._points, relevances)
+        matrix = self._upper_kernel(relevances)
         value, slope, noise = self._fit_term(matrix, nu)
-        inner = slope * matrix
+        inner = np.multiply(slope, matrix, out=matrix)
         # sum_cc' inner (u_cj - u_c'j)^2 for all attributes at once.
-        moved = 2.0 * (inner.sum(axis=1) @ self._points**2 - (self._points * (inner @ self._points)).sum(axis=0))
+        around = self._symm(1.0, inner, self._with_ones)
+        moved = 2.0 * _sums(self._points, around[:, -1:] * self._points - around[:, :-1])
         mean = theta.mean()
         deviations = theta - mean
         value += hold / 2 * float(deviations @ deviations) + 0.05 * mean**2 + 0.05 * nu**2
@@ -207,48 +217,73 @@ class Likelihood:
         distances = self._distances / self.scale
         matrix = np.exp(-np.exp(theta) * distances)
         value, slope, noise = self._fit_term(matrix, nu)
-        by_theta = -np.exp(theta) * float((slope * matrix * distances).sum()) + 0.1 * theta
+        by_theta = -2.0 * np.exp(theta) * float((slope * matrix * distances).sum()) + 0.1 * theta
         return value + 0.05 * theta**2 + 0.05 * nu**2, np.array([by_theta, noise + 0.1 * nu])
 
     def fit(self, hold: float, start: np.ndarray | None = None) -> tuple[float, np.ndarray]:
         """Return the least F and where it is, (theta, nu)."""
         first = np.zeros(self._points.shape[1] + 1) if start is None else start
-        return _least(lambda values: self(values, hold), first)
+        return self._least(lambda values: self(values, hold), first)
 
     def fit_equal(self) -> tuple[float, np.ndarray]:
         """Return the least F of equal relevances and where it is, (theta, nu)."""
-        return _least(self.equal, np.zeros(2))
+        return self._least(self.equal, np.zeros(2))
+
+    def _least(self, function: Callable[[np.ndarray], Any], first: np.ndarray) -> tuple[float, np.ndarray]:
+        from scipy.optimize import minimize
+
+        lowest = -_BOUND if self._points.dtype == np.float64 else _ROUNDED
+        bounds = [*[(-_BOUND, _BOUND)] * (len(first) - 1), (lowest, _BOUND)]
+        found = minimize(function, first, jac=True, method="L-BFGS-B", bounds=bounds, options=_STOP)
+        return float(found.fun), found.x
+
+    def _upper_kernel(self, relevances: np.ndarray) -> np.ndarray:
+        """Return the kernel matrix of the seen classes, [S, S], right in its upper triangle."""
+        scaled = self._points * np.sqrt(relevances).astype(self._points.dtype)
+        matrix = self._syrk(2.0, scaled)
+        matrix = self._syr2(-1.0, (scaled**2).sum(axis=1), self._ones, a=matrix, overwrite_a=True)
+        return np.exp(np.minimum(matrix, 0.0, out=matrix), out=matrix)
 
     def _fit_term(self, matrix: np.ndarray, nu: float) -> tuple[float, np.ndarray, float]:
-        """Return the part with D, its derivative by A, and that by nu."""
+        """Return the part with D, its derivative by A, and that by nu; of both matrices only the upper triangle counts."""
         noise = _FIRST_NOISE * np.exp(nu)
-        # SciPy brings a linear algebra library of its own, whose threads and NumPy's would wait for each other.
-        system = matrix + noise * np.eye(self._count)
-        lower = np.linalg.cholesky(system)
-        inverse = np.linalg.inv(system)
-        sums = inverse.sum(axis=1)
+        system = matrix.astype(np.float64)
+        np.einsum("ss->s", system)[:] += noise
+        inverse, log_determinant = _inverse(system)
+        sums = blas.dsymv(1.0, inverse, np.ones(self._count))
         total = float(sums.sum())
-        dual = inverse - np.outer(sums, sums) / total
-        moved = dual @ self._factor
-        left = float((moved * self._factor).sum())
+        # Of A^-1 as of P, [S, S], only the upper triangle is right.
+        dual = blas.dsyr(-1.0 / total, sums, a=inverse, overwrite_a=True).astype(self._points.dtype, copy=False)
+        moved = self._symm(1.0, dual, self._factor)
+        left = float(_sums(moved, self._factor).sum())
         half = self._directions / 2
-        logs = 2.0 * float(np.log(np.diag(lower)).sum()) + np.log(total)
-        slope = half * (dual - (self._count - 1) / left * (moved @ moved.T))
+        slope = self._syrk(-half * (self._count - 1) / left, moved, beta=half, c=dual, overwrite_c=True)
+        logs = log_determinant + np.log(total)
         return half * (logs + (self._count - 1) * np.log(left)), slope, noise * float(np.trace(slope))
 
 
-def _least(function, first: np.ndarray) -> tuple[float, np.ndarray]:  # type: ignore[no-untyped-def]
-    from scipy.optimize import minimize
+def _sums(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the sum of the products of each column."""
+    return np.einsum("sk,sk->k", left, right, dtype=np.float64)
 
-    # Beyond e^12 nothing changes but overflow.
-    found = minimize(function, first, jac=True, method="L-BFGS-B", bounds=[(-12, 12)] * len(first), options=_STOP)
-    return float(found.fun), found.x
+
+def _inverse(system: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the inverse of a positive definite matrix, of both the upper triangle, and the log of its determinant.
+
+    Raises:
+        np.linalg.LinAlgError: it is not positive definite.
+    """
+    upper, failed = lapack.dpotrf(system, clean=False, overwrite_a=True)
+    if failed:
+        raise np.linalg.LinAlgError("the kernel matrix is not positive definite")
+    log_determinant = 2.0 * float(np.log(np.diag(upper)).sum())
+    return lapack.dpotri(upper, overwrite_c=True)[0], log_determinant
 
 
 def _dual(matrix: np.ndarray, noise: float) -> tuple[np.ndarray, np.ndarray]:
     """Return P [S, S] and A^-1 1 / (1' A^-1 1), [S], of a kernel matrix."""
-    inverse = np.linalg.inv(matrix + noise * np.eye(len(matrix)))
-    inverse = (inverse + inverse.T) / 2
+    upper = np.triu(_inverse(matrix + noise * np.eye(len(matrix)))[0])
+    inverse = upper + np.triu(upper, 1).T
     sums = inverse.sum(axis=1)
     return inverse - np.outer(sums, sums) / sums.sum(), sums / sums.sum()
 

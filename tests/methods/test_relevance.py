@@ -45,6 +45,26 @@ def test_gradients_are_those_of_finite_differences(seed, hold):
     assert likelihood(same, hold)[0] == pytest.approx(likelihood.equal(at[:2])[0])
 
 
+def test_products_in_float32_change_the_likelihood_in_its_sixth_digit_alone():
+    descriptions = _descriptions(1, 60, 30)
+    gram, at = gram_of(_importances(descriptions, 1, 3), (40,)), np.random.default_rng(1).normal(size=31)
+    exact, rounded = (Likelihood(descriptions, gram, precision) for precision in (np.float64, np.float32))
+    for ours, theirs in ((rounded(at, 0.3), exact(at, 0.3)), (rounded.equal(at[:2]), exact.equal(at[:2]))):
+        assert ours[0] == pytest.approx(theirs[0], rel=1e-5)
+        np.testing.assert_allclose(ours[1], theirs[1], atol=1e-4 * np.abs(theirs[1]).max())
+
+
+def test_many_classes_without_any_noise_are_learnt():
+    """Their products are float32, which leaves a matrix of so many alike classes definite only beside some noise."""
+    descriptions = _descriptions(2, 300, 3)
+    importances = _importances(descriptions, 2, 2, noise=0.0)
+    fitted = fit_relevance_map(descriptions, importances, normalisation="raw")
+    assert fitted.is_warranted
+    asked = _descriptions(3, 30, 3)
+    found = fitted.weights(asked).mean(axis=0) @ importances
+    np.testing.assert_allclose(found, _importances(asked, 2, 2, noise=0.0), atol=0.1)
+
+
 def test_weights_predict_as_the_process_of_scikit_learn_does():
     descriptions = _descriptions(1)
     importances = _importances(descriptions, 1, 6)
