@@ -440,3 +440,18 @@ def test_the_old_folder_comes_back_where_the_new_one_cannot_take_its_place(tmp_p
     with pytest.raises(OSError, match="no"), replacing_directory(tmp_path / "d"):
         pass
     assert os.listdir(tmp_path) == ["d"] and os.listdir(tmp_path / "d") == ["old"]
+
+
+def test_at_the_end_of_the_process_links_are_gone_and_nothing_is_said(tmp_path):
+    code = """
+import shutil, sys
+from niwt_tf.files import literal_folder
+link = literal_folder(sys.argv[1])
+print(link.parent)
+shutil.rmtree(link.parent) if sys.argv[2] == "gone" else None
+"""
+    (tmp_path / "a[1]").mkdir()
+    for before in ("there", "gone"):
+        arguments = [sys.executable, "-c", code, str(tmp_path / "a[1]"), before]
+        ended = subprocess.run(arguments, capture_output=True, text=True, check=True)
+        assert not Path(ended.stdout.strip()).exists() and ended.stderr == ""
