@@ -23,6 +23,7 @@ def test_the_operator_of_the_features_is_the_identity_and_the_others_keep_their_
 
 def test_blocks_are_as_large_as_their_layers():
     network = build_network("small_vgg", ("a", "b"), input_size=16)
-    found = blocks_of(network, ["features", "block3_relu"], (1, 0.3, 0.5))
-    assert found.sizes == (network.num_neurons, network.num_features, 64)
-    assert found.weights == (1.0, 0.3, 0.5)
+    # One name before `features` in the alphabet, and one after.
+    found = blocks_of(network, ["features", "block3_relu", "preprocess"], (1, 0.3, 0.5, 2))
+    assert found.sizes == (network.num_neurons, network.num_features, 64, 3)
+    assert found.weights == (1.0, 0.3, 0.5, 2.0)

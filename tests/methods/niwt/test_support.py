@@ -69,20 +69,27 @@ def test_a_folder_is_searched_through(network, coloured, tmp_path):
     np.testing.assert_allclose(np.sort(maps, axis=0), np.sort(expected, axis=0), atol=1e-5)
 
 
-def test_what_is_not_a_folder_of_images_is_refused(network, coloured, tmp_path):
+def test_what_is_not_a_folder_of_images_is_refused(network, coloured, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="support must be seen, noise or a folder of images. Received: .*not a folder"):
         support_maps(Reader(network), str(tmp_path / "absent"), coloured, 4, seed=0)
     with pytest.raises(InputError, match="without an image"):
         support_maps(Reader(network), str(tmp_path), coloured, 4, seed=0)
     (tmp_path / "torn.png").write_bytes(b"no image")
-    with pytest.raises(InputError, match=r"torn\.png"):
-        support_maps(Reader(network), str(tmp_path), coloured, 4, seed=0)
+    monkeypatch.chdir(tmp_path.parent)
+    (tmp_path.parent / "unlabelled").symlink_to(tmp_path)
+    for folder in (str(tmp_path), "unlabelled"):  # whatever its name
+        with pytest.raises(InputError, match=r"torn\.png"):
+            support_maps(Reader(network), folder, coloured, 4, seed=0)
 
 
-def test_over_noise_and_over_a_folder_the_closed_form_takes_the_mean_of_the_operators_of_the_images(network, coloured):
+def test_over_noise_and_over_a_folder_the_closed_form_takes_the_mean_of_the_operators_of_the_images(
+    network, coloured, tmp_path, monkeypatch
+):
     reader, nothing = Reader(network), np.empty((0, 0), np.float32)
     options = Settings(num_support=6)
-    for support in ("noise", str(coloured.root)):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "unlabelled").symlink_to(coloured.root)
+    for support in ("noise", str(coloured.root), "unlabelled"):
         by_image = support_of(options.replace(support=support), ("operator",), reader, coloured, nothing)
         mean = support_of(options.replace(support=support), ("closed_form",), reader, coloured, nothing)
         np.testing.assert_allclose(mean.operator, by_image.operator, atol=1e-5)
