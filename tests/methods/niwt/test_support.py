@@ -76,8 +76,8 @@ def test_what_is_not_a_folder_of_images_is_refused(network, coloured, tmp_path, 
         support_maps(Reader(network), str(tmp_path), coloured, 4, seed=0)
     (tmp_path / "torn.png").write_bytes(b"no image")
     monkeypatch.chdir(tmp_path.parent)
-    (tmp_path.parent / "unlabelled").symlink_to(tmp_path)
-    for folder in (str(tmp_path), "unlabelled"):  # whatever its name
+    (other := tmp_path.parent / f"unlabelled-{tmp_path.name}").symlink_to(tmp_path)
+    for folder in (str(tmp_path), other.name):  # whatever its name
         with pytest.raises(InputError, match=r"torn\.png"):
             support_maps(Reader(network), folder, coloured, 4, seed=0)
 
