@@ -128,13 +128,15 @@ def test_pages_films_and_damage_are_refused():
             as_known(encoded)
 
 
-def test_twelve_bits_are_as_bright_as_sixteen():
+def test_twelve_bits_are_as_bright_as_sixteen(tmp_path):
     pixels = bytes.fromhex("fff800")  # 4095 and 2048
     fields = [(256, 2), (257, 1), (258, 12), (259, 1), (262, 1), (273, 8), (277, 1), (278, 1), (279, 3)]
     entries = b"".join(tag.to_bytes(2, "little") + b"\3\0\1\0\0\0" + value.to_bytes(4, "little") for tag, value in fields)
     tiff = b"II*\0" + (12).to_bytes(4, "little") + pixels + b"\0" + len(fields).to_bytes(2, "little") + entries + bytes(4)
     with Image.open(io.BytesIO(as_known(tiff))) as image:
         assert np.asarray(image)[0, :, 0].tolist() == [255, 128]
+    (tmp_path / "a.tif").write_bytes(tiff)
+    assert np.asarray(opened(tmp_path / "a.tif", 2))[0, :, 0].tolist() == [255, 128]
 
 
 def _naming_its_bytes_often(times: int, page: int = 0) -> bytes:
