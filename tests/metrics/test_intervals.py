@@ -142,7 +142,7 @@ def test_nothing_is_ever_nan(values):
 def test_equal_differences_speak_for_themselves():
     assert paired_p([0.0, 1e-17, -1e-17]) == 1.0
     assert paired_p([0.1 + 0.2 - 0.3, 0.0]) == 1.0
-    assert paired_p([0.1, 0.1]) == 0.0
+    assert paired_p([0.1, 0.1]) == paired_p([-0.1, -0.1]) == 0.0
     assert mean_of([0.1, 0.1]).half == 0
     assert mean_of([1e-17, 0.0]).excludes_zero is False
 
