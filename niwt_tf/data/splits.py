@@ -36,7 +36,7 @@ def random_split(dataset: Dataset, num_unseen: int, seed: int = 0) -> Dataset:
         )
     most = len(with_images) - 2
     if not 0 <= num_unseen <= most:
-        rule = f"from 0 to {max(most, 0)}, so that 2 of {len(with_images)} classes with images stay seen"
+        rule = f"from 0 to {most}, so that 2 of {len(with_images)} classes with images stay seen"
         raise InputError(f"num_unseen must be {rule}. Received: {num_unseen}.")
     drawn = _generator(seed, 0).permutation(with_images)[:num_unseen]
     return _split_by_class(dataset, f"random seed {seed}", drawn, seed, hides_none=num_unseen == 0)

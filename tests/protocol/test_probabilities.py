@@ -72,12 +72,12 @@ def test_errors_are_measured_with_the_temperature_of_the_other_fold():
         assert figures[f"validation_nll{suffix}"] == pytest.approx(np.mean(likelihoods), rel=1e-3)
 
 
-@pytest.mark.parametrize("validation", [1, 2, 3])
+@pytest.mark.parametrize("validation", [1, 2, 3, 4])
 def test_each_half_of_the_validation_classes_is_unknown_once(validation):
     fold = _fold(2, validation)
     found = choose_probabilities([fold], CALIBRATION, UNIT)
     logits, rounds = _calibrated(fold), []
-    for hidden in {1: [[4]], 2: [[4], [5]], 3: [[4, 6], [5]]}[validation]:
+    for hidden in {1: [[4]], 2: [[4], [5]], 3: [[4, 6], [5]], 4: [[4, 6], [5, 7]]}[validation]:
         kept = [c for c in range(4 + validation) if c not in hidden]
         highest = softmax(logits[:, kept] / found.temperature, axis=1).max(axis=1)
         is_known = ~np.isin(fold.labels, hidden)

@@ -120,6 +120,7 @@ def test_the_same_again_is_clean_and_adds_nothing(tmp_path):
 def test_other_images_another_split_or_seed_of_it_are_another_problem(tmp_path):
     _does(tmp_path, split="ps", unseen=())
     assert _does(tmp_path, split="random", seed=4, data="e", problem="other") == []
+    assert _does(tmp_path, split="random", seed=5, data="f", problem="animals") == []
 
 
 def test_the_seed_is_a_choice_where_the_same_images_are_tested(tmp_path):

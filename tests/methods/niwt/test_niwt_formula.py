@@ -107,6 +107,17 @@ def test_an_edited_description_that_predicts_nothing_has_the_logit_of_its_column
     np.testing.assert_allclose(graph[0], FEATURES[3] @ columns + biases, rtol=1e-5, atol=1e-6)
 
 
+def test_a_description_that_is_edited_into_the_mean_one_has_the_logit_of_its_column():
+    fitted, solution = parts()
+    normaliser = DescriptionNormaliser.fit(np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]], np.float32), "centred")
+    formula = NiwtFormula.of(replace(fitted, normaliser=normaliser), solution, SEEN, 0.1, "mean", FEATURES, STATISTICS, 0.5)
+    with np.errstate(all="raise"):
+        edits = formula.edited(FEATURES[3], np.array([1.0, 0.5, 0.5], np.float32))
+        found = edits._logits(np.array([[0], [1]]), np.array([[-0.5], [0.5]]))
+    columns, biases = formula(np.array([[0.5, 0.5, 0.5], [1.0, 1.0, 0.5]], np.float32))
+    np.testing.assert_allclose(found, FEATURES[3] @ columns + biases, rtol=1e-5, atol=1e-6)
+
+
 def _of_kind(how, kind):
     fitted, solution = parts(how, (4, 7), (1.0, 0.3))
     statistics = STATISTICS if kind == "matched" else None
